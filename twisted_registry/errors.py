@@ -1,0 +1,273 @@
+"""
+Everything that can go wrong, as one small taxonomy.
+
+Each error carries its facts as attributes and says in its text what the caller can do about it.  Which gRPC status an
+error becomes is held by one table, C{twisted_registry.rpc.status}.
+"""
+
+from attrs import define
+
+_SHOWN_CHARACTERS = 80
+
+
+def shown(text: object) -> str:
+    """
+    Quote something a client sent, short enough for an error text whatever was sent.
+    """
+    quoted = ascii(text)
+    if len(quoted) <= _SHOWN_CHARACTERS:
+        return quoted
+    return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(quoted)} characters)"
+
+
+class RegistryError(Exception):
+    """
+    The base of every error this project raises on purpose.
+    """
+
+
+# The request is at fault.
+
+
+@define
+class InvalidRequest(RegistryError):
+    """
+    The request can never succeed as it is.
+
+    @ivar reason: what is wrong with it and how to mend it.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class InvalidModelId(RegistryError):
+    """
+    The text is not allowed as a model's id.
+    """
+
+    model_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.model_id)} cannot be a model's id: {self.reason}"
+
+
+@define
+class SizeMismatch(RegistryError):
+    """
+    A version's data is not as long as its header declares.
+
+    @ivar declared_bytes: the header's data_size.
+    @ivar received_bytes: what had come when the mismatch was certain.
+    """
+
+    declared_bytes: int
+    received_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"the header declares a data_size of {self.declared_bytes} bytes, but {self.received_bytes} bytes came; "
+            "declare the size of the data that is sent"
+        )
+
+
+@define
+class HashMismatch(RegistryError):
+    """
+    A version's data has another hash than its header declares.
+
+    @ivar declared: the header's data_hash.
+    @ivar computed: the SHA-256 of the bytes received, in standard base64.
+    """
+
+    declared: str
+    computed: str
+
+    def __str__(self) -> str:
+        return (
+            f"the header declares the data_hash {shown(self.declared)}, but the data received has {self.computed} "
+            "(SHA-256 in standard base64); send the data again, or leave data_hash empty"
+        )
+
+
+@define
+class UnknownModel(RegistryError):
+    """
+    No model has this id.
+    """
+
+    model_id: str
+
+    def __str__(self) -> str:
+        return f"there is no model {shown(self.model_id)}; CreateOrUpdateModel makes one"
+
+
+@define
+class UnknownVersion(RegistryError):
+    """
+    The selector names no version of the model.
+
+    @ivar selector: a version's number, or -n for the n-th to last.
+    """
+
+    model_id: str
+    selector: int
+
+    def __str__(self) -> str:
+        return (
+            f"model {shown(self.model_id)} has no version {self.selector}; numbers start at 1 and -1 is the latest, "
+            "and a version that is not archived may have been evicted"
+        )
+
+
+@define
+class ModelReplaced(RegistryError):
+    """
+    The model was deleted while a version was being created for it, whether or not it exists again.
+    """
+
+    model_id: str
+
+    def __str__(self) -> str:
+        return f"model {shown(self.model_id)} was deleted meanwhile, and the new version with it; create it again"
+
+
+# A limit is reached.
+
+
+@define
+class TooLarge(RegistryError):
+    """
+    What was asked for is larger than a limit of this server.
+
+    @ivar reason: which limit, and the way round it.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class NumbersExhausted(RegistryError):
+    """
+    The model has used up every version number the wire format can name.
+    """
+
+    model_id: str
+
+    def __str__(self) -> str:
+        return f"model {shown(self.model_id)} has no version number left; go on under another model's id"
+
+
+@define
+class StorageFull(RegistryError):
+    """
+    The medium has no room, or the process no file descriptor, for what should be stored.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the registry's storage is full ({self.reason}); nothing was stored: make room, then try again"
+
+
+# The storage is at fault.
+
+
+@define
+class StorageReadOnly(RegistryError):
+    """
+    The medium takes no writes.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the registry's archive cannot be written ({self.reason}); reading goes on"
+
+
+@define
+class StorageFailure(RegistryError):
+    """
+    The medium failed a call, and what should be stored is not.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the registry's storage failed ({self.reason}); it was not done: see the server's disk"
+
+
+@define
+class CommitUncertain(StorageFailure):
+    """
+    The medium failed so late that the version may be there after a restart: its number must not be used again.
+    """
+
+
+@define
+class CorruptModel(RegistryError):
+    """
+    A model's metadata on the archive is damaged.
+    """
+
+    model_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"model {shown(self.model_id)} is damaged on the archive ({self.reason}); "
+            "CreateOrUpdateModel writes its metadata anew"
+        )
+
+
+@define
+class CorruptVersion(RegistryError):
+    """
+    A version's files on the archive are damaged.
+    """
+
+    model_id: str
+    version_number: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version_number} of model {shown(self.model_id)} is damaged on the archive "
+            f"({self.reason}); use another version, or restore its files"
+        )
+
+
+# The server is at fault, or is on its way.
+
+
+@define
+class Unavailable(RegistryError):
+    """
+    The registry is starting or stopping.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class CannotStart(RegistryError):
+    """
+    The registry cannot start as it is configured.
+
+    @ivar reason: one line for the person who starts it.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason

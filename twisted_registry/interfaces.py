@@ -1,0 +1,599 @@
+"""
+The contracts between the rooms.
+
+Storage providers are synchronous and know nothing of reactors or of the wire; C{twisted_registry.threads} makes them
+Deferred-returning; the registry holds the policy; the protocol edge talks to L{IRegistry} alone.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from enum import IntEnum
+from typing import TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from twisted_registry.errors import CorruptVersion
+from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.values import Chunk, ModelInfo, VersionHeader, VersionInfo, VersionKey
+
+T = TypeVar("T")
+
+
+# --- Storage: synchronous --------------------------------------------------------------------------------------------
+
+
+class INonBlocking(Interface):
+    """
+    Marks a provider none of whose calls ever waits, for a disk, a network or a lock held for long.
+
+    It is called directly, where the caller is; the calls of all others go through threads.
+    """
+
+
+class IChunkSink(Interface):
+    """
+    Takes a version's data, piece by piece.  Calls come one after the other, though not always from one thread.
+    """
+
+    def write(chunk: Chunk) -> None:
+        """
+        Take the next piece.
+
+        @raise StorageFull: no room.
+        @raise StorageReadOnly: the medium takes no writes.
+        @raise StorageFailure: the medium failed.
+        """
+
+    def abort() -> None:
+        """
+        Forget all that was written.  Nothing stays.  Never raises; does nothing after a commit or another abort.
+        """
+
+
+class IArchiveWriter(IChunkSink):
+    """
+    Writes one archived version.
+    """
+
+    def finish() -> None:
+        """
+        All the data is written: bring it to rest (sync it), so that L{commit} is short.
+
+        @raise StorageFull: no room.
+        @raise StorageReadOnly: the medium takes no writes.
+        @raise StorageFailure: the medium failed.
+        """
+
+    def commit(info: VersionInfo) -> None:
+        """
+        Make the version exist, after L{finish}.  When this returns the version outlives a power cut.
+
+        @param info: the whole truth about the version; its number is above all numbers of the model.
+
+        @raise StorageFull: no room; the version does not exist.
+        @raise StorageReadOnly: the medium takes no writes; the version does not exist.
+        @raise StorageFailure: the medium failed; the version does not exist.
+        @raise CommitUncertain: the medium failed; the version may exist after a restart.
+        """
+
+
+class IArchiveReader(Interface):
+    """
+    Reads one archived version.  Reading goes on to the end, also when the model is deleted meanwhile.
+    """
+
+    def read(size_bytes: int) -> bytes:
+        """
+        Give the next bytes: exactly as many as asked for, fewer only at the end.
+
+        @raise StorageFailure: the medium failed.
+        """
+
+    def close() -> None:
+        """
+        Let go of the version.  Never raises; may be called twice.
+        """
+
+
+class IModelStore(Interface):
+    """
+    Keeps models, without their versions.
+    """
+
+    def model_ids() -> list[str]:
+        """
+        Give the ids of all models, damaged ones among them, in any order.  Cheap: ten thousand in a moment.
+
+        @raise StorageFailure: the medium failed.
+        """
+
+    def load_model(model_id: str) -> ModelInfo:
+        """
+        Read a model.
+
+        @raise UnknownModel: there is none.
+        @raise CorruptModel: its metadata is damaged or missing.
+        @raise StorageFailure: the medium failed.
+        """
+
+    def save_model(info: ModelInfo) -> None:
+        """
+        Make a model, or replace its user data.  Durable when this returns; after a crash there is the old or the new.
+
+        @raise StorageFull: no room; the old one stays.
+        @raise StorageReadOnly: the medium takes no writes; the old one stays.
+        @raise StorageFailure: the medium failed; there is the old one or the new one.
+        """
+
+    def delete_model(model_id: str) -> None:
+        """
+        Remove a model with all its versions.  Durable when this returns; after a crash it is wholly there or wholly
+        gone.  Versions being read can be read to their end.
+
+        @raise UnknownModel: there is none.
+        @raise StorageReadOnly: the medium takes no writes; the model stays.
+        @raise StorageFailure: the medium failed.
+        """
+
+
+class IVersionStore(Interface):
+    """
+    Keeps archived versions.
+    """
+
+    def version_numbers(model_id: str) -> list[int]:
+        """
+        Give the numbers of a model's versions, damaged ones among them, rising.
+
+        Drops what a crash left behind of versions that were never committed.
+
+        @raise UnknownModel: there is no such model.
+        @raise StorageFailure: the medium failed.
+        """
+
+    def load_version(model_id: str, version_number: int) -> VersionInfo:
+        """
+        Read what is known of a version, and see that data of its size is there.
+
+        @raise CorruptVersion: the version, or a part of it, is damaged or missing.
+        @raise StorageFailure: the medium failed.
+        """
+
+    def open_version(model_id: str, version_number: int) -> IArchiveReader:
+        """
+        Start reading a version's data.
+
+        @raise CorruptVersion: its data is missing.
+        @raise StorageFailure: the medium failed.
+        """
+
+    def create_version(model_id: str) -> IArchiveWriter:
+        """
+        Start writing a version.  Cheap: nothing touches the medium before the first write.
+        """
+
+
+class INumberReserve(Interface):
+    """
+    Remembers, for each model, up to which number versions may have been given out, transient ones included.
+    """
+
+    def reserved(model_id: str) -> int:
+        """
+        Give the highest number reserved; 0 where none was.
+
+        @raise StorageFailure: the medium failed.
+        """
+
+    def reserve(model_id: str, version_number: int) -> None:
+        """
+        Remember that numbers up to this one may have been given out, in place of what was remembered.  Durable when
+        this returns; goes with the model when that is deleted.
+
+        @raise UnknownModel: there is no such model.
+        @raise StorageFull: no room; what was remembered stays.
+        @raise StorageReadOnly: the medium takes no writes; what was remembered stays.
+        @raise StorageFailure: the medium failed.
+        """
+
+
+class IArchive(IModelStore, IVersionStore, INumberReserve):
+    """
+    An archive: everything that outlives the process.
+
+    Calls come from several threads at once.  For one model, the caller never lets two of L{IModelStore.save_model},
+    L{IModelStore.delete_model}, L{INumberReserve.reserve} and L{IArchiveWriter.commit} overlap.
+    """
+
+    description: str = Attribute("Where it is, for the log: a path, an address.")
+
+    def open() -> None:
+        """
+        Take the archive for this process alone, and drop what a crash left behind.
+
+        @raise CannotStart: it is in use, or cannot be used.
+        """
+
+    def close() -> None:
+        """
+        Let go of the archive.
+        """
+
+
+class Rank(IntEnum):
+    """
+    What is evicted first: lower ranks before higher ones, and within a rank the least recently used.
+    """
+
+    COPY = 0
+    """A copy of an archived version: it can be read again."""
+
+    SUPERSEDED = 1
+    """A transient version that is not its model's latest."""
+
+    LATEST = 2
+    """A transient version that is its model's latest."""
+
+
+class ITransientWriter(IChunkSink):
+    """
+    Writes one version into a transient store.
+    """
+
+    def commit(key: VersionKey, rank: Rank) -> list[VersionKey]:
+        """
+        Keep the version under a key, and evict what goes beyond the budget: perhaps this very version.
+
+        @return: what was evicted.
+        """
+
+
+class ITransientReader(Interface):
+    """
+    Reads one version of a transient store.  Reading goes on to the end, also when the version is evicted meanwhile.
+    """
+
+    def read() -> Chunk | None:
+        """
+        Give the next chunk, just as it was written; L{None} after the last.
+
+        @raise StorageFailure: the medium failed.
+        """
+
+    def close() -> None:
+        """
+        Let go of the version.  Never raises; may be called twice.
+        """
+
+
+@frozen
+class Usage:
+    """
+    How much a transient store holds.
+    """
+
+    items: int
+    size_bytes: int
+
+
+class ITransientStore(Interface):
+    """
+    Keeps versions for the time of this process, within a budget of items and bytes.
+
+    Calls come from several threads at once.  L{usage} never blocks, whatever the store.
+    """
+
+    max_bytes: int = Attribute("The budget in bytes.")
+
+    def create_version() -> ITransientWriter:
+        """
+        Start writing a version.
+        """
+
+    def open_version(key: VersionKey) -> ITransientReader:
+        """
+        Start reading a version.
+
+        @raise KeyError: it is not held.
+        """
+
+    def set_rank(key: VersionKey, rank: Rank) -> None:
+        """
+        Change how early a version goes.  Does nothing where it is not held.
+        """
+
+    def touch(keys: Sequence[VersionKey]) -> None:
+        """
+        Note that versions were used, in this order.  Passes over what is not held.
+        """
+
+    def remove(keys: Sequence[VersionKey]) -> None:
+        """
+        Drop versions.  Passes over what is not held.
+        """
+
+    def usage() -> Usage:
+        """
+        Give what is held now.
+        """
+
+
+# --- Providers: how plugins offer storage ----------------------------------------------------------------------------
+
+
+@frozen
+class TransientBudget:
+    """
+    What a transient store may hold.
+
+    @ivar max_items: most versions, at least 1.
+    @ivar max_bytes: most bytes of data, at least 1.
+    """
+
+    max_items: int
+    max_bytes: int
+
+
+class IArchiveProvider(Interface):
+    """
+    A plugin that makes archives from descriptions such as C{filesystem:/data}.
+    """
+
+    name: str = Attribute("The part of the description before the first colon.")
+
+    def create_archive(*arguments: str, **options: str) -> IArchive:
+        """
+        Make an archive, not opened yet.  Touches nothing.
+
+        @param arguments: the parts of the description after the name, as between colons.
+        @param options: those parts that have the form C{name=value}.
+
+        @raise CannotStart: the description makes no sense.
+        """
+
+
+class ITransientProvider(Interface):
+    """
+    A plugin that makes transient stores from descriptions such as C{memory}.
+    """
+
+    name: str = Attribute("The part of the description before the first colon.")
+
+    def create_transient_store(budget: TransientBudget, *arguments: str, **options: str) -> ITransientStore:
+        """
+        Make a transient store.  Touches nothing.
+
+        @param arguments: the parts of the description after the name, as between colons.
+        @param options: those parts that have the form C{name=value}.
+
+        @raise CannotStart: the description makes no sense.
+        """
+
+
+# --- Threads ---------------------------------------------------------------------------------------------------------
+
+
+class ILane(Interface):
+    """
+    Runs jobs one after the other in threads of a pool.  A lane that has nothing to do holds no thread.
+    """
+
+    def submit(job: Callable[[], T], size_bytes: int) -> Future[T]:
+        """
+        Run a job after all those submitted before.  May be called in any thread.
+
+        @param size_bytes: how many bytes the job works on; a small job that cannot block may be run on the spot.
+
+        @return: fires with what the job returns, or fails with what it raises, in any thread.
+        """
+
+
+class IThreads(Interface):
+    """
+    Where the calls of a provider run: in a pool's threads, or directly if it never blocks.
+    """
+
+    def defer(job: Callable[[], T]) -> Deferred[T]:
+        """
+        Run a job.  Called in the reactor's thread.
+
+        @return: fires with what the job returns, or fails with what it raises, in the reactor's thread.
+        """
+
+    def lane() -> ILane:
+        """
+        Make a lane.  May be called in any thread.
+        """
+
+
+# --- The registry ----------------------------------------------------------------------------------------------------
+
+
+class IUpload(Interface):
+    """
+    A version on its way in.  May be used in any thread, by one caller at a time.
+    """
+
+    header: VersionHeader = Attribute("What the creator declared.")
+
+    def write(chunk: Chunk) -> Future[None]:
+        """
+        Take the next piece of data.
+
+        @return: fires when it is stored and hashed; fails with L{StorageFull}, L{StorageReadOnly} or
+            L{StorageFailure}.
+        """
+
+    def finish() -> Future[None]:
+        """
+        All the data has come.
+
+        @return: fires when it is at rest and only the commit is missing; fails with L{HashMismatch}, or as L{write}.
+        """
+
+    def commit() -> Deferred[VersionInfo]:
+        """
+        Give the version its number and make it exist, after L{finish}.  Called in the reactor's thread.
+
+        @return: fires when the version can be seen, and is durable if archived; fails with L{ModelReplaced},
+            L{NumbersExhausted}, L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}, and then nothing stays.
+        """
+
+    def abort() -> None:
+        """
+        Forget the version, after the jobs under way.  Does nothing once it is committed.
+        """
+
+
+class IDownload(Interface):
+    """
+    A version on its way out.  May be used in any thread, by one caller at a time.
+    """
+
+    def read() -> Future[Chunk | None]:
+        """
+        Give the next chunk.
+
+        @return: fires with a chunk, the last one only once the hash of all has matched, then with L{None}; fails
+            with L{CorruptVersion}, with L{UnknownModel} or L{UnknownVersion} where it went meanwhile, or with
+            L{StorageFailure}.
+        """
+
+    def close() -> None:
+        """
+        Let go of the version, after the jobs under way.
+        """
+
+
+class IObserver(Interface):
+    """
+    Is told when a model changes.
+    """
+
+    def changed(model_id: str) -> None:
+        """
+        A new snapshot of the model is published, or the model is gone.  Called in the reactor's thread.
+        """
+
+
+class ISnapshots(Interface):
+    """
+    The part of the registry that any thread may call, and that answers at once.
+    """
+
+    def snapshot(model_id: str) -> ModelSnapshot | None:
+        """
+        Give the model as it is now; L{None} where it is not read from the archive yet.
+
+        @raise UnknownModel: there is none.
+        """
+
+    def version_info(snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
+        """
+        Give a version's info from memory; L{None} where it is not there.
+        """
+
+    def model_info(model_id: str) -> ModelInfo | None:
+        """
+        Give a model's info from memory; L{None} where it is not there.
+
+        @raise UnknownModel: there is none.
+        """
+
+    def model_ids() -> tuple[str, ...] | None:
+        """
+        Give the ids of all models that are whole, ordered; L{None} where the archive was not surveyed yet.
+        """
+
+    def upload(header: VersionHeader, snapshot: ModelSnapshot) -> IUpload:
+        """
+        Start creating a version.
+
+        @raise TooLarge: it can never be held.
+        """
+
+    def download(snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
+        """
+        Start reading a version.
+
+        @raise UnknownVersion: it was evicted meanwhile.
+        """
+
+    def usage() -> Usage:
+        """
+        Give what the transient store holds now.
+        """
+
+
+class IRegistry(ISnapshots):
+    """
+    The registry: models, their versions, and the policy.  What L{ISnapshots} does not declare is called in the
+    reactor's thread.
+    """
+
+    def open() -> None:
+        """
+        Open the archive.  Blocks.
+
+        @raise CannotStart: it is in use, or cannot be used.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        Finish what is under way and close the archive.
+
+        @return: fires when that is done.
+        """
+
+    def observe(observer: IObserver) -> None:
+        """
+        Tell an observer of every change from now on.
+        """
+
+    def load_snapshot(model_id: str) -> Deferred[ModelSnapshot]:
+        """
+        Read a model's versions from the archive.
+
+        @return: fires with the model as it is then; fails with L{UnknownModel}, L{CorruptModel} or
+            L{StorageFailure}.
+        """
+
+    def load_version_infos(
+        snapshot: ModelSnapshot, version_numbers: Sequence[int]
+    ) -> Deferred[list[VersionInfo | CorruptVersion]]:
+        """
+        Read infos of archived versions.
+
+        @return: fires with as many entries as numbers: an info, or how it is damaged; fails with L{UnknownModel}
+            where the model is gone meanwhile, or with L{StorageFailure}.
+        """
+
+    def load_model_info(model_id: str) -> Deferred[ModelInfo]:
+        """
+        Read a model's info from the archive.
+
+        @return: fires with the info; fails with L{UnknownModel}, L{CorruptModel} or L{StorageFailure}.
+        """
+
+    def survey() -> Deferred[tuple[str, ...]]:
+        """
+        Read all models once, to know which are whole.
+
+        @return: fires with the ids of those, ordered; fails with L{StorageFailure}.
+        """
+
+    def save_model(info: ModelInfo) -> Deferred[None]:
+        """
+        Make a model, or replace its user data.
+
+        @return: fires when it is durable; fails with L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}.
+        """
+
+    def delete_model(model_id: str) -> Deferred[None]:
+        """
+        Remove a model and all its versions.
+
+        @return: fires when that is durable; fails with L{UnknownModel}, L{StorageReadOnly} or L{StorageFailure}.
+        """
