@@ -1,0 +1,170 @@
+"""
+Facts about where jobs run.
+"""
+
+from concurrent.futures import Future
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.support.threads import PumpedPool, PumpedReactor, pump_all
+from twisted_registry.interfaces import ILane, INonBlocking, IThreads
+from twisted_registry.threads import INLINE_BELOW_BYTES, DirectLane, DirectThreads, PooledThreads, PoolLane, threads_for
+
+
+class PoolLaneTests(SynchronousTestCase):
+    """
+    L{PoolLane} runs its jobs in order, in a pool.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a lane over a pool that is pumped by hand.
+        """
+        self.pool = PumpedPool()
+        self.lane = PoolLane(self.pool)
+        self.done: list[int] = []
+
+    def submit(self, number: int) -> "Future[None]":
+        """
+        Submit a job that notes its number.
+        """
+        return self.lane.submit(lambda: self.done.append(number), 0)
+
+    def test_provides_the_interface(self) -> None:
+        """
+        A lane is an L{ILane}.
+        """
+        verifyObject(ILane, self.lane)
+
+    def test_jobs_run_in_order_one_to_a_turn(self) -> None:
+        """
+        However many jobs wait, the pool holds one, and each leaves its thread when it is done.
+        """
+        for number in range(3):
+            self.submit(number)
+        for number in range(3):
+            self.assertEqual((len(self.pool), self.done), (1, list(range(number))))
+            self.pump_one()
+        self.assertEqual((len(self.pool), self.done), (0, [0, 1, 2]))
+
+    def pump_one(self) -> None:
+        """
+        Let the pool run one job.
+        """
+        self.pool.pump(most=1)
+
+    def test_idle_lane_starts_again(self) -> None:
+        """
+        A lane whose jobs are all done runs the next that comes.
+        """
+        self.submit(1)
+        self.pool.pump()
+        self.submit(2)
+        self.pool.pump()
+        self.assertEqual(self.done, [1, 2])
+
+    def test_job_submitted_by_a_job_runs_after_it(self) -> None:
+        """
+        A job, or who is told of its end, may submit the next.
+        """
+        self.lane.submit(lambda: self.submit(2), 0).add_done_callback(lambda _: self.submit(3))
+        self.pool.pump()
+        self.assertEqual(self.done, [2, 3])
+
+    def test_failure_goes_to_who_waits_and_stops_nothing(self) -> None:
+        """
+        A job that raises fails its own future; the jobs behind it run.
+        """
+        failed = self.lane.submit(lambda: 1 // 0, 0)
+        self.submit(2)
+        self.pool.pump()
+        self.assertIsInstance(failed.exception(), ZeroDivisionError)
+        self.assertEqual(self.done, [2])
+
+
+class DirectLaneTests(SynchronousTestCase):
+    """
+    L{DirectLane} runs on the spot what is small.
+    """
+
+    def test_small_jobs_run_on_the_spot(self) -> None:
+        """
+        A job on few bytes is done when submit returns.
+        """
+        self.assertEqual(DirectLane(PumpedPool()).submit(lambda: 7, INLINE_BELOW_BYTES - 1).result(0), 7)
+
+    def test_large_jobs_and_those_behind_them_go_to_the_pool(self) -> None:
+        """
+        A job on many bytes waits for a thread, and a small one behind it keeps the order.
+        """
+        pool = PumpedPool()
+        lane = DirectLane(pool)
+        done: list[str] = []
+        lane.submit(lambda: done.append("large"), INLINE_BELOW_BYTES)
+        lane.submit(lambda: done.append("small"), 0)
+        self.assertEqual(done, [])
+        pool.pump()
+        self.assertEqual(done, ["large", "small"])
+        lane.submit(lambda: done.append("later"), 0)
+        self.assertEqual(done, ["large", "small", "later"])
+
+
+@implementer(INonBlocking)
+class Quick:
+    """
+    A provider that never blocks.
+    """
+
+
+class ThreadsTests(SynchronousTestCase):
+    """
+    A provider's calls run where they harm nobody.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make pools and a reactor that are pumped by hand.
+        """
+        self.reactor = PumpedReactor()
+        self.blocking, self.computing = PumpedPool(), PumpedPool()
+
+    def threads(self, provider: object) -> IThreads:
+        """
+        Give the provider's threads.
+        """
+        threads = threads_for(provider, self.reactor, self.blocking, self.computing)
+        verifyObject(IThreads, threads)
+        return threads
+
+    def test_providers_that_may_block_get_the_blocking_pool(self) -> None:
+        """
+        The call runs in the pool, and its Deferred fires in the reactor's thread.
+        """
+        threads = self.threads(object())
+        self.assertIsInstance(threads, PooledThreads)
+        deferred = threads.defer(lambda: 7)
+        self.blocking.pump()
+        self.assertNoResult(deferred)
+        pump_all(self.reactor)
+        self.assertEqual(self.successResultOf(deferred), 7)
+
+    def test_failures_come_back_too(self) -> None:
+        """
+        What the call raises, the Deferred fails with.
+        """
+        deferred = self.threads(object()).defer(lambda: 1 // 0)
+        pump_all(self.reactor, self.blocking)
+        self.failureResultOf(deferred, ZeroDivisionError)
+
+    def test_providers_that_never_block_are_called_directly(self) -> None:
+        """
+        The call is done at once; only long work on much data goes to a pool, and that is not the one a disk can fill.
+        """
+        threads = self.threads(Quick())
+        self.assertIsInstance(threads, DirectThreads)
+        self.assertEqual(self.successResultOf(threads.defer(lambda: 7)), 7)
+        self.failureResultOf(threads.defer(lambda: 1 // 0), ZeroDivisionError)
+        threads.lane().submit(lambda: None, INLINE_BELOW_BYTES)
+        self.assertEqual((len(self.blocking), len(self.computing)), (0, 1))

@@ -1,0 +1,3 @@
+"""
+Storage providers: synchronous, and free of Twisted's reactor.
+"""

@@ -1,0 +1,147 @@
+"""
+Transient versions in memory: least recently used first out, within a budget of items and bytes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from attrs import define, field, frozen
+from zope.interface import implementer
+
+from twisted_registry.interfaces import (
+    INonBlocking,
+    ITransientReader,
+    ITransientStore,
+    ITransientWriter,
+    Rank,
+    TransientBudget,
+    Usage,
+)
+from twisted_registry.values import Chunk, VersionKey
+
+
+@frozen
+class _Held:
+    """
+    A version as it is kept.  Its readers share the chunks, and keep them alive when it is evicted.
+    """
+
+    rank: Rank
+    chunks: tuple[Chunk, ...]
+    size_bytes: int
+
+
+@implementer(ITransientStore, INonBlocking)
+class MemoryStore:
+    """
+    Keeps versions in the process's memory.
+    """
+
+    def __init__(self, budget: TransientBudget) -> None:
+        self.max_bytes = budget.max_bytes
+        self._max_items = budget.max_items
+        self._lock = Lock()
+        self._held: dict[VersionKey, _Held] = {}
+        self._order: dict[Rank, OrderedDict[VersionKey, None]] = {rank: OrderedDict() for rank in Rank}
+        self._size_bytes = 0
+
+    def create_version(self) -> "MemoryWriter":
+        """See L{ITransientStore.create_version}."""
+        return MemoryWriter(self)
+
+    def open_version(self, key: VersionKey) -> "MemoryReader":
+        """See L{ITransientStore.open_version}."""
+        return MemoryReader(self._held[key].chunks)
+
+    def set_rank(self, key: VersionKey, rank: Rank) -> None:
+        """See L{ITransientStore.set_rank}."""
+        with self._lock:
+            held = self._held.get(key)
+            if held is None or held.rank == rank:
+                return
+            del self._order[held.rank][key]
+            self._order[rank][key] = None
+            self._held[key] = _Held(rank, held.chunks, held.size_bytes)
+
+    def touch(self, keys: Sequence[VersionKey]) -> None:
+        """See L{ITransientStore.touch}."""
+        with self._lock:
+            for key in keys:
+                held = self._held.get(key)
+                if held is not None:
+                    self._order[held.rank].move_to_end(key)
+
+    def remove(self, keys: Sequence[VersionKey]) -> None:
+        """See L{ITransientStore.remove}."""
+        with self._lock:
+            for key in keys:
+                self._drop(key)
+
+    def usage(self) -> Usage:
+        """See L{ITransientStore.usage}."""
+        with self._lock:
+            return Usage(len(self._held), self._size_bytes)
+
+    def _keep(self, key: VersionKey, held: _Held) -> list[VersionKey]:
+        with self._lock:
+            self._drop(key)
+            self._held[key] = held
+            self._order[held.rank][key] = None
+            self._size_bytes += held.size_bytes
+            return list(self._evict())
+
+    def _evict(self) -> Iterator[VersionKey]:
+        while len(self._held) > self._max_items or self._size_bytes > self.max_bytes:
+            key = next(key for rank in Rank for key in self._order[rank])
+            self._drop(key)
+            yield key
+
+    def _drop(self, key: VersionKey) -> None:
+        held = self._held.pop(key, None)
+        if held is not None:
+            del self._order[held.rank][key]
+            self._size_bytes -= held.size_bytes
+
+
+@implementer(ITransientWriter)
+@define
+class MemoryWriter:
+    """
+    Gathers the chunks of a version.
+    """
+
+    _store: MemoryStore
+    _chunks: list[Chunk] = field(factory=list)
+
+    def write(self, chunk: Chunk) -> None:
+        """See L{IChunkSink.write}."""
+        self._chunks.append(chunk)
+
+    def commit(self, key: VersionKey, rank: Rank) -> list[VersionKey]:
+        """See L{ITransientWriter.commit}."""
+        chunks = tuple(self._chunks)
+        self._chunks.clear()
+        return self._store._keep(key, _Held(rank, chunks, sum(chunk.size_bytes for chunk in chunks)))
+
+    def abort(self) -> None:
+        """See L{IChunkSink.abort}."""
+        self._chunks.clear()
+
+
+@implementer(ITransientReader)
+class MemoryReader:
+    """
+    Gives the chunks of a version, which it shares with all its readers.
+    """
+
+    def __init__(self, chunks: tuple[Chunk, ...]) -> None:
+        self._chunks = iter(chunks)
+
+    def read(self) -> Chunk | None:
+        """See L{ITransientReader.read}."""
+        return next(self._chunks, None)
+
+    def close(self) -> None:
+        """See L{ITransientReader.close}."""
+        self._chunks = iter(())

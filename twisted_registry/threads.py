@@ -1,0 +1,157 @@
+"""
+Where the calls of synchronous providers run.  The one place that uses thread pools.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any, Protocol, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorFromThreads
+from zope.interface import implementer
+
+from twisted_registry.interfaces import ILane, INonBlocking, IThreads
+
+T = TypeVar("T")
+
+INLINE_BELOW_BYTES = 64 * 1024
+"""Hashing this much takes about 40 microseconds, less than a thread needs to wake up."""
+
+
+class Pool(Protocol):
+    """
+    The part of L{twisted.python.threadpool.ThreadPool} used here; any thread may call it.
+    """
+
+    def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
+        """
+        Run a function in one of the pool's threads.
+        """
+
+
+def _settle(future: Future[T], job: Callable[[], T]) -> None:
+    try:
+        result = job()
+    except BaseException as error:  # whoever waits for the job gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+@implementer(ILane)
+class PoolLane:
+    """
+    Runs its jobs in a pool, one after the other.  Each is given to the pool on its own, so that a long queue in one
+    lane does not hold a thread while other lanes wait.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lock = Lock()
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
+        """See L{ILane.submit}."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._jobs.append(lambda: _settle(future, job))
+            first = len(self._jobs) == 1
+        if first:
+            self._pool.callInThread(self._run_one)
+        return future
+
+    def idle(self) -> bool:
+        """
+        Tell whether all jobs submitted so far are done.
+        """
+        return not self._jobs
+
+    def _run_one(self) -> None:
+        # The job leaves the queue only when it is done: a lane that is not empty is running.
+        self._jobs[0]()
+        with self._lock:
+            self._jobs.popleft()
+            more = bool(self._jobs)
+        if more:
+            self._pool.callInThread(self._run_one)
+
+
+@implementer(ILane)
+class DirectLane:
+    """
+    Runs small jobs on the spot, and those that would keep the caller's thread busy for long in a pool.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._lane = PoolLane(pool)
+
+    def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
+        """See L{ILane.submit}."""
+        if size_bytes >= INLINE_BELOW_BYTES or not self._lane.idle():
+            return self._lane.submit(job, size_bytes)
+        future: Future[T] = Future()
+        _settle(future, job)
+        return future
+
+
+@implementer(IThreads)
+@frozen
+class PooledThreads:
+    """
+    Runs the calls of a provider that may block in a pool of threads.
+    """
+
+    _reactor: IReactorFromThreads
+    _pool: Pool
+
+    def defer(self, job: Callable[[], T]) -> Deferred[T]:
+        """See L{IThreads.defer}."""
+        deferred: Deferred[T] = Deferred()
+
+        def run() -> None:
+            try:
+                result = job()
+            except BaseException as error:  # whoever waits for the job gets it
+                self._reactor.callFromThread(deferred.errback, error)
+            else:
+                self._reactor.callFromThread(deferred.callback, result)
+
+        self._pool.callInThread(run)
+        return deferred
+
+    def lane(self) -> ILane:
+        """See L{IThreads.lane}."""
+        return PoolLane(self._pool)
+
+
+@implementer(IThreads)
+@frozen
+class DirectThreads:
+    """
+    Runs the calls of a provider that never blocks where the caller is, but for long work on much data.
+    """
+
+    _pool: Pool
+
+    def defer(self, job: Callable[[], T]) -> Deferred[T]:
+        """See L{IThreads.defer}."""
+        return maybeDeferred(job)
+
+    def lane(self) -> ILane:
+        """See L{IThreads.lane}."""
+        return DirectLane(self._pool)
+
+
+def threads_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, computing: Pool) -> IThreads:
+    """
+    Give a provider the threads it needs.
+
+    @param blocking: the pool for calls that may wait; a slow disk can fill it.
+    @param computing: the pool for work on data in memory, which a slow disk must not hold up.
+    """
+    if INonBlocking.providedBy(provider):
+        return DirectThreads(computing)
+    return PooledThreads(reactor, blocking)
