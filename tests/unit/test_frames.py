@@ -1,0 +1,114 @@
+"""
+Facts about the frames that data travels in.
+"""
+
+from hypothesis import example, given, settings, strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.errors import InvalidRequest
+from twisted_registry.rpc.frames import Cutter, body_data, frame
+from twisted_registry.rpc.messages import api
+from twisted_registry.values import Chunk
+
+
+def body(data: bytes) -> bytes:
+    """
+    Write a body message as protobuf does.
+    """
+    message = api.CreateVersionRequestChunk(body=api.CreateVersionRequestChunk.Body(data_chunk=data))
+    return message.SerializeToString()
+
+
+def read_reply(chunk: Chunk) -> bytes:
+    """
+    Read a chunk as a client does.
+    """
+    return api.RetrieveVersionDataReplyChunk.FromString(chunk.buffer).data_chunk
+
+
+def by_protobuf(raw: bytes) -> bytes | None:
+    """
+    Read a body message by protobuf alone; L{None} where it is none.
+    """
+    try:
+        message = api.CreateVersionRequestChunk.FromString(raw)
+    except Exception:  # protobuf's error has a module of its own for each implementation
+        return None
+    return message.body.data_chunk if message.WhichOneof("msg") == "body" else None
+
+
+class FrameTests(SynchronousTestCase):
+    """
+    L{frame} writes what a client reads.
+    """
+
+    def test_clients_read_the_data_back(self) -> None:
+        """
+        Data of any length, across every length of a varint, comes back whole; its offset is where it begins.
+        """
+        for size in (0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152):
+            data = b"x" * size
+            chunk = frame(data)
+            self.assertEqual((len(read_reply(chunk)), bytes(chunk.data) == data, chunk.size_bytes), (size, True, size))
+
+
+class BodyDataTests(SynchronousTestCase):
+    """
+    L{body_data} reads what protobuf would, without copying it where it can.
+    """
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=300))
+    def test_usual_bodies(self, data: bytes) -> None:
+        """
+        What protobuf writes is read back.
+        """
+        self.assertEqual(bytes(body_data(body(data))), data)
+
+    @settings(deadline=None, max_examples=300)
+    @given(st.binary(max_size=40).map(lambda tail: b"\x12" + tail) | st.binary(max_size=40))
+    @example(b"\x12\x84\x00\x0a\x02hi")  # a length of two bytes where one would do
+    @example(b"\x12\x08\x0a\x01a\x0a\x03bcd")  # the field twice: the last one counts
+    @example(b"\x12\x04\x0a\x02hi\x12\x03\x0a\x01x")  # the body twice: they are merged
+    @example(b"\x12\x04\x0a\x02hi\x7a\x00")  # a field nobody knows, behind
+    @example(b"\x12\x00")
+    @example(b"\x12\x80\x80\x80\x80\x80\x80\x00")
+    def test_any_bytes_are_read_as_protobuf_reads_them(self, raw: bytes) -> None:
+        """
+        Bytes from anywhere give the data protobuf finds in them, or are refused where it finds none.
+        """
+        expected = by_protobuf(raw)
+        if expected is None:
+            self.assertRaises(InvalidRequest, body_data, raw)
+        else:
+            self.assertEqual(bytes(body_data(raw)), expected)
+
+
+class CutterTests(SynchronousTestCase):
+    """
+    L{Cutter} cuts what comes into frames of one size.
+    """
+
+    @settings(deadline=None)
+    @given(st.lists(st.integers(0, 70_000), max_size=12), st.sampled_from([1000, 16_384, 50_000]))
+    def test_cuts_exactly(self, sizes: list[int], chunk_bytes: int) -> None:
+        """
+        Whatever the sizes that come, all frames are of the size wanted but the last, and the data is the same.
+        """
+        cutter = Cutter(chunk_bytes)
+        data = [bytes([index]) * size for index, size in enumerate(sizes)]
+        chunks = [chunk for piece in data for chunk in cutter.add(memoryview(piece))]
+        chunks += cutter.rest()
+        whole = b"".join(data)
+        self.assertEqual(b"".join(map(read_reply, chunks)), whole)
+        full, rest = divmod(len(whole), chunk_bytes)
+        self.assertEqual([chunk.size_bytes for chunk in chunks], [chunk_bytes] * full + [rest] * bool(rest or not full))
+
+    def test_many_small_pieces_are_gathered(self) -> None:
+        """
+        A stream of one-byte messages does not leave a view for each byte behind.
+        """
+        cutter = Cutter(1_000_000)
+        for _ in range(50_000):
+            self.assertEqual(list(cutter.add(memoryview(b"x"))), [])
+        self.assertEqual(len(cutter._pieces), 1)

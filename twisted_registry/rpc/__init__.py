@@ -1,0 +1,3 @@
+"""
+The protocol edge: the one place that knows gRPC, protobuf and asyncio.
+"""

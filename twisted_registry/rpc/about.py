@@ -1,0 +1,70 @@
+"""
+The calls about the service itself.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import twisted
+from attrs import frozen
+
+import twisted_registry
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import common
+from twisted_registry.rpc.updates import Hub
+from twisted_registry.rpc.wire import parse
+
+
+def _overall_load() -> str:
+    """
+    The machine's load of the last minute, per processor, at most 1.
+    """
+    return f"{min(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)):.3f}"
+
+
+@frozen
+class AboutCalls:
+    """
+    C{Version} and C{Status}.
+    """
+
+    _lookup: Lookup
+    _hub: Hub
+    _started_seconds: float
+
+    async def version(self, raw: bytes, context: Any) -> bytes:
+        """
+        Tell the versions of the service and of what it runs on.
+        """
+        parse(common.VersionRequest, raw)
+        versions = {
+            "twisted-registry": twisted_registry.__version__,
+            "grpc": grpc.__version__,
+            "python": platform.python_version(),
+            "twisted": twisted.__version__,
+        }
+        pairs = [common.VersionInfo.Version(name=name, version=version) for name, version in versions.items()]
+        return common.VersionInfo(versions=pairs).SerializeToString()
+
+    async def status(self, raw: bytes, context: Any) -> bytes:
+        """
+        Tell the statuses asked for, of those there are.
+        """
+        names = set(parse(common.StatusRequest, raw).names)
+        known = self._statuses()
+        asked = {name: tell() for name, tell in known.items() if name in names or "*" in names}
+        return common.StatusReply(statuses=asked).SerializeToString()
+
+    def _statuses(self) -> dict[str, Callable[[], str]]:
+        registry = self._lookup.registry
+        return {
+            "overall_load": _overall_load,
+            "uptime_seconds": lambda: f"{time.monotonic() - self._started_seconds:.0f}",
+            "versions_in_memory": lambda: str(registry.usage().items),
+            "bytes_in_memory": lambda: str(registry.usage().size_bytes),
+            "subscribers": lambda: str(len(self._hub)),
+        }

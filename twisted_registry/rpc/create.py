@@ -1,0 +1,85 @@
+"""
+The call that creates versions.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from typing import Any
+
+from attrs import field, frozen
+
+from twisted_registry.errors import InvalidRequest, SizeMismatch
+from twisted_registry.interfaces import IUpload
+from twisted_registry.rpc.bridge import settled
+from twisted_registry.rpc.frames import Cutter, body_data
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import api
+from twisted_registry.rpc.wire import version_header, version_message
+from twisted_registry.values import VersionHeader, VersionInfo
+
+_WRITES_UNDER_WAY = 2
+"""Chunks of one upload that may wait to be hashed and stored while the next is received."""
+
+
+@frozen
+class CreateCalls:
+    """
+    C{CreateVersion}.
+    """
+
+    _lookup: Lookup
+    _chunk_bytes: int
+    # An event loop keeps no hold on its tasks, and these must outlive the calls that began them.
+    _commits: "set[asyncio.Task[VersionInfo]]" = field(factory=set)
+
+    async def create_version(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
+        """
+        Receive a version's data, and commit it once it is whole.
+        """
+        header = await self._header(messages)
+        snapshot = await self._lookup.snapshot(header.model_id)
+        upload = self._lookup.registry.upload(header, snapshot)
+        try:
+            await self._receive(messages, upload)
+            await settled(upload.finish())
+            # When a client cancels or dies, the stream of messages just ends.  The cancellation comes at the next
+            # await: this one, before anything is committed.
+            await asyncio.sleep(0)
+        except BaseException:
+            upload.abort()
+            raise
+        info = await asyncio.shield(self._commit(upload))
+        return api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
+
+    async def _header(self, messages: AsyncIterator[bytes]) -> VersionHeader:
+        async for raw in messages:
+            return version_header(raw)
+        raise InvalidRequest("the stream is empty; it must begin with a header")
+
+    async def _receive(self, messages: AsyncIterator[bytes], upload: IUpload) -> None:
+        declared_bytes = upload.header.size_bytes
+        received_bytes = 0
+        cutter = Cutter(self._chunk_bytes)
+        writes: deque[Future[None]] = deque()
+        async for raw in messages:
+            data = body_data(raw)
+            received_bytes += len(data)
+            if received_bytes > declared_bytes:
+                raise SizeMismatch(declared_bytes, received_bytes)
+            for chunk in cutter.add(data):
+                writes.append(upload.write(chunk))
+                if len(writes) > _WRITES_UNDER_WAY:
+                    await settled(writes.popleft())
+        if received_bytes < declared_bytes:
+            raise SizeMismatch(declared_bytes, received_bytes)
+        writes.extend(upload.write(chunk) for chunk in cutter.rest())
+        for write in writes:
+            await settled(write)
+
+    def _commit(self, upload: IUpload) -> "asyncio.Task[VersionInfo]":
+        task = asyncio.create_task(self._lookup.bridge.call(upload.commit))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+        return task

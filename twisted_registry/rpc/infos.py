@@ -1,0 +1,82 @@
+"""
+The call that lists versions.
+"""
+
+import asyncio
+from itertools import islice
+from typing import Any
+
+from attrs import frozen
+
+from twisted_registry.errors import CorruptVersion
+from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import api
+from twisted_registry.rpc.pages import Page, batches, check_asked
+from twisted_registry.rpc.wire import parse, version_message
+from twisted_registry.snapshot import ModelSnapshot
+
+
+def _page(request: "api.RetrieveVersionInfosRequest") -> "Page[api.ModelVersionInfo]":
+    return Page(request.versions_count, "versions_count")
+
+
+def _reply(page: "Page[api.ModelVersionInfo]", following: str) -> bytes:
+    return api.RetrieveVersionInfosReply(
+        version_infos=page.items, next_version_handle=following
+    ).SerializeToString()
+
+
+def _after_last(page: "Page[api.ModelVersionInfo]", handle: str) -> str:
+    return str(page.items[-1].version_number + 1) if page.items else handle or "0"
+
+
+@frozen
+class InfoCalls:
+    """
+    C{RetrieveVersionInfos}.
+    """
+
+    _lookup: Lookup
+
+    async def retrieve_version_infos(self, raw: bytes, context: Any) -> bytes:
+        """
+        List a model's versions: all of them, or those asked for.
+        """
+        request = parse(api.RetrieveVersionInfosRequest, raw)
+        if request.version_numbers:
+            return await self._asked(request)
+        return await self._all(request)
+
+    async def _asked(self, request: "api.RetrieveVersionInfosRequest") -> bytes:
+        check_asked(len(request.version_numbers))
+        offset = parse_listed(request.version_handle)
+        snapshot = await self._lookup.snapshot(request.model_id)
+        numbers = [
+            snapshot.select(selector) async for batch in batches(request.version_numbers) for selector in batch
+        ]
+        count = request.versions_count
+        page = _page(request)
+        async for batch in batches(numbers[offset : offset + count if count else None]):
+            for result in await self._lookup.versions(snapshot, batch):
+                if isinstance(result, CorruptVersion):
+                    raise result
+                page.add(version_message(result))
+        if not count:
+            return _reply(page, _after_last(page, request.version_handle))
+        return _reply(page, format_listed(offset + len(page.items)))
+
+    async def _all(self, request: "api.RetrieveVersionInfosRequest") -> bytes:
+        start = parse_decimal(request.version_handle)
+        page = _page(request)
+        await self._add_all(page, await self._lookup.snapshot(request.model_id), start)
+        return _reply(page, _after_last(page, request.version_handle))
+
+    async def _add_all(self, page: "Page[api.ModelVersionInfo]", snapshot: ModelSnapshot, start: int) -> None:
+        # A damaged version is passed over, and another one takes its place: a short page would mean the end.
+        numbers = iter(snapshot.numbers.starting_at(start))
+        while batch := list(islice(numbers, page.room)):
+            for result in await self._lookup.versions(snapshot, batch):
+                if not isinstance(result, CorruptVersion):
+                    page.add(version_message(result))
+            await asyncio.sleep(0)

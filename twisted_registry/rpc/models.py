@@ -1,0 +1,80 @@
+"""
+The calls about models.
+"""
+
+from typing import Any
+
+from attrs import frozen
+
+from twisted_registry.errors import CorruptModel, UnknownModel
+from twisted_registry.rpc.handles import parse_decimal
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import api
+from twisted_registry.rpc.pages import Page, batches, check_asked
+from twisted_registry.rpc.wire import model_message, model_to_save, parse
+from twisted_registry.values import ModelInfo
+
+
+@frozen
+class ModelCalls:
+    """
+    C{CreateOrUpdateModel}, C{DeleteModel} and C{RetrieveModels}.
+    """
+
+    _lookup: Lookup
+
+    async def create_or_update_model(self, raw: bytes, context: Any) -> bytes:
+        """
+        Make a model, or replace its user data.
+        """
+        info = model_to_save(raw)
+        await self._lookup.bridge.call(lambda: self._lookup.registry.save_model(info))
+        return api.CreateOrUpdateModelReply().SerializeToString()
+
+    async def delete_model(self, raw: bytes, context: Any) -> bytes:
+        """
+        Remove a model with all its versions.
+        """
+        model_id = parse(api.DeleteModelRequest, raw).model_id
+        await self._lookup.bridge.call(lambda: self._lookup.registry.delete_model(model_id))
+        return api.DeleteModelReply().SerializeToString()
+
+    async def retrieve_models(self, raw: bytes, context: Any) -> bytes:
+        """
+        List models: all of them, or those asked for.
+        """
+        request = parse(api.RetrieveModelsRequest, raw)
+        offset = parse_decimal(request.model_handle)
+        page: Page[api.ModelInfo] = Page(request.models_count, "models_count")
+        if request.model_ids:
+            await self._add_asked(page, list(request.model_ids), offset)
+        else:
+            await self._add_all(page, offset)
+        following = str(offset + len(page.items)) if page.items else request.model_handle or "0"
+        return api.RetrieveModelsReply(model_infos=page.items, next_model_handle=following).SerializeToString()
+
+    async def _add_asked(self, page: "Page[api.ModelInfo]", model_ids: list[str], offset: int) -> None:
+        check_asked(len(model_ids))
+        async for batch in batches(model_ids):
+            for model_id in batch:
+                self._lookup.registry.model_info(model_id)  # raises where it is unknown, on whatever page
+        async for batch in batches(model_ids[offset:]):
+            for model_id in batch:
+                if not page.room:
+                    return
+                page.add(model_message(await self._lookup.model(model_id)))
+
+    async def _add_all(self, page: "Page[api.ModelInfo]", offset: int) -> None:
+        async for batch in batches((await self._lookup.model_ids())[offset:]):
+            for model_id in batch:
+                if not page.room:
+                    return
+                info = await self._whole(model_id)
+                if info is not None:
+                    page.add(model_message(info))
+
+    async def _whole(self, model_id: str) -> ModelInfo | None:
+        try:
+            return await self._lookup.model(model_id)
+        except (CorruptModel, UnknownModel):
+            return None

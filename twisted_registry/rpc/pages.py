@@ -1,0 +1,78 @@
+"""
+What the paged calls have in common.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from twisted_registry.errors import TooLarge
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+MOST_ASKED = 1_000_000
+"""No reply could hold so many infos: the smallest one takes more than 64 bytes."""
+
+BATCH = 512
+
+
+class Page(Generic[M]):
+    """
+    Gathers the infos of a reply.
+
+    @ivar count: how many are asked for; 0 for no limit.
+    """
+
+    def __init__(self, count: int, count_field: str) -> None:
+        self.items: list[M] = []
+        self._count = count
+        self._count_field = count_field
+        self._size_bytes = 0
+
+    @property
+    def room(self) -> int:
+        """
+        How many more are wanted, as far as one step of a long list may go; 0 when the page is full.
+        """
+        return min(self._count - len(self.items), BATCH) if self._count else BATCH
+
+    def add(self, item: M) -> None:
+        """
+        Add an info.
+
+        @raise TooLarge: the reply would be.
+        """
+        self._size_bytes += item.ByteSize() + 6  # at most: a tag and a length
+        if self._size_bytes > MAX_REPLY_BYTES:
+            raise TooLarge(
+                f"the reply would be larger than {MAX_REPLY_BYTES} bytes; ask in pages: set {self._count_field}, "
+                "and pass the handle of each reply to the next call"
+            )
+        self.items.append(item)
+
+
+def check_asked(asked: int) -> None:
+    """
+    Refuse a list that no reply could answer.
+
+    @param asked: how many entries a request names.
+
+    @raise TooLarge: there are too many.
+    """
+    if asked > MOST_ASKED:
+        raise TooLarge(f"the request names {asked} entries; ask for at most {MOST_ASKED} in one call")
+
+
+async def batches(items: Iterable[T]) -> AsyncIterator[list[T]]:
+    """
+    Give items a few at a time, and let other calls have their turn in between.
+    """
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+        await asyncio.sleep(0)

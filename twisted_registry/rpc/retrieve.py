@@ -1,0 +1,50 @@
+"""
+The call that sends a version's data.
+"""
+
+from typing import Any
+
+from attrs import frozen
+
+from twisted_registry.errors import UnknownVersion
+from twisted_registry.interfaces import IDownload
+from twisted_registry.rpc.bridge import settled
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import api
+from twisted_registry.rpc.wire import parse
+
+_TRIES = 5
+
+
+@frozen
+class DataCalls:
+    """
+    C{RetrieveVersionData}.
+    """
+
+    _lookup: Lookup
+
+    async def retrieve_version_data(self, raw: bytes, context: Any) -> None:
+        """
+        Send a version's data, the next chunk being read while one is sent.
+        """
+        request = parse(api.RetrieveVersionDataRequest, raw)
+        download = await self._open(request.model_id, request.version_number)
+        try:
+            reading = download.read()
+            while (chunk := await settled(reading)) is not None:
+                reading = download.read()
+                await context.write(chunk.buffer)
+        finally:
+            download.close()
+
+    async def _open(self, model_id: str, selector: int) -> IDownload:
+        snapshot = await self._lookup.snapshot(model_id)
+        for _ in range(_TRIES):
+            info = await self._lookup.version(snapshot, snapshot.select(selector))
+            try:
+                return self._lookup.registry.download(snapshot, info)
+            except UnknownVersion:
+                # It was evicted since the snapshot, by a newer one perhaps, which '-1' means by now.
+                snapshot = await self._lookup.fresh_snapshot(model_id)
+        raise UnknownVersion(model_id, selector)

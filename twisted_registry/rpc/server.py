@@ -1,0 +1,230 @@
+"""
+The gRPC server: a thread with an event loop of its own.
+"""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+import grpc.aio
+from attrs import frozen
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from twisted_registry.errors import CannotStart, Unavailable
+from twisted_registry.interfaces import IRegistry
+from twisted_registry.rpc.bridge import Bridge
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import POOL, SERVICE_NAME
+from twisted_registry.rpc.servicer import generic_handler, registry_handlers
+from twisted_registry.rpc.updates import Hub
+
+try:
+    import uvloop
+
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+except ImportError:  # it is not made for every platform
+    new_event_loop = asyncio.new_event_loop
+
+_aio: Any = health.aio  # type: ignore[attr-defined]  # the stubs do not know it
+
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_TCP_CHUNK_BYTES = 4 * 1024 * 1024
+
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.so_reuseport", 0),  # or a second daemon would share the port, silently
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # clients may ping every 10 s
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
+    ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
+    ("grpc.experimental.tcp_max_read_chunk_size", _TCP_CHUNK_BYTES),
+]
+
+_HEALTHY_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME)
+
+
+@frozen
+class Endpoint:
+    """
+    Where and how to serve.
+
+    @ivar interface: an address or a host's name.
+    @ivar port: 0 picks a free one.
+    @ivar chunk_bytes: length of the data in all chunks sent but a version's last.
+    @ivar reflection: whether clients may ask for the service's description.
+    """
+
+    interface: str
+    port: int
+    chunk_bytes: int
+    reflection: bool
+
+    @property
+    def host(self) -> str:
+        """
+        The interface as it stands before a port.
+        """
+        return f"[{self.interface}]" if ":" in self.interface else self.interface
+
+
+def _check_can_bind(endpoint: Endpoint) -> None:
+    """
+    Try the port, for gRPC does not say what is wrong with it.
+
+    @raise CannotStart: it cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            endpoint.interface, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {endpoint.host}:{endpoint.port}: {error.strerror or error}") from None
+
+
+class RpcServer:
+    """
+    Serves a registry over gRPC.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorFromThreads, registry: IRegistry, endpoint: Endpoint) -> None:
+        self._reactor = reactor
+        self._registry = registry
+        self._endpoint = endpoint
+        self._ready = False
+        self._grace_seconds = 0.0
+        self._stopped: Deferred[None] = Deferred()
+
+    @property
+    def host(self) -> str:
+        """
+        The interface as it stands before a port.
+        """
+        return self._endpoint.host
+
+    def start(self, lost: Callable[[], None]) -> int:
+        """
+        Bind the port and begin to answer: to health checks, for now, that nothing is served yet.  Blocks a moment.
+
+        @param lost: called in the reactor's thread should the server end without being told to.
+
+        @return: the port.
+
+        @raise CannotStart: it cannot be bound.
+        """
+        _check_can_bind(self._endpoint)
+        bound: Future[int] = Future()
+        self._lost = lost
+        self._thread = threading.Thread(target=self._run, args=(bound,), name="grpc", daemon=True)
+        self._thread.start()
+        return bound.result()
+
+    def serve(self) -> None:
+        """
+        Begin to serve: the registry is open.
+        """
+        self._loop.call_soon_threadsafe(self._serve.set)
+
+    def stop(self, grace_seconds: float) -> Deferred[None]:
+        """
+        Take no new calls, end the streams of updates, and let the other calls under way end.
+
+        @param grace_seconds: how long those may take, before they are cancelled.
+
+        @return: fires when the server is gone.
+        """
+        self._grace_seconds = grace_seconds
+        with suppress(RuntimeError):  # the loop is closed where the server is lost
+            self._loop.call_soon_threadsafe(self._stop.set)
+        return self._stopped
+
+    def join(self) -> None:
+        """
+        Wait, blocking, for a server that was told to stop.
+        """
+        self._thread.join()
+
+    # In the server's thread
+
+    def _run(self, bound: Future[int]) -> None:
+        self._loop = new_event_loop()
+        try:
+            self._loop.run_until_complete(self._main(bound))
+        except BaseException as error:
+            if bound.done():
+                self._log.failure("the gRPC server failed")
+                self._reactor.callFromThread(self._lost)
+            else:
+                bound.set_exception(error)
+        finally:
+            self._loop.close()
+            self._reactor.callFromThread(self._stopped.callback, None)
+
+    async def _main(self, bound: Future[int]) -> None:
+        self._serve = asyncio.Event()
+        self._stop = asyncio.Event()
+        hub = Hub(self._loop)
+        checks = _aio.HealthServicer()
+        server = self._make_server(hub, checks)
+        await self._set_health(checks, health_pb2.HealthCheckResponse.NOT_SERVING)
+        bound.set_result(await self._bind(server))
+        await self._until_stop(hub, checks)
+        await checks.enter_graceful_shutdown()
+        hub.close()
+        await server.stop(self._grace_seconds)
+
+    def _make_server(self, hub: Hub, checks: Any) -> grpc.aio.Server:
+        server = grpc.aio.server(options=_OPTIONS)
+        lookup = Lookup(self._registry, Bridge(self._reactor))
+        handlers = registry_handlers(lookup, hub, self._endpoint.chunk_bytes, time.monotonic())
+        server.add_generic_rpc_handlers((generic_handler(handlers, self._admit),))
+        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+        if self._endpoint.reflection:
+            names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server, pool=POOL)
+        return server
+
+    async def _bind(self, server: grpc.aio.Server) -> int:
+        address = f"{self._endpoint.host}:{self._endpoint.port}"
+        try:
+            port = server.add_insecure_port(address)
+        except RuntimeError:
+            raise CannotStart(f"cannot listen on {address}: something else took it this moment") from None
+        await server.start()
+        return port
+
+    async def _until_stop(self, hub: Hub, checks: Any) -> None:
+        stop = asyncio.create_task(self._stop.wait())
+        serve = asyncio.create_task(self._serve.wait())
+        await asyncio.wait((stop, serve), return_when=asyncio.FIRST_COMPLETED)
+        if serve.done():
+            self._registry.observe(hub)
+            self._ready = True
+            await self._set_health(checks, health_pb2.HealthCheckResponse.SERVING)
+        serve.cancel()
+        await stop
+
+    async def _set_health(self, checks: Any, status: int) -> None:
+        for service in _HEALTHY_SERVICES:
+            await checks.set(service, status)
+
+    def _admit(self) -> None:
+        if not self._ready:
+            raise Unavailable("the registry is starting; try again in a moment")

@@ -1,0 +1,80 @@
+"""
+From errors to gRPC statuses: one table, and the one place where a call that fails is ended.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_registry import errors
+
+_log = Logger()
+
+_MOST_TEXT_BYTES = 1024
+
+CODES: dict[type[errors.RegistryError], grpc.StatusCode] = {
+    errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidModelId: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.SizeMismatch: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.HashMismatch: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownVersion: grpc.StatusCode.NOT_FOUND,
+    errors.ModelReplaced: grpc.StatusCode.ABORTED,
+    errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NumbersExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.StorageFailure: grpc.StatusCode.UNAVAILABLE,
+    errors.CommitUncertain: grpc.StatusCode.UNAVAILABLE,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.CorruptModel: grpc.StatusCode.DATA_LOSS,
+    errors.CorruptVersion: grpc.StatusCode.DATA_LOSS,
+}
+"""Whose fault an error is.  L{errors.CannotStart} is not in it: nobody is connected yet."""
+
+Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[bytes | None]]
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    return encoded[:_MOST_TEXT_BYTES].decode("utf-8", "ignore")
+
+
+def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
+    """
+    Give the code and the text for an error.  What nobody foresaw is a bug: it is logged with an incident's id, and the
+    caller is told the id alone.
+    """
+    code = CODES.get(type(error)) if isinstance(error, errors.RegistryError) else None
+    if code is not None:
+        return code, _cut(str(error))
+    incident = uuid4().hex[:12]
+    _log.failure("incident {incident}", Failure(error), incident=incident)
+    return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log tells more of incident {incident}"
+
+
+def guarded(handler: Handler, admit: Callable[[], None]) -> Handler:
+    """
+    Make a handler that ends its call with a status, whatever it raises.
+
+    @param admit: called first; raises if no call may be served now.
+    """
+
+    async def guard(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes | None:
+        try:
+            admit()
+            return await handler(request, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:
+            code, text = status_of(error)
+        await context.abort(code, text)
+        raise AssertionError("unreachable: abort raises")
+
+    return guard

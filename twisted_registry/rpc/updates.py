@@ -1,0 +1,116 @@
+"""
+The call that pushes new versions to their users.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+from zope.interface import implementer
+
+from twisted_registry.errors import CorruptVersion, Unavailable, UnknownModel
+from twisted_registry.interfaces import IObserver
+from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.messages import api
+from twisted_registry.rpc.wire import parse, version_message
+from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.values import VersionInfo
+
+
+@implementer(IObserver)
+class Hub:
+    """
+    Wakes the streams of a model when it changes.
+
+    Nothing waits in here for a slow stream: whoever wakes up looks for the newest version.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._streams: dict[str, set[asyncio.Event]] = {}
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return sum(len(streams) for streams in self._streams.values())
+
+    def changed(self, model_id: str) -> None:
+        """See L{IObserver.changed}."""
+        # Who is not in yet sees the change by itself, for it looks only once it is in.
+        if model_id in self._streams and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake, model_id)
+
+    def _wake(self, model_id: str) -> None:
+        for changed in self._streams.get(model_id, ()):
+            changed.set()
+
+    @contextmanager
+    def stream(self, model_id: str) -> Iterator[asyncio.Event]:
+        """
+        Be woken for the length of a context, by an event that is set when the model changes.
+        """
+        changed = asyncio.Event()
+        self._streams.setdefault(model_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            self._streams[model_id].discard(changed)
+            if not self._streams[model_id]:
+                del self._streams[model_id]
+
+    def check(self) -> None:
+        """
+        Tell a stream whether it may go on.
+
+        @raise Unavailable: the registry is stopping.
+        """
+        if self._stopping:
+            raise Unavailable("the registry is stopping; subscribe again when it is back")
+
+    def close(self) -> None:
+        """
+        End all streams.
+        """
+        self._stopping = True
+        for model_id in self._streams:
+            self._wake(model_id)
+
+
+@frozen
+class UpdateCalls:
+    """
+    C{VersionUpdate}.
+    """
+
+    _lookup: Lookup
+    _hub: Hub
+
+    async def version_update(self, raw: bytes, context: Any) -> None:
+        """
+        Send the latest version's info, and that of each newer one.
+        """
+        model_id = parse(api.VersionUpdateRequest, raw).model_id
+        with self._hub.stream(model_id) as changed:
+            incarnation = (await self._lookup.snapshot(model_id)).incarnation
+            sent = 0
+            while True:
+                self._hub.check()
+                changed.clear()
+                snapshot = await self._lookup.snapshot(model_id)
+                if snapshot.incarnation != incarnation:
+                    raise UnknownModel(model_id)
+                info = await self._newer(snapshot, sent)
+                if info is not None:
+                    sent = info.version_number
+                    await context.write(api.VersionUpdateReply(version_info=version_message(info)).SerializeToString())
+                await changed.wait()
+
+    async def _newer(self, snapshot: ModelSnapshot, sent: int) -> VersionInfo | None:
+        if not snapshot.numbers:
+            return None
+        latest = snapshot.numbers.at(len(snapshot.numbers) - 1)
+        if latest <= sent:
+            return None
+        (result,) = await self._lookup.versions(snapshot, [latest])
+        return None if isinstance(result, CorruptVersion) else result
