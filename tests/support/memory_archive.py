@@ -1,0 +1,156 @@
+"""
+An archive in memory: the contract at its simplest.
+"""
+
+from attrs import define, field
+from zope.interface import implementer
+
+from twisted_registry.errors import CannotStart, CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+
+
+@define
+class _Model:
+    info: ModelInfo
+    versions: dict[int, tuple[VersionInfo, bytes]] = field(factory=dict)
+    reserved: int = 0
+
+
+@define
+class MemoryMedium:
+    """
+    What outlives an archive's process, in a test that is to say its archive.
+    """
+
+    models: dict[str, _Model] = field(factory=dict)
+    in_use: bool = False
+
+
+@implementer(IArchive)
+class MemoryArchive:
+    """
+    Keeps all on a medium that archives can be opened on one after the other.
+    """
+
+    description: str = "memory"
+
+    def __init__(self, medium: MemoryMedium) -> None:
+        self._medium = medium
+        self._opened = False
+
+    def open(self) -> None:
+        """See L{IArchive.open}."""
+        if self._medium.in_use:
+            raise CannotStart("the medium is in use")
+        self._medium.in_use = self._opened = True
+
+    def close(self) -> None:
+        """See L{IArchive.close}."""
+        if self._opened:
+            self._medium.in_use = self._opened = False
+
+    def model_ids(self) -> list[str]:
+        """See L{IModelStore.model_ids}."""
+        return list(self._medium.models)
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See L{IModelStore.load_model}."""
+        return self.model(model_id).info
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See L{IModelStore.save_model}."""
+        copied = ModelInfo(info.model_id, dict(info.user_data))
+        self._medium.models.setdefault(info.model_id, _Model(copied)).info = copied
+
+    def delete_model(self, model_id: str) -> None:
+        """See L{IModelStore.delete_model}."""
+        self.model(model_id)
+        del self._medium.models[model_id]
+
+    def version_numbers(self, model_id: str) -> list[int]:
+        """See L{IVersionStore.version_numbers}."""
+        return sorted(self.model(model_id).versions)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        """See L{IVersionStore.load_version}."""
+        return self._version(model_id, version_number)[0]
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        """See L{IVersionStore.open_version}."""
+        return _Reader(self._version(model_id, version_number)[1])
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        """See L{IVersionStore.create_version}."""
+        return _Writer(self, model_id)
+
+    def reserved(self, model_id: str) -> int:
+        """See L{INumberReserve.reserved}."""
+        model = self._medium.models.get(model_id)
+        return model.reserved if model else 0
+
+    def reserve(self, model_id: str, version_number: int) -> None:
+        """See L{INumberReserve.reserve}."""
+        self.model(model_id).reserved = version_number
+
+    def model(self, model_id: str) -> _Model:
+        """
+        Give what is kept of a model.
+        """
+        try:
+            return self._medium.models[model_id]
+        except KeyError:
+            raise UnknownModel(model_id) from None
+
+    def _version(self, model_id: str, number: int) -> tuple[VersionInfo, bytes]:
+        model = self._medium.models.get(model_id)
+        if model is None or number not in model.versions:
+            raise CorruptVersion(model_id, number, "it is missing")
+        return model.versions[number]
+
+
+@implementer(IArchiveWriter)
+@define
+class _Writer:
+    _archive: MemoryArchive
+    _model_id: str
+    _data: bytearray = field(factory=bytearray)
+    _over: bool = False
+
+    def write(self, chunk: Chunk) -> None:
+        """See L{IChunkSink.write}."""
+        self._refuse_if_over()
+        self._data += chunk.data
+
+    def finish(self) -> None:
+        """See L{IArchiveWriter.finish}."""
+        self._refuse_if_over()
+
+    def commit(self, info: VersionInfo) -> None:
+        """See L{IArchiveWriter.commit}."""
+        self._refuse_if_over()
+        self._over = True
+        self._archive.model(self._model_id).versions[info.version_number] = (info, bytes(self._data))
+
+    def abort(self) -> None:
+        """See L{IChunkSink.abort}."""
+        self._over = True
+
+    def _refuse_if_over(self) -> None:
+        if self._over:
+            raise StorageFailure("the version was given up before")
+
+
+@implementer(IArchiveReader)
+@define
+class _Reader:
+    _data: bytes
+
+    def read(self, size_bytes: int) -> bytes:
+        """See L{IArchiveReader.read}."""
+        piece, self._data = self._data[:size_bytes], self._data[size_bytes:]
+        return piece
+
+    def close(self) -> None:
+        """See L{IArchiveReader.close}."""
+        self._data = b""

@@ -1,0 +1,152 @@
+"""
+A registry whose threads a test pumps by hand.
+"""
+
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.client import data_hash
+from tests.support.memory_archive import MemoryArchive, MemoryMedium
+from tests.support.threads import PumpedPool, PumpedReactor, pump_all
+from twisted_registry.interfaces import IDownload, IUpload, TransientBudget
+from twisted_registry.registry import Framing, Registry
+from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.storage.memory import MemoryStore
+from twisted_registry.threads import threads_for
+from twisted_registry.values import Chunk, ModelInfo, VersionHeader, VersionInfo
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 10
+BUDGET = TransientBudget(max_items=4, max_bytes=8000)
+
+
+class PumpedRegistryCase(SynchronousTestCase):
+    """
+    Makes a registry over an archive in memory.  Nothing happens on the archive until the test pumps C{disk}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Open a registry on an empty archive.
+        """
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.reactor = PumpedReactor()
+        self.disk, self.processor = PumpedPool(), PumpedPool()
+        self.medium = MemoryMedium()
+        self.archive = self.make_archive(self.medium)
+        self.open()
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """
+        Make the archive.
+        """
+        return MemoryArchive(medium)
+
+    def open(self) -> None:
+        """
+        Open a registry, as after a start or a crash.
+        """
+        self.medium.in_use = False
+        store = MemoryStore(BUDGET)
+        self.registry = Registry(
+            self.reactor,
+            self.archive,
+            threads_for(self.archive, self.reactor, self.disk, self.processor),
+            store,
+            threads_for(store, self.reactor, self.disk, self.processor),
+            Framing(CHUNK_BYTES, Chunk),
+            now_ns=lambda: int(self.clock.seconds() * 10**9),
+        )
+        self.registry.open()
+
+    def pump(self) -> None:
+        """
+        Let everything happen.
+        """
+        pump_all(self.reactor, self.disk, self.processor)
+
+    def done(self, deferred: "Deferred[T]") -> T:
+        """
+        Let everything happen, and give what a Deferred fires with.
+        """
+        self.pump()
+        result: T = self.successResultOf(deferred)
+        return result
+
+    def fails(self, deferred: "Deferred[Any]", *errors: type[BaseException]) -> Any:
+        """
+        Let everything happen, and give the error a Deferred fails with.
+        """
+        self.pump()
+        return self.failureResultOf(deferred, *errors).value
+
+    def settle(self, future: "Future[T]") -> T:
+        """
+        Let everything happen, and give what a job of a lane fires with.
+        """
+        self.pump()
+        return future.result(timeout=0)
+
+    def save(self, model_id: str = "m", **user_data: str) -> None:
+        """
+        Make a model.
+        """
+        self.done(self.registry.save_model(ModelInfo(model_id, user_data)))
+
+    def snapshot(self, model_id: str = "m") -> ModelSnapshot:
+        """
+        Give a model's snapshot, which must be there.
+        """
+        snapshot = self.registry.snapshot(model_id)
+        assert snapshot is not None, "the model is not loaded"
+        return snapshot
+
+    def upload(self, data: bytes = b"data", model_id: str = "m", **fields: Any) -> IUpload:
+        """
+        Upload a version's data, all but its commit.
+        """
+        header = VersionHeader(model_id, fields.pop("archived", False), len(data), **fields)
+        upload = self.registry.upload(header, self.snapshot(model_id))
+        for start in range(0, len(data), CHUNK_BYTES):
+            self.settle(upload.write(Chunk(data[start : start + CHUNK_BYTES])))
+        self.settle(upload.finish())
+        return upload
+
+    def create(self, data: bytes = b"data", model_id: str = "m", **fields: Any) -> VersionInfo:
+        """
+        Create a version.
+        """
+        return self.done(self.upload(data, model_id, **fields).commit())
+
+    def numbers(self, model_id: str = "m") -> list[int]:
+        """
+        Give the numbers of a model's versions.
+        """
+        return list(self.snapshot(model_id).numbers.starting_at(0))
+
+    def read(self, info: VersionInfo) -> bytes:
+        """
+        Read a version's data.
+        """
+        download = self.registry.download(self.snapshot(info.model_id), info)
+        return b"".join(bytes(chunk.data) for chunk in self.chunks(download))
+
+    def chunks(self, download: IDownload) -> list[Chunk]:
+        """
+        Read all chunks.
+        """
+        chunks = []
+        while (chunk := self.settle(download.read())) is not None:
+            chunks.append(chunk)
+        download.close()
+        self.pump()
+        return chunks
+
+
+__all__ = ["BUDGET", "CHUNK_BYTES", "PumpedRegistryCase", "data_hash"]

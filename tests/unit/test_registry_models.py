@@ -1,0 +1,356 @@
+"""
+Facts about how the registry keeps models, and survives its archive's faults and its own restarts.
+"""
+
+from functools import partial
+from typing import Any
+
+from zope.interface import implementer
+
+from tests.support.memory_archive import MemoryArchive, MemoryMedium
+from tests.support.registry import PumpedRegistryCase
+from twisted_registry.errors import (
+    CommitUncertain,
+    CorruptModel,
+    CorruptVersion,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    UnknownModel,
+)
+from twisted_registry.interfaces import IArchiveWriter, IObserver
+from twisted_registry.registry._commits import RESERVED_AT_ONCE
+from twisted_registry.values import ModelInfo, VersionInfo
+
+
+class FaultyArchive(MemoryArchive):
+    """
+    An archive whose calls do what the test says.
+
+    @ivar faults: what to raise, by the call's name.
+    @ivar results: what to return, by the call's name.
+    """
+
+    def __init__(self, medium: MemoryMedium) -> None:
+        super().__init__(medium)
+        self.faults: dict[str, BaseException] = {}
+        self.results: dict[str, Any] = {}
+
+    def __getattribute__(self, name: str) -> Any:
+        """
+        Give a call, or what takes its place.
+        """
+        own = super().__getattribute__("__dict__")
+        if name in own.get("faults", ()):
+            return partial(_fail, own["faults"][name])
+        if name in own.get("results", ()):
+            return lambda *_: own["results"][name]
+        return super().__getattribute__(name)
+
+
+def _fail(error: BaseException, *_: object) -> None:
+    raise error
+
+
+@implementer(IArchiveWriter)
+class FaultyWriter:
+    """
+    A writer whose commit fails.
+
+    @ivar aborted: how often it was told to forget the version.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+        self.aborted = 0
+
+    def write(self, chunk: object) -> None:
+        """See L{IChunkSink.write}."""
+
+    def finish(self) -> None:
+        """See L{IArchiveWriter.finish}."""
+
+    def commit(self, info: VersionInfo) -> None:
+        """See L{IArchiveWriter.commit}."""
+        raise self._error
+
+    def abort(self) -> None:
+        """See L{IChunkSink.abort}."""
+        self.aborted += 1
+
+
+@implementer(IObserver)
+class Notes:
+    """
+    Notes which models changed.
+    """
+
+    def __init__(self) -> None:
+        self.changes: list[str] = []
+
+    def changed(self, model_id: str) -> None:
+        """See L{IObserver.changed}."""
+        self.changes.append(model_id)
+
+
+class FaultyRegistryCase(PumpedRegistryCase):
+    """
+    A registry over an archive that can fail.
+    """
+
+    archive: FaultyArchive
+
+    def make_archive(self, medium: MemoryMedium) -> FaultyArchive:
+        """
+        Make the archive.
+        """
+        return FaultyArchive(medium)
+
+    def crash(self) -> None:
+        """
+        Start again, with nothing but what the archive holds.
+        """
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+
+    def stop_and_start(self) -> None:
+        """
+        Stop cleanly, and start again.
+        """
+        self.done(self.registry.close())
+        self.crash()
+
+
+class ModelTests(FaultyRegistryCase):
+    """
+    Models are made, changed, listed and deleted.
+    """
+
+    def test_saved_model_is_answered_from_memory(self) -> None:
+        """
+        The last user data saved is there, without the archive.
+        """
+        self.save(a="1")
+        self.save(b="2")
+        self.assertEqual(self.registry.model_info("m"), ModelInfo("m", {"b": "2"}))
+
+    def test_unknown_model(self) -> None:
+        """
+        A model nobody made is unknown to every call, without the archive.
+        """
+        self.assertRaises(UnknownModel, self.registry.snapshot, "x")
+        self.assertRaises(UnknownModel, self.registry.model_info, "x")
+        for call in (self.registry.load_snapshot, self.registry.load_model_info, self.registry.delete_model):
+            self.failureResultOf(call("x"), UnknownModel)
+        self.assertEqual(len(self.disk), 0)
+
+    def test_failed_save_changes_nothing(self) -> None:
+        """
+        What is not durable is not seen.
+        """
+        self.save(a="1")
+        self.archive.faults["save_model"] = StorageFull("no space")
+        self.fails(self.registry.save_model(ModelInfo("m", {"a": "2"})), StorageFull)
+        self.fails(self.registry.save_model(ModelInfo("n")), StorageFull)
+        self.assertEqual(self.registry.model_info("m"), ModelInfo("m", {"a": "1"}))
+        self.assertRaises(UnknownModel, self.registry.snapshot, "n")
+
+    def test_deleted_model_is_gone_with_its_versions(self) -> None:
+        """
+        Memory and archive hold nothing of it, and numbers begin anew.
+        """
+        self.save()
+        self.create()
+        self.create(archived=True)
+        self.done(self.registry.delete_model("m"))
+        self.assertRaises(UnknownModel, self.registry.snapshot, "m")
+        self.assertEqual((self.registry.usage().items, self.archive.model_ids()), (0, []))
+        self.save()
+        self.assertEqual(self.create().version_number, 1)
+
+    def test_failed_deletion_leaves_the_model(self) -> None:
+        """
+        A model that the archive could not remove is there as before.
+        """
+        self.save()
+        self.create()
+        self.archive.faults["delete_model"] = StorageReadOnly("read-only")
+        self.fails(self.registry.delete_model("m"), StorageReadOnly)
+        self.assertEqual(self.numbers(), [1])
+        self.assertEqual(self.create(archived=True).version_number, 2)
+
+    def test_survey_lists_whole_models_in_order(self) -> None:
+        """
+        After a start all models are read once; then the list is kept without the archive.
+        """
+        for model_id in ("b", "c", "a"):
+            self.save(model_id)
+        self.open()
+        self.assertIsNone(self.registry.model_ids())
+        self.assertEqual(self.done(self.registry.survey()), ("a", "b", "c"))
+        self.save("aa")
+        self.done(self.registry.delete_model("b"))
+        self.assertEqual(self.registry.model_ids(), ("a", "aa", "c"))
+
+    def test_survey_passes_over_damage_until_it_is_mended(self) -> None:
+        """
+        A damaged model is not listed, is DATA_LOSS by its id, and is listed once it is saved again.
+        """
+        self.save("m")
+        self.save("n")
+        self.open()
+        self.archive.faults["load_model"] = CorruptModel("m", "garbage")
+        survey = self.registry.survey()
+        self.disk.pump()
+        del self.archive.faults["load_model"]
+        self.assertEqual(self.done(survey), ())
+        self.save("m")
+        self.assertEqual(self.registry.model_ids(), ("m",))
+
+    def test_what_is_saved_while_the_survey_reads_counts(self) -> None:
+        """
+        The survey does not bring back what it read before a change.
+        """
+        self.save(a="1")
+        self.open()
+        survey = self.registry.survey()
+        self.disk.pump()
+        save = self.registry.save_model(ModelInfo("m", {"a": "2"}))
+        self.disk.pump()
+        self.done(save)
+        self.assertEqual(self.done(survey), ("m",))
+        self.assertEqual(self.done(self.registry.load_model_info("m")), ModelInfo("m", {"a": "2"}))
+
+    def test_observers_hear_of_commits_and_deletions(self) -> None:
+        """
+        Every change of what a subscriber sees is told, once it can be seen.
+        """
+        notes = Notes()
+        self.save()
+        self.registry.observe(notes)
+        self.create()
+        self.create(archived=True)
+        self.done(self.registry.delete_model("m"))
+        self.assertEqual(notes.changes, ["m", "m", "m"])
+
+
+class RestartTests(FaultyRegistryCase):
+    """
+    Archived versions outlive the process, and no number is used twice.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model.
+        """
+        super().setUp()
+        self.save()
+
+    def test_archived_versions_are_there_transient_ones_are_not(self) -> None:
+        """
+        After a restart the versions are those of the archive.
+        """
+        infos = [self.create(archived=archived) for archived in (True, False, True, False)]
+        self.stop_and_start()
+        self.assertEqual(self.numbers(), [1, 3])
+        self.assertEqual(self.done(self.registry.load_version_infos(self.snapshot(), [3])), [infos[2]])
+
+    def test_clean_stop_leaves_no_gap(self) -> None:
+        """
+        The next number after a clean stop is the next number.
+        """
+        for archived in (True, False, False):
+            self.create(archived=archived)
+        self.stop_and_start()
+        self.assertEqual(self.create().version_number, 4)
+
+    def test_crash_leaves_a_gap_and_reuses_nothing(self) -> None:
+        """
+        After a crash, numbers go on past all that may have been given out.
+        """
+        given = [self.create().version_number for _ in range(3)]
+        self.crash()
+        self.assertEqual(self.create().version_number, RESERVED_AT_ONCE + 1)
+        self.assertEqual(given, [1, 2, 3])
+
+    def test_one_reservation_serves_many_versions(self) -> None:
+        """
+        Transient versions write nothing to the archive but one reservation in a hundred.
+        """
+        self.create()
+        for _ in range(RESERVED_AT_ONCE - 1):
+            self.assertTrue(self.upload().commit().called)
+        self.assertFalse(self.upload().commit().called)
+
+    def test_full_disk_stops_transient_versions_only_when_reserved_numbers_run_out(self) -> None:
+        """
+        On a medium that takes no writes, creating goes on as far as numbers are reserved.
+        """
+        self.create()
+        self.archive.faults["reserve"] = StorageReadOnly("read-only")
+        for _ in range(RESERVED_AT_ONCE - 1):
+            self.create()
+        self.fails(self.upload().commit(), StorageReadOnly)
+        del self.archive.faults["reserve"]
+        self.assertEqual(self.create().version_number, RESERVED_AT_ONCE + 1)
+
+    def test_failed_commit_leaves_no_version_and_no_gap(self) -> None:
+        """
+        A commit that the archive refused uses up no number.
+        """
+        self.fail_commit(StorageFull("no space"))
+        self.assertEqual((self.numbers(), self.registry.usage().items), ([], 0))
+        self.assertEqual(self.create(archived=True).version_number, 1)
+
+    def test_uncertain_commit_uses_up_its_number(self) -> None:
+        """
+        A version that may be there after a restart is not seen, and its number is given to no other.
+        """
+        self.fail_commit(CommitUncertain("I/O error"))
+        self.assertEqual(self.numbers(), [])
+        self.assertEqual(self.create(archived=True).version_number, 2)
+
+    def fail_commit(self, error: StorageFailure | StorageFull) -> None:
+        """
+        Commit a version on an archive that fails.
+        """
+        writer = FaultyWriter(error)
+        self.archive.results["create_version"] = writer
+        upload = self.upload(archived=True)
+        del self.archive.results["create_version"]
+        self.fails(upload.commit(), type(error))
+        self.assertEqual(writer.aborted, 1)
+
+    def test_damaged_version_counts_and_is_told(self) -> None:
+        """
+        The latest is not silently an older one: asked for, it is damaged.
+        """
+        for _ in range(2):
+            self.create(b"x" * 2000, archived=True)
+        self.crash()
+        self.archive.faults["load_version"] = CorruptVersion("m", 2, "garbage")
+        self.assertEqual(self.snapshot().select(-1), 2)
+        (result,) = self.done(self.registry.load_version_infos(self.snapshot(), [2]))
+        self.assertIsInstance(result, CorruptVersion)
+        self.assertIsNone(self.snapshot().latest)
+
+    def test_infos_of_a_model_deleted_meanwhile(self) -> None:
+        """
+        What was asked of a model that is gone by now is unknown, not damaged.
+        """
+        self.create(archived=True)
+        self.crash()
+        snapshot = self.snapshot()
+        self.done(self.registry.delete_model("m"))
+        self.fails(self.registry.load_version_infos(snapshot, [1]), UnknownModel)
+
+    def test_close_waits_for_what_is_under_way(self) -> None:
+        """
+        The archive is closed only when the last commit is done.
+        """
+        commit = self.upload(archived=True).commit()
+        closed = self.registry.close()
+        self.assertNoResult(closed)
+        self.pump()
+        self.assertEqual(self.successResultOf(commit).version_number, 1)
+        self.successResultOf(closed)

@@ -1,0 +1,286 @@
+"""
+Facts about how the registry creates, keeps and evicts versions.
+"""
+
+from zope.interface.verify import verifyObject
+
+from tests.support.registry import BUDGET, PumpedRegistryCase, data_hash
+from twisted_registry.errors import HashMismatch, ModelReplaced, NumbersExhausted, TooLarge, UnknownVersion
+from twisted_registry.interfaces import IDownload, IRegistry, IUpload, Usage
+from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo, VersionHeader
+
+
+class CreateTests(PumpedRegistryCase):
+    """
+    An upload becomes a version when it is committed.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model.
+        """
+        super().setUp()
+        self.save()
+
+    def test_provides_the_interfaces(self) -> None:
+        """
+        The registry, its uploads and its downloads provide what they say.
+        """
+        verifyObject(IRegistry, self.registry)
+        verifyObject(IUpload, self.upload())
+        for archived in (False, True):
+            info = self.create(b"x" * 2000, archived=archived)
+            verifyObject(IDownload, self.registry.download(self.snapshot(), info))
+
+    def test_info_holds_the_whole_truth(self) -> None:
+        """
+        Number, time, hash and size are the registry's; flag and user data are the creator's.
+        """
+        info = self.create(b"some data", user_data={"a": "b"})
+        self.assertEqual(
+            (info.version_number, info.created_ns, info.archived, info.data_hash, info.size_bytes, info.user_data),
+            (1, 1000 * 10**9, False, data_hash(b"some data"), 9, {"a": "b"}),
+        )
+
+    def test_creation_time_may_be_declared(self) -> None:
+        """
+        A time other than 0 in the header stays.
+        """
+        self.assertEqual(self.create(created_ns=123).created_ns, 123)
+
+    def test_numbers_rise_in_the_order_of_commits(self) -> None:
+        """
+        Who commits first has the lower number, whoever began first, transient or archived.
+        """
+        uploads = [self.upload(archived=archived) for archived in (True, False, True)]
+        commits = [upload.commit() for upload in reversed(uploads)]
+        self.assertEqual([self.done(commit).version_number for commit in commits], [1, 2, 3])
+        self.assertEqual(self.numbers(), [1, 2, 3])
+
+    def test_version_is_seen_only_once_it_is_durable(self) -> None:
+        """
+        While the archive commits, nobody sees the version; a transient one of the same model waits its turn.
+        """
+        self.create()
+        uploads = self.upload(archived=True), self.upload()
+        archived, transient = [upload.commit() for upload in uploads]
+        self.assertEqual(self.numbers(), [1])
+        self.assertNoResult(transient)
+        self.assertEqual(self.done(archived).version_number, 2)
+        self.assertEqual(self.done(transient).version_number, 3)
+
+    def test_other_models_do_not_wait_for_an_archive(self) -> None:
+        """
+        While one model's commit waits for the disk, another's transient version is committed.
+        """
+        self.save("other")
+        self.create(model_id="other")
+        uploads = self.upload(archived=True), self.upload(model_id="other")
+        waiting, quick = [upload.commit() for upload in uploads]
+        self.assertNoResult(waiting)
+        self.assertEqual(self.successResultOf(quick).version_number, 2)
+        self.pump()
+
+    def test_wrong_hash_is_refused_before_the_commit(self) -> None:
+        """
+        Data that does not match its declared hash never becomes a version, and uses up no number.
+        """
+        for archived in (False, True):
+            self.assertRaises(HashMismatch, self.upload, data_hash=data_hash(b"other"), archived=archived)
+        self.assertEqual(self.create().version_number, 1)
+
+    def test_aborted_upload_leaves_nothing(self) -> None:
+        """
+        No version, no memory, no number, nothing on the archive.
+        """
+        for archived in (False, True):
+            self.upload(archived=archived).abort()
+        self.pump()
+        self.assertEqual((self.numbers(), self.registry.usage()), ([], Usage(0, 0)))
+        self.assertEqual(self.create(archived=True).version_number, 1)
+
+    def test_abort_after_the_commit_changes_nothing(self) -> None:
+        """
+        A committed version stays.
+        """
+        upload = self.upload(archived=True)
+        info = self.done(upload.commit())
+        upload.abort()
+        self.assertEqual(self.read(info), b"data")
+
+    def test_model_deleted_meanwhile(self) -> None:
+        """
+        The version of a model that was deleted is refused, also where the model exists again.
+        """
+        for archived in (False, True):
+            gone, again = self.upload(archived=archived), self.upload(archived=archived)
+            self.done(self.registry.delete_model("m"))
+            self.fails(gone.commit(), ModelReplaced)
+            self.save()
+            self.fails(again.commit(), ModelReplaced)
+            self.assertEqual((self.numbers(), self.registry.usage().items), ([], 0))
+
+    def test_no_number_left(self) -> None:
+        """
+        Past the highest number the wire can name, nothing is created.
+        """
+        self.archive.reserve("m", MAX_VERSION_NUMBER - 1)
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        self.assertEqual(self.create().version_number, MAX_VERSION_NUMBER)
+        self.fails(self.upload().commit(), NumbersExhausted)
+
+    def test_transient_version_larger_than_memory_is_refused_at_once(self) -> None:
+        """
+        What can never be held is refused before its data comes; archived, it may be as large as it likes.
+        """
+        header = VersionHeader("m", False, BUDGET.max_bytes + 1)
+        self.assertRaises(TooLarge, self.registry.upload, header, self.snapshot())
+        self.assertEqual(self.create(b"x" * (BUDGET.max_bytes + 1), archived=True).version_number, 1)
+
+
+class EvictionTests(PumpedRegistryCase):
+    """
+    Memory holds four versions; what it cannot hold is gone, or read from the archive.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make two models.
+        """
+        super().setUp()
+        self.save("m")
+        self.save("n")
+
+    def test_evicted_transient_versions_are_gone(self) -> None:
+        """
+        The versions that exist are those that are held; selectors count those.
+        """
+        infos = [self.create() for _ in range(6)]
+        self.assertEqual(self.numbers(), [3, 4, 5, 6])
+        self.assertEqual(self.snapshot().select(-4), 3)
+        self.assertRaises(UnknownVersion, self.registry.download, self.snapshot(), infos[0])
+
+    def test_superseded_versions_go_before_another_models_latest(self) -> None:
+        """
+        A model that publishes often does not push out the only version of one that publishes rarely.
+        """
+        self.create(model_id="n")
+        for _ in range(10):
+            self.create()
+        self.assertEqual((self.numbers("n"), self.numbers("m")), ([1], [8, 9, 10]))
+
+    def test_archived_commit_supersedes_the_transient_latest(self) -> None:
+        """
+        A transient version followed by an archived one is its model's latest no more.
+        """
+        self.create(model_id="n")
+        self.create()
+        self.create(b"x" * 2000, archived=True)
+        for model_id in ("a", "b"):
+            self.save(model_id)
+            self.create(model_id=model_id)
+        self.save("c")
+        self.create(model_id="c")
+        self.assertEqual((self.numbers("n"), self.numbers("m")), ([1], [2]))
+
+    def test_used_versions_stay(self) -> None:
+        """
+        A version that was read lately outlives one that was not.
+        """
+        infos = [self.create() for _ in range(4)]
+        self.read(infos[0])
+        self.create()
+        self.assertEqual(self.numbers(), [1, 3, 4, 5])
+
+    def test_evicted_numbers_are_not_used_again(self) -> None:
+        """
+        Also where all versions are gone, the next number is a new one.
+        """
+        self.create()
+        for name in ("a", "b", "c", "d"):
+            self.save(name)
+            self.create(model_id=name)
+        self.assertEqual(self.numbers(), [])
+        self.assertIsNone(self.snapshot().latest)
+        self.assertEqual(self.create().version_number, 2)
+
+    def test_reading_goes_on_while_a_version_is_evicted(self) -> None:
+        """
+        A download under way ends whole.
+        """
+        info = self.create(b"x" * 25)
+        download = self.registry.download(self.snapshot(), info)
+        first = self.settle(download.read())
+        for _ in range(5):
+            self.create()
+        assert first is not None
+        self.assertEqual(first.size_bytes + sum(chunk.size_bytes for chunk in self.chunks(download)), 25)
+
+
+class CopyTests(PumpedRegistryCase):
+    """
+    Small archived versions are copied to memory.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model.
+        """
+        super().setUp()
+        self.save()
+
+    def test_created_version_is_read_from_memory(self) -> None:
+        """
+        What was just archived is read without the archive.
+        """
+        info = self.create(b"some data", archived=True)
+        download = self.registry.download(self.snapshot(), info)
+        self.assertTrue(download.read().done())
+        self.assertEqual(len(self.disk), 0)
+
+    def test_read_version_is_copied(self) -> None:
+        """
+        What was read once from the archive is read from memory the next time.
+        """
+        info = self.create(b"some data", archived=True)
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        self.assertEqual(self.registry.usage().items, 0)
+        self.assertEqual(self.read(info), b"some data")
+        self.assertEqual(self.registry.usage().items, 1)
+        self.assertTrue(self.registry.download(self.snapshot(), info).read().done())
+
+    def test_versions_over_an_eighth_of_the_budget_are_not_copied(self) -> None:
+        """
+        One archived version takes at most an eighth of the memory.
+        """
+        for size, items in ((BUDGET.max_bytes // 8, 1), (BUDGET.max_bytes // 8 + 1, 1)):
+            self.assertEqual(self.read(self.create(b"x" * size, archived=True)), b"x" * size)
+            self.assertEqual(self.registry.usage().items, items)
+
+    def test_copies_go_first(self) -> None:
+        """
+        A copy makes room for a transient version, and its version still exists.
+        """
+        for _ in range(3):
+            self.create()
+        info = self.create(archived=True)
+        self.create()
+        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5])
+        self.assertFalse(self.registry.download(self.snapshot(), info).read().done())
+        self.assertEqual(self.read(info), b"data")
+
+    def test_copy_of_a_deleted_model_is_not_kept(self) -> None:
+        """
+        A download that ends after its model is deleted leaves nothing in memory.
+        """
+        info = self.create(b"x" * 25, archived=True)
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        download = self.registry.download(self.snapshot(), info)
+        self.settle(download.read())
+        self.done(self.registry.delete_model("m"))
+        self.done(self.registry.save_model(ModelInfo("m")))
+        self.chunks(download)
+        self.assertEqual(self.registry.usage().items, 0)

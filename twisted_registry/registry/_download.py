@@ -1,0 +1,169 @@
+"""
+A version on its way out: from the transient store, or from the archive, checked as it is read.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from attrs import define, field, frozen
+from zope.interface import implementer
+
+from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
+from twisted_registry.interfaces import (
+    IArchive,
+    IArchiveReader,
+    IDownload,
+    ILane,
+    ITransientReader,
+    ITransientStore,
+    ITransientWriter,
+)
+from twisted_registry.values import Chunk, VersionInfo, VersionKey
+
+
+@implementer(IDownload)
+@define(eq=False)
+class TransientDownload:
+    """
+    Gives a version's chunks as the transient store holds them.
+    """
+
+    _key: VersionKey
+    _store: ITransientStore
+    _lane: ILane
+    _reader: ITransientReader | None = None
+
+    def open(self) -> None:
+        """
+        Take hold of the version, so that it can be read to its end, evicted or not.
+
+        @raise UnknownVersion: it is not held.
+        """
+        try:
+            self._reader = self._store.open_version(self._key)
+        except KeyError:
+            raise UnknownVersion(self._key.model_id, self._key.version_number) from None
+
+    def read(self) -> Future[Chunk | None]:
+        """See L{IDownload.read}."""
+        return self._lane.submit(self._read, 0)
+
+    def _read(self) -> Chunk | None:
+        if self._reader is None:
+            self.open()
+        assert self._reader is not None
+        return self._reader.read()
+
+    def close(self) -> None:
+        """See L{IDownload.close}."""
+        self._lane.submit(self._close, 0)
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+
+@frozen
+class Framing:
+    """
+    How the protocol edge wants data that comes from the archive.
+
+    @ivar chunk_bytes: length of all chunks but the last.
+    @ivar frame: puts data into the form it will be sent in.
+    """
+
+    chunk_bytes: int
+    frame: Callable[[bytes], Chunk]
+
+
+@frozen
+class Copy:
+    """
+    A copy of an archived version that is made while it is read.
+
+    @ivar keep: called in the lane's thread when the copy is whole and its hash has matched.
+    """
+
+    writer: ITransientWriter
+    keep: Callable[[], None]
+
+
+@implementer(IDownload)
+@define(eq=False)
+class ArchiveDownload:
+    """
+    Reads a version from the archive, hashing it on the way.
+
+    @ivar _gone: tells whether the model was deleted meanwhile.
+    @ivar _copy: L{None} where no copy is to be kept.
+    """
+
+    _info: VersionInfo
+    _archive: IArchive
+    _lane: ILane
+    _framing: Framing
+    _gone: Callable[[], bool]
+    _copy: Copy | None = None
+    _reader: IArchiveReader | None = None
+    _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
+    _position: int = 0
+    _ended: bool = False
+
+    def read(self) -> Future[Chunk | None]:
+        """See L{IDownload.read}."""
+        return self._lane.submit(self._read, self._framing.chunk_bytes)
+
+    def _read(self) -> Chunk | None:
+        if self._ended:
+            return None
+        try:
+            return self._next_chunk()
+        except (CorruptVersion, StorageFailure):
+            if self._gone():
+                raise UnknownModel(self._info.model_id) from None
+            raise
+
+    def _next_chunk(self) -> Chunk:
+        if self._reader is None:
+            self._reader = self._archive.open_version(self._info.model_id, self._info.version_number)
+        wanted = min(self._framing.chunk_bytes, self._info.size_bytes - self._position)
+        data = self._reader.read(wanted)
+        if len(data) < wanted:
+            raise self._corrupt(f"its data ends after {self._position + len(data)} of {self._info.size_bytes} bytes")
+        self._hash.update(data)
+        self._position += len(data)
+        # The last chunk is given only once the hash of all has matched, so that nobody holds wrong bytes whole.
+        last = self._position == self._info.size_bytes
+        if last:
+            self._check_hash()
+        chunk = self._framing.frame(data)
+        self._add_to_copy(chunk, last)
+        return chunk
+
+    def _check_hash(self) -> None:
+        computed = b64encode(self._hash.digest()).decode()
+        if computed != self._info.data_hash:
+            raise self._corrupt(f"its data has the SHA-256 {computed} and not {self._info.data_hash}")
+        self._ended = True
+
+    def _corrupt(self, reason: str) -> CorruptVersion:
+        return CorruptVersion(self._info.model_id, self._info.version_number, reason)
+
+    def _add_to_copy(self, chunk: Chunk, last: bool) -> None:
+        if self._copy is not None:
+            self._copy.writer.write(chunk)
+            if last:
+                self._copy.keep()
+                self._copy = None
+
+    def close(self) -> None:
+        """See L{IDownload.close}."""
+        self._lane.submit(self._close, 0)
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        if self._copy is not None:
+            self._copy.writer.abort()

@@ -1,0 +1,157 @@
+"""
+Reading from the archive what is not in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from attrs import frozen
+
+from twisted_registry.errors import CorruptModel, CorruptVersion, RegistryError, UnknownModel
+from twisted_registry.registry._infos import info_size_bytes
+from twisted_registry.registry._model import Model
+from twisted_registry.registry._state import State, log
+from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.values import ModelInfo, VersionInfo
+
+T = TypeVar("T")
+
+_READ_A_JOB = 64
+"""Files read in one turn of a thread, so that a long list does not keep others waiting."""
+
+
+def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _READ_A_JOB] for start in range(0, len(items), _READ_A_JOB))
+
+
+@frozen(eq=False)
+class Loader:
+    """
+    Reads models and versions from the archive, and keeps what it read where it is looked for first.
+    """
+
+    _state: State
+
+    async def snapshot(self, model_id: str) -> ModelSnapshot:
+        """
+        See L{IRegistry.load_snapshot}.
+        """
+        async with self._state.locks.hold(model_id):
+            model = self._state.index.get(model_id)
+            if model.snapshot is None:
+                await self.model_info_locked(model)
+            return await self.versions_locked(model)
+
+    async def versions_locked(self, model: Model) -> ModelSnapshot:
+        """
+        Read which versions a model has, unless that is known.  The caller holds the model's lock.
+        """
+        if model.snapshot is not None:
+            return model.snapshot
+        archive = self._state.archive
+        numbers, reserved = await self._state.threads.defer(
+            lambda: (archive.version_numbers(model.model_id), archive.reserved(model.model_id))
+        )
+        return model.load(numbers, reserved)
+
+    async def model_info(self, model_id: str) -> ModelInfo:
+        """
+        See L{IRegistry.load_model_info}.
+        """
+        async with self._state.locks.hold(model_id):
+            return await self.model_info_locked(self._state.index.get(model_id))
+
+    async def model_info_locked(self, model: Model) -> ModelInfo:
+        """
+        Read a model's info, unless it is known.  The caller holds the model's lock.
+        """
+        known = self._state.model_infos.peek(model.model_id)
+        if known is not None:
+            return known
+        try:
+            info = await self._state.threads.defer(partial(self._state.archive.load_model, model.model_id))
+        except (CorruptModel, UnknownModel) as error:
+            raise self._found_damaged(model, error) from error
+        self.keep_model_info(model, info)
+        return info
+
+    def keep_model_info(self, model: Model, info: ModelInfo) -> None:
+        """
+        Take up a model's info as the archive has it.
+        """
+        self._state.index.mark(model, whole=True)
+        self._state.model_infos.add(model.model_id, info, info_size_bytes(info.user_data))
+
+    def _found_damaged(self, model: Model, error: RegistryError) -> CorruptModel:
+        if not model.damaged:
+            log.error("damage on the archive: {error}", error=error)
+        self._state.index.mark(model, whole=False)
+        if isinstance(error, CorruptModel):
+            return error
+        return CorruptModel(model.model_id, "its files are gone")
+
+    async def survey(self) -> tuple[str, ...]:
+        """
+        See L{IRegistry.survey}.
+        """
+        unread = [model for model in self._state.index.models() if not model.checked]
+        for models in _pieces(unread):
+            results = await self._state.threads.defer(partial(self._load_models, models))
+            for model, result in zip(models, results, strict=True):
+                self._take_surveyed(model, result)
+        listed = self._state.index.listed
+        return self._state.index.publish() if listed is None else listed
+
+    def _load_models(self, models: Sequence[Model]) -> list[ModelInfo | RegistryError]:
+        return [self._load_model(model.model_id) for model in models]
+
+    def _load_model(self, model_id: str) -> ModelInfo | RegistryError:
+        try:
+            return self._state.archive.load_model(model_id)
+        except (CorruptModel, UnknownModel) as error:
+            return error
+
+    def _take_surveyed(self, model: Model, result: ModelInfo | RegistryError) -> None:
+        # What was saved or deleted while the survey read it is known better by now.
+        if model.checked or self._state.current(model.model_id, model.incarnation) is None:
+            return
+        if isinstance(result, ModelInfo):
+            self.keep_model_info(model, result)
+        else:
+            self._found_damaged(model, result)
+
+    async def version_infos(
+        self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
+    ) -> list[VersionInfo | CorruptVersion]:
+        """
+        See L{IRegistry.load_version_infos}.
+        """
+        results: list[VersionInfo | CorruptVersion] = []
+        for numbers in _pieces(version_numbers):
+            found = await self._state.threads.defer(partial(self._load_versions, snapshot.model_id, numbers))
+            model = self._state.current(snapshot.model_id, snapshot.incarnation)
+            if model is None:
+                raise UnknownModel(snapshot.model_id)
+            for result in found:
+                self._take_version(model, snapshot, result)
+            results.extend(found)
+        return results
+
+    def _load_versions(self, model_id: str, numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        return [self._load_version(model_id, number) for number in numbers]
+
+    def _load_version(self, model_id: str, number: int) -> VersionInfo | CorruptVersion:
+        try:
+            return self._state.archive.load_version(model_id, number)
+        except CorruptVersion as error:
+            return error
+
+    def _take_version(self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion) -> None:
+        key = snapshot.key(result.version_number)
+        if isinstance(result, VersionInfo):
+            self._state.version_infos.add(key, result, info_size_bytes(result.user_data))
+            model.know_latest(result)
+        elif key not in self._state.damaged:
+            self._state.damaged.add(key)
+            log.error("damage on the archive: {error}", error=result)

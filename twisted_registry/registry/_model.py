@@ -1,0 +1,116 @@
+"""
+What the registry knows of one model.
+"""
+
+from attrs import define, evolve, field
+
+from twisted_registry.errors import NumbersExhausted
+from twisted_registry.snapshot import ModelSnapshot, VersionNumbers
+from twisted_registry.values import MAX_VERSION_NUMBER, VersionInfo
+
+
+@define(eq=False)
+class Model:
+    """
+    A model's state.  Changed in the reactor's thread alone; C{snapshot}, replaced whole at each change, may be read in
+    any.
+
+    @ivar incarnation: tells it from an earlier model of the same id that was deleted.
+    @ivar snapshot: its versions; L{None} until they are read from the archive.
+    @ivar last_number: the highest number that may have been given out.
+    @ivar reserved: numbers up to here may be given out without asking the archive.
+    @ivar checked: its metadata was read or written in this process.
+    @ivar damaged: its metadata was found to be damaged.
+    @ivar going: its deletion has begun.
+    """
+
+    model_id: str
+    incarnation: int
+    snapshot: ModelSnapshot | None = None
+    last_number: int = 0
+    reserved: int = 0
+    checked: bool = False
+    damaged: bool = False
+    going: bool = False
+    _archived: list[int] = field(factory=list)
+
+    def load(self, archived: list[int], reserved: int) -> ModelSnapshot:
+        """
+        Take up what the archive holds of the model.
+
+        @param archived: numbers, rising; the list is this model's from now on.
+        """
+        self._archived = archived
+        self.reserved = reserved
+        self.last_number = max(reserved, archived[-1] if archived else 0)
+        numbers = VersionNumbers(archived, len(archived))
+        self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers)
+        return self.snapshot
+
+    @property
+    def loaded(self) -> ModelSnapshot:
+        """
+        The snapshot of a model whose versions are known to be read.
+        """
+        assert self.snapshot is not None, "the model's versions are not read yet"
+        return self.snapshot
+
+    def next_number(self) -> int:
+        """
+        Give the number of the version that is committed next.
+
+        @raise NumbersExhausted: there is none.
+        """
+        if self.last_number >= MAX_VERSION_NUMBER:
+            raise NumbersExhausted(self.model_id)
+        return self.last_number + 1
+
+    def add_archived(self, info: VersionInfo) -> None:
+        """
+        Publish a new archived version.
+        """
+        self.last_number = info.version_number
+        self._archived.append(info.version_number)
+        numbers = evolve(self.loaded.numbers, archived=self._archived, archived_count=len(self._archived))
+        self.snapshot = evolve(self.loaded, numbers=numbers, latest=info)
+
+    def add_transient(self, info: VersionInfo) -> None:
+        """
+        Publish a new transient version.
+        """
+        self.last_number = info.version_number
+        numbers = self.loaded.numbers.with_transient(info.version_number)
+        held = {**self.loaded.held, info.version_number: info}
+        self.snapshot = evolve(self.loaded, numbers=numbers, held=held, latest=info)
+
+    def hold_copy(self, info: VersionInfo) -> None:
+        """
+        Publish that a copy of an archived version is in memory.
+        """
+        self.snapshot = evolve(self.loaded, held={**self.loaded.held, info.version_number: info})
+
+    def evict(self, number: int) -> None:
+        """
+        Publish that a version left the memory: a transient one is gone with that.
+        """
+        before = self.loaded
+        held = dict(before.held)
+        info = held.pop(number, None)
+        if info is None:
+            return
+        if number not in before.numbers.transient:
+            self.snapshot = evolve(before, held=held)
+            return
+        numbers = before.numbers.without_transient(number)
+        latest = before.latest
+        if latest is not None and latest.version_number == number:
+            latest = held.get(numbers.at(len(numbers) - 1)) if numbers else None
+        self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest)
+
+    def know_latest(self, info: VersionInfo) -> None:
+        """
+        Publish the latest version's info, once it is read from the archive.
+        """
+        numbers = self.loaded.numbers
+        if numbers and numbers.at(len(numbers) - 1) == info.version_number:
+            self.snapshot = evolve(self.loaded, latest=info)

@@ -1,0 +1,68 @@
+"""
+What the parts of the registry share.
+"""
+
+from collections.abc import Iterable
+
+from attrs import field, frozen
+from twisted.logger import Logger
+
+from twisted_registry.interfaces import IArchive, IObserver, IThreads
+from twisted_registry.registry._download import Framing
+from twisted_registry.registry._index import Index
+from twisted_registry.registry._infos import InfoCache
+from twisted_registry.registry._locks import KeyedLocks
+from twisted_registry.registry._model import Model
+from twisted_registry.registry._transients import Transients
+from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
+
+_INFO_CACHE_BYTES = 16 * 1024 * 1024
+
+log = Logger(namespace="twisted_registry.registry")
+
+
+@frozen(eq=False)
+class State:
+    """
+    The stores, and what is known of what they hold.
+
+    @ivar threads: where the archive's calls run.
+    @ivar damaged: versions whose damage the log has told of.
+    @ivar locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
+    """
+
+    archive: IArchive
+    threads: IThreads
+    transients: Transients
+    framing: Framing
+    index: Index = field(factory=Index)
+    locks: KeyedLocks = field(factory=KeyedLocks)
+    model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
+    version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
+    damaged: set[VersionKey] = field(factory=set)
+    observers: list[IObserver] = field(factory=list)
+
+    def current(self, model_id: str, incarnation: int) -> Model | None:
+        """
+        Give a model, if it is there, is the same one still, and is not being deleted.  May be called in any thread.
+        """
+        model = self.index.find(model_id)
+        if model is None or model.incarnation != incarnation or model.going:
+            return None
+        return model
+
+    def changed(self, model_id: str) -> None:
+        """
+        Tell all observers.
+        """
+        for observer in self.observers:
+            observer.changed(model_id)
+
+    def evict(self, keys: Iterable[VersionKey]) -> None:
+        """
+        Publish that versions left the transient store.
+        """
+        for key in keys:
+            model = self.current(key.model_id, key.incarnation)
+            if model is not None:
+                model.evict(key.version_number)

@@ -1,0 +1,88 @@
+"""
+A version on its way in.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from twisted_registry.errors import HashMismatch
+from twisted_registry.interfaces import IArchiveWriter, ILane, ITransientWriter, IUpload
+from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.values import Chunk, VersionHeader, VersionInfo
+
+
+@implementer(IUpload)
+@define(eq=False)
+class Upload:
+    """
+    Hashes a version's data as it comes, and hands it to where it is kept: the archive, memory, or both.
+
+    @ivar snapshot: the model as it was when the creation began.
+    @ivar archive_writer: L{None} for a transient version.
+    @ivar transient_writer: of the transient version, or of the copy of an archived one; L{None} for no copy.
+    """
+
+    header: VersionHeader
+    snapshot: ModelSnapshot
+    archive_writer: IArchiveWriter | None
+    transient_writer: ITransientWriter | None
+    _lane: ILane
+    _commit: Callable[["Upload"], Deferred[VersionInfo]]
+    _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
+    _data_hash: str = ""
+
+    def write(self, chunk: Chunk) -> Future[None]:
+        """See L{IUpload.write}."""
+        return self._lane.submit(lambda: self._write(chunk), chunk.size_bytes)
+
+    def _write(self, chunk: Chunk) -> None:
+        self._hash.update(chunk.data)
+        if self.archive_writer is not None:
+            self.archive_writer.write(chunk)
+        if self.transient_writer is not None:
+            self.transient_writer.write(chunk)
+
+    def finish(self) -> Future[None]:
+        """See L{IUpload.finish}."""
+        return self._lane.submit(self._finish, 0)
+
+    def _finish(self) -> None:
+        self._data_hash = b64encode(self._hash.digest()).decode()
+        if self.header.data_hash not in ("", self._data_hash):
+            raise HashMismatch(self.header.data_hash, self._data_hash)
+        if self.archive_writer is not None:
+            self.archive_writer.finish()
+
+    def commit(self) -> Deferred[VersionInfo]:
+        """See L{IUpload.commit}."""
+        return self._commit(self)
+
+    def abort(self) -> None:
+        """See L{IUpload.abort}."""
+        self._lane.submit(self._abort, 0)
+
+    def _abort(self) -> None:
+        if self.archive_writer is not None:
+            self.archive_writer.abort()
+        if self.transient_writer is not None:
+            self.transient_writer.abort()
+
+    def info(self, version_number: int, now_ns: int) -> VersionInfo:
+        """
+        Give the whole truth about the version, now that all its data has come.
+        """
+        return VersionInfo(
+            model_id=self.header.model_id,
+            version_number=version_number,
+            created_ns=self.header.created_ns or now_ns,
+            archived=self.header.archived,
+            data_hash=self._data_hash,
+            size_bytes=self.header.size_bytes,
+            user_data=self.header.user_data,
+        )

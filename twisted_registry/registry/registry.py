@@ -1,0 +1,227 @@
+"""
+The registry itself.
+"""
+
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_registry.errors import CorruptVersion, RegistryError, TooLarge, UnknownModel, UnknownVersion
+from twisted_registry.interfaces import IArchive, IDownload, IObserver, IRegistry, IThreads, ITransientStore, Usage
+from twisted_registry.registry._commits import Committer
+from twisted_registry.registry._download import ArchiveDownload, Copy, Framing
+from twisted_registry.registry._loading import Loader
+from twisted_registry.registry._model import Model
+from twisted_registry.registry._state import State, log
+from twisted_registry.registry._transients import Transients
+from twisted_registry.registry._upload import Upload
+from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo, VersionKey
+
+T = TypeVar("T")
+
+
+@implementer(IRegistry)
+class Registry:
+    """
+    The policy over an archive and a transient store.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        archive: IArchive,
+        archive_threads: IThreads,
+        store: ITransientStore,
+        store_threads: IThreads,
+        framing: Framing,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """
+        @param archive_threads: where the archive's calls run.
+        @param store_threads: where the transient store's calls run.
+        @param now_ns: gives nanoseconds since the Unix epoch.
+        """
+        self._reactor = reactor
+        self._state = State(archive, archive_threads, Transients(store, store_threads), framing)
+        self._loader = Loader(self._state)
+        self._committer = Committer(self._state, now_ns)
+        self._pending: set[Deferred[Any]] = set()
+
+    # Its life
+
+    def open(self) -> None:
+        """See L{IRegistry.open}."""
+        self._state.archive.open()
+        for model_id in self._state.archive.model_ids():
+            self._state.index.add(model_id)
+
+    def close(self) -> Deferred[None]:
+        """See L{IRegistry.close}."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        while self._pending:
+            await DeferredList(list(self._pending), consumeErrors=True)
+        unused = [model for model in self._state.index.models() if model.reserved > model.last_number]
+        await DeferredList([Deferred.fromCoroutine(self._give_back_numbers(model)) for model in unused])
+        await self._state.threads.defer(self._state.archive.close)
+
+    async def _give_back_numbers(self, model: Model) -> None:
+        reserve = partial(self._state.archive.reserve, model.model_id, model.last_number)
+        try:
+            await self._state.threads.defer(reserve)
+        except RegistryError as error:
+            log.warn("the next version of {id!r} will leave a gap: {error}", id=model.model_id, error=error)
+
+    def observe(self, observer: IObserver) -> None:
+        """See L{IRegistry.observe}."""
+        self._state.observers.append(observer)
+
+    def _run(self, coroutine: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        deferred = Deferred.fromCoroutine(coroutine)
+        self._pending.add(deferred)
+
+        def done(result: T | Failure) -> T | Failure:
+            self._pending.discard(deferred)
+            return result
+
+        return deferred.addBoth(done)
+
+    # Called in any thread
+
+    def snapshot(self, model_id: str) -> ModelSnapshot | None:
+        """See L{ISnapshots.snapshot}."""
+        return self._state.index.get(model_id).snapshot
+
+    def version_info(self, snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
+        """See L{ISnapshots.version_info}."""
+        latest = snapshot.latest
+        if latest is not None and latest.version_number == version_number:
+            return latest
+        held = snapshot.held.get(version_number)
+        return held or self._state.version_infos.peek(snapshot.key(version_number))
+
+    def model_info(self, model_id: str) -> ModelInfo | None:
+        """See L{ISnapshots.model_info}."""
+        self._state.index.get(model_id)
+        return self._state.model_infos.peek(model_id)
+
+    def model_ids(self) -> tuple[str, ...] | None:
+        """See L{ISnapshots.model_ids}."""
+        return self._state.index.listed
+
+    def usage(self) -> Usage:
+        """See L{ISnapshots.usage}."""
+        return self._state.transients.store.usage()
+
+    def upload(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
+        """See L{ISnapshots.upload}."""
+        transients = self._state.transients
+        if header.archived:
+            archive_writer = self._state.archive.create_version(header.model_id)
+            copy_writer = transients.copy_writer(header.size_bytes)
+            lane = self._state.threads.lane()
+            return Upload(header, snapshot, archive_writer, copy_writer, lane, self._commit)
+        if header.size_bytes > transients.store.max_bytes:
+            raise TooLarge(
+                f"a version of {header.size_bytes} bytes can never be held in memory, of which versions may take "
+                f"{transients.store.max_bytes} bytes; create it archived, or start the registry with a larger cache"
+            )
+        lane = transients.threads.lane()
+        return Upload(header, snapshot, None, transients.store.create_version(), lane, self._commit)
+
+    def _commit(self, upload: Upload) -> Deferred[VersionInfo]:
+        return self._run(self._committer.commit(upload))
+
+    def download(self, snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
+        """See L{ISnapshots.download}."""
+        key = snapshot.key(info.version_number)
+        transient = info.version_number in snapshot.numbers.transient
+        if info.version_number in snapshot.held:
+            try:
+                return self._state.transients.download(key)
+            except UnknownVersion:
+                if transient:
+                    raise
+        elif info.version_number not in snapshot.numbers:
+            raise UnknownVersion(info.model_id, info.version_number)
+        return self._archive_download(key, info)
+
+    def _archive_download(self, key: VersionKey, info: VersionInfo) -> ArchiveDownload:
+        return ArchiveDownload(
+            info,
+            self._state.archive,
+            self._state.threads.lane(),
+            self._state.framing,
+            gone=lambda: self._state.current(key.model_id, key.incarnation) is None,
+            copy=self._copy(key, info),
+        )
+
+    def _copy(self, key: VersionKey, info: VersionInfo) -> Copy | None:
+        writer = self._state.transients.copy_writer(info.size_bytes)
+        if writer is None:
+            return None
+
+        def keep() -> None:
+            self._reactor.callFromThread(lambda: self._run(self._committer.keep_copy(key, info, writer)))
+
+        return Copy(writer, keep)
+
+    # Called in the reactor's thread
+
+    def load_snapshot(self, model_id: str) -> Deferred[ModelSnapshot]:
+        """See L{IRegistry.load_snapshot}."""
+        return self._run(self._loader.snapshot(model_id))
+
+    def load_version_infos(
+        self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
+    ) -> Deferred[list[VersionInfo | CorruptVersion]]:
+        """See L{IRegistry.load_version_infos}."""
+        return self._run(self._loader.version_infos(snapshot, version_numbers))
+
+    def load_model_info(self, model_id: str) -> Deferred[ModelInfo]:
+        """See L{IRegistry.load_model_info}."""
+        return self._run(self._loader.model_info(model_id))
+
+    def survey(self) -> Deferred[tuple[str, ...]]:
+        """See L{IRegistry.survey}."""
+        return self._run(self._loader.survey())
+
+    def save_model(self, info: ModelInfo) -> Deferred[None]:
+        """See L{IRegistry.save_model}."""
+        return self._run(self._save_model(info))
+
+    async def _save_model(self, info: ModelInfo) -> None:
+        async with self._state.locks.hold(info.model_id):
+            await self._state.threads.defer(partial(self._state.archive.save_model, info))
+            model = self._state.index.find(info.model_id) or self._state.index.add(info.model_id)
+            self._loader.keep_model_info(model, info)
+            await self._loader.versions_locked(model)
+
+    def delete_model(self, model_id: str) -> Deferred[None]:
+        """See L{IRegistry.delete_model}."""
+        return self._run(self._delete_model(model_id))
+
+    async def _delete_model(self, model_id: str) -> None:
+        async with self._state.locks.hold(model_id):
+            model = self._state.index.get(model_id)
+            model.going = True
+            try:
+                await self._state.threads.defer(partial(self._state.archive.delete_model, model_id))
+            except UnknownModel:
+                log.warn("{id!r} was gone from the archive before it was deleted", id=model_id)
+            except BaseException:
+                model.going = False
+                raise
+            self._state.index.remove(model)
+            self._state.model_infos.discard(model_id)
+            if model.snapshot is not None:
+                self._state.transients.remove(model.snapshot)
+        self._state.changed(model_id)
