@@ -1,0 +1,259 @@
+"""
+Tests for L{twisted_registry.log}.
+"""
+
+import json
+import re
+import signal
+import tempfile
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Application, IServiceCollection, MultiService
+from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
+from twisted.python.log import LogPublisher as LegacyLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.unit.twistd_process import TAP, run_twistd
+from twisted_registry.log import LoggedService, make_observer
+from twisted_registry.options import Options
+from twisted_registry.settings import LOG_LEVELS
+
+
+def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
+    """
+    Attach a service to a new application, as twistd does; give the application.
+    """
+    application = Application("model-registry")
+    LoggedService(Options({}).parse(arguments), twistd_options).setServiceParent(application)
+    return application
+
+
+class ObserverTests(SynchronousTestCase):
+    """
+    What is written.
+    """
+
+    def setUp(self) -> None:
+        """
+        Log to a text that can be read.
+        """
+        self.written = StringIO()
+
+    def logger(self, level: str, log_format: str) -> Logger:
+        """
+        Give a logger whose events an observer writes.
+        """
+        observer = make_observer(level, log_format, self.written)
+        return Logger(namespace="here", observer=LogPublisher(observer))
+
+    def test_levels(self) -> None:
+        """
+        Events below the level are left out.
+        """
+        for position, level in enumerate(LOG_LEVELS):
+            log = self.logger(level, "text")
+            for other in LOG_LEVELS:
+                log.emit(LogLevel.lookupByName(other), "at {name}", name=other)
+            logged = re.findall("at ([a-z]+)", self.written.getvalue())
+            self.assertEqual(logged, list(LOG_LEVELS[position:]))
+            self.written.truncate(0)
+
+    def test_text(self) -> None:
+        """
+        Text is as Twisted writes it.
+        """
+        self.logger("info", "text").warn("the disk is {state}", state="full")
+        self.assertRegex(self.written.getvalue(), r"^\d{4}-.* \[here#warn\] the disk is full\n$")
+
+    def test_json(self) -> None:
+        """
+        JSON is one object a line, also where the message has more lines.
+        """
+        log = self.logger("info", "json")
+        log.warn("the disk is\n{state}", state="v\u00f6ll")
+        log.info("and so on")
+        first, second = self.written.getvalue().splitlines()
+        line = json.loads(first)
+        self.assertRegex(line.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        self.assertEqual(line, {"level": "warn", "namespace": "here", "message": "the disk is\nv\u00f6ll"})
+        self.assertEqual(json.loads(second)["message"], "and so on")
+
+    def test_json_failure(self) -> None:
+        """
+        A failure's traceback is in the object.
+        """
+        log = self.logger("info", "json")
+        try:
+            raise ValueError("deep down")
+        except ValueError:
+            log.failure("it broke")
+        line = json.loads(self.written.getvalue())
+        self.assertEqual((line["level"], line["message"]), ("critical", "it broke"))
+        self.assertIn("ValueError: deep down", line["failure"])
+
+    def test_json_legacy(self) -> None:
+        """
+        Events of Twisted's older logging are written too.
+        """
+        publisher = LogPublisher(make_observer("info", "json", self.written))
+        LegacyLogPublisher(publisher, publisher).msg("an old one", system="older")
+        line = json.loads(self.written.getvalue())
+        self.assertEqual((line["level"], line["message"]), ("info", "an old one"))
+
+
+class LoggedServiceTests(SynchronousTestCase):
+    """
+    The application is given an observer, unless twistd's user asked for something else.
+    """
+
+    def test_application(self) -> None:
+        """
+        The service is attached, and the application carries the observer.
+        """
+        application = attached({"nodaemon": 1})
+        self.assertTrue(ILogObserver.providedBy(application.getComponent(ILogObserver)))
+        (service,) = IServiceCollection(application)
+        self.assertIsInstance(service, LoggedService)
+
+    def test_file(self) -> None:
+        """
+        A log file that twistd was told of is written.
+        """
+        path = self.mktemp()
+        observer = attached({"nodaemon": 1, "logfile": path}, "--log-format=json").getComponent(ILogObserver)
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.SIG_DFL)
+        Logger(namespace="here", observer=observer).info("to the file")
+        self.assertEqual(json.loads(Path(path).read_text())["message"], "to the file")
+
+    def test_background(self) -> None:
+        """
+        In the background, where nothing else is said, the log is the file that twistd would write.
+        """
+        observer = attached({}).getComponent(ILogObserver)
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.SIG_DFL)
+        self.addCleanup(Path("twistd.log").unlink)
+        Logger(namespace="here", observer=observer).info("in the background")
+        self.assertIn("in the background", Path("twistd.log").read_text())
+
+    def test_rotation_signal(self) -> None:
+        """
+        A program's own handler of SIGUSR1 stays.
+        """
+
+        def mine(number: int, frame: object) -> None: ...
+
+        before = signal.signal(signal.SIGUSR1, mine)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        attached({"nodaemon": 1, "logfile": self.mktemp()})
+        self.assertIs(signal.getsignal(signal.SIGUSR1), mine)
+
+    def test_left_to_twistd(self) -> None:
+        """
+        An observer that the user chose, syslog, and stdout in the background are left to twistd.
+        """
+        for options in ({"logger": print}, {"syslog": 1}, {"logfile": "-"}, None):
+            self.assertIsNone(attached(options).getComponent(ILogObserver, None), options)
+
+    def test_no_application(self) -> None:
+        """
+        Below another service it is a service like any other.
+        """
+        parent = MultiService()
+        LoggedService(Options({}).parse([]), {"nodaemon": 1}).setServiceParent(parent)
+        self.assertEqual(len(list(parent)), 1)
+
+
+SERVICE = """
+import os
+import signal
+import sys
+
+from twisted.application.service import Service
+from twisted.logger import ILogObserver, Logger
+from zope.interface import provider
+
+from twisted_registry.log import LoggedService
+from twisted_registry.options import Options
+
+log = Logger(namespace="here")
+
+class Says(Service):
+    def startService(self):
+        from twisted.internet import reactor
+        log.info("started")
+        log.error("failed")
+        if "--logfile" in sys.argv:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        # The signal's work comes by callFromThread, which is done first.
+        reactor.callLater(0, reactor.callLater, 0, reactor.stop)
+
+def makeService(options):
+    root = LoggedService(options.settings, options.parent)
+    Says().setServiceParent(root)
+    return root
+
+def chosen():
+    out = sys.stdout
+    @provider(ILogObserver)
+    def observer(event):
+        out.write("chosen: " + str(event["log_format"]) + chr(10))
+    return observer
+"""
+"""A service that logs two events, and stops."""
+
+
+class TwistdTests(SynchronousTestCase):
+    """
+    A real twistd logs as the settings say.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make an empty folder to run in.
+        """
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def twistd(self, *arguments: str) -> str:
+        """
+        Run it to its end; give what it wrote to stdout.
+        """
+        done = run_twistd(self.folder, SERVICE, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_foreground(self) -> None:
+        """
+        In the foreground the log goes to stdout, from twistd's own first event on.
+        """
+        lines = [json.loads(line) for line in self.twistd("-n", TAP, "--log-format=json").splitlines()]
+        messages = [line["message"] for line in lines]
+        self.assertIn("starting up", messages[0])
+        self.assertIn("started", messages)
+        self.assertIn("Server Shut Down.", messages)
+
+    def test_level(self) -> None:
+        """
+        Only what is as grave as asked for is logged.
+        """
+        said = self.twistd("-n", TAP, "--log-level=error")
+        self.assertRegex(said, r"\A.*\[here#error\] failed\n\Z")
+
+    def test_file(self) -> None:
+        """
+        A log file is written, and on SIGUSR1 begun anew.
+        """
+        self.assertEqual(self.twistd("-n", "--logfile", "log", TAP), "")
+        self.assertIn("[here#info] started", (self.folder / "log.1").read_text())
+        self.assertIn("Server Shut Down", (self.folder / "log").read_text())
+
+    def test_chosen_observer(self) -> None:
+        """
+        An observer that the user chose is the one that is used.
+        """
+        said = self.twistd("-n", "--logger", "made_up_service.chosen", TAP, "--log-level=error")
+        self.assertIn("chosen: started\n", said)
+        self.assertNotIn("here#", said)

@@ -1,0 +1,122 @@
+"""
+Tests for L{twisted_registry._memory_limit}.
+"""
+
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry._memory_limit import cgroup_limit, machine_memory, usable_memory
+
+GIB = 2**30
+V1_UNLIMITED = 9223372036854771712
+
+
+class CgroupTests(SynchronousTestCase):
+    """
+    The limits of control groups, in made-up trees of files.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make an empty tree.
+        """
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name, "cgroup")
+        self.proc = Path(folder.name, "self")
+
+    def write(self, path: str, text: str) -> None:
+        """
+        Put a file into the tree.
+        """
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def limit(self, proc: str) -> int | None:
+        """
+        Give the limit of a process that is told of its groups.
+        """
+        self.proc.write_text(proc)
+        return cgroup_limit(self.proc, self.root)
+
+    def test_version_2(self) -> None:
+        """
+        A group's limit is seen.
+        """
+        self.write("a/b/memory.max", "1073741824\n")
+        self.assertEqual(self.limit("0::/a/b\n"), GIB)
+
+    def test_version_2_parent(self) -> None:
+        """
+        A group is held to the least limit of those above it.
+        """
+        self.write("memory.max", "max\n")
+        self.write("a/memory.max", "1073741824\n")
+        self.write("a/b/memory.max", "2147483648\n")
+        self.assertEqual(self.limit("0::/a/b\n"), GIB)
+
+    def test_version_2_container(self) -> None:
+        """
+        In a container the group's files are at the top, whatever its path is called.
+        """
+        self.write("memory.max", "1073741824\n")
+        self.assertEqual(self.limit("0::/\n"), GIB)
+        self.assertEqual(self.limit("0::/system.slice/docker-1.scope\n"), GIB)
+
+    def test_version_2_unlimited(self) -> None:
+        """
+        'max' is no limit.
+        """
+        self.write("a/memory.max", "max\n")
+        self.assertIsNone(self.limit("0::/a\n"))
+
+    def test_version_1(self) -> None:
+        """
+        The older layout is seen, also with controllers mounted together.
+        """
+        self.write("memory/a/memory.limit_in_bytes", "1073741824\n")
+        self.assertEqual(self.limit("12:cpu,cpuacct:/a\n9:memory,hugetlb:/a\n0::/\n"), GIB)
+
+    def test_version_1_container(self) -> None:
+        """
+        In a container of the older layout the path cannot be seen; the top counts.
+        """
+        self.write("memory/memory.limit_in_bytes", "1073741824\n")
+        self.assertEqual(self.limit("9:memory:/docker/1\n"), GIB)
+
+    def test_nothing_there(self) -> None:
+        """
+        Without control groups there is no limit.
+        """
+        self.assertIsNone(cgroup_limit(self.proc, self.root))
+        self.assertIsNone(self.limit(""))
+
+    def test_nonsense(self) -> None:
+        """
+        What cannot be understood is no limit.
+        """
+        self.write("a/memory.max", "0\n")
+        self.write("memory.max", "lots\n")
+        self.assertIsNone(self.limit("nonsense\n0::/a\n::\n"))
+
+    def test_least_counts(self) -> None:
+        """
+        Of the machine's memory and the limit, the lesser is what may be used.
+        """
+        self.write("memory/memory.limit_in_bytes", str(V1_UNLIMITED))
+        self.proc.write_text("9:memory:/\n")
+        self.assertEqual(usable_memory(8 * GIB, self.proc, self.root), 8 * GIB)
+        self.write("memory/memory.limit_in_bytes", str(2 * GIB))
+        self.assertEqual(usable_memory(8 * GIB, self.proc, self.root), 2 * GIB)
+
+    def test_machine(self) -> None:
+        """
+        The system says how much memory the machine has.
+        """
+        machine_bytes = machine_memory()
+        assert machine_bytes is not None
+        self.assertGreater(machine_bytes, 0)
+        self.assertEqual(usable_memory(None, self.proc, self.root), machine_bytes)

@@ -1,0 +1,289 @@
+"""
+Tests for L{twisted_registry.options} and L{twisted_registry.settings}.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.unit.twistd_process import TAP, run_twistd
+from twisted_registry import __version__
+from twisted_registry._memory_limit import usable_memory
+from twisted_registry.interfaces import TransientBudget
+from twisted_registry.options import Options
+from twisted_registry.providers import parse_description
+from twisted_registry.settings import MAX_CHUNK_SIZE_BYTES, SETTINGS, Settings
+
+PREFIX = "COGMENT_MODEL_REGISTRY_"
+
+# A setting, the name of what becomes of it, a value, what becomes of that, and values that are refused.
+ROWS: list[tuple[str, str, str, Any, list[str]]] = [
+    ("port", "port", "0", 0, ["abc", "65536", "-1", "+1", " 1", "1_0", "1.0", "\u0661", "9" * 5000]),
+    ("interface", "interface", "0.0.0.0", "0.0.0.0", ["1.2.3", "256.0.0.1", "a b", "[::1", "*", "a:80", "-a"]),
+    ("archive", "archive", "s3:bucket", "s3:bucket", ["a\0b"]),
+    ("archive-dir", "archive", "/a:b", "filesystem:/a\\:b", ["a\0b"]),
+    ("transient", "transient", "memory:x", "memory:x", ["a\0b"]),
+    ("sent-model-version-data-chunk-size", "chunk_size_bytes", "5242880", 5 * 2**20, ["0", "67108864", "5MiB"]),
+    ("grpc-reflection", "reflection", "true", True, ["2", "maybe", "y"]),
+    ("log-level", "log_level", "WARN", "warn", ["loud", "warning"]),
+    ("log-format", "log_format", "json", "json", ["xml"]),
+    ("grace-seconds", "grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
+]
+COUNTS = ("version-cache-max-items", "version-cache-max-bytes")
+
+
+def variable(name: str) -> str:
+    """
+    Give a setting's environment variable.
+    """
+    return PREFIX + name.upper().replace("-", "_")
+
+
+def parse(*arguments: str, **environ: str) -> Settings:
+    """
+    Parse a command line in an environment, whose variables are given without their prefix.
+    """
+    return Options({PREFIX + name: value for name, value in environ.items()}).parse(arguments)
+
+
+class SettingsTests(SynchronousTestCase):
+    """
+    What the settings come to.
+    """
+
+    def refusal(self, *arguments: str, **environ: str) -> str:
+        """
+        Give the text of a refusal.
+        """
+        text = str(self.assertRaises(UsageError, parse, *arguments, **environ))
+        self.assertEqual(text.count("\n"), 0)
+        self.assertLess(len(text), 400)
+        return text
+
+    def test_defaults(self) -> None:
+        """
+        Where nothing is given, the defaults hold.
+        """
+        self.assertEqual(
+            parse(),
+            Settings(
+                port=9000,
+                interface="127.0.0.1",
+                archive="filesystem:.cogment_model_registry",
+                transient="memory",
+                budget=TransientBudget(max_items=100, max_bytes=usable_memory() // 4),
+                chunk_size_bytes=4 * 2**20 - 2**10,
+                reflection=False,
+                log_level="info",
+                log_format="text",
+                grace_seconds=10.0,
+            ),
+        )
+
+    def test_every_variable(self) -> None:
+        """
+        Every setting is taken from its environment variable.
+        """
+        for name, attribute, text, value, _ in ROWS:
+            settings = Options({variable(name): text}).parse([])
+            self.assertEqual(getattr(settings, attribute), value, name)
+
+    def test_every_flag(self) -> None:
+        """
+        Every setting is taken from its flag, whatever the environment says.
+        """
+        for name, attribute, text, value, refused in ROWS:
+            if name != "grpc-reflection":
+                settings = Options({variable(name): refused[0]}).parse([f"--{name}", text])
+                self.assertEqual(getattr(settings, attribute), value, name)
+
+    def test_budget(self) -> None:
+        """
+        The budget has an entry for items and one for bytes.
+        """
+        settings = parse("--version-cache-max-items=7", VERSION_CACHE_MAX_BYTES="8", VERSION_CACHE_MAX_ITEMS="9")
+        self.assertEqual(settings.budget, TransientBudget(max_items=7, max_bytes=8))
+
+    def test_every_bad_value(self) -> None:
+        """
+        A bad value is refused in one line that names where it came from, what it is and what is expected.
+        """
+        rows = [(name, refused) for name, _, _, _, refused in ROWS]
+        for name, refused in [*rows, *((count, ["0", "-1", "many", "9" * 20]) for count in COUNTS)]:
+            for value in refused:
+                text = str(self.assertRaises(UsageError, Options({variable(name): value}).parse, []))
+                self.assertTrue(text.startswith(f"{variable(name)} is '"), text)
+                self.assertIn("; expected ", text)
+                self.assertLess(len(text), 400)
+
+    def test_bad_flag_value(self) -> None:
+        """
+        Where the flag gave the value, the line names the flag.
+        """
+        self.assertEqual(
+            self.refusal("--port", "x", PORT="1"), "--port is 'x'; expected a whole number from 0 to 65535"
+        )
+
+    def test_empty(self) -> None:
+        """
+        An empty variable is unset; an empty flag is a bad value.
+        """
+        for setting in SETTINGS:
+            self.assertEqual(Options({setting.variable: ""}).parse([]), parse())
+            if not setting.kind.switch:
+                self.assertIn(f"{setting.flag} is ''", self.refusal(f"{setting.flag}="))
+
+    def test_interface(self) -> None:
+        """
+        An address is taken as such, with brackets or without, and so is a host's name.
+        """
+        for text, interface in (
+            ("::", "::"),
+            ("[::1]", "::1"),
+            ("localhost", "localhost"),
+            ("node-1.example", "node-1.example"),
+        ):
+            self.assertEqual(parse("--interface", text).interface, interface)
+
+    def test_largest_chunk(self) -> None:
+        """
+        The largest chunk makes a message of 64 MiB.
+        """
+        settings = parse(SENT_MODEL_VERSION_DATA_CHUNK_SIZE=str(MAX_CHUNK_SIZE_BYTES))
+        self.assertEqual(settings.chunk_size_bytes, 2**26 - 5)
+
+    def test_switch(self) -> None:
+        """
+        A switch is set by the environment in any of the usual words, and overruled by either flag.
+        """
+        for words, value in (("1 true yes on TRUE Yes", True), ("0 false no off OFF No", False)):
+            for word in words.split():
+                self.assertIs(parse(GRPC_REFLECTION=word).reflection, value)
+        self.assertTrue(parse("--grpc-reflection", GRPC_REFLECTION="off").reflection)
+        self.assertFalse(parse("--no-grpc-reflection", GRPC_REFLECTION="on").reflection)
+
+    def test_contradiction(self) -> None:
+        """
+        A switch cannot be both on and off.
+        """
+        self.assertIn("contradict", self.refusal("--grpc-reflection", "--no-grpc-reflection"))
+
+    def test_archive_directory(self) -> None:
+        """
+        Any directory is one argument of the description.
+        """
+        directory = "C:\\models=\u00e9 \udcff:"
+        description = parse_description(parse("--archive-dir", directory).archive)
+        self.assertEqual((description.name, description.arguments), ("filesystem", (directory,)))
+
+    def test_archive_twice(self) -> None:
+        """
+        The archive is named once, at one level.
+        """
+        self.assertEqual(
+            self.refusal("--archive-dir=a", "--archive=b"),
+            "--archive-dir and --archive both name the archive; give one of them",
+        )
+        self.assertEqual(
+            self.refusal(ARCHIVE_DIR="a", ARCHIVE="b"),
+            f"{PREFIX}ARCHIVE_DIR and {PREFIX}ARCHIVE both name the archive; give one of them, "
+            "and leave the other unset or empty",
+        )
+
+    def test_archive_by_flag(self) -> None:
+        """
+        Either flag overrules both variables.
+        """
+        self.assertEqual(parse("--archive-dir=a", ARCHIVE="b:c").archive, "filesystem:a")
+        self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a").archive, "b:c")
+        self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a", ARCHIVE="d").archive, "b:c")
+
+    def test_unknown(self) -> None:
+        """
+        What is no flag is refused.
+        """
+        self.assertIn("--nope", self.refusal("--nope"))
+        self.assertIn("'serve' is not a flag", self.refusal("serve", "now"))
+
+
+class HelpTests(SynchronousTestCase):
+    """
+    The help says all that can be set.
+    """
+
+    def test_every_setting(self) -> None:
+        """
+        Each setting is there with its flag, its variable and its default.
+        """
+        words = " ".join(Options({}).getUsage(width=80).split())
+        for setting in SETTINGS:
+            self.assertIn(f"{setting.flag}{', ' if setting.kind.switch else '= '}", words)
+            self.assertIn(f"{setting.variable} ", words)
+            self.assertIn(f"[default: {setting.default_text}]", words)
+
+    def test_width(self) -> None:
+        """
+        It keeps within the terminal.
+        """
+        self.assertLessEqual(max(map(len, Options({}).getUsage(width=80).splitlines())), 80)
+
+    def test_names(self) -> None:
+        """
+        The variables are those that people's scripts already set.
+        """
+        variables = {setting.variable for setting in SETTINGS}
+        for name in (
+            "PORT",
+            "ARCHIVE_DIR",
+            "VERSION_CACHE_MAX_ITEMS",
+            "SENT_MODEL_VERSION_DATA_CHUNK_SIZE",
+            "GRPC_REFLECTION",
+        ):
+            self.assertIn(PREFIX + name, variables)
+
+
+class TwistdTests(SynchronousTestCase):
+    """
+    A real twistd parses the options.
+    """
+
+    def twistd(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
+        """
+        Run it; give its status and what it wrote to stdout and stderr.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            done = run_twistd(Path(folder), "from twisted_registry.options import Options", *arguments, **environ)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_bad_value(self) -> None:
+        """
+        A bad value is one line on stderr and status 1, in the foreground and in the background.
+        """
+        line = "twistd model-registry: --port is 'x'; expected a whole number from 0 to 65535\n"
+        for mode in (["--nodaemon"], []):
+            self.assertEqual(self.twistd(*mode, TAP, "--port=x"), (1, "", line))
+
+    def test_bad_variable(self) -> None:
+        """
+        The process's environment counts.
+        """
+        status, _, said = self.twistd(TAP, **{PREFIX + "GRPC_REFLECTION": "maybe"})
+        self.assertEqual((status, said.count("\n")), (1, 1))
+        self.assertIn(f"{PREFIX}GRPC_REFLECTION is 'maybe'", said)
+
+    def test_help(self) -> None:
+        """
+        --help prints the help.
+        """
+        status, said, _ = self.twistd(TAP, "--help")
+        self.assertEqual(status, 0)
+        self.assertIn(f"{PREFIX}PORT", said)
+
+    def test_version(self) -> None:
+        """
+        --version prints the version.
+        """
+        self.assertEqual(self.twistd(TAP, "--version"), (0, f"twisted-registry {__version__}\n", ""))

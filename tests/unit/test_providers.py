@@ -1,0 +1,290 @@
+"""
+Tests for L{twisted_registry.providers}.
+"""
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis.strategies import lists, text
+from twisted.plugin import IPlugin
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import Interface, implementer
+from zope.interface.verify import verifyObject
+
+from twisted_registry.errors import CannotStart
+from twisted_registry.interfaces import IArchiveProvider, ITransientProvider, TransientBudget
+from twisted_registry.providers import (
+    LazyArchiveProvider,
+    LazyTransientProvider,
+    create_archive,
+    create_transient_store,
+    escape,
+    parse_description,
+)
+
+BUDGET = TransientBudget(max_items=1, max_bytes=2)
+HERE = __name__
+
+
+@implementer(IPlugin, IArchiveProvider)
+class FakeArchiveProvider:
+    """
+    Gives what it was asked with, in place of an archive.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def create_archive(self, *arguments: str, **options: str) -> Any:
+        """
+        Give the arguments.
+        """
+        return arguments, options
+
+
+@implementer(IPlugin, IArchiveProvider)
+class PickyArchiveProvider:
+    """
+    Takes a place, and perhaps an option; fails within.
+    """
+
+    name = "picky"
+
+    # An interface cannot say so, but a provider takes the arguments that it knows, and no others.
+    def create_archive(self, place: str, *, mode: str = "rw") -> Any:  # type: ignore[override]
+        """
+        Fail, by a fault of its own.
+        """
+        raise TypeError("a fault of the provider")
+
+
+@implementer(IPlugin, ITransientProvider)
+class FakeTransientProvider:
+    """
+    Gives what it was asked with, in place of a transient store.
+    """
+
+    name = "fake"
+
+    def create_transient_store(self, budget: TransientBudget, *arguments: str, **options: str) -> Any:
+        """
+        Give the arguments.
+        """
+        return budget, arguments, options
+
+
+def installed(*plugins: object) -> Callable[[type[Interface]], Iterable[Any]]:
+    """
+    Stand in for L{twisted.plugin.getPlugins}.
+    """
+    return lambda interface: [plugin for plugin in plugins if interface(plugin, None) is not None]
+
+
+def archive_of(root: str) -> Any:
+    """
+    Stand in for an archive's class.
+    """
+    return SimpleNamespace(root=root)
+
+
+def store_of(budget: TransientBudget, *, flavour: str = "plain") -> Any:
+    """
+    Stand in for a transient store's class.
+    """
+    return SimpleNamespace(budget=budget, flavour=flavour)
+
+
+class DescriptionTests(SynchronousTestCase):
+    """
+    Descriptions are read as Twisted reads those of endpoints.
+    """
+
+    def read(self, description: str) -> tuple[str, tuple[str, ...], dict[str, str]]:
+        """
+        Take a description apart.
+        """
+        parsed = parse_description(description)
+        return parsed.name, parsed.arguments, parsed.options
+
+    def test_name_alone(self) -> None:
+        """
+        A name stands for itself.
+        """
+        self.assertEqual(self.read("memory"), ("memory", (), {}))
+
+    def test_arguments_and_options(self) -> None:
+        """
+        Parts with an equals sign are options; the others are arguments, in their order.
+        """
+        self.assertEqual(self.read("s3:one:k=v:two"), ("s3", ("one", "two"), {"k": "v"}))
+
+    def test_empty_argument(self) -> None:
+        """
+        Nothing after a colon is an empty argument.
+        """
+        self.assertEqual(self.read("a:"), ("a", ("",), {}))
+        self.assertEqual(self.read("a:k="), ("a", (), {"k": ""}))
+
+    def test_later_equals_signs(self) -> None:
+        """
+        An option's value may hold equals signs.
+        """
+        self.assertEqual(self.read("a:k=v=w"), ("a", (), {"k": "v=w"}))
+
+    def test_backslash(self) -> None:
+        """
+        A backslash takes the next character as it is.
+        """
+        self.assertEqual(self.read(r"a:C\:\\x:p\=q:k\=l=m\:n"), ("a", ("C:\\x", "p=q"), {"k=l": "m:n"}))
+
+    def test_lone_backslash(self) -> None:
+        """
+        A backslash at the end is refused.
+        """
+        error = self.assertRaises(CannotStart, parse_description, "a:b\\")
+        self.assertIn("lone backslash", str(error))
+
+    def test_no_name(self) -> None:
+        """
+        A description without a name is refused.
+        """
+        for description in ("", ":x", "k=v:x"):
+            error = self.assertRaises(CannotStart, parse_description, description)
+            self.assertIn("must begin with a provider's name", str(error))
+
+    def test_option_twice(self) -> None:
+        """
+        An option is given once.
+        """
+        error = self.assertRaises(CannotStart, parse_description, "a:k=1:k=2")
+        self.assertIn("gives k twice", str(error))
+
+    @given(lists(text()))
+    def test_escape(self, arguments: list[str]) -> None:
+        """
+        Whatever is escaped is read as one argument, unchanged.
+        """
+        description = ":".join(["name", *map(escape, arguments)])
+        self.assertEqual(self.read(description), ("name", tuple(arguments), {}))
+
+
+class CreateTests(SynchronousTestCase):
+    """
+    What a description asks for is made by the plugin it names.
+    """
+
+    def test_archive(self) -> None:
+        """
+        The named provider is called with the description's arguments.
+        """
+        plugins = installed(FakeArchiveProvider("one"), FakeArchiveProvider("two"), FakeTransientProvider())
+        made: Any = create_archive("two:/data:mode=ro", plugins)
+        self.assertEqual(made, (("/data",), {"mode": "ro"}))
+
+    def test_transient_store(self) -> None:
+        """
+        The named provider is called with the budget and the description's arguments.
+        """
+        made: Any = create_transient_store("fake:x:k=v", BUDGET, installed(FakeTransientProvider()))
+        self.assertEqual(made, (BUDGET, ("x",), {"k": "v"}))
+
+    def test_unknown(self) -> None:
+        """
+        A name that no plugin has is refused, with those that there are.
+        """
+        plugins = installed(FakeArchiveProvider("two"), FakeArchiveProvider("one"), FakeTransientProvider())
+        error = self.assertRaises(CannotStart, create_archive, "three:/data", plugins)
+        self.assertEqual(str(error), "there is no archive 'three', which 'three:/data' asks for; known: one, two")
+
+    def test_nothing_installed(self) -> None:
+        """
+        The refusal also says that there is none at all.
+        """
+        error = self.assertRaises(CannotStart, create_transient_store, "fake", BUDGET, installed())
+        self.assertIn("there is no transient store 'fake'", str(error))
+        self.assertIn("known: none", str(error))
+
+    def test_ambiguous(self) -> None:
+        """
+        A name that two plugins have is refused: neither could be relied on.
+        """
+        plugins = installed(FakeArchiveProvider("one"), FakeArchiveProvider("one"))
+        error = self.assertRaises(CannotStart, create_archive, "one", plugins)
+        self.assertIn("2 plugins", str(error))
+
+    def test_arguments_that_do_not_fit(self) -> None:
+        """
+        Arguments that the provider does not take are refused, with how it is written.
+        """
+        for description in ("picky", "picky:a:b", "picky:a:colour=red", "picky:a:place=b"):
+            error = self.assertRaises(CannotStart, create_archive, description, installed(PickyArchiveProvider()))
+            self.assertIn("it is written 'picky:place:mode=...'", str(error))
+
+    def test_fault_within(self) -> None:
+        """
+        A TypeError of the provider's own is a bug, and is not taken for a wrong description.
+        """
+        error = self.assertRaises(TypeError, create_archive, "picky:a", installed(PickyArchiveProvider()))
+        self.assertEqual(str(error), "a fault of the provider")
+
+    def test_built_in(self) -> None:
+        """
+        Twisted finds the storage that comes with this package.
+        """
+        for missing, create in (
+            ("filesystem", lambda: create_archive("nothing")),
+            ("memory", lambda: create_transient_store("nothing", BUDGET)),
+        ):
+            self.assertIn(missing, str(self.assertRaises(CannotStart, create)))
+
+
+class LazyProviderTests(SynchronousTestCase):
+    """
+    The providers that import what they offer when it is asked for.
+    """
+
+    def test_interfaces(self) -> None:
+        """
+        They are what they say.
+        """
+        self.assertTrue(verifyObject(IArchiveProvider, LazyArchiveProvider("a", "b")))
+        self.assertTrue(verifyObject(ITransientProvider, LazyTransientProvider("a", "b")))
+
+    def test_archive(self) -> None:
+        """
+        An archive's factory is called with the arguments.
+        """
+        plugins = installed(LazyArchiveProvider("filesystem", f"{HERE}.archive_of"))
+        made: Any = create_archive("filesystem:" + escape("C:\\a=b"), plugins)
+        self.assertEqual(made.root, "C:\\a=b")
+
+    def test_transient_store(self) -> None:
+        """
+        A transient store's factory is called with the budget and the arguments.
+        """
+        plugins = installed(LazyTransientProvider("memory", f"{HERE}.store_of"))
+        made: Any = create_transient_store("memory:flavour=odd", BUDGET, plugins)
+        self.assertEqual((made.budget, made.flavour), (BUDGET, "odd"))
+
+    def test_arguments_that_do_not_fit(self) -> None:
+        """
+        Arguments that the factory does not take are refused, whatever they are called.
+        """
+        archives = installed(LazyArchiveProvider("filesystem", f"{HERE}.archive_of"))
+        for description in ("filesystem", "filesystem:a:b", "filesystem:self=a"):
+            error = self.assertRaises(CannotStart, create_archive, description, archives)
+            self.assertIn("it is written 'filesystem:root'", str(error))
+        stores = installed(LazyTransientProvider("memory", f"{HERE}.store_of"))
+        for description in ("memory:x", "memory:budget=1", "memory:self=1"):
+            error = self.assertRaises(CannotStart, create_transient_store, description, BUDGET, stores)
+            self.assertIn("it is written 'memory:flavour=...'", str(error))
+
+    def test_nothing_is_imported_early(self) -> None:
+        """
+        A provider may be made, and found, though what it offers cannot be imported.
+        """
+        plugins = installed(LazyArchiveProvider("broken", "no.such.module"), FakeArchiveProvider("one"))
+        made: Any = create_archive("one", plugins)
+        self.assertEqual(made, ((), {}))

@@ -1,0 +1,42 @@
+"""
+Runs a real twistd on a service made up by a test, from a folder of its own.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TAP = "made-up"
+
+PLUGIN = f"""
+from twisted.application.service import ServiceMaker
+made_up = ServiceMaker("Made up", "made_up_service", "Made up by a test", "{TAP}")
+"""
+
+MAIN = "from twisted.scripts.twistd import run; run()"
+
+
+def run_twistd(folder: Path, service: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """
+    Run twistd to its end.
+
+    @param folder: where it runs, and where its plugin is put.
+    @param service: the source of the service's module, C{made_up_service}; its command is L{TAP}.
+    @param environ: variables beyond those that are there, of which none is a setting.
+    """
+    plugins = folder / "twisted" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "made_up_plugin.py").write_text(PLUGIN)
+    (folder / "made_up_service.py").write_text(service)
+    path = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COGMENT_")}
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, "--pidfile=", *arguments],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": path} | environ,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )

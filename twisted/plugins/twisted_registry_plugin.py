@@ -1,0 +1,20 @@
+"""
+What this package offers to Twisted: the daemon, for twistd, and the built-in storage, for the daemon.
+
+Every twistd on the machine imports this module, whatever it runs: so it imports next to nothing.
+"""
+
+from twisted.application.service import ServiceMaker
+
+from twisted_registry.providers import LazyArchiveProvider, LazyTransientProvider
+
+model_registry = ServiceMaker(
+    "Model registry",
+    "twisted_registry.service",
+    "A versioned key-value store for machine-learning models, over gRPC",
+    "model-registry",
+)
+
+filesystem_archive = LazyArchiveProvider("filesystem", "twisted_registry.storage.filesystem.FilesystemArchive")
+
+memory_store = LazyTransientProvider("memory", "twisted_registry.storage.memory.MemoryStore")

@@ -1,0 +1,156 @@
+"""
+The daemon: the only wiring.
+"""
+
+import os
+import signal
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from twisted_registry.errors import CannotStart
+from twisted_registry.interfaces import IArchive, ITransientStore
+from twisted_registry.log import LoggedService
+from twisted_registry.options import COMMAND, Options
+from twisted_registry.providers import create_archive, create_transient_store
+from twisted_registry.registry import Framing, Registry
+from twisted_registry.rpc.frames import frame
+from twisted_registry.rpc.server import Endpoint, RpcServer
+from twisted_registry.settings import Settings
+from twisted_registry.startup import StartFailure, Terminal
+from twisted_registry.threads import threads_for
+
+_log = Logger(namespace="twisted_registry")
+
+_STORAGE_THREADS = 10
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+class RegistryService(Service):
+    """
+    Opens the stores and serves them, until it is stopped.
+
+    @ivar port: where it listens, once it is started.
+    """
+
+    port = 0
+
+    def __init__(
+        self, reactor: Any, settings: Settings, archive: IArchive, store: ITransientStore, terminal: Terminal
+    ) -> None:
+        self._settings = settings
+        self._archive = archive
+        self._terminal = terminal
+        # Apart, so that a disk on which all threads wait does not hold up the hashing of what stays in memory.
+        self._storage_pool = ThreadPool(minthreads=0, maxthreads=_STORAGE_THREADS, name="storage")
+        self._hashing_pool = ThreadPool(minthreads=0, maxthreads=os.cpu_count() or 1, name="hashing")
+        self._reactor = reactor
+        self._registry = Registry(
+            reactor,
+            archive,
+            threads_for(archive, reactor, self._storage_pool, self._hashing_pool),
+            store,
+            threads_for(store, reactor, self._storage_pool, self._hashing_pool),
+            Framing(settings.chunk_size_bytes, frame),
+        )
+        endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
+        self._rpc = RpcServer(reactor, self._registry, endpoint)
+
+    def startService(self) -> None:
+        """
+        Bind the port, open the archive, and serve.
+
+        @raise StartFailure: it cannot be done; the reason is on the starter's terminal.
+        """
+        try:
+            self._start()
+        except CannotStart as error:
+            self._terminal.say(f"{COMMAND}: {error}")
+            raise StartFailure(str(error)) from error
+        finally:
+            self._terminal.close()
+        super().startService()
+
+    def _start(self) -> None:
+        self.port = self._rpc.start(self._lost)
+        try:
+            self._registry.open()
+        except BaseException:
+            self._rpc.stop(0)
+            self._rpc.join()
+            raise
+        self._storage_pool.start()
+        self._hashing_pool.start()
+        self._rpc.serve()
+        # Once more when it runs: the reactor sets handlers of its own as it starts.
+        self._take_signals()
+        self._reactor.callWhenRunning(self._take_signals)
+        self._tell_where()
+
+    def _tell_where(self) -> None:
+        _log.info(
+            "archive: {archive}; in memory at most {budget.max_items} versions and {budget.max_bytes} bytes",
+            archive=self._archive.description,
+            budget=self._settings.budget,
+        )
+        if self._settings.interface.startswith(_LOOPBACK):
+            _log.info(
+                "only this machine can connect: to serve others, give --interface 0.0.0.0 "
+                "or set COGMENT_MODEL_REGISTRY_INTERFACE"
+            )
+        _log.info("listening on {host}:{port}", host=self._rpc.host, port=self.port)
+
+    def _take_signals(self) -> None:
+        # Twistd's own handlers end with the signal's status; to be told to stop is no failure.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop_reactor))
+
+    def _stop_reactor(self) -> None:
+        try:
+            self._reactor.stop()
+        except ReactorNotRunning:
+            _log.info("stopping already")
+
+    def _lost(self) -> None:
+        _log.critical("nothing is served any more; the daemon ends")
+        # A reactor that is stopped ends with status 0, and whoever looks after the daemon would not start it again.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._stop_reactor()
+
+    def stopService(self) -> "Deferred[None]":
+        """
+        Stop serving, and close the stores.
+
+        @return: fires when all is done.
+        """
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        _log.info("stopping; calls under way have {seconds:g} s to end", seconds=self._settings.grace_seconds)
+        await self._rpc.stop(self._settings.grace_seconds)
+        await self._registry.close()
+        self._storage_pool.stop()
+        self._hashing_pool.stop()
+        _log.info("stopped")
+
+
+def makeService(options: Options) -> IService:
+    """
+    Make the daemon, for twistd.  Nothing is opened and no thread runs before it is started: twistd forks in between.
+    """
+    from twisted.internet import reactor
+
+    settings = options.settings
+    try:
+        archive = create_archive(settings.archive)
+        store = create_transient_store(settings.transient, settings.budget)
+    except CannotStart as error:
+        raise SystemExit(f"{COMMAND}: {error}") from None
+    root = LoggedService(settings, options.parent)
+    RegistryService(reactor, settings, archive, store, Terminal()).setServiceParent(root)
+    return root

@@ -1,0 +1,302 @@
+"""
+The daemon's settings, wherever they are given.
+
+One table, L{SETTINGS}, says what there is: flags, environment variables, defaults and the help follow from it.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, NoReturn
+
+from attrs import frozen
+
+from twisted_registry._memory_limit import usable_memory
+from twisted_registry.errors import CannotStart, shown
+from twisted_registry.interfaces import TransientBudget
+from twisted_registry.providers import escape
+
+VARIABLE_PREFIX = "COGMENT_MODEL_REGISTRY_"
+
+DEFAULT_CHUNK_SIZE_BYTES = 4 * 2**20 - 2**10
+"""A stock gRPC client refuses a message over 4 MiB, and the message is a little longer than its chunk."""
+
+MAX_CHUNK_SIZE_BYTES = 64 * 2**20 - 5
+"""A message of 64 MiB, without the five bytes around its chunk."""
+
+_MAX_ITEMS = 10**9
+_MAX_BYTES = 2**63 - 1
+_MAX_GRACE_SECONDS = 24 * 60 * 60
+
+
+@frozen
+class Settings:
+    """
+    What the daemon runs with.
+
+    @ivar port: the TCP port; 0 picks a free one.
+    @ivar interface: an address, without brackets, or a host's name.
+    @ivar archive: the description of the archive.
+    @ivar transient: the description of the transient store.
+    @ivar budget: what the transient store may hold.
+    @ivar chunk_size_bytes: the data in each message of a version that is sent.
+    @ivar reflection: whether gRPC reflection is served.
+    @ivar log_level: one of L{LOG_LEVELS}.
+    @ivar log_format: one of L{LOG_FORMATS}.
+    @ivar grace_seconds: how long the calls under way may take to end when the daemon stops.
+    """
+
+    port: int
+    interface: str
+    archive: str
+    transient: str
+    budget: TransientBudget
+    chunk_size_bytes: int
+    reflection: bool
+    log_level: str
+    log_format: str
+    grace_seconds: float
+
+
+# --- What values may be ----------------------------------------------------------------------------------------------
+
+
+@frozen
+class Kind:
+    """
+    What a setting's values are.
+
+    @ivar expected: the same for people, to follow 'expected'.
+    @ivar parse: makes a value of a text, or raises L{ValueError}.
+    @ivar switch: whether it is on or off.
+    """
+
+    expected: str
+    parse: Callable[[str], Any]
+    switch: bool = False
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+def _whole(least: int, most: int, unit: str = "") -> Kind:
+    def parse(text: str) -> int:
+        # int() alone takes '1_000', ' 7' and other scripts' digits.
+        value = int(text) if re.fullmatch("[0-9]{1,20}", text) else -1
+        return value if least <= value <= most else _refuse(text)
+
+    return Kind(f"a whole number{unit} from {least} to {most}", parse)
+
+
+def _seconds(most: int) -> Kind:
+    def parse(text: str) -> float:
+        value = float(text) if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{0,20})?", text) else -1.0
+        return value if 0 <= value <= most else _refuse(text)
+
+    return Kind(f"a number of seconds from 0 to {most}", parse)
+
+
+def _one_of(choices: Sequence[str]) -> Kind:
+    def parse(text: str) -> str:
+        return text.lower() if text.lower() in choices else _refuse(text)
+
+    return Kind(f"one of {', '.join(choices)}", parse)
+
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+
+def _parse_boolean(text: str) -> bool:
+    return text.lower() in _TRUE or (text.lower() not in _FALSE and _refuse(text))
+
+
+def _parse_text(text: str) -> str:
+    return text if text and "\0" not in text else _refuse(text)
+
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,62})\.)*[A-Za-z]([A-Za-z0-9_-]{0,62})\.?")
+
+
+def _parse_interface(text: str) -> str:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if _HOST_NAME.fullmatch(text):
+        return text
+    return str(ip_address(bare))
+
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
+LOG_FORMATS = ("text", "json")
+
+_SWITCH = Kind(f"one of {', '.join(_TRUE + _FALSE)}", _parse_boolean, switch=True)
+_DIRECTORY = Kind("a directory", _parse_text)
+_DESCRIPTION = Kind("a storage description such as 'name:argument:option=value'", _parse_text)
+_INTERFACE = Kind("an IP address or a host name", _parse_interface)
+
+
+# --- The table -------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Setting:
+    """
+    One setting.
+
+    @ivar name: its name, which gives its flag and its variable.
+    @ivar kind: what its values are.
+    @ivar help: what it is for, without a full stop.
+    @ivar default: what holds where nothing is given.
+    @ivar default_text: the default as the help shows it.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: Callable[[], Any]
+    default_text: str
+
+    @property
+    def flag(self) -> str:
+        """
+        The flag, as it is typed.
+        """
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """
+        The environment variable.
+        """
+        return VARIABLE_PREFIX + self.name.upper().replace("-", "_")
+
+
+def _quarter_of_memory() -> int:
+    return max(1, usable_memory() // 4)
+
+
+def _setting(name: str, kind: Kind, help: str, default: Any, default_text: str | None = None) -> Setting:
+    return Setting(name, kind, help, lambda: default, default_text or str(default))
+
+
+_ARCHIVE = _setting(
+    "archive",
+    _DESCRIPTION,
+    "where archived versions are kept, as NAME:ARGUMENTS of an installed storage provider; a ':', '=' or backslash "
+    "inside an argument takes a backslash before it",
+    None,
+    "filesystem:.cogment_model_registry",
+)
+_ARCHIVE_DIR = _setting(
+    "archive-dir",
+    _DIRECTORY,
+    "directory of the archive, made if missing; short for --archive filesystem:DIRECTORY, not to be given with it",
+    ".cogment_model_registry",
+)
+
+SETTINGS: Sequence[Setting] = (
+    _setting("port", _whole(0, 65535), "TCP port to listen on; 0 picks a free one, and the log says which", 9000),
+    _setting(
+        "interface",
+        _INTERFACE,
+        "address to listen on; 0.0.0.0 or :: for all, which lets everybody in who can reach them",
+        "127.0.0.1",
+    ),
+    _ARCHIVE_DIR,
+    _ARCHIVE,
+    _setting("transient", _DESCRIPTION, "where versions that are not archived are kept, written likewise", "memory"),
+    _setting("version-cache-max-items", _whole(1, _MAX_ITEMS), "most versions held in memory", 100),
+    Setting(
+        "version-cache-max-bytes",
+        _whole(1, _MAX_BYTES, " of bytes"),
+        "most bytes of versions held in memory",
+        _quarter_of_memory,
+        "a quarter of the memory the process may use",
+    ),
+    _setting(
+        "sent-model-version-data-chunk-size",
+        _whole(1, MAX_CHUNK_SIZE_BYTES, " of bytes"),
+        "bytes of data in each message of a version sent; over 4 MiB, clients must raise their own limit",
+        DEFAULT_CHUNK_SIZE_BYTES,
+        "5 MiB, kept just under the 4 MiB that stock clients take",
+    ),
+    _setting("grpc-reflection", _SWITCH, "let clients such as grpcurl ask for the API's description", False, "off"),
+    _setting("log-level", _one_of(LOG_LEVELS), f"least level logged: {', '.join(LOG_LEVELS)}", "info"),
+    _setting("log-format", _one_of(LOG_FORMATS), "text, or json: one object a line", "text"),
+    _setting(
+        "grace-seconds",
+        _seconds(_MAX_GRACE_SECONDS),
+        "how long calls under way may take to end when the daemon stops; 0 cuts them off",
+        10.0,
+        "10",
+    ),
+)
+
+
+# --- From what was given to Settings ---------------------------------------------------------------------------------
+
+
+@frozen
+class Given:
+    """
+    A value that somebody gave.
+
+    @ivar source: the flag or the variable it came by.
+    @ivar by_flag: whether it was the flag.
+    """
+
+    source: str
+    text: str
+    by_flag: bool
+
+
+def _parsed(setting: Setting, given: Given | None) -> Any:
+    if given is None:
+        return setting.default()
+    try:
+        return setting.kind.parse(given.text)
+    except ValueError:
+        raise CannotStart(f"{given.source} is {shown(given.text)}; expected {setting.kind.expected}") from None
+
+
+def _archive(given: Mapping[str, Given]) -> str:
+    """
+    Give the archive's description, from the one of two settings that was given.
+    """
+    directory, description = given.get(_ARCHIVE_DIR.name), given.get(_ARCHIVE.name)
+    if directory and description and directory.by_flag == description.by_flag:
+        raise CannotStart(
+            f"{directory.source} and {description.source} both name the archive; give one of them"
+            + ("" if directory.by_flag else ", and leave the other unset or empty")
+        )
+    if description and not (directory and directory.by_flag):
+        return str(_parsed(_ARCHIVE, description))
+    return f"filesystem:{escape(_parsed(_ARCHIVE_DIR, directory))}"
+
+
+def settings_from(given: Mapping[str, Given]) -> Settings:
+    """
+    Make the settings.
+
+    @param given: what was given, by a setting's name.
+
+    @raise CannotStart: something given makes no sense.
+    """
+    archive = _archive(given)
+    value = {
+        setting.name: _parsed(setting, given.get(setting.name))
+        for setting in SETTINGS
+        if setting not in (_ARCHIVE, _ARCHIVE_DIR)
+    }
+    return Settings(
+        port=value["port"],
+        interface=value["interface"],
+        archive=archive,
+        transient=value["transient"],
+        budget=TransientBudget(value["version-cache-max-items"], value["version-cache-max-bytes"]),
+        chunk_size_bytes=value["sent-model-version-data-chunk-size"],
+        reflection=value["grpc-reflection"],
+        log_level=value["log-level"],
+        log_format=value["log-format"],
+        grace_seconds=value["grace-seconds"],
+    )
