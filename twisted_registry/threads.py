@@ -32,6 +32,15 @@ class Pool(Protocol):
         """
 
 
+def _promise() -> "Future[Any]":
+    """
+    Make a future that cannot be cancelled: a job that is given up is still done, for those behind it count on it.
+    """
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 def _settle(future: Future[T], job: Callable[[], T]) -> None:
     try:
         result = job()
@@ -55,7 +64,7 @@ class PoolLane:
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
         """See L{ILane.submit}."""
-        future: Future[T] = Future()
+        future: Future[T] = _promise()
         with self._lock:
             self._jobs.append(lambda: _settle(future, job))
             first = len(self._jobs) == 1
@@ -92,7 +101,7 @@ class DirectLane:
         """See L{ILane.submit}."""
         if size_bytes >= INLINE_BELOW_BYTES or not self._lane.idle():
             return self._lane.submit(job, size_bytes)
-        future: Future[T] = Future()
+        future: Future[T] = _promise()
         _settle(future, job)
         return future
 

@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.interfaces import IReactorFromThreads
+from zope.interface import implementer
+
 
 class PumpedPool:
     """
@@ -35,6 +38,7 @@ class PumpedPool:
         return done
 
 
+@implementer(IReactorFromThreads)
 class PumpedReactor:
     """
     Stands in for the reactor: what other threads hand it waits until the test lets it run.

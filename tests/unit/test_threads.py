@@ -84,6 +84,17 @@ class PoolLaneTests(SynchronousTestCase):
         self.assertEqual(self.done, [2])
 
 
+    def test_jobs_given_up_are_done_all_the_same(self) -> None:
+        """
+        Who waits for a job may stop waiting; the job, and those behind it, still run.
+        """
+        given_up = self.submit(1)
+        self.assertFalse(given_up.cancel())
+        self.submit(2)
+        self.pool.pump()
+        self.assertEqual(self.done, [1, 2])
+
+
 class DirectLaneTests(SynchronousTestCase):
     """
     L{DirectLane} runs on the spot what is small.

@@ -59,11 +59,13 @@ class Transients:
 
         @return: fires with what was evicted.
         """
-        return self.threads.defer(partial(self._commit, writer, key, rank))
+        touched = [self._touched.popleft() for _ in range(len(self._touched))]
 
-    def _commit(self, writer: ITransientWriter, key: VersionKey, rank: Rank) -> list[VersionKey]:
-        self.store.touch([self._touched.popleft() for _ in range(len(self._touched))])
-        return writer.commit(key, rank)
+        def commit_after_touches() -> list[VersionKey]:
+            self.store.touch(touched)
+            return writer.commit(key, rank)
+
+        return self.threads.defer(commit_after_touches)
 
     def supersede(self, snapshot: ModelSnapshot) -> None:
         """
