@@ -1,0 +1,102 @@
+# Everything here makes what it needs: a virtual environment in $(VENV), with $(PYTHON), and the package in it.
+#
+#   make test PYTHON=python3.13 VENV=.venv-3.13      the same with another interpreter
+
+PYTHON ?= python3
+VENV ?= .venv
+
+# How many processes share the tests.
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PROTOS := $(wildcard protos/cogment/api/*.proto)
+DESCRIPTORS := twisted_registry/rpc/_descriptors.binpb
+PACKAGING := setup.cfg setup.py pyproject.toml
+CHECKED := twisted_registry tests twisted setup.py .ci $(wildcard benchmarks examples)
+
+# A file whose presence says that a step is done, and whose age says since when.
+CREATED := $(VENV)/.created
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+STUBS := build/stubs/.made
+REPORT := build/test-report.xml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-with-report lint format build clean FORCE
+.DELETE_ON_ERROR:
+
+help:  ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*##/make \1:/p' Makefile | awk -F: '{ printf "%-24s%s\n", $$1, $$2 }'
+
+run: $(INSTALLED)  ## Run the daemon in the foreground; COGMENT_MODEL_REGISTRY_* are its settings
+	@exec $(BIN)/twistd --nodaemon --pidfile= model-registry
+
+test: $(INSTALLED_DEV)  ## Run the tests
+	@mkdir -p build
+	$(BIN)/trial --jobs=$(JOBS) --temp-directory=build/trial$(notdir $(VENV)) tests
+
+# trial's status is the one that counts.  Where it is not 0, what failed is printed as well.
+test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report to build/test-report.xml
+	@mkdir -p build
+	@$(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) tests > build/test.subunit; \
+	status=$$?; \
+	$(BIN)/subunit-1to2 < build/test.subunit > build/test.subunit2; \
+	$(BIN)/subunit2junitxml --no-passthrough --output-to=$(REPORT) < build/test.subunit2; \
+	test $$status -eq 0 || $(BIN)/subunit2pyunit --no-passthrough < build/test.subunit2; \
+	test -s $(REPORT) || { echo "make: $(REPORT) was not written" >&2; exit 1; }; \
+	exit $$status
+
+lint: $(INSTALLED_DEV) $(STUBS)  ## Check style and types
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+
+format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dist/
+	@rm -rf dist
+	@mkdir -p build
+	@$(BIN)/python -m build --outdir dist . > build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
+	@ls dist/*
+
+clean:  ## Remove what was made
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp* $(DESCRIPTORS)
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name dropin.cache -delete
+
+# --- Steps on the way ---
+
+# Anew when what is to be in it may have changed: then nothing stays in it that no longer belongs there.
+$(CREATED): setup.cfg
+	@command -v $(PYTHON) > /dev/null \
+		|| { echo "make: there is no $(PYTHON): install Python 3.11 or newer, or name one: PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: $(PYTHON) must be Python 3.11 or newer; name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+		|| { echo "make: $(PYTHON) has no venv (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "make: creating $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# The descriptors are made by the installation, so where they are missing it is due again.
+MISSING := $(if $(wildcard $(DESCRIPTORS)),,FORCE)
+
+$(INSTALLED): $(CREATED) $(PACKAGING) $(PROTOS) $(MISSING)
+	@echo "make: installing into $(VENV)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(INSTALLED_DEV): $(CREATED) $(PACKAGING) $(PROTOS) $(MISSING)
+	@echo "make: installing into $(VENV), with the tools"
+	@$(PIP) install --editable '.[dev]'
+	@touch $(INSTALLED) $@
+
+# What type checkers read in place of twisted_registry.rpc.messages.
+$(STUBS): $(PROTOS) | $(INSTALLED_DEV)
+	@mkdir -p build/stubs
+	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --pyi_out=build/stubs $(PROTOS:protos/%=%)
+	@touch $@
