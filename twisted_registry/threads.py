@@ -32,6 +32,51 @@ class Pool(Protocol):
         """
 
 
+class TalliedPool:
+    """
+    A pool that tells when all its jobs are done.  A lane's next job counts before the one before it is done, so a pool
+    without jobs is one whose lanes are empty.
+    """
+
+    def __init__(self, reactor: IReactorFromThreads, pool: Pool) -> None:
+        self._reactor = reactor
+        self._pool = pool
+        self._lock = Lock()
+        self._jobs = 0
+        self._waiting: list[Deferred[None]] = []
+
+    def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
+        """See L{Pool.callInThread}."""
+        with self._lock:
+            self._jobs += 1
+        self._pool.callInThread(self._run, func, args)
+
+    def _run(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            func(*args)
+        finally:
+            with self._lock:
+                self._jobs -= 1
+                done = [] if self._jobs else self._waiting
+                self._waiting = self._waiting if self._jobs else []
+            for deferred in done:
+                self._reactor.callFromThread(deferred.callback, None)
+
+    def idle(self) -> Deferred[None]:
+        """
+        Wait for the jobs under way.  Called in the reactor's thread.
+
+        @return: fires when none is left.
+        """
+        deferred: Deferred[None] = Deferred()
+        with self._lock:
+            if self._jobs:
+                self._waiting.append(deferred)
+                return deferred
+        deferred.callback(None)
+        return deferred
+
+
 def _promise() -> "Future[Any]":
     """
     Make a future that cannot be cancelled: a job that is given up is still done, for those behind it count on it.

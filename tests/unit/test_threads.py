@@ -10,7 +10,15 @@ from zope.interface.verify import verifyObject
 
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
 from twisted_registry.interfaces import ILane, INonBlocking, IThreads
-from twisted_registry.threads import INLINE_BELOW_BYTES, DirectLane, DirectThreads, PooledThreads, PoolLane, threads_for
+from twisted_registry.threads import (
+    INLINE_BELOW_BYTES,
+    DirectLane,
+    DirectThreads,
+    PooledThreads,
+    PoolLane,
+    TalliedPool,
+    threads_for,
+)
 
 
 class PoolLaneTests(SynchronousTestCase):
@@ -120,6 +128,41 @@ class DirectLaneTests(SynchronousTestCase):
         self.assertEqual(done, ["large", "small"])
         lane.submit(lambda: done.append("later"), 0)
         self.assertEqual(done, ["large", "small", "later"])
+
+
+class TalliedPoolTests(SynchronousTestCase):
+    """
+    L{TalliedPool} tells when all its jobs are done.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a tallied pool over one that is pumped by hand.
+        """
+        self.reactor, self.threads = PumpedReactor(), PumpedPool()
+        self.pool = TalliedPool(self.reactor, self.threads)
+
+    def test_pool_without_jobs_is_idle(self) -> None:
+        """
+        Where nothing is under way there is nothing to wait for.
+        """
+        self.successResultOf(self.pool.idle())
+
+    def test_waits_for_all_jobs_of_a_lane(self) -> None:
+        """
+        A pool is busy until the last job of a lane is done, also one that fails, or that another submitted.
+        """
+        lane = PoolLane(self.pool)
+        lane.submit(lambda: lane.submit(lambda: 1 // 0, 0), 0)
+        waiters = self.pool.idle(), self.pool.idle()
+        for _ in range(2):
+            pump_all(self.reactor)
+            for idle in waiters:
+                self.assertNoResult(idle)
+            self.threads.pump(most=1)
+        pump_all(self.reactor)
+        for idle in waiters:
+            self.successResultOf(idle)
 
 
 @implementer(INonBlocking)

@@ -1,0 +1,190 @@
+"""
+What every archive must do: versions.
+"""
+
+from zope.interface.verify import verifyObject
+
+from tests.contract.archive import ArchiveContract
+from tests.support.archives import ODD_TEXTS, data_of, finished, put, version_info
+from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.interfaces import IArchiveReader, IArchiveWriter
+from twisted_registry.values import MAX_VERSION_NUMBER, Chunk
+
+
+class VersionContract(ArchiveContract):
+    """
+    The suite for versions.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model.
+        """
+        super().setUp()
+        self.save("m")
+
+    def test_interfaces(self) -> None:
+        """
+        Writers and readers provide what they say.
+        """
+        put(self.archive, "m", 1)
+        self.assertTrue(verifyObject(IArchiveWriter, self.archive.create_version("m")))
+        reader = self.archive.open_version("m", 1)
+        self.addCleanup(reader.close)
+        self.assertTrue(verifyObject(IArchiveReader, reader))
+
+    def test_none(self) -> None:
+        """
+        A new model has no version.
+        """
+        self.assertEqual(self.archive.version_numbers("m"), [])
+
+    def test_commit(self) -> None:
+        """
+        A committed version is listed, its info is as it was given, and its data as it was written.
+        """
+        info = version_info("m", 1, b"data", user_data={"a": "b"})
+        finished(self.archive, "m", b"data").commit(info)
+        self.assertEqual(self.archive.version_numbers("m"), [1])
+        self.assertEqual(self.archive.load_version("m", 1), info)
+        self.assertEqual(data_of(self.archive, "m", 1), b"data")
+
+    def test_not_archived(self) -> None:
+        """
+        That a version does not count as archived is kept.
+        """
+        info = version_info("m", 1, b"data", archived=False)
+        finished(self.archive, "m", b"data").commit(info)
+        self.assertEqual(self.archive.load_version("m", 1), info)
+
+    def test_odd_user_data(self) -> None:
+        """
+        User data comes back as it was given, whatever it holds.
+        """
+        info = version_info("m", 1, b"data", user_data={**dict.fromkeys(ODD_TEXTS, "v"), "k": "".join(ODD_TEXTS)})
+        finished(self.archive, "m", b"data").commit(info)
+        self.assertEqual(self.archive.load_version("m", 1), info)
+
+    def test_order(self) -> None:
+        """
+        Numbers are ordered as numbers, and may have gaps.
+        """
+        numbers = [1, 2, 9, 10, 99_999, 999_999, 1_000_000, 10_000_000, MAX_VERSION_NUMBER]
+        for number in numbers:
+            put(self.archive, "m", number, b"%d" % number)
+        self.assertEqual(self.archive.version_numbers("m"), numbers)
+        self.assertEqual([data_of(self.archive, "m", n) for n in numbers], [b"%d" % n for n in numbers])
+
+    def test_missing(self) -> None:
+        """
+        A version that is not there cannot be told from a damaged one.
+        """
+        for call in (self.archive.load_version, self.archive.open_version):
+            error = self.assertRaises(CorruptVersion, call, "m", 7)
+            self.assertEqual((error.model_id, error.version_number), ("m", 7))
+
+    def test_empty_data(self) -> None:
+        """
+        A version may be empty, with or without a write.
+        """
+        put(self.archive, "m", 1, b"")
+        writer = self.archive.create_version("m")
+        writer.finish()
+        writer.commit(version_info("m", 2, b""))
+        self.assertEqual([data_of(self.archive, "m", number) for number in (1, 2)], [b"", b""])
+        self.assertEqual(self.archive.load_version("m", 2).size_bytes, 0)
+
+    def test_chunks(self) -> None:
+        """
+        Data may come in any pieces, each beginning anywhere in its buffer, and be read in any others.
+        """
+        writer = self.archive.create_version("m")
+        for chunk in (Chunk(b"01"), Chunk(b"--23", 2), Chunk(b"", 0), Chunk(b"--", 2), Chunk(b"-456789", 1)):
+            writer.write(chunk)
+        writer.finish()
+        writer.commit(version_info("m", 1, b"0123456789"))
+        reader = self.archive.open_version("m", 1)
+        self.addCleanup(reader.close)
+        self.assertEqual([reader.read(size) for size in (1, 4, 4, 4, 4)], [b"0", b"1234", b"5678", b"9", b""])
+
+    def test_readers(self) -> None:
+        """
+        Readers of one version each have their own place in it, and may be closed twice.
+        """
+        put(self.archive, "m", 1, b"0123")
+        first, second = self.archive.open_version("m", 1), self.archive.open_version("m", 1)
+        self.assertEqual([first.read(2), second.read(3), first.read(2)], [b"01", b"012", b"23"])
+        for reader in (first, first, second):
+            reader.close()
+
+    def test_uncommitted(self) -> None:
+        """
+        A version that was not committed is not there, before or after a restart.
+        """
+        writer = finished(self.archive, "m", b"data")
+        self.archive.create_version("m").write(Chunk(b"da"))
+        self.assertEqual(self.archive.version_numbers("m"), [])
+        writer.abort()
+        self.reopen()
+        self.assertEqual(self.archive.version_numbers("m"), [])
+
+    def test_abort(self) -> None:
+        """
+        A version can be given up at every point, and twice; nothing more can be done with it.
+        """
+        started = self.archive.create_version("m")
+        started.write(Chunk(b"da"))
+        for writer in (self.archive.create_version("m"), started, finished(self.archive, "m", b"data")):
+            writer.abort()
+            writer.abort()
+            self.assertRaises(StorageFailure, writer.write, Chunk(b"ta"))
+            self.assertRaises(StorageFailure, writer.finish)
+            self.assertRaises(StorageFailure, writer.commit, version_info("m", 1, b"data"))
+        self.assertEqual(self.archive.version_numbers("m"), [])
+
+    def test_abort_after_commit(self) -> None:
+        """
+        A committed version cannot be given up.
+        """
+        writer = finished(self.archive, "m", b"data")
+        writer.commit(version_info("m", 1, b"data"))
+        writer.abort()
+        self.assertEqual(data_of(self.archive, "m", 1), b"data")
+
+    def test_writers(self) -> None:
+        """
+        Versions written at the same time do not get into each other.
+        """
+        writers = [self.archive.create_version("m") for _ in range(3)]
+        for piece in (b"a", b"b"):
+            for number, writer in enumerate(writers, 1):
+                writer.write(Chunk(piece * number))
+        for number, writer in reversed(list(enumerate(writers, 1))):
+            writer.finish()
+            writer.commit(version_info("m", number, b"a" * number + b"b" * number))
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2, 3])
+        self.assertEqual([data_of(self.archive, "m", n) for n in (1, 2, 3)], [b"ab", b"aabb", b"aaabbb"])
+
+    def test_deleted_while_written(self) -> None:
+        """
+        A version cannot be committed to a model that was deleted, and does not bring it back.
+        """
+        writer = finished(self.archive, "m", b"data")
+        self.archive.delete_model("m")
+        self.assertRaises(UnknownModel, writer.commit, version_info("m", 1, b"data"))
+        writer.abort()
+        self.save("m")
+        self.assertEqual(self.archive.version_numbers("m"), [])
+
+    def test_deleted_while_read(self) -> None:
+        """
+        A version that is being read is read to its end, though its model is deleted and made anew.
+        """
+        put(self.archive, "m", 1, b"0123456789")
+        reader = self.archive.open_version("m", 1)
+        self.addCleanup(reader.close)
+        self.assertEqual(reader.read(4), b"0123")
+        self.archive.delete_model("m")
+        self.save("m")
+        put(self.archive, "m", 1, b"other data")
+        self.assertEqual(reader.read(10), b"456789")

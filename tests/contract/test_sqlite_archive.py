@@ -1,0 +1,100 @@
+"""
+The example's archive, in a database, keeps the contract.
+"""
+
+import sqlite3
+import sys
+from pathlib import Path
+
+from tests.contract import archive, archive_models, archive_versions
+from tests.support.archives import put
+from twisted_registry.errors import CorruptModel, CorruptVersion
+from twisted_registry.interfaces import IArchive
+from twisted_registry.providers import LazyArchiveProvider
+from twisted_registry.values import Chunk
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sqlite_provider"
+
+
+class _InDatabase(archive.ArchiveContract):
+    path = ""
+
+    def make_archive(self) -> IArchive:
+        """
+        Make an archive on the test's own database.
+        """
+        self.patch(sys, "path", [*sys.path, str(EXAMPLE)])
+        self.path = self.path or f"{self.mktemp()}.db"
+        return LazyArchiveProvider("sqlite", "sqlite_archive.SqliteArchive").create_archive(self.path)
+
+
+class SqliteModelTests(_InDatabase, archive_models.ModelContract):
+    """
+    The suite for models, on the example.
+    """
+
+
+class SqliteVersionTests(_InDatabase, archive_versions.VersionContract):
+    """
+    The suite for versions, on the example.
+    """
+
+
+class SqliteDamageTests(_InDatabase):
+    """
+    What only a database knows.
+    """
+
+    def damage(self, statement: str) -> None:
+        """
+        Change the database behind the archive's back.
+        """
+        self.archive.close()
+        with sqlite3.connect(self.path) as connection:
+            connection.execute(statement)
+        connection.close()
+        self.archive.open()
+
+    def pieces(self) -> int:
+        """
+        Count the pieces in the database.
+        """
+        self.archive.close()
+        with sqlite3.connect(self.path) as connection:
+            ((count,),) = connection.execute("SELECT count(*) FROM pieces")
+        connection.close()
+        return int(count)
+
+    def test_missing_piece(self) -> None:
+        """
+        A version of which a piece is missing is damaged.
+        """
+        self.save("m")
+        put(self.archive, "m", 1)
+        self.damage("DELETE FROM pieces")
+        self.assertRaises(CorruptVersion, self.archive.load_version, "m", 1)
+
+    def test_unreadable(self) -> None:
+        """
+        So is one whose info is no info, and a model whose user data is none.
+        """
+        self.save("m")
+        put(self.archive, "m", 1)
+        self.damage("UPDATE versions SET info = '{}'")
+        self.assertRaises(CorruptVersion, self.archive.load_version, "m", 1)
+        self.damage("UPDATE models SET user_data = 'none'")
+        self.assertRaises(CorruptModel, self.archive.load_model, "m")
+
+    def test_nothing_left(self) -> None:
+        """
+        A version that is given up, or whose model is deleted, leaves nothing, and one that is read goes after that.
+        """
+        self.save("m")
+        put(self.archive, "m", 1)
+        reader = self.archive.open_version("m", 1)
+        self.archive.delete_model("m")
+        reader.close()
+        writer = self.archive.create_version("m")
+        writer.write(Chunk(b"data"))
+        writer.abort()
+        self.assertEqual(self.pieces(), 0)

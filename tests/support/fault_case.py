@@ -1,0 +1,203 @@
+"""
+Every way to change an archive on the file system, tried while the system is disturbed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from attrs import frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.archives import data_of, put, version_info
+from tests.support.faulty_system import Disturbance, FaultySystem, Killed
+from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+
+Act = Callable[[FilesystemArchive], object]
+State = Mapping[str, tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]]
+
+
+def nothing(archive: FilesystemArchive) -> None:
+    """
+    Leave an archive empty.
+    """
+
+
+def make(archive: FilesystemArchive) -> None:
+    """
+    Make a model.
+    """
+    archive.save_model(ModelInfo("m", {"a": "old"}))
+
+
+def fill(archive: FilesystemArchive) -> None:
+    """
+    Make a model with a version and a number reserved.
+    """
+    make(archive)
+    put(archive, "m", 1)
+    archive.reserve("m", 3)
+
+
+def create(archive: FilesystemArchive) -> None:
+    """
+    Create a version, and give it up where that fails.
+    """
+    writer = archive.create_version("m")
+    try:
+        writer.write(Chunk(b"da"))
+        writer.write(Chunk(b"ta"))
+        writer.finish()
+        writer.commit(version_info("m", 2, b"data"))
+    finally:
+        writer.abort()
+
+
+def delete(archive: FilesystemArchive) -> None:
+    """
+    Delete the model.
+    """
+    archive.delete_model("m")
+
+
+ACTS: tuple[tuple[Act, Act], ...] = (
+    (nothing, make),
+    (fill, lambda archive: archive.save_model(ModelInfo("m", {"a": "new"}))),
+    (fill, lambda archive: archive.reserve("m", 9)),
+    (fill, delete),
+    (fill, create),
+)
+"""Every way to change an archive, and what is there before."""
+
+
+def state(archive: FilesystemArchive) -> State:
+    """
+    Give all that an archive holds.  Fails where anything in it is damaged.
+    """
+    return {model_id: _model_state(archive, model_id) for model_id in archive.model_ids()}
+
+
+def _model_state(
+    archive: FilesystemArchive, model_id: str
+) -> tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]:
+    numbers = archive.version_numbers(model_id)
+    versions = [(archive.load_version(model_id, n), data_of(archive, model_id, n)) for n in numbers]
+    return archive.load_model(model_id).user_data, archive.reserved(model_id), versions
+
+
+@frozen
+class Attempt:
+    """
+    An act that was disturbed.
+
+    @ivar before: what the archive holds without the act.
+    @ivar after: what it holds with it.
+    @ivar error: what the act raised.
+    """
+
+    root: Path
+    system: FaultySystem
+    archive: FilesystemArchive
+    before: State
+    after: State
+    error: BaseException | None
+
+    def is_certain_of_failure(self) -> bool:
+        """
+        Tell whether the error says that nothing has changed.
+        """
+        version_failed = isinstance(self.error, StorageFailure) and len(self.after.get("m", ((), 0, []))[2]) == 2
+        return isinstance(self.error, StorageFull | StorageReadOnly) or (
+            version_failed and not isinstance(self.error, CommitUncertain)
+        )
+
+    def private(self) -> list[Path]:
+        """
+        Give what lies in the private folder.
+        """
+        return [path for name in ("tmp", "trash") for path in (self.root / ".0" / name).iterdir()]
+
+    def single_data(self) -> list[Path]:
+        """
+        Give the data files that have no .yaml.
+        """
+        return [path for path in self.root.glob("m/*.data") if not path.with_suffix(".yaml").exists()]
+
+
+class FaultCase(SynchronousTestCase):
+    """
+    Attempts, and what must be true of them.
+    """
+
+    def setUp(self) -> None:
+        """
+        Nothing was tried yet.
+        """
+        self.states: dict[tuple[Act, ...], State] = {}
+
+    def attempt(self, before: Act, act: Act, disturbance: Disturbance | None) -> Attempt:
+        """
+        Try an act on a new archive.
+        """
+        root = Path(self.mktemp()).absolute()
+        system = FaultySystem(str(root))
+        archive = FilesystemArchive(str(root), system)
+        archive.open()
+        self.addCleanup(system.close_all)
+        before(archive)
+        system.calls.clear()
+        system.disturbance = disturbance
+        error: BaseException | None = None
+        try:
+            act(archive)
+        except (StorageFull, StorageReadOnly, StorageFailure, Killed) as caught:
+            error = caught
+        system.disturbance = None
+        return Attempt(root, system, archive, self.undisturbed(before), self.undisturbed(before, act), error)
+
+    def undisturbed(self, *acts: Act) -> State:
+        """
+        Give what an archive holds after acts that all go well.
+        """
+        if acts not in self.states:
+            archive = FilesystemArchive(self.mktemp())
+            archive.open()
+            for act in acts:
+                act(archive)
+            self.states[acts] = state(archive)
+            archive.close()
+        return self.states[acts]
+
+    def attempts(self, disturbance: Callable[[int], Disturbance]) -> Iterator[Attempt]:
+        """
+        Try all acts, disturbed at each of their calls.
+        """
+        for before, act in ACTS:
+            calls = len(self.attempt(before, act, None).system.calls)
+            self.assertGreater(calls, 5)
+            for position in range(calls):
+                yield self.attempt(before, act, disturbance(position))
+
+    def check_held(self, attempt: Attempt, archive: FilesystemArchive) -> None:
+        """
+        Check that an archive holds what the act has promised.
+        """
+        held = state(archive)
+        if attempt.error is None:
+            self.assertEqual(held, attempt.after)
+        elif attempt.is_certain_of_failure():
+            self.assertEqual(held, attempt.before)
+        else:
+            self.assertIn(held, (attempt.before, attempt.after))
+
+    def check_reopened(self, attempt: Attempt) -> None:
+        """
+        Check that the archive, opened anew, holds what the act has promised, and nothing else lies there.
+        """
+        attempt.system.close_all()
+        archive = FilesystemArchive(str(attempt.root))
+        archive.open()
+        self.check_held(attempt, archive)
+        self.assertEqual(attempt.private(), [])
+        archive.close()

@@ -1,0 +1,166 @@
+"""
+An operating system that writes down what it is asked, and fails or dies where it is told to.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from attrs import define, field
+
+from twisted_registry.storage._system import System
+
+_UNIQUE = re.compile(r"[0-9a-f]{32}")
+_CHANGES = frozenset({"write", "fsync", "rename", "mkdir", "rmdir", "unlink"})
+
+Disturbance = Callable[[str], None]
+"""Is told each call before it is made, such as C{fsync .0/tmp/*}, and may raise in its place."""
+
+
+class Killed(BaseException):
+    """
+    The process dies here; as C{kill -9} would, it lets no C{except OSError} run.
+    """
+
+
+@define(eq=False)
+class FaultySystem(System):
+    """
+    Passes all calls on to the real system, after writing them down.
+
+    @ivar root: what paths are shown relative to.
+    @ivar calls: what was called, such as C{rename .0/tmp/* m/m.yaml}; C{*} stands for a unique name.
+    @ivar disturbance: what comes between.
+    @ivar descriptors: what is open, and under which name it was opened.
+    """
+
+    root: str
+    calls: list[str] = field(factory=list)
+    disturbance: Disturbance | None = None
+    descriptors: dict[int, str] = field(factory=dict)
+
+    def changes(self) -> list[str]:
+        """
+        Give those of the calls that change something or bring it to rest.
+        """
+        return [call for call in self.calls if call.split()[0] in _CHANGES]
+
+    def close_all(self) -> None:
+        """
+        Close what a dead process would have had open.
+        """
+        while self.descriptors:
+            os.close(self.descriptors.popitem()[0])
+
+    def _called(self, name: str, *what: object) -> None:
+        call = " ".join([name, *(self._shown(thing) for thing in what)])
+        self.calls.append(call)
+        if self.disturbance is not None:
+            self.disturbance(call)
+
+    def _shown(self, thing: object) -> str:
+        path = self.descriptors[thing] if isinstance(thing, int) else str(thing)
+        return _UNIQUE.sub("*", os.path.relpath(path, self.root))
+
+    def open(self, path: str, flags: int) -> int:
+        """See L{System.open}."""
+        self._called("create" if flags & os.O_CREAT else "open", path)
+        descriptor = super().open(path, flags)
+        self.descriptors[descriptor] = path
+        return descriptor
+
+    def close(self, descriptor: int) -> None:
+        """See L{System.close}."""
+        # The descriptor is gone also where closing fails.
+        try:
+            self._called("close", descriptor)
+        except OSError:
+            del self.descriptors[descriptor]
+            super().close(descriptor)
+            raise
+        del self.descriptors[descriptor]
+        super().close(descriptor)
+
+
+def _passing_on(name: str, arguments: int) -> Callable[..., Any]:
+    original = getattr(System, name)
+
+    def call(self: FaultySystem, *what: Any) -> Any:
+        """See L{System}."""
+        self._called(name, *what[:arguments])
+        return original(self, *what)
+
+    return call
+
+
+for _name in (
+    "read",
+    "write",
+    "fsync",
+    "fstat",
+    "stat",
+    "lstat",
+    "mkdir",
+    "rmdir",
+    "unlink",
+    "listdir",
+    "scandir",
+    "flock",
+):
+    setattr(FaultySystem, _name, _passing_on(_name, 1))
+FaultySystem.rename = _passing_on("rename", 2)  # type: ignore[method-assign]
+
+
+def failing_at(number: int, position: int) -> Disturbance:
+    """
+    Fail one call.
+
+    @param number: with which error.
+    @param position: which, from 0.
+    """
+    return _from_to(position, position + 1, OSError(number, os.strerror(number)))
+
+
+def failing_from(number: int, position: int) -> Disturbance:
+    """
+    Fail one call and all later ones, except that something is closed.
+    """
+    error = OSError(number, os.strerror(number))
+    calls = count()
+
+    def disturb(call: str) -> None:
+        if next(calls) >= position and not call.startswith("close "):
+            raise error
+
+    return disturb
+
+
+def killed_at(position: int) -> Disturbance:
+    """
+    Kill the process in place of a call.
+    """
+    return _from_to(position, 10**9, Killed())
+
+
+def failing_where(pattern: str, number: int) -> Disturbance:
+    """
+    Fail all calls that match a regular expression.
+    """
+
+    def disturb(call: str) -> None:
+        if re.fullmatch(pattern, call):
+            raise OSError(number, os.strerror(number))
+
+    return disturb
+
+
+def _from_to(first: int, end: int, error: BaseException) -> Disturbance:
+    calls = count()
+
+    def disturb(call: str) -> None:
+        if first <= next(calls) < end:
+            raise error
+
+    return disturb

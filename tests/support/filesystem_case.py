@@ -1,0 +1,47 @@
+"""
+An archive on the file system, with what can happen to it there.
+"""
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.faulty_system import FaultySystem
+from twisted_registry.storage.filesystem import FilesystemArchive
+
+
+class FilesystemCase(SynchronousTestCase):
+    """
+    An archive in the test's own folder, on a system that can be disturbed.
+    """
+
+    def setUp(self) -> None:
+        """
+        Open the archive.
+        """
+        self.root = Path(self.mktemp()).absolute()
+        self.system = FaultySystem(str(self.root))
+        self.archive = FilesystemArchive(str(self.root), self.system)
+        self.prepare()
+        self.archive.open()
+        self.addCleanup(self.archive.close)
+
+    def prepare(self) -> None:
+        """
+        Lay out what the archive finds.
+        """
+
+    def reopen(self) -> None:
+        """
+        Close the archive and open it again.
+        """
+        self.archive.close()
+        self.archive.open()
+
+    def files(self) -> list[str]:
+        """
+        Give the files and the empty folders there are, other than the private ones.
+        """
+        private = {".0", ".0/tmp", ".0/trash"}
+        paths = [path for path in self.root.rglob("*") if not path.is_dir() or not any(path.iterdir())]
+        return sorted({str(path.relative_to(self.root)) for path in paths} - private)

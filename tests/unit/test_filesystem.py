@@ -1,0 +1,165 @@
+"""
+The archive on a file system: taking it, and letting go.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.archives import data_of, put
+from tests.support.faulty_system import FaultySystem, failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import CannotStart, StorageReadOnly
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import Chunk, ModelInfo
+
+
+class OpenTests(SynchronousTestCase):
+    """
+    Taking an archive, and letting go.
+    """
+
+    def setUp(self) -> None:
+        """
+        Choose a folder.
+        """
+        self.root = Path(self.mktemp()).absolute()
+
+    def refusal(self, root: Path, system: FaultySystem | None = None) -> str:
+        """
+        Give the line that says why an archive cannot be opened.
+        """
+        archive = FilesystemArchive(str(root), system)
+        descriptors = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc") else 0
+        error = self.assertRaises(CannotStart, archive.open)
+        if descriptors:
+            self.assertEqual(len(os.listdir("/proc/self/fd")), descriptors)
+        self.assertIn(str(root), str(error))
+        self.assertNotIn("\n", str(error))
+        archive.close()
+        return str(error)
+
+    def test_made(self) -> None:
+        """
+        A folder that is missing is made, with those above it, and each is synced into the one above.
+        """
+        system = FaultySystem(str(self.root.parent))
+        archive = FilesystemArchive(str(self.root / "a" / "b"), system)
+        archive.open()
+        archive.close()
+        made = [f"{self.root.name}{path}" for path in ("", "/a", "/a/b")]
+        expected = [call for path in made for call in (f"mkdir {path}", f"fsync {os.path.dirname(path) or '.'}")]
+        self.assertEqual(system.changes()[:6], expected)
+        self.assertEqual(system.descriptors, {})
+
+    def test_description(self) -> None:
+        """
+        An archive says where it is, wherever the process goes later.
+        """
+        self.assertEqual(FilesystemArchive("relative").description, os.path.abspath("relative"))
+        self.assertFalse(os.path.exists("relative"))
+
+    def test_nameless(self) -> None:
+        """
+        An archive needs a folder with a name: nothing is kept in the current one by mistake.
+        """
+        self.assertRaises(CannotStart, FilesystemArchive, "")
+
+    def test_in_use(self) -> None:
+        """
+        An archive that is open elsewhere is not opened, and the one elsewhere stays so until it is closed.
+        """
+        archive = FilesystemArchive(str(self.root))
+        archive.open()
+        for _ in range(2):
+            self.assertIn("in use", self.refusal(self.root))
+        archive.close()
+        archive.close()
+        archive.open()
+        archive.close()
+
+    def test_not_a_directory(self) -> None:
+        """
+        A file is no archive, and neither is anything below it.
+        """
+        self.root.write_bytes(b"")
+        for root in (self.root, self.root / "below"):
+            self.assertIn("Not a directory", self.refusal(root))
+
+    def test_not_allowed(self) -> None:
+        """
+        A folder that cannot be made, opened, locked or entered is no archive.
+        """
+        for call in ("mkdir", "open", "flock", "stat"):
+            path = self.root / call
+            if call != "mkdir":
+                path.mkdir()
+            system = FaultySystem(str(path), disturbance=failing_where(rf"{call} \.", errno.EACCES))
+            self.assertIn("Permission denied", self.refusal(path, system))
+            self.assertEqual(system.descriptors, {})
+
+    def test_dangling_link(self) -> None:
+        """
+        A link that leads nowhere is no archive.
+        """
+        self.root.symlink_to("nowhere")
+        self.refusal(self.root)
+
+    def test_interrupted(self) -> None:
+        """
+        Whatever stops the opening, nothing stays open.
+        """
+        system = FaultySystem(str(self.root))
+
+        def interrupt(call: str) -> None:
+            if call.startswith("listdir"):
+                raise KeyboardInterrupt
+
+        system.disturbance = interrupt
+        self.assertRaises(KeyboardInterrupt, FilesystemArchive(str(self.root), system).open)
+        self.assertEqual(system.descriptors, {})
+
+
+class ReadOnlyTests(FilesystemCase):
+    """
+    An archive on a file system that takes no writes.
+    """
+
+    def prepare(self) -> None:
+        """
+        Make an archive with a model, and let nothing be written any more.
+        """
+        archive = FilesystemArchive(str(self.root))
+        archive.open()
+        archive.save_model(ModelInfo("m", {"a": "b"}))
+        self.info = put(archive, "m", 1)
+        (self.root / "m" / "m-v000002.data").write_bytes(b"")
+        archive.close()
+        self.system.disturbance = failing_where("(create|write|rename|mkdir|rmdir|unlink) .*", errno.EROFS)
+
+    def test_read(self) -> None:
+        """
+        All that is there can be read.
+        """
+        self.assertEqual(self.archive.model_ids(), ["m"])
+        self.assertEqual(self.archive.load_model("m").user_data, {"a": "b"})
+        self.assertEqual(self.archive.version_numbers("m"), [1])
+        self.assertEqual(self.archive.load_version("m", 1), self.info)
+        self.assertEqual(data_of(self.archive, "m", 1), b"data")
+        self.assertEqual(self.archive.reserved("m"), 0)
+
+    def test_write(self) -> None:
+        """
+        Each call that would change something says that nothing can be, and changes nothing.
+        """
+        before = self.files()
+        writer = self.archive.create_version("m")
+        self.assertRaises(StorageReadOnly, writer.write, Chunk(b"data"))
+        self.assertRaises(StorageReadOnly, self.archive.create_version("m").finish)
+        for model_id in ("m", "n"):
+            self.assertRaises(StorageReadOnly, self.archive.save_model, ModelInfo(model_id))
+        self.assertRaises(StorageReadOnly, self.archive.delete_model, "m")
+        self.assertRaises(StorageReadOnly, self.archive.reserve, "m", 1)
+        self.assertEqual(self.files(), before)

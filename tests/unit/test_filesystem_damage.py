@@ -1,0 +1,248 @@
+"""
+The archive on a file system: damage, and that it stays where it is.
+"""
+
+import errno
+import os
+
+from attrs import evolve
+
+from tests.support.archives import data_of, put
+from tests.support.faulty_system import failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import CorruptModel, CorruptVersion, StorageFailure
+from twisted_registry.storage import _layout
+from twisted_registry.storage._metadata import MAX_METADATA_BYTES, dump_model
+from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo
+
+GARBAGE = (b"", b"\0" * 100, b"text", b"- a\n", b"{", b"\xff\xfe\xff", b"user_data: [a]\n", b"[" * 100_000)
+
+
+class ModelDamageTests(FilesystemCase):
+    """
+    Damaged models.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model of two versions, and another.
+        """
+        super().setUp()
+        self.archive.save_model(ModelInfo("m", {"a": "b"}))
+        self.archive.save_model(ModelInfo("other"))
+        for number in (1, 2):
+            put(self.archive, "m", number)
+        self.yaml = self.root / "m" / "m.yaml"
+
+    def assert_damaged_then_mended(self) -> None:
+        """
+        Check that the model counts, cannot be loaded, and can once it is saved again.
+        """
+        self.assertEqual(sorted(self.archive.model_ids()), ["m", "other"])
+        self.assertEqual(self.assertRaises(CorruptModel, self.archive.load_model, "m").model_id, "m")
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2])
+        self.archive.save_model(ModelInfo("m", {"c": "d"}))
+        self.assertEqual(self.archive.load_model("m").user_data, {"c": "d"})
+
+    def test_garbage(self) -> None:
+        """
+        A model whose .yaml is garbage is damaged, its versions are not, and saving it mends it.
+        """
+        for garbage in GARBAGE:
+            self.yaml.write_bytes(garbage)
+            self.assert_damaged_then_mended()
+
+    def test_missing(self) -> None:
+        """
+        A model that has versions and no .yaml is damaged, and saving it mends it.
+        """
+        self.yaml.unlink()
+        self.assert_damaged_then_mended()
+
+    def test_no_file(self) -> None:
+        """
+        Where the .yaml is a pipe, or a link that leads nowhere, nothing is waited for.
+        """
+        self.yaml.unlink()
+        os.mkfifo(self.yaml)
+        self.assert_damaged_then_mended()
+        self.yaml.unlink()
+        self.yaml.symlink_to("nowhere")
+        self.assert_damaged_then_mended()
+
+    def test_delete(self) -> None:
+        """
+        A damaged model can be deleted.
+        """
+        self.yaml.unlink()
+        self.archive.delete_model("m")
+        self.assertEqual(self.archive.model_ids(), ["other"])
+
+    def test_other_id(self) -> None:
+        """
+        The folder's name decides on the id, whatever the .yaml says.
+        """
+        self.yaml.write_bytes(dump_model(ModelInfo("n", {"a": "b"})))
+        self.assertEqual(self.archive.load_model("m"), ModelInfo("m", {"a": "b"}))
+
+    def test_digest_folder(self) -> None:
+        """
+        A model whose folder does not tell its id is not listed where its .yaml does not either; saving it mends it.
+        """
+        model_id = "." * 200
+        self.archive.save_model(ModelInfo(model_id))
+        yaml = _layout.model_folder(str(self.root), model_id).yaml
+        for content in (dump_model(ModelInfo("." * 199)), b"user_data: {}\n", b"garbage", None):
+            if content is None:
+                os.unlink(yaml)
+                put(self.archive, model_id, 1)
+            else:
+                (self.root / yaml).write_bytes(content)
+            self.assertNotIn(model_id, self.archive.model_ids())
+            self.assertRaises(CorruptModel, self.archive.load_model, model_id)
+            self.archive.save_model(ModelInfo(model_id))
+            self.assertIn(model_id, self.archive.model_ids())
+
+
+class VersionDamageTests(FilesystemCase):
+    """
+    Damaged versions.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model of two versions.
+        """
+        super().setUp()
+        self.archive.save_model(ModelInfo("m"))
+        self.infos = {number: put(self.archive, "m", number) for number in (1, 2)}
+        self.yaml = self.root / "m" / "m-v000002.yaml"
+        self.data = self.root / "m" / "m-v000002.data"
+
+    def assert_damaged(self, reason: str = "") -> None:
+        """
+        Check that the second version counts and cannot be loaded, while the first one can.
+        """
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2])
+        self.assertEqual(self.archive.load_version("m", 1), self.infos[1])
+        error = self.assertRaises(CorruptVersion, self.archive.load_version, "m", 2)
+        self.assertEqual((error.model_id, error.version_number), ("m", 2))
+        self.assertIn(reason, error.reason)
+        self.assertNotIn(str(self.root), str(error))
+
+    def test_garbage(self) -> None:
+        """
+        A version whose .yaml is garbage is damaged.
+        """
+        for garbage in (*GARBAGE, self.yaml.read_bytes().replace(b"data_size: 4", b"data_size: -4")):
+            self.yaml.write_bytes(garbage)
+            self.assert_damaged("its .yaml: ")
+
+    def test_large(self) -> None:
+        """
+        A .yaml beyond all reason is not read.
+        """
+        os.truncate(self.yaml, MAX_METADATA_BYTES + 1)
+        self.assert_damaged("more than")
+
+    def test_no_file(self) -> None:
+        """
+        A .yaml that is a pipe or a folder is damage, and so is such data.
+        """
+        for path in (self.data, self.yaml):
+            path.unlink()
+            os.mkfifo(path)
+            self.assert_damaged("not a file")
+            path.unlink()
+            path.mkdir()
+            self.assert_damaged("not a file")
+        self.assertRaises(CorruptVersion, self.archive.open_version, "m", 2)
+
+    def test_data(self) -> None:
+        """
+        Data that is missing, short or long is damage.
+        """
+        for content in (b"dat", b"data.", b""):
+            self.data.write_bytes(content)
+            self.assert_damaged("instead of 4")
+        self.data.unlink()
+        self.assert_damaged("its .data: it is missing")
+        self.assertRaises(CorruptVersion, self.archive.open_version, "m", 2)
+
+    def test_names_decide(self) -> None:
+        """
+        The names decide on id and number, whatever the .yaml says.
+        """
+        self.yaml.write_bytes(self.yaml.read_bytes().replace(b'model_id: "m"\nversion_number: 2', b"version_number: 9"))
+        self.assertEqual(self.archive.load_version("m", 2), evolve(self.infos[1], version_number=2))
+
+    def test_orphan(self) -> None:
+        """
+        Data that has lost its .yaml is no version, and is kept.
+        """
+        (self.root / "m" / "m-v000001.yaml").unlink()
+        self.assertEqual(self.archive.version_numbers("m"), [2])
+        self.assertIn("m/m-v000001.data", self.files())
+
+    def test_impossible_numbers(self) -> None:
+        """
+        Numbers that no version can have are passed over.
+        """
+        for number in (0, MAX_VERSION_NUMBER + 1):
+            (self.root / "m" / f"m-v{number:06d}.yaml").write_bytes(b"")
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2])
+
+    def test_failing_disk(self) -> None:
+        """
+        What cannot be read is a failure and not damage, and says nothing of where it is.
+        """
+        for call, number in (("read .*", errno.EIO), ("open .*", errno.EMFILE), ("open .*", errno.EACCES)):
+            self.system.disturbance = failing_where(call, number)
+            error = self.assertRaises(StorageFailure, self.archive.load_version, "m", 2)
+            self.assertEqual(error.reason, os.strerror(number))
+            self.assertRaises(StorageFailure, self.archive.load_model, "m")
+            self.assertRaises(StorageFailure, data_of, self.archive, "m", 2)
+        self.assertEqual(list(self.system.descriptors.values()), [str(self.root)])
+
+
+class ReserveDamageTests(FilesystemCase):
+    """
+    Damaged memory of numbers.
+    """
+
+    def test_guess(self) -> None:
+        """
+        Where the number reserved is lost, a number is given that cannot have been used.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 7)
+        file = self.root / "m" / ".reserved"
+        for garbage in (
+            b"",
+            b"-1\n",
+            b"7 \n",
+            b"7\n\n",
+            b"0x7",
+            b"9" * 10,
+            b"9" * 100,
+            b"\xff",
+            b"\xd9\xa1",
+            b"1" * 5000,
+        ):
+            file.write_bytes(garbage)
+            self.assertEqual(self.archive.reserved("m"), 1_000_007)
+        self.archive.reserve("m", 8)
+        self.assertEqual((file.read_bytes(), self.archive.reserved("m")), (b"8\n", 8))
+        self.system.disturbance = failing_where("open m/.reserved", errno.EACCES)
+        self.assertEqual(self.archive.reserved("m"), 1_000_007)
+        self.system.disturbance = failing_where("open m/.reserved", errno.EMFILE)
+        self.assertRaises(StorageFailure, self.archive.reserved, "m")
+
+    def test_highest(self) -> None:
+        """
+        No number is guessed that no version can have.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", MAX_VERSION_NUMBER - 1)
+        (self.root / "m" / ".reserved").write_bytes(b"lost")
+        self.assertEqual(self.archive.reserved("m"), MAX_VERSION_NUMBER)

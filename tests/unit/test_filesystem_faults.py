@@ -1,0 +1,127 @@
+"""
+The archive on a file system: a fault, or the death of the process, at each single call to the system.
+"""
+
+import errno
+import os
+from functools import partial
+from itertools import count
+
+from tests.support.archives import version_info
+from tests.support.fault_case import ACTS, FaultCase, create, delete, fill, make, nothing, state
+from tests.support.faulty_system import Killed, failing_at, failing_from, failing_where, killed_at
+from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.values import Chunk
+
+ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
+
+
+class FaultTests(FaultCase):
+    """
+    Each call of each act, disturbed.
+    """
+
+    def test_one_fault(self) -> None:
+        """
+        An act in which one call fails has succeeded or says why not; then nothing is left of it, open or on the disk.
+        """
+        for number in ERRORS:
+            for attempt in self.attempts(partial(failing_at, number)):
+                if isinstance(attempt.error, StorageFull | StorageReadOnly | StorageFailure):
+                    self.assertEqual(attempt.error.reason, os.strerror(number))
+                    self.assertEqual(attempt.private() + attempt.single_data(), [])
+                self.assertEqual(list(attempt.system.descriptors.values()), [str(attempt.root)])
+                self.check_held(attempt, attempt.archive)
+                self.check_reopened(attempt)
+
+    def test_lasting_fault(self) -> None:
+        """
+        Where every call fails from one on, what is reported is true, and what could not be removed is swept later.
+        """
+        for number in ERRORS:
+            for attempt in self.attempts(partial(failing_from, number)):
+                self.assertEqual(list(attempt.system.descriptors.values()), [str(attempt.root)])
+                self.check_reopened(attempt)
+                self.assertEqual(attempt.single_data(), [])
+
+    def test_killed(self) -> None:
+        """
+        Where the process dies, an act is wholly done or not at all, and nothing stays of what it left behind.
+        """
+        for attempt in self.attempts(killed_at):
+            self.assertIsInstance(attempt.error, Killed)
+            self.check_reopened(attempt)
+            self.assertEqual(attempt.single_data(), [])
+
+    def test_failed_sync_is_not_repeated(self) -> None:
+        """
+        A version whose data did not come to rest is given up: no second sync can tell that it did.
+        """
+        attempt = self.attempt(make, nothing, None)
+        writer = attempt.archive.create_version("m")
+        writer.write(Chunk(b"data"))
+        attempt.system.disturbance = failing_at(errno.EIO, 0)
+        self.assertRaises(StorageFailure, writer.finish)
+        attempt.system.disturbance = None
+        self.assertRaises(StorageFailure, writer.finish)
+        self.assertRaises(StorageFailure, writer.commit, version_info("m", 1, b"data"))
+        self.assertEqual(attempt.private(), [])
+
+    def test_lost_write(self) -> None:
+        """
+        A version of which less is there than was written is given up.
+        """
+        attempt = self.attempt(make, nothing, None)
+        self.patch(attempt.system, "write", lambda descriptor, data: len(data))
+        writer = attempt.archive.create_version("m")
+        writer.write(Chunk(b"data"))
+        self.assertIn("of 4 bytes written, 0 are there", str(self.assertRaises(StorageFailure, writer.finish)))
+        self.assertEqual(attempt.private(), [])
+
+    def test_no_room_to_delete(self) -> None:
+        """
+        Nobody is told to make room by deleting, who was deleting.
+        """
+        attempt = self.attempt(fill, delete, failing_where("rename m .*", errno.ENOSPC))
+        self.assertIsInstance(attempt.error, StorageFailure)
+        self.assertEqual(state(attempt.archive), attempt.before)
+
+    def test_folders_without_sync(self) -> None:
+        """
+        A file system that knows no sync of folders will do.
+        """
+        for before, act in ACTS:
+            attempt = self.attempt(before, act, failing_where(r"fsync (m|\.|\.0/trash)", errno.EINVAL))
+            self.assertEqual((attempt.error, state(attempt.archive)), (None, attempt.after))
+        attempt = self.attempt(make, create, failing_where(r"fsync \.0/tmp/\*", errno.EINVAL))
+        self.assertIsInstance(attempt.error, StorageFailure)
+
+    def test_uncertain(self) -> None:
+        """
+        Only where the last sync of a commit fails it is uncertain, and the version is gone as far as that goes.
+        """
+        calls = self.attempt(fill, create, None).system.calls
+        last = max(position for position, call in enumerate(calls) if call == "fsync m")
+        for position in range(len(calls)):
+            attempt = self.attempt(fill, create, failing_at(errno.ENOSPC, position))
+            self.assertEqual(isinstance(attempt.error, CommitUncertain), position == last)
+            if position == last:
+                self.assertEqual(state(attempt.archive), attempt.before)
+                self.assertEqual(attempt.single_data(), [])
+
+    def test_uncertain_and_whole(self) -> None:
+        """
+        Where the end of such a version cannot be brought to rest, its data stays: should it come back, it is whole.
+        """
+        calls = self.attempt(fill, create, None).system.calls
+        last = max(position for position, call in enumerate(calls) if call == "fsync m")
+
+        position = count()
+
+        def disturb(call: str) -> None:
+            if next(position) >= last and call == "fsync m":
+                raise OSError(errno.EIO, "")
+
+        attempt = self.attempt(fill, create, disturb)
+        self.assertIsInstance(attempt.error, CommitUncertain)
+        self.assertEqual([path.name for path in attempt.single_data()], ["m-v000002.data"])

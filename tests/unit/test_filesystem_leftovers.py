@@ -1,0 +1,178 @@
+"""
+The archive on a file system: what lies in it and should not.
+"""
+
+import errno
+from pathlib import Path
+
+from tests.support.archives import data_of, finished, put, version_info
+from tests.support.faulty_system import failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import StorageFailure, UnknownModel
+from twisted_registry.values import ModelInfo
+
+
+class SweepTests(FilesystemCase):
+    """
+    What a crash left behind.
+    """
+
+    def prepare(self) -> None:
+        """
+        Leave behind whatever can be, and a model.
+        """
+        for path in (
+            ".0/tmp/draft",
+            ".0/tmp/folder/n.yaml",
+            ".0/trash/grave/n.yaml",
+            ".0/trash/grave/sub/x",
+            "m/m.yaml",
+        ):
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_bytes(b"user_data: {}\n")
+        for link in ("link", "grave/link"):
+            (self.root / ".0" / "trash" / link).symlink_to(self.root / "m")
+
+    def test_swept(self) -> None:
+        """
+        It is gone once the archive is opened; nothing is followed out of there.
+        """
+        self.assertEqual(self.files(), ["m/m.yaml"])
+
+    def test_deletions_are_at_rest_first(self) -> None:
+        """
+        Nothing of a deleted model goes before its deletion is at rest.
+        """
+        changes = self.system.changes()
+        first = next(position for position, call in enumerate(changes) if call.startswith("unlink .0/trash"))
+        self.assertEqual(changes[first - 2 : first], ["fsync .0/trash", "fsync ."])
+
+    def test_unfinished_versions(self) -> None:
+        """
+        The data of a version that was never committed goes when the model's versions are listed.
+        """
+        put(self.archive, "m", 1)
+        for number in (2, 3):
+            (self.root / "m" / f"m-v00000{number}.data").write_bytes(b"")
+        self.assertEqual(self.archive.version_numbers("m"), [1])
+        self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
+
+    def test_commit_under_way(self) -> None:
+        """
+        The data of a version that is being committed does not go, whenever the model's versions are listed.
+        """
+        put(self.archive, "m", 1)
+        listed: list[list[int]] = []
+
+        def look(call: str) -> None:
+            self.system.disturbance = None
+            listed.append(self.archive.version_numbers("m"))
+            self.system.disturbance = look
+
+        writer = finished(self.archive, "m", b"data")
+        self.system.disturbance = look
+        writer.commit(version_info("m", 2, b"data"))
+        self.system.disturbance = None
+        self.assertEqual([numbers for numbers in listed if numbers not in ([1], [1, 2])], [])
+        self.assertEqual(data_of(self.archive, "m", 2), b"data")
+
+    def test_commit_since_listed(self) -> None:
+        """
+        The data of a version that was committed while the versions were being listed does not go either.
+        """
+        (self.root / "m" / "m-v000001.data").write_bytes(b"")
+
+        def commit(call: str) -> None:
+            if call == "lstat m/m-v000001.yaml":
+                self.system.disturbance = None
+                (self.root / "m" / "m-v000001.yaml").write_bytes(b"")
+
+        self.system.disturbance = commit
+        self.assertEqual(self.archive.version_numbers("m"), [])
+        self.assertIn("m/m-v000001.data", self.files())
+
+
+class ForeignTests(FilesystemCase):
+    """
+    What lies in an archive and is none of its own.
+    """
+
+    def test_passed_over(self) -> None:
+        """
+        Files, and folders without a model's or version's .yaml, are no models, and cannot be deleted.
+        """
+        for path in (
+            "plain",
+            "m.yaml",
+            "lost+found/x",
+            "empty/x",
+            "other/m.yaml",
+            "x%2f/x%2f.yaml",
+            ".hidden/.hidden.yaml",
+        ):
+            (self.root / path).parent.mkdir(exist_ok=True)
+            (self.root / path).write_bytes(b"user_data: {}\n")
+        self.assertEqual(self.archive.model_ids(), [])
+        before = self.files()
+        for model_id in ("plain", "empty", "other", "lost+found", "x/", ".hidden", "m.yaml"):
+            for call in (self.archive.load_model, self.archive.delete_model, self.archive.version_numbers):
+                self.assertRaises(UnknownModel, call, model_id)
+            self.assertRaises(UnknownModel, self.archive.reserve, model_id, 1)
+        self.assertEqual(self.files(), before)
+
+    def test_left_over_folder(self) -> None:
+        """
+        A model can be made where its folder is there already.
+        """
+        (self.root / "m").mkdir()
+        (self.root / "m" / "notes").write_bytes(b"")
+        self.archive.save_model(ModelInfo("m"))
+        self.assertEqual(self.archive.model_ids(), ["m"])
+        self.assertEqual(self.files(), ["m/m.yaml", "m/notes"])
+
+    def test_file_in_the_way(self) -> None:
+        """
+        A model cannot be made where a file has its name; the file stays.
+        """
+        (self.root / "m").write_bytes(b"kept")
+        self.assertRaises(StorageFailure, self.archive.save_model, ModelInfo("m"))
+        self.assertEqual(self.files(), ["m"])
+
+    def test_linked_folder(self) -> None:
+        """
+        A model's folder may be a link; deleting the model removes the link and not what it leads to.
+        """
+        elsewhere = Path(self.mktemp()).absolute()
+        elsewhere.mkdir()
+        (self.root / "m").symlink_to(elsewhere)
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1)
+        self.assertEqual(self.archive.model_ids(), ["m"])
+        self.archive.delete_model("m")
+        self.assertEqual(self.archive.model_ids(), [])
+        self.assertEqual(self.files(), [])
+        self.assertTrue((elsewhere / "m-v000001.data").exists())
+
+    def test_unreadable_folder(self) -> None:
+        """
+        A folder that cannot be looked into is passed over, and hides no other.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        self.archive.save_model(ModelInfo("n"))
+        self.system.disturbance = failing_where("lstat m/m.yaml", errno.EACCES)
+        self.assertEqual(self.archive.model_ids(), ["n"])
+        self.assertRaises(StorageFailure, self.archive.delete_model, "m")
+        self.system.disturbance = failing_where("lstat m/m.yaml", errno.EIO)
+        self.assertRaises(StorageFailure, self.archive.model_ids)
+
+    def test_private_folder_lost(self) -> None:
+        """
+        The private folder is made again where someone has tidied it away.
+        """
+        for act in (lambda: self.archive.save_model(ModelInfo("m")), lambda: put(self.archive, "m", 1)):
+            for name in ("tmp", "trash", ""):
+                (self.root / ".0" / name).rmdir()
+            act()
+        (self.root / ".0" / "trash").rmdir()
+        self.archive.delete_model("m")
+        self.assertEqual(self.files(), [])

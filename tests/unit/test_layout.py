@@ -1,0 +1,212 @@
+"""
+The names on disk.
+"""
+
+import re
+
+from hypothesis import given, settings, strategies
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.archives import ODD_IDS
+from twisted_registry.errors import InvalidModelId
+from twisted_registry.storage import _layout
+from twisted_registry.values import MAX_VERSION_NUMBER, check_model_id
+
+
+def _is_model_id(text: str) -> bool:
+    try:
+        check_model_id(text)
+    except InvalidModelId:
+        return False
+    return True
+
+
+MODEL_IDS = strategies.text(strategies.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(
+    _is_model_id
+)
+
+
+class FolderTests(SynchronousTestCase):
+    """
+    Models' folders.
+    """
+
+    def test_plain(self) -> None:
+        """
+        An id that is a letter and then letters, digits, dashes and underscores is its own folder's name.
+        """
+        for model_id in ("m", "Model-1_x", "CON", "m-v000001", "a" * 200):
+            self.assertEqual(_layout.folder_of(model_id), model_id)
+
+    def test_escaped(self) -> None:
+        """
+        In any other id, each byte that could not be in such a name is escaped, or else the first.
+        """
+        cases = {
+            "..": "%2E%2E",
+            "a/../b": "a%2F%2E%2E%2Fb",
+            "9abc": "%39abc",
+            "-x": "%2Dx",
+            "_x": "%5Fx",
+            "%": "%25",
+            "\u00e9": "%C3%A9",
+            "m.": "m%2E",
+            "9.": "9%2E",
+        }
+        for model_id, folder in cases.items():
+            self.assertEqual(_layout.folder_of(model_id), folder)
+
+    def test_digest(self) -> None:
+        """
+        An id that would get too long by that is named by its digest.
+        """
+        folder = _layout.folder_of("." * 200)
+        self.assertTrue(_layout.is_digest(folder))
+        self.assertIsNone(_layout.model_id_of(folder))
+        self.assertFalse(_layout.is_digest(_layout.folder_of("." * 73)))
+
+    def test_foreign(self) -> None:
+        """
+        A name that no id would be given is no model's.
+        """
+        foreign = [
+            "lost+found",
+            "x%2f",
+            "x%2F%",
+            "%41bc",
+            "%6D",
+            "%00",
+            "%FF",
+            "%C3",
+            "%0A",
+            ".m",
+            ".0",
+            "%%",
+            "",
+            "m\n",
+        ]
+        for name in [
+            *foreign,
+            "\udcff",
+            "a" * 201,
+            "%2",
+            "m.yaml",
+            "%%" + "0" * 63,
+            "%%" + "A" * 64,
+            "9abc",
+            "-",
+            "m ",
+        ]:
+            self.assertIsNone(_layout.model_id_of(name), name)
+            self.assertFalse(_layout.is_digest(name), name)
+
+    def test_odd_ids(self) -> None:
+        """
+        No two ids share a folder.
+        """
+        self.assertEqual(len({_layout.folder_of(model_id) for model_id in ODD_IDS}), len(ODD_IDS))
+
+    @settings(deadline=None)
+    @given(MODEL_IDS)
+    def test_round_trip(self, model_id: str) -> None:
+        """
+        Every id is read back from its folder's name, which no path gets out of and all files' names have room for.
+        """
+        folder = _layout.folder_of(model_id)
+        if not _layout.is_digest(folder):
+            self.assertEqual(_layout.model_id_of(folder), model_id)
+        self.assertTrue(re.fullmatch(r"[A-Za-z0-9_%-]+", folder))
+        files = _layout.model_folder("", model_id)
+        self.assertLessEqual(len(files.version_yaml(MAX_VERSION_NUMBER).rpartition("/")[2]), 255)
+
+    @settings(deadline=None)
+    @given(strategies.text(max_size=30) | strategies.from_regex(r"[%A-Fa-z0-9_.-]{1,12}", fullmatch=True))
+    def test_injective(self, folder: str) -> None:
+        """
+        Whatever a name is read as, no other name is read as the same.
+        """
+        model_id = _layout.model_id_of(folder)
+        if model_id is not None:
+            self.assertEqual(_layout.folder_of(model_id), folder)
+
+
+class VersionFileTests(SynchronousTestCase):
+    """
+    Versions' files.
+    """
+
+    def numbers(self, *names: str) -> list[int]:
+        """
+        Give the versions that files of model 'm' make.
+        """
+        return _layout.version_files("m", names).numbers
+
+    def test_names(self) -> None:
+        """
+        Numbers have at least six digits.
+        """
+        folder = _layout.model_folder("/root", "m")
+        self.assertEqual(folder.yaml, "/root/m/m.yaml")
+        self.assertEqual(folder.version_yaml(1), "/root/m/m-v000001.yaml")
+        self.assertEqual(folder.version_data(1234567), "/root/m/m-v1234567.data")
+
+    def test_versions(self) -> None:
+        """
+        A version is what has a .yaml, in the order of numbers.
+        """
+        names = ("m-v1000000.yaml", "m-v999999.yaml", "m-v000002.data", "m-v000002.yaml", "m.yaml")
+        self.assertEqual(self.numbers(*names), [2, 999_999, 1_000_000])
+
+    def test_foreign(self) -> None:
+        """
+        A name that is not exactly as it is written here is passed over.
+        """
+        foreign = (
+            "m-v1.yaml",
+            "m-v0000001.yaml",
+            ".m-v000001.yaml",
+            "m-v000001.yaml~",
+            "m-v000001.yaml.tmp",
+            "n-v000001.yaml",
+        )
+        also = (
+            "m-v+00001.yaml",
+            "m-v 00001.yaml",
+            "m-v00_001.yaml",
+            "m-v-00001.yaml",
+            "m-v\u0661\u0661\u0661\u0661\u0661\u0661.yaml",
+        )
+        more = (
+            "M-v000001.yaml",
+            "m-v000001.YAML",
+            "m-v000001.yml",
+            "m-v.yaml",
+            "m-v\u00b200000.yaml",
+            "xm-v000001.yaml",
+            "m-v000001\n.yaml",
+        )
+        self.assertEqual(self.numbers(*foreign, *also, *more), [])
+
+    def test_impossible(self) -> None:
+        """
+        Numbers that no version can have are damage.
+        """
+        names = (
+            "m-v000000.yaml",
+            "m-v000001.yaml",
+            "m-v2147483647.yaml",
+            "m-v2147483648.yaml",
+            "m-v99999999999999999999.yaml",
+        )
+        files = _layout.version_files("m", names)
+        self.assertEqual(files.numbers, [1, 2**31 - 1])
+        self.assertEqual(files.impossible, [0, 2**31, 99999999999999999999])
+        self.assertEqual(_layout.version_files("m", names[:1]).impossible, [0])
+
+    def test_single_data(self) -> None:
+        """
+        Data without a .yaml is unfinished where its number is the highest, otherwise it has lost it.
+        """
+        names = ("m-v000001.data", "m-v000002.yaml", "m-v000003.data", "m-v000004.data", "m-v000000.data")
+        files = _layout.version_files("m", (*names, "m-v2147483648.data"))
+        self.assertEqual((files.unfinished, files.orphans), ([3, 4], [0, 1]))

@@ -1,0 +1,285 @@
+"""
+The YAML files, to and from values.
+"""
+
+import yaml
+from attrs import evolve
+from hypothesis import given, settings, strategies
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.archives import ODD_TEXTS, hash_of, version_info
+from twisted_registry.storage import _metadata
+from twisted_registry.storage._failures import Malformed
+from twisted_registry.values import ModelInfo, VersionInfo
+
+TEXTS = strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=60) | strategies.sampled_from(
+    ODD_TEXTS
+)
+WITH_LIBYAML = (_metadata._LOADER, _metadata._DUMPER)
+WITHOUT_LIBYAML = (yaml.BaseLoader, yaml.SafeDumper)
+
+USER_DATA = strategies.dictionaries(TEXTS, TEXTS, max_size=8)
+
+INFO = version_info("m", 2, b"fourteen bytes", user_data={"a": "="})
+
+WRITTEN = """\
+model_id: "m"
+version_number: 2
+creation_timestamp: 2021-10-01T20:10:05.107454600Z
+data_hash: {hash}
+data_size: 14
+user_data:
+  "a": "="
+"""
+
+
+def fields(**changed: str) -> bytes:
+    """
+    Give a version's file, with some fields changed.
+    """
+    values = {"creation_timestamp": "2021-10-01T00:00:00Z", "data_hash": INFO.data_hash, "data_size": "14", **changed}
+    return "".join(f"{name}: {value}\n" for name, value in values.items()).encode()
+
+
+def use(case: SynchronousTestCase, library: tuple[object, object]) -> None:
+    """
+    Read and write with libyaml, or without.
+    """
+    case.patch(_metadata, "_LOADER", library[0])
+    case.patch(_metadata, "_DUMPER", library[1])
+
+
+class WritingTests(SynchronousTestCase):
+    """
+    Values to YAML.
+    """
+
+    def test_version(self) -> None:
+        """
+        A version's file is as it is drawn.
+        """
+        self.assertEqual(_metadata.dump_version(INFO).decode(), WRITTEN.format(hash=INFO.data_hash))
+
+    def test_not_archived(self) -> None:
+        """
+        That a version does not count as archived is said only where it is so.
+        """
+        lines = _metadata.dump_version(evolve(INFO, archived=False, user_data={})).decode().splitlines()
+        self.assertEqual(lines[-2:], ["user_data: {}", "transient: true"])
+
+    def test_model(self) -> None:
+        """
+        What people name is quoted, ordered, in ASCII and not folded.
+        """
+        written = _metadata.dump_model(ModelInfo("\u00e9", {"b": "word " * 40, "a": "\x85\u2028\U0001f600\n"}))
+        expected = f'model_id: "\\xE9"\nuser_data:\n  "a": "\\N\\L\\U0001F600\\n"\n  "b": "{"word " * 40}"\n'
+        self.assertEqual(written.decode("ascii"), expected)
+
+
+class RoundTripTests(SynchronousTestCase):
+    """
+    Values to YAML and back.
+    """
+
+    @settings(deadline=None)
+    @given(TEXTS, USER_DATA)
+    def test_model(self, model_id: str, user_data: dict[str, str]) -> None:
+        """
+        A model is read as it was written.
+        """
+        info = ModelInfo(model_id, user_data)
+        self.assertEqual(_metadata.parse_model(_metadata.dump_model(info)), info)
+
+    @settings(deadline=None)
+    @given(strategies.integers(0, 2**64 - 1), strategies.integers(0, 2**63 - 1), strategies.booleans(), USER_DATA)
+    def test_version(self, created_ns: int, size_bytes: int, archived: bool, user_data: dict[str, str]) -> None:
+        """
+        A version is read as it was written.
+        """
+        info = VersionInfo("m", 7, created_ns, archived, hash_of(b""), size_bytes, user_data)
+        self.assertEqual(_metadata.parse_version(_metadata.dump_version(info), "m", 7), info)
+
+    @settings(deadline=None)
+    @given(USER_DATA)
+    def test_without_libyaml(self, user_data: dict[str, str]) -> None:
+        """
+        Where there is no libyaml, what is written and what is read mean the same.
+        """
+        info = evolve(INFO, user_data=user_data)
+        use(self, WITH_LIBYAML)
+        written = _metadata.dump_version(info)
+        use(self, WITHOUT_LIBYAML)
+        self.assertEqual(_metadata.parse_version(written, "m", 2), info)
+        written = _metadata.dump_version(info)
+        use(self, WITH_LIBYAML)
+        self.assertEqual(_metadata.parse_version(written, "m", 2), info)
+
+
+class ReadingTests(SynchronousTestCase):
+    """
+    YAML to values.
+    """
+
+    def user_data(self, text: str) -> dict[str, str]:
+        """
+        Read a model's user data.
+        """
+        return dict(_metadata.parse_model(f"model_id: m\nuser_data:{text}".encode()).user_data)
+
+    def test_text(self) -> None:
+        """
+        Everything is read as text, whatever a YAML library might make of it.
+        """
+        texts = ["=", "<<", "1", "1e3", "0x1F", "~", "null", "y", "on", "2021-10-01", "!!str 1", "'it''s'"]
+        for text in texts:
+            self.assertEqual(
+                self.user_data(f"\n  k: {text}"), {"k": text.removeprefix("!!str ").replace("'it''s'", "it's")}
+            )
+            self.assertEqual(self.user_data(f"\n  ? {text}\n  : v\n").popitem()[1], "v")
+        self.assertEqual(self.user_data("\n  <<: a\n  =: b\n"), {"<<": "a", "=": "b"})
+
+    def test_no_user_data(self) -> None:
+        """
+        User data that is empty, null or missing is none.
+        """
+        for text in ("", " {}", " ~", " null", "\n"):
+            self.assertEqual(self.user_data(text), {})
+        self.assertEqual(_metadata.parse_model(b"model_id: m\n"), ModelInfo("m"))
+
+    def test_later_fields(self) -> None:
+        """
+        Fields that are not known are passed over, whatever they hold.
+        """
+        written = fields(later="[1, {a: [b]}]", also="{}", last="{a: {b: c}}")
+        self.assertEqual(_metadata.parse_version(written, "m", 2).size_bytes, 14)
+
+    def test_names_decide(self) -> None:
+        """
+        Id and number are not what the file says they are.
+        """
+        info = _metadata.parse_version(fields(model_id="n", version_number="9"), "m", 2)
+        self.assertEqual((info.model_id, info.version_number), ("m", 2))
+
+    def test_transient(self) -> None:
+        """
+        A version is archived unless it says otherwise.
+        """
+        for text, archived in {"true": False, "True": False, "yes": False, "false": True, "": True, "no": True}.items():
+            self.assertEqual(_metadata.parse_version(fields(transient=text), "m", 2).archived, archived)
+
+
+class DamageTests(SynchronousTestCase):
+    """
+    YAML that is none, or not of a version.
+    """
+
+    def reason(self, written: bytes) -> str:
+        """
+        Say why a file is damaged.
+        """
+        error: Malformed = self.assertRaises(Malformed, _metadata.parse_version, written, "m", 2)
+        self.assertNotIn("\n", error.reason)
+        return error.reason
+
+    def test_fields(self) -> None:
+        """
+        Each field that is missing or wrong is named.
+        """
+        for name, values in {
+            "creation_timestamp": ["", "soon", "2021-10-01", "2021-10-01T00:00:00", "2021-02-30T00:00:00Z", "~", "[]"],
+            "data_hash": ["", "abc", "====", "{}", hash_of(b"")[:-1], hash_of(b"").replace("=", "\u00e9"), "AA=="],
+            "data_size": ["", "-1", "1.0", "0x1F", "1_0", "\u0661", "[1]", "9" * 5000, "many"],
+            "transient": ["perhaps", "[]", "2"],
+            "user_data": ["text", "[a]", "[{a: b}]"],
+        }.items():
+            for value in values:
+                self.assertIn(name, self.reason(fields(**{name: value})))
+
+    def test_missing_fields(self) -> None:
+        """
+        Each field but for the user data must be there.
+        """
+        for name in (b"creation_timestamp", b"data_hash", b"data_size"):
+            self.assertEqual(self.reason(fields().replace(name, b"x")), f"it has no {name.decode()}")
+
+    def test_user_data(self) -> None:
+        """
+        User data must map text to text.
+        """
+        for value in (
+            "{a: [b]}",
+            "{a: {b: c}}",
+            "{[a]: b}",
+            "{a: *b}",
+            "{a: !!binary aGVsbG8=}",
+            "&a {a: *a}",
+            "{a: b",
+        ):
+            self.reason(fields(user_data=value))
+
+    def test_not_yaml(self) -> None:
+        """
+        Garbage is damage, and never another error.
+        """
+        garbage = [
+            b"",
+            b"\0",
+            b"\0" * 4096,
+            b"\xff\xfe",
+            b"\xc3",
+            b"text",
+            b"- a",
+            b"{",
+            b"}",
+            b"a: b: c",
+            b"\t",
+            b"# nothing",
+        ]
+        more = [
+            b"---\n",
+            b"...",
+            b"a: b\n---\na: b\n",
+            b"? ",
+            b"*a",
+            b"&a",
+            b"%YAML 9.9\n---\n",
+            b'a: "\\uD800"\n',
+            b'a: "\\U00110000"',
+        ]
+        surrogates = b"\xed\xa0\x80: a"
+        for written in (*garbage, *more, surrogates, fields() + b"---\n", fields() + b"]"):
+            for library in (WITH_LIBYAML, WITHOUT_LIBYAML):
+                use(self, library)
+                self.reason(written)
+
+    def test_nested(self) -> None:
+        """
+        Brackets in brackets without end are damage, and found out in no time.
+        """
+        for nested in (
+            "[" * 10**6,
+            "- " * 10**6,
+            "{a: " * 10**6,
+            "? " * 10**6,
+            "\n" + "".join(" " * n + "a:\n" for n in range(1000)),
+        ):
+            self.reason(fields(x=nested))
+            self.reason(fields(user_data=nested))
+            self.reason(nested.encode())
+
+    @settings(deadline=None)
+    @given(
+        strategies.binary(max_size=60)
+        | strategies.text("ab:-?[]{}&*!|>'\"%@` \n\t\\,#~<=.0", max_size=60).map(str.encode)
+    )
+    def test_any_bytes(self, written: bytes) -> None:
+        """
+        Whatever the bytes, they are read or they are damage.
+        """
+        for library in (WITH_LIBYAML, WITHOUT_LIBYAML):
+            use(self, library)
+            for content in (written, b"user_data:\n  " + written):
+                try:
+                    _metadata.parse_model(content)
+                except Malformed as error:
+                    self.assertTrue(error.reason)

@@ -1,0 +1,183 @@
+"""
+The names on disk.
+
+The layout is that of the archives of the existing Cogment model registry (version 1 of its layout, the only one there
+has been)::
+
+    <root>/
+        <folder>/                          a model; <folder> is its id, escaped where it has to be
+            <folder>.yaml                  the model: model_id, user_data
+            <folder>-v000001.yaml          a version: see L{twisted_registry.storage._metadata}
+            <folder>-v000001.data          its bytes
+            .reserved                      up to which number versions may have been given out: decimal, line feed
+        .0/                                what is not under its name yet, or no longer; no letter in the name, because
+            tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
+            trash/<unique>
+
+A version exists from the moment its .yaml has its name.  The folder's name is the authority on the model's id, the
+file's name on the version's number; what the files themselves say of those is for people to read.
+"""
+
+import hashlib
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote_to_bytes
+
+from attrs import frozen
+
+from twisted_registry.errors import InvalidModelId
+from twisted_registry.values import MAX_MODEL_ID_BYTES, MAX_VERSION_NUMBER, check_model_id
+
+PRIVATE_FOLDER = ".0"
+"""Hidden, and without a letter: see above."""
+
+_LONGEST_ESCAPED = 220
+"""With C{-v2147483647.yaml} behind it a name stays well within the 255 bytes of all usual file systems."""
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_ESCAPED = re.compile(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+")
+_NUMBER = re.compile(r"[0-9]{6}|[1-9][0-9]{6,}")
+_DIGEST = re.compile(r"%%[0-9a-f]{64}")
+_KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+# --- Models: ids and folders -----------------------------------------------------------------------------------------
+
+
+def folder_of(model_id: str) -> str:
+    """
+    Give the name of a model's folder.  No two ids share one, and none has a separator or a dot in it.
+    """
+    if _PLAIN.fullmatch(model_id) and len(model_id) <= _LONGEST_ESCAPED:
+        return model_id
+    escaped = _escape(model_id.encode("utf-8"))
+    return escaped if len(escaped) <= _LONGEST_ESCAPED else _digest(model_id)
+
+
+def _escape(text: bytes) -> str:
+    escaped = "".join(chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in text)
+    # An id such as '9abc' holds nothing to escape and still is not its own folder's name.
+    return escaped if "%" in escaped else f"%{text[0]:02X}{escaped[1:]}"
+
+
+def _digest(model_id: str) -> str:
+    return f"%%{hashlib.sha256(model_id.encode('utf-8')).hexdigest()}"
+
+
+def model_id_of(folder: str) -> str | None:
+    """
+    Give the id whose folder has this name; L{None} where there is none, or where only the model's .yaml knows it.
+    """
+    if _PLAIN.fullmatch(folder):
+        return folder if len(folder) <= MAX_MODEL_ID_BYTES else None
+    if not _ESCAPED.fullmatch(folder):
+        return None
+    try:
+        model_id = check_model_id(unquote_to_bytes(folder).decode("utf-8"))
+    except (UnicodeDecodeError, InvalidModelId):
+        return None
+    return model_id if folder_of(model_id) == folder else None
+
+
+def is_digest(folder: str) -> bool:
+    """
+    Tell whether a folder has the name of a model whose escaped id would be too long, so that only its .yaml knows it.
+    """
+    return _DIGEST.fullmatch(folder) is not None
+
+
+@frozen
+class ModelFolder:
+    """
+    Where a model's files are.
+
+    @ivar name: the folder's name, with which the names of all files in it begin.
+    @ivar path: the folder.
+    """
+
+    name: str
+    path: str
+
+    @property
+    def yaml(self) -> str:
+        """
+        The model's own file.
+        """
+        return os.path.join(self.path, f"{self.name}.yaml")
+
+    @property
+    def reserved(self) -> str:
+        """
+        The file that remembers the numbers given out.
+        """
+        return os.path.join(self.path, ".reserved")
+
+    def version_yaml(self, number: int) -> str:
+        """
+        The file whose name makes a version exist.
+        """
+        return os.path.join(self.path, f"{self.name}-v{number:06d}.yaml")
+
+    def version_data(self, number: int) -> str:
+        """
+        The file with a version's bytes.
+        """
+        return os.path.join(self.path, f"{self.name}-v{number:06d}.data")
+
+
+def model_folder(root: str, model_id: str) -> ModelFolder:
+    """
+    Say where a model's files are, whether or not there are any.
+    """
+    name = folder_of(model_id)
+    return ModelFolder(name, os.path.join(root, name))
+
+
+# --- Versions: numbers and files -------------------------------------------------------------------------------------
+
+
+@frozen
+class VersionFiles:
+    """
+    What a model's folder holds, by the names in it.
+
+    @ivar numbers: the versions, rising.
+    @ivar unfinished: data of versions that were never committed: above all numbers, rising.
+    @ivar orphans: data below the highest number that has lost its .yaml, rising.
+    @ivar impossible: numbers in the names of .yaml files that no version can have.
+    """
+
+    numbers: list[int]
+    unfinished: list[int]
+    orphans: list[int]
+    impossible: list[int]
+
+
+def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
+    """
+    Sort the names in a model's folder.  Passes over every name that is not exactly as it is written here.
+    """
+    described, stored = _between(names, f"{folder}-v", ".yaml"), _between(names, f"{folder}-v", ".data")
+    committed = sorted(_numbers(described))
+    first, end = bisect_right(committed, 0), bisect_right(committed, MAX_VERSION_NUMBER)
+    possible = committed[first:end]
+    highest = possible[-1] if possible else 0
+    single = sorted(_numbers(set(stored).difference(described)))
+    return VersionFiles(
+        numbers=possible,
+        unfinished=[number for number in single if highest < number <= MAX_VERSION_NUMBER],
+        orphans=[number for number in single if number < highest],
+        impossible=[*committed[:first], *committed[end:]],
+    )
+
+
+def _between(names: Sequence[str], head: str, tail: str) -> list[str]:
+    # Goes over the hundred thousands of names that a long training leaves: slices are faster than calls.
+    start, end = len(head), -len(tail)
+    return [name[start:end] for name in names if name[end:] == tail and name[:start] == head]
+
+
+def _numbers(texts: Iterable[str]) -> Iterator[int]:
+    return map(int, filter(_NUMBER.fullmatch, texts))

@@ -1,0 +1,172 @@
+"""
+Models on the file system: a folder each, with the model's own .yaml in it.
+"""
+
+import os
+
+from twisted.logger import Logger
+
+from twisted_registry.errors import CorruptModel, UnknownModel
+from twisted_registry.storage._durable import Workbench
+from twisted_registry.storage._failures import Malformed, is_absent, is_denied, reading, reason_of, removing, writing
+from twisted_registry.storage._layout import (
+    PRIVATE_FOLDER,
+    ModelFolder,
+    folder_of,
+    is_digest,
+    model_folder,
+    model_id_of,
+    version_files,
+)
+from twisted_registry.storage._metadata import dump_model, parse_model
+from twisted_registry.storage._reader import read_metadata
+from twisted_registry.values import ModelInfo
+
+_log = Logger()
+
+
+class ModelFolders:
+    """
+    The part of an archive that keeps models.  May be used in any thread.
+    """
+
+    def __init__(self, root: str, bench: Workbench) -> None:
+        self._root = root
+        self._bench = bench
+        self._system = bench.system
+        self._logged: set[str] = set()
+
+    # What is there.
+
+    def ids(self) -> list[str]:
+        """
+        Give the ids of all models; see L{twisted_registry.interfaces.IModelStore.model_ids}.
+        """
+        with reading():
+            entries = self._system.scandir(self._root)
+            found = [self._id_in(entry) for entry in entries if entry.name != PRIVATE_FOLDER]
+        return [model_id for model_id in found if model_id is not None]
+
+    def _id_in(self, entry: os.DirEntry[str]) -> str | None:
+        name = entry.name
+        try:
+            return self._listed_id(name) if entry.is_dir() else None
+        except OSError as error:
+            if is_denied(error):
+                self._log_passed_over(name, reason_of(error))
+            elif not is_absent(error):  # Absent is what was deleted since the root was listed.
+                raise
+        except Malformed as error:
+            self._log_passed_over(name, error.reason)
+        return None
+
+    def _listed_id(self, name: str) -> str:
+        model_id = model_id_of(name)
+        if model_id is None and not is_digest(name):
+            raise Malformed("no model's folder has such a name")
+        folder = ModelFolder(name, os.path.join(self._root, name))
+        if not self.is_model(folder):
+            raise Malformed("it holds neither a model's .yaml nor a version's")
+        return self._told_id(folder) if model_id is None else model_id
+
+    def _told_id(self, folder: ModelFolder) -> str:
+        try:
+            model_id = parse_model(read_metadata(self._system, folder.yaml)).model_id
+        except FileNotFoundError as error:
+            raise Malformed("its .yaml, which alone tells the model's id, is missing") from error
+        if not model_id or folder_of(model_id) != folder.name:
+            raise Malformed("its .yaml, which alone tells the model's id, tells that of another")
+        return model_id
+
+    def _log_passed_over(self, name: str, reason: str) -> None:
+        if name not in self._logged:
+            self._logged.add(name)
+            _log.info("passed over {name!r} in the archive: {reason}", name=name, reason=reason)
+
+    def is_model(self, folder: ModelFolder) -> bool:
+        """
+        Tell whether a folder is there and holds a model, if perhaps a damaged one.
+
+        @raise OSError: that cannot be told.
+        """
+        try:
+            self._system.lstat(folder.yaml)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+        else:
+            return True
+        try:
+            return bool(version_files(folder.name, self._system.listdir(folder.path)).numbers)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+            return False
+
+    def known(self, model_id: str) -> ModelFolder:
+        """
+        Give a model's folder.
+
+        @raise UnknownModel: there is no such model.
+        @raise StorageFailure: the medium failed.
+        """
+        folder = model_folder(self._root, model_id)
+        with reading():
+            if not self.is_model(folder):
+                raise UnknownModel(model_id)
+        return folder
+
+    # One model.
+
+    def load(self, model_id: str) -> ModelInfo:
+        """
+        Read a model; see L{twisted_registry.interfaces.IModelStore.load_model}.
+        """
+        folder = model_folder(self._root, model_id)
+        try:
+            with reading():
+                return self._read(folder, model_id)
+        except Malformed as error:
+            raise CorruptModel(model_id, f"its .yaml: {error.reason}") from error
+
+    def _read(self, folder: ModelFolder, model_id: str) -> ModelInfo:
+        try:
+            told = parse_model(read_metadata(self._system, folder.yaml))
+        except OSError as error:
+            if not is_absent(error):
+                raise
+            self.known(model_id)
+            raise CorruptModel(model_id, "its .yaml is missing") from error
+        if is_digest(folder.name) and told.model_id != model_id:
+            raise Malformed("it does not tell the model's id")
+        return ModelInfo(model_id, told.user_data)
+
+    def save(self, info: ModelInfo) -> None:
+        """
+        Write a model; see L{twisted_registry.interfaces.IModelStore.save_model}.
+        """
+        folder = model_folder(self._root, info.model_id)
+        content = dump_model(info)
+        with writing():
+            if self._is_there(folder.path):
+                self._bench.replace(folder.path, folder.yaml, content)
+            else:
+                self._bench.create_folder(folder.path, os.path.basename(folder.yaml), content)
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._system.stat(path)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+            return False
+        return True
+
+    def delete(self, model_id: str) -> None:
+        """
+        Remove a model; see L{twisted_registry.interfaces.IModelStore.delete_model}.
+        """
+        folder = self.known(model_id)
+        with removing():
+            grave = self._bench.bury(folder.path)
+        self._bench.discard(grave)

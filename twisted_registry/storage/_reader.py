@@ -1,0 +1,108 @@
+"""
+Reading files of the archive, whatever state they are in.
+"""
+
+import os
+from stat import S_ISREG
+
+from attrs import define
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_registry.errors import StorageFailure
+from twisted_registry.interfaces import IArchiveReader
+from twisted_registry.storage._failures import Malformed, reading, reason_of
+from twisted_registry.storage._metadata import MAX_METADATA_BYTES
+from twisted_registry.storage._system import System
+
+_log = Logger()
+
+# What has a file's name may be a pipe, which without O_NONBLOCK would be waited for without end.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK
+
+
+def open_file(system: System, path: str) -> tuple[int, int]:
+    """
+    Open a file for reading.
+
+    @return: its descriptor and its size in bytes.
+
+    @raise OSError: it cannot be opened.
+    @raise Malformed: it is no file.
+    """
+    descriptor = system.open(path, _FLAGS)
+    try:
+        status = system.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            raise Malformed("it is not a file")
+    except (OSError, Malformed):
+        close_quietly(system, descriptor)
+        raise
+    return descriptor, status.st_size
+
+
+def read_metadata(system: System, path: str) -> bytes:
+    """
+    Read a file that should be small.
+
+    @raise OSError: it cannot be read.
+    @raise Malformed: it is no file, or not small.
+    """
+    descriptor, size_bytes = open_file(system, path)
+    try:
+        if size_bytes > MAX_METADATA_BYTES:
+            raise Malformed(f"it has {size_bytes} bytes, more than the {MAX_METADATA_BYTES} that are read")
+        # One more than there should be, so that a single call usually tells that this was the end.
+        return read_up_to(system, descriptor, size_bytes + 1)
+    finally:
+        close_quietly(system, descriptor)
+
+
+def read_up_to(system: System, descriptor: int, size_bytes: int) -> bytes:
+    """
+    Read as many bytes as asked for, fewer only at the end.
+
+    @raise OSError: the medium failed.
+    """
+    first = system.read(descriptor, size_bytes)
+    if not first or len(first) == size_bytes:
+        return first
+    pieces, missing = [first], size_bytes - len(first)
+    while missing and (piece := system.read(descriptor, missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    return first if len(pieces) == 1 else b"".join(pieces)
+
+
+def close_quietly(system: System, descriptor: int) -> None:
+    """
+    Close what was only read: there is nothing that could be lost.
+    """
+    try:
+        system.close(descriptor)
+    except OSError as error:
+        _log.warn("closing a file failed: {reason}", reason=reason_of(error))
+
+
+@implementer(IArchiveReader)
+@define(eq=False)
+class FileReader:
+    """
+    Reads a version's data from its file, which stays as long as it is open, whatever happens to its name.
+    """
+
+    _system: System
+    _descriptor: int | None
+
+    def read(self, size_bytes: int) -> bytes:
+        """See L{IArchiveReader.read}."""
+        if self._descriptor is None:
+            raise StorageFailure("the version is closed already")
+        with reading():
+            return read_up_to(self._system, self._descriptor, size_bytes)
+
+    def close(self) -> None:
+        """See L{IArchiveReader.close}."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            close_quietly(self._system, descriptor)

@@ -1,0 +1,74 @@
+"""
+The numbers given out, remembered on the file system.
+"""
+
+import errno
+import re
+
+from twisted.logger import Logger
+
+from twisted_registry.errors import StorageFailure
+from twisted_registry.storage._durable import Workbench
+from twisted_registry.storage._failures import Malformed, is_absent, reason_of, writing
+from twisted_registry.storage._layout import ModelFolder, model_folder, version_files
+from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._reader import read_metadata
+from twisted_registry.values import MAX_VERSION_NUMBER
+
+_log = Logger()
+
+_SAFE_GAP = 1_000_000
+_FORMAT = re.compile(rb"[0-9]{1,10}\n?")
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+class NumberReserve:
+    """
+    The part of an archive that remembers numbers.  May be used in any thread.
+    """
+
+    def __init__(self, root: str, bench: Workbench, models: ModelFolders) -> None:
+        self._root = root
+        self._bench = bench
+        self._models = models
+
+    def reserve(self, model_id: str, version_number: int) -> None:
+        """
+        Remember a number; see L{twisted_registry.interfaces.INumberReserve.reserve}.
+        """
+        folder = self._models.known(model_id)
+        with writing():
+            self._bench.replace(folder.path, folder.reserved, b"%d\n" % version_number)
+
+    def reserved(self, model_id: str) -> int:
+        """
+        Give the number remembered; see L{twisted_registry.interfaces.INumberReserve.reserved}.
+        """
+        folder = model_folder(self._root, model_id)
+        try:
+            return _parse(read_metadata(self._bench.system, folder.reserved))
+        except Malformed as error:
+            return self._guess(folder, error.reason)
+        except OSError as error:
+            if is_absent(error):
+                return 0
+            if error.errno in _PASSING:
+                raise StorageFailure(reason_of(error)) from error
+            return self._guess(folder, reason_of(error))
+
+    def _guess(self, folder: ModelFolder, reason: str) -> int:
+        # A gap in the numbers does no harm, a number that is used twice does: clients cache by it.
+        try:
+            numbers = version_files(folder.name, self._bench.system.listdir(folder.path)).numbers
+        except OSError as error:
+            raise StorageFailure(reason_of(error)) from error
+        guess = min(max(numbers, default=0) + _SAFE_GAP, MAX_VERSION_NUMBER)
+        _log.warn("{path}: {reason}; numbers go on after {guess}", path=folder.reserved, reason=reason, guess=guess)
+        return guess
+
+
+def _parse(content: bytes) -> int:
+    number = int(content) if _FORMAT.fullmatch(content) else -1
+    if not 0 <= number <= MAX_VERSION_NUMBER:
+        raise Malformed("it does not hold a version number")
+    return number

@@ -1,0 +1,108 @@
+"""
+The operating system, as far as the archive needs it.
+"""
+
+import fcntl
+import os
+
+
+class System:
+    """
+    Every call the archive makes to the operating system, and no other.
+
+    The archive is given one of these, so that a test can put another in its place that fails, or dies, where it is told
+    to.  All methods raise L{OSError}.
+    """
+
+    def open(self, path: str, flags: int) -> int:
+        """
+        Open a file or a folder; what is created has the permissions that the process's umask leaves.
+        """
+        return os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+    def close(self, descriptor: int) -> None:
+        """
+        Close what was opened.  The descriptor is gone, also where this fails.
+        """
+        os.close(descriptor)
+
+    def read(self, descriptor: int, size_bytes: int) -> bytes:
+        """
+        Read some bytes, none only at the end.
+        """
+        return os.read(descriptor, size_bytes)
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        """
+        Write some of the data, and say how much.
+        """
+        return os.write(descriptor, data)
+
+    def fsync(self, descriptor: int) -> None:
+        """
+        Bring a file or a folder to rest.
+        """
+        os.fsync(descriptor)
+
+    def fstat(self, descriptor: int) -> os.stat_result:
+        """
+        Tell of what was opened.
+        """
+        return os.fstat(descriptor)
+
+    def stat(self, path: str) -> os.stat_result:
+        """
+        Tell of what is found at the end of a path and its links.
+        """
+        return os.stat(path)
+
+    def lstat(self, path: str) -> os.stat_result:
+        """
+        Tell of what has this very name.
+        """
+        return os.lstat(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """
+        Give something another name, in place of what had it.
+        """
+        os.rename(source, target)
+
+    def mkdir(self, path: str) -> None:
+        """
+        Make a folder.
+        """
+        os.mkdir(path)
+
+    def rmdir(self, path: str) -> None:
+        """
+        Remove an empty folder.
+        """
+        os.rmdir(path)
+
+    def unlink(self, path: str) -> None:
+        """
+        Remove a file, or a link.
+        """
+        os.unlink(path)
+
+    def listdir(self, path: str) -> list[str]:
+        """
+        Give the names in a folder.
+        """
+        return os.listdir(path)
+
+    def scandir(self, path: str) -> list[os.DirEntry[str]]:
+        """
+        Give the entries of a folder, which know what kind each is.
+        """
+        with os.scandir(path) as entries:
+            return list(entries)
+
+    def flock(self, descriptor: int) -> None:
+        """
+        Lock what was opened for this process alone, until it is closed.
+
+        @raise BlockingIOError: another has it.
+        """
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

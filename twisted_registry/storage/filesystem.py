@@ -1,0 +1,171 @@
+"""
+The archive on a file system.
+
+What is where is drawn in L{twisted_registry.storage._layout}, how it gets there in
+L{twisted_registry.storage._durable}.
+"""
+
+import os
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_registry.errors import CannotStart
+from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.storage._durable import Workbench
+from twisted_registry.storage._failures import is_absent, reason_of
+from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._reserve import NumberReserve
+from twisted_registry.storage._system import System
+from twisted_registry.storage._versions import ArchivedVersions
+from twisted_registry.values import ModelInfo, VersionInfo
+
+_log = Logger()
+
+
+@implementer(IArchive)
+class FilesystemArchive:
+    """
+    Keeps models and versions in a folder, laid out as the existing Cogment model registry does.
+    """
+
+    def __init__(self, root: str, system: System | None = None) -> None:
+        """
+        @param root: the archive's folder, made if missing when the archive is opened.
+        @param system: the operating system.
+
+        @raise CannotStart: the folder has no name.
+        """
+        if not root:
+            raise CannotStart("the archive's directory has no name; write filesystem:DIRECTORY")
+        self.description: str = os.path.abspath(root)
+        self._root = self.description
+        self._system = system or System()
+        self._bench = Workbench(self._root, self._system)
+        self._models = ModelFolders(self._root, self._bench)
+        self._versions = ArchivedVersions(self._root, self._bench)
+        self._reserve = NumberReserve(self._root, self._bench, self._models)
+        self._lock: int | None = None
+
+    # Taking it, and letting go.
+
+    def open(self) -> None:
+        """See L{IArchive.open}."""
+        lock = self._locked_root()
+        try:
+            self._tidy()
+        except BaseException:
+            self._system.close(lock)
+            raise
+        self._lock = lock
+
+    def close(self) -> None:
+        """See L{IArchive.close}."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            self._system.close(lock)
+
+    def _locked_root(self) -> int:
+        try:
+            self._make(self._root)
+            descriptor = self._system.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}") from error
+        try:
+            self._lock_root(descriptor)
+        except BaseException:
+            self._system.close(descriptor)
+            raise
+        return descriptor
+
+    def _lock_root(self, descriptor: int) -> None:
+        try:
+            # The folder itself is locked, not a file in it: that works also where nothing can be written.
+            self._system.flock(descriptor)
+            self._system.stat(os.path.join(self._root, "."))
+        except BlockingIOError as error:
+            raise CannotStart(
+                f"the archive's directory {self._root!r} is in use by another process; stop that one, or choose another"
+            ) from error
+        except OSError as error:
+            raise CannotStart(
+                f"the archive's directory {self._root!r} cannot be locked or entered: {reason_of(error)}"
+            ) from error
+
+    def _make(self, path: str) -> None:
+        if self._is_there(path):
+            return
+        parent = os.path.dirname(path)
+        self._make(parent)
+        try:
+            self._system.mkdir(path)
+        except FileExistsError:
+            return
+        with self._bench.opened_folder(parent) as descriptor:
+            self._bench.sync_folder(descriptor)
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._system.stat(path)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+            return False
+        return True
+
+    def _tidy(self) -> None:
+        try:
+            self._bench.prepare()
+            self._bench.sweep()
+        except OSError as error:
+            _log.warn(
+                "the archive {root} cannot be tidied, is it read-only? {reason}",
+                root=self._root,
+                reason=reason_of(error),
+            )
+
+    # Models.
+
+    def model_ids(self) -> list[str]:
+        """See L{IModelStore.model_ids}."""
+        return self._models.ids()
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See L{IModelStore.load_model}."""
+        return self._models.load(model_id)
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See L{IModelStore.save_model}."""
+        self._models.save(info)
+
+    def delete_model(self, model_id: str) -> None:
+        """See L{IModelStore.delete_model}."""
+        self._models.delete(model_id)
+
+    # Versions.
+
+    def version_numbers(self, model_id: str) -> list[int]:
+        """See L{IVersionStore.version_numbers}."""
+        return self._versions.numbers(model_id)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        """See L{IVersionStore.load_version}."""
+        return self._versions.load(model_id, version_number)
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        """See L{IVersionStore.open_version}."""
+        return self._versions.open(model_id, version_number)
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        """See L{IVersionStore.create_version}."""
+        return self._versions.create(model_id)
+
+    # Numbers.
+
+    def reserved(self, model_id: str) -> int:
+        """See L{INumberReserve.reserved}."""
+        return self._reserve.reserved(model_id)
+
+    def reserve(self, model_id: str, version_number: int) -> None:
+        """See L{INumberReserve.reserve}."""
+        self._reserve.reserve(model_id, version_number)
