@@ -192,17 +192,35 @@ class VersionDamageTests(FilesystemCase):
             (self.root / "m" / f"m-v{number:06d}.yaml").write_bytes(b"")
         self.assertEqual(self.archive.version_numbers("m"), [1, 2])
 
-    def test_failing_disk(self) -> None:
+    def test_unreadable_files(self) -> None:
         """
-        What cannot be read is a failure and not damage, and says nothing of where it is.
+        A file that cannot be read is damage of its model or version alone, and what is said of it names no path.
         """
-        for call, number in (("read .*", errno.EIO), ("open .*", errno.EMFILE), ("open .*", errno.EACCES)):
+        for call, number in (("read .*", errno.EIO), ("open .*", errno.EACCES), ("open .*", errno.ELOOP)):
             self.system.disturbance = failing_where(call, number)
-            error = self.assertRaises(StorageFailure, self.archive.load_version, "m", 2)
-            self.assertEqual(error.reason, os.strerror(number))
-            self.assertRaises(StorageFailure, self.archive.load_model, "m")
-            self.assertRaises(StorageFailure, data_of, self.archive, "m", 2)
+            for error in (
+                self.assertRaises(CorruptVersion, self.archive.load_version, "m", 2),
+                self.assertRaises(CorruptModel, self.archive.load_model, "m"),
+            ):
+                self.assertEqual(error.reason, f"its .yaml: it cannot be read: {os.strerror(number)}")
         self.assertEqual(list(self.system.descriptors.values()), [str(self.root)])
+
+    def test_process_without_descriptors(self) -> None:
+        """
+        Where the process has no descriptor left, nothing is said to be damaged.
+        """
+        self.system.disturbance = failing_where("open .*", errno.EMFILE)
+        self.assertRaises(StorageFailure, self.archive.load_version, "m", 2)
+        self.assertRaises(StorageFailure, self.archive.load_model, "m")
+        self.assertRaises(StorageFailure, data_of, self.archive, "m", 2)
+
+    def test_disk_that_fails_while_data_is_read(self) -> None:
+        """
+        Data that cannot be read further is a failure, not the end.
+        """
+        self.system.disturbance = failing_where("read .*", errno.EIO)
+        error = self.assertRaises(StorageFailure, data_of, self.archive, "m", 2)
+        self.assertEqual(error.reason, os.strerror(errno.EIO))
 
 
 class ReserveDamageTests(FilesystemCase):

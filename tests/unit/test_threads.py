@@ -91,7 +91,6 @@ class PoolLaneTests(SynchronousTestCase):
         self.assertIsInstance(failed.exception(), ZeroDivisionError)
         self.assertEqual(self.done, [2])
 
-
     def test_jobs_given_up_are_done_all_the_same(self) -> None:
         """
         Who waits for a job may stop waiting; the job, and those behind it, still run.

@@ -17,6 +17,7 @@ from twisted_registry.errors import StorageFailure, StorageFull, StorageReadOnly
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
@@ -43,6 +44,13 @@ def is_absent(error: OSError) -> bool:
     Tell whether the error says no more than that nothing has the name.
     """
     return error.errno in _ABSENT
+
+
+def is_passing(error: OSError) -> bool:
+    """
+    Tell whether the error says something of this process alone, and nothing of the file.
+    """
+    return error.errno in _PASSING
 
 
 def is_denied(error: OSError) -> bool:
@@ -72,6 +80,20 @@ def reading() -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageFailure(reason_of(error)) from error
+
+
+@contextmanager
+def telling_damage() -> Iterator[None]:
+    """
+    Raise L{Malformed} for an L{OSError} of the block that says something of the file that is read, and
+    L{StorageFailure} for one that does not.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_passing(error):
+            raise StorageFailure(reason_of(error)) from error
+        raise Malformed("it is missing" if is_absent(error) else f"it cannot be read: {reason_of(error)}") from error
 
 
 @contextmanager

@@ -8,7 +8,16 @@ from twisted.logger import Logger
 
 from twisted_registry.errors import CorruptModel, UnknownModel
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, is_denied, reading, reason_of, removing, writing
+from twisted_registry.storage._failures import (
+    Malformed,
+    is_absent,
+    is_denied,
+    reading,
+    reason_of,
+    removing,
+    telling_damage,
+    writing,
+)
 from twisted_registry.storage._layout import (
     PRIVATE_FOLDER,
     ModelFolder,
@@ -124,19 +133,14 @@ class ModelFolders:
         """
         folder = model_folder(self._root, model_id)
         try:
-            with reading():
+            with telling_damage():
                 return self._read(folder, model_id)
         except Malformed as error:
+            self.known(model_id)
             raise CorruptModel(model_id, f"its .yaml: {error.reason}") from error
 
     def _read(self, folder: ModelFolder, model_id: str) -> ModelInfo:
-        try:
-            told = parse_model(read_metadata(self._system, folder.yaml))
-        except OSError as error:
-            if not is_absent(error):
-                raise
-            self.known(model_id)
-            raise CorruptModel(model_id, "its .yaml is missing") from error
+        told = parse_model(read_metadata(self._system, folder.yaml))
         if is_digest(folder.name) and told.model_id != model_id:
             raise Malformed("it does not tell the model's id")
         return ModelInfo(model_id, told.user_data)

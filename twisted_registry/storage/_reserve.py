@@ -2,14 +2,13 @@
 The numbers given out, remembered on the file system.
 """
 
-import errno
 import re
 
 from twisted.logger import Logger
 
 from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, reason_of, writing
+from twisted_registry.storage._failures import Malformed, is_absent, is_passing, reason_of, writing
 from twisted_registry.storage._layout import ModelFolder, model_folder, version_files
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reader import read_metadata
@@ -19,7 +18,6 @@ _log = Logger()
 
 _SAFE_GAP = 1_000_000
 _FORMAT = re.compile(rb"[0-9]{1,10}\n?")
-_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class NumberReserve:
@@ -52,7 +50,7 @@ class NumberReserve:
         except OSError as error:
             if is_absent(error):
                 return 0
-            if error.errno in _PASSING:
+            if is_passing(error):
                 raise StorageFailure(reason_of(error)) from error
             return self._guess(folder, reason_of(error))
 

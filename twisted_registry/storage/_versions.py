@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, reading, reason_of
+from twisted_registry.storage._failures import Malformed, is_absent, reason_of, telling_damage
 from twisted_registry.storage._layout import ModelFolder, VersionFiles, model_folder, version_files
 from twisted_registry.storage._metadata import parse_version
 from twisted_registry.storage._reader import FileReader, open_file, read_metadata
@@ -98,13 +98,8 @@ class ArchivedVersions:
 def _isolated(model_id: str, version_number: int, which: str) -> Iterator[None]:
     # Whatever is wrong with a version's file is wrong with that version alone.
     try:
-        with reading():
-            try:
-                yield
-            except OSError as error:
-                if not is_absent(error):
-                    raise
-                raise Malformed("it is missing") from error
+        with telling_damage():
+            yield
     except Malformed as error:
         raise CorruptVersion(model_id, version_number, f"its {which}: {error.reason}") from error
 
