@@ -22,7 +22,7 @@ from twisted_registry.rpc.frames import frame
 from twisted_registry.rpc.server import Endpoint, RpcServer
 from twisted_registry.settings import Settings
 from twisted_registry.startup import StartFailure, Terminal
-from twisted_registry.threads import threads_for
+from twisted_registry.threads import TalliedPool, threads_for
 
 _log = Logger(namespace="twisted_registry")
 
@@ -45,16 +45,19 @@ class RegistryService(Service):
         self._settings = settings
         self._archive = archive
         self._terminal = terminal
+        self._pools = (
+            ThreadPool(minthreads=0, maxthreads=_STORAGE_THREADS, name="storage"),
+            ThreadPool(minthreads=0, maxthreads=os.cpu_count() or 1, name="hashing"),
+        )
         # Apart, so that a disk on which all threads wait does not hold up the hashing of what stays in memory.
-        self._storage_pool = ThreadPool(minthreads=0, maxthreads=_STORAGE_THREADS, name="storage")
-        self._hashing_pool = ThreadPool(minthreads=0, maxthreads=os.cpu_count() or 1, name="hashing")
+        self._storage, self._hashing = (TalliedPool(reactor, pool) for pool in self._pools)
         self._reactor = reactor
         self._registry = Registry(
             reactor,
             archive,
-            threads_for(archive, reactor, self._storage_pool, self._hashing_pool),
+            threads_for(archive, reactor, self._storage, self._hashing),
             store,
-            threads_for(store, reactor, self._storage_pool, self._hashing_pool),
+            threads_for(store, reactor, self._storage, self._hashing),
             Framing(settings.chunk_size_bytes, frame),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
@@ -83,12 +86,15 @@ class RegistryService(Service):
             self._rpc.stop(0)
             self._rpc.join()
             raise
-        self._storage_pool.start()
-        self._hashing_pool.start()
+        for pool in self._pools:
+            pool.start()
         self._rpc.serve()
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals()
-        self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.callWhenRunning(self._running)
+
+    def _running(self) -> None:
+        self._take_signals()
         self._tell_where()
 
     def _tell_where(self) -> None:
@@ -133,9 +139,12 @@ class RegistryService(Service):
     async def _stop(self) -> None:
         _log.info("stopping; calls under way have {seconds:g} s to end", seconds=self._settings.grace_seconds)
         await self._rpc.stop(self._settings.grace_seconds)
+        # Uploads that were cut tidy up yet, and a pool that is stopped drops what its jobs hand on to it.
+        await self._storage.idle()
+        await self._hashing.idle()
         await self._registry.close()
-        self._storage_pool.stop()
-        self._hashing_pool.stop()
+        for pool in self._pools:
+            pool.stop()
         _log.info("stopped")
 
 

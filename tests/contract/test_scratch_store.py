@@ -24,4 +24,6 @@ class ScratchStoreTests(transient_store.TransientStoreContract):
         self.patch(sys, "path", [*sys.path, str(PACKAGE)])
         folder = Path(self.mktemp())
         folder.mkdir(parents=True)
-        return LazyTransientProvider("scratch", "scratch_store.ScratchStore").create_transient_store(budget, str(folder))
+        return LazyTransientProvider("scratch", "scratch_store.ScratchStore").create_transient_store(
+            budget, str(folder)
+        )

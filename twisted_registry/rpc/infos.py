@@ -22,9 +22,7 @@ def _page(request: "api.RetrieveVersionInfosRequest") -> "Page[api.ModelVersionI
 
 
 def _reply(page: "Page[api.ModelVersionInfo]", following: str) -> bytes:
-    return api.RetrieveVersionInfosReply(
-        version_infos=page.items, next_version_handle=following
-    ).SerializeToString()
+    return api.RetrieveVersionInfosReply(version_infos=page.items, next_version_handle=following).SerializeToString()
 
 
 def _after_last(page: "Page[api.ModelVersionInfo]", handle: str) -> str:
@@ -52,9 +50,7 @@ class InfoCalls:
         check_asked(len(request.version_numbers))
         offset = parse_listed(request.version_handle)
         snapshot = await self._lookup.snapshot(request.model_id)
-        numbers = [
-            snapshot.select(selector) async for batch in batches(request.version_numbers) for selector in batch
-        ]
+        numbers = [snapshot.select(selector) async for batch in batches(request.version_numbers) for selector in batch]
         count = request.versions_count
         page = _page(request)
         async for batch in batches(numbers[offset : offset + count if count else None]):

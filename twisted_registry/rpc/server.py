@@ -13,15 +13,17 @@ from typing import Any
 
 import grpc.aio
 from attrs import frozen
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
-from twisted_registry.errors import CannotStart, Unavailable
+from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IRegistry
 from twisted_registry.rpc.bridge import Bridge
+from twisted_registry.rpc.checks import Checks
+from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import POOL, SERVICE_NAME
 from twisted_registry.rpc.servicer import generic_handler, registry_handlers
@@ -33,8 +35,6 @@ try:
     new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
 except ImportError:  # it is not made for every platform
     new_event_loop = asyncio.new_event_loop
-
-_aio: Any = health.aio  # type: ignore[attr-defined]  # the stubs do not know it
 
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _TCP_CHUNK_BYTES = 4 * 1024 * 1024
@@ -51,8 +51,6 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_max_read_chunk_size", _TCP_CHUNK_BYTES),
 ]
-
-_HEALTHY_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME)
 
 
 @frozen
@@ -108,7 +106,6 @@ class RpcServer:
         self._reactor = reactor
         self._registry = registry
         self._endpoint = endpoint
-        self._ready = False
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -180,21 +177,38 @@ class RpcServer:
     async def _main(self, bound: Future[int]) -> None:
         self._serve = asyncio.Event()
         self._stop = asyncio.Event()
-        hub = Hub(self._loop)
-        checks = _aio.HealthServicer()
-        server = self._make_server(hub, checks)
-        await self._set_health(checks, health_pb2.HealthCheckResponse.NOT_SERVING)
+        hub, checks, gate = Hub(self._loop), Checks(), Gate()
+        server = self._make_server(hub, checks, gate)
+        await checks.say(serving=False)
         bound.set_result(await self._bind(server))
-        await self._until_stop(hub, checks)
-        await checks.enter_graceful_shutdown()
+        if await self._told_to_serve():
+            self._registry.observe(hub)
+            gate.open()
+            await checks.say(serving=True)
+            await self._stop.wait()
+        # The port stays open during the grace: gRPC would close it, and break new calls off instead of refusing them.
+        deadline = self._loop.time() + self._grace_seconds
+        gate.close()
+        await checks.say(serving=False)
         hub.close()
-        await server.stop(self._grace_seconds)
+        await gate.empty(self._grace_seconds)
+        checks.end_watches()
+        # What is left of the grace is for replies on their way out.
+        await server.stop(max(0.0, deadline - self._loop.time()))
+        await gate.empty()
 
-    def _make_server(self, hub: Hub, checks: Any) -> grpc.aio.Server:
+    async def _told_to_serve(self) -> bool:
+        waiting = [asyncio.create_task(event.wait()) for event in (self._serve, self._stop)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return self._serve.is_set()
+
+    def _make_server(self, hub: Hub, checks: Checks, gate: Gate) -> grpc.aio.Server:
         server = grpc.aio.server(options=_OPTIONS)
         lookup = Lookup(self._registry, Bridge(self._reactor))
         handlers = registry_handlers(lookup, hub, self._endpoint.chunk_bytes, time.monotonic())
-        server.add_generic_rpc_handlers((generic_handler(handlers, self._admit),))
+        server.add_generic_rpc_handlers((generic_handler(handlers, gate.call),))
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         if self._endpoint.reflection:
             names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -209,22 +223,3 @@ class RpcServer:
             raise CannotStart(f"cannot listen on {address}: something else took it this moment") from None
         await server.start()
         return port
-
-    async def _until_stop(self, hub: Hub, checks: Any) -> None:
-        stop = asyncio.create_task(self._stop.wait())
-        serve = asyncio.create_task(self._serve.wait())
-        await asyncio.wait((stop, serve), return_when=asyncio.FIRST_COMPLETED)
-        if serve.done():
-            self._registry.observe(hub)
-            self._ready = True
-            await self._set_health(checks, health_pb2.HealthCheckResponse.SERVING)
-        serve.cancel()
-        await stop
-
-    async def _set_health(self, checks: Any, status: int) -> None:
-        for service in _HEALTHY_SERVICES:
-            await checks.set(service, status)
-
-    def _admit(self) -> None:
-        if not self._ready:
-            raise Unavailable("the registry is starting; try again in a moment")

@@ -3,6 +3,7 @@ The nine calls, as gRPC wants them.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -47,18 +48,20 @@ def registry_handlers(lookup: Lookup, hub: Hub, chunk_bytes: int, started_second
     }
 
 
-def generic_handler(handlers: dict[str, Handler], admit: Callable[[], None]) -> "grpc.GenericRpcHandler[Any, Any]":
+def generic_handler(
+    handlers: dict[str, Handler], call: Callable[[], AbstractContextManager[None]]
+) -> "grpc.GenericRpcHandler[Any, Any]":
     """
     Give the service to add to a server.
 
     All handlers take and give raw bytes: gRPC answers UNKNOWN where a deserializer of its own fails, and a version's
     data is not to pass through protobuf.
 
-    @param admit: called before each call; raises if none may be served now.
+    @param call: the context of a call; raises if none may be served now.
     """
     methods = {
         method.name: _METHOD_HANDLERS[method.client_streaming, method.server_streaming](
-            guarded(handlers[method.name], admit)
+            guarded(handlers[method.name], call)
         )
         for method in SERVICE.methods
     }

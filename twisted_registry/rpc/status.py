@@ -4,6 +4,7 @@ From errors to gRPC statuses: one table, and the one place where a call that fai
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import uuid4
 
@@ -59,17 +60,17 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log tells more of incident {incident}"
 
 
-def guarded(handler: Handler, admit: Callable[[], None]) -> Handler:
+def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]]) -> Handler:
     """
     Make a handler that ends its call with a status, whatever it raises.
 
-    @param admit: called first; raises if no call may be served now.
+    @param call: the context of a call; raises if none may be served now.
     """
 
     async def guard(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes | None:
         try:
-            admit()
-            return await handler(request, context)
+            with call():
+                return await handler(request, context)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:

@@ -1,0 +1,9 @@
+"""
+Offers the archive of L{sqlite_archive} to the daemon: C{twistd model-registry --archive sqlite:models.db}.
+
+Every twistd on the machine imports this module, whatever it runs: so it imports next to nothing.
+"""
+
+from twisted_registry.providers import LazyArchiveProvider
+
+sqlite = LazyArchiveProvider("sqlite", "sqlite_archive.SqliteArchive")

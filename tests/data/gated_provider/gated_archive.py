@@ -1,0 +1,112 @@
+"""
+An archive for tests: a folder's, whose calls wait for as long as a test likes.
+
+A test and the archive talk through files.  While there is a file C{hold-write}, each call of C{write} leaves a file
+C{at-write-<n>} and waits until the other is gone; so with other calls.  C{hold-reactor} parks the reactor's thread.
+Of what cannot be held it leaves a file too, C{did-<n>-abort}: the numbers tell what came first.
+"""
+
+import time
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from twisted_registry.interfaces import IArchiveReader, IArchiveWriter
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import Chunk, VersionInfo
+
+_LOOK_EVERY_SECONDS = 0.005
+
+
+class Gates:
+    """
+    The archive's end.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._numbers = count()
+
+    def enter(self, name: str) -> None:
+        """
+        Wait while the gate is held.
+        """
+        hold = self._folder / f"hold-{name}"
+        if hold.exists():
+            (self._folder / f"at-{name}-{next(self._numbers)}").touch()
+        while hold.exists():
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+    def tell(self, name: str) -> None:
+        """
+        Leave word of something.
+        """
+        (self._folder / f"did-{next(self._numbers):06d}-{name}").touch()
+
+
+class GatedArchive(FilesystemArchive):
+    """
+    An archive whose calls can be held.
+    """
+
+    def __init__(self, root: str, control: str) -> None:
+        """
+        @param control: the folder for files that hold calls.
+        """
+        super().__init__(root)
+        self._gates = Gates(control)
+
+    def open(self) -> None:
+        self._gates.enter("open")
+        super().open()
+        self._park_reactor()
+
+    def close(self) -> None:
+        self._gates.tell("close")
+        super().close()
+
+    def _park_reactor(self) -> None:
+        from twisted.internet import reactor
+
+        self._gates.enter("reactor")
+        cast(IReactorTime, reactor).callLater(_LOOK_EVERY_SECONDS, self._park_reactor)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        self._gates.enter("load")
+        return super().load_version(model_id, version_number)
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        self._gates.enter("read")
+        return super().open_version(model_id, version_number)
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        return GatedWriter(super().create_version(model_id), self._gates)
+
+
+@implementer(IArchiveWriter)
+class GatedWriter:
+    """
+    A writer whose calls can be held.
+    """
+
+    def __init__(self, writer: IArchiveWriter, gates: Gates) -> None:
+        self._writer = writer
+        self._gates = gates
+
+    def write(self, chunk: Chunk) -> None:
+        self._gates.enter("write")
+        self._writer.write(chunk)
+
+    def finish(self) -> None:
+        self._writer.finish()
+
+    def commit(self, info: VersionInfo) -> None:
+        self._gates.enter("commit")
+        self._writer.commit(info)
+
+    def abort(self) -> None:
+        self._writer.abort()
+        self._gates.tell("abort")

@@ -1,0 +1,7 @@
+"""
+Offers the archive of L{gated_archive} to the daemon, as C{gated:FOLDER:CONTROL}.
+"""
+
+from twisted_registry.providers import LazyArchiveProvider
+
+gated = LazyArchiveProvider("gated", "gated_archive.GatedArchive")

@@ -1,0 +1,238 @@
+"""
+What a daemon tells of itself: Version and Status, health, and reflection where it is on.
+"""
+
+import platform
+import re
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import grpc
+import twisted
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from twisted.trial.unittest import SynchronousTestCase
+
+import twisted_registry
+from tests.support.archive_files import drafts
+from tests.support.client import DEADLINE_SECONDS, body, header
+from tests.support.daemon import Daemon, free_port
+from tests.support.gates import GatedTestCase
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.upload import Upload
+from twisted_registry.rpc.messages import SERVICE_NAME, common
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = ("", SERVICE_NAME)
+"""Overall, and the registry by its name."""
+
+
+class VersionTests(SharedRegistryTestCase):
+    """
+    Version.
+    """
+
+    def test_versions(self) -> None:
+        """
+        Version tells the versions of the service, of grpc, of Python and of Twisted.
+        """
+        reply = self.client.call("Version", common.VersionRequest())
+        self.assertEqual(
+            {version.name: version.version for version in reply.versions},
+            {
+                "twisted-registry": twisted_registry.__version__,
+                "grpc": grpc.__version__,
+                "python": platform.python_version(),
+                "twisted": twisted.__version__,
+            },
+        )
+
+    def test_bytes_that_are_no_message(self) -> None:
+        """
+        Bytes that are no request end either call with INVALID_ARGUMENT.
+        """
+        for name in ("Version", "Status"):
+            self.assert_refused(grpc.StatusCode.INVALID_ARGUMENT, partial(self.client.call, name, b"\xff"))
+
+
+class StatusTests(RegistryTestCase):
+    """
+    Status.
+    """
+
+    def test_names_asked_for(self) -> None:
+        """
+        Status tells what is asked for, of what it knows.
+        """
+        self.assertEqual(set(self.client.statuses("overall_load")), {"overall_load"})
+        self.assertEqual(set(self.client.statuses("subscribers", "nonsense")), {"subscribers"})
+        self.assertEqual(self.client.statuses("nonsense", ""), {})
+
+    def test_none_asked_for(self) -> None:
+        """
+        Asked for nothing, it tells nothing.
+        """
+        self.assertEqual(self.client.statuses(), {})
+
+    def test_all(self) -> None:
+        """
+        An asterisk stands for all there are, among other names too.
+        """
+        known = {"overall_load", "uptime_seconds", "versions_in_memory", "bytes_in_memory", "subscribers"}
+        self.assertLessEqual(known, set(self.client.statuses("*")))
+        self.assertLessEqual(known, set(self.client.statuses("overall_load", "*", "nonsense")))
+
+    def test_overall_load(self) -> None:
+        """
+        The load is a decimal from 0 to 1.
+        """
+        load = self.client.statuses("overall_load")["overall_load"]
+        self.assertRegex(load, re.compile(r"\A[01](\.[0-9]+)?\Z"))
+        self.assertTrue(0 <= float(load) <= 1, load)
+
+    def test_memory(self) -> None:
+        """
+        It tells how many versions, and how many bytes of them, are in memory.
+        """
+        self.client.save_model("m")
+        for size in (1000, 234):
+            self.client.create("m", bytes(size))
+        memory = ("versions_in_memory", "bytes_in_memory")
+        self.assertEqual(self.client.statuses(*memory), {"versions_in_memory": "2", "bytes_in_memory": "1234"})
+        self.client.delete_model("m")
+        self.assertEqual(self.client.statuses(*memory), {"versions_in_memory": "0", "bytes_in_memory": "0"})
+
+
+class HealthTests(SharedRegistryTestCase):
+    """
+    The standard health service, while the daemon serves.
+    """
+
+    def test_serving(self) -> None:
+        """
+        The daemon as a whole is healthy, and so is its service by name.
+        """
+        for service in SERVICES:
+            self.assertEqual(self.client.health(service), SERVING)
+
+    def test_unknown_service(self) -> None:
+        """
+        Of a service that it does not have, it says NOT_FOUND.
+        """
+        self.assert_refused(grpc.StatusCode.NOT_FOUND, lambda: self.client.health("nonsense"))
+
+
+class HealthWhileItStartsTests(GatedTestCase):
+    """
+    The health of a daemon whose archive takes long to open.
+    """
+
+    def setUp(self) -> None:
+        """
+        Start a daemon that waits for its archive.
+        """
+        self.port = free_port()
+        super().setUp()
+
+    def start_daemon(self, *flags: str) -> Daemon:
+        """
+        Start it, with its archive held.
+        """
+        self.gates.hold("open")
+        daemon = self.make_daemon("--port", str(self.port), *flags)
+        self.addCleanup(daemon.kill)
+        daemon.port = self.port
+        daemon.launch()
+        return daemon
+
+    def test_starting(self) -> None:
+        """
+        Until the archive is open the daemon is not healthy, and every call is UNAVAILABLE; then it is, and serves.
+        """
+        self.wait_for_calls("open")
+        for service in SERVICES:
+            self.assertEqual(self.client.health(service), NOT_SERVING)
+        calls = (lambda: self.client.save_model("m"), lambda: self.client.statuses("*"), self.client.models)
+        for call in calls:
+            self.assert_refused(grpc.StatusCode.UNAVAILABLE, call, "starting")
+        self.gates.release("open")
+        self.daemon.wait_for("listening on")
+        self.wait_until_true(lambda: self.client.health() == SERVING, "it is healthy")
+        self.assertEqual(self.client.health(SERVICE_NAME), SERVING)
+        self.client.save_model("m")
+
+
+class HealthWhileItStopsTests(RegistryTestCase):
+    """
+    The health of a daemon that lets a call end before it does.
+    """
+
+    flags: ClassVar = ["--sent-model-version-data-chunk-size", "2"]
+
+    def test_stopping(self) -> None:
+        """
+        Who watches the daemon's health is told that it stops, before the calls under way have ended.
+        """
+        self.client.save_model("m")
+        stub = health_pb2_grpc.HealthStub(self.client.channel)
+        watches = [
+            stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=DEADLINE_SECONDS) for service in SERVICES
+        ]
+        self.assertEqual([next(watch).status for watch in watches], [SERVING, SERVING])
+        upload = Upload(self.client, header("m", 4, archived=True), body(b"da"))
+        self.addCleanup(upload.end)
+        self.wait_until_true(lambda: drafts(self.archive), "the upload is under way")
+        self.daemon.ask_to_stop()
+        self.assertEqual([next(watch).status for watch in watches], [NOT_SERVING, NOT_SERVING])
+        upload.feed_data(b"ta")
+        self.assertEqual(upload.finish().version_number, 1)
+        for watch in watches:
+            watch.cancel()
+        self.assertEqual(self.daemon.wait(), 0)
+
+
+class ReflectionTests(SynchronousTestCase):
+    """
+    When reflection is served.
+    """
+
+    VARIABLE: ClassVar = {"COGMENT_MODEL_REGISTRY_GRPC_REFLECTION": "yes"}
+
+    def services(self, *flags: str, **variables: str) -> list[str]:
+        """
+        List the services that a daemon describes.
+        """
+        daemon = Daemon(Path(self.mktemp()).absolute(), flags, variables)
+        self.addCleanup(daemon.kill)
+        with grpc.insecure_channel(daemon.start().address) as channel:
+            return list(ProtoReflectionDescriptorDatabase(channel).get_services())
+
+    def test_off(self) -> None:
+        """
+        It is not unless it is asked for: the call is UNIMPLEMENTED.
+        """
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.services()
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+
+    def test_on_by_flag(self) -> None:
+        """
+        It is where the flag says so.
+        """
+        self.assertIn(SERVICE_NAME, self.services("--grpc-reflection"))
+
+    def test_on_by_variable(self) -> None:
+        """
+        It is where the variable says so.
+        """
+        self.assertIn(SERVICE_NAME, self.services(**self.VARIABLE))
+
+    def test_flag_over_variable(self) -> None:
+        """
+        The flag overrules the variable.
+        """
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.services("--no-grpc-reflection", **self.VARIABLE)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNIMPLEMENTED)

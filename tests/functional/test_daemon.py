@@ -1,0 +1,243 @@
+"""
+A daemon that runs: in the foreground and in the background, with its settings.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.client import Client
+from tests.support.daemon import Daemon, free_port, processes_in, run_twistd, wait_until
+
+PREFIX = "COGMENT_MODEL_REGISTRY_"
+
+
+class DaemonTestCase(SynchronousTestCase):
+    """
+    A folder to run daemons in.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make the folder.
+        """
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir(parents=True)
+
+    def start(self, *flags: str, **environment: str) -> Daemon:
+        """
+        Start a daemon in the foreground.
+        """
+        variables = {f"{PREFIX}{name}": value for name, value in environment.items()}
+        daemon = Daemon(self.directory, flags, variables)
+        self.addCleanup(daemon.kill)
+        return daemon.start()
+
+    def connect(self, port: int) -> Client:
+        """
+        Connect a client.
+        """
+        client = Client(f"127.0.0.1:{port}")
+        self.addCleanup(client.close)
+        return client
+
+    def assert_serves(self, port: int) -> None:
+        """
+        Check that a daemon keeps what it is given, in both ways.
+        """
+        client = self.connect(port)
+        client.save_model("m")
+        for archived in (True, False):
+            info = client.create("m", b"data", archived=archived)
+            self.assertEqual(client.latest("m"), info)
+            self.assertEqual(client.data("m", info.version_number), b"data")
+
+
+class ForegroundTests(DaemonTestCase):
+    """
+    twistd --nodaemon.
+    """
+
+    def test_serves(self) -> None:
+        """
+        It serves on the port that it says it picked, until it is told to stop.
+        """
+        daemon = self.start()
+        self.assertGreater(daemon.port, 0)
+        self.assert_serves(daemon.port)
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_archive_is_made(self) -> None:
+        """
+        The archive's folder is made where it is missing, with those above it.
+        """
+        daemon = self.start("--archive-dir", "new/folder")
+        self.assert_serves(daemon.port)
+        self.assertTrue((self.directory / "new" / "folder" / "m" / "m.yaml").exists())
+
+    def test_default_archive(self) -> None:
+        """
+        Where no archive is named, it is a folder where the daemon was started.
+        """
+        self.assert_serves(self.start().port)
+        self.assertTrue((self.directory / ".cogment_model_registry" / "m" / "m.yaml").exists())
+
+    def test_loopback(self) -> None:
+        """
+        While only this machine can connect it says so, and how to change that; not when others can.
+        """
+        hint = re.compile(r"only this machine can connect.*--interface 0\.0\.0\.0.*COGMENT_MODEL_REGISTRY_INTERFACE")
+        self.assertRegex(self.start().log, hint)
+        other = self.start("--interface", "0.0.0.0", "--archive-dir", "other")
+        self.assertNotIn("only this machine", other.log)
+        self.assertIn(f"listening on 0.0.0.0:{other.port}", other.log)
+        self.assert_serves(other.port)
+
+
+class SettingsTests(DaemonTestCase):
+    """
+    Flags and variables.
+    """
+
+    def test_variables(self) -> None:
+        """
+        Settings are taken from the environment.
+        """
+        self.assert_serves(self.start(ARCHIVE_DIR="by-variable").port)
+        self.assertTrue((self.directory / "by-variable" / "m").is_dir())
+
+    def test_flag_over_variable(self) -> None:
+        """
+        A flag overrules its variable.
+        """
+        daemon = self.start("--archive-dir", "by-flag", ARCHIVE_DIR="by-variable")
+        self.assert_serves(daemon.port)
+        self.assertTrue((self.directory / "by-flag" / "m").is_dir())
+        self.assertFalse((self.directory / "by-variable").exists())
+
+    def test_port_by_variable(self) -> None:
+        """
+        So is the port, where no flag says which.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            command = ("--nodaemon", "--pidfile=", "model-registry")
+            ended = run_twistd(self.directory, *command, environment={f"{PREFIX}PORT": str(port)})
+        self.assertIn(f"cannot listen on 127.0.0.1:{port}", ended.stderr)
+
+    def test_empty_variable(self) -> None:
+        """
+        An empty variable is unset, whatever it is for.
+        """
+        names = ("ARCHIVE", "ARCHIVE_DIR", "INTERFACE", "GRPC_REFLECTION", "LOG_LEVEL", "VERSION_CACHE_MAX_ITEMS")
+        daemon = self.start(**dict.fromkeys(names, ""))
+        self.assert_serves(daemon.port)
+        self.assertTrue((self.directory / ".cogment_model_registry" / "m").is_dir())
+
+    def test_chunk_size(self) -> None:
+        """
+        A chunk size that is set is used exactly; the default keeps messages under the 4 MiB that stock clients take.
+        """
+        for flags, most_bytes in ((("--sent-model-version-data-chunk-size", "3000"), 3000), ((), 4 * 2**20 - 1)):
+            daemon = self.start(*flags)
+            client = self.connect(daemon.port)
+            client.save_model("m")
+            number = client.create("m", bytes(3 * most_bytes)).version_number
+            sizes = [len(chunk) for chunk in client.chunks("m", number)]
+            if flags:
+                self.assertEqual(sizes, [most_bytes] * 3)
+            else:
+                self.assertTrue(most_bytes // 2 < sizes[0] < most_bytes, sizes)
+            self.assertEqual(daemon.stop(), 0)
+
+
+class LogTests(DaemonTestCase):
+    """
+    The log of a running daemon.
+    """
+
+    def test_json(self) -> None:
+        """
+        As JSON each line is an object of its own, from the first to the last.
+        """
+        daemon = self.start("--log-format", "json")
+        self.assert_serves(daemon.port)
+        self.assertEqual(daemon.stop(), 0)
+        events = [json.loads(line) for line in daemon.log.splitlines()]
+        self.assertIn(f"listening on 127.0.0.1:{daemon.port}", [event["message"] for event in events])
+        self.assertEqual({event["level"] for event in events}, {"info"})
+
+    def test_level(self) -> None:
+        """
+        What is below the level is not logged.
+        """
+        port = free_port()
+        daemon = Daemon(self.directory, ("--port", str(port)), {f"{PREFIX}LOG_LEVEL": "error"})
+        self.addCleanup(daemon.kill)
+        daemon.launch()
+        self.assert_serves(port)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(daemon.log, "")
+
+
+class BackgroundTests(DaemonTestCase):
+    """
+    twistd without --nodaemon, which forks.
+    """
+
+    def start_in_background(self, *flags: str, environment: Mapping[str, str] | None = None) -> int:
+        """
+        Start a daemon, with its log and its pidfile in the folder.
+
+        @return: its process's id.
+        """
+        self.addCleanup(self.kill)
+        files = ("--pidfile", "daemon.pid", "--logfile", "daemon.log")
+        started = run_twistd(self.directory, *files, "model-registry", "--port", "0", *flags, environment=environment)
+        self.assertEqual((started.returncode, started.stdout, started.stderr), (0, "", ""))
+        return int((self.directory / "daemon.pid").read_text())
+
+    def kill(self) -> None:
+        """
+        Kill what is left.
+        """
+        for process in processes_in(self.directory):
+            os.kill(process, signal.SIGKILL)
+
+    def port(self) -> int:
+        """
+        Read from the log which port it picked.
+        """
+        log = self.directory / "daemon.log"
+        match = wait_until(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read_text()), "it listens")
+        return int(match[1]) if match else 0
+
+    def test_serves(self) -> None:
+        """
+        Its starter ends with status 0 and says nothing; it serves on; SIGTERM ends it, and its pidfile goes.
+        """
+        process = self.start_in_background()
+        self.assertEqual(processes_in(self.directory), [process])
+        self.assert_serves(self.port())
+        os.kill(process, signal.SIGTERM)
+        wait_until(lambda: not processes_in(self.directory), "it ended")
+        self.assertFalse((self.directory / "daemon.pid").exists())
+        log = (self.directory / "daemon.log").read_text()
+        self.assertIn("Server Shut Down.", log)
+        self.assertNotIn("Traceback", log)
+
+    def test_settings(self) -> None:
+        """
+        Flags, variables and the log's format hold there too.
+        """
+        self.start_in_background("--log-format", "json", environment={f"{PREFIX}ARCHIVE_DIR": "archive"})
+        self.assert_serves(self.port())
+        self.assertTrue((self.directory / "archive" / "m").is_dir())
+        for line in (self.directory / "daemon.log").read_text().splitlines():
+            self.assertIn("message", json.loads(line))

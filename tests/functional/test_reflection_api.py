@@ -1,0 +1,254 @@
+"""
+The API through reflection alone, as grpcurl drives it: nothing is known here of the messages but what the daemon tells.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, ClassVar
+
+import grpc
+from attrs import define, field
+from google.protobuf import json_format
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.support.client import DEADLINE_SECONDS
+from tests.support.registry_case import RegistryTestCase
+
+REGISTRY = "cogmentAPI.ModelRegistrySP"
+HEALTH = "grpc.health.v1.Health"
+
+VERSION_1: dict[str, Any] = {
+    "model_id": "cartpole",
+    "version_number": 1,
+    "creation_timestamp": "1767225600000000000",
+    "archived": True,
+    "data_hash": "mhKQONmgCu0M9qfqBZylCoE0SQYauHhIzxoT6v3zOyw=",
+    "data_size": "7",
+    "user_data": {"score": "195"},
+}
+
+# What grpcurl takes by -d, and the replies it prints; a call that pushes is given up after the last of them.
+EXAMPLES: list[tuple[str, str, list[dict[str, Any]]]] = [
+    (
+        f"{REGISTRY}/CreateOrUpdateModel",
+        """{"model_info": {"model_id": "cartpole", "user_data": {"algorithm": "ppo"}}}""",
+        [{}],
+    ),
+    (
+        f"{REGISTRY}/CreateVersion",
+        """
+        {"header": {"version_info": {"model_id": "cartpole", "archived": true, "data_size": 7,
+            "creation_timestamp": "1767225600000000000", "user_data": {"score": "195"}}}}
+        {"body": {"data_chunk": "d2VpZw=="}}
+        {"body": {"data_chunk": "aHRz"}}
+        """,
+        [{"version_info": VERSION_1}],
+    ),
+    (
+        f"{REGISTRY}/RetrieveModels",
+        """{}""",
+        [{"model_infos": [{"model_id": "cartpole", "user_data": {"algorithm": "ppo"}}], "next_model_handle": "1"}],
+    ),
+    (
+        f"{REGISTRY}/RetrieveModels",
+        """{"model_ids": ["cartpole"], "models_count": 10}""",
+        [{"model_infos": [{"model_id": "cartpole", "user_data": {"algorithm": "ppo"}}], "next_model_handle": "1"}],
+    ),
+    (
+        f"{REGISTRY}/RetrieveVersionInfos",
+        """{"model_id": "cartpole", "version_numbers": [-1]}""",
+        [{"version_infos": [VERSION_1], "next_version_handle": "2"}],
+    ),
+    (
+        f"{REGISTRY}/RetrieveVersionInfos",
+        """{"model_id": "cartpole", "versions_count": 10}""",
+        [{"version_infos": [VERSION_1], "next_version_handle": "2"}],
+    ),
+    (
+        f"{REGISTRY}/RetrieveVersionData",
+        """{"model_id": "cartpole", "version_number": 1}""",
+        [{"data_chunk": "d2VpZ2h0cw=="}],
+    ),
+    (
+        f"{REGISTRY}/VersionUpdate",
+        """{"model_id": "cartpole"}""",
+        [{"version_info": VERSION_1}],
+    ),
+    (
+        f"{REGISTRY}/Status",
+        """{"names": ["versions_in_memory", "bytes_in_memory"]}""",
+        [{"statuses": {"versions_in_memory": "1", "bytes_in_memory": "7"}}],
+    ),
+    (
+        f"{REGISTRY}/DeleteModel",
+        """{"model_id": "cartpole"}""",
+        [{}],
+    ),
+    (
+        f"{HEALTH}/Check",
+        """{}""",
+        [{"status": "SERVING"}],
+    ),
+    (
+        f"{HEALTH}/Check",
+        """{"service": "cogmentAPI.ModelRegistrySP"}""",
+        [{"status": "SERVING"}],
+    ),
+]
+
+
+def json_values(text: str) -> Iterator[Any]:
+    """
+    Give the JSON values that follow one another in a text, as grpcurl reads what a client streams.
+    """
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        value, end = decoder.raw_decode(text)
+        text = text[end:]
+        yield value
+
+
+@define
+class ReflectedClient:
+    """
+    Calls whatever a server describes, with JSON.
+    """
+
+    channel: grpc.Channel
+    database: ProtoReflectionDescriptorDatabase = field(init=False)
+    pool: DescriptorPool = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.database = ProtoReflectionDescriptorDatabase(self.channel)
+        self.pool = DescriptorPool(self.database)
+
+    def describe(self, service: str) -> dict[str, str]:
+        """
+        Give a service's methods, each as a .proto file has it.
+        """
+        return {
+            method.name: "({}{}) ({}{})".format(
+                "stream " if method.client_streaming else "",
+                method.input_type.full_name,
+                "stream " if method.server_streaming else "",
+                method.output_type.full_name,
+            )
+            for method in self.pool.FindServiceByName(service).methods
+        }
+
+    def call(self, path: str, text: str, most_replies: int | None = None) -> list[Any]:
+        """
+        Make a call with JSON, and give its replies as JSON has them.
+
+        @param most_replies: after how many to give the call up; L{None} for a call that ends by itself.
+        """
+        service, name = path.split("/")
+        method = self.pool.FindServiceByName(service).methods_by_name[name]
+        request_class, reply_class = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+        requests = [
+            json_format.ParseDict(value, request_class(), descriptor_pool=self.pool) for value in json_values(text)
+        ]
+        # To gRPC a call without streams is one whose streams hold one message each.
+        replies = self.channel.stream_stream(f"/{path}", request_class.SerializeToString, reply_class.FromString)(
+            iter(requests), timeout=DEADLINE_SECONDS
+        )
+        found = [
+            json_format.MessageToDict(reply, preserving_proto_field_name=True, descriptor_pool=self.pool)
+            for reply in islice(replies, most_replies)
+        ]
+        replies.cancel()
+        return found
+
+
+class ReflectionApiTests(RegistryTestCase):
+    """
+    The API, seen through reflection.
+    """
+
+    flags: ClassVar = ["--grpc-reflection"]
+
+    def setUp(self) -> None:
+        """
+        Ask the daemon for its description.
+        """
+        super().setUp()
+        self.reflected = ReflectedClient(self.client.channel)
+
+    def test_services(self) -> None:
+        """
+        Three services are listed: the registry, health, and reflection itself.
+        """
+        self.assertEqual(
+            set(self.reflected.database.get_services()),
+            {REGISTRY, HEALTH, "grpc.reflection.v1alpha.ServerReflection"},
+        )
+
+    def test_methods(self) -> None:
+        """
+        The registry's nine calls are described with the messages they take and give.
+        """
+        self.assertEqual(
+            self.reflected.describe(REGISTRY),
+            {
+                "CreateOrUpdateModel": "(cogmentAPI.CreateOrUpdateModelRequest) (cogmentAPI.CreateOrUpdateModelReply)",
+                "DeleteModel": "(cogmentAPI.DeleteModelRequest) (cogmentAPI.DeleteModelReply)",
+                "RetrieveModels": "(cogmentAPI.RetrieveModelsRequest) (cogmentAPI.RetrieveModelsReply)",
+                "CreateVersion": "(stream cogmentAPI.CreateVersionRequestChunk) (cogmentAPI.CreateVersionReply)",
+                "RetrieveVersionInfos": (
+                    "(cogmentAPI.RetrieveVersionInfosRequest) (cogmentAPI.RetrieveVersionInfosReply)"
+                ),
+                "RetrieveVersionData": (
+                    "(cogmentAPI.RetrieveVersionDataRequest) (stream cogmentAPI.RetrieveVersionDataReplyChunk)"
+                ),
+                "VersionUpdate": "(cogmentAPI.VersionUpdateRequest) (stream cogmentAPI.VersionUpdateReply)",
+                "Version": "(cogmentAPI.VersionRequest) (cogmentAPI.VersionInfo)",
+                "Status": "(cogmentAPI.StatusRequest) (cogmentAPI.StatusReply)",
+            },
+        )
+
+    def test_health_methods(self) -> None:
+        """
+        So are those of the health service.
+        """
+        self.assertLessEqual({"Check", "Watch"}, set(self.reflected.describe(HEALTH)))
+
+    def test_file_names(self) -> None:
+        """
+        The API is registered under the files' names that clients know.
+        """
+        service = self.reflected.pool.FindServiceByName(REGISTRY)
+        self.assertEqual(service.file.name, "cogment/api/model_registry.proto")
+        version = service.methods_by_name["Version"].output_type
+        self.assertEqual(version.file.name, "cogment/api/common.proto")
+
+    def test_unknown_symbol(self) -> None:
+        """
+        What is not there is said not to be.
+        """
+        with self.assertRaises(KeyError):
+            self.reflected.database.FindFileContainingSymbol("cogmentAPI.Nonsense")
+
+    def test_examples(self) -> None:
+        """
+        A model's life, told in JSON: each call takes the request and gives the replies that the examples show.
+        """
+        for path, requests, replies in EXAMPLES:
+            most_replies = len(replies) if path == f"{REGISTRY}/VersionUpdate" else None
+            self.assertEqual(self.reflected.call(path, requests, most_replies), replies, path)
+
+    def test_version(self) -> None:
+        """
+        Version, which no example can show whole, takes an empty request and names what runs.
+        """
+        (reply,) = self.reflected.call(f"{REGISTRY}/Version", "{}")
+        self.assertEqual(reply["versions"][0]["name"], "twisted-registry")
+
+    def test_all_are_called(self) -> None:
+        """
+        Together they call each of the nine.
+        """
+        called = {path for path, *_ in EXAMPLES} | {f"{REGISTRY}/Version"}
+        self.assertLessEqual({f"{REGISTRY}/{name}" for name in self.reflected.describe(REGISTRY)}, called)

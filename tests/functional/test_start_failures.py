@@ -1,0 +1,211 @@
+"""
+Every way a start can fail: one clear line, a status that is not 0, and nothing left behind.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.support.client import Client
+from tests.support.daemon import Daemon, processes_in, run_twistd, wait_until
+
+FOREGROUND = ("--nodaemon", "--pidfile=")
+BACKGROUND = ("--pidfile=twistd.pid", "--logfile=twistd.log")
+
+TWISTDS_OWN_NOTICE = r"\A(An error has occurred: .*\nPlease look at log file for more information\.\n)?\Z"
+"""What twistd adds when the half of it that went into the background has failed."""
+
+
+class StartFailureTestCase(SynchronousTestCase):
+    """
+    A folder to start in.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make the folder.
+        """
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir(parents=True)
+
+    def start_other(self, *flags: str) -> Daemon:
+        """
+        Start a daemon elsewhere that is in the way.
+        """
+        daemon = Daemon(self.directory / "other", flags)
+        self.addCleanup(daemon.kill)
+        return daemon.start()
+
+    def assert_cannot_start(self, *flags: str, said: str, environment: Mapping[str, str] | None = None) -> None:
+        """
+        Check that a daemon does not start, neither in the foreground nor in the background.
+
+        @param said: a part of the line that says why.
+        """
+        for mode in (FOREGROUND, BACKGROUND):
+            # It comes back only once nobody holds its stdout and stderr any more.
+            ended = run_twistd(self.directory, *mode, "model-registry", *flags, environment=environment)
+            line, _, rest = ended.stderr.partition("\n")
+            self.assertEqual(ended.returncode, 1, ended)
+            self.assertTrue(line.startswith("twistd model-registry: "), ended)
+            self.assertIn(said, line)
+            self.assertRegex(rest, r"\A\Z" if mode is FOREGROUND else TWISTDS_OWN_NOTICE)
+            self.assertNotIn("Traceback", ended.stdout)
+        wait_until(lambda: not processes_in(self.directory), "no process is left")
+        self.assertFalse((self.directory / "twistd.pid").exists())
+        log = self.directory / "twistd.log"
+        self.assertNotIn("Traceback", log.read_text() if log.exists() else "")
+
+
+class WrongSettingsTests(StartFailureTestCase):
+    """
+    Settings that make no sense.
+    """
+
+    def test_bad_flag_value(self) -> None:
+        """
+        A flag's bad value is named, with what was expected.
+        """
+        self.assert_cannot_start("--port", "no-port", said="--port is 'no-port'; expected a whole number")
+
+    def test_unknown_flag(self) -> None:
+        """
+        A flag that is none is named.
+        """
+        self.assert_cannot_start("--bogus", said="--bogus")
+
+    def test_stray_argument(self) -> None:
+        """
+        So is what is no flag at all.
+        """
+        self.assert_cannot_start("start", said="'start'")
+
+    def test_bad_variable(self) -> None:
+        """
+        A variable's bad value is named as the variable's.
+        """
+        variable = "COGMENT_MODEL_REGISTRY_VERSION_CACHE_MAX_ITEMS"
+        self.assert_cannot_start(environment={variable: "0"}, said=f"{variable} is '0'; expected")
+
+    def test_two_archives(self) -> None:
+        """
+        An archive and an archive's directory contradict each other.
+        """
+        self.assert_cannot_start("--archive", "filesystem:a", "--archive-dir", "b", said="both name the archive")
+
+    def test_unknown_provider(self) -> None:
+        """
+        A provider that is not installed is named, with those that are.
+        """
+        self.assert_cannot_start("--archive", "tape:drive", said="there is no archive 'tape'")
+
+    def test_unknown_transient_provider(self) -> None:
+        """
+        So is one for transient versions.
+        """
+        self.assert_cannot_start("--transient", "sieve", said="there is no transient store 'sieve'")
+
+    def test_arguments_a_provider_does_not_take(self) -> None:
+        """
+        A description that its provider does not understand comes with how it is written.
+        """
+        self.assert_cannot_start("--archive", "filesystem", said="'filesystem:root")
+
+
+class PortTests(StartFailureTestCase):
+    """
+    Ports that cannot be had.
+    """
+
+    def test_of_another_daemon(self) -> None:
+        """
+        A port on which another daemon listens is not shared, and that one goes on.
+        """
+        other = self.start_other()
+        self.assert_cannot_start("--port", str(other.port), said=f"127.0.0.1:{other.port}: Address already in use")
+        client = Client(other.address)
+        self.addCleanup(client.close)
+        client.save_model("m")
+        self.assertEqual(client.create("m", b"data", archived=True), client.latest("m"))
+
+    def test_of_anything_else(self) -> None:
+        """
+        Nor is one on which anything else listens.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            self.assert_cannot_start("--port", str(port), said=f"127.0.0.1:{port}: Address already in use")
+
+    def test_not_permitted(self) -> None:
+        """
+        A port may be reserved for the system.
+        """
+        try:
+            socket.create_server(("127.0.0.1", 1)).close()
+        except PermissionError:
+            self.assert_cannot_start("--port", "1", said="127.0.0.1:1: Permission denied")
+        except OSError:
+            raise SkipTest("port 1 is in use") from None
+        else:
+            raise SkipTest("whoever runs this may listen on every port")
+
+    def test_address_of_another_machine(self) -> None:
+        """
+        An address may be another machine's.
+        """
+        self.assert_cannot_start("--port", "0", "--interface", "192.0.2.1", said="192.0.2.1:0: Cannot assign")
+
+    def test_unknown_host(self) -> None:
+        """
+        A host's name may be nobody's.
+        """
+        self.assert_cannot_start("--port", "0", "--interface", "nobody.invalid", said="nobody.invalid:0: ")
+
+
+class ArchiveTests(StartFailureTestCase):
+    """
+    Archives that cannot be used.
+    """
+
+    def test_in_use(self) -> None:
+        """
+        An archive that another daemon has, on whatever port, is not shared, and that one goes on.
+        """
+        archive = str(self.directory / "archive")
+        other = self.start_other("--archive-dir", archive)
+        client = Client(other.address)
+        self.addCleanup(client.close)
+        client.save_model("m")
+        self.assert_cannot_start("--port", "0", "--archive-dir", archive, said=f"{archive!r} is in use")
+        self.assertEqual(client.create("m", b"data", archived=True), client.latest("m"))
+        self.assertEqual(client.data("m", 1), b"data")
+
+    def test_file(self) -> None:
+        """
+        The directory may be a file.
+        """
+        path = self.directory / "file"
+        path.write_text("not a directory")
+        self.assert_cannot_start("--port", "0", "--archive-dir", str(path), said=f"{str(path)!r} cannot be used: Not a")
+
+    def test_cannot_be_made(self) -> None:
+        """
+        The directory may be in a place where none can be made.
+        """
+        (self.directory / "file").write_text("not a directory")
+        path = str(self.directory / "file" / "archive")
+        self.assert_cannot_start("--port", "0", "--archive-dir", path, said=f"{path!r} cannot be used: Not a directory")
+
+    def test_not_readable(self) -> None:
+        """
+        The directory may be closed to the daemon.
+        """
+        path = self.directory / "archive"
+        path.mkdir(mode=0)
+        self.addCleanup(path.chmod, 0o700)
+        if os.access(path, os.R_OK):
+            raise SkipTest("nothing is closed to whoever runs this")
+        self.assert_cannot_start("--port", "0", "--archive-dir", str(path), said=f"{str(path)!r} cannot be used: Perm")

@@ -1,0 +1,112 @@
+"""
+What many subscribers cost, and that they go.
+"""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import grpc
+
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.registry_case import RegistryTestCase
+
+SUBSCRIBERS = 200
+
+_CLIENT = """
+import sys, time
+from tests.support.client import Client
+
+client = Client(sys.argv[1])
+streams = [client.updates("m") for _ in range(int(sys.argv[2]))]
+for stream in streams:
+    next(stream)
+print("subscribed", flush=True)
+time.sleep(600)
+"""
+
+
+class SubscribersTests(RegistryTestCase):
+    """
+    Many subscribers of one model.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model with a version.
+        """
+        super().setUp()
+        self.client.save_model("m")
+        self.client.create("m", b"data")
+
+    def threads(self) -> int:
+        """
+        Count the daemon's threads.
+        """
+        return len(list(Path(f"/proc/{self.daemon.process.pid}/task").iterdir()))
+
+    def test_no_thread_each(self) -> None:
+        """
+        Two hundred subscribers cost no thread, all are served, and are gone as soon as they cancel.
+        """
+        before = self.threads()
+        streams = [self.client.updates("m") for _ in range(SUBSCRIBERS)]
+        for stream in streams:
+            next(stream)
+        self.wait_for_subscribers(SUBSCRIBERS)
+        # gRPC's own few come and go.
+        self.assertLess(self.threads() - before, 10)
+        second = self.client.create("m", b"second")
+        self.assertEqual([next(stream).version_info for stream in streams], [second] * SUBSCRIBERS)
+        for stream in streams[1:]:
+            stream.cancel()
+        self.wait_for_subscribers(1)
+        self.assertEqual(self.client.create("m", b"third"), next(streams[0]).version_info)
+
+    def test_killed_client(self) -> None:
+        """
+        The subscribers of a client that is killed are gone.
+        """
+        client = subprocess.Popen(
+            [sys.executable, "-c", _CLIENT, self.daemon.address, str(SUBSCRIBERS)],
+            cwd=Path(__file__).parents[2],
+            env=clean_environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(client.wait, PATIENCE_SECONDS)
+        self.addCleanup(client.kill)
+        assert client.stdout is not None
+        with client.stdout:
+            self.assertEqual(client.stdout.readline(), "subscribed\n")
+        self.wait_for_subscribers(SUBSCRIBERS)
+        client.kill()
+        self.wait_for_subscribers(0)
+
+    def test_hung_up_client(self) -> None:
+        """
+        The subscribers of a client that closes its channel are gone.
+        """
+        client = self.connect()
+        streams = [client.updates("m") for _ in range(SUBSCRIBERS)]
+        for stream in streams:
+            next(stream)
+        self.wait_for_subscribers(SUBSCRIBERS)
+        client.close()
+        self.wait_for_subscribers(0)
+
+    def test_stopping_daemon(self) -> None:
+        """
+        When the daemon stops, streams end with UNAVAILABLE, and say why.
+        """
+        self.client.save_model("empty")
+        streams = [self.client.updates("m") for _ in range(20)]
+        for stream in streams:
+            next(stream)
+        streams.append(self.client.updates("empty"))
+        self.wait_for_subscribers(21)
+        self.daemon.ask_to_stop()
+        for stream in streams:
+            self.assert_refused(grpc.StatusCode.UNAVAILABLE, partial(next, stream), "stopping")
+        self.assertEqual(self.daemon.wait(), 0)

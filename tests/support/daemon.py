@@ -1,0 +1,209 @@
+"""
+A real daemon as a child process.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Queue
+from typing import TypeVar
+
+from attrs import define, field
+
+T = TypeVar("T")
+
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+_LISTENING = re.compile(r"listening on (?P<host>\S+):(?P<port>\d+)")
+PATIENCE_SECONDS = 60
+"""Nothing takes so long; a test that waits for it has failed."""
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """
+    Give this process's environment without settings of the registry.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COGMENT_")}
+    return {**environment, **(extra or {})}
+
+
+def run_twistd(
+    directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """
+    Run twistd to its end.
+    """
+    return subprocess.run(
+        [TWISTD, *arguments],
+        cwd=directory,
+        env=clean_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def wait_until(condition: Callable[[], T], what: str) -> T:
+    """
+    Wait for something that can be seen, and give it.
+
+    @param condition: gives something that is true once it is so.
+    @param what: what is waited for.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (seen := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it never came to this: {what}")
+        time.sleep(0.01)
+    return seen
+
+
+def free_port() -> int:
+    """
+    Give a port that nothing listens on.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def processes_in(directory: Path) -> list[int]:
+    """
+    Give the processes that run in a directory.
+    """
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == directory.resolve():
+                found.append(int(process.name))
+    return found
+
+
+@define(eq=False)
+class Daemon:
+    """
+    A daemon in the foreground, on a free port.
+
+    @ivar directory: where it runs, and keeps its archive unless told otherwise.
+    @ivar lines: all it printed so far.
+    """
+
+    directory: Path
+    flags: Sequence[str] = ()
+    environment: Mapping[str, str] = field(factory=dict)
+    port: int = 0
+    lines: list[str] = field(factory=list)
+    _process: "subprocess.Popen[str] | None" = None
+    _printed: "Queue[str | None]" = field(factory=Queue)
+
+    @property
+    def address(self) -> str:
+        """
+        Where clients connect to.
+        """
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def process(self) -> "subprocess.Popen[str]":
+        """
+        The child, once started.
+        """
+        assert self._process is not None, "the daemon was not started"
+        return self._process
+
+    def start(self) -> "Daemon":
+        """
+        Start it, and wait until it says that it listens.
+        """
+        self.launch()
+        match = self.wait_for(_LISTENING.pattern)
+        self.port = int(match["port"])
+        return self
+
+    def launch(self) -> None:
+        """
+        Start it, and do not wait.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [TWISTD, "--nodaemon", "--pidfile=", "model-registry", "--port", "0", *self.flags],
+            cwd=self.directory,
+            env=clean_environment(self.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                self.lines.append(line)
+                self._printed.put(line)
+        self._printed.put(None)
+
+    def wait_for(self, pattern: str) -> "re.Match[str]":
+        """
+        Wait for a line that was not waited for before.
+        """
+        while True:
+            try:
+                line = self._printed.get(timeout=PATIENCE_SECONDS)
+            except Empty:
+                raise AssertionError(f"no line like {pattern!r} came: {self.log}") from None
+            if line is None:
+                raise AssertionError(f"the daemon ended without a line like {pattern!r}: {self.log}")
+            match = re.search(pattern, line)
+            if match:
+                return match
+
+    @property
+    def log(self) -> str:
+        """
+        All it printed so far.
+        """
+        return "".join(self.lines)
+
+    def ask_to_stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """
+        Ask it to stop, and wait until it says that it does.
+        """
+        self.process.send_signal(signal_number)
+        self.wait_for("stopping; ")
+
+    def wait(self) -> int:
+        """
+        Wait for its end, and give its exit status.
+        """
+        return self.process.wait(timeout=PATIENCE_SECONDS)
+
+    def stop(self) -> int:
+        """
+        Ask it to stop, and give its exit status.
+        """
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """
+        Kill it, if it still runs.
+        """
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(timeout=PATIENCE_SECONDS)
+
+    def restart(self) -> None:
+        """
+        Stop it, and start it again on the same archive.
+        """
+        assert self.stop() == 0, self.log
+        self._printed = Queue()
+        self.start()

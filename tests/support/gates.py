@@ -1,0 +1,72 @@
+"""
+A daemon whose archive a test can hold up.
+"""
+
+import shutil
+from pathlib import Path
+
+from tests.support.daemon import Daemon
+from tests.support.registry_case import RegistryTestCase
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+class Gates:
+    """
+    The test's end of the gates of C{tests/data/gated_provider}.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True)
+
+    def hold(self, name: str) -> None:
+        """
+        Have calls wait from now on.
+        """
+        (self._folder / f"hold-{name}").touch()
+
+    def release(self, name: str) -> None:
+        """
+        Let them go on.
+        """
+        (self._folder / f"hold-{name}").unlink(missing_ok=True)
+
+    def entered(self, name: str) -> int:
+        """
+        Tell how many calls came to a gate that was held.
+        """
+        return len(list(self._folder.glob(f"at-{name}-*")))
+
+    def told(self) -> list[str]:
+        """
+        Give what the archive left word of, in order.
+        """
+        return [path.name.split("-", 2)[2] for path in sorted(self._folder.glob("did-*"))]
+
+
+class GatedTestCase(RegistryTestCase):
+    """
+    Runs each test against a fresh daemon on an archive with gates.
+    """
+
+    def prepare(self) -> None:
+        """
+        Lay out the gates, and the plugin that brings them to the daemon.
+        """
+        self.gates = Gates(self.directory / "gates")
+        shutil.copytree(DATA / "gated_provider", self.directory / "plugins")
+
+    def make_daemon(self, *flags: str) -> Daemon:
+        """
+        Make a daemon on the gated archive, not started yet.
+        """
+        archive = f"gated:{self.archive}:{self.directory / 'gates'}"
+        environment = {**self.environment, "PYTHONPATH": str(self.directory / "plugins")}
+        return Daemon(self.directory, ["--archive", archive, *self.flags, *flags], environment)
+
+    def wait_for_calls(self, gate: str, count: int = 1) -> None:
+        """
+        Wait until so many calls wait at a gate.
+        """
+        self.wait_until_true(lambda: self.gates.entered(gate) >= count, f"{count} calls are at {gate!r}")

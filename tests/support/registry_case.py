@@ -1,0 +1,151 @@
+"""
+Test cases with a daemon and a client.
+"""
+
+import atexit
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import grpc
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.client import Client
+from tests.support.daemon import PATIENCE_SECONDS, Daemon
+
+
+class RegistryTestCase(SynchronousTestCase):
+    """
+    Runs each test against a fresh daemon.
+    """
+
+    flags: ClassVar[Sequence[str]] = ()
+    environment: ClassVar[Mapping[str, str]] = {}
+    _printed_before = 0
+
+    def setUp(self) -> None:
+        """
+        Start a daemon on an empty archive.
+        """
+        self.directory = Path(self.mktemp()).absolute()
+        self.archive = self.directory / "archive"
+        self.prepare()
+        self.daemon = self.start_daemon()
+        self.client = self.connect()
+
+    def tearDown(self) -> None:
+        """
+        Check that nothing happened that nobody foresaw.
+        """
+        self.assertNotIn("Traceback", "".join(self.daemon.lines[self._printed_before :]))
+
+    def prepare(self) -> None:
+        """
+        Lay out the archive that the daemon finds.
+        """
+
+    def start_daemon(self, *flags: str) -> Daemon:
+        """
+        Start a daemon on the test's archive.
+        """
+        daemon = self.make_daemon(*flags)
+        self.addCleanup(daemon.kill)
+        return daemon.start()
+
+    def make_daemon(self, *flags: str) -> Daemon:
+        """
+        Make a daemon on the test's archive, not started yet.
+        """
+        return Daemon(self.directory, ["--archive-dir", str(self.archive), *self.flags, *flags], self.environment)
+
+    def connect(self, **options: Any) -> Client:
+        """
+        Connect another client to the daemon.
+        """
+        client = Client(self.daemon.address, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def restart(self) -> None:
+        """
+        Stop the daemon cleanly, start it again, and connect anew.
+        """
+        self.daemon.restart()
+        self.client = self.connect()
+
+    def crash(self) -> None:
+        """
+        Kill the daemon, start it again on the same archive, and connect anew.
+        """
+        self.daemon.kill()
+        self.daemon = self.start_daemon()
+        self.client = self.connect()
+
+    def wait_until_true(self, condition: Callable[[], Any], fact: str) -> None:
+        """
+        Wait for something that the daemon does in its own time.
+
+        @param fact: what should come true, for the one who reads that it did not.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, f"waited in vain until {fact}: {self.daemon.log}")
+            time.sleep(0.01)
+
+    def wait_for_subscribers(self, count: int) -> None:
+        """
+        Wait until the daemon has so many subscribers.
+        """
+        self.wait_until_true(
+            lambda: self.client.statuses("subscribers") == {"subscribers": str(count)}, f"it has {count} subscribers"
+        )
+
+    def wait_until_logged(self, text: str) -> None:
+        """
+        Wait until the log tells something.
+        """
+        self.wait_until_true(lambda: text in self.daemon.log, f"the log tells {text!r}")
+
+    def assert_refused(self, code: grpc.StatusCode, call: Callable[[], Any], *said: str) -> str:
+        """
+        Check that a call ends with a code, and that the text says certain things, in at most 1 KB.
+
+        @return: the text.
+        """
+        with self.assertRaises(grpc.RpcError) as caught:
+            call()
+        error: Any = caught.exception
+        self.assertEqual(error.code(), code, error.details())
+        details = str(error.details())
+        self.assertLessEqual(len(details.encode()), 1024)
+        for part in said:
+            self.assertIn(part, details)
+        return details
+
+
+class SharedRegistryTestCase(RegistryTestCase):
+    """
+    Runs the tests of a class against one daemon: for facts that leave it as it was, but for a model of the test's own.
+
+    @ivar model_id: the test's own model, not made yet.
+    """
+
+    _shared: ClassVar[dict[type, tuple[Path, Daemon]]] = {}
+
+    def setUp(self) -> None:
+        """
+        Connect to the daemon of the class; the first test starts it.
+        """
+        if type(self) not in self._shared:
+            self.directory = Path(self.mktemp()).absolute()
+            self.archive = self.directory / "archive"
+            self.prepare()
+            daemon = self.make_daemon()
+            atexit.register(daemon.kill)
+            self._shared[type(self)] = self.directory, daemon.start()
+        self.directory, self.daemon = self._shared[type(self)]
+        self.archive = self.directory / "archive"
+        self.client = self.connect()
+        self._printed_before = len(self.daemon.lines)
+        self.model_id = self.id().rpartition(".")[2]

@@ -1,0 +1,58 @@
+"""
+Which calls are let in, and when the last one is out.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from twisted_registry.errors import Unavailable
+
+
+class Gate:
+    """
+    Lets calls in while the registry serves, and counts those inside.
+    """
+
+    def __init__(self) -> None:
+        self._refusal: str | None = "the registry is starting; try again in a moment"
+        self._inside = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """
+        Be inside for the length of a context.
+
+        @raise Unavailable: no calls are taken now.
+        """
+        if self._refusal is not None:
+            raise Unavailable(self._refusal)
+        self._inside += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+    def open(self) -> None:
+        """
+        Let calls in.
+        """
+        self._refusal = None
+
+    def close(self) -> None:
+        """
+        Let no more calls in.
+        """
+        self._refusal = "the registry is stopping; try again when it is back"
+
+    async def empty(self, patience_seconds: float | None = None) -> None:
+        """
+        Wait until the last call is out, or patience is at its end.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), patience_seconds)
