@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.functional.test_reflection_api import ReflectedClient
+from tests.support.reflected import ReflectedClient
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.settings import SETTINGS
 
