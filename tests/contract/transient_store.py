@@ -40,13 +40,15 @@ class TransientStoreContract(SynchronousTestCase):
         """
         self.store = self.make_store(TransientBudget(max_items=4, max_bytes=1000))
 
-    def put(self, number: int, rank: Rank = Rank.LATEST, data: bytes = b"data", model_id: str = "m") -> list[VersionKey]:
+    def put(
+        self, number: int, rank: Rank = Rank.LATEST, data: bytes = b"data", model_id: str = "m"
+    ) -> list[VersionKey]:
         """
         Keep a version of one chunk.
         """
         writer = self.store.create_version()
         writer.write(Chunk(data))
-        return writer.commit(key(number, model_id), rank)
+        return writer.commit(key(number), rank)
 
     def held(self, *numbers: int) -> list[int]:
         """

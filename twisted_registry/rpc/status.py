@@ -73,6 +73,9 @@ def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]]) 
                 return await handler(request, context)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
+        except grpc.aio.InternalError:
+            # The client went while something was sent to it, and gRPC has not cancelled the call yet: nobody's fault.
+            raise asyncio.CancelledError from None
         except Exception as error:
             code, text = status_of(error)
         await context.abort(code, text)

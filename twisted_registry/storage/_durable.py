@@ -119,9 +119,19 @@ class Workbench:
         @raise StorageFailure: there is the old file or the new one.
         """
         with self.opened_folder(folder) as descriptor:
+            self._clear_folder(path)
             draft = self.draft(content)
             self.place(draft, path)
             self.sync_renamed(descriptor)
+
+    def _clear_folder(self, path: str) -> None:
+        # A file can take the place of anything but a folder.
+        try:
+            if S_ISDIR(self.system.lstat(path).st_mode):
+                self.discard(self.bury(path))
+        except OSError as error:
+            if not is_absent(error):
+                raise
 
     def create_folder(self, path: str, name: str, content: bytes) -> None:
         """

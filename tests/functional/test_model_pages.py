@@ -1,0 +1,149 @@
+"""
+Tests for listing models, whole and in pages.
+"""
+
+from functools import partial
+from typing import Any, ClassVar
+
+from grpc import StatusCode
+
+from tests.support.archive_files import write_model
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+
+BAD_HANDLES = ["-1", "+1", "x", "1.0", "1e3", "0x1", "1_0", " 1", "1 ", "1\n", "\u0663", "\uff11", "\0", "listed:1"]
+MOST_UINT32 = 2**32 - 1
+
+
+def ids(reply: Any) -> list[str]:
+    """
+    Give the ids in a reply.
+    """
+    return [info.model_id for info in reply.model_infos]
+
+
+class NoModelTests(RegistryTestCase):
+    """
+    A registry without models.
+    """
+
+    def test_lists_nothing(self) -> None:
+        """
+        The list is empty, and its handle is where it began.
+        """
+        for count in (0, 1):
+            reply = self.client.models(count=count)
+            self.assertEqual((ids(reply), reply.next_model_handle), ([], "0"))
+
+    def test_a_new_model_goes_to_its_place(self) -> None:
+        """
+        Models made and deleted after the first list are in the next one, or not, in the order of the ids.
+        """
+        self.client.models()
+        for model_id in ("b", "é", "a", "B", "c"):
+            self.client.save_model(model_id)
+        self.client.delete_model("b")
+        self.client.save_model("a", again="1")
+        self.assertEqual(ids(self.client.models()), ["B", "a", "c", "é"])
+
+
+class ModelPageTests(SharedRegistryTestCase):
+    """
+    A registry with five models, which no test changes.
+    """
+
+    MODELS: ClassVar[list[str]] = ["m1", "m2", "m3", "m4", "m5"]
+
+    def prepare(self) -> None:
+        """
+        Lay out the models.
+        """
+        for model_id in reversed(self.MODELS):
+            write_model(self.archive, model_id)
+
+    def assert_page(self, reply: Any, model_ids: list[str], handle: str) -> None:
+        """
+        Check a reply.
+        """
+        self.assertEqual((ids(reply), reply.next_model_handle), (model_ids, handle))
+
+    def test_all(self) -> None:
+        """
+        No ids and no count: all, in order.
+        """
+        self.assert_page(self.client.models(), self.MODELS, "5")
+
+    def test_count(self) -> None:
+        """
+        A count gives as many, and the handle is the offset after the last.
+        """
+        self.assert_page(self.client.models(count=2), ["m1", "m2"], "2")
+        self.assert_page(self.client.models(count=5), self.MODELS, "5")
+        self.assert_page(self.client.models(count=6), self.MODELS, "5")
+        self.assert_page(self.client.models(count=MOST_UINT32), self.MODELS, "5")
+
+    def test_pages_make_up_the_whole(self) -> None:
+        """
+        Each page begins where the one before ended, and only the last is short.
+        """
+        self.assert_page(self.client.models(count=2), ["m1", "m2"], "2")
+        self.assert_page(self.client.models(count=2, handle="2"), ["m3", "m4"], "4")
+        self.assert_page(self.client.models(count=2, handle="4"), ["m5"], "5")
+        self.assert_page(self.client.models(count=2, handle="5"), [], "5")
+
+    def test_handle_without_count(self) -> None:
+        """
+        A handle without a count gives all the rest.
+        """
+        self.assert_page(self.client.models(handle="3"), ["m4", "m5"], "5")
+        self.assert_page(self.client.models(handle="0"), self.MODELS, "5")
+
+    def test_past_the_end(self) -> None:
+        """
+        A handle past the end gives an empty list and the same handle, however large it is.
+        """
+        for handle in ("5", "6", "0005", str(2**31), str(2**64), "9" * 100, "1" * 10_000):
+            self.assert_page(self.client.models(handle=handle), [], handle)
+            self.assert_page(self.client.models(count=2, handle=handle), [], handle)
+            self.assert_page(self.client.models("m1", "m2", count=2, handle=handle), [], handle)
+
+    def test_bad_handles(self) -> None:
+        """
+        A handle that is no non-negative decimal is refused, whether or not ids are asked for.
+        """
+        for handle in BAD_HANDLES:
+            for asked in ((), ("m1",)):
+                self.assert_refused(
+                    StatusCode.INVALID_ARGUMENT, partial(self.client.models, *asked, handle=handle), "handle"
+                )
+
+    def test_ids_in_the_order_asked(self) -> None:
+        """
+        Models asked for by id come in the order asked, as often as asked.
+        """
+        self.assert_page(self.client.models("m3", "m1"), ["m3", "m1"], "2")
+        self.assert_page(self.client.models("m2", "m2", "m1"), ["m2", "m2", "m1"], "3")
+
+    def test_one_id(self) -> None:
+        """
+        The handle after one model asked for is "1", wherever it stands in the list of all.
+        """
+        self.assert_page(self.client.models("m4"), ["m4"], "1")
+
+    def test_ids_in_pages(self) -> None:
+        """
+        A list asked for by id is paged by offsets into it.
+        """
+        asked = ("m5", "m3", "m1")
+        self.assert_page(self.client.models(*asked, count=2), ["m5", "m3"], "2")
+        self.assert_page(self.client.models(*asked, count=2, handle="2"), ["m1"], "3")
+        self.assert_page(self.client.models(*asked, count=2, handle="3"), [], "3")
+        self.assert_page(self.client.models(*asked, handle="1"), ["m3", "m1"], "3")
+
+    def test_unknown_id(self) -> None:
+        """
+        One unknown id among those asked for is not found, on whatever page it would be.
+        """
+        for asked in (("nobody",), ("m1", "nobody"), ("nobody", "m1"), ("m1", "")):
+            for count in (0, 1):
+                self.assert_refused(StatusCode.NOT_FOUND, partial(self.client.models, *asked, count=count))
+        self.assert_refused(StatusCode.NOT_FOUND, lambda: self.client.models("m1", "nobody"), "nobody")

@@ -1,0 +1,171 @@
+"""
+Facts about how a call ends.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from attrs import define, field
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.errors import Unavailable, UnknownModel
+from twisted_registry.rpc.gate import Gate
+from twisted_registry.rpc.status import Handler, guarded
+
+
+class Aborted(grpc.aio.AbortError):
+    """
+    What gRPC raises where a handler aborts its call.
+    """
+
+
+@define
+class Context:
+    """
+    Stands in for gRPC's side of a call.
+    """
+
+    aborts: list[tuple[grpc.StatusCode, str]] = field(factory=list)
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+        """
+        Note how the call was aborted.
+        """
+        self.aborts.append((code, details))
+        raise Aborted
+
+
+@contextmanager
+def always() -> Iterator[None]:
+    """
+    Let every call in.
+    """
+    yield
+
+
+class GuardTests(SynchronousTestCase):
+    """
+    L{guarded} ends every call with a status.
+    """
+
+    def run_guarded(self, handler: Handler, context: Any) -> bytes | None:
+        """
+        Run a guarded handler.
+        """
+
+        async def run() -> bytes | None:
+            return await guarded(handler, always)(b"abc", context)
+
+        return asyncio.run(run())
+
+    def end(self, error: BaseException) -> tuple[BaseException | None, list[tuple[grpc.StatusCode, str]]]:
+        """
+        Run a handler that raises, and give what came of it: what was raised, and how the call was aborted.
+        """
+
+        async def handler(request: Any, context: Any) -> bytes | None:
+            raise error
+
+        context = Context()
+        try:
+            self.run_guarded(handler, context)
+        except BaseException as raised:  # just that is asked
+            return raised, context.aborts
+        return None, context.aborts
+
+    def test_reply_is_given_on(self) -> None:
+        """
+        A handler that returns ends its call with its reply.
+        """
+
+        async def handler(request: Any, context: Any) -> bytes | None:
+            return bytes(reversed(request))
+
+        self.assertEqual(self.run_guarded(handler, Context()), b"cba")
+
+    def test_foreseen_errors_abort_with_their_code(self) -> None:
+        """
+        An error of the taxonomy becomes its status.
+        """
+        raised, aborts = self.end(UnknownModel("m"))
+        self.assertIsInstance(raised, Aborted)
+        self.assertEqual(aborts, [(grpc.StatusCode.NOT_FOUND, str(UnknownModel("m")))])
+
+    def test_client_that_went_is_nobodys_fault(self) -> None:
+        """
+        A call that is cancelled, or breaks while something is sent, ends as cancelled and is no incident.
+        """
+        for error in (asyncio.CancelledError(), grpc.aio.InternalError("ExecuteBatchError")):
+            raised, aborts = self.end(error)
+            self.assertIsInstance(raised, asyncio.CancelledError)
+            self.assertEqual(aborts, [])
+
+    def test_unforeseen_errors_are_incidents(self) -> None:
+        """
+        What nobody foresaw is INTERNAL, and is logged.
+        """
+        _, aborts = self.end(ZeroDivisionError())
+        self.assertEqual([code for code, _ in aborts], [grpc.StatusCode.INTERNAL])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class GateTests(SynchronousTestCase):
+    """
+    L{Gate} lets calls in while the registry serves.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a gate.
+        """
+        self.gate = Gate()
+
+    def enter(self) -> None:
+        """
+        Make a call that ends at once.
+        """
+        with self.gate.call():
+            pass
+
+    def test_closed_until_opened_and_again_when_closed(self) -> None:
+        """
+        Calls are refused before the registry serves and once it stops.
+        """
+        self.assertIn("starting", str(self.assertRaises(Unavailable, self.enter)))
+        self.gate.open()
+        self.enter()
+        self.gate.close()
+        self.assertIn("stopping", str(self.assertRaises(Unavailable, self.enter)))
+
+    def test_waits_for_the_last_call(self) -> None:
+        """
+        The gate is empty when the last call inside has ended, also one that failed.
+        """
+
+        async def calls() -> list[str]:
+            ends = [asyncio.Event(), asyncio.Event()]
+            log = []
+
+            async def call(end: asyncio.Event) -> None:
+                with self.gate.call():
+                    await end.wait()
+                    log.append("ended")
+                    raise ZeroDivisionError
+
+            self.gate.open()
+            tasks = [asyncio.create_task(call(end)) for end in ends]
+            await asyncio.sleep(0)
+            self.gate.close()
+            await self.gate.empty(0)
+            log.append("not empty")
+            for end in ends:
+                end.set()
+            await self.gate.empty()
+            log.append("empty")
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return log
+
+        self.assertEqual(asyncio.run(calls()), ["not empty", "ended", "ended", "empty"])
