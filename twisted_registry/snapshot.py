@@ -35,7 +35,14 @@ class VersionNumbers:
         if not isinstance(number, int):
             return False
         index = bisect_left(self.archived, number, 0, self.archived_count)
-        return (index < self.archived_count and self.archived[index] == number) or number in self.transient
+        return (index < self.archived_count and self.archived[index] == number) or self.is_transient(number)
+
+    def is_transient(self, number: int) -> bool:
+        """
+        Tell whether a number is that of a transient version.
+        """
+        index = bisect_left(self.transient, number)
+        return index < len(self.transient) and self.transient[index] == number
 
     def at(self, index: int) -> int:
         """

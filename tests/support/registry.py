@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.client import data_hash
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
-from twisted_registry.interfaces import IDownload, IUpload, TransientBudget
+from twisted_registry.interfaces import IDownload, ITransientStore, IUpload, TransientBudget
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.storage.memory import MemoryStore
@@ -48,12 +48,18 @@ class PumpedRegistryCase(SynchronousTestCase):
         """
         return MemoryArchive(medium)
 
+    def make_store(self) -> ITransientStore:
+        """
+        Make the transient store.
+        """
+        return MemoryStore(BUDGET)
+
     def open(self) -> None:
         """
         Open a registry, as after a start or a crash.
         """
         self.medium.in_use = False
-        store = MemoryStore(BUDGET)
+        store = self.make_store()
         self.registry = Registry(
             self.reactor,
             self.archive,

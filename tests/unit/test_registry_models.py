@@ -13,13 +13,12 @@ from twisted_registry.errors import (
     CommitUncertain,
     CorruptModel,
     CorruptVersion,
-    StorageFailure,
     StorageFull,
     StorageReadOnly,
     UnknownModel,
 )
 from twisted_registry.interfaces import IArchiveWriter, IObserver
-from twisted_registry.registry._commits import RESERVED_AT_ONCE
+from twisted_registry.registry._numbers import RESERVED_AT_ONCE
 from twisted_registry.values import ModelInfo, VersionInfo
 
 
@@ -29,18 +28,21 @@ class FaultyArchive(MemoryArchive):
 
     @ivar faults: what to raise, by the call's name.
     @ivar results: what to return, by the call's name.
+    @ivar calls: the names of all calls.
     """
 
     def __init__(self, medium: MemoryMedium) -> None:
         super().__init__(medium)
         self.faults: dict[str, BaseException] = {}
         self.results: dict[str, Any] = {}
+        self.calls: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
         """
         Give a call, or what takes its place.
         """
         own = super().__getattribute__("__dict__")
+        own.get("calls", []).append(name)
         if name in own.get("faults", ()):
             return partial(_fail, own["faults"][name])
         if name in own.get("results", ()):
@@ -179,6 +181,22 @@ class ModelTests(FaultyRegistryCase):
         self.assertEqual(self.numbers(), [1])
         self.assertEqual(self.create(archived=True).version_number, 2)
 
+    def test_failed_deletion_forgets_no_eviction(self) -> None:
+        """
+        What was evicted while a deletion was tried is gone, also where the model stays.
+        """
+        others = ["a", "b", "c", "d"]
+        for model_id in [*others, "m"]:
+            self.save(model_id)
+            self.create(model_id=model_id)
+        uploads = [self.upload(model_id=model_id) for model_id in others]
+        self.archive.faults["delete_model"] = StorageReadOnly("read-only")
+        deletion = self.registry.delete_model("m")
+        for upload in uploads:
+            self.successResultOf(upload.commit())
+        self.fails(deletion, StorageReadOnly)
+        self.assertEqual(self.numbers("m"), [])
+
     def test_survey_lists_whole_models_in_order(self) -> None:
         """
         After a start all models are read once; then the list is kept without the archive.
@@ -277,12 +295,22 @@ class RestartTests(FaultyRegistryCase):
         """
         Transient versions write nothing to the archive but one reservation in a hundred.
         """
-        self.create()
-        for _ in range(RESERVED_AT_ONCE - 1):
-            self.assertTrue(self.upload().commit().called)
-        self.assertFalse(self.upload().commit().called)
+        for _ in range(3 * RESERVED_AT_ONCE):
+            self.create()
+        self.assertEqual(self.archive.calls.count("reserve"), 4)
 
-    def test_full_disk_stops_transient_versions_only_when_reserved_numbers_run_out(self) -> None:
+    def test_slow_disk_holds_up_nobody_while_numbers_are_left(self) -> None:
+        """
+        Numbers are reserved while others are left, so that who publishes does not wait for the disk.
+        """
+        self.create()
+        uploads = [self.upload() for _ in range(RESERVED_AT_ONCE)]
+        commits = [upload.commit() for upload in uploads]
+        self.assertEqual([commit.called for commit in commits], [True] * (RESERVED_AT_ONCE - 1) + [False])
+        self.pump()
+        self.assertEqual(self.successResultOf(commits[-1]).version_number, RESERVED_AT_ONCE + 1)
+
+    def test_read_only_archive_stops_transient_versions_only_when_reserved_numbers_run_out(self) -> None:
         """
         On a medium that takes no writes, creating goes on as far as numbers are reserved.
         """
@@ -310,7 +338,14 @@ class RestartTests(FaultyRegistryCase):
         self.assertEqual(self.numbers(), [])
         self.assertEqual(self.create(archived=True).version_number, 2)
 
-    def fail_commit(self, error: StorageFailure | StorageFull) -> None:
+    def test_commit_that_fails_in_no_promised_way_uses_up_its_number(self) -> None:
+        """
+        Of a provider's own mistake nobody knows what it left behind.
+        """
+        self.fail_commit(OSError("I/O error"))
+        self.assertEqual(self.create(archived=True).version_number, 2)
+
+    def fail_commit(self, error: BaseException) -> None:
         """
         Commit a version on an archive that fails.
         """

@@ -2,11 +2,22 @@
 Facts about how the registry creates, keeps and evicts versions.
 """
 
+from attrs import evolve
+from twisted.logger import capturedLogs
+from zope.interface import classImplementsOnly
 from zope.interface.verify import verifyObject
 
 from tests.support.registry import BUDGET, PumpedRegistryCase, data_hash
-from twisted_registry.errors import HashMismatch, ModelReplaced, NumbersExhausted, TooLarge, UnknownVersion
-from twisted_registry.interfaces import IDownload, IRegistry, IUpload, Usage
+from twisted_registry.errors import (
+    CorruptVersion,
+    HashMismatch,
+    ModelReplaced,
+    NumbersExhausted,
+    TooLarge,
+    UnknownVersion,
+)
+from twisted_registry.interfaces import IDownload, IRegistry, ITransientStore, IUpload, Usage
+from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo, VersionHeader
 
 
@@ -251,6 +262,22 @@ class CopyTests(PumpedRegistryCase):
         self.assertEqual(self.registry.usage().items, 1)
         self.assertTrue(self.registry.download(self.snapshot(), info).read().done())
 
+    def test_one_reader_at_a_time_makes_a_copy(self) -> None:
+        """
+        However many read a version from the archive at once, memory is taken for one copy; the next one is made when
+        that one is given up.
+        """
+        info = self.create(b"x" * 25, archived=True)
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        first, second = [self.registry.download(self.snapshot(), info) for _ in range(2)]
+        self.settle(first.read())
+        self.chunks(second)
+        self.assertEqual(self.registry.usage().items, 0)
+        first.close()
+        self.pump()
+        self.assertEqual((self.read(info), self.registry.usage().items), (b"x" * 25, 1))
+
     def test_versions_over_an_eighth_of_the_budget_are_not_copied(self) -> None:
         """
         One archived version takes at most an eighth of the memory.
@@ -284,3 +311,71 @@ class CopyTests(PumpedRegistryCase):
         self.done(self.registry.save_model(ModelInfo("m")))
         self.chunks(download)
         self.assertEqual(self.registry.usage().items, 0)
+
+
+class BlockingStore(MemoryStore):
+    """
+    A transient store that does not say that it never blocks.
+    """
+
+
+classImplementsOnly(BlockingStore, ITransientStore)
+
+
+class BlockingStoreTests(PumpedRegistryCase):
+    """
+    A transient store that may block is called in threads, one change after the other.
+    """
+
+    def make_store(self) -> ITransientStore:
+        """
+        Make the transient store.
+        """
+        return BlockingStore(BUDGET)
+
+    def test_versions_come_and_go(self) -> None:
+        """
+        Versions are created, read and evicted as with any other store.
+        """
+        self.save()
+        infos = [self.create() for _ in range(6)]
+        self.assertEqual(self.numbers(), [3, 4, 5, 6])
+        self.assertEqual(self.read(infos[-1]), b"data")
+
+    def test_a_change_is_published_before_the_next_is_made(self) -> None:
+        """
+        No version's eviction can be told before its arrival.
+        """
+        for model_id in ("m", "n"):
+            self.save(model_id)
+            self.create(model_id=model_id)
+        uploads = [self.upload(model_id=model_id) for model_id in ("m", "n")]
+        commits = [upload.commit() for upload in uploads]
+        self.assertEqual(len(self.disk), 1)
+        self.assertEqual([self.done(commit).version_number for commit in commits], [2, 2])
+
+
+class DamageTests(PumpedRegistryCase):
+    """
+    Data that does not have its hash is not given out whole.
+    """
+
+    def test_wrong_data(self) -> None:
+        """
+        The last chunk is held back, nothing is kept in memory, and the log tells of it once.
+        """
+        self.save()
+        info = self.create(b"x" * 25, archived=True)
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        wrong = evolve(info, data_hash=data_hash(b"other"))
+        with capturedLogs() as events:
+            for _ in range(2):
+                download = self.registry.download(self.snapshot(), wrong)
+                for _ in range(2):
+                    self.assertIsNotNone(self.settle(download.read()))
+                self.assertRaises(CorruptVersion, self.settle, download.read())
+                download.close()
+                self.pump()
+        self.assertEqual(self.registry.usage().items, 0)
+        self.assertEqual(len([event for event in events if "damage" in str(event["log_format"])]), 1)

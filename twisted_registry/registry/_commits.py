@@ -7,19 +7,26 @@ from functools import partial
 
 from attrs import frozen
 
-from twisted_registry.errors import CommitUncertain, ModelReplaced
-from twisted_registry.interfaces import ITransientWriter, Rank
+from twisted_registry.errors import (
+    CommitUncertain,
+    ModelReplaced,
+    RegistryError,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    UnknownModel,
+)
+from twisted_registry.interfaces import IArchiveWriter, ITransientWriter, Rank
 from twisted_registry.registry._infos import info_size_bytes
+from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
+from twisted_registry.registry._numbers import Numbers
 from twisted_registry.registry._state import State
+from twisted_registry.registry._transients import Publication
 from twisted_registry.registry._upload import Upload
-from twisted_registry.values import MAX_VERSION_NUMBER, VersionInfo, VersionKey
+from twisted_registry.values import VersionInfo, VersionKey
 
-RESERVED_AT_ONCE = 100
-"""
-How many version numbers are reserved on the archive at a time: transient versions cost one sync in a hundred, and a
-crash leaves a gap of at most so many.
-"""
+_SURELY_ABSENT = (StorageFull, StorageReadOnly, StorageFailure, UnknownModel)
 
 
 @frozen(eq=False)
@@ -32,6 +39,7 @@ class Committer:
     """
 
     _state: State
+    _numbers: Numbers
     _now_ns: Callable[[], int]
 
     async def commit(self, upload: Upload) -> VersionInfo:
@@ -56,47 +64,57 @@ class Committer:
         if upload.archive_writer is None:
             await self._commit_transient(model, upload, info)
         else:
-            await self._commit_archived(model, upload, info)
+            await self._commit_archived(model, upload, upload.archive_writer, info)
         return info
 
-    async def _commit_archived(self, model: Model, upload: Upload, info: VersionInfo) -> None:
-        assert upload.archive_writer is not None
-        try:
-            await self._state.threads.defer(partial(upload.archive_writer.commit, info))
-        except CommitUncertain:
-            model.last_number = info.version_number
-            raise
-        self._state.transients.supersede(model.loaded)
+    async def _commit_archived(self, model: Model, upload: Upload, writer: IArchiveWriter, info: VersionInfo) -> None:
+        async with self._state.writes.hold(model.model_id):
+            await self._commit_to_archive(model, writer, info)
+        superseded = model.latest_transient()
         model.add_archived(info)
         key = model.loaded.key(info.version_number)
         self._state.version_infos.add(key, info, info_size_bytes(info.user_data))
+        if superseded is not None:
+            await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:
             await self.keep_copy(key, info, upload.transient_writer)
 
+    async def _commit_to_archive(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
+        try:
+            await self._state.threads.defer(partial(writer.commit, info))
+        except BaseException as error:
+            # Whatever a provider says beyond what it promised, its version may be there after a restart.
+            if isinstance(error, CommitUncertain) or not isinstance(error, _SURELY_ABSENT):
+                model.last_number = info.version_number
+            raise
+
     async def _commit_transient(self, model: Model, upload: Upload, info: VersionInfo) -> None:
         assert upload.transient_writer is not None
-        await self._reserve(model, info.version_number)
-        self._state.transients.supersede(model.loaded)
-        key = model.loaded.key(info.version_number)
-        evicted = await self._state.transients.commit(upload.transient_writer, key, Rank.LATEST)
-        model.add_transient(info)
-        self._state.evict(evicted)
-
-    async def _reserve(self, model: Model, number: int) -> None:
-        if number <= model.reserved:
-            return
-        highest = min(number + RESERVED_AT_ONCE - 1, MAX_VERSION_NUMBER)
-        await self._state.threads.defer(partial(self._state.archive.reserve, model.model_id, highest))
-        model.reserved = highest
+        await self._numbers.reserve(model, info.version_number)
+        await self._state.transients.commit(
+            upload.transient_writer,
+            model.loaded.key(info.version_number),
+            Rank.LATEST,
+            Publication(partial(model.add_transient, info), self._state.evict),
+            model.latest_transient(),
+        )
 
     async def keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
         """
-        Keep the copy of an archived version, unless there is one or the model is gone.
+        Keep the copy of an archived version, unless there is one or the model is gone.  Never fails: who archived or
+        read the version needs no copy.
         """
         model = self._state.current(key.model_id, key.incarnation)
         if model is None or key.version_number in model.loaded.held:
             writer.abort()
             return
-        evicted = await self._state.transients.commit(writer, key, Rank.COPY)
-        model.hold_copy(info)
-        self._state.evict(evicted)
+        publication = Publication(partial(model.hold_copy, info), self._state.evict)
+        try:
+            await self._state.transients.commit(writer, key, Rank.COPY, publication)
+        except RegistryError as error:
+            log.warn(
+                "no copy of version {number} of {id!r} is kept: {error}",
+                number=key.version_number,
+                id=key.model_id,
+                error=error,
+            )

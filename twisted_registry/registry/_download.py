@@ -84,10 +84,25 @@ class Copy:
     A copy of an archived version that is made while it is read.
 
     @ivar keep: called in the lane's thread when the copy is whole and its hash has matched.
+    @ivar give_up: called in the lane's thread when it will never be.
     """
 
     writer: ITransientWriter
     keep: Callable[[], None]
+    give_up: Callable[[], None]
+
+
+@frozen
+class Watch:
+    """
+    What a download asks and tells the registry, in its lane's thread.
+
+    @ivar gone: tells whether the model was deleted meanwhile.
+    @ivar damaged: is told of damage.
+    """
+
+    gone: Callable[[], bool]
+    damaged: Callable[[CorruptVersion], None]
 
 
 @implementer(IDownload)
@@ -96,7 +111,6 @@ class ArchiveDownload:
     """
     Reads a version from the archive, hashing it on the way.
 
-    @ivar _gone: tells whether the model was deleted meanwhile.
     @ivar _copy: L{None} where no copy is to be kept.
     """
 
@@ -104,7 +118,7 @@ class ArchiveDownload:
     _archive: IArchive
     _lane: ILane
     _framing: Framing
-    _gone: Callable[[], bool]
+    _watch: Watch
     _copy: Copy | None = None
     _reader: IArchiveReader | None = None
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
@@ -120,9 +134,11 @@ class ArchiveDownload:
             return None
         try:
             return self._next_chunk()
-        except (CorruptVersion, StorageFailure):
-            if self._gone():
+        except (CorruptVersion, StorageFailure) as error:
+            if self._watch.gone():
                 raise UnknownModel(self._info.model_id) from None
+            if isinstance(error, CorruptVersion):
+                self._watch.damaged(error)
             raise
 
     def _next_chunk(self) -> Chunk:
@@ -167,3 +183,4 @@ class ArchiveDownload:
             self._reader.close()
         if self._copy is not None:
             self._copy.writer.abort()
+            self._copy.give_up()

@@ -10,8 +10,9 @@ from attrs import frozen
 
 from twisted_registry.errors import CorruptModel, CorruptVersion, RegistryError, UnknownModel
 from twisted_registry.registry._infos import info_size_bytes
+from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
-from twisted_registry.registry._state import State, log
+from twisted_registry.registry._state import State
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -152,6 +153,5 @@ class Loader:
         if isinstance(result, VersionInfo):
             self._state.version_infos.add(key, result, info_size_bytes(result.user_data))
             model.know_latest(result)
-        elif key not in self._state.damaged:
-            self._state.damaged.add(key)
-            log.error("damage on the archive: {error}", error=result)
+        else:
+            self._state.note_damage(key, result)

@@ -6,7 +6,7 @@ from attrs import define, evolve, field
 
 from twisted_registry.errors import NumbersExhausted
 from twisted_registry.snapshot import ModelSnapshot, VersionNumbers
-from twisted_registry.values import MAX_VERSION_NUMBER, VersionInfo
+from twisted_registry.values import MAX_VERSION_NUMBER, VersionInfo, VersionKey
 
 
 @define(eq=False)
@@ -19,6 +19,7 @@ class Model:
     @ivar snapshot: its versions; L{None} until they are read from the archive.
     @ivar last_number: the highest number that may have been given out.
     @ivar reserved: numbers up to here may be given out without asking the archive.
+    @ivar reserving: more are being reserved.
     @ivar checked: its metadata was read or written in this process.
     @ivar damaged: its metadata was found to be damaged.
     @ivar going: its deletion has begun.
@@ -29,6 +30,7 @@ class Model:
     snapshot: ModelSnapshot | None = None
     last_number: int = 0
     reserved: int = 0
+    reserving: bool = False
     checked: bool = False
     damaged: bool = False
     going: bool = False
@@ -65,6 +67,13 @@ class Model:
             raise NumbersExhausted(self.model_id)
         return self.last_number + 1
 
+    def latest_transient(self) -> VersionKey | None:
+        """
+        Give the highest transient version, which the next commit supersedes; L{None} where there is none.
+        """
+        transient = self.loaded.numbers.transient
+        return self.loaded.key(transient[-1]) if transient else None
+
     def add_archived(self, info: VersionInfo) -> None:
         """
         Publish a new archived version.
@@ -98,7 +107,7 @@ class Model:
         info = held.pop(number, None)
         if info is None:
             return
-        if number not in before.numbers.transient:
+        if not before.numbers.is_transient(number):
             self.snapshot = evolve(before, held=held)
             return
         numbers = before.numbers.without_transient(number)

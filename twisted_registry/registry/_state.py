@@ -5,20 +5,19 @@ What the parts of the registry share.
 from collections.abc import Iterable
 
 from attrs import field, frozen
-from twisted.logger import Logger
 
+from twisted_registry.errors import CorruptVersion
 from twisted_registry.interfaces import IArchive, IObserver, IThreads
 from twisted_registry.registry._download import Framing
 from twisted_registry.registry._index import Index
 from twisted_registry.registry._infos import InfoCache
 from twisted_registry.registry._locks import KeyedLocks
+from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
 from twisted_registry.registry._transients import Transients
 from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
-
-log = Logger(namespace="twisted_registry.registry")
 
 
 @frozen(eq=False)
@@ -29,6 +28,7 @@ class State:
     @ivar threads: where the archive's calls run.
     @ivar damaged: versions whose damage the log has told of.
     @ivar locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
+    @ivar writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
     """
 
     archive: IArchive
@@ -37,6 +37,7 @@ class State:
     framing: Framing
     index: Index = field(factory=Index)
     locks: KeyedLocks = field(factory=KeyedLocks)
+    writes: KeyedLocks = field(factory=KeyedLocks)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)
@@ -63,6 +64,23 @@ class State:
         Publish that versions left the transient store.
         """
         for key in keys:
-            model = self.current(key.model_id, key.incarnation)
-            if model is not None:
+            # Also of a model that is being deleted: that may yet fail.
+            model = self.index.find(key.model_id)
+            if model is not None and model.incarnation == key.incarnation:
                 model.evict(key.version_number)
+
+    def note_damage(self, key: VersionKey, error: CorruptVersion) -> None:
+        """
+        Tell the log of a damaged version, once.
+        """
+        if key not in self.damaged:
+            self.damaged.add(key)
+            log.error("damage on the archive: {error}", error=error)
+
+    def forget(self, model: Model) -> None:
+        """
+        Drop all that is known of a model that was deleted.
+        """
+        self.index.remove(model)
+        self.model_infos.discard(model.model_id)
+        self.damaged.difference_update([key for key in self.damaged if key.incarnation == model.incarnation])

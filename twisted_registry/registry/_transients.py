@@ -6,31 +6,50 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
+from twisted_registry.errors import RegistryError
 from twisted_registry.interfaces import INonBlocking, IThreads, ITransientStore, ITransientWriter, Rank
 from twisted_registry.registry._download import TransientDownload
+from twisted_registry.registry._locks import KeyedLocks
+from twisted_registry.registry._log import log
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import VersionKey
 
 _MOST_TOUCHES = 10_000
 _COPY_SHARE = 8
+_TURN = "the store"
+
+
+@frozen(eq=False)
+class Publication:
+    """
+    What the registry does once a version is in the store: publish it, and what was evicted for it.
+    """
+
+    kept: Callable[[], None]
+    evicted: Callable[[list[VersionKey]], None]
 
 
 class Transients:
     """
     Ranks what is in the transient store.
-    """
 
-    _log = Logger()
+    What changes the store waits in line, each until what came of it is published: else, with a store that blocks, one
+    version's eviction could be told before its arrival.
+    """
 
     def __init__(self, store: ITransientStore, threads: IThreads) -> None:
         self.store = store
         self.threads = threads
         self._direct = INonBlocking.providedBy(store)
+        self._turns = KeyedLocks()
         # Any thread notes a use here; the store hears of them only before it is to choose what to evict.
         self._touched: deque[VersionKey] = deque(maxlen=_MOST_TOUCHES)
+        self._copying: dict[VersionKey, object] = {}
+
+    # Copies of archived versions
 
     def copy_writer(self, size_bytes: int) -> ITransientWriter | None:
         """
@@ -40,6 +59,22 @@ class Transients:
         if not self._direct or size_bytes > self.store.max_bytes // _COPY_SHARE:
             return None
         return self.store.create_version()
+
+    def begin_copy(self, key: VersionKey) -> bool:
+        """
+        Tell whether a version that is read is to be copied: by one of its readers at a time.  May be called in any
+        thread.
+        """
+        token = object()
+        return self._copying.setdefault(key, token) is token
+
+    def end_copy(self, key: VersionKey) -> None:
+        """
+        A copy is made, or given up.  May be called in any thread.
+        """
+        self._copying.pop(key, None)
+
+    # Reading
 
     def download(self, key: VersionKey) -> TransientDownload:
         """
@@ -53,34 +88,61 @@ class Transients:
             download.open()
         return download
 
-    def commit(self, writer: ITransientWriter, key: VersionKey, rank: Rank) -> Deferred[list[VersionKey]]:
+    # Changing what is held
+
+    async def commit(
+        self,
+        writer: ITransientWriter,
+        key: VersionKey,
+        rank: Rank,
+        publication: Publication,
+        superseded: VersionKey | None = None,
+    ) -> None:
         """
         Keep a version, and evict what goes beyond the budget.
 
-        @return: fires with what was evicted.
+        @param superseded: the version that is its model's latest no more.
         """
-        touched = [self._touched.popleft() for _ in range(len(self._touched))]
+        async with self._turns.hold(_TURN):
+            touched = [self._touched.popleft() for _ in range(len(self._touched))]
+            evicted = await self.threads.defer(lambda: self._commit(writer, key, rank, touched, superseded))
+            publication.kept()
+            publication.evicted(evicted)
 
-        def commit_after_touches() -> list[VersionKey]:
-            self.store.touch(touched)
+    def _commit(
+        self,
+        writer: ITransientWriter,
+        key: VersionKey,
+        rank: Rank,
+        touched: list[VersionKey],
+        superseded: VersionKey | None,
+    ) -> list[VersionKey]:
+        self.store.touch(touched)
+        if superseded is None:
             return writer.commit(key, rank)
+        self.store.set_rank(superseded, Rank.SUPERSEDED)
+        try:
+            return writer.commit(key, rank)
+        except BaseException:
+            self.store.set_rank(superseded, Rank.LATEST)
+            raise
 
-        return self.threads.defer(commit_after_touches)
-
-    def supersede(self, snapshot: ModelSnapshot) -> None:
+    async def supersede(self, key: VersionKey) -> None:
         """
-        A model's latest version is about to be its latest no more.
+        A version is its model's latest no more.
         """
-        transient = snapshot.numbers.transient
-        if transient:
-            self._do(partial(self.store.set_rank, snapshot.key(transient[-1]), Rank.SUPERSEDED))
+        await self._change(partial(self.store.set_rank, key, Rank.SUPERSEDED))
 
-    def remove(self, snapshot: ModelSnapshot) -> None:
+    async def remove(self, snapshot: ModelSnapshot) -> None:
         """
         Drop all versions of a model.
         """
-        self._do(partial(self.store.remove, [snapshot.key(number) for number in snapshot.held]))
+        await self._change(partial(self.store.remove, [snapshot.key(number) for number in snapshot.held]))
 
-    def _do(self, job: Callable[[], None]) -> None:
-        deferred: Deferred[None] = self.threads.defer(job)
-        deferred.addErrback(lambda failure: self._log.failure("the transient store failed", failure))
+    async def _change(self, job: Callable[[], None]) -> None:
+        async with self._turns.hold(_TURN):
+            deferred: Deferred[None] = self.threads.defer(job)
+            try:
+                await deferred
+            except RegistryError as error:
+                log.error("the transient store failed: {error}", error=error)

@@ -12,13 +12,31 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_registry.errors import CorruptVersion, RegistryError, TooLarge, UnknownModel, UnknownVersion
-from twisted_registry.interfaces import IArchive, IDownload, IObserver, IRegistry, IThreads, ITransientStore, Usage
+from twisted_registry.errors import (
+    CannotStart,
+    CorruptVersion,
+    StorageFailure,
+    TooLarge,
+    UnknownModel,
+    UnknownVersion,
+)
+from twisted_registry.interfaces import (
+    IArchive,
+    IDownload,
+    IObserver,
+    IRegistry,
+    IThreads,
+    ITransientStore,
+    ITransientWriter,
+    Usage,
+)
 from twisted_registry.registry._commits import Committer
-from twisted_registry.registry._download import ArchiveDownload, Copy, Framing
+from twisted_registry.registry._download import ArchiveDownload, Copy, Framing, Watch
 from twisted_registry.registry._loading import Loader
+from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
-from twisted_registry.registry._state import State, log
+from twisted_registry.registry._numbers import Numbers
+from twisted_registry.registry._state import State
 from twisted_registry.registry._transients import Transients
 from twisted_registry.registry._upload import Upload
 from twisted_registry.snapshot import ModelSnapshot
@@ -51,7 +69,8 @@ class Registry:
         self._reactor = reactor
         self._state = State(archive, archive_threads, Transients(store, store_threads), framing)
         self._loader = Loader(self._state)
-        self._committer = Committer(self._state, now_ns)
+        self._numbers = Numbers(self._state, self._run)
+        self._committer = Committer(self._state, self._numbers, now_ns)
         self._pending: set[Deferred[Any]] = set()
 
     # Its life
@@ -59,7 +78,12 @@ class Registry:
     def open(self) -> None:
         """See L{IRegistry.open}."""
         self._state.archive.open()
-        for model_id in self._state.archive.model_ids():
+        try:
+            model_ids = self._state.archive.model_ids()
+        except StorageFailure as error:
+            self._state.archive.close()
+            raise CannotStart(f"the archive's models cannot be listed: {error.reason}") from error
+        for model_id in model_ids:
             self._state.index.add(model_id)
 
     def close(self) -> Deferred[None]:
@@ -69,16 +93,9 @@ class Registry:
     async def _close(self) -> None:
         while self._pending:
             await DeferredList(list(self._pending), consumeErrors=True)
-        unused = [model for model in self._state.index.models() if model.reserved > model.last_number]
-        await DeferredList([Deferred.fromCoroutine(self._give_back_numbers(model)) for model in unused])
+        models = self._state.index.models()
+        await DeferredList([Deferred.fromCoroutine(self._numbers.give_back(model)) for model in models])
         await self._state.threads.defer(self._state.archive.close)
-
-    async def _give_back_numbers(self, model: Model) -> None:
-        reserve = partial(self._state.archive.reserve, model.model_id, model.last_number)
-        try:
-            await self._state.threads.defer(reserve)
-        except RegistryError as error:
-            log.warn("the next version of {id!r} will leave a gap: {error}", id=model.model_id, error=error)
 
     def observe(self, observer: IObserver) -> None:
         """See L{IRegistry.observe}."""
@@ -143,36 +160,40 @@ class Registry:
     def download(self, snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
         """See L{ISnapshots.download}."""
         key = snapshot.key(info.version_number)
-        transient = info.version_number in snapshot.numbers.transient
         if info.version_number in snapshot.held:
             try:
                 return self._state.transients.download(key)
             except UnknownVersion:
-                if transient:
+                if snapshot.numbers.is_transient(info.version_number):
                     raise
         elif info.version_number not in snapshot.numbers:
             raise UnknownVersion(info.model_id, info.version_number)
         return self._archive_download(key, info)
 
     def _archive_download(self, key: VersionKey, info: VersionInfo) -> ArchiveDownload:
-        return ArchiveDownload(
-            info,
-            self._state.archive,
-            self._state.threads.lane(),
-            self._state.framing,
+        watch = Watch(
             gone=lambda: self._state.current(key.model_id, key.incarnation) is None,
-            copy=self._copy(key, info),
+            damaged=lambda error: self._reactor.callFromThread(self._state.note_damage, key, error),
         )
+        state = self._state
+        return ArchiveDownload(info, state.archive, state.threads.lane(), state.framing, watch, self._copy(key, info))
 
     def _copy(self, key: VersionKey, info: VersionInfo) -> Copy | None:
-        writer = self._state.transients.copy_writer(info.size_bytes)
-        if writer is None:
+        transients = self._state.transients
+        writer = transients.copy_writer(info.size_bytes)
+        if writer is None or not transients.begin_copy(key):
             return None
+        return Copy(
+            writer,
+            keep=lambda: self._reactor.callFromThread(lambda: self._run(self._keep_copy(key, info, writer))),
+            give_up=lambda: transients.end_copy(key),
+        )
 
-        def keep() -> None:
-            self._reactor.callFromThread(lambda: self._run(self._committer.keep_copy(key, info, writer)))
-
-        return Copy(writer, keep)
+    async def _keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
+        try:
+            await self._committer.keep_copy(key, info, writer)
+        finally:
+            self._state.transients.end_copy(key)
 
     # Called in the reactor's thread
 
@@ -200,7 +221,8 @@ class Registry:
 
     async def _save_model(self, info: ModelInfo) -> None:
         async with self._state.locks.hold(info.model_id):
-            await self._state.threads.defer(partial(self._state.archive.save_model, info))
+            async with self._state.writes.hold(info.model_id):
+                await self._state.threads.defer(partial(self._state.archive.save_model, info))
             model = self._state.index.find(info.model_id) or self._state.index.add(info.model_id)
             self._loader.keep_model_info(model, info)
             await self._loader.versions_locked(model)
@@ -212,16 +234,19 @@ class Registry:
     async def _delete_model(self, model_id: str) -> None:
         async with self._state.locks.hold(model_id):
             model = self._state.index.get(model_id)
-            model.going = True
-            try:
-                await self._state.threads.defer(partial(self._state.archive.delete_model, model_id))
-            except UnknownModel:
-                log.warn("{id!r} was gone from the archive before it was deleted", id=model_id)
-            except BaseException:
-                model.going = False
-                raise
-            self._state.index.remove(model)
-            self._state.model_infos.discard(model_id)
+            async with self._state.writes.hold(model_id):
+                await self._delete_from_archive(model)
+            self._state.forget(model)
             if model.snapshot is not None:
-                self._state.transients.remove(model.snapshot)
+                await self._state.transients.remove(model.snapshot)
         self._state.changed(model_id)
+
+    async def _delete_from_archive(self, model: Model) -> None:
+        model.going = True
+        try:
+            await self._state.threads.defer(partial(self._state.archive.delete_model, model.model_id))
+        except UnknownModel:
+            log.warn("{id!r} was gone from the archive before it was deleted", id=model.model_id)
+        except BaseException:
+            model.going = False
+            raise
