@@ -14,7 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from twisted_registry.errors import CorruptVersion
+from twisted_registry.errors import CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import Chunk, ModelInfo, VersionHeader, VersionInfo, VersionKey
 
@@ -48,7 +48,8 @@ class IChunkSink(Interface):
 
     def abort() -> None:
         """
-        Forget all that was written.  Nothing stays.  Never raises; does nothing after a commit or another abort.
+        Forget all that was written.  Nothing stays.  Never raises; does nothing after another abort, or after a commit
+        that succeeded or is uncertain.
         """
 
 
@@ -72,6 +73,7 @@ class IArchiveWriter(IChunkSink):
 
         @param info: the whole truth about the version; its number is above all numbers of the model.
 
+        @raise UnknownModel: the model is gone; the version does not exist.
         @raise StorageFull: no room; the version does not exist.
         @raise StorageReadOnly: the medium takes no writes; the version does not exist.
         @raise StorageFailure: the medium failed; the version does not exist.
@@ -438,7 +440,8 @@ class IUpload(Interface):
         Give the version its number and make it exist, after L{finish}.  Called in the reactor's thread.
 
         @return: fires when the version can be seen, and is durable if archived; fails with L{ModelReplaced},
-            L{NumbersExhausted}, L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}, and then nothing stays.
+            L{UnknownModel}, L{NumbersExhausted}, L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}, and then
+            nothing stays, or with L{CommitUncertain}, and then it may be there after a restart.
         """
 
     def abort() -> None:
@@ -570,11 +573,12 @@ class IRegistry(ISnapshots):
             where the model is gone meanwhile, or with L{StorageFailure}.
         """
 
-    def load_model_info(model_id: str) -> Deferred[ModelInfo]:
+    def load_model_infos(model_ids: Sequence[str]) -> Deferred[list[ModelInfo | CorruptModel | UnknownModel]]:
         """
-        Read a model's info from the archive.
+        Read models' infos from the archive.
 
-        @return: fires with the info; fails with L{UnknownModel}, L{CorruptModel} or L{StorageFailure}.
+        @return: fires with as many entries as ids: an info, how it is damaged, or that it is gone meanwhile; fails
+            with L{StorageFailure}.
         """
 
     def survey() -> Deferred[tuple[str, ...]]:

@@ -29,7 +29,7 @@ from twisted.logger import (
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
-from twisted_registry.settings import Settings
+from twisted_registry.settings import COMMAND, Settings
 
 _DEFAULT_FILE = "twistd.log"
 """twistd's own, where it runs in the background."""
@@ -87,7 +87,10 @@ def _open_log(twistd_options: Mapping[str, Any]) -> IO[Any] | None:
         return sys.stdout if in_foreground else None
     if in_foreground and not name:
         return sys.stdout
-    file: LogFile = LogFile.fromFullPath(name or _DEFAULT_FILE)
+    try:
+        file: LogFile = LogFile.fromFullPath(name or _DEFAULT_FILE)
+    except OSError as error:
+        raise SystemExit(f"{COMMAND}: the log {name or _DEFAULT_FILE} cannot be written: {error.strerror}") from None
     _rotate_on_signal(file)
     # It writes, flushes and closes; that is what of a file the observers use.
     return cast(IO[Any], file)

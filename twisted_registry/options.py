@@ -13,9 +13,7 @@ from twisted.python import usage
 
 from twisted_registry import __version__
 from twisted_registry.errors import CannotStart, shown
-from twisted_registry.settings import SETTINGS, Given, Setting, Settings, settings_from
-
-COMMAND = "twistd model-registry"
+from twisted_registry.settings import COMMAND, SETTINGS, Given, Setting, Settings, settings_from
 
 _SWITCHES = [setting for setting in SETTINGS if setting.kind.switch]
 _PARAMETERS = [setting for setting in SETTINGS if not setting.kind.switch]

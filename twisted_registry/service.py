@@ -4,6 +4,8 @@ The daemon: the only wiring.
 
 import os
 import signal
+from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -15,19 +17,27 @@ from twisted.python.threadpool import ThreadPool
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, ITransientStore
 from twisted_registry.log import LoggedService
-from twisted_registry.options import COMMAND, Options
+from twisted_registry.options import Options
 from twisted_registry.providers import create_archive, create_transient_store
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.frames import frame
 from twisted_registry.rpc.server import Endpoint, RpcServer
-from twisted_registry.settings import Settings
+from twisted_registry.settings import COMMAND, Settings
 from twisted_registry.startup import StartFailure, Terminal
 from twisted_registry.threads import TalliedPool, threads_for
 
 _log = Logger(namespace="twisted_registry")
 
 _STORAGE_THREADS = 10
-_LOOPBACK = ("127.", "::1", "localhost")
+_PATIENCE_SECONDS = 20.0
+"""How long, after the grace, storage may take to come to rest before the daemon ends without it."""
+
+
+def _is_loopback(interface: str) -> bool:
+    try:
+        return ip_address(interface).is_loopback
+    except ValueError:
+        return interface == "localhost"
 
 
 class RegistryService(Service):
@@ -79,6 +89,7 @@ class RegistryService(Service):
         super().startService()
 
     def _start(self) -> None:
+        self._take_signals(self._end_start)
         self.port = self._rpc.start(self._lost)
         try:
             self._registry.open()
@@ -90,11 +101,11 @@ class RegistryService(Service):
             pool.start()
         self._rpc.serve()
         # Once more when it runs: the reactor sets handlers of its own as it starts.
-        self._take_signals()
+        self._take_signals(self._ask_to_stop)
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
-        self._take_signals()
+        self._take_signals(self._ask_to_stop)
         self._tell_where()
 
     def _tell_where(self) -> None:
@@ -103,17 +114,24 @@ class RegistryService(Service):
             archive=self._archive.description,
             budget=self._settings.budget,
         )
-        if self._settings.interface.startswith(_LOOPBACK):
+        if _is_loopback(self._settings.interface):
             _log.info(
                 "only this machine can connect: to serve others, give --interface 0.0.0.0 "
                 "or set COGMENT_MODEL_REGISTRY_INTERFACE"
             )
         _log.info("listening on {host}:{port}", host=self._rpc.host, port=self.port)
 
-    def _take_signals(self) -> None:
-        # Twistd's own handlers end with the signal's status; to be told to stop is no failure.
+    # Twistd's own handlers end with the signal's status; to be told to stop is no failure.
+
+    def _take_signals(self, handler: Callable[[], None]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self._stop_reactor))
+            signal.signal(number, lambda *_: handler())
+
+    def _end_start(self) -> None:
+        raise StartFailure("told to stop while it started", status=0)
+
+    def _ask_to_stop(self) -> None:
+        self._reactor.callFromThread(self._stop_reactor)
 
     def _stop_reactor(self) -> None:
         try:
@@ -123,9 +141,12 @@ class RegistryService(Service):
 
     def _lost(self) -> None:
         _log.critical("nothing is served any more; the daemon ends")
+        self._end_as_failed()
+        self._stop_reactor()
+
+    def _end_as_failed(self) -> None:
         # A reactor that is stopped ends with status 0, and whoever looks after the daemon would not start it again.
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
-        self._stop_reactor()
 
     def stopService(self) -> "Deferred[None]":
         """
@@ -137,15 +158,29 @@ class RegistryService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        _log.info("stopping; calls under way have {seconds:g} s to end", seconds=self._settings.grace_seconds)
+        grace_seconds = self._settings.grace_seconds
+        _log.info("stopping; calls under way have {seconds:g} s to end", seconds=grace_seconds)
+        giving_up = self._reactor.callLater(grace_seconds + _PATIENCE_SECONDS, self._give_up)
+        try:
+            await self._close()
+        except Exception:  # whatever a provider raises, the daemon ends
+            _log.failure("the stores were not closed as they should be")
+            self._end_as_failed()
+        giving_up.cancel()
+        for pool in self._pools:
+            pool.stop()
+        _log.info("stopped")
+
+    async def _close(self) -> None:
         await self._rpc.stop(self._settings.grace_seconds)
         # Uploads that were cut tidy up yet, and a pool that is stopped drops what its jobs hand on to it.
         await self._storage.idle()
         await self._hashing.idle()
         await self._registry.close()
-        for pool in self._pools:
-            pool.stop()
-        _log.info("stopped")
+
+    def _give_up(self) -> None:
+        _log.critical("storage does not answer; the daemon ends without it, and the next start sweeps what it left")
+        os._exit(1)
 
 
 def makeService(options: Options) -> IService:

@@ -16,6 +16,8 @@ from twisted_registry.errors import CannotStart, shown
 from twisted_registry.interfaces import TransientBudget
 from twisted_registry.providers import escape
 
+COMMAND = "twistd model-registry"
+
 VARIABLE_PREFIX = "COGMENT_MODEL_REGISTRY_"
 
 DEFAULT_CHUNK_SIZE_BYTES = 4 * 2**20 - 2**10

@@ -3,6 +3,7 @@ How a start that fails is told to whoever started the daemon.
 """
 
 import os
+from contextlib import suppress
 
 
 class StartFailure(SystemExit, Exception):
@@ -14,9 +15,9 @@ class StartFailure(SystemExit, Exception):
     waiting.  So this is both.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, status: int = 1) -> None:
         super().__init__(reason)
-        self.code = 1
+        self.code = status
 
 
 class Terminal:
@@ -37,7 +38,8 @@ class Terminal:
         Write a line, if there is anyone to read it.
         """
         if self._descriptor is not None:
-            os.write(self._descriptor, f"{line}\n".encode(errors="replace"))
+            with suppress(OSError):  # whoever started it is gone
+                os.write(self._descriptor, f"{line}\n".encode(errors="replace"))
 
     def close(self) -> None:
         """

@@ -32,6 +32,12 @@ class Gates:
         """
         (self._folder / f"hold-{name}").unlink(missing_ok=True)
 
+    def fail(self, name: str) -> None:
+        """
+        Have calls fail from now on, as no archive may.
+        """
+        (self._folder / f"fail-{name}").touch()
+
     def entered(self, name: str) -> int:
         """
         Tell how many calls came to a gate that was held.

@@ -142,7 +142,7 @@ class ModelTests(FaultyRegistryCase):
         """
         self.assertRaises(UnknownModel, self.registry.snapshot, "x")
         self.assertRaises(UnknownModel, self.registry.model_info, "x")
-        for call in (self.registry.load_snapshot, self.registry.load_model_info, self.registry.delete_model):
+        for call in (self.registry.load_snapshot, self.registry.delete_model):
             self.failureResultOf(call("x"), UnknownModel)
         self.assertEqual(len(self.disk), 0)
 
@@ -237,7 +237,7 @@ class ModelTests(FaultyRegistryCase):
         self.disk.pump()
         self.done(save)
         self.assertEqual(self.done(survey), ("m",))
-        self.assertEqual(self.done(self.registry.load_model_info("m")), ModelInfo("m", {"a": "2"}))
+        self.assertEqual(self.done(self.registry.load_model_infos(["m"])), [ModelInfo("m", {"a": "2"})])
 
     def test_observers_hear_of_commits_and_deletions(self) -> None:
         """

@@ -41,7 +41,7 @@ class Loader:
         async with self._state.locks.hold(model_id):
             model = self._state.index.get(model_id)
             if model.snapshot is None:
-                await self.model_info_locked(model)
+                await self._model_info_locked(model)
             return await self.versions_locked(model)
 
     async def versions_locked(self, model: Model) -> ModelSnapshot:
@@ -56,26 +56,48 @@ class Loader:
         )
         return model.load(numbers, reserved)
 
-    async def model_info(self, model_id: str) -> ModelInfo:
-        """
-        See L{IRegistry.load_model_info}.
-        """
-        async with self._state.locks.hold(model_id):
-            return await self.model_info_locked(self._state.index.get(model_id))
-
-    async def model_info_locked(self, model: Model) -> ModelInfo:
-        """
-        Read a model's info, unless it is known.  The caller holds the model's lock.
-        """
+    async def _model_info_locked(self, model: Model) -> ModelInfo:
         known = self._state.model_infos.peek(model.model_id)
         if known is not None:
             return known
+        (result,) = await self.model_infos([model.model_id])
+        if isinstance(result, ModelInfo):
+            return result
+        raise result
+
+    async def model_infos(self, model_ids: Sequence[str]) -> list[ModelInfo | CorruptModel | UnknownModel]:
+        """
+        See L{IRegistry.load_model_infos}.
+        """
+        results: list[ModelInfo | CorruptModel | UnknownModel] = []
+        for piece in _pieces(model_ids):
+            models = [self._state.index.find(model_id) for model_id in piece]
+            found = await self._state.threads.defer(partial(self._load_models, piece))
+            results.extend(map(self._take_model, piece, models, found))
+        return results
+
+    def _load_models(self, model_ids: Sequence[str]) -> list[ModelInfo | RegistryError]:
+        return [self._load_model(model_id) for model_id in model_ids]
+
+    def _load_model(self, model_id: str) -> ModelInfo | RegistryError:
         try:
-            info = await self._state.threads.defer(partial(self._state.archive.load_model, model.model_id))
+            return self._state.archive.load_model(model_id)
         except (CorruptModel, UnknownModel) as error:
-            raise self._found_damaged(model, error) from error
-        self.keep_model_info(model, info)
-        return info
+            return error
+
+    def _take_model(
+        self, model_id: str, model: Model | None, result: ModelInfo | RegistryError
+    ) -> ModelInfo | CorruptModel | UnknownModel:
+        if model is None or self._state.current(model_id, model.incarnation) is None:
+            return UnknownModel(model_id)
+        # What was saved while it was read is known better by now.
+        known = self._state.model_infos.peek(model_id)
+        if known is not None:
+            return known
+        if not isinstance(result, ModelInfo):
+            return self._found_damaged(model, result)
+        self.keep_model_info(model, result)
+        return result
 
     def keep_model_info(self, model: Model, info: ModelInfo) -> None:
         """
@@ -96,31 +118,11 @@ class Loader:
         """
         See L{IRegistry.survey}.
         """
-        unread = [model for model in self._state.index.models() if not model.checked]
-        for models in _pieces(unread):
-            results = await self._state.threads.defer(partial(self._load_models, models))
-            for model, result in zip(models, results, strict=True):
-                self._take_surveyed(model, result)
-        listed = self._state.index.listed
-        return self._state.index.publish() if listed is None else listed
-
-    def _load_models(self, models: Sequence[Model]) -> list[ModelInfo | RegistryError]:
-        return [self._load_model(model.model_id) for model in models]
-
-    def _load_model(self, model_id: str) -> ModelInfo | RegistryError:
-        try:
-            return self._state.archive.load_model(model_id)
-        except (CorruptModel, UnknownModel) as error:
-            return error
-
-    def _take_surveyed(self, model: Model, result: ModelInfo | RegistryError) -> None:
-        # What was saved or deleted while the survey read it is known better by now.
-        if model.checked or self._state.current(model.model_id, model.incarnation) is None:
-            return
-        if isinstance(result, ModelInfo):
-            self.keep_model_info(model, result)
-        else:
-            self._found_damaged(model, result)
+        async with self._state.surveys.hold("survey"):  # the second to ask has the first one's result
+            if self._state.index.listed is not None:
+                return self._state.index.listed
+            await self.model_infos([model.model_id for model in self._state.index.models() if not model.checked])
+            return self._state.index.publish()
 
     async def version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]

@@ -38,6 +38,7 @@ class State:
     index: Index = field(factory=Index)
     locks: KeyedLocks = field(factory=KeyedLocks)
     writes: KeyedLocks = field(factory=KeyedLocks)
+    surveys: KeyedLocks = field(factory=KeyedLocks)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)

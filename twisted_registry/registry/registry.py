@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from twisted_registry.errors import (
     CannotStart,
+    CorruptModel,
     CorruptVersion,
     StorageFailure,
     TooLarge,
@@ -207,9 +208,9 @@ class Registry:
         """See L{IRegistry.load_version_infos}."""
         return self._run(self._loader.version_infos(snapshot, version_numbers))
 
-    def load_model_info(self, model_id: str) -> Deferred[ModelInfo]:
-        """See L{IRegistry.load_model_info}."""
-        return self._run(self._loader.model_info(model_id))
+    def load_model_infos(self, model_ids: Sequence[str]) -> Deferred[list[ModelInfo | CorruptModel | UnknownModel]]:
+        """See L{IRegistry.load_model_infos}."""
+        return self._run(self._loader.model_infos(model_ids))
 
     def survey(self) -> Deferred[tuple[str, ...]]:
         """See L{IRegistry.survey}."""

@@ -5,7 +5,7 @@ From gRPC's thread to the reactor's, and back.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -37,7 +37,7 @@ class Bridge:
             if waiter.done():
                 return
             if isinstance(result, Failure):
-                waiter.set_exception(result.value or RuntimeError("a failure without an error"))
+                waiter.set_exception(cast(BaseException, result.value))
             else:
                 waiter.set_result(result)
 

@@ -72,6 +72,7 @@ class CreateCalls:
                 writes.append(upload.write(chunk))
                 if len(writes) > _WRITES_UNDER_WAY:
                     await settled(writes.popleft())
+                await asyncio.sleep(0)  # one message may hold very many small chunks
         if received_bytes < declared_bytes:
             raise SizeMismatch(declared_bytes, received_bytes)
         writes.extend(upload.write(chunk) for chunk in cutter.rest())

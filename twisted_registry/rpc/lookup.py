@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from twisted_registry.errors import CorruptVersion
+from twisted_registry.errors import CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.interfaces import IRegistry
 from twisted_registry.rpc.bridge import Bridge
 from twisted_registry.snapshot import ModelSnapshot
@@ -70,17 +70,24 @@ class Lookup:
             found.update(zip(missing, loaded, strict=True))
         return [found[number] for number in numbers]
 
-    async def model(self, model_id: str) -> ModelInfo:
+    async def models(self, model_ids: Sequence[str]) -> list[ModelInfo | CorruptModel | UnknownModel]:
         """
-        Give a model's info.
-
-        @raise UnknownModel: there is none.
-        @raise CorruptModel: its metadata is damaged.
+        Give the infos of models, or how they are damaged, or that they are gone, in the order of the ids.
         """
-        info = self.registry.model_info(model_id)
-        if info is None:
-            info = await self.bridge.call(lambda: self.registry.load_model_info(model_id))
-        return info
+        found: dict[str, ModelInfo | CorruptModel | UnknownModel] = {}
+        for model_id in model_ids:
+            try:
+                info = self.registry.model_info(model_id)
+            except UnknownModel as error:
+                found[model_id] = error
+            else:
+                if info is not None:
+                    found[model_id] = info
+        missing = [model_id for model_id in dict.fromkeys(model_ids) if model_id not in found]
+        if missing:
+            loaded = await self.bridge.call(lambda: self.registry.load_model_infos(missing))
+            found.update(zip(missing, loaded, strict=True))
+        return [found[model_id] for model_id in model_ids]
 
     async def model_ids(self) -> tuple[str, ...]:
         """

@@ -2,11 +2,12 @@
 The calls about models.
 """
 
+import asyncio
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.errors import CorruptModel, UnknownModel
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
@@ -58,23 +59,19 @@ class ModelCalls:
         async for batch in batches(model_ids):
             for model_id in batch:
                 self._lookup.registry.model_info(model_id)  # raises where it is unknown, on whatever page
-        async for batch in batches(model_ids[offset:]):
-            for model_id in batch:
-                if not page.room:
-                    return
-                page.add(model_message(await self._lookup.model(model_id)))
+        rest = iter(model_ids[offset:])
+        while batch := list(islice(rest, page.room)):
+            for result in await self._lookup.models(batch):
+                if not isinstance(result, ModelInfo):
+                    raise result
+                page.add(model_message(result))
+            await asyncio.sleep(0)
 
     async def _add_all(self, page: "Page[api.ModelInfo]", offset: int) -> None:
-        async for batch in batches((await self._lookup.model_ids())[offset:]):
-            for model_id in batch:
-                if not page.room:
-                    return
-                info = await self._whole(model_id)
-                if info is not None:
-                    page.add(model_message(info))
-
-    async def _whole(self, model_id: str) -> ModelInfo | None:
-        try:
-            return await self._lookup.model(model_id)
-        except (CorruptModel, UnknownModel):
-            return None
+        # A damaged model is passed over, and another one takes its place: a short page would mean the end.
+        rest = iter((await self._lookup.model_ids())[offset:])
+        while batch := list(islice(rest, page.room)):
+            for result in await self._lookup.models(batch):
+                if isinstance(result, ModelInfo):
+                    page.add(model_message(result))
+            await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.wire import parse
+from twisted_registry.snapshot import ModelSnapshot
 
 _TRIES = 5
 
@@ -46,5 +47,12 @@ class DataCalls:
                 return self._lookup.registry.download(snapshot, info)
             except UnknownVersion:
                 # It was evicted since the snapshot, by a newer one perhaps, which '-1' means by now.
-                snapshot = await self._lookup.fresh_snapshot(model_id)
+                snapshot = await self._newer_snapshot(snapshot)
         raise UnknownVersion(model_id, selector)
+
+    async def _newer_snapshot(self, snapshot: ModelSnapshot) -> ModelSnapshot:
+        newer = self._lookup.registry.snapshot(snapshot.model_id)
+        if newer is None or newer is snapshot:
+            # The commit that evicted it is not published yet.
+            return await self._lookup.fresh_snapshot(snapshot.model_id)
+        return newer

@@ -84,13 +84,14 @@ def _check_can_bind(endpoint: Endpoint) -> None:
     @raise CannotStart: it cannot be had.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        # All of them: of a name's addresses gRPC takes those that are free, and says nothing of the others.
+        for family, kind, protocol, _, address in socket.getaddrinfo(
             endpoint.interface, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
     except OSError as error:
         raise CannotStart(f"cannot listen on {endpoint.host}:{endpoint.port}: {error.strerror or error}") from None
 
@@ -135,8 +136,9 @@ class RpcServer:
 
     def serve(self) -> None:
         """
-        Begin to serve: the registry is open.
+        Begin to serve: the registry is open.  Called in the reactor's thread.
         """
+        self._registry.observe(self._hub)
         self._loop.call_soon_threadsafe(self._serve.set)
 
     def stop(self, grace_seconds: float) -> Deferred[None]:
@@ -161,9 +163,12 @@ class RpcServer:
     # In the server's thread
 
     def _run(self, bound: Future[int]) -> None:
-        self._loop = new_event_loop()
         try:
-            self._loop.run_until_complete(self._main(bound))
+            self._loop = new_event_loop()
+            try:
+                self._loop.run_until_complete(self._main(bound))
+            finally:
+                self._loop.close()
         except BaseException as error:
             if bound.done():
                 self._log.failure("the gRPC server failed")
@@ -171,18 +176,17 @@ class RpcServer:
             else:
                 bound.set_exception(error)
         finally:
-            self._loop.close()
             self._reactor.callFromThread(self._stopped.callback, None)
 
     async def _main(self, bound: Future[int]) -> None:
         self._serve = asyncio.Event()
         self._stop = asyncio.Event()
-        hub, checks, gate = Hub(self._loop), Checks(), Gate()
+        self._hub = hub = Hub(self._loop)
+        checks, gate = Checks(), Gate()
         server = self._make_server(hub, checks, gate)
         await checks.say(serving=False)
         bound.set_result(await self._bind(server))
         if await self._told_to_serve():
-            self._registry.observe(hub)
             gate.open()
             await checks.say(serving=True)
             await self._stop.wait()

@@ -22,7 +22,6 @@ _METHOD_HANDLERS: dict[tuple[bool, bool], Callable[[Any], Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
 }
 """By whether the client streams, and whether the server does."""
 

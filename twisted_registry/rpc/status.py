@@ -19,7 +19,7 @@ _log = Logger()
 
 _MOST_TEXT_BYTES = 1024
 
-CODES: dict[type[errors.RegistryError], grpc.StatusCode] = {
+CODES: dict[type, grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidModelId: grpc.StatusCode.INVALID_ARGUMENT,
     errors.SizeMismatch: grpc.StatusCode.INVALID_ARGUMENT,
@@ -52,9 +52,9 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     Give the code and the text for an error.  What nobody foresaw is a bug: it is logged with an incident's id, and the
     caller is told the id alone.
     """
-    code = CODES.get(type(error)) if isinstance(error, errors.RegistryError) else None
-    if code is not None:
-        return code, _cut(str(error))
+    for kind in type(error).__mro__:  # a provider may have kinds of its own
+        if kind in CODES:
+            return CODES[kind], _cut(str(error))
     incident = uuid4().hex[:12]
     _log.failure("incident {incident}", Failure(error), incident=incident)
     return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log tells more of incident {incident}"

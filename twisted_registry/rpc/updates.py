@@ -92,12 +92,12 @@ class UpdateCalls:
         """
         model_id = parse(api.VersionUpdateRequest, raw).model_id
         with self._hub.stream(model_id) as changed:
-            incarnation = (await self._lookup.snapshot(model_id)).incarnation
-            sent = 0
+            incarnation, sent = None, 0
             while True:
                 self._hub.check()
                 changed.clear()
                 snapshot = await self._lookup.snapshot(model_id)
+                incarnation = incarnation or snapshot.incarnation
                 if snapshot.incarnation != incarnation:
                     raise UnknownModel(model_id)
                 info = await self._newer(snapshot, sent)

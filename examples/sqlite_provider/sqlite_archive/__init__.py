@@ -67,7 +67,8 @@ class SqliteWriter:
                     raise UnknownModel(self._model_id)
                 connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?)", values)
         except StorageFailure as error:
-            # SQLite does not say whether it is there; so the number must not be used again.
+            # SQLite does not say whether it is there.  So its number must not be used again, nor its pieces dropped.
+            self._over = True
             raise CommitUncertain(error.reason) from error
         self._over = True
 

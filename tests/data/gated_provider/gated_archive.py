@@ -3,6 +3,7 @@ An archive for tests: a folder's, whose calls wait for as long as a test likes.
 
 A test and the archive talk through files.  While there is a file C{hold-write}, each call of C{write} leaves a file
 C{at-write-<n>} and waits until the other is gone; so with other calls.  C{hold-reactor} parks the reactor's thread.
+C{fail-close} has the call fail as no archive may.
 Of what cannot be held it leaves a file too, C{did-<n>-abort}: the numbers tell what came first.
 """
 
@@ -40,6 +41,13 @@ class Gates:
         while hold.exists():
             time.sleep(_LOOK_EVERY_SECONDS)
 
+    def fail(self, name: str) -> None:
+        """
+        Raise what no archive may, if the test says so.
+        """
+        if (self._folder / f"fail-{name}").exists():
+            raise RuntimeError(f"{name} fails")
+
     def tell(self, name: str) -> None:
         """
         Leave word of something.
@@ -67,6 +75,7 @@ class GatedArchive(FilesystemArchive):
     def close(self) -> None:
         self._gates.tell("close")
         super().close()
+        self._gates.fail("close")
 
     def _park_reactor(self) -> None:
         from twisted.internet import reactor
