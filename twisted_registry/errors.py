@@ -17,7 +17,7 @@ def shown(text: object) -> str:
     quoted = ascii(text)
     if len(quoted) <= _SHOWN_CHARACTERS:
         return quoted
-    return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(quoted)} characters)"
+    return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(str(text))} characters)"
 
 
 class RegistryError(Exception):

@@ -112,7 +112,14 @@ class WrongSettingsTests(StartFailureTestCase):
         """
         A description that its provider does not understand comes with how it is written.
         """
-        self.assert_cannot_start("--archive", "filesystem", said="'filesystem:root")
+        self.assert_cannot_start("--archive", "filesystem", said="'filesystem:directory'")
+
+    def test_directory_with_a_colon(self) -> None:
+        """
+        A colon that is not escaped ends the directory, and what follows it is not taken for something else.
+        """
+        for archive in ("filesystem:a:b", "filesystem:a:system=b", "filesystem:"):
+            self.assert_cannot_start("--archive", archive, said="filesystem:")
 
 
 class PortTests(StartFailureTestCase):

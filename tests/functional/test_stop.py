@@ -181,7 +181,7 @@ class AfterTheGraceTests(StopTestCase):
         """
         Check that a call ended because the daemon did.
         """
-        self.assert_refused(grpc.StatusCode.UNAVAILABLE, call)
+        self.assert_refused(grpc.StatusCode.UNAVAILABLE, call, "try again")
 
     def test_upload_is_cut(self) -> None:
         """

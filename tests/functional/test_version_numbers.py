@@ -96,6 +96,17 @@ class NumberTests(SharedRegistryTestCase):
         infos = self.client.infos(self.model_id).version_infos
         self.assertEqual([info.version_number for info in infos], every)
 
+    def test_hundreds_wait_for_one_model(self) -> None:
+        """
+        However many creators wait for a model at once, each is served.
+        """
+        with ThreadPoolExecutor(300) as threads:
+            creates = [
+                threads.submit(self.client.create, self.model_id, b"data", archived=index % 3 == 0)
+                for index in range(600)
+            ]
+        self.assertEqual(sorted(create.result().version_number for create in creates), list(range(1, 601)))
+
     def test_upload_that_began_first_may_end_last(self) -> None:
         """
         Numbers are given in the order of the commits, whatever the order of the beginnings.

@@ -127,8 +127,12 @@ class GateTests(SynchronousTestCase):
         """
         Make a call that ends at once.
         """
-        with self.gate.call():
-            pass
+
+        async def call() -> None:
+            with self.gate.call():
+                pass
+
+        asyncio.run(call())
 
     def test_closed_until_opened_and_again_when_closed(self) -> None:
         """
@@ -169,3 +173,26 @@ class GateTests(SynchronousTestCase):
             return log
 
         self.assertEqual(asyncio.run(calls()), ["not empty", "ended", "ended", "empty"])
+
+    def test_cut_calls_are_unavailable_and_others_cancelled(self) -> None:
+        """
+        A call that the server ends is told to try again; one that its client ended is nobody's to tell.
+        """
+
+        async def call() -> None:
+            with self.gate.call():
+                await asyncio.sleep(3600)
+
+        async def calls() -> list[object]:
+            self.gate.open()
+            left, cut = [asyncio.create_task(call()) for _ in range(2)]
+            await asyncio.sleep(0)
+            left.cancel()
+            await asyncio.wait([left])
+            self.gate.cut()
+            await self.gate.empty()
+            return list(await asyncio.gather(left, cut, return_exceptions=True))
+
+        left, cut = asyncio.run(calls())
+        self.assertIsInstance(left, asyncio.CancelledError)
+        self.assertIsInstance(cut, Unavailable)

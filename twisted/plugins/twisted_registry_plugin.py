@@ -15,6 +15,6 @@ model_registry = ServiceMaker(
     "model-registry",
 )
 
-filesystem_archive = LazyArchiveProvider("filesystem", "twisted_registry.storage.filesystem.FilesystemArchive")
+filesystem_archive = LazyArchiveProvider("filesystem", "twisted_registry.storage.filesystem.filesystem_archive")
 
 memory_store = LazyTransientProvider("memory", "twisted_registry.storage.memory.MemoryStore")

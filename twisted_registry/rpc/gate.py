@@ -11,12 +11,13 @@ from twisted_registry.errors import Unavailable
 
 class Gate:
     """
-    Lets calls in while the registry serves, and counts those inside.
+    Lets calls in while the registry serves, and knows those inside.
     """
 
     def __init__(self) -> None:
         self._refusal: str | None = "the registry is starting; try again in a moment"
-        self._inside = 0
+        self._inside: set[asyncio.Task[object]] = set()
+        self._cut: set[asyncio.Task[object]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -29,12 +30,19 @@ class Gate:
         """
         if self._refusal is not None:
             raise Unavailable(self._refusal)
-        self._inside += 1
+        task = asyncio.current_task()
+        assert task is not None, "a call runs in a task"
+        self._inside.add(task)
         self._empty.clear()
         try:
             yield
+        except asyncio.CancelledError:
+            if task not in self._cut:
+                raise
+            raise Unavailable("the registry has stopped; try again when it is back") from None
         finally:
-            self._inside -= 1
+            self._inside.discard(task)
+            self._cut.discard(task)
             if not self._inside:
                 self._empty.set()
 
@@ -56,3 +64,11 @@ class Gate:
         """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), patience_seconds)
+
+    def cut(self) -> None:
+        """
+        End the calls that are still inside, as unavailable.
+        """
+        self._cut.update(self._inside)
+        for task in self._inside:
+            task.cancel()

@@ -50,7 +50,7 @@ def parse_listed(handle: str) -> int:
     if match is None:
         raise InvalidRequest(
             f"the handle {shown(handle)} does not continue a list of version numbers; leave it empty to begin, "
-            "then pass what the last reply gave"
+            "then pass what the reply to a request with versions_count gave"
         )
     return _number(match.group(1))
 

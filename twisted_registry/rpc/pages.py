@@ -50,8 +50,8 @@ class Page(Generic[M]):
         self._size_bytes += item.ByteSize() + 6  # at most: a tag and a length
         if self._size_bytes > MAX_REPLY_BYTES:
             raise TooLarge(
-                f"the reply would be larger than {MAX_REPLY_BYTES} bytes; ask in pages: set {self._count_field}, "
-                "and pass the handle of each reply to the next call"
+                f"the reply would be larger than {MAX_REPLY_BYTES} bytes; ask in smaller pages: set "
+                f"{self._count_field}, and pass the handle of each reply to the next call"
             )
         self.items.append(item)
 

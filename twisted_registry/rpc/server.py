@@ -37,6 +37,9 @@ except ImportError:  # it is not made for every platform
     new_event_loop = asyncio.new_event_loop
 
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_FLUSH_SECONDS = 1.0
+"""How long replies may be on their way out once all calls have ended."""
+
 _TCP_CHUNK_BYTES = 4 * 1024 * 1024
 
 _OPTIONS: list[tuple[str, Any]] = [
@@ -191,15 +194,14 @@ class RpcServer:
             await checks.say(serving=True)
             await self._stop.wait()
         # The port stays open during the grace: gRPC would close it, and break new calls off instead of refusing them.
-        deadline = self._loop.time() + self._grace_seconds
         gate.close()
         await checks.say(serving=False)
         hub.close()
         await gate.empty(self._grace_seconds)
-        checks.end_watches()
-        # What is left of the grace is for replies on their way out.
-        await server.stop(max(0.0, deadline - self._loop.time()))
+        gate.cut()
         await gate.empty()
+        checks.end_watches()
+        await server.stop(_FLUSH_SECONDS)
 
     async def _told_to_serve(self) -> bool:
         waiting = [asyncio.create_task(event.wait()) for event in (self._serve, self._stop)]

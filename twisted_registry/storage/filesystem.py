@@ -23,6 +23,13 @@ from twisted_registry.values import ModelInfo, VersionInfo
 _log = Logger()
 
 
+def filesystem_archive(directory: str) -> "FilesystemArchive":
+    """
+    Make the archive that C{filesystem:DIRECTORY} describes.
+    """
+    return FilesystemArchive(directory)
+
+
 @implementer(IArchive)
 class FilesystemArchive:
     """
