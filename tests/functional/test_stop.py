@@ -177,11 +177,11 @@ class AfterTheGraceTests(StopTestCase):
 
     flags = ("--sent-model-version-data-chunk-size", "2000", "--grace-seconds", "0.3")
 
-    def assert_cut(self, call: Callable[[], Any]) -> None:
+    def assert_cut(self, call: Callable[[], Any], *said: str) -> None:
         """
         Check that a call ended because the daemon did.
         """
-        self.assert_refused(grpc.StatusCode.UNAVAILABLE, call, "try again")
+        self.assert_refused(grpc.StatusCode.UNAVAILABLE, call, *said)
 
     def test_upload_is_cut(self) -> None:
         """
@@ -190,7 +190,7 @@ class AfterTheGraceTests(StopTestCase):
         uploads = [self.begin_upload() for _ in range(5)]
         self.daemon.ask_to_stop()
         for upload in uploads:
-            self.assert_cut(upload.result)
+            self.assert_cut(upload.result, "try again")
         self.assert_stopped(self.daemon)
         self.assertEqual([path.name for path in (self.archive / "m").iterdir()], ["m.yaml"])
         self.daemon = self.start_daemon()
