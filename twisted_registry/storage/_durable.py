@@ -15,6 +15,7 @@ from uuid import uuid4
 from twisted.logger import Logger
 
 from twisted_registry.errors import StorageFailure
+from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import is_absent, reason_of
 from twisted_registry.storage._layout import PRIVATE_FOLDER
 from twisted_registry.storage._system import System
@@ -57,7 +58,7 @@ class Workbench:
         try:
             yield descriptor
         finally:
-            self._close_quietly(descriptor)
+            close_quietly(self.system, descriptor)
 
     def sync_folder(self, descriptor: int) -> None:
         """
@@ -173,7 +174,7 @@ class Workbench:
             self.write_all(descriptor, memoryview(content))
             self.system.fsync(descriptor)
         except OSError:
-            self._close_quietly(descriptor)
+            close_quietly(self.system, descriptor)
             raise
         self.system.close(descriptor)
 
@@ -258,9 +259,3 @@ class Workbench:
         for path in (self._trash, self._root):
             with self.opened_folder(path) as descriptor:
                 self.sync_folder(descriptor)
-
-    def _close_quietly(self, descriptor: int) -> None:
-        try:
-            self.system.close(descriptor)
-        except OSError as error:
-            _log.warn("closing a descriptor failed: {reason}", reason=reason_of(error))

@@ -7,6 +7,7 @@ import os
 from twisted.logger import Logger
 
 from twisted_registry.errors import CorruptModel, UnknownModel
+from twisted_registry.storage._calls import is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import (
     Malformed,
@@ -152,19 +153,10 @@ class ModelFolders:
         folder = model_folder(self._root, info.model_id)
         content = dump_model(info)
         with writing():
-            if self._is_there(folder.path):
+            if is_there(self._system, folder.path):
                 self._bench.replace(folder.path, folder.yaml, content)
             else:
                 self._bench.create_folder(folder.path, os.path.basename(folder.yaml), content)
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            self._system.stat(path)
-        except OSError as error:
-            if not is_absent(error):
-                raise
-            return False
-        return True
 
     def delete(self, model_id: str) -> None:
         """

@@ -6,16 +6,14 @@ import os
 from stat import S_ISREG
 
 from attrs import define
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.errors import StorageFailure
 from twisted_registry.interfaces import IArchiveReader
-from twisted_registry.storage._failures import Malformed, reading, reason_of
+from twisted_registry.storage._calls import close_quietly
+from twisted_registry.storage._failures import Malformed, reading
 from twisted_registry.storage._metadata import MAX_METADATA_BYTES
 from twisted_registry.storage._system import System
-
-_log = Logger()
 
 # What has a file's name may be a pipe, which without O_NONBLOCK would be waited for without end.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK
@@ -72,16 +70,6 @@ def read_up_to(system: System, descriptor: int, size_bytes: int) -> bytes:
         pieces.append(piece)
         missing -= len(piece)
     return first if len(pieces) == 1 else b"".join(pieces)
-
-
-def close_quietly(system: System, descriptor: int) -> None:
-    """
-    Close what was only read: there is nothing that could be lost.
-    """
-    try:
-        system.close(descriptor)
-    except OSError as error:
-        _log.warn("closing a file failed: {reason}", reason=reason_of(error))
 
 
 @implementer(IArchiveReader)

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from twisted_registry.errors import CommitUncertain, RegistryError, StorageFailure, UnknownModel
 from twisted_registry.interfaces import IArchiveWriter
+from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import is_absent, reason_of, write_failure, writing
 from twisted_registry.storage._layout import ModelFolder
@@ -126,7 +127,7 @@ class FileWriter:
         self._stage = _Stage.OVER
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            self._close_quietly(descriptor)
+            close_quietly(self._bench.system, descriptor)
         draft, self._draft = self._draft, ""
         if draft:
             self._bench.discard(draft)
@@ -192,9 +193,3 @@ class FileWriter:
         except OSError as error:
             return is_absent(error)
         return False
-
-    def _close_quietly(self, descriptor: int) -> None:
-        try:
-            self._bench.system.close(descriptor)
-        except OSError as error:
-            _log.warn("closing a file failed: {reason}", reason=reason_of(error))

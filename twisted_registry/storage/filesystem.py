@@ -12,8 +12,9 @@ from zope.interface import implementer
 
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.storage._calls import is_there
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import is_absent, reason_of
+from twisted_registry.storage._failures import reason_of
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reserve import NumberReserve
 from twisted_registry.storage._system import System
@@ -100,7 +101,7 @@ class FilesystemArchive:
             ) from error
 
     def _make(self, path: str) -> None:
-        if self._is_there(path):
+        if is_there(self._system, path):
             return
         parent = os.path.dirname(path)
         self._make(parent)
@@ -110,15 +111,6 @@ class FilesystemArchive:
             return
         with self._bench.opened_folder(parent) as descriptor:
             self._bench.sync_folder(descriptor)
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            self._system.stat(path)
-        except OSError as error:
-            if not is_absent(error):
-                raise
-            return False
-        return True
 
     def _tidy(self) -> None:
         try:
