@@ -40,8 +40,9 @@ test: $(INSTALLED_DEV)  ## Run the tests
 # trial's status is the one that counts.  Where it is not 0, what failed is printed as well.
 test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report to build/test-report.xml
 	@mkdir -p build
-	@$(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) tests > build/test.subunit; \
-	status=$$?; \
+	@{ PYTHONUNBUFFERED=1 $(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) tests; \
+		echo $$? > build/test.status; } | $(BIN)/python -m tests.support.subunit_times > build/test.subunit; \
+	status=$$(cat build/test.status); \
 	$(BIN)/subunit-1to2 < build/test.subunit > build/test.subunit2; \
 	$(BIN)/subunit2junitxml --no-passthrough --output-to=$(REPORT) < build/test.subunit2; \
 	test $$status -eq 0 || $(BIN)/subunit2pyunit --no-passthrough < build/test.subunit2; \

@@ -1,0 +1,26 @@
+"""
+Put times into a stream of subunit, version 1, for trial writes none: a line before each line that begins or ends a test.
+
+Its C{time:} lines are described in U{https://github.com/testing-cabal/subunit}.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+_EVENTS = (b"test: ", b"success: ", b"failure: ", b"error: ", b"skip: ", b"xfail: ", b"uxsuccess: ", b"successful: ")
+
+
+def with_times(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    Give a stream's lines, each event with the time it came at.
+    """
+    for line in lines:
+        if line.startswith(_EVENTS):
+            yield f"time: {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%fZ}\n".encode()
+        yield line
+
+
+if __name__ == "__main__":
+    for stamped in with_times(iter(sys.stdin.buffer.readline, b"")):
+        sys.stdout.buffer.write(stamped)
