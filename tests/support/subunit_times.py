@@ -1,5 +1,5 @@
 """
-Put times into a stream of subunit, version 1, for trial writes none: a line before each line that begins or ends a test.
+Put times into a stream of subunit, version 1, for trial writes none: a line before each that begins or ends a test.
 
 Its C{time:} lines are described in U{https://github.com/testing-cabal/subunit}.
 """
