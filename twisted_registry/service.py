@@ -179,7 +179,9 @@ class RegistryService(Service):
         await self._registry.close()
 
     def _give_up(self) -> None:
-        _log.critical("storage does not answer; the daemon ends without it, and the next start sweeps what it left")
+        _log.critical(
+            "the stop does not come to its end; the daemon ends without, and the next start sweeps what storage left"
+        )
         os._exit(1)
 
 

@@ -56,6 +56,12 @@ class PumpedReactor:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def pump_last(self) -> None:
+        """
+        Run the call that came last, before the others.
+        """
+        self._calls.pop()()
+
     def pump(self) -> int:
         """
         Run the calls, also those that come meanwhile, and give how many ran.

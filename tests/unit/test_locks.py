@@ -2,7 +2,7 @@
 Facts about the lines that models' changes wait in.
 """
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.registry._locks import KeyedLocks
@@ -78,6 +78,19 @@ class KeyedLocksTests(SynchronousTestCase):
         until.errback(ZeroDivisionError())
         self.failureResultOf(failing, ZeroDivisionError)
         self.successResultOf(waiting)
+
+    def test_waiter_that_is_cancelled_is_passed_over(self) -> None:
+        """
+        Who gives up waiting holds up nobody.
+        """
+        until: Deferred[None] = Deferred()
+        holding, giving_up, waiting = self.hold(1, until=until), self.hold(2), self.hold(3)
+        giving_up.cancel()
+        self.failureResultOf(giving_up, CancelledError)
+        until.callback(None)
+        self.successResultOf(holding)
+        self.successResultOf(waiting)
+        self.assertEqual((self.held, self.locks._lines), ([1, 3], {}))
 
     def test_keys_that_nobody_wants_are_forgotten(self) -> None:
         """

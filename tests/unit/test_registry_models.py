@@ -239,6 +239,24 @@ class ModelTests(FaultyRegistryCase):
         self.assertEqual(self.done(survey), ("m",))
         self.assertEqual(self.done(self.registry.load_model_infos(["m"])), [ModelInfo("m", {"a": "2"})])
 
+    def test_what_was_saved_while_it_was_read_is_not_undone(self) -> None:
+        """
+        A read that began before a save does not bring the old user data back, also where the new is no longer at hand.
+        """
+        self.save(a="1")
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        self.registry._state.model_infos.discard("m")
+        reading = self.registry.load_model_infos(["m"])
+        self.disk.pump()
+        saving = self.registry.save_model(ModelInfo("m", {"a": "2"}))
+        self.disk.pump()
+        self.reactor.pump_last()
+        self.successResultOf(saving)
+        self.registry._state.model_infos.discard("m")
+        self.assertEqual(self.done(reading), [ModelInfo("m", {"a": "2"})])
+        self.assertEqual(self.registry.model_info("m"), ModelInfo("m", {"a": "2"}))
+
     def test_observers_hear_of_commits_and_deletions(self) -> None:
         """
         Every change of what a subscriber sees is told, once it can be seen.

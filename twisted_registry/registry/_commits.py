@@ -10,7 +10,6 @@ from attrs import frozen
 from twisted_registry.errors import (
     CommitUncertain,
     ModelReplaced,
-    RegistryError,
     StorageFailure,
     StorageFull,
     StorageReadOnly,
@@ -111,10 +110,5 @@ class Committer:
         publication = Publication(partial(model.hold_copy, info), self._state.evict)
         try:
             await self._state.transients.commit(writer, key, Rank.COPY, publication)
-        except RegistryError as error:
-            log.warn(
-                "no copy of version {number} of {id!r} is kept: {error}",
-                number=key.version_number,
-                id=key.model_id,
-                error=error,
-            )
+        except Exception:  # whatever the store says, the version itself is on the archive
+            log.failure("no copy of {key} is kept", key=key)

@@ -184,3 +184,4 @@ class ArchiveDownload:
         if self._copy is not None:
             self._copy.writer.abort()
             self._copy.give_up()
+            self._copy = None

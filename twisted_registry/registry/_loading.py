@@ -27,6 +27,20 @@ def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 @frozen(eq=False)
+class _Before:
+    """
+    What was known of a model before it was read.
+    """
+
+    model: Model | None
+    saves: int
+
+    @classmethod
+    def of(cls, model: Model | None) -> "_Before":
+        return cls(model, 0 if model is None else model.saves)
+
+
+@frozen(eq=False)
 class Loader:
     """
     Reads models and versions from the archive, and keeps what it read where it is looked for first.
@@ -71,9 +85,10 @@ class Loader:
         """
         results: list[ModelInfo | CorruptModel | UnknownModel] = []
         for piece in _pieces(model_ids):
-            models = [self._state.index.find(model_id) for model_id in piece]
+            before = [_Before.of(self._state.index.find(model_id)) for model_id in piece]
             found = await self._state.threads.defer(partial(self._load_models, piece))
-            results.extend(map(self._take_model, piece, models, found))
+            for model_id, known, result in zip(piece, before, found, strict=True):
+                results.append(await self._take_model(model_id, known, result))
         return results
 
     def _load_models(self, model_ids: Sequence[str]) -> list[ModelInfo | RegistryError]:
@@ -85,18 +100,25 @@ class Loader:
         except (CorruptModel, UnknownModel) as error:
             return error
 
-    def _take_model(
-        self, model_id: str, model: Model | None, result: ModelInfo | RegistryError
+    async def _take_model(
+        self, model_id: str, before: "_Before", result: ModelInfo | RegistryError
     ) -> ModelInfo | CorruptModel | UnknownModel:
+        model = before.model
         if model is None or self._state.current(model_id, model.incarnation) is None:
             return UnknownModel(model_id)
-        # What was saved while it was read is known better by now.
-        known = self._state.model_infos.peek(model_id)
-        if known is not None:
-            return known
+        if model.saves != before.saves:
+            return await self._read_anew(model)
         if not isinstance(result, ModelInfo):
             return self._found_damaged(model, result)
         self.keep_model_info(model, result)
+        return result
+
+    async def _read_anew(self, model: Model) -> ModelInfo | CorruptModel | UnknownModel:
+        # It was saved while it was read: what was read may be older than what others have seen since.
+        known = self._state.model_infos.peek(model.model_id)
+        if known is not None:
+            return known
+        (result,) = await self.model_infos([model.model_id])
         return result
 
     def keep_model_info(self, model: Model, info: ModelInfo) -> None:

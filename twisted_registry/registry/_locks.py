@@ -37,13 +37,20 @@ class KeyedLocks:
         if line.held or line.waiting:
             turn: Deferred[None] = Deferred()
             line.waiting.append(turn)
-            await turn
+            await self._wait(line, turn)
         line.held = True
         try:
             yield
         finally:
             line.held = False
             self._hand_over(key, line)
+
+    async def _wait(self, line: _Line, turn: Deferred[None]) -> None:
+        try:
+            await turn
+        except BaseException:  # who waits was cancelled
+            line.waiting.remove(turn)
+            raise
 
     def _hand_over(self, key: str, line: _Line) -> None:
         if line.handing_over:

@@ -19,6 +19,7 @@ class Model:
     @ivar snapshot: its versions; L{None} until they are read from the archive.
     @ivar last_number: the highest number that may have been given out.
     @ivar reserved: numbers up to here may be given out without asking the archive.
+    @ivar saves: how often its metadata was written in this process.
     @ivar reserving: more are being reserved.
     @ivar checked: its metadata was read or written in this process.
     @ivar damaged: its metadata was found to be damaged.
@@ -30,6 +31,7 @@ class Model:
     snapshot: ModelSnapshot | None = None
     last_number: int = 0
     reserved: int = 0
+    saves: int = 0
     reserving: bool = False
     checked: bool = False
     damaged: bool = False

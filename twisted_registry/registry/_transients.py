@@ -9,7 +9,6 @@ from functools import partial
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from twisted_registry.errors import RegistryError
 from twisted_registry.interfaces import INonBlocking, IThreads, ITransientStore, ITransientWriter, Rank
 from twisted_registry.registry._download import TransientDownload
 from twisted_registry.registry._locks import KeyedLocks
@@ -144,5 +143,5 @@ class Transients:
             deferred: Deferred[None] = self.threads.defer(job)
             try:
                 await deferred
-            except RegistryError as error:
-                log.error("the transient store failed: {error}", error=error)
+            except Exception:  # what it follows has happened already, whatever the store says
+                log.failure("the transient store failed")

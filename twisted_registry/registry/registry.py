@@ -225,6 +225,7 @@ class Registry:
             async with self._state.writes.hold(info.model_id):
                 await self._state.threads.defer(partial(self._state.archive.save_model, info))
             model = self._state.index.find(info.model_id) or self._state.index.add(info.model_id)
+            model.saves += 1
             self._loader.keep_model_info(model, info)
             await self._loader.versions_locked(model)
 

@@ -5,6 +5,7 @@ From gRPC's thread to the reactor's, and back.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from attrs import frozen
@@ -42,7 +43,7 @@ class Bridge:
                 waiter.set_result(result)
 
         def deliver(result: T | Failure) -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 loop.call_soon_threadsafe(settle, result)
 
         self._reactor.callFromThread(lambda: maybeDeferred(function).addBoth(deliver))

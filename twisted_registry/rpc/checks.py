@@ -5,47 +5,68 @@ Health checks, after U{https://github.com/grpc/grpc/blob/master/doc/health-check
 import asyncio
 from typing import Any
 
-import grpc
 from grpc_health.v1 import health, health_pb2
 
+from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.messages import SERVICE_NAME
+from twisted_registry.rpc.status import guarded
 
 _aio: Any = health.aio  # type: ignore[attr-defined]  # the stubs do not know it
 
 _SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME)
+_Status = health_pb2.HealthCheckResponse
 
 
 class Checks(_aio.HealthServicer):  # type: ignore[misc]
     """
     The health of the server, overall and by the registry's name: not serving, until told otherwise.
+
+    Watches are our own: those of the package hold a lock while they send, so that one client that does not read would
+    keep the health from ever changing.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._over = asyncio.Event()
+        self._serving = False
+        self._watches: set[asyncio.Event] = set()
+        self._gate = Gate()
+        self._gate.open()
+        self.Watch = guarded(self._watch, self._gate.call)
 
     async def say(self, *, serving: bool) -> None:
         """
         Tell whoever asks, and whoever watches.
         """
-        statuses = health_pb2.HealthCheckResponse
+        self._serving = serving
         for service in _SERVICES:
-            await self.set(service, statuses.SERVING if serving else statuses.NOT_SERVING)
+            await self.set(service, self._status(service))
+        for changed in self._watches:
+            changed.set()
 
-    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
-        """
-        Tell the health, and each change of it.
-        """
-        watch, over = asyncio.create_task(super().Watch(request, context)), asyncio.create_task(self._over.wait())
+    def _status(self, service: str) -> Any:
+        if service not in _SERVICES:
+            return _Status.SERVICE_UNKNOWN
+        return _Status.SERVING if self._serving else _Status.NOT_SERVING
+
+    async def _watch(self, request: Any, context: Any) -> None:
+        changed = asyncio.Event()
+        self._watches.add(changed)
         try:
-            await asyncio.wait((watch, over), return_when=asyncio.FIRST_COMPLETED)
+            told = None
+            while True:
+                changed.clear()
+                status = self._status(request.service)
+                if status != told:
+                    told = status
+                    await context.write(_Status(status=status))
+                await changed.wait()
         finally:
-            watch.cancel()
-            over.cancel()
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "the registry has stopped")
+            self._watches.discard(changed)
 
-    def end_watches(self) -> None:
+    async def end_watches(self) -> None:
         """
         End all watches: a server that is told to stop would wait for them.
         """
-        self._over.set()
+        self._gate.close()
+        self._gate.cut()
+        await self._gate.empty()

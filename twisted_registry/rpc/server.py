@@ -200,7 +200,7 @@ class RpcServer:
         await gate.empty(self._grace_seconds)
         gate.cut()
         await gate.empty()
-        checks.end_watches()
+        await checks.end_watches()
         await server.stop(_FLUSH_SECONDS)
 
     async def _told_to_serve(self) -> bool:

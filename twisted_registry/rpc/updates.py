@@ -4,7 +4,7 @@ The call that pushes new versions to their users.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from attrs import frozen
@@ -38,8 +38,9 @@ class Hub:
     def changed(self, model_id: str) -> None:
         """See L{IObserver.changed}."""
         # Who is not in yet sees the change by itself, for it looks only once it is in.
-        if model_id in self._streams and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, model_id)
+        if model_id in self._streams:
+            with suppress(RuntimeError):  # the loop is closed, and the streams with it
+                self._loop.call_soon_threadsafe(self._wake, model_id)
 
     def _wake(self, model_id: str) -> None:
         for changed in self._streams.get(model_id, ()):

@@ -120,8 +120,12 @@ class Workbench:
         @raise StorageFailure: there is the old file or the new one.
         """
         with self.opened_folder(folder) as descriptor:
-            self._clear_folder(path)
             draft = self.draft(content)
+            try:
+                self._clear_folder(path)
+            except (OSError, StorageFailure):
+                self.discard(draft)
+                raise
             self.place(draft, path)
             self.sync_renamed(descriptor)
 
