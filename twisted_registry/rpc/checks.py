@@ -7,6 +7,7 @@ from typing import Any
 
 from grpc_health.v1 import health, health_pb2
 
+from twisted_registry.errors import Unavailable
 from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.messages import SERVICE_NAME
 from twisted_registry.rpc.status import guarded
@@ -14,6 +15,7 @@ from twisted_registry.rpc.status import guarded
 _aio: Any = health.aio  # type: ignore[attr-defined]  # the stubs do not know it
 
 _SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME)
+_PATIENCE_SECONDS = 1.0
 _Status = health_pb2.HealthCheckResponse
 
 
@@ -28,6 +30,7 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._serving = False
+        self._over = False
         self._watches: set[asyncio.Event] = set()
         self._gate = Gate()
         self._gate.open()
@@ -40,6 +43,9 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
         self._serving = serving
         for service in _SERVICES:
             await self.set(service, self._status(service))
+        self._wake()
+
+    def _wake(self) -> None:
         for changed in self._watches:
             changed.set()
 
@@ -59,14 +65,20 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
                 if status != told:
                     told = status
                     await context.write(_Status(status=status))
+                if self._over:
+                    raise Unavailable("the registry has stopped; try again when it is back")
                 await changed.wait()
         finally:
             self._watches.discard(changed)
 
     async def end_watches(self) -> None:
         """
-        End all watches: a server that is told to stop would wait for them.
+        End all watches, each once it has told the last of the health: a server that is told to stop would wait for
+        them.  Who does not read is cut off.
         """
         self._gate.close()
+        self._over = True
+        self._wake()
+        await self._gate.empty(_PATIENCE_SECONDS)
         self._gate.cut()
         await self._gate.empty()
