@@ -140,15 +140,15 @@ class Daemon:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        threading.Thread(target=self._read, args=(self._process, self._printed), daemon=True).start()
 
-    def _read(self, process: "subprocess.Popen[str]") -> None:
+    def _read(self, process: "subprocess.Popen[str]", printed: "Queue[str | None]") -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
                 self.lines.append(line)
-                self._printed.put(line)
-        self._printed.put(None)
+                printed.put(line)
+        printed.put(None)
 
     def wait_for(self, pattern: str) -> "re.Match[str]":
         """
