@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard protos/cogment/api/*.proto)
 DESCRIPTORS := twisted_registry/rpc/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
-CHECKED := twisted_registry tests twisted setup.py .ci $(wildcard benchmarks examples)
+CHECKED := twisted_registry tests torture twisted setup.py .ci $(wildcard benchmarks examples)
 
 # A file whose presence says that a step is done, and whose age says since when.
 CREATED := $(VENV)/.created
