@@ -24,7 +24,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-with-report lint format build clean FORCE
+.PHONY: help run test test-with-report torture lint format build clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -48,6 +48,12 @@ test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report t
 	test $$status -eq 0 || $(BIN)/subunit2pyunit --no-passthrough < build/test.subunit2; \
 	test -s $(REPORT) || { echo "make: $(REPORT) was not written" >&2; exit 1; }; \
 	exit $$status
+
+# Such as: make torture TORTURE='--only kills --kills 100 --seed 7'
+TORTURE ?=
+
+torture: $(INSTALLED_DEV)  ## Try what the registry promises for as long as a night; TORTURE are the numbers
+	@$(BIN)/python -m torture --json build/torture.json $(TORTURE)
 
 lint: $(INSTALLED_DEV) $(STUBS)  ## Check style and types
 	$(BIN)/ruff check $(CHECKED)

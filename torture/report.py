@@ -1,0 +1,118 @@
+"""
+What came of a run, as JSON, and as the table in docs/reliability.md.
+
+The table is generated, and a test compares it with the JSON that lies beside it::
+
+    python -m torture.report
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = DOCS / "reliability.json"
+PAGE = DOCS / "reliability.md"
+
+_BEGIN = "<!-- the table: made by python -m torture.report -->"
+_END = "<!-- the end of the table -->"
+_HEAD = ("case", "N", "seed", "wrong", "seconds", "what else was counted")
+
+
+@frozen
+class Row:
+    """
+    What came of one case.
+
+    @ivar case: its name.
+    @ivar counts: what N counts.
+    @ivar done: N, which may be more than was asked for.
+    @ivar wrong: a line for each thing that was not as it should be.
+    @ivar figures: what else was counted.
+    @ivar seconds: how long it took, rounded.
+    @ivar commit: the version of the code it was run on.
+    """
+
+    case: str
+    counts: str
+    done: int
+    seed: int
+    wrong: list[str]
+    figures: dict[str, int]
+    seconds: int
+    commit: str = ""
+
+
+@frozen
+class Run:
+    """
+    What came of several cases.
+
+    @ivar machine: what they ran on: what for, and what.
+    """
+
+    machine: dict[str, str]
+    rows: list[Row] = field(factory=list)
+
+    def with_row(self, row: Row) -> "Run":
+        """
+        Give a run in which a case's row is this one.
+        """
+        rows = {old.case: old for old in self.rows} | {row.case: row}
+        return Run(self.machine, list(rows.values()))
+
+
+def write(run: Run, path: Path) -> None:
+    """
+    Write a run as JSON.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(run), indent=2) + "\n")
+
+
+def read(path: Path) -> Run:
+    """
+    Read a run.
+    """
+    told: Mapping[str, Any] = json.loads(path.read_text())
+    return Run(told["machine"], [Row(**row) for row in told["rows"]])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    figures = ", ".join(f"{count:,} {what}" for what, count in row.figures.items())
+    return (
+        f"`{row.case}`",
+        f"{row.done:,} {row.counts}",
+        str(row.seed),
+        str(len(row.wrong)),
+        f"{row.seconds:,}",
+        figures,
+    )
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def section(run: Run) -> str:
+    """
+    Give the part of the page that tells of a run.
+    """
+    table = _table([_HEAD, ("---",) * len(_HEAD), *map(_cells, run.rows)])
+    machine = "; ".join(f"{what}: {value}" for what, value in run.machine.items())
+    return f"{_BEGIN}\n\n{table}\n\nRun on: {machine}.\n\n{_END}"
+
+
+def page_with(run: Run, page: str) -> str:
+    """
+    Put a run into the page, in place of the one that is there.
+    """
+    before, _, rest = page.partition(_BEGIN)
+    return before + section(run) + rest.partition(_END)[2]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with(read(RESULTS), PAGE.read_text()))
