@@ -154,6 +154,34 @@ class TooLarge(RegistryError):
 
 
 @define
+class Overloaded(RegistryError):
+    """
+    The registry has no room for the request now.
+
+    @ivar reason: what there is no room for, and what to do.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class Stalled(RegistryError):
+    """
+    The client brought nothing for too long of what it had to bring.
+    """
+
+    idle_seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"nothing came for {self.idle_seconds:g} s, or next to nothing, and there was more to come; send it again"
+        )
+
+
+@define
 class NumbersExhausted(RegistryError):
     """
     The model has used up every version number the wire format can name.

@@ -338,6 +338,29 @@ class TransientBudget:
     max_bytes: int
 
 
+@frozen
+class Limits:
+    """
+    The bounds on what clients can make the server hold.
+
+    @ivar version_max_bytes: the largest version taken; 0 for no limit.
+    @ivar uploads_max_bytes: most data of uploads under way that is in memory.
+    @ivar uploads_wait_seconds: how long an upload may wait for its share of that.
+    @ivar upload_idle_seconds: how long a call may bring nothing of what it has yet to bring.
+    @ivar downloads_max_bytes: most data that may be on its way to readers.
+    @ivar download_idle_seconds: how long a reader may take nothing of it, while others wait for their share.
+    @ivar keepalive_seconds: how long a connection may be silent before the server asks whether there is anybody.
+    """
+
+    version_max_bytes: int
+    uploads_max_bytes: int
+    uploads_wait_seconds: float
+    upload_idle_seconds: float
+    downloads_max_bytes: int
+    download_idle_seconds: float
+    keepalive_seconds: float
+
+
 class IArchiveProvider(Interface):
     """
     A plugin that makes archives from descriptions such as C{filesystem:/data}.
@@ -419,6 +442,7 @@ class IUpload(Interface):
     """
 
     header: VersionHeader = Attribute("What the creator declared.")
+    held_bytes: int = Attribute("How much of the data stays in memory until the upload is over.")
 
     def write(chunk: Chunk) -> Future[None]:
         """

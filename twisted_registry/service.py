@@ -71,7 +71,7 @@ class RegistryService(Service):
             Framing(settings.chunk_size_bytes, frame),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
-        self._rpc = RpcServer(reactor, self._registry, endpoint)
+        self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits)
 
     def startService(self) -> None:
         """

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from twisted_registry._memory_limit import usable_memory
 from twisted_registry.errors import CannotStart, shown
-from twisted_registry.interfaces import TransientBudget
+from twisted_registry.interfaces import Limits, TransientBudget
 from twisted_registry.providers import escape
 
 COMMAND = "twistd model-registry"
@@ -28,7 +28,7 @@ MAX_CHUNK_SIZE_BYTES = 64 * 2**20 - 5
 
 _MAX_ITEMS = 10**9
 _MAX_BYTES = 2**63 - 1
-_MAX_GRACE_SECONDS = 24 * 60 * 60
+_MAX_SECONDS = 24 * 60 * 60
 
 
 @frozen
@@ -41,6 +41,7 @@ class Settings:
     @ivar archive: the description of the archive.
     @ivar transient: the description of the transient store.
     @ivar budget: what the transient store may hold.
+    @ivar limits: what calls may hold, and for how long.
     @ivar chunk_size_bytes: the data in each message of a version that is sent.
     @ivar reflection: whether gRPC reflection is served.
     @ivar log_level: one of L{LOG_LEVELS}.
@@ -53,6 +54,7 @@ class Settings:
     archive: str
     transient: str
     budget: TransientBudget
+    limits: Limits
     chunk_size_bytes: int
     reflection: bool
     log_level: str
@@ -91,12 +93,12 @@ def _whole(least: int, most: int, unit: str = "") -> Kind:
     return Kind(f"a whole number{unit} from {least} to {most}", parse)
 
 
-def _seconds(most: int) -> Kind:
+def _seconds(least: float) -> Kind:
     def parse(text: str) -> float:
         value = float(text) if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{0,20})?", text) else -1.0
-        return value if 0 <= value <= most else _refuse(text)
+        return value if least <= value <= _MAX_SECONDS else _refuse(text)
 
-    return Kind(f"a number of seconds from 0 to {most}", parse)
+    return Kind(f"a number of seconds from {least:g} to {_MAX_SECONDS}", parse)
 
 
 def _one_of(choices: Sequence[str]) -> Kind:
@@ -173,8 +175,8 @@ class Setting:
         return VARIABLE_PREFIX + self.name.upper().replace("-", "_")
 
 
-def _quarter_of_memory() -> int:
-    return max(1, usable_memory() // 4)
+def _share_of_memory(share: int) -> Callable[[], int]:
+    return lambda: max(1, usable_memory() // share)
 
 
 def _setting(name: str, kind: Kind, help: str, default: Any, default_text: str | None = None) -> Setting:
@@ -212,8 +214,58 @@ SETTINGS: Sequence[Setting] = (
         "version-cache-max-bytes",
         _whole(1, _MAX_BYTES, " of bytes"),
         "most bytes of versions held in memory",
-        _quarter_of_memory,
+        _share_of_memory(4),
         "a quarter of the memory the process may use",
+    ),
+    _setting(
+        "version-max-bytes",
+        _whole(1, _MAX_BYTES, " of bytes"),
+        "largest version taken; one that is not archived must fit into the memory for versions besides",
+        0,
+        "no limit",
+    ),
+    Setting(
+        "uploads-max-bytes",
+        _whole(1, _MAX_BYTES, " of bytes"),
+        "most bytes of versions being created that are in memory; more wait for their turn",
+        _share_of_memory(4),
+        "a quarter of the memory the process may use",
+    ),
+    _setting(
+        "uploads-wait-seconds",
+        _seconds(0),
+        "how long a version may wait to be received, before its creation is refused",
+        30.0,
+        "30",
+    ),
+    _setting(
+        "upload-idle-seconds",
+        _seconds(0.1),
+        "how long a call may bring nothing, or less than 64 KiB, of what it has yet to bring, before it is ended",
+        60.0,
+        "60",
+    ),
+    Setting(
+        "downloads-max-bytes",
+        _whole(1, _MAX_BYTES, " of bytes"),
+        "most bytes that may be on their way to readers; more wait for their turn",
+        _share_of_memory(8),
+        "an eighth of the memory the process may use",
+    ),
+    _setting(
+        "download-idle-seconds",
+        _seconds(0.1),
+        "how long a reader may read nothing while others wait for their turn, before its connection is closed",
+        20.0,
+        "20",
+    ),
+    _setting(
+        "keepalive-seconds",
+        _seconds(1),
+        "how long a connection may be silent before its client is asked whether it is there; one that does not answer "
+        "is closed",
+        60.0,
+        "60",
     ),
     _setting(
         "sent-model-version-data-chunk-size",
@@ -227,7 +279,7 @@ SETTINGS: Sequence[Setting] = (
     _setting("log-format", _one_of(LOG_FORMATS), "text, or json: one object a line", "text"),
     _setting(
         "grace-seconds",
-        _seconds(_MAX_GRACE_SECONDS),
+        _seconds(0),
         "how long calls under way may take to end when the daemon stops; 0 cuts them off",
         10.0,
         "10",
@@ -296,6 +348,15 @@ def settings_from(given: Mapping[str, Given]) -> Settings:
         archive=archive,
         transient=value["transient"],
         budget=TransientBudget(value["version-cache-max-items"], value["version-cache-max-bytes"]),
+        limits=Limits(
+            value["version-max-bytes"],
+            value["uploads-max-bytes"],
+            value["uploads-wait-seconds"],
+            value["upload-idle-seconds"],
+            value["downloads-max-bytes"],
+            value["download-idle-seconds"],
+            value["keepalive-seconds"],
+        ),
         chunk_size_bytes=value["sent-model-version-data-chunk-size"],
         reflection=value["grpc-reflection"],
         log_level=value["log-level"],

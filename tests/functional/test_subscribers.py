@@ -2,6 +2,7 @@
 What many subscribers cost, and that they go.
 """
 
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -31,6 +32,8 @@ class SubscribersTests(RegistryTestCase):
     """
     Many subscribers of one model.
     """
+
+    flags = ("--keepalive-seconds", "1")
 
     def setUp(self) -> None:
         """
@@ -68,6 +71,14 @@ class SubscribersTests(RegistryTestCase):
         """
         The subscribers of a client that is killed are gone.
         """
+        client = self.subscribe_apart()
+        client.kill()
+        self.wait_for_subscribers(0)
+
+    def subscribe_apart(self) -> "subprocess.Popen[str]":
+        """
+        Subscribe many times, from a process of its own.
+        """
         client = subprocess.Popen(
             [sys.executable, "-c", _CLIENT, self.daemon.address, str(SUBSCRIBERS)],
             cwd=Path(__file__).parents[2],
@@ -81,7 +92,14 @@ class SubscribersTests(RegistryTestCase):
         with client.stdout:
             self.assertEqual(client.stdout.readline(), "subscribed\n")
         self.wait_for_subscribers(SUBSCRIBERS)
-        client.kill()
+        return client
+
+    def test_stopped_client(self) -> None:
+        """
+        The subscribers of a client that answers no more, though its connection stands, are gone.
+        """
+        client = self.subscribe_apart()
+        client.send_signal(signal.SIGSTOP)
         self.wait_for_subscribers(0)
 
     def test_hung_up_client(self) -> None:

@@ -172,6 +172,17 @@ class Daemon:
         """
         return "".join(self.lines)
 
+    def memory_bytes(self, *, peak: bool = False) -> int:
+        """
+        Tell how much memory it takes.
+
+        @param peak: the most it ever took.
+        """
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        match = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)
+        assert match is not None, status
+        return int(match[1]) * 1024
+
     def ask_to_stop(self, signal_number: int = signal.SIGTERM) -> None:
         """
         Ask it to stop, and wait until it says that it does.

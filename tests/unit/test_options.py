@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.unit.twistd_process import TAP, run_twistd
 from twisted_registry import __version__
 from twisted_registry._memory_limit import usable_memory
-from twisted_registry.interfaces import TransientBudget
+from twisted_registry.interfaces import Limits, TransientBudget
 from twisted_registry.options import Options
 from twisted_registry.providers import parse_description
 from twisted_registry.settings import MAX_CHUNK_SIZE_BYTES, SETTINGS, Settings
@@ -75,6 +75,15 @@ class SettingsTests(SynchronousTestCase):
                 archive="filesystem:.cogment_model_registry",
                 transient="memory",
                 budget=TransientBudget(max_items=100, max_bytes=usable_memory() // 4),
+                limits=Limits(
+                    version_max_bytes=0,
+                    uploads_max_bytes=usable_memory() // 4,
+                    uploads_wait_seconds=30.0,
+                    upload_idle_seconds=60.0,
+                    downloads_max_bytes=usable_memory() // 8,
+                    download_idle_seconds=20.0,
+                    keepalive_seconds=60.0,
+                ),
                 chunk_size_bytes=4 * 2**20 - 2**10,
                 reflection=False,
                 log_level="info",
@@ -106,6 +115,21 @@ class SettingsTests(SynchronousTestCase):
         """
         settings = parse("--version-cache-max-items=7", VERSION_CACHE_MAX_BYTES="8", VERSION_CACHE_MAX_ITEMS="9")
         self.assertEqual(settings.budget, TransientBudget(max_items=7, max_bytes=8))
+
+    def test_limits(self) -> None:
+        """
+        Each limit has an entry of its own.
+        """
+        settings = parse(
+            "--version-max-bytes=1",
+            "--uploads-max-bytes=2",
+            "--uploads-wait-seconds=0",
+            "--upload-idle-seconds=4",
+            DOWNLOADS_MAX_BYTES="5",
+            DOWNLOAD_IDLE_SECONDS="6.5",
+            KEEPALIVE_SECONDS="7",
+        )
+        self.assertEqual(settings.limits, Limits(1, 2, 0.0, 4.0, 5, 6.5, 7.0))
 
     def test_every_bad_value(self) -> None:
         """

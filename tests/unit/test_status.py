@@ -20,6 +20,8 @@ EXAMPLES = [
     (errors.UnknownVersion("m", 0), grpc.StatusCode.NOT_FOUND, ["'m'", "numbers start at 1", "-1 is the latest"]),
     (errors.ModelReplaced("m"), grpc.StatusCode.ABORTED, ["'m'", "again"]),
     (errors.TooLarge("too large"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["too large"]),
+    (errors.Overloaded("no room"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no room"]),
+    (errors.Stalled(60.0), grpc.StatusCode.DEADLINE_EXCEEDED, ["60 s", "send it again"]),
     (errors.NumbersExhausted("m"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["'m'"]),
     (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "make room"]),
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),

@@ -37,12 +37,14 @@ class Transients:
 
     What changes the store waits in line, each until what came of it is published: else, with a store that blocks, one
     version's eviction could be told before its arrival.
+
+    @ivar in_memory: whether what is being written to it takes memory: what never blocks is nowhere else.
     """
 
     def __init__(self, store: ITransientStore, threads: IThreads) -> None:
         self.store = store
         self.threads = threads
-        self._direct = INonBlocking.providedBy(store)
+        self.in_memory = INonBlocking.providedBy(store)
         self._turns = KeyedLocks()
         # Any thread notes a use here; the store hears of them only before it is to choose what to evict.
         self._touched: deque[VersionKey] = deque(maxlen=_MOST_TOUCHES)
@@ -55,7 +57,7 @@ class Transients:
         Give a writer for the copy of an archived version; L{None} where it is too large a share of the budget, or
         where a copy would be no faster than the archive.
         """
-        if not self._direct or size_bytes > self.store.max_bytes // _COPY_SHARE:
+        if not self.in_memory or size_bytes > self.store.max_bytes // _COPY_SHARE:
             return None
         return self.store.create_version()
 
@@ -83,7 +85,7 @@ class Transients:
         """
         self._touched.append(key)
         download = TransientDownload(key, self.store, self.threads.lane())
-        if self._direct:
+        if self.in_memory:
             download.open()
         return download
 

@@ -29,6 +29,7 @@ class Upload:
     """
 
     header: VersionHeader
+    held_bytes: int
     snapshot: ModelSnapshot
     archive_writer: IArchiveWriter | None
     transient_writer: ITransientWriter | None

@@ -146,14 +146,16 @@ class Registry:
             archive_writer = self._state.archive.create_version(header.model_id)
             copy_writer = transients.copy_writer(header.size_bytes)
             lane = self._state.threads.lane()
-            return Upload(header, snapshot, archive_writer, copy_writer, lane, self._commit)
+            held_bytes = 0 if copy_writer is None else header.size_bytes
+            return Upload(header, held_bytes, snapshot, archive_writer, copy_writer, lane, self._commit)
         if header.size_bytes > transients.store.max_bytes:
             raise TooLarge(
                 f"a version of {header.size_bytes} bytes can never be held in memory, of which versions may take "
                 f"{transients.store.max_bytes} bytes; create it archived, or start the registry with a larger cache"
             )
         lane = transients.threads.lane()
-        return Upload(header, snapshot, None, transients.store.create_version(), lane, self._commit)
+        held_bytes = header.size_bytes if transients.in_memory else 0
+        return Upload(header, held_bytes, snapshot, None, transients.store.create_version(), lane, self._commit)
 
     def _commit(self, upload: Upload) -> Deferred[VersionInfo]:
         return self._run(self._committer.commit(upload))

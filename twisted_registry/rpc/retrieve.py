@@ -11,10 +11,14 @@ from twisted_registry.interfaces import IDownload
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
+from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import parse
 from twisted_registry.snapshot import ModelSnapshot
 
 _TRIES = 5
+
+_CHUNKS_ON_THEIR_WAY = 3
+"""In memory at once, at most: one that gRPC has taken, one that it is to take, and one that is read meanwhile."""
 
 
 @frozen
@@ -24,27 +28,31 @@ class DataCalls:
     """
 
     _lookup: Lookup
+    _outgoing: Outgoing
+    _chunk_bytes: int
 
     async def retrieve_version_data(self, raw: bytes, context: Any) -> None:
         """
         Send a version's data, the next chunk being read while one is sent.
         """
         request = parse(api.RetrieveVersionDataRequest, raw)
-        download = await self._open(request.model_id, request.version_number)
+        download, size_bytes = await self._open(request.model_id, request.version_number)
         try:
+            share = await self._outgoing.share(context, min(size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes))
             reading = download.read()
             while (chunk := await settled(reading)) is not None:
                 reading = download.read()
                 await context.write(chunk.buffer)
+                share.moved()
         finally:
             download.close()
 
-    async def _open(self, model_id: str, selector: int) -> IDownload:
+    async def _open(self, model_id: str, selector: int) -> tuple[IDownload, int]:
         snapshot = await self._lookup.snapshot(model_id)
         for _ in range(_TRIES):
             info = await self._lookup.version(snapshot, snapshot.select(selector))
             try:
-                return self._lookup.registry.download(snapshot, info)
+                return self._lookup.registry.download(snapshot, info), info.size_bytes
             except UnknownVersion:
                 # It was evicted since the snapshot, by a newer one perhaps, which '-1' means by now.
                 snapshot = await self._newer_snapshot(snapshot)

@@ -20,13 +20,13 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import IRegistry
+from twisted_registry.interfaces import IRegistry, Limits
 from twisted_registry.rpc.bridge import Bridge
 from twisted_registry.rpc.checks import Checks
 from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import POOL, SERVICE_NAME
-from twisted_registry.rpc.servicer import generic_handler, registry_handlers
+from twisted_registry.rpc.servicer import RegistryCalls, generic_handler
 from twisted_registry.rpc.updates import Hub
 
 try:
@@ -48,12 +48,25 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # clients may ping every 10 s
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_max_read_chunk_size", _TCP_CHUNK_BYTES),
 ]
+
+
+_MOST_ANSWER_SECONDS = 20.0
+
+
+def _keepalive(silent_seconds: float) -> list[tuple[str, Any]]:
+    """
+    Find out, after a time in which nothing came, whether a client is there: else the dead would keep what they hold.
+    """
+    return [
+        ("grpc.keepalive_time_ms", round(silent_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", round(min(silent_seconds, _MOST_ANSWER_SECONDS) * 1000)),
+        ("grpc.http2.max_pings_without_data", 0),  # by default gRPC asks twice, and then no more
+        ("grpc.http2.ping_timeout_ms", round(min(silent_seconds, _MOST_ANSWER_SECONDS) * 1000)),
+    ]
 
 
 @frozen
@@ -106,10 +119,11 @@ class RpcServer:
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorFromThreads, registry: IRegistry, endpoint: Endpoint) -> None:
+    def __init__(self, reactor: IReactorFromThreads, registry: IRegistry, endpoint: Endpoint, limits: Limits) -> None:
         self._reactor = reactor
         self._registry = registry
         self._endpoint = endpoint
+        self._limits = limits
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -211,10 +225,10 @@ class RpcServer:
         return self._serve.is_set()
 
     def _make_server(self, hub: Hub, checks: Checks, gate: Gate) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=[*_OPTIONS, *_keepalive(self._limits.keepalive_seconds)])
         lookup = Lookup(self._registry, Bridge(self._reactor))
-        handlers = registry_handlers(lookup, hub, self._endpoint.chunk_bytes, time.monotonic())
-        server.add_generic_rpc_handlers((generic_handler(handlers, gate.call),))
+        calls = RegistryCalls(lookup, hub, self._limits, self._endpoint.chunk_bytes, time.monotonic())
+        server.add_generic_rpc_handlers((generic_handler(calls.handlers, gate.call),))
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         if self._endpoint.reflection:
             names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)

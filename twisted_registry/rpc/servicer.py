@@ -2,49 +2,93 @@
 The nine calls, as gRPC wants them.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
 
+from twisted_registry.errors import InvalidRequest
+from twisted_registry.interfaces import Limits
 from twisted_registry.rpc.about import AboutCalls
+from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.create import CreateCalls
+from twisted_registry.rpc.hangup import hang_up
+from twisted_registry.rpc.incoming import Incoming, Patience
 from twisted_registry.rpc.infos import InfoCalls
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.models import ModelCalls
+from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.retrieve import DataCalls
 from twisted_registry.rpc.status import Handler, guarded
 from twisted_registry.rpc.updates import Hub, UpdateCalls
 
-_METHOD_HANDLERS: dict[tuple[bool, bool], Callable[[Any], Any]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
+_METHOD_HANDLERS: dict[bool, Callable[[Any], Any]] = {
+    False: grpc.stream_unary_rpc_method_handler,
+    True: grpc.stream_stream_rpc_method_handler,
 }
-"""By whether the client streams, and whether the server does."""
+"""By whether the server streams."""
+
+_LARGE_REPLY_BYTES = 64 * 1024
+"""A reply that takes a share of what may be on its way."""
 
 
-def registry_handlers(lookup: Lookup, hub: Hub, chunk_bytes: int, started_seconds: float) -> dict[str, Handler]:
+class RegistryCalls:
     """
-    Give the handler of each call, by the call's name.
+    The handlers of the nine calls.
 
-    @param chunk_bytes: length of the data in all chunks sent but a version's last.
-    @param started_seconds: when the server started, on the monotonic clock.
+    To gRPC all of them are calls whose request streams: on the wire these look the same, and so it is here that one
+    waits for a request, and no longer than there is patience.
     """
-    models, infos, about = ModelCalls(lookup), InfoCalls(lookup), AboutCalls(lookup, hub, started_seconds)
-    return {
-        "CreateOrUpdateModel": models.create_or_update_model,
-        "DeleteModel": models.delete_model,
-        "RetrieveModels": models.retrieve_models,
-        "CreateVersion": CreateCalls(lookup, chunk_bytes).create_version,
-        "RetrieveVersionInfos": infos.retrieve_version_infos,
-        "RetrieveVersionData": DataCalls(lookup).retrieve_version_data,
-        "VersionUpdate": UpdateCalls(lookup, hub).version_update,
-        "Version": about.version,
-        "Status": about.status,
-    }
+
+    def __init__(self, lookup: Lookup, hub: Hub, limits: Limits, chunk_bytes: int, started_seconds: float) -> None:
+        """
+        @param chunk_bytes: length of the data in all chunks sent but a version's last.
+        @param started_seconds: when the server started, on the monotonic clock.
+        """
+        self._patience = Patience(limits.upload_idle_seconds)
+        self._outgoing = Outgoing(limits, hang_up)
+        models, infos, about = ModelCalls(lookup), InfoCalls(lookup), AboutCalls(lookup, hub, started_seconds)
+        self.handlers: dict[str, Handler] = {
+            "CreateOrUpdateModel": self._replying(models.create_or_update_model),
+            "DeleteModel": self._replying(models.delete_model),
+            "RetrieveModels": self._replying(models.retrieve_models),
+            "CreateVersion": self._streamed(CreateCalls(lookup, Admission(limits), chunk_bytes).create_version),
+            "RetrieveVersionInfos": self._replying(infos.retrieve_version_infos),
+            "RetrieveVersionData": self._asked(DataCalls(lookup, self._outgoing, chunk_bytes).retrieve_version_data),
+            "VersionUpdate": self._asked(UpdateCalls(lookup, hub).version_update),
+            "Version": self._replying(about.version),
+            "Status": self._replying(about.status),
+        }
+
+    def _streamed(self, handler: Handler) -> Handler:
+        async def call(_: Any, context: Any) -> bytes | None:
+            return await handler(Incoming(context, self._patience), context)
+
+        return call
+
+    def _asked(self, handler: Handler) -> Handler:
+        async def call(_: Any, context: Any) -> bytes | None:
+            raw = await Incoming(context, self._patience).read()
+            if raw is None:
+                await asyncio.sleep(0)  # a client that has gone is noticed here
+                raise InvalidRequest("the call brought no message; send one request")
+            return await handler(raw, context)
+
+        return call
+
+    def _replying(self, handler: Handler) -> Handler:
+        asked = self._asked(handler)
+
+        async def call(_: Any, context: Any) -> bytes | None:
+            reply = await asked(_, context)
+            if reply is not None and len(reply) >= _LARGE_REPLY_BYTES:
+                await self._outgoing.share(context, len(reply))
+            return reply
+
+        return call
 
 
 def generic_handler(
@@ -59,9 +103,7 @@ def generic_handler(
     @param call: the context of a call; raises if none may be served now.
     """
     methods = {
-        method.name: _METHOD_HANDLERS[method.client_streaming, method.server_streaming](
-            guarded(handlers[method.name], call)
-        )
+        method.name: _METHOD_HANDLERS[method.server_streaming](guarded(handlers[method.name], call))
         for method in SERVICE.methods
     }
     return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)

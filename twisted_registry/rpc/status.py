@@ -28,6 +28,8 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.UnknownVersion: grpc.StatusCode.NOT_FOUND,
     errors.ModelReplaced: grpc.StatusCode.ABORTED,
     errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Stalled: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.NumbersExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,

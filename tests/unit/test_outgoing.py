@@ -1,0 +1,179 @@
+"""
+Facts about what is on its way to readers, and about hanging up.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.interfaces import Limits
+from twisted_registry.rpc.hangup import hang_up
+from twisted_registry.rpc.outgoing import Outgoing
+
+MIB = 2**20
+
+
+@define(eq=False)
+class Context:
+    """
+    Stands in for gRPC's side of a call.
+    """
+
+    name: str
+    callbacks: list[Callable[[Any], None]] = field(factory=list)
+
+    def peer(self) -> str:
+        """
+        Say whose call it is.
+        """
+        return self.name
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """
+        Note what is to be called when the call is over.
+        """
+        self.callbacks.append(callback)
+
+    def end(self) -> None:
+        """
+        Be over.
+        """
+        for callback in self.callbacks:
+            callback(self)
+
+
+class OutgoingTests(SynchronousTestCase):
+    """
+    L{Outgoing} shares out what may be on its way.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make room for 7 MiB of large versions, and nobody to hang up on yet.
+        """
+        self.now_seconds = 0.0
+        self.hung_up: list[str] = []
+        self.connected: dict[str, Context] = {}
+        self.outgoing = Outgoing(Limits(0, 0, 0.0, 0.0, 8 * MIB, 0.1, 0.0), self.hang_up, lambda: self.now_seconds)
+
+    def hang_up(self, peer: str) -> bool:
+        """
+        Note upon whom was hung up, and end the call.
+        """
+        self.hung_up.append(peer)
+        self.connected[peer].end()
+        return True
+
+    def context(self, name: str) -> Context:
+        """
+        Make a call.
+        """
+        self.connected[name] = Context(name)
+        return self.connected[name]
+
+    def test_given_back_when_over(self) -> None:
+        """
+        A reader waits until another's call is over, and nobody is hung up on who moves.
+        """
+
+        async def test() -> None:
+            first = self.context("first")
+            await self.outgoing.share(first, 5 * MIB)
+            second = asyncio.create_task(self.outgoing.share(self.context("second"), 5 * MIB))
+            await asyncio.sleep(0.1)
+            self.assertFalse(second.done())
+            first.end()
+            await second
+
+        asyncio.run(test())
+        self.assertEqual(self.hung_up, [])
+
+    def test_hung_up_on_for_another(self) -> None:
+        """
+        The readers who have read nothing for the longest time lose their connections, as many as others need.
+        """
+
+        async def test() -> None:
+            first = await self.outgoing.share(self.context("a"), 2 * MIB)
+            for name in ("b", "c"):
+                await self.outgoing.share(self.context(name), 2 * MIB)
+                self.now_seconds += 1.0
+            first.moved()
+            await self.outgoing.share(self.context("d"), 3 * MIB)
+
+        asyncio.run(test())
+        self.assertEqual(self.hung_up, ["b"])
+
+    def test_left_alone_where_nobody_waits(self) -> None:
+        """
+        Who reads nothing is left alone as long as nobody wants his share.
+        """
+
+        async def test() -> None:
+            await self.outgoing.share(self.context("a"), 6 * MIB)
+            self.now_seconds = 1.0
+            await asyncio.sleep(0.1)
+
+        asyncio.run(test())
+        self.assertEqual(self.hung_up, [])
+
+
+class HangUpTests(SynchronousTestCase):
+    """
+    L{hang_up} shuts a connection down.
+    """
+
+    def connect(self, host: str, family: socket.AddressFamily) -> tuple[socket.socket, socket.socket]:
+        """
+        Make a connection, and give its two ends: the server's, then the client's.
+        """
+        with socket.create_server((host, 0), family=family) as server:
+            client = socket.create_connection(server.getsockname()[:2])
+            self.addCleanup(client.close)
+            accepted, _ = server.accept()
+        self.addCleanup(accepted.close)
+        return accepted, client
+
+    def test_shuts_down(self) -> None:
+        """
+        The client finds its connection at its end; others go on.
+        """
+        (_, client), (other, other_client) = (self.connect("127.0.0.1", socket.AF_INET) for _ in range(2))
+        self.assertTrue(hang_up(f"ipv4:127.0.0.1:{client.getsockname()[1]}"))
+        self.assertEqual(client.recv(1), b"")
+        other.sendall(b"a")
+        self.assertEqual(other_client.recv(1), b"a")
+
+    def test_leaves_no_descriptor(self) -> None:
+        """
+        Looking through what is open opens nothing for good.
+        """
+        with open("/dev/null") as before:
+            hang_up("ipv4:127.0.0.1:1")
+            with open("/dev/null") as after:
+                self.assertEqual(after.fileno(), before.fileno() + 1)
+
+    def test_nobody_there(self) -> None:
+        """
+        A peer that is no more, and one that is no address, is nothing to fail for; nor is a socket without addresses.
+        """
+        for end in socket.socketpair():
+            self.addCleanup(end.close)
+        for peer in ("ipv4:127.0.0.1:1", "ipv6:%5B::1%5D:1", "unix:/a", ""):
+            self.assertFalse(hang_up(peer))
+
+    def test_mapped_address(self) -> None:
+        """
+        An IPv4 client of a server that listens for both is found.
+        """
+        with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+            client = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
+            self.addCleanup(client.close)
+            accepted, _ = server.accept()
+        self.addCleanup(accepted.close)
+        self.assertTrue(hang_up(f"ipv4:127.0.0.1:{client.getsockname()[1]}"))
+        self.assertEqual(client.recv(1), b"")

@@ -1,0 +1,62 @@
+"""
+How much of the uploads under way may be in memory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from twisted_registry.errors import Overloaded, TooLarge
+from twisted_registry.interfaces import Limits
+from twisted_registry.rpc.room import Rooms
+
+_BESIDE_BYTES = 64 * 1024
+"""What an upload takes beside its data: its task, its stream, and what gRPC receives ahead."""
+
+
+class Admission:
+    """
+    Lets uploads in as there is room for them.  One that is not in yet is not read from: gRPC's flow control then keeps
+    its data at the client.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._rooms = Rooms(limits.uploads_max_bytes)
+
+    def check(self, size_bytes: int) -> None:
+        """
+        Refuse a version that is too large for this registry.
+
+        @raise TooLarge: it is.
+        """
+        most = self._limits.version_max_bytes
+        if most and size_bytes > most:
+            raise TooLarge(
+                f"a version of {size_bytes} bytes is larger than the {most} bytes this registry takes; "
+                "start it with a larger --version-max-bytes"
+            )
+
+    @asynccontextmanager
+    async def admitted(self, size_bytes: int) -> AsyncIterator[None]:
+        """
+        Be in for the length of a context.
+
+        @param size_bytes: most bytes of data that will be in memory at once.
+
+        @raise Overloaded: there was no room in time.
+        """
+        weight = size_bytes + _BESIDE_BYTES
+        room = self._rooms.of(weight)
+        try:
+            async with asyncio.timeout(self._limits.uploads_wait_seconds):
+                taken = await room.take(weight)
+        except TimeoutError:
+            raise Overloaded(
+                f"uploads under way hold all of the {self._limits.uploads_max_bytes} bytes they may; try again later, "
+                "or start the registry with a larger --uploads-max-bytes"
+            ) from None
+        try:
+            yield
+        finally:
+            room.give_back(taken)

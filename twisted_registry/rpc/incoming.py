@@ -1,0 +1,102 @@
+"""
+What a call brings, while there is patience for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from twisted_registry.errors import Stalled
+
+_LEAST_BYTES = 64 * 1024
+"""Who brings less than this in the time allowed brings next to nothing."""
+
+_MOST_BETWEEN_LOOKS_SECONDS = 1.0
+
+
+class Patience:
+    """
+    Ends what has been waited for too long: one look at all of them now and then costs less than a timer for each.
+    """
+
+    def __init__(self, seconds: float, now_seconds: Callable[[], float] = time.monotonic) -> None:
+        self.now_seconds = now_seconds
+        self._seconds = seconds
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._overdue: set[asyncio.Task[Any]] = set()
+        self._looking = False
+
+    @contextmanager
+    def waiting(self, since: float) -> Iterator[None]:
+        """
+        Wait for the length of a context.
+
+        @param since: when it began, by C{now_seconds}.
+
+        @raise Stalled: it took too long.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "a call runs in a task"
+        self._since[task] = since
+        self._look_later()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task not in self._overdue:
+                raise
+            raise Stalled(self._seconds) from None
+        finally:
+            self._since.pop(task, None)
+            self._overdue.discard(task)
+
+    def _look_later(self) -> None:
+        if not self._looking:
+            self._looking = True
+            pause = min(_MOST_BETWEEN_LOOKS_SECONDS, self._seconds / 4)
+            asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        latest = self.now_seconds() - self._seconds
+        overdue = [task for task, since in self._since.items() if since <= latest]
+        for task in overdue:
+            del self._since[task]
+            self._overdue.add(task)
+            task.cancel()
+        if self._since:
+            self._look_later()
+
+
+class Incoming:
+    """
+    The messages of one call, in their order.
+    """
+
+    def __init__(self, context: Any, patience: Patience) -> None:
+        self._context = context
+        self._patience = patience
+        self.start_again()
+
+    def start_again(self) -> None:
+        """
+        Count the time from now on.
+        """
+        self._since = self._patience.now_seconds()
+        self._bytes = 0
+
+    async def read(self) -> bytes | None:
+        """
+        Give the next message; L{None} when there are no more, or when the client has gone.
+
+        @raise Stalled: nothing came for too long, or next to nothing.
+        """
+        with self._patience.waiting(self._since):
+            message = await self._context.read()
+        if not isinstance(message, bytes):
+            return None
+        self._bytes += len(message)
+        if self._bytes >= _LEAST_BYTES:
+            self.start_again()
+        return message

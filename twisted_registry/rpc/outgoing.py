@@ -1,0 +1,114 @@
+"""
+How much may be on its way to readers.
+
+gRPC takes a message as soon as it has a place to keep it, not when it is read: about a chunk of every reader that does
+not read stays in memory.  So a reader takes a share before the first of its chunks is sent, and gives it back when gRPC
+has sent the call's status, which goes out behind the last of them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define
+from twisted.logger import Logger
+
+from twisted_registry.interfaces import Limits
+from twisted_registry.rpc.room import Room, Rooms
+
+_log = Logger()
+
+_LOOK_SECONDS = 1.0
+
+
+@define(eq=False)
+class Share:
+    """
+    What one call holds.
+
+    @ivar peer: whose it is, as gRPC says it.
+    @ivar room: where it was taken from.
+    @ivar taken: how many bytes.
+    @ivar moved_seconds: when the client last took something.
+    """
+
+    peer: str
+    room: Room
+    taken: int
+    moved_seconds: float
+    _now_seconds: Callable[[], float]
+
+    def moved(self) -> None:
+        """
+        The client has taken something.
+        """
+        self.moved_seconds = self._now_seconds()
+
+
+class Outgoing:
+    """
+    Shares out what may be on its way.
+
+    A reader that takes nothing keeps its share as long as nobody else wants it, and for a time also then.  After that
+    its connection is shut down.
+    """
+
+    def __init__(
+        self, limits: Limits, hang_up: Callable[[str], bool], now_seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        @param hang_up: shuts down the connection with a peer, and tells whether there was one.
+        """
+        self._now_seconds = now_seconds
+        self._rooms = Rooms(limits.downloads_max_bytes)
+        self._idle_seconds = limits.download_idle_seconds
+        self._hang_up = hang_up
+        self._shares: set[Share] = set()
+        self._looking = False
+
+    async def share(self, context: Any, size_bytes: int) -> Share:
+        """
+        Take a share, and wait for it where need be.  It is given back when the call is over.
+
+        @param size_bytes: most bytes that will be on their way at once.
+        """
+        room = self._rooms.of(size_bytes)
+        self._look_later()
+        taken = await room.take(size_bytes)
+        share = Share(context.peer(), room, taken, self._now_seconds(), self._now_seconds)
+        self._shares.add(share)
+        context.add_done_callback(lambda _: self._give_back(share))
+        return share
+
+    def _give_back(self, share: Share) -> None:
+        self._shares.discard(share)
+        share.room.give_back(share.taken)
+
+    def _look_later(self) -> None:
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_later(min(_LOOK_SECONDS, self._idle_seconds / 4), self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        waiting = [room for room in self._rooms if room.missing_bytes]
+        for room in waiting:
+            self._make_room(room)
+        if waiting:
+            self._look_later()
+
+    def _make_room(self, room: Room) -> None:
+        latest = self._now_seconds() - self._idle_seconds
+        idle = [share for share in self._shares if share.room is room and share.moved_seconds <= latest]
+        missing = room.missing_bytes
+        for share in sorted(idle, key=lambda share: share.moved_seconds):
+            if missing <= 0:
+                return
+            missing -= share.taken
+            if self._hang_up(share.peer):
+                _log.warn(
+                    "hung up on {peer}, which has read nothing for {seconds:g} s while others waited",
+                    peer=share.peer,
+                    seconds=self._idle_seconds,
+                )
