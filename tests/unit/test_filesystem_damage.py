@@ -4,6 +4,8 @@ The archive on a file system: damage, and that it stays where it is.
 
 import errno
 import os
+import zlib
+from collections.abc import Iterator
 
 from attrs import evolve
 
@@ -223,6 +225,13 @@ class VersionDamageTests(FilesystemCase):
         self.assertEqual(error.reason, os.strerror(errno.EIO))
 
 
+def _bits(content: bytes) -> Iterator[tuple[int, int]]:
+    """
+    Give each bit of some bytes.
+    """
+    return ((number, bit) for number in range(len(content)) for bit in range(8))
+
+
 class ReserveDamageTests(FilesystemCase):
     """
     Damaged memory of numbers.
@@ -246,15 +255,41 @@ class ReserveDamageTests(FilesystemCase):
             b"\xff",
             b"\xd9\xa1",
             b"1" * 5000,
+            b"7",
+            b"9 crc32=%08x\n" % zlib.crc32(b"8"),
+            b"8 crc32=\n",
+            b"8 crc32=%08x" % zlib.crc32(b"8"),
         ):
             file.write_bytes(garbage)
             self.assertEqual(self.archive.reserved("m"), 1_000_007)
         self.archive.reserve("m", 8)
-        self.assertEqual((file.read_bytes(), self.archive.reserved("m")), (b"8\n", 8))
+        self.assertEqual(self.archive.reserved("m"), 8)
         self.system.disturbance = failing_where("open m/.reserved", errno.EACCES)
         self.assertEqual(self.archive.reserved("m"), 1_000_007)
         self.system.disturbance = failing_where("open m/.reserved", errno.EMFILE)
         self.assertRaises(StorageFailure, self.archive.reserved, "m")
+
+    def test_any_bit(self) -> None:
+        """
+        Whichever bit of the file flips, wherever it is cut short, and whatever is put behind it, no number is given
+        that may have been used.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        self.archive.reserve("m", 900)
+        file = self.root / "m" / ".reserved"
+        written = file.read_bytes()
+        flipped = [bytes([*written[:n], written[n] ^ 1 << bit, *written[n + 1 :]]) for n, bit in _bits(written)]
+        for content in (*flipped, *(written[:end] for end in range(len(written))), written + b"0", written * 2):
+            file.write_bytes(content)
+            self.assertEqual(self.archive.reserved("m"), 1_000_000, content)
+
+    def test_number_alone(self) -> None:
+        """
+        A number without its checksum is taken.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        (self.root / "m" / ".reserved").write_bytes(b"900\n")
+        self.assertEqual(self.archive.reserved("m"), 900)
 
     def test_highest(self) -> None:
         """

@@ -3,6 +3,7 @@ The numbers given out, remembered on the file system.
 """
 
 import re
+import zlib
 
 from twisted.logger import Logger
 
@@ -17,7 +18,7 @@ from twisted_registry.values import MAX_VERSION_NUMBER
 _log = Logger()
 
 _SAFE_GAP = 1_000_000
-_FORMAT = re.compile(rb"[0-9]{1,10}\n?")
+_FORMAT = re.compile(rb"([0-9]{1,10})(?: crc32=([0-9a-f]{8}))?\n")
 
 
 class NumberReserve:
@@ -36,7 +37,7 @@ class NumberReserve:
         """
         folder = self._models.known(model_id)
         with writing():
-            self._bench.replace(folder.path, folder.reserved, b"%d\n" % version_number)
+            self._bench.replace(folder.path, folder.reserved, _format(version_number))
 
     def reserved(self, model_id: str) -> int:
         """
@@ -65,8 +66,20 @@ class NumberReserve:
         return guess
 
 
+def _format(number: int) -> bytes:
+    # One bit makes 100 of 900, and numbers would be used twice.
+    digits = b"%d" % number
+    return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))
+
+
 def _parse(content: bytes) -> int:
-    number = int(content) if _FORMAT.fullmatch(content) else -1
-    if not 0 <= number <= MAX_VERSION_NUMBER:
+    match = _FORMAT.fullmatch(content)
+    if match is None:
+        raise Malformed("it does not hold a version number")
+    digits, checksum = match.groups()
+    if checksum is not None and int(checksum, 16) != zlib.crc32(digits):
+        raise Malformed("its number does not have its checksum")
+    number = int(digits)
+    if number > MAX_VERSION_NUMBER:
         raise Malformed("it does not hold a version number")
     return number
