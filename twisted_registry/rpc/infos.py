@@ -3,6 +3,7 @@ The call that lists versions.
 """
 
 import asyncio
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,7 @@ from twisted_registry.errors import CorruptVersion
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
-from twisted_registry.rpc.pages import Page, batches, check_asked
+from twisted_registry.rpc.pages import LongLists, Page, batches, check_asked
 from twisted_registry.rpc.wire import parse, version_message
 from twisted_registry.snapshot import ModelSnapshot
 
@@ -36,6 +37,7 @@ class InfoCalls:
     """
 
     _lookup: Lookup
+    _lists: LongLists
 
     async def retrieve_version_infos(self, raw: bytes, context: Any) -> bytes:
         """
@@ -43,13 +45,17 @@ class InfoCalls:
         """
         request = parse(api.RetrieveVersionInfosRequest, raw)
         if request.version_numbers:
-            return await self._asked(request)
-        return await self._all(request)
+            check_asked(len(request.version_numbers))
+            offset = parse_listed(request.version_handle)
+            snapshot = await self._lookup.snapshot(request.model_id)
+            length, make = len(request.version_numbers), partial(self._asked, request, snapshot, offset)
+        else:
+            start = parse_decimal(request.version_handle)
+            snapshot = await self._lookup.snapshot(request.model_id)
+            length, make = len(snapshot.numbers), partial(self._all, request, snapshot, start)
+        return await self._lists.reply(context, min(length, request.versions_count or length), make)
 
-    async def _asked(self, request: "api.RetrieveVersionInfosRequest") -> bytes:
-        check_asked(len(request.version_numbers))
-        offset = parse_listed(request.version_handle)
-        snapshot = await self._lookup.snapshot(request.model_id)
+    async def _asked(self, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, offset: int) -> bytes:
         numbers = [snapshot.select(selector) async for batch in batches(request.version_numbers) for selector in batch]
         count = request.versions_count
         page = _page(request)
@@ -62,10 +68,9 @@ class InfoCalls:
             return _reply(page, _after_last(page, request.version_handle))
         return _reply(page, format_listed(offset + len(page.items)))
 
-    async def _all(self, request: "api.RetrieveVersionInfosRequest") -> bytes:
-        start = parse_decimal(request.version_handle)
+    async def _all(self, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, start: int) -> bytes:
         page = _page(request)
-        await self._add_all(page, await self._lookup.snapshot(request.model_id), start)
+        await self._add_all(page, snapshot, start)
         return _reply(page, _after_last(page, request.version_handle))
 
     async def _add_all(self, page: "Page[api.ModelVersionInfo]", snapshot: ModelSnapshot, start: int) -> None:

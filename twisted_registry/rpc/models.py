@@ -3,6 +3,7 @@ The calls about models.
 """
 
 import asyncio
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,7 @@ from attrs import frozen
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
-from twisted_registry.rpc.pages import Page, batches, check_asked
+from twisted_registry.rpc.pages import LongLists, Page, batches, check_asked
 from twisted_registry.rpc.wire import model_message, model_to_save, parse
 from twisted_registry.values import ModelInfo
 
@@ -23,6 +24,7 @@ class ModelCalls:
     """
 
     _lookup: Lookup
+    _lists: LongLists
 
     async def create_or_update_model(self, raw: bytes, context: Any) -> bytes:
         """
@@ -46,6 +48,11 @@ class ModelCalls:
         """
         request = parse(api.RetrieveModelsRequest, raw)
         offset = parse_decimal(request.model_handle)
+        length = len(request.model_ids) or len(await self._lookup.model_ids())
+        length = min(length, request.models_count or length)
+        return await self._lists.reply(context, length, partial(self._listed, request, offset))
+
+    async def _listed(self, request: "api.RetrieveModelsRequest", offset: int) -> bytes:
         page: Page[api.ModelInfo] = Page(request.models_count, "models_count")
         if request.model_ids:
             await self._add_asked(page, list(request.model_ids), offset)

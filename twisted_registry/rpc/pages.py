@@ -3,13 +3,14 @@ What the paged calls have in common.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from twisted_registry.errors import TooLarge
+from twisted_registry.rpc.outgoing import Outgoing
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -19,6 +20,37 @@ MOST_ASKED = 1_000_000
 """No reply could hold so many infos: the smallest one takes more than 64 bytes."""
 
 BATCH = 512
+
+_SHORT = 16
+_LONG_AT_ONCE = 2
+_LARGE_REPLY_BYTES = 64 * 1024
+
+
+class LongLists:
+    """
+    Lets a few long lists be made at a time.  They keep the processor busy, so that more at once would be no faster, and
+    each may take hundreds of megabytes.
+    """
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        self._turns = asyncio.Semaphore(_LONG_AT_ONCE)
+
+    async def reply(self, context: Any, length: int, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """
+        Make a reply when there is a turn for it, and a share of what may be on its way.
+
+        @param length: most infos that will be in it.
+        """
+        if length <= _SHORT:
+            return await self._on_its_way(context, await make())
+        async with self._turns:
+            return await self._on_its_way(context, await make())
+
+    async def _on_its_way(self, context: Any, reply: bytes) -> bytes:
+        if len(reply) >= _LARGE_REPLY_BYTES:
+            await self._outgoing.share(context, len(reply))
+        return reply
 
 
 class Page(Generic[M]):

@@ -21,6 +21,7 @@ from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.models import ModelCalls
 from twisted_registry.rpc.outgoing import Outgoing
+from twisted_registry.rpc.pages import LongLists
 from twisted_registry.rpc.retrieve import DataCalls
 from twisted_registry.rpc.status import Handler, guarded
 from twisted_registry.rpc.updates import Hub, UpdateCalls
@@ -30,9 +31,6 @@ _METHOD_HANDLERS: dict[bool, Callable[[Any], Any]] = {
     True: grpc.stream_stream_rpc_method_handler,
 }
 """By whether the server streams."""
-
-_LARGE_REPLY_BYTES = 64 * 1024
-"""A reply that takes a share of what may be on its way."""
 
 
 class RegistryCalls:
@@ -49,18 +47,23 @@ class RegistryCalls:
         @param started_seconds: when the server started, on the monotonic clock.
         """
         self._patience = Patience(limits.upload_idle_seconds)
-        self._outgoing = Outgoing(limits, hang_up)
-        models, infos, about = ModelCalls(lookup), InfoCalls(lookup), AboutCalls(lookup, hub, started_seconds)
+        outgoing = Outgoing(limits, hang_up)
+        lists = LongLists(outgoing)
+        models, infos, about = (
+            ModelCalls(lookup, lists),
+            InfoCalls(lookup, lists),
+            AboutCalls(lookup, hub, started_seconds),
+        )
         self.handlers: dict[str, Handler] = {
-            "CreateOrUpdateModel": self._replying(models.create_or_update_model),
-            "DeleteModel": self._replying(models.delete_model),
-            "RetrieveModels": self._replying(models.retrieve_models),
+            "CreateOrUpdateModel": self._asked(models.create_or_update_model),
+            "DeleteModel": self._asked(models.delete_model),
+            "RetrieveModels": self._asked(models.retrieve_models),
             "CreateVersion": self._streamed(CreateCalls(lookup, Admission(limits), chunk_bytes).create_version),
-            "RetrieveVersionInfos": self._replying(infos.retrieve_version_infos),
-            "RetrieveVersionData": self._asked(DataCalls(lookup, self._outgoing, chunk_bytes).retrieve_version_data),
+            "RetrieveVersionInfos": self._asked(infos.retrieve_version_infos),
+            "RetrieveVersionData": self._asked(DataCalls(lookup, outgoing, chunk_bytes).retrieve_version_data),
             "VersionUpdate": self._asked(UpdateCalls(lookup, hub).version_update),
-            "Version": self._replying(about.version),
-            "Status": self._replying(about.status),
+            "Version": self._asked(about.version),
+            "Status": self._asked(about.status),
         }
 
     def _streamed(self, handler: Handler) -> Handler:
@@ -76,17 +79,6 @@ class RegistryCalls:
                 await asyncio.sleep(0)  # a client that has gone is noticed here
                 raise InvalidRequest("the call brought no message; send one request")
             return await handler(raw, context)
-
-        return call
-
-    def _replying(self, handler: Handler) -> Handler:
-        asked = self._asked(handler)
-
-        async def call(_: Any, context: Any) -> bytes | None:
-            reply = await asked(_, context)
-            if reply is not None and len(reply) >= _LARGE_REPLY_BYTES:
-                await self._outgoing.share(context, len(reply))
-            return reply
 
         return call
 
