@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 import yaml
+from attrs import frozen
 
 from twisted_registry.storage._failures import Malformed
 from twisted_registry.storage._timestamps import timestamp, timestamp_ns
@@ -43,7 +44,22 @@ _TRUES = frozenset({"true", "yes", "on", "y"})
 _FALSES = frozenset({"false", "no", "off", "n"}) | {text.lower() for text in _NULLS}
 _SIZE = re.compile(r"[0-9]{1,19}")
 
+_CLAIMS = ("model_id", "version_number")
+
 _Fields = dict[str, "str | dict[str, str] | None"]
+
+
+@frozen
+class Claims:
+    """
+    What a version's file says of what the names are the authority on.
+
+    @ivar model_id: its model; empty where it says none.
+    @ivar version_number: its number, as it is written; empty where it says none.
+    """
+
+    model_id: str
+    version_number: str
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
@@ -71,7 +87,21 @@ def parse_version(content: bytes, model_id: str, version_number: int) -> Version
 
     @raise Malformed: it is damaged.
     """
+    return _version(_parse(content), model_id, version_number)
+
+
+def parse_version_and_claims(content: bytes, model_id: str, version_number: int) -> tuple[VersionInfo, Claims]:
+    """
+    Read a version's file, and also what it says for people to read.
+
+    @raise Malformed: it is damaged.
+    """
     fields = _parse(content)
+    claims = Claims(*(value if isinstance(value := fields.get(name), str) else "" for name in _CLAIMS))
+    return _version(fields, model_id, version_number), claims
+
+
+def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo:
     return VersionInfo(
         model_id=model_id,
         version_number=version_number,

@@ -35,7 +35,16 @@ class NumberReserve:
         """
         Remember a number; see L{twisted_registry.interfaces.INumberReserve.reserve}.
         """
-        folder = self._models.known(model_id)
+        self.reserve_in(self._models.known(model_id), version_number)
+
+    def reserve_in(self, folder: ModelFolder, version_number: int) -> None:
+        """
+        Remember a number in a folder, whoever's it is.
+
+        @raise StorageFull: there is no room.
+        @raise StorageReadOnly: nothing can be changed there.
+        @raise StorageFailure: the medium failed.
+        """
         with writing():
             self._bench.replace(folder.path, folder.reserved, _format(version_number))
 
@@ -43,9 +52,16 @@ class NumberReserve:
         """
         Give the number remembered; see L{twisted_registry.interfaces.INumberReserve.reserved}.
         """
-        folder = model_folder(self._root, model_id)
+        return self.reserved_in(model_folder(self._root, model_id))
+
+    def reserved_in(self, folder: ModelFolder) -> int:
+        """
+        Give the number remembered in a folder; where it cannot be read, one that is surely no less.
+
+        @raise StorageFailure: the medium failed.
+        """
         try:
-            return _parse(read_metadata(self._bench.system, folder.reserved))
+            return parse_reserved(read_metadata(self._bench.system, folder.reserved))
         except Malformed as error:
             return self._guess(folder, error.reason)
         except OSError as error:
@@ -72,7 +88,12 @@ def _format(number: int) -> bytes:
     return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))
 
 
-def _parse(content: bytes) -> int:
+def parse_reserved(content: bytes) -> int:
+    """
+    Read the number remembered.
+
+    @raise Malformed: it is damaged.
+    """
     match = _FORMAT.fullmatch(content)
     if match is None:
         raise Malformed("it does not hold a version number")

@@ -32,6 +32,35 @@ class System:
         """
         return os.read(descriptor, size_bytes)
 
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        """
+        Read some bytes to where they shall be, and say how many: none only at the end.
+        """
+        return os.readv(descriptor, [buffer])
+
+    def is_in_memory(self, descriptor: int) -> bool:
+        """
+        Tell whether the beginning of a file could be read without the disk; where that cannot be told, it is so.
+        """
+        try:
+            return os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT) >= 0
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def read_ahead(self, descriptor: int, start: int, size_bytes: int) -> None:
+        """
+        Have a part of a file read into memory, and do not wait for it.
+        """
+        os.posix_fadvise(descriptor, start, size_bytes, os.POSIX_FADV_WILLNEED)
+
+    def let_go(self, descriptor: int, start: int, size_bytes: int) -> None:
+        """
+        Have a part of a file leave the system's memory, where nothing there waits to be written.
+        """
+        os.posix_fadvise(descriptor, start, size_bytes, os.POSIX_FADV_DONTNEED)
+
     def write(self, descriptor: int, data: memoryview) -> int:
         """
         Write some of the data, and say how much.
@@ -73,6 +102,12 @@ class System:
         Make a folder.
         """
         os.mkdir(path)
+
+    def link(self, source: str, target: str) -> None:
+        """
+        Give a file a second name.
+        """
+        os.link(source, target)
 
     def rmdir(self, path: str) -> None:
         """
