@@ -139,6 +139,7 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="backslashreplace",  # gRPC's own lines may quote whatever bytes came
         )
         threading.Thread(target=self._read, args=(self._process, self._printed), daemon=True).start()
 

@@ -3,7 +3,11 @@ The cases, a file each.
 """
 
 from torture.case import Case
-from torture.cases import messages
+from torture.cases import bit_flips, memory, messages
 
-CASES: tuple[Case, ...] = (messages.CASE,)
+CASES: tuple[Case, ...] = (
+    messages.CASE,
+    memory.CASE,
+    bit_flips.CASE,
+)
 """All of them, in the order they are run in."""
