@@ -36,6 +36,9 @@ class Workbench:
         self._private = os.path.join(root, PRIVATE_FOLDER)
         self._drafts = os.path.join(self._private, "tmp")
         self._trash = os.path.join(self._private, "trash")
+        # Syncs of the root that failed, and up to which of them its names are at rest all the same.
+        self._failed_syncs = 0
+        self._made_good = 0
 
     def prepare(self) -> None:
         """
@@ -82,6 +85,32 @@ class Workbench:
         except OSError as error:
             raise StorageFailure(reason_of(error)) from error
 
+    def settle(self, folder: str) -> bool:
+        """
+        Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was seen
+        once has to stay.  Never raises.
+
+        @return: whether they are at rest.
+        """
+        try:
+            with self.opened_folder(folder) as descriptor:
+                self.sync_folder(descriptor)
+        except OSError as error:
+            _log.warn("the names in {path} are not at rest: {reason}", path=folder, reason=reason_of(error))
+            return False
+        return True
+
+    def settle_models(self) -> None:
+        """
+        Make good for syncs of the root that failed: what is in a model's folder is at rest no more than the folder's own
+        name is.
+        """
+        failed_syncs = self._failed_syncs
+        if self._made_good < failed_syncs:
+            with self.opened_folder(self._root) as descriptor:
+                self.sync_folder(descriptor)
+            self._made_good = failed_syncs
+
     # From the workbench to where it belongs.
 
     def create_draft(self) -> tuple[int, str]:
@@ -119,6 +148,7 @@ class Workbench:
         @raise OSError: nothing has changed.
         @raise StorageFailure: there is the old file or the new one.
         """
+        self.settle_models()
         with self.opened_folder(folder) as descriptor:
             draft = self.draft(content)
             try:
@@ -148,7 +178,11 @@ class Workbench:
         with self.opened_folder(self._root) as descriptor:
             draft = self._draft_folder(name, content)
             self.place(draft, path)
-            self.sync_renamed(descriptor)
+            try:
+                self.sync_renamed(descriptor)
+            except StorageFailure:
+                self._failed_syncs += 1
+                raise
 
     def place(self, draft: str, path: str) -> None:
         """
@@ -209,6 +243,7 @@ class Workbench:
                 self.sync_folder(root)
             except OSError as error:
                 self._put_back(grave, path)
+                self._failed_syncs += 1
                 raise StorageFailure(reason_of(error)) from error
         return grave
 

@@ -40,7 +40,8 @@ class ArchivedVersions:
         """
         folder = model_folder(self._root, model_id)
         files = self._files(model_id, folder)
-        for number in files.unfinished:
+        # A removal that is not at rest yet may be undone: then the .yaml would be back, and its data gone.
+        for number in files.unfinished if self._bench.settle(folder.path) else ():
             self._publications.remove_leftover(folder.version_data(number), folder.version_yaml(number))
         _log_damage(folder, files)
         return files.numbers

@@ -116,6 +116,7 @@ class FileWriter:
         yaml = self._folder.version_yaml(info.version_number)
         with self._given_up_on_failure(_Stage.FINISHED), self._publications.announced(data):
             try:
+                self._bench.settle_models()
                 with self._bench.opened_folder(self._folder.path) as descriptor:
                     self._publish(descriptor, data, yaml, content)
             except OSError as error:

@@ -113,6 +113,7 @@ class FilesystemArchive:
             self._bench.sync_folder(descriptor)
 
     def _tidy(self) -> None:
+        self._bench.settle(self._root)
         try:
             self._bench.prepare()
             self._bench.sweep()

@@ -1,0 +1,114 @@
+"""
+The archive on a file system: names that a process saw and did not bring to rest itself.
+"""
+
+import errno
+
+from tests.support.archives import put
+from tests.support.faulty_system import Disturbance, failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import StorageFailure
+from twisted_registry.values import ModelInfo
+
+
+def failing_once(pattern: str) -> Disturbance:
+    """
+    Fail the first call that matches a regular expression.
+    """
+    failed: list[str] = []
+    fail = failing_where(pattern, errno.EIO)
+
+    def disturb(call: str) -> None:
+        if not failed:
+            try:
+                fail(call)
+            except OSError:
+                failed.append(call)
+                raise
+
+    return disturb
+
+
+class SeenTests(FilesystemCase):
+    """
+    A process died between a rename and its sync; the power fails when the next one has shown what it found.
+    """
+
+    def test_models(self) -> None:
+        """
+        The models that are found when the archive is opened are at rest.
+        """
+        self.assertIn("fsync .", self.system.changes())
+
+    def test_versions(self) -> None:
+        """
+        The versions of a model are at rest before they are listed, and the numbers reserved are.
+        """
+        put_model(self)
+        self.assertEqual(self.archive.version_numbers("m"), [1])
+        self.assertEqual(self.system.changes(), ["fsync m"])
+
+    def test_leftovers(self) -> None:
+        """
+        The data of a version goes only once it is certain that its .yaml, removed perhaps, does not come back.
+        """
+        put_model(self)
+        (self.root / "m" / "m-v000002.data").write_bytes(b"")
+        self.system.disturbance = failing_where("fsync m", errno.EIO)
+        self.assertEqual(self.archive.version_numbers("m"), [1])
+        self.assertIn("m/m-v000002.data", self.files())
+        self.system.disturbance = None
+        self.archive.version_numbers("m")
+        self.assertEqual(self.system.changes(), ["fsync m", "fsync m", "unlink m/m-v000002.data"])
+
+
+class FailedTests(FilesystemCase):
+    """
+    A sync of the root has failed.
+    """
+
+    def test_made(self) -> None:
+        """
+        A model whose name was not at rest is not acknowledged before it is.
+        """
+        self.system.disturbance = failing_once(r"fsync \.")
+        self.assertRaises(StorageFailure, self.archive.save_model, ModelInfo("m"))
+        self.system.calls.clear()
+        self.archive.save_model(ModelInfo("m"))
+        self.assertEqual(self.system.changes()[0], "fsync .")
+
+    def test_put_back(self) -> None:
+        """
+        In a model that was deleted in vain, no version is acknowledged before its place is at rest.
+        """
+        put_model(self)
+        self.system.disturbance = failing_once(r"fsync \.0/trash")
+        self.assertRaises(StorageFailure, self.archive.delete_model, "m")
+        self.system.calls.clear()
+        put(self.archive, "m", 2)
+        changes = self.system.changes()
+        self.assertLess(changes.index("fsync ."), changes.index("rename .0/tmp/* m/m-v000002.data"))
+
+    def test_still_failing(self) -> None:
+        """
+        As long as the root cannot be brought to rest, nothing is acknowledged; afterwards it costs nothing more.
+        """
+        put_model(self)
+        self.system.disturbance = failing_where(r"fsync (\.|\.0/trash)", errno.EIO)
+        self.assertRaises(StorageFailure, self.archive.delete_model, "m")
+        self.assertRaises(StorageFailure, put, self.archive, "m", 2)
+        self.assertRaises(StorageFailure, self.archive.reserve, "m", 9)
+        self.system.disturbance = None
+        self.archive.reserve("m", 9)
+        self.system.calls.clear()
+        put(self.archive, "m", 2)
+        self.assertNotIn("fsync .", self.system.changes())
+
+
+def put_model(case: FilesystemCase) -> None:
+    """
+    Make a model with a version, and forget what that took.
+    """
+    case.archive.save_model(ModelInfo("m"))
+    put(case.archive, "m", 1)
+    case.system.calls.clear()
