@@ -1,0 +1,345 @@
+"""
+Tests that the checker of histories refuses what is not linearizable, and nothing else.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations, permutations
+
+from hypothesis import given, settings, strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from torture.linearizability import (
+    ABSENT,
+    FOREVER,
+    Act,
+    Operation,
+    Outcome,
+    Result,
+    Version,
+    find_fault,
+    settled,
+    step,
+)
+
+A, B, C = Version(1, "a"), Version(2, "b"), Version(3, "c")
+NOT_FOUND, UNKNOWN = Outcome.NOT_FOUND, Outcome.UNKNOWN
+
+
+def create(version: Version, *, archived: bool = False) -> Operation:
+    """
+    A creation that was acknowledged.
+    """
+    return Operation(Act.CREATE, 0, result=version.number, data=version.data, archived=archived)
+
+
+def lost_create(data: str, *, archived: bool = False) -> Operation:
+    """
+    A creation that broke.
+    """
+    return Operation(Act.CREATE, 0, result=UNKNOWN, data=data, archived=archived)
+
+
+def read(number: int, result: Result) -> Operation:
+    """
+    A read of a version's data.
+    """
+    return Operation(Act.READ, 0, result=result, number=number)
+
+
+def latest(result: Result) -> Operation:
+    """
+    A question for the latest version.
+    """
+    return Operation(Act.LATEST, 0, result=result)
+
+
+def listed(*versions: Version) -> Operation:
+    """
+    A list of versions.
+    """
+    return Operation(Act.LIST, 0, result=versions)
+
+
+def at(operation: Operation, invoked_ns: int, answered_ns: int) -> Operation:
+    """
+    An operation at its time.
+    """
+    return Operation(
+        operation.act,
+        invoked_ns,
+        answered_ns,
+        operation.result,
+        operation.data,
+        operation.archived,
+        operation.number,
+    )
+
+
+SAVE = Operation(Act.SAVE, 0)
+DELETE = Operation(Act.DELETE, 0)
+RESTART = Operation(Act.RESTART, 0)
+CRASH = Operation(Act.CRASH, 0)
+NO_LIST = Operation(Act.LIST, 0, result=NOT_FOUND)
+
+
+def in_turn(*operations: Operation) -> list[Operation]:
+    """
+    Operations one after the other; what broke may happen from its turn on.
+    """
+    return [
+        at(one, 10 * turn, 10 * turn + 5 if one.is_certain else FOREVER) for turn, one in enumerate(operations, start=1)
+    ]
+
+
+class SequentialHistoryTests(SynchronousTestCase):
+    """
+    Histories of one caller.
+    """
+
+    def accept(self, *operations: Operation) -> None:
+        """
+        Check that operations in turn are right.
+        """
+        self.assertIsNone(find_fault(in_turn(*operations)))
+
+    def refuse(self, *operations: Operation) -> None:
+        """
+        Check that operations in turn are wrong.
+        """
+        self.assertIsNotNone(find_fault(in_turn(*operations)))
+
+    def test_nothing(self) -> None:
+        """
+        Where nothing was done, nothing is wrong.
+        """
+        self.accept()
+
+    def test_what_was_made_is_found(self) -> None:
+        """
+        Versions are listed, are the latest and can be read from their creation on.
+        """
+        self.accept(SAVE, create(A), latest(A), create(B), latest(B), listed(A, B), read(1, "a"), read(3, NOT_FOUND))
+
+    def test_stale_latest(self) -> None:
+        """
+        The latest is not one that was superseded before the question.
+        """
+        self.refuse(SAVE, create(A), create(B), latest(A))
+        self.refuse(SAVE, create(A), latest(NOT_FOUND))
+
+    def test_latest_that_is_yet_to_come(self) -> None:
+        """
+        The latest is not one that is created only after the answer.
+        """
+        self.refuse(SAVE, create(A), latest(B), create(B))
+
+    def test_number_twice(self) -> None:
+        """
+        A number is not given twice, nor is one left out.
+        """
+        self.refuse(SAVE, create(A), create(Version(1, "b")))
+        self.refuse(SAVE, create(A), create(C))
+        self.refuse(SAVE, create(B))
+
+    def test_numbers_begin_again_with_the_model(self) -> None:
+        """
+        A model made anew gives its own numbers, from 1 on.
+        """
+        self.accept(SAVE, create(A), DELETE, SAVE, create(Version(1, "b")), read(1, "b"))
+        self.refuse(SAVE, create(A), DELETE, SAVE, create(B))
+        self.refuse(SAVE, create(A), DELETE, SAVE, read(1, "a"))
+
+    def test_deleted_model(self) -> None:
+        """
+        Nothing of a deleted model is found, until it is made again.
+        """
+        self.accept(SAVE, create(A), DELETE, NO_LIST, latest(NOT_FOUND), read(1, NOT_FOUND))
+        self.refuse(SAVE, create(A), DELETE, read(1, "a"))
+        self.refuse(SAVE, create(A), DELETE, listed())
+        self.refuse(SAVE, NO_LIST)
+        self.refuse(SAVE, DELETE, DELETE)
+        self.refuse(DELETE)
+        self.refuse(create(A))
+        self.accept(Operation(Act.DELETE, 0, result=NOT_FOUND), Operation(Act.CREATE, 0, result=NOT_FOUND))
+        self.refuse(SAVE, Operation(Act.DELETE, 0, result=NOT_FOUND))
+        self.refuse(SAVE, Operation(Act.CREATE, 0, result=NOT_FOUND))
+
+    def test_lost_version(self) -> None:
+        """
+        A version does not vanish.
+        """
+        self.refuse(SAVE, create(A), create(B), listed(B))
+        self.refuse(SAVE, create(A), read(1, NOT_FOUND))
+
+    def test_wrong_data(self) -> None:
+        """
+        What is read is what was brought.
+        """
+        self.refuse(SAVE, create(A), create(B), read(1, "b"))
+        self.refuse(SAVE, create(A), listed(Version(1, "b")))
+
+    def test_restart(self) -> None:
+        """
+        A clean restart loses transient versions, those alone, and no number.
+        """
+        self.accept(SAVE, create(A, archived=True), create(B), RESTART, listed(A), create(C), listed(A, C))
+        self.refuse(SAVE, create(A), RESTART, listed(A))
+        self.refuse(SAVE, create(A, archived=True), RESTART, listed())
+        self.refuse(SAVE, create(A), RESTART, create(Version(1, "b")))
+        self.refuse(SAVE, create(A), RESTART, create(C))
+
+    def test_crash(self) -> None:
+        """
+        After a crash numbers may leave one gap; none is used again.
+        """
+        self.accept(SAVE, create(A), CRASH, create(Version(101, "b")), create(Version(102, "c")))
+        self.accept(SAVE, create(A), CRASH, RESTART, create(B))
+        self.refuse(SAVE, create(A), CRASH, create(Version(1, "b")))
+        self.refuse(SAVE, create(A), CRASH, create(Version(101, "b")), create(Version(103, "c")))
+        self.refuse(SAVE, create(A, archived=True), CRASH, listed())
+
+    def test_broken_creation(self) -> None:
+        """
+        A creation that broke happened once, at any later moment, or not at all.
+        """
+        broken = lost_create("b", archived=True)
+        self.accept(SAVE, create(A), broken, listed(A))
+        self.accept(SAVE, create(A), broken, listed(A, B))
+        self.accept(SAVE, create(A), broken, listed(A), listed(A, B))
+        self.accept(SAVE, create(A), broken, create(C))
+        self.accept(SAVE, create(A), broken, create(Version(2, "c")))
+        self.refuse(SAVE, create(A), broken, listed(A, B), listed(A))
+        self.refuse(SAVE, create(A), broken, listed(A, B), create(Version(2, "c")))
+        self.refuse(SAVE, create(A), listed(A, B), broken)
+
+    def test_broken_deletion(self) -> None:
+        """
+        So did a deletion that broke.
+        """
+        broken = Operation(Act.DELETE, 0, result=UNKNOWN)
+        self.accept(SAVE, create(A), broken, listed(A), NO_LIST)
+        self.accept(SAVE, create(A), broken, listed(A))
+        self.refuse(SAVE, create(A), broken, NO_LIST, listed(A))
+        self.refuse(SAVE, create(A), broken, listed())
+
+    def test_what_broke_does_not_outlive_its_time(self) -> None:
+        """
+        What can have happened only up to a moment does not happen after it.
+        """
+        history = [*in_turn(SAVE, create(A)), at(lost_create("b"), 30, 35), *in_turn(*[listed(A)] * 5)[3:]]
+        self.assertIsNone(find_fault(history))
+        history += [at(listed(A, B), 60, 65)]
+        self.assertIsNotNone(find_fault(history))
+
+    def test_fault_is_told(self) -> None:
+        """
+        What is said of a fault names the operation that does not fit.
+        """
+        fault = find_fault(in_turn(SAVE, create(A), latest(NOT_FOUND)))
+        self.assertIn("after 2 of 3", str(fault))
+        self.assertIn("Act.LATEST", str(fault))
+
+
+class ConcurrentHistoryTests(SynchronousTestCase):
+    """
+    Histories of several callers.
+    """
+
+    def test_numbers_follow_no_calls_but_replies(self) -> None:
+        """
+        Of two creations at once either may be the first; of two in turn only the first.
+        """
+        at_once = [at(SAVE, 1, 2), at(create(B), 3, 9), at(create(A), 4, 8)]
+        self.assertIsNone(find_fault(at_once))
+        in_order = [at(SAVE, 1, 2), at(create(B), 3, 4), at(create(A), 5, 6)]
+        self.assertIsNotNone(find_fault(in_order))
+
+    def test_latest_that_goes_back(self) -> None:
+        """
+        While a creation is under way the latest may be the new one or the old one, but not the old one again.
+        """
+        before = [at(SAVE, 1, 2), at(create(A), 3, 4), at(create(B), 5, 50)]
+        self.assertIsNone(find_fault([*before, at(latest(A), 10, 11), at(latest(B), 12, 13)]))
+        self.assertIsNotNone(find_fault([*before, at(latest(B), 10, 11), at(latest(A), 12, 13)]))
+        self.assertIsNone(find_fault([*before, at(latest(B), 10, 13), at(latest(A), 11, 12)]))
+
+    def test_creation_into_a_model_that_is_deleted(self) -> None:
+        """
+        A creation may come before a deletion that began before it; it is gone then.
+        """
+        before = [at(SAVE, 1, 2), at(DELETE, 3, 20), at(create(A), 4, 19)]
+        self.assertIsNone(find_fault([*before, at(NO_LIST, 30, 31)]))
+        self.assertIsNotNone(find_fault([*before, at(listed(A), 30, 31)]))
+
+
+def brute_force(history: Sequence[Operation]) -> bool:
+    """
+    Tell whether a history is linearizable, by trying every order of every choice of what broke.
+    """
+    operations = settled(history)
+    certain = [one for one in operations if one.is_certain]
+    broken = [one for one in operations if not one.is_certain]
+    choices = (choice for size in range(len(broken) + 1) for choice in combinations(broken, size))
+    return any(_is_right(order) for choice in choices for order in permutations([*certain, *choice]))
+
+
+def _is_right(order: Sequence[Operation]) -> bool:
+    state = ABSENT
+    for position, operation in enumerate(order):
+        if any(later.answered_ns < operation.invoked_ns for later in order[position:]):
+            return False
+        following = step(state, operation)
+        if following is None:
+            return False
+        state = following
+    return True
+
+
+VERSIONS = [A, B, C, Version(1, "b"), Version(2, "a")]
+RESULTS: dict[Act, list[Result]] = {
+    Act.SAVE: [None, UNKNOWN],
+    Act.DELETE: [None, NOT_FOUND, UNKNOWN],
+    Act.CREATE: [1, 2, 3, NOT_FOUND, UNKNOWN],
+    Act.LATEST: [*VERSIONS, NOT_FOUND, UNKNOWN],
+    Act.LIST: [(), (A,), (A, B), (B,), (Version(1, "b"),), NOT_FOUND],
+    Act.READ: ["a", "b", NOT_FOUND],
+    Act.RESTART: [None],
+    Act.CRASH: [None],
+}
+
+
+@st.composite
+def operations(draw: st.DrawFn, data: str) -> Operation:
+    """
+    Make up an operation; most of them come to nothing.
+    """
+    act = draw(st.sampled_from([Act.SAVE, Act.CREATE, Act.CREATE, Act.CREATE, *Act]))
+    result = draw(st.sampled_from(RESULTS[act]))
+    invoked = draw(st.integers(1, 12))
+    answered = invoked + draw(st.integers(0, 6))
+    if result is UNKNOWN and draw(st.booleans()):
+        answered = FOREVER
+    archived = draw(st.booleans())
+    return Operation(act, invoked, answered, result, data, archived, draw(st.integers(1, 2)))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Operation]:
+    """
+    Make up a history of a model that is made at its beginning.
+    """
+    return [at(SAVE, 0, 1), *(draw(operations(data)) for data in "abcde"[: draw(st.integers(0, 5))])]
+
+
+class BruteForceTests(SynchronousTestCase):
+    """
+    The search against trying every order.
+    """
+
+    @settings(max_examples=600, deadline=None, database=None)
+    @given(histories())
+    def test_tiny_histories(self, history: list[Operation]) -> None:
+        """
+        The search finds an order exactly where there is one.
+        """
+        self.assertEqual(find_fault(history) is None, brute_force(history))
