@@ -190,7 +190,7 @@ def _seen(history: Iterable[Operation]) -> Iterator[Version]:
         if isinstance(operation.result, Version):
             yield operation.result
         elif isinstance(operation.result, tuple):
-            yield from operation.result
+            yield from (version for version in operation.result if isinstance(version, Version))
         elif operation.act is Act.READ and isinstance(operation.result, str):
             yield Version(operation.number, operation.result)
 

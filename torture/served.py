@@ -1,0 +1,124 @@
+"""
+A daemon that a case stops, kills and starts again as it likes.
+"""
+
+import random
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.support.client import Client
+from tests.support.daemon import Daemon
+
+OWN_CONNECTION: dict[str, Any] = {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.initial_reconnect_backoff_ms": 20,
+    "grpc.min_reconnect_backoff_ms": 20,
+    "grpc.max_reconnect_backoff_ms": 100,
+}
+"""Options of a channel that shares its connection with none, and soon finds a daemon that is back."""
+
+_SIGNS_OF_A_BUG = ("Traceback", "incident")
+
+
+def _quiet_port() -> int:
+    # Below those that the system gives to clients: one that tries to connect here meanwhile would take it for itself.
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(10_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+class Served:
+    """
+    An archive, and a daemon that serves it at the same address each time.  A context: in its end it is killed.
+
+    @ivar archive: where the archive is.
+    @ivar address: where clients connect to.
+    """
+
+    def __init__(self, directory: Path, *flags: str) -> None:
+        self.archive = directory / "archive"
+        self._directory = directory
+        port = _quiet_port()
+        self._flags = ["--archive-dir", str(self.archive), *flags, "--port", str(port)]
+        self.address = f"127.0.0.1:{port}"
+        self._daemon: Daemon | None = None
+        self._clients: list[Client] = []
+        self.troubles: list[str] = []
+
+    def __enter__(self) -> "Served":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        self.kill()
+
+    @property
+    def daemon(self) -> Daemon:
+        """
+        The daemon, once started.
+        """
+        assert self._daemon is not None, "the daemon was not started"
+        return self._daemon
+
+    def launch(self) -> "Served":
+        """
+        Start the daemon, and do not wait.
+        """
+        self._daemon = Daemon(self._directory, self._flags)
+        self._daemon.launch()
+        return self
+
+    def start(self) -> "Served":
+        """
+        Start the daemon, and wait until it serves.
+        """
+        self._daemon = Daemon(self._directory, self._flags)
+        self._daemon.start()
+        return self
+
+    def kill(self) -> None:
+        """
+        Kill the daemon, at whatever it is.
+        """
+        if self._daemon is not None:
+            self._daemon.kill()
+            self._note_troubles(self._daemon)
+
+    def crash(self) -> None:
+        """
+        Kill the daemon, and start it again.
+        """
+        self.kill()
+        self.start()
+
+    def restart(self) -> None:
+        """
+        Stop the daemon cleanly, and start it again.
+        """
+        status = self.daemon.stop()
+        if status != 0:
+            self.troubles.append(f"the daemon stopped with {status}: {self.daemon.log}")
+        self._note_troubles(self.daemon)
+        self.start()
+
+    def connect(self) -> Client:
+        """
+        Connect over a connection of its own, that lasts until the end or until it is closed.
+        """
+        client = Client(self.address, **OWN_CONNECTION)
+        self._clients.append(client)
+        return client
+
+    def _note_troubles(self, daemon: Daemon) -> None:
+        lines = daemon.log.splitlines()
+        told = [index for index, line in enumerate(lines) if any(sign in line for sign in _SIGNS_OF_A_BUG)]
+        if told:
+            self.troubles.append("the daemon's log: " + " | ".join(lines[told[0] : told[0] + 30]))
