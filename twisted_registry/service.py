@@ -14,6 +14,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from twisted_registry._malloc import use_one_arena
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, ITransientStore
 from twisted_registry.log import LoggedService
@@ -90,6 +91,7 @@ class RegistryService(Service):
 
     def _start(self) -> None:
         self._take_signals(self._end_start)
+        use_one_arena()
         self.port = self._rpc.start(self._lost)
         try:
             self._registry.open()

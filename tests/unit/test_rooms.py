@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers": FOUNDATION,
     "startup": {"errors"},
     "_memory_limit": set(),
+    "_malloc": set(),
     "settings": FOUNDATION | {"providers", "_memory_limit"},
     "log": {"settings"},
     "options": {"__init__", "errors", "settings", "log"},

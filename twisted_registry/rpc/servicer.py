@@ -49,11 +49,8 @@ class RegistryCalls:
         self._patience = Patience(limits.upload_idle_seconds)
         outgoing = Outgoing(limits, hang_up)
         lists = LongLists(outgoing)
-        models, infos, about = (
-            ModelCalls(lookup, lists),
-            InfoCalls(lookup, lists),
-            AboutCalls(lookup, hub, started_seconds),
-        )
+        models, infos = ModelCalls(lookup, lists), InfoCalls(lookup, lists)
+        about = AboutCalls(lookup, hub, started_seconds)
         self.handlers: dict[str, Handler] = {
             "CreateOrUpdateModel": self._asked(models.create_or_update_model),
             "DeleteModel": self._asked(models.delete_model),
