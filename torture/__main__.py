@@ -22,21 +22,20 @@ from torture import report
 from torture.case import Case, Trial
 from torture.cases import CASES
 
-_console = Console()
 _MOST_WRONG_SHOWN = 20
 
 
-def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None, cases: Sequence[Case]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m torture",
         description="Try what the registry promises.  Ends with 1 where anything was wrong.",
         epilog="A few cases in long: python -m torture --only kills power-cuts --kills 5000 --seed 7",
     )
-    parser.add_argument("--only", nargs="+", metavar="CASE", choices=[case.name for case in CASES], help="these alone")
+    parser.add_argument("--only", nargs="+", metavar="CASE", choices=[case.name for case in cases], help="these alone")
     parser.add_argument("--short", action="store_true", help="as short as the tests do it")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="where chance begins [default: the time]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go; rows of other cases stay")
-    for case in CASES:
+    for case in cases:
         parser.add_argument(
             f"--{case.name}", type=int, metavar="N", help=f"how many {case.counts} [default: {case.long:,}]"
         )
@@ -58,15 +57,15 @@ def _commit() -> str:
     return told.stdout.strip()
 
 
-def _run_one(case: Case, count: int, seed: int) -> report.Row:
+def _run_one(case: Case, count: int, seed: int, console: Console) -> report.Row:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=_console,
-        disable=not _console.is_terminal,
+        console=console,
+        disable=not console.is_terminal,
     )
     started = time.monotonic()
     with bar, tempfile.TemporaryDirectory(prefix="torture-") as directory:
@@ -77,43 +76,47 @@ def _run_one(case: Case, count: int, seed: int) -> report.Row:
     row = report.Row(
         case.name, case.counts, outcome.done, seed, list(outcome.wrong), dict(outcome.figures), seconds, _commit()
     )
-    _console.print(f"{case.name}: {row.done:,} {case.counts}, {len(row.wrong)} wrong, in {seconds} s", highlight=False)
+    console.print(f"{case.name}: {row.done:,} {case.counts}, {len(row.wrong)} wrong, in {seconds} s", highlight=False)
     for line in row.wrong[:_MOST_WRONG_SHOWN]:
-        _console.print(f"  wrong: {line}", markup=False, highlight=False)
+        console.print(f"  wrong: {line}", markup=False, highlight=False)
     return row
 
 
-def _show(run: report.Run) -> None:
+def _show(run: report.Run, console: Console) -> None:
     table = Table("case", "N", "seed", "wrong")
     for row in run.rows:
         table.add_row(row.case, f"{row.done:,} {row.counts}", str(row.seed), str(len(row.wrong)))
-    _console.print(table)
+    console.print(table)
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None, cases: Sequence[Case] = CASES, console: Console | None = None) -> int:
     """
     Run cases.
 
+    @param words: the command line; by default this process's.
+    @param console: where to tell of it; by default stdout.
+
     @return: the exit status: 0 where nothing was wrong, 1 where something was, 2 where a case cannot run here.
     """
-    arguments = _arguments(words)
+    console = console or Console()
+    arguments = _arguments(words, cases)
     run = report.Run(_machine(), report.read(arguments.json).rows if arguments.json and arguments.json.exists() else [])
     done, hindered = [], False
-    for case in CASES:
+    for case in cases:
         if arguments.only and case.name not in arguments.only:
             continue
         hindrance = case.hindrance()
         if hindrance is not None:
             hindered = True
-            _console.print(f"{case.name}: cannot be run here: {hindrance}", markup=False)
+            console.print(f"{case.name}: cannot be run here: {hindrance}", markup=False)
             continue
         given = getattr(arguments, case.name.replace("-", "_"))
-        row = _run_one(case, given or (case.short if arguments.short else case.long), arguments.seed)
+        row = _run_one(case, given or (case.short if arguments.short else case.long), arguments.seed, console)
         done.append(row)
         run = run.with_row(row)
         if arguments.json:
             report.write(run, arguments.json)
-    _show(report.Run(run.machine, done))
+    _show(report.Run(run.machine, done), console)
     return 1 if any(row.wrong for row in done) else 2 if hindered else 0
 
 
