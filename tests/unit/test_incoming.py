@@ -95,6 +95,22 @@ class IncomingTests(SynchronousTestCase):
         much = [bytes(64 * 1024)] * 3
         self.assertEqual(self.read_all(much, 0.6), [*much, None])
 
+    def test_the_servers_own_time(self) -> None:
+        """
+        The time between a message and the wish for the next one is not the client's.
+        """
+
+        async def read() -> list[bytes | None]:
+            clock = Clock()
+            incoming = Incoming(Context([b"a", b"b", object()], clock, 0.3), Patience(1.0, clock.seconds))
+            messages = []
+            for _ in range(3):
+                clock.now_seconds += 60
+                messages.append(await incoming.read())
+            return messages
+
+        self.assertEqual(asyncio.run(read()), [b"a", b"b", None])
+
     def test_cancelled_by_others(self) -> None:
         """
         Who is cancelled by somebody else has not stalled.

@@ -102,11 +102,30 @@ class OutgoingTests(SynchronousTestCase):
             for name in ("b", "c"):
                 await self.outgoing.share(self.context(name), 2 * MIB)
                 self.now_seconds += 1.0
-            first.moved()
+            first.clients_turn()
             await self.outgoing.share(self.context("d"), 3 * MIB)
 
         asyncio.run(test())
         self.assertEqual(self.hung_up, ["b"])
+
+    def test_left_alone_while_it_waits(self) -> None:
+        """
+        Who waits for the server, whose disk is slow perhaps, is not to blame.
+        """
+
+        async def test() -> None:
+            first = await self.outgoing.share(self.context("a"), 6 * MIB)
+            first.servers_turn()
+            self.now_seconds = 60.0
+            waiting = asyncio.create_task(self.outgoing.share(self.context("b"), 6 * MIB))
+            await asyncio.sleep(0.1)
+            self.assertFalse(waiting.done())
+            first.clients_turn()
+            self.now_seconds = 120.0
+            await waiting
+
+        asyncio.run(test())
+        self.assertEqual(self.hung_up, ["a"])
 
     def test_left_alone_where_nobody_waits(self) -> None:
         """

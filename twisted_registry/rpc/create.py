@@ -49,7 +49,6 @@ class CreateCalls:
         upload = self._lookup.registry.upload(header, snapshot)
         passing_bytes = min(header.size_bytes, _CHUNKS_UNDER_WAY * self._chunk_bytes)
         async with self._admission.admitted(upload.held_bytes + passing_bytes):
-            messages.start_again()
             info = await self._take_in(messages, upload)
         return api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
 

@@ -71,19 +71,14 @@ class Patience:
 
 class Incoming:
     """
-    The messages of one call, in their order.
+    The messages of one call, in their order.  Only the time in which the client is waited for counts: that in which its
+    messages are stored is the server's.
     """
 
     def __init__(self, context: Any, patience: Patience) -> None:
         self._context = context
         self._patience = patience
-        self.start_again()
-
-    def start_again(self) -> None:
-        """
-        Count the time from now on.
-        """
-        self._since = self._patience.now_seconds()
+        self._waited_seconds = 0.0
         self._bytes = 0
 
     async def read(self) -> bytes | None:
@@ -92,11 +87,13 @@ class Incoming:
 
         @raise Stalled: nothing came for too long, or next to nothing.
         """
-        with self._patience.waiting(self._since):
+        began = self._patience.now_seconds()
+        with self._patience.waiting(began - self._waited_seconds):
             message = await self._context.read()
         if not isinstance(message, bytes):
             return None
+        self._waited_seconds += self._patience.now_seconds() - began
         self._bytes += len(message)
         if self._bytes >= _LEAST_BYTES:
-            self.start_again()
+            self._waited_seconds, self._bytes = 0.0, 0
         return message

@@ -30,20 +30,26 @@ class Share:
     @ivar peer: whose it is, as gRPC says it.
     @ivar room: where it was taken from.
     @ivar taken: how many bytes.
-    @ivar moved_seconds: when the client last took something.
+    @ivar since_seconds: since when the client could have taken something; L{None} while it waits for the server.
     """
 
     peer: str
     room: Room
     taken: int
-    moved_seconds: float
+    since_seconds: float | None
     _now_seconds: Callable[[], float]
 
-    def moved(self) -> None:
+    def clients_turn(self) -> None:
         """
-        The client has taken something.
+        There is something for the client to take.
         """
-        self.moved_seconds = self._now_seconds()
+        self.since_seconds = self._now_seconds()
+
+    def servers_turn(self) -> None:
+        """
+        The client has taken what there was, and waits for more.
+        """
+        self.since_seconds = None
 
 
 class Outgoing:
@@ -100,9 +106,10 @@ class Outgoing:
 
     def _make_room(self, room: Room) -> None:
         latest = self._now_seconds() - self._idle_seconds
-        idle = [share for share in self._shares if share.room is room and share.moved_seconds <= latest]
+        since = {share: share.since_seconds for share in self._shares if share.room is room}
+        idle = {share: seconds for share, seconds in since.items() if seconds is not None and seconds <= latest}
         missing = room.missing_bytes
-        for share in sorted(idle, key=lambda share: share.moved_seconds):
+        for share in sorted(idle, key=idle.__getitem__):
             if missing <= 0:
                 return
             missing -= share.taken

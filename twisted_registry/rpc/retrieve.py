@@ -42,8 +42,10 @@ class DataCalls:
             reading = download.read()
             while (chunk := await settled(reading)) is not None:
                 reading = download.read()
+                share.clients_turn()
                 await context.write(chunk.buffer)
-                share.moved()
+                share.servers_turn()
+            share.clients_turn()  # the last of it may be on its way for as long as the client likes
         finally:
             download.close()
 
