@@ -1,0 +1,161 @@
+"""
+A model's folder, looked through: all of it but the data of its versions.
+"""
+
+import os
+from collections.abc import Iterator
+
+from attrs import evolve, field, frozen
+
+from twisted_registry.errors import StorageFailure
+from twisted_registry.storage._calls import close_quietly
+from twisted_registry.storage._failures import Malformed, is_absent, is_passing, reason_of
+from twisted_registry.storage._layout import (
+    ModelFolder,
+    VersionFiles,
+    folder_of,
+    is_digest,
+    model_id_of,
+    version_files,
+)
+from twisted_registry.storage._metadata import parse_model
+from twisted_registry.storage._reserve import parse_reserved
+from twisted_registry.storage._scrub_version import Watched, described, is_named
+from twisted_registry.storage._system import System
+from twisted_registry.storage.findings import Finding, Kind
+
+
+@frozen
+class Look:
+    """
+    What a look into a folder brought.
+
+    @ivar model: the model, whose descriptor is to be closed; L{None} where there is none.
+    @ivar numbers: its versions, rising.
+    """
+
+    model: Watched | None = None
+    numbers: list[int] = field(factory=list)
+    findings: list[Finding] = field(factory=list)
+
+
+def look_into(system: System, root: str, name: str) -> Look:
+    """
+    Look through a folder that has the name of a model's.
+
+    @raise StorageFailure: this process lacks something.
+    """
+    folder = ModelFolder(name, os.path.join(root, name))
+    try:
+        descriptor = system.open(folder.path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        return Look(findings=_unreadable(name, error))
+    model = Watched(folder, model_id_of(name), descriptor, system)
+    look = Look()
+    try:
+        look = _look(model, system.listdir(folder.path))
+    except OSError as error:
+        look = Look(findings=_unreadable(name, error))
+    finally:
+        if look.model is None:
+            close_quietly(system, descriptor)
+    return look
+
+
+def _unreadable(name: str, error: OSError) -> list[Finding]:
+    if is_absent(error):  # It was deleted since the root was listed.
+        return []
+    if is_passing(error):
+        raise StorageFailure(reason_of(error)) from error
+    reason = f"its folder cannot be read: {reason_of(error)}"
+    return [Finding(Kind.FOLDER, model_id_of(name), None, name, reason)]
+
+
+def _look(model: Watched, names: list[str]) -> Look:
+    listed = version_files(model.folder.name, names)
+    files = _settled(model, listed)
+    if not (files.numbers or files.impossible or is_named(model.system, model.folder.yaml)):
+        return Look(findings=_foreign_folder(model))
+    model, findings = _own_file(model)
+    if any(finding.is_damage for finding in findings):
+        model, findings = _own_file(model)  # It may have been mended, or removed, just now.
+    findings += _reserved(model)
+    findings += _single_files(model, files)
+    findings += _foreign_files(model, listed, names)
+    if any(finding.is_damage for finding in findings) and model.is_gone():
+        return Look()
+    return Look(model, files.numbers, findings)
+
+
+def _settled(model: Watched, files: VersionFiles) -> VersionFiles:
+    # Names are listed one after another: a .yaml may have got its name behind the listing's back.
+    single = [*files.orphans, *files.unfinished]
+    late = {number for number in single if is_named(model.system, model.folder.version_yaml(number))}
+    return evolve(
+        files,
+        numbers=sorted({*files.numbers, *late}) if late else files.numbers,
+        orphans=[number for number in files.orphans if number not in late],
+        unfinished=[number for number in files.unfinished if number not in late],
+    )
+
+
+def _foreign_folder(model: Watched) -> list[Finding]:
+    if model.is_gone():
+        return []
+    reason = "it holds neither a model's .yaml nor a version's"
+    return [Finding(Kind.FOREIGN, None, None, model.folder.name, reason)]
+
+
+def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
+    path, hidden = model.folder.yaml, is_digest(model.folder.name)
+    try:
+        content = described(model.system, path)
+        if not isinstance(content, bytes):
+            raise Malformed(content or "it is missing")
+        told = parse_model(content).model_id
+        if hidden and folder_of(told or "?") != model.folder.name:
+            raise Malformed("it does not tell the model's id, which it alone knows")
+    except Malformed as error:
+        return model, [model.finding(Kind.MODEL_YAML, None, path, f"the model's .yaml: {error.reason}")]
+    if hidden:
+        return evolve(model, model_id=told), []
+    if told and told != model.model_id:
+        return model, [model.finding(Kind.CLAIM, None, path, "the model's .yaml speaks of another model")]
+    return model, []
+
+
+def _reserved(model: Watched) -> list[Finding]:
+    content = described(model.system, model.folder.reserved)
+    try:
+        if isinstance(content, bytes):
+            parse_reserved(content)
+        elif content is not None:
+            raise Malformed(content)
+    except Malformed as error:
+        reason = f"the memory of the numbers given out: {error.reason}"
+        return [model.finding(Kind.RESERVED, None, model.folder.reserved, reason)]
+    return []
+
+
+def _single_files(model: Watched, files: VersionFiles) -> Iterator[Finding]:
+    folder = model.folder
+    for number in files.impossible:
+        path = folder.version_yaml(number)
+        yield model.finding(Kind.NUMBER, number, path, "no version can have this number")
+    for number in files.orphans:
+        yield model.finding(Kind.ORPHAN, number, folder.version_data(number), "its .yaml is lost")
+    for number in files.unfinished:
+        reason = "it has no .yaml: a commit under way, or what a crash left"
+        yield model.finding(Kind.UNFINISHED, number, folder.version_data(number), reason)
+
+
+def _foreign_files(model: Watched, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
+    folder = model.folder
+    known = {os.path.basename(path) for path in (folder.yaml, folder.reserved)}
+    described_numbers = (*listed.numbers, *listed.impossible)
+    known.update(os.path.basename(folder.version_yaml(number)) for number in described_numbers)
+    for number in (*described_numbers, *listed.orphans, *listed.unfinished):
+        known.add(os.path.basename(folder.version_data(number)))
+    for name in names:
+        if name not in known:
+            yield model.finding(Kind.FOREIGN, None, name, "it is no part of a model")
