@@ -105,6 +105,41 @@ class FailedTests(FilesystemCase):
         self.assertNotIn("fsync .", self.system.changes())
 
 
+class LeftTests(FilesystemCase):
+    """
+    The data of a version that failed could not be removed.
+    """
+
+    def leave(self) -> None:
+        """
+        Fail to create a version, and to remove its data.
+        """
+        put_model(self)
+        self.system.disturbance = failing_where(r"fsync m|unlink m/.*", errno.EIO)
+        self.assertRaises(StorageFailure, put, self.archive, "m", 2)
+        self.assertIn("m/m-v000002.data", self.files())
+
+    def test_removed(self) -> None:
+        """
+        It is gone before the next version is there, below which it would stay for good.
+        """
+        self.leave()
+        self.system.disturbance = None
+        put(self.archive, "m", 3)
+        self.assertNotIn("m/m-v000002.data", self.files())
+        self.assertEqual(self.archive.version_numbers("m"), [1, 3])
+
+    def test_stays(self) -> None:
+        """
+        As long as it cannot be removed, no version comes after it.
+        """
+        self.leave()
+        for pattern in ("fsync m", "unlink m/.*"):
+            self.system.disturbance = failing_where(pattern, errno.EIO)
+            self.assertRaises(StorageFailure, put, self.archive, "m", 3)
+            self.assertNotIn("m/m-v000003.data", self.files())
+
+
 def put_model(case: FilesystemCase) -> None:
     """
     Make a model with a version, and forget what that took.

@@ -36,8 +36,9 @@ class Workbench:
         self._private = os.path.join(root, PRIVATE_FOLDER)
         self._drafts = os.path.join(self._private, "tmp")
         self._trash = os.path.join(self._private, "trash")
-        # Syncs of the root that failed, and up to which of them its names are at rest all the same.
-        self._failed_syncs = 0
+        # Syncs of the root that failed, and up to which of them its names are at rest all the same.  The one to begin
+        # with is that of a process that died before it came to it.
+        self._failed_syncs = 1
         self._made_good = 0
 
     def prepare(self) -> None:
@@ -87,8 +88,8 @@ class Workbench:
 
     def settle(self, folder: str) -> bool:
         """
-        Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was seen
-        once has to stay.  Never raises.
+        Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was
+        seen once has to stay.  Never raises.
 
         @return: whether they are at rest.
         """
@@ -102,8 +103,8 @@ class Workbench:
 
     def settle_models(self) -> None:
         """
-        Make good for syncs of the root that failed: what is in a model's folder is at rest no more than the folder's own
-        name is.
+        Make good for syncs of the root that failed: what is in a model's folder is at rest no more than the folder's
+        own name is.  Without any, this costs nothing.
         """
         failed_syncs = self._failed_syncs
         if self._made_good < failed_syncs:

@@ -46,7 +46,7 @@ class NumberReserve:
         @raise StorageFailure: the medium failed.
         """
         with writing():
-            self._bench.replace(folder.path, folder.reserved, _format(version_number))
+            self._bench.replace(folder.path, folder.reserved, format_reserved(version_number))
 
     def reserved(self, model_id: str) -> int:
         """
@@ -82,7 +82,10 @@ class NumberReserve:
         return guess
 
 
-def _format(number: int) -> bytes:
+def format_reserved(number: int) -> bytes:
+    """
+    Write a number, so that it can be told whether it is still the same.
+    """
     # One bit makes 100 of 900, and numbers would be used twice.
     digits = b"%d" % number
     return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))

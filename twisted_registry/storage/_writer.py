@@ -38,6 +38,7 @@ class Publications:
         self._bench = bench
         self._lock = Lock()
         self._under_way: set[str] = set()
+        self._left: set[tuple[str, str]] = set()
 
     @contextmanager
     def announced(self, data: str) -> Iterator[None]:
@@ -59,6 +60,29 @@ class Publications:
         with self._lock:
             if data not in self._under_way and self._is_absent(yaml) and self._bench.discard(data):
                 _log.info("removed {path}, which a crash had left behind", path=data)
+
+    def leave(self, folder: str, data: str) -> None:
+        """
+        Note that a commit that failed had to leave its data file behind, though no longer its .yaml.
+        """
+        with self._lock:
+            self._left.add((folder, data))
+
+    def clear(self, folder: str) -> None:
+        """
+        Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
+
+        @raise StorageFailure: something is still there.
+        """
+        with self._lock:
+            left = [data for where, data in self._left if where == folder]
+        if left and not self._bench.settle(folder):
+            raise StorageFailure("the removal of a failed version cannot be brought to rest")
+        for data in left:
+            if not self._bench.discard(data):
+                raise StorageFailure("the data of a failed version cannot be removed")
+            with self._lock:
+                self._left.discard((folder, data))
 
     def _is_absent(self, path: str) -> bool:
         try:
@@ -117,6 +141,7 @@ class FileWriter:
         with self._given_up_on_failure(_Stage.FINISHED), self._publications.announced(data):
             try:
                 self._bench.settle_models()
+                self._publications.clear(self._folder.path)
                 with self._bench.opened_folder(self._folder.path) as descriptor:
                     self._publish(descriptor, data, yaml, content)
             except OSError as error:
@@ -156,7 +181,7 @@ class FileWriter:
             self._sync_or_discard(folder, described)
             self._bench.place(described, yaml)
         except OSError:
-            self._bench.discard(data)
+            self._discard_data(data)
             raise
         try:
             self._bench.sync_folder(folder)
@@ -180,8 +205,13 @@ class FileWriter:
             self._bench.sync_folder(folder)
         except OSError as error:
             _log.warn("{path} is left, its version may come back: {reason}", path=data, reason=reason_of(error))
+            self._publications.leave(self._folder.path, data)
             return
-        self._bench.discard(data)
+        self._discard_data(data)
+
+    def _discard_data(self, data: str) -> None:
+        if not self._bench.discard(data):
+            self._publications.leave(self._folder.path, data)
 
     def _failure(self, error: OSError) -> RegistryError:
         if is_absent(error) and self._is_model_gone():

@@ -113,8 +113,8 @@ class FilesystemArchive:
             self._bench.sync_folder(descriptor)
 
     def _tidy(self) -> None:
-        self._bench.settle(self._root)
         try:
+            self._bench.settle_models()
             self._bench.prepare()
             self._bench.sweep()
         except OSError as error:

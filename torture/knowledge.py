@@ -1,0 +1,187 @@
+"""
+What an archive must hold, for one who knows what was acknowledged, and what was only begun.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from attrs import define, evolve, field, frozen
+
+from twisted_registry.errors import RegistryError
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import VersionInfo
+
+
+@frozen
+class ModelState:
+    """
+    A model as it may be.
+
+    @ivar versions: those that must be there, by number.
+    @ivar uncertain: those that may be there, by number.
+    @ivar given_out: the highest number that anybody has seen.
+    @ivar spent: the highest number that this process has used, if perhaps for nothing.
+    """
+
+    user_data: Mapping[str, str] = field(factory=dict)
+    versions: Mapping[int, VersionInfo] = field(factory=dict)
+    uncertain: Mapping[int, tuple[VersionInfo, ...]] = field(factory=dict)
+    given_out: int = 0
+    spent: int = 0
+
+    @property
+    def next_number(self) -> int:
+        """
+        The number that the next version gets.
+        """
+        return max(self.given_out, self.spent) + 1
+
+    def with_version(self, info: VersionInfo) -> "ModelState":
+        """
+        A version was acknowledged.
+        """
+        number = info.version_number
+        return evolve(self, versions={**self.versions, number: info}, given_out=max(self.given_out, number))
+
+    def with_uncertain(self, info: VersionInfo) -> "ModelState":
+        """
+        A version was begun.
+        """
+        number = info.version_number
+        return evolve(self, uncertain={**self.uncertain, number: (*self.uncertain.get(number, ()), info)})
+
+
+@frozen
+class Found:
+    """
+    A model as it is, whole.
+
+    @ivar last: the number after which the next one comes.
+    """
+
+    user_data: Mapping[str, str]
+    versions: Mapping[int, VersionInfo]
+    last: int
+
+    def state(self) -> ModelState:
+        """
+        Give what must be there from now on: what was seen once stays.
+        """
+        return ModelState(self.user_data, self.versions, {}, self.last)
+
+
+def hash_of(data: bytes) -> str:
+    """
+    Give the hash as the archive has it.
+    """
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def load_found(archive: FilesystemArchive, model_id: str) -> Found:
+    """
+    Read all of a model, bytes too.
+
+    @raise RegistryError: something in it is damaged.
+    @raise AssertionError: the bytes of a version are not what its info says.
+    """
+    user_data = archive.load_model(model_id).user_data
+    numbers = archive.version_numbers(model_id)
+    versions = {number: archive.load_version(model_id, number) for number in numbers}
+    for number, info in versions.items():
+        reader = archive.open_version(model_id, number)
+        try:
+            data = reader.read(info.size_bytes + 1)
+        finally:
+            reader.close()
+        assert (len(data), hash_of(data)) == (info.size_bytes, info.data_hash), f"version {number}: wrong bytes"
+    return Found(user_data, versions, max([archive.reserved(model_id), *numbers]))
+
+
+def differences(state: ModelState | None, found: Found | None) -> Iterator[str]:
+    """
+    Say in what way a model is not as it may be.
+    """
+    if state is None or found is None:
+        if state is not None:
+            yield "the model is gone"
+        elif found is not None:
+            yield "the model is there"
+        return
+    if state.user_data != found.user_data:
+        yield "other user data"
+    for number in state.versions.keys() - found.versions.keys():
+        yield f"version {number} is lost"
+    for number, info in found.versions.items():
+        told = state.versions.get(number)
+        if info not in ([told] if told else state.uncertain.get(number, ())):
+            yield f"version {number} is another than was acknowledged" if told else f"version {number} from nowhere"
+    if found.last < state.given_out:
+        yield f"number {state.given_out} was given out, and numbers go on after {found.last}"
+
+
+@define
+class Knowledge:
+    """
+    What an archive may hold: for each model, all the states it may be in; L{None} for one that is not there.
+    """
+
+    models: dict[str, tuple[ModelState | None, ...]] = field(factory=dict)
+
+    def states(self, model_id: str) -> tuple[ModelState | None, ...]:
+        """
+        Give the states that a model may be in.
+        """
+        return self.models.get(model_id, (None,))
+
+    def is_so(self, model_id: str, state: ModelState | None) -> None:
+        """
+        Something was acknowledged: it is so.
+        """
+        self.models[model_id] = (state,)
+
+    def may_be(self, model_id: str, state: ModelState | None) -> None:
+        """
+        Something was begun: it may be so.
+        """
+        self.models[model_id] = (*self.states(model_id), state)
+
+    def spend(self, model_id: str, number: int) -> None:
+        """
+        A number was used, if perhaps for nothing.
+        """
+        self.models[model_id] = tuple(state and evolve(state, spent=number) for state in self.states(model_id))
+
+    def compare(self, model_id: str, found: Found | None) -> list[str]:
+        """
+        Say what is wrong with a model; from now on it must be as it was found.
+        """
+        told = [list(differences(state, found)) for state in self.states(model_id)]
+        self.is_so(model_id, found.state() if found is not None else None)
+        return [f"model {model_id!r}: {line}" for line in min(told, key=len)]
+
+
+def check_archive(archive: FilesystemArchive, knowledge: Knowledge) -> list[str]:
+    """
+    Say what is wrong with an archive that was opened.
+    """
+    wrong = []
+    there = archive.model_ids()
+    for model_id in sorted({*there, *knowledge.models}):
+        try:
+            found = load_found(archive, model_id) if model_id in there else None
+        except (RegistryError, AssertionError) as error:
+            wrong.append(f"model {model_id!r}: {error}")
+        else:
+            wrong.extend(knowledge.compare(model_id, found))
+    return wrong
+
+
+def check_leftovers(root: Path) -> list[str]:
+    """
+    Say what lies about in an archive that was opened, and each of whose models was read.
+    """
+    private = [path for name in ("tmp", "trash") for path in (root / ".0" / name).iterdir()]
+    single = [path for path in root.glob("[!.]*/*.data") if not path.with_suffix(".yaml").exists()]
+    return [f"{path.relative_to(root)} was left behind" for path in private + single]
