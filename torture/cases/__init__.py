@@ -3,7 +3,7 @@ The cases, a file each.
 """
 
 from torture.case import Case
-from torture.cases import bit_flips, faults, histories, memory, messages, parsers, power_cuts
+from torture.cases import bit_flips, faults, histories, kills, memory, messages, parsers, power_cuts
 
 CASES: tuple[Case, ...] = (
     messages.CASE,
@@ -13,5 +13,6 @@ CASES: tuple[Case, ...] = (
     power_cuts.CASE,
     faults.CASE,
     parsers.CASE,
+    kills.CASE,
 )
 """All of them, in the order they are run in."""
