@@ -3,7 +3,7 @@ The cases, a file each.
 """
 
 from torture.case import Case
-from torture.cases import bit_flips, faults, histories, kills, memory, messages, parsers, power_cuts
+from torture.cases import bit_flips, creates, faults, histories, kills, memory, messages, parsers, power_cuts
 
 CASES: tuple[Case, ...] = (
     messages.CASE,
@@ -14,5 +14,6 @@ CASES: tuple[Case, ...] = (
     faults.CASE,
     parsers.CASE,
     kills.CASE,
+    creates.CASE,
 )
 """All of them, in the order they are run in."""
