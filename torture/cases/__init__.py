@@ -3,7 +3,18 @@ The cases, a file each.
 """
 
 from torture.case import Case
-from torture.cases import bit_flips, creates, faults, histories, kills, memory, messages, parsers, power_cuts
+from torture.cases import (
+    bit_flips,
+    creates,
+    faults,
+    histories,
+    kills,
+    memory,
+    messages,
+    parsers,
+    power_cuts,
+    subscribers,
+)
 
 CASES: tuple[Case, ...] = (
     messages.CASE,
@@ -15,5 +26,6 @@ CASES: tuple[Case, ...] = (
     parsers.CASE,
     kills.CASE,
     creates.CASE,
+    subscribers.CASE,
 )
 """All of them, in the order they are run in."""
