@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": FOUNDATION | {"providers", "_memory_limit"},
     "log": {"settings"},
     "options": {"__init__", "errors", "settings", "log"},
+    "cli": {"__init__", "errors", "values", "interfaces", "storage"},
 }
 """The rooms each room may know; C{service} knows all."""
 
@@ -40,6 +41,8 @@ ONLY_IN: dict[str, set[str]] = {
     "asyncio": {"rpc"},
     "uvloop": {"rpc"},
     "yaml": {"storage"},
+    "click": {"cli"},
+    "rich": {"cli"},
     "twisted.python.threadpool": {"service"},
     "twisted.internet.threads": set(),
     "twisted.internet.reactor": {"service", "log"},

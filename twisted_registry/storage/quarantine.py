@@ -192,11 +192,12 @@ class Quarantine:
     def _remember_numbers(self, folder: ModelFolder, findings: list[Finding], target: str, moved: set[str]) -> None:
         highest = max(version_files(folder.name, self._system.listdir(folder.path)).numbers, default=0)
         reserved = self._reserve.reserved_in(folder)
-        if any(finding.kind is Kind.RESERVED for finding in findings):
+        is_damaged = any(finding.kind is Kind.RESERVED for finding in findings)
+        if is_damaged:
             self._set_reserve_aside(folder, target, moved)
+        if is_damaged or any(finding.version_number == highest for finding in findings):
+            # Also where it seems to be remembered already: that may be a guess, for what could not be read just now.
             self._reserve.reserve_in(folder, max(reserved, highest))
-        elif reserved < highest and any(finding.version_number == highest for finding in findings):
-            self._reserve.reserve_in(folder, highest)
 
     def _set_reserve_aside(self, folder: ModelFolder, target: str, moved: set[str]) -> None:
         # It gets a second name, so that the first one is never without a file: a number might be used twice.

@@ -1,0 +1,322 @@
+"""
+Putting damage aside.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.support.archives import data_of, put
+from tests.support.damage import damage, findings, flip_bit
+from tests.support.faulty_system import Disturbance, FaultySystem, Killed, failing_at, failing_from, killed_at
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import CannotStart
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.storage.findings import CannotVerify, Kind
+from twisted_registry.storage.quarantine import PutAside, Quarantine, locked
+from twisted_registry.values import ModelInfo
+
+
+def next_number(archive: FilesystemArchive, model_id: str) -> int:
+    """
+    Give the number the registry would give out next.
+    """
+    return max([*archive.version_numbers(model_id), archive.reserved(model_id)]) + 1
+
+
+class QuarantineCase(FilesystemCase):
+    """
+    An archive with a model of five versions, of which 2, 3 and 5 are damaged in ways of their own.
+    """
+
+    def setUp(self) -> None:
+        """
+        Fill it, damage it, and close it.
+        """
+        super().setUp()
+        self.lay_out(self.archive, self.root)
+
+    def lay_out(self, archive: FilesystemArchive, root: Path) -> None:
+        """
+        Fill an open archive, damage it, and close it.
+        """
+        archive.save_model(ModelInfo("m"))
+        archive.save_model(ModelInfo("n"))
+        for number in (1, 2, 3, 4, 5):
+            put(archive, "m", number, b"data %d" % number)
+        archive.close()
+        flip_bit(root / "m" / "m-v000002.data")
+        (root / "m" / "m-v000003.yaml").unlink()
+        (root / "m" / "m-v000005.yaml").write_text("")
+
+    def put_aside(self, root: Path | None = None, system: FaultySystem | None = None) -> list[PutAside]:
+        """
+        Verify the archive, and put aside what is damaged.
+        """
+        root = root or self.root
+        return list(Quarantine(str(root), system).put_aside(findings(root)))
+
+    def aside(self) -> list[str]:
+        """
+        Give the files in quarantine, relative to it.
+        """
+        (own,) = (self.root / ".0" / "quarantine").iterdir()
+        return sorted(str(path.relative_to(own)) for path in own.rglob("*") if path.is_file())
+
+
+class MoveTests(QuarantineCase):
+    """
+    What goes, and what stays.
+    """
+
+    def test_moved(self) -> None:
+        """
+        Both files of each damaged version are moved, and nothing else; then nothing is damaged.
+        """
+        told = self.put_aside()
+        self.assertEqual([(put.finding.version_number, len(put.files)) for put in told], [(3, 1), (2, 2), (5, 2)])
+        moved = ["m/m-v000002.data", "m/m-v000002.yaml", "m/m-v000003.data", "m/m-v000005.data", "m/m-v000005.yaml"]
+        self.assertEqual(self.aside(), [*moved, "report.jsonl"])
+        self.assertTrue(all((self.root / path).is_file() for put in told for path in put.files))
+        self.assertEqual(findings(self.root), [])
+
+    def test_rest_is_served(self) -> None:
+        """
+        The archive opens, its sweep leaves the quarantine alone, and what was sound is there.
+        """
+        self.put_aside()
+        before = self.aside()
+        self.archive.open()
+        self.assertEqual(self.archive.version_numbers("m"), [1, 4])
+        self.assertEqual([data_of(self.archive, "m", number) for number in (1, 4)], [b"data 1", b"data 4"])
+        self.assertEqual(self.aside(), before)
+
+    def test_numbers(self) -> None:
+        """
+        The number of the latest version is not given out again.
+        """
+        self.put_aside()
+        self.archive.open()
+        self.assertEqual(next_number(self.archive, "m"), 6)
+
+    def test_number_not_lowered(self) -> None:
+        """
+        What was reserved beyond the latest version stays so.
+        """
+        self.archive.open()
+        self.archive.reserve("m", 105)
+        self.put_aside()
+        self.assertEqual(next_number(self.archive, "m"), 106)
+
+    def test_report(self) -> None:
+        """
+        The report tells what was found, and which files it was about.
+        """
+        self.put_aside()
+        (path,) = (self.root / ".0" / "quarantine").glob("*/report.jsonl")
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        self.assertEqual([line["kind"] for line in lines], ["orphan", "data-hash", "version-yaml"])
+        self.assertEqual((lines[1]["model_id"], lines[1]["version_number"]), ("m", 2))
+        self.assertEqual(lines[1]["files"], ["m/m-v000002.data", "m/m-v000002.yaml"])
+
+    def test_nothing_to_do(self) -> None:
+        """
+        Where nothing is damaged no quarantine is made.
+        """
+        self.put_aside()
+        self.assertEqual(self.put_aside(), [])
+        self.assertEqual(len(list((self.root / ".0" / "quarantine").iterdir())), 1)
+
+    def test_model_yaml(self) -> None:
+        """
+        Of a damaged model its .yaml alone goes; it is damaged until it is saved, and then has its versions.
+        """
+        self.put_aside()
+        (self.root / "m" / "m.yaml").write_text("")
+        (told,) = self.put_aside()
+        self.assertIn("CreateOrUpdateModel", told.remark)
+        self.assertEqual(damage(findings(self.root)), [(Kind.MODEL_YAML, "m", None)])
+        self.archive.open()
+        self.archive.save_model(ModelInfo("m"))
+        self.assertEqual(findings(self.root), [])
+        self.assertEqual(self.archive.version_numbers("m"), [1, 4])
+
+    def test_model_of_damage_alone(self) -> None:
+        """
+        A model that comes back after all of it was put aside goes on with its numbers.
+        """
+        for path in (self.root / "m").glob("*.yaml"):
+            path.write_text("")
+        self.put_aside()
+        self.archive.open()
+        self.assertEqual(self.archive.model_ids(), ["n"])
+        self.archive.save_model(ModelInfo("m"))
+        self.assertEqual(next_number(self.archive, "m"), 6)
+
+    def test_reserved(self) -> None:
+        """
+        A malformed memory of numbers is put aside, and one that is surely high enough takes its place.
+        """
+        (self.root / "m" / ".reserved").write_text("9x")
+        self.put_aside()
+        self.assertIn("m/.reserved", self.aside())
+        self.assertEqual(findings(self.root), [])
+        self.archive.open()
+        self.assertGreater(next_number(self.archive, "m"), 1_000_000)
+
+    def test_reserved_folder(self) -> None:
+        """
+        A memory of numbers that is a folder is put aside with what is in it.
+        """
+        (self.root / "m" / ".reserved").mkdir()
+        (self.root / "m" / ".reserved" / "x").write_text("")
+        self.put_aside()
+        self.assertIn("m/.reserved/x", self.aside())
+        self.assertEqual(findings(self.root), [])
+
+    def test_impossible_number(self) -> None:
+        """
+        Files with a number that no version can have go too.
+        """
+        for suffix in ("yaml", "data"):
+            (self.root / "m" / f"m-v4294967296.{suffix}").write_text("")
+        self.put_aside()
+        self.assertIn("m/m-v4294967296.data", self.aside())
+        self.assertEqual(findings(self.root), [])
+
+
+class LockTests(QuarantineCase):
+    """
+    The archive's lock.
+    """
+
+    def test_in_use(self) -> None:
+        """
+        An archive that a daemon has open cannot be locked, and the other way round.
+        """
+        self.archive.open()
+        with self.assertRaises(CannotVerify) as caught:
+            locked(str(self.root)).__enter__()
+        self.assertIn("in use by another process", str(caught.exception))
+        self.archive.close()
+        with locked(str(self.root)):
+            self.assertRaises(CannotStart, self.archive.open)
+        self.archive.open()
+
+    def test_nothing_made(self) -> None:
+        """
+        Where there is no folder, none is made.
+        """
+        self.assertRaises(CannotVerify, locked(str(self.root / "none")).__enter__)
+        self.assertFalse((self.root / "none").exists())
+
+    def test_let_go(self) -> None:
+        """
+        The lock is let go whatever happens.
+        """
+
+        def die() -> None:
+            with locked(str(self.root)):
+                raise Killed
+
+        self.assertRaises(Killed, die)
+        descriptor = os.open(self.root, os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class FaultTests(QuarantineCase):
+    """
+    A fault, or the death of the process, at each single call to the system.
+    """
+
+    def attempts(self, disturbance: Callable[[int], Disturbance]) -> Iterator[tuple[Path, dict[str, bytes]]]:
+        """
+        Try it on new archives, disturbed at each of its calls.
+
+        @return: the archive, and what was in its model before.
+        """
+        calls = self.attempt(None)[2]
+        self.assertGreater(calls, 30)
+        for position in range(calls):
+            root, before, _ = self.attempt(disturbance(position))
+            yield root, before
+
+    def attempt(self, disturbance: Disturbance | None) -> tuple[Path, dict[str, bytes], int]:
+        """
+        Try it on a new archive.
+
+        @return: the archive, what was in its model before, and how many calls there were.
+        """
+        root = Path(self.mktemp()).absolute()
+        archive = FilesystemArchive(str(root))
+        archive.open()
+        self.lay_out(archive, root)
+        (root / "n" / ".reserved").write_text("9x")
+        before = {path.name: path.read_bytes() for path in (root / "m").iterdir()}
+        found = findings(root)
+        system = FaultySystem(str(root), disturbance=disturbance)
+        with contextlib.suppress(CannotVerify, Killed):
+            list(Quarantine(str(root), system).put_aside(found))
+        system.close_all()
+        return root, before, len(system.calls)
+
+    def check(self, root: Path, before: dict[str, bytes]) -> None:
+        """
+        Check that nothing is lost and no number is used again, also after the next start, and that a second attempt
+        finishes.
+        """
+        archive = FilesystemArchive(str(root))
+        archive.open()
+        self.addCleanup(archive.close)
+        numbers = archive.version_numbers("m")
+        self.assertLessEqual({1, 4}, set(numbers))
+        self.assertGreater(next_number(archive, "m"), 5)
+        self.assertGreater(next_number(archive, "n"), 1_000_000)
+        archive.close()
+        self.put_aside(root)
+        self.assertEqual(damage(findings(root)), [])
+        for name, content in before.items():
+            places = [root / "m" / name, *root.glob(f".0/quarantine/*/m/{name}")]
+            self.assertEqual([path.read_bytes() for path in places if path.exists()], [content], name)
+
+    def test_killed(self) -> None:
+        """
+        Whenever the process dies, each file is where it was or in a quarantine, and the next attempt finishes it.
+        """
+        for root, before in self.attempts(killed_at):
+            self.check(root, before)
+
+    def test_faults(self) -> None:
+        """
+        Whatever call fails, each file is where it was or in a quarantine, and the next attempt finishes it.
+        """
+        for disturbance in (failing_at, failing_from):
+            for root, before in self.attempts(lambda position, how=disturbance: how(errno.EIO, position)):  # type: ignore[misc]
+                self.check(root, before)
+
+    def test_order(self) -> None:
+        """
+        The number is remembered first, then the data goes and is at rest, and only then a .yaml does.
+        """
+        root = Path(self.mktemp()).absolute()
+        archive = FilesystemArchive(str(root))
+        archive.open()
+        self.lay_out(archive, root)
+        system = FaultySystem(str(root))
+        self.put_aside(root, system)
+        changes = system.changes()
+        own = next(call.split()[1] for call in changes if call.startswith("mkdir .0/quarantine/"))
+        first = changes.index("rename .0/tmp/* m/.reserved")
+        expected = [
+            "fsync m",
+            *(f"rename m/m-v00000{n}.data {own}/m/m-v00000{n}.data" for n in (3, 2, 5)),
+            *(f"fsync {own}/m", "fsync m"),
+            *(f"rename m/m-v00000{n}.yaml {own}/m/m-v00000{n}.yaml" for n in (2, 5)),
+            *(f"fsync {own}/m", "fsync m"),
+        ]
+        self.assertEqual(changes[first + 1 :], expected)

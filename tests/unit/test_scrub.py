@@ -1,0 +1,463 @@
+"""
+Verifying an archive.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.archives import ODD_IDS, put
+from tests.support.damage import damage, findings, flip_bit
+from tests.support.faulty_system import FaultySystem, failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import StorageFailure
+from twisted_registry.storage._layout import folder_of
+from twisted_registry.storage.findings import CannotVerify, Finding, Kind
+from twisted_registry.storage.scrub import Scrub
+from twisted_registry.values import ModelInfo
+
+DATA = Path(__file__).parent.parent / "data"
+LONG_ID = "\u00e9" * 100
+"""Its folder's name is a digest."""
+
+
+class ScrubCase(FilesystemCase):
+    """
+    An archive with a model of three versions.
+    """
+
+    def setUp(self) -> None:
+        """
+        Fill it.
+        """
+        super().setUp()
+        self.archive.save_model(ModelInfo("m"))
+        for number in (1, 2, 3):
+            put(self.archive, "m", number, b"data %d" % number)
+
+    def file(self, name: str) -> Path:
+        """
+        Give a file of the model.
+        """
+        return self.root / "m" / name
+
+    def found(self) -> list[Finding]:
+        """
+        Verify the archive as a daemon has it open.
+        """
+        return findings(self.root)
+
+    def assert_damage(self, kind: Kind, number: int | None, path: str, reason: str) -> None:
+        """
+        Check that this alone is found.
+        """
+        (finding,) = self.found()
+        self.assertTrue(finding.is_damage)
+        self.assertEqual(finding, Finding(kind, "m", number, path, finding.reason))
+        self.assertIn(reason, finding.reason)
+        self.assertNotIn("\n", finding.reason)
+
+    def assert_note(self, kind: Kind, path: str) -> None:
+        """
+        Check that this alone is found, and is no damage.
+        """
+        (finding,) = self.found()
+        self.assertEqual((finding.kind, finding.path, finding.is_damage), (kind, path, False))
+
+
+class SoundTests(ScrubCase):
+    """
+    Archives in which nothing is wrong.
+    """
+
+    def test_all_counted(self) -> None:
+        """
+        All is read and counted, and what there is to read is known before.
+        """
+        put(self.archive, "m", 4, b"x" * 3_000_000)
+        told: list[int] = []
+        with Scrub(str(self.root), read=told.append) as scrub:
+            self.assertEqual(scrub.measure(), 3_000_018)
+            self.assertEqual(list(scrub.findings()), [])
+        self.assertEqual((scrub.counts.models, scrub.counts.versions, scrub.counts.size_bytes), (1, 4, 3_000_018))
+        self.assertEqual(sum(told), 3_000_018)
+
+    def test_odd_ids(self) -> None:
+        """
+        Nothing is found where ids are escaped, or where only the .yaml knows them.
+        """
+        for model_id in ODD_IDS:
+            self.archive.save_model(ModelInfo(model_id))
+            if model_id != "m":
+                put(self.archive, model_id, 1, b"")
+            self.archive.reserve(model_id, 100)
+        self.assertEqual(self.found(), [])
+
+    def test_existing_server(self) -> None:
+        """
+        Nothing is found in an archive of the existing server, though it has no private folder.
+        """
+        root = Path(self.mktemp())
+        shutil.copytree(DATA / "go_archive", root)
+        self.assertEqual(findings(root), [])
+
+    def test_transient(self) -> None:
+        """
+        A version that calls itself transient is checked like any other.
+        """
+        path = self.file("m-v000003.yaml")
+        path.write_text(path.read_text() + "transient: true\n")
+        self.assertEqual(self.found(), [])
+        flip_bit(self.file("m-v000003.data"))
+        self.assertEqual(damage(self.found()), [(Kind.DATA_HASH, "m", 3)])
+
+    def test_nothing_written(self) -> None:
+        """
+        A verification changes nothing, takes no lock, and leaves no descriptor open.
+        """
+        system = FaultySystem(str(self.root))
+        with Scrub(str(self.root), jobs=1, system=system) as scrub:
+            list(scrub.findings())
+        self.assertEqual(system.changes(), [])
+        self.assertEqual([call for call in system.calls if call.startswith(("flock", "create"))], [])
+        self.assertEqual(system.descriptors, {})
+
+    def test_broken_off(self) -> None:
+        """
+        A verification that is broken off leaves no descriptor open.
+        """
+        system = FaultySystem(str(self.root))
+        with Scrub(str(self.root), jobs=1, system=system) as scrub:
+            flip_bit(self.file("m-v000001.data"))
+            next(scrub.findings())
+        self.assertEqual(system.descriptors, {})
+
+
+class DamageTests(ScrubCase):
+    """
+    Each kind of damage.
+    """
+
+    def test_model_yaml_missing(self) -> None:
+        """
+        A model's .yaml is missing, though versions are there.
+        """
+        self.file("m.yaml").unlink()
+        self.assert_damage(Kind.MODEL_YAML, None, "m/m.yaml", "it is missing")
+
+    def test_model_yaml_malformed(self) -> None:
+        """
+        A model's .yaml is malformed.
+        """
+        self.file("m.yaml").write_text("- x\n")
+        self.assert_damage(Kind.MODEL_YAML, None, "m/m.yaml", "not a mapping")
+
+    def test_digest(self) -> None:
+        """
+        A model whose id its .yaml alone knows is damaged where that tells another id, or none.
+        """
+        folder = folder_of(LONG_ID)
+        self.archive.save_model(ModelInfo(LONG_ID))
+        for text in ('model_id: "other"\n', "user_data: {}\n"):
+            (self.root / folder / f"{folder}.yaml").write_text(text)
+            self.assertEqual(damage(self.found()), [(Kind.MODEL_YAML, None, None)])
+
+    def test_version_yaml(self) -> None:
+        """
+        A version's .yaml is malformed, empty, or a folder.
+        """
+        path = self.file("m-v000002.yaml")
+        path.write_text(path.read_text().replace("data_size", "size"))
+        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it has no data_size")
+        path.write_text("")
+        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is empty")
+        path.unlink()
+        path.mkdir()
+        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is not a file")
+
+    def test_dangling_link(self) -> None:
+        """
+        A .yaml that is a link leading nowhere is there, and damaged.
+        """
+        self.file("m-v000002.yaml").unlink()
+        self.file("m-v000002.yaml").symlink_to("nowhere")
+        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is missing")
+
+    def test_data_missing(self) -> None:
+        """
+        A .data is missing.
+        """
+        self.file("m-v000003.data").unlink()
+        self.assert_damage(Kind.DATA_MISSING, 3, "m/m-v000003.data", "its .data: it is missing")
+
+    def test_size(self) -> None:
+        """
+        A .data has another size.
+        """
+        with self.file("m-v000001.data").open("ab") as file:
+            file.write(b"x")
+        self.assert_damage(Kind.DATA_SIZE, 1, "m/m-v000001.data", "its .data: it has 7 bytes instead of 6")
+
+    def test_hash(self) -> None:
+        """
+        One bit of a .data is another.
+        """
+        flip_bit(self.file("m-v000001.data"), 5)
+        self.assert_damage(Kind.DATA_HASH, 1, "m/m-v000001.data", "its .data: its SHA-256 is ")
+
+    def test_hash_at_the_end(self) -> None:
+        """
+        One bit at the end of a .data of several blocks is another.
+        """
+        put(self.archive, "m", 4, b"x" * 2_500_000)
+        flip_bit(self.file("m-v000004.data"), 2_499_999)
+        self.assert_damage(Kind.DATA_HASH, 4, "m/m-v000004.data", "its .data: its SHA-256 is ")
+
+    def test_unreadable(self) -> None:
+        """
+        A .data cannot be read, or is no file.
+        """
+        self.file("m-v000001.data").unlink()
+        self.file("m-v000001.data").mkdir()
+        self.assert_damage(Kind.DATA_UNREADABLE, 1, "m/m-v000001.data", "its .data: it is not a file")
+
+    def test_impossible_numbers(self) -> None:
+        """
+        A .yaml is numbered 0, or beyond what a number can be.
+        """
+        for number in (0, 2**31):
+            path = self.file(f"m-v{number:06d}.yaml")
+            path.write_text("")
+            self.assert_damage(Kind.NUMBER, number, f"m/{path.name}", "no version can have this number")
+            path.unlink()
+
+    def test_reserved(self) -> None:
+        """
+        The memory of the numbers given out is malformed.
+        """
+        self.file(".reserved").write_text("many\n")
+        self.assert_damage(Kind.RESERVED, None, "m/.reserved", "it does not hold a version number")
+
+    def test_orphan(self) -> None:
+        """
+        A .data below the highest number has lost its .yaml.
+        """
+        self.file("m-v000002.yaml").unlink()
+        self.assert_damage(Kind.ORPHAN, 2, "m/m-v000002.data", "its .yaml is lost")
+
+    def test_all_at_once(self) -> None:
+        """
+        Whatever is damaged is told, in the order of the names.
+        """
+        self.archive.save_model(ModelInfo("a"))
+        put(self.archive, "a", 1)
+        flip_bit(self.root / "a" / "a-v000001.data")
+        flip_bit(self.file("m-v000003.data"))
+        self.file("m-v000001.data").unlink()
+        expected = [(Kind.DATA_HASH, "a", 1), (Kind.DATA_MISSING, "m", 1), (Kind.DATA_HASH, "m", 3)]
+        self.assertEqual(damage(self.found()), expected)
+
+
+class FaultyDiskTests(ScrubCase):
+    """
+    A disk, or a process, that fails.
+    """
+
+    def found_where(self, pattern: str, number: int) -> list[tuple[Kind, str | None, int | None]]:
+        """
+        Verify while certain calls fail.
+        """
+        system = FaultySystem(str(self.root), disturbance=failing_where(pattern, number))
+        with Scrub(str(self.root), jobs=1, system=system) as scrub:
+            return list(damage(scrub.findings()))
+
+    def test_medium(self) -> None:
+        """
+        What the medium does not give is damage of what is there.
+        """
+        for pattern, expected in (
+            ("open m/m-v000002.data", (Kind.DATA_UNREADABLE, "m", 2)),
+            ("read_into m/m-v000002.data", (Kind.DATA_UNREADABLE, "m", 2)),
+            ("read m/m-v000002.yaml", (Kind.VERSION_YAML, "m", 2)),
+            ("read m/m.yaml", (Kind.MODEL_YAML, "m", None)),
+            ("listdir m", (Kind.FOLDER, "m", None)),
+            ("open m", (Kind.FOLDER, "m", None)),
+        ):
+            self.assertEqual(self.found_where(pattern, errno.EIO), [expected], pattern)
+
+    def test_process(self) -> None:
+        """
+        Where the process has no descriptor left, nothing is called damaged: the verification fails.
+        """
+        for pattern in ("open m", "open m/m-v000002.data", "open m/m-v000002.yaml", "open m/m.yaml"):
+            self.assertRaises(StorageFailure, self.found_where, pattern, errno.EMFILE)
+
+    def test_root(self) -> None:
+        """
+        Where the archive itself cannot be read, that is said.
+        """
+        self.assertRaises(CannotVerify, self.found_where, r"scandir \.", errno.EIO)
+        self.assertRaises(CannotVerify, self.found_where, r"listdir \.0", errno.EIO)
+
+    def test_no_archive(self) -> None:
+        """
+        No folder, a file, and a folder that holds no archive are none.
+        """
+        for path in (self.root / "none", self.file("m.yaml"), Path(self.mktemp())):
+            if path.name == "temp":
+                (path / "etc").mkdir(parents=True)
+            self.assertRaises(CannotVerify, findings, path)
+
+
+class NoteTests(ScrubCase):
+    """
+    What is no damage.
+    """
+
+    def test_foreign(self) -> None:
+        """
+        What is no part of an archive is passed over, wherever it lies.
+        """
+        for path in ("plain", "lost+found", "m/notes", "m/m-v1.yaml", "m/.m-v000001.yaml.tmp", ".0/x", "\x1b[31m"):
+            (self.root / path).write_text("")
+            self.assert_note(Kind.FOREIGN, path)
+            (self.root / path).unlink()
+        (self.root / "other").mkdir()
+        self.assert_note(Kind.FOREIGN, "other")
+
+    def test_unfinished(self) -> None:
+        """
+        Data above the highest number may be a commit under way.
+        """
+        self.file("m-v000004.data").write_bytes(b"")
+        self.assert_note(Kind.UNFINISHED, "m/m-v000004.data")
+
+    def test_left_overs(self) -> None:
+        """
+        What is being written or removed is no part of an archive yet, or no longer.
+        """
+        for path in (".0/tmp/x", ".0/trash/y"):
+            (self.root / path).write_bytes(b"")
+            self.assert_note(Kind.LEFT_OVER, path)
+            (self.root / path).unlink()
+
+    def test_claims(self) -> None:
+        """
+        A .yaml that speaks of another model or number than its name says is no damage.
+        """
+        for name, old, new in (
+            ("m.yaml", 'model_id: "m"', "model_id: other"),
+            ("m-v000001.yaml", 'model_id: "m"', "model_id: other"),
+            ("m-v000001.yaml", "version_number: 1", "version_number: 2"),
+        ):
+            before = self.file(name).read_text()
+            self.assertIn(old, before)
+            self.file(name).write_text(before.replace(old, new))
+            self.assert_note(Kind.CLAIM, f"m/{name}")
+            self.file(name).write_text(before)
+
+    def test_quarantine(self) -> None:
+        """
+        What was put aside is no part of an archive any more.
+        """
+        (self.root / ".0" / "quarantine" / "then").mkdir(parents=True)
+        self.assertEqual(self.found(), [])
+
+
+class MeanwhileTests(ScrubCase):
+    """
+    What a daemon does in the middle of it.
+    """
+
+    def found_meanwhile(self, pattern: str, act: Callable[[], object]) -> list[Finding]:
+        """
+        Verify, and let something happen in place of a moment before a call.
+        """
+        left = [act]
+
+        def disturb(call: str) -> None:
+            if call == pattern and left:
+                left.pop()()
+
+        system = FaultySystem(str(self.root), disturbance=disturb)
+        with Scrub(str(self.root), jobs=1, system=system) as scrub:
+            found = list(scrub.findings())
+        self.assertEqual(left, [])
+        return found
+
+    def delete(self) -> None:
+        """
+        Delete the model.
+        """
+        self.archive.delete_model("m")
+
+    def replace(self) -> None:
+        """
+        Delete the model and make another one of its name, with other data.
+        """
+        self.delete()
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1, b"other data")
+
+    def test_model_goes(self) -> None:
+        """
+        A model that is deleted, or replaced by another one of its name, is not damaged, whenever that is.
+        """
+        moments = [
+            *("open m", "listdir m", "open m/m.yaml", "open m/.reserved"),
+            *("open m/m-v000001.yaml", "open m/m-v000001.data", "open m/m-v000003.yaml", "open m/m-v000003.data"),
+        ]
+        for act in (self.delete, self.replace):
+            for moment in moments:
+                self.assertEqual(self.found_meanwhile(moment, act), [], moment)
+                if act == self.delete:
+                    self.archive.save_model(ModelInfo("m"))
+                else:
+                    self.delete()
+                    self.archive.save_model(ModelInfo("m"))
+                for number in (1, 2, 3):
+                    put(self.archive, "m", number)
+
+    def test_version_comes(self) -> None:
+        """
+        A version that is committed behind the listing's back is not an orphan, and is checked.
+        """
+        path = self.file("m-v000002.yaml")
+        content = path.read_bytes()
+        path.unlink()
+        self.assertEqual(self.found_meanwhile("lstat m/m-v000002.yaml", lambda: path.write_bytes(content)), [])
+        path.unlink()
+        flip_bit(self.file("m-v000002.data"))
+        found = self.found_meanwhile("lstat m/m-v000002.yaml", lambda: path.write_bytes(content))
+        self.assertEqual(damage(found), [(Kind.DATA_HASH, "m", 2)])
+
+    def test_version_goes(self) -> None:
+        """
+        A version whose commit is taken back is not damaged.
+        """
+
+        def take_back() -> None:
+            self.file("m-v000003.yaml").unlink()
+            self.file("m-v000003.data").unlink()
+
+        self.assertEqual(self.found_meanwhile("open m/m-v000003.data", take_back), [])
+
+    def test_mended(self) -> None:
+        """
+        A model that is mended in the middle of it is not damaged.
+        """
+        self.file("m.yaml").write_text("")
+        path = os.path.join("m", "m-v000001.yaml")
+        self.assertEqual(damage(self.found_meanwhile(f"open {path}", lambda: None)), [(Kind.MODEL_YAML, "m", None)])
+        looked: list[str] = []
+
+        def mend(call: str) -> None:
+            if call == "open m/m.yaml":
+                looked.append(call)
+                if len(looked) == 2:
+                    self.archive.save_model(ModelInfo("m"))
+
+        with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=mend)) as scrub:
+            self.assertEqual(list(scrub.findings()), [])

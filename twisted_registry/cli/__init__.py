@@ -1,0 +1,3 @@
+"""
+The command line: C{twisted-registry}.
+"""

@@ -1,0 +1,89 @@
+"""
+A progress bar for bytes: on stderr, only on a terminal, and only for what takes longer than a moment.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+_MOMENT_SECONDS = 1.0
+
+
+class ByteProgress:
+    """
+    Shows how many bytes of how many are done, at what rate, and how long it will take.  May be told in any thread.
+    """
+
+    def __init__(self, what: str, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            # Findings go to stdout by themselves, wherever that leads.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task(what, total=None)
+        self._lock = Lock()
+        self._due = time.monotonic() + _MOMENT_SECONDS
+        self._is_on = self._console.is_terminal
+        self._is_shown = False
+
+    def __enter__(self) -> "ByteProgress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._is_on = False
+            self._bar.stop()
+
+    def expect(self, size_bytes: int) -> None:
+        """
+        Say how many bytes there are.
+        """
+        self._bar.update(self._task, total=size_bytes)
+
+    def advance(self, size_bytes: int) -> None:
+        """
+        Say how many bytes more are done.
+        """
+        with self._lock:
+            if not self._is_on:
+                return
+            if not self._is_shown and time.monotonic() >= self._due:
+                self._is_shown = True
+                self._bar.start()
+            self._bar.advance(self._task, size_bytes)
+
+    @contextmanager
+    def put_by(self) -> Iterator[None]:
+        """
+        Take the bar off the screen for as long as something else is printed.
+        """
+        with self._lock:
+            if self._is_shown:
+                self._bar.stop()
+            try:
+                yield
+            finally:
+                if self._is_shown and self._is_on:
+                    self._bar.start()
