@@ -4,6 +4,7 @@ Whatever is sent as an id, a handle, a selector, a count or user data: how a cal
 
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import grpc
@@ -39,7 +40,7 @@ SELECTORS = st.integers(-(2**31), 2**31 - 1) | st.integers(-8, 8)
 COUNTS = st.integers(0, 2**32 - 1) | st.integers(0, 8)
 
 
-def hostile(examples: int = 100) -> Any:
+def hostile(examples: int = 100) -> settings:
     """
     Try a property so many times.
     """
@@ -136,7 +137,7 @@ class ModelIdPropertyTests(HostileCase):
             self.assertEqual(dict(reply.model_infos[0].user_data), {"mine": model_id})
             self.client.delete_model(model_id)
         for gone in (self.client.delete_model, self.client.models, self.client.infos, self.client.latest):
-            self.assertEqual(self.ended(lambda gone=gone: gone(model_id))[0], NOT_FOUND, model_id)
+            self.assertEqual(self.ended(partial(gone, model_id))[0], NOT_FOUND, model_id)
 
     @hostile()
     @given(MODEL_IDS)
@@ -166,7 +167,7 @@ class ModelIdPropertyTests(HostileCase):
         save = length_prefixed(length_prefixed(raw))
         self.assertEqual(self.ended(lambda: self.client.call("CreateOrUpdateModel", save))[0], INVALID)
         for name in ("DeleteModel", "RetrieveModels", "RetrieveVersionInfos"):
-            self.assertEqual(self.ended(lambda name=name: self.client.call(name, length_prefixed(raw)))[0], INVALID)
+            self.assertEqual(self.ended(partial(self.client.call, name, length_prefixed(raw)))[0], INVALID)
 
 
 class UserDataPropertyTests(HostileCase):

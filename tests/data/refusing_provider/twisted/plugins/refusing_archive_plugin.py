@@ -1,0 +1,7 @@
+"""
+Offers the archive of L{refusing_archive} to the daemon, as C{refusing:FOLDER:CONTROL}.
+"""
+
+from twisted_registry.providers import LazyArchiveProvider
+
+refusing = LazyArchiveProvider("refusing", "refusing_archive.refusing_archive")
