@@ -74,7 +74,15 @@ def _run_one(case: Case, count: int, seed: int, console: Console) -> report.Row:
         outcome = case.run(trial)
     seconds = round(time.monotonic() - started)
     row = report.Row(
-        case.name, case.counts, outcome.done, seed, list(outcome.wrong), dict(outcome.figures), seconds, _commit()
+        case.name,
+        case.promise,
+        case.counts,
+        outcome.done,
+        seed,
+        list(outcome.wrong),
+        dict(outcome.figures),
+        seconds,
+        _commit(),
     )
     console.print(f"{case.name}: {row.done:,} {case.counts}, {len(row.wrong)} wrong, in {seconds} s", highlight=False)
     for line in row.wrong[:_MOST_WRONG_SHOWN]:

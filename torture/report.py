@@ -19,7 +19,7 @@ PAGE = DOCS / "reliability.md"
 
 _BEGIN = "<!-- the table: made by python -m torture.report -->"
 _END = "<!-- the end of the table -->"
-_HEAD = ("case", "N", "seed", "wrong", "seconds", "what else was counted")
+_HEAD = ("case", "what must hold", "N", "seed", "wrong", "seconds", "what else was counted")
 
 
 @frozen
@@ -28,6 +28,7 @@ class Row:
     What came of one case.
 
     @ivar case: its name.
+    @ivar promise: what must hold.
     @ivar counts: what N counts.
     @ivar done: N, which may be more than was asked for.
     @ivar wrong: a line for each thing that was not as it should be.
@@ -37,6 +38,7 @@ class Row:
     """
 
     case: str
+    promise: str
     counts: str
     done: int
     seed: int
@@ -85,6 +87,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     figures = ", ".join(f"{count:,} {what}" for what, count in row.figures.items())
     return (
         f"`{row.case}`",
+        row.promise,
         f"{row.done:,} {row.counts}",
         str(row.seed),
         str(len(row.wrong)),
