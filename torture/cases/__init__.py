@@ -6,14 +6,18 @@ from torture.case import Case
 from torture.cases import (
     bit_flips,
     creates,
+    ext4_power_cuts,
     faults,
     histories,
     kills,
+    machines,
     memory,
     messages,
+    mutations,
     parsers,
     power_cuts,
     subscribers,
+    system_calls,
 )
 
 CASES: tuple[Case, ...] = (
@@ -23,9 +27,13 @@ CASES: tuple[Case, ...] = (
     histories.CASE,
     power_cuts.CASE,
     faults.CASE,
+    system_calls.CASE,
+    ext4_power_cuts.CASE,
+    mutations.CASE,
     parsers.CASE,
     kills.CASE,
     creates.CASE,
     subscribers.CASE,
+    machines.CASE,
 )
 """All of them, in the order they are run in."""
