@@ -1,0 +1,149 @@
+"""
+Tests on a disk that is full, and on one that can no longer be written.
+"""
+
+import os
+import subprocess
+
+import grpc
+from grpc import StatusCode
+from twisted.trial.unittest import SkipTest
+
+from tests.support.archive_files import all_files, drafts
+from tests.support.registry_case import RegistryTestCase
+
+DISK_BYTES = 8 * 2**20
+PIECE = bytes(2**20)
+
+
+class SmallDiskTestCase(RegistryTestCase):
+    """
+    Runs each test on a small disk of its own.
+    """
+
+    def prepare(self) -> None:
+        """
+        Mount it where the archive is to be.
+        """
+        if os.geteuid() != 0:
+            raise SkipTest("not root, who may mount")
+        self.archive.mkdir(parents=True)
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "registry-test", str(self.archive)]
+        told = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if told.returncode != 0:
+            raise SkipTest(f"nothing can be mounted: {told.stderr.strip()}")
+        # A disk that is in use still goes once it is not.
+        self.addCleanup(subprocess.run, ["umount", "--lazy", str(self.archive)], check=True)
+
+    def fill(self) -> int:
+        """
+        Create versions until one fails.
+
+        @return: how many there are.
+        """
+        for count in range(DISK_BYTES // len(PIECE)):
+            try:
+                self.client.create("m", PIECE, archived=True)
+            except grpc.RpcError:
+                return count
+        self.fail("the disk never gets full")
+
+
+class FullDiskTests(SmallDiskTestCase):
+    """
+    There is no room left.
+    """
+
+    def setUp(self) -> None:
+        """
+        Fill the disk, with a model that could go.
+        """
+        super().setUp()
+        self.client.save_model("m")
+        self.client.save_model("other")
+        self.client.create("other", 3 * PIECE, archived=True)
+        self.count = self.fill()
+
+    def create(self) -> None:
+        """
+        Create a version.
+        """
+        self.client.create("m", PIECE, archived=True)
+
+    def test_refused(self) -> None:
+        """
+        A version that does not fit is refused, nothing of it stays, and all others are there.
+        """
+        before = all_files(self.archive)
+        self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.create, "No space left on device")
+        self.assertEqual(all_files(self.archive), before)
+        self.assertEqual(drafts(self.archive), [])
+        numbers = [info.version_number for info in self.client.infos("m").version_infos]
+        self.assertEqual(numbers, list(range(1, self.count + 1)))
+        self.assertEqual(self.client.data("m", self.count), PIECE)
+
+    def test_room_is_made(self) -> None:
+        """
+        Once a model is deleted, versions are created again, and no number was used up in vain.
+        """
+        for _ in range(3):
+            self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.create)
+        self.client.delete_model("other")
+        info = self.client.create("m", PIECE, archived=True)
+        self.assertEqual(info.version_number, self.count + 1)
+        self.restart()
+        self.assertEqual(self.client.data("m", self.count + 1), PIECE)
+
+
+class ReadOnlyDiskTests(SmallDiskTestCase):
+    """
+    The disk takes no more writes, as after errors of the medium.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make the disk read-only, with an archived version and one that is not.
+        """
+        super().setUp()
+        self.client.save_model("m")
+        self.client.create("m", b"archived", archived=True)
+        self.client.create("m", b"transient")
+        subprocess.run(["mount", "-o", "remount,ro", str(self.archive)], check=True)
+
+    def test_refused(self) -> None:
+        """
+        What would change the archive is refused as such.
+        """
+        for change in (
+            lambda: self.client.create("m", b"x", archived=True),
+            lambda: self.client.save_model("m", a="b"),
+            lambda: self.client.save_model("n"),
+            lambda: self.client.delete_model("m"),
+        ):
+            self.assert_refused(StatusCode.FAILED_PRECONDITION, change, "cannot be written")
+
+    def test_goes_on(self) -> None:
+        """
+        Reading goes on, and so do versions that are not archived, while there are numbers for them.
+        """
+        self.assertEqual(self.client.create("m", b"next").version_number, 3)
+        found = [self.client.data("m", number) for number in (1, 2, 3)]
+        self.assertEqual(found, [b"archived", b"transient", b"next"])
+
+    def test_start(self) -> None:
+        """
+        A daemon starts on it, and serves what is archived.
+        """
+        self.crash()
+        self.assertEqual(self.client.data("m", -1), b"archived")
+        self.assert_refused(
+            StatusCode.FAILED_PRECONDITION, lambda: self.client.create("m", b"x", archived=True), "cannot be written"
+        )
+
+    def test_writable_again(self) -> None:
+        """
+        When the disk takes writes again, so does the daemon, and no number is used twice.
+        """
+        self.assert_refused(StatusCode.FAILED_PRECONDITION, lambda: self.client.create("m", b"x", archived=True))
+        subprocess.run(["mount", "-o", "remount,rw", str(self.archive)], check=True)
+        self.assertEqual(self.client.create("m", b"again", archived=True).version_number, 3)

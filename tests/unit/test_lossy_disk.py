@@ -1,0 +1,148 @@
+"""
+The disk that forgets: what it may forget, and what not.
+"""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from torture.lossy_system import LossySystem
+
+CHANCES = 60
+
+
+class LossyDiskTests(SynchronousTestCase):
+    """
+    What is found after power cuts, in as many ways as chance gives.
+    """
+
+    def outcomes(self, *acts: str) -> set[str]:
+        """
+        Give what may be found after acts such as C{write a}, C{sync a}, C{rename a b}: names with what they hold.
+        """
+        found = set()
+        for seed in range(CHANCES):
+            root, left = (Path(self.mktemp()).absolute() for _ in range(2))
+            root.mkdir(parents=True)
+            left.parent.mkdir(parents=True, exist_ok=True)
+            system = LossySystem(str(root))
+            for act in acts:
+                name, *paths = act.split()
+                ACTS[name](system, *(str(root / path) if path != "." else str(root) for path in paths))
+            system.cut(random.Random(seed), str(left))
+            found.add(shown(left))
+        return found
+
+    def test_nothing_synced(self) -> None:
+        """
+        A file that was never synced is there or not, with any part of what was written, or zeros.
+        """
+        self.assertEqual(self.outcomes("write a"), {"", "a:", "a:00", "a:x", "a:x0", "a:xx"})
+
+    def test_name_without_content(self) -> None:
+        """
+        A sync of the folder alone brings to rest a name without what it names.
+        """
+        self.assertEqual(self.outcomes("write a", "sync ."), {"a:", "a:00", "a:x", "a:x0", "a:xx"})
+
+    def test_content_without_name(self) -> None:
+        """
+        A sync of the file alone brings no name to rest.
+        """
+        self.assertEqual(self.outcomes("write a", "sync a"), {"", "a:xx"})
+
+    def test_both(self) -> None:
+        """
+        With both, the file is there.
+        """
+        self.assertEqual(self.outcomes("write a", "sync a", "sync ."), {"a:xx"})
+
+    def test_rename(self) -> None:
+        """
+        A rename has happened or not, and then the old file is there.
+        """
+        begun = ("write a", "sync a", "write b", "more b", "sync b", "sync .", "rename a b")
+        self.assertEqual(self.outcomes(*begun), {"a:xx b:xxxx", "b:xx"})
+        self.assertEqual(self.outcomes(*begun, "sync ."), {"b:xx"})
+
+    def test_other_folder(self) -> None:
+        """
+        A rename is at rest once the folder it led to is, whether or not the one it came from is.
+        """
+        begun = ("mkdir d", "write a", "sync a", "sync .", "rename a d/a")
+        self.assertEqual(self.outcomes(*begun), {"a:xx d", "d d/a:xx"})
+        self.assertEqual(self.outcomes(*begun, "sync ."), {"a:xx d", "d d/a:xx"})
+        self.assertEqual(self.outcomes(*begun, "sync d"), {"d d/a:xx"})
+
+    def test_any_order(self) -> None:
+        """
+        Of two changes the later may have happened without the earlier.
+        """
+        self.assertEqual(self.outcomes("mkdir d", "mkdir e"), {"", "d", "e", "d e"})
+
+    def test_sense(self) -> None:
+        """
+        What has another's name is there only once the other is not; an earlier rename does not undo a later one.
+        """
+        begun = ("mkdir t", "mkdir d", "mkdir d/in", "mkdir e", "sync d", "sync .", "rename d t/d", "rename e d")
+        self.assertEqual(self.outcomes(*begun), {"d d/in e t", "e t t/d t/d/in", "d t t/d t/d/in"})
+        self.assertEqual(self.outcomes(*begun[:-1], "rename t/d d", "sync ."), {"d d/in e t"})
+
+    def test_failed_sync(self) -> None:
+        """
+        What a failed sync did not bring to rest, a later one does not either.
+        """
+        self.assertIn("a:", self.outcomes("write a", "fail a", "sync a", "sync ."))
+
+
+def _write(system: LossySystem, path: str) -> None:
+    descriptor = system.open(path, 0o101)
+    system.write(descriptor, memoryview(b"xx"))
+    system.close(descriptor)
+
+
+def _more(system: LossySystem, path: str) -> None:
+    descriptor = system.open(path, 0o2001)
+    system.write(descriptor, memoryview(b"xx"))
+    system.close(descriptor)
+
+
+def _sync(system: LossySystem, path: str) -> None:
+    descriptor = system.open(path, 0)
+    system.fsync(descriptor)
+    system.close(descriptor)
+
+
+def _fail(system: LossySystem, path: str) -> None:
+    def disturb(name: str, path: str) -> None:
+        if name == "fsync":
+            raise OSError(5, "")
+
+    system.disturbance, before = disturb, system.disturbance
+    try:
+        _sync(system, path)
+    except OSError:
+        system.disturbance = before
+
+
+ACTS: dict[str, Callable[..., None]] = {
+    "write": _write,
+    "more": _more,
+    "sync": _sync,
+    "fail": _fail,
+    "mkdir": LossySystem.mkdir,
+    "rename": LossySystem.rename,
+}
+
+
+def shown(root: Path) -> str:
+    """
+    Give all that is in a folder, in a line.
+    """
+    paths = sorted(root.rglob("*"))
+    return " ".join(
+        str(path.relative_to(root)) + (f":{path.read_text()}".replace("\0", "0") if path.is_file() else "")
+        for path in paths
+    )
