@@ -115,8 +115,11 @@ class _Wave:
 
     async def _check_data(self, one: _Created) -> None:
         client = self.chance.choice(self.clients)
-        if await client.data(one.model_id, one.number) != make_data(one.token, one.size_bytes):
-            self.wrong.append(f"version {one.number} of {one.model_id!r} has other data than was sent")
+        try:
+            if await client.data(one.model_id, one.number) != make_data(one.token, one.size_bytes):
+                self.wrong.append(f"version {one.number} of {one.model_id!r} has other data than was sent")
+        except grpc.aio.AioRpcError as error:
+            self.wrong.append(f"version {one.number} of {one.model_id!r}: {error.code()} {error.details()}")
 
     async def _race(self, chance: random.Random, acts: int) -> None:
         client = chance.choice(self.clients)

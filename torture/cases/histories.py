@@ -52,6 +52,8 @@ class Caller:
         Make a call.
 
         @return: what came of it; L{None} where it surely did not happen.
+
+        @raise grpc.RpcError: it was refused as it may not be.
         """
         act = self.chance.choice(_ACTS)
         do = {
@@ -112,6 +114,7 @@ class Recording:
     chance: random.Random
     model_ids: list[str]
     histories: dict[str, list[Operation]] = field(factory=dict)
+    refused: list[str] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def record(self, clients: list[Client]) -> None:
@@ -133,7 +136,11 @@ class Recording:
     def _call(self, caller: Caller, calls: int) -> None:
         for _ in range(calls):
             model_id = caller.chance.choice(self.model_ids)
-            operation = caller.call(model_id)
+            try:
+                operation = caller.call(model_id)
+            except grpc.RpcError as error:
+                self.refused.append(f"{model_id}: a call was refused: {error}")
+                return
             if operation is not None:
                 self._add(model_id, operation)
 
@@ -172,6 +179,7 @@ class _Totals:
     wrong: list[str] = field(factory=list)
 
     def take(self, recording: Recording) -> None:
+        self.wrong += recording.refused
         for model_id, history in recording.histories.items():
             self.histories += 1
             self.operations += len(history)

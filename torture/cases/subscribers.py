@@ -121,7 +121,7 @@ class _Crowd:
         """
         async with self._published() as publishing, self._stayed(publishing):
             rounds = 0
-            while self.gone < count:
+            while self.gone < count and not self.wrong:  # what is wrong once takes long to be so again
                 if rounds % _APART_EVERY_ROUNDS == 0:
                     await self._killed_apart()
                 await self._round(max(1, min(_A_ROUND, count - self.gone)))
@@ -129,7 +129,8 @@ class _Crowd:
                 self._measure()
                 rounds += 1
                 trial.progress(self.gone)
-        await self._wait_for_subscribers(0)
+        if not self.wrong:
+            await self._wait_for_subscribers(0)
         self._measure()
         self._judge()
 
