@@ -28,9 +28,9 @@ PATIENCE_SECONDS = 60
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """
-    Give this process's environment without settings of the registry.
+    Give this process's environment without settings of the registry and of gRPC.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COGMENT_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COGMENT_", "GRPC_"))}
     return {**environment, **(extra or {})}
 
 
