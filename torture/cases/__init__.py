@@ -18,6 +18,7 @@ from torture.cases import (
     power_cuts,
     subscribers,
     system_calls,
+    verify,
 )
 
 CASES: tuple[Case, ...] = (
@@ -35,5 +36,6 @@ CASES: tuple[Case, ...] = (
     creates.CASE,
     subscribers.CASE,
     machines.CASE,
+    verify.CASE,
 )
 """All of them, in the order they are run in."""

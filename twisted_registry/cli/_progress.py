@@ -54,7 +54,9 @@ class ByteProgress:
     ) -> None:
         with self._lock:
             self._is_on = False
-            self._bar.stop()
+            # A bar that was never shown would still end its line.
+            if self._is_shown:
+                self._bar.stop()
 
     def expect(self, size_bytes: int) -> None:
         """

@@ -12,7 +12,7 @@ runs here, the pool lives no longer than the verification, and the daemon never 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event, Lock
 from types import TracebackType
@@ -32,6 +32,7 @@ QUARANTINE = "quarantine"
 """The folder within the private one where damage is put aside; no part of the archive any more."""
 
 _T = TypeVar("_T")
+_GLANCE_SECONDS = 0.2
 _LEFT_OVERS = ("tmp", "trash")
 
 
@@ -214,9 +215,9 @@ class Scrub:
         for step in steps:
             waiting.append(self._pool.submit(step))
             if len(waiting) > self._ahead:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
 
     def _let_go(self, model: Watched) -> None:
         self._held.discard(model.descriptor)
@@ -226,6 +227,13 @@ class Scrub:
         with self._counting:
             self.counts.size_bytes += size_bytes
         self._read(size_bytes)
+
+
+def _result(future: Future[_T]) -> _T:
+    # The system may hand Ctrl-C to any thread, and then nothing wakes this one to see it: so it looks up now and then.
+    while not future.done():
+        wait([future], timeout=_GLANCE_SECONDS)
+    return future.result()
 
 
 def _may_be_folder(entry: os.DirEntry[str]) -> bool:
