@@ -9,7 +9,8 @@ has been)::
             <folder>.yaml                  the model: model_id, user_data
             <folder>-v000001.yaml          a version: see L{twisted_registry.storage._metadata}
             <folder>-v000001.data          its bytes
-            .reserved                      up to which number versions may have been given out: decimal, its checksum, line feed
+            .reserved                      up to which number versions may have been given out: decimal,
+                                           its checksum, line feed
         .0/                                what is not under its name yet, or no longer; no letter in the name, because
             tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
             trash/<unique>
