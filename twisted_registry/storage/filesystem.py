@@ -15,6 +15,7 @@ from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
 from twisted_registry.storage._calls import is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import reason_of
+from twisted_registry.storage._lock import NotHeld, take_lock
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reserve import NumberReserve
 from twisted_registry.storage._system import System
@@ -76,29 +77,11 @@ class FilesystemArchive:
     def _locked_root(self) -> int:
         try:
             self._make(self._root)
-            descriptor = self._system.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+            return take_lock(self._system, self._root)
         except OSError as error:
             raise CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}") from error
-        try:
-            self._lock_root(descriptor)
-        except BaseException:
-            self._system.close(descriptor)
-            raise
-        return descriptor
-
-    def _lock_root(self, descriptor: int) -> None:
-        try:
-            # The folder itself is locked, not a file in it: that works also where nothing can be written.
-            self._system.flock(descriptor)
-            self._system.stat(os.path.join(self._root, "."))
-        except BlockingIOError as error:
-            raise CannotStart(
-                f"the archive's directory {self._root!r} is in use by another process; stop that one, or choose another"
-            ) from error
-        except OSError as error:
-            raise CannotStart(
-                f"the archive's directory {self._root!r} cannot be locked or entered: {reason_of(error)}"
-            ) from error
+        except NotHeld as error:
+            raise CannotStart(error.reason) from error
 
     def _make(self, path: str) -> None:
         if is_there(self._system, path):

@@ -26,6 +26,7 @@ from twisted_registry.storage._calls import close_quietly, is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import reason_of
 from twisted_registry.storage._layout import PRIVATE_FOLDER, ModelFolder, version_files
+from twisted_registry.storage._lock import NotHeld, take_lock
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reserve import NumberReserve
 from twisted_registry.storage._system import System
@@ -56,25 +57,15 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
 
     @raise CannotVerify: another process has it, or the archive cannot be used.
     """
-    system, root = system or System(), os.path.abspath(root)
+    system = system or System()
     try:
-        descriptor = system.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise CannotVerify(f"the archive's directory {root!r} cannot be used: {reason_of(error)}") from error
+        descriptor = take_lock(system, os.path.abspath(root))
+    except NotHeld as error:
+        raise CannotVerify(error.reason) from error
     try:
-        _lock(system, descriptor, root)
         yield
     finally:
         close_quietly(system, descriptor)
-
-
-def _lock(system: System, descriptor: int, root: str) -> None:
-    try:
-        system.flock(descriptor)
-    except BlockingIOError as error:
-        raise CannotVerify(f"the archive's directory {root!r} is in use by another process; stop that one") from error
-    except OSError as error:
-        raise CannotVerify(f"the archive's directory {root!r} cannot be locked: {reason_of(error)}") from error
 
 
 class Quarantine:
