@@ -89,21 +89,34 @@ class ModelDamageTests(FilesystemCase):
 
     def test_digest_folder(self) -> None:
         """
-        A model whose folder does not tell its id is not listed where its .yaml does not either; saving it mends it.
+        A model whose folder does not tell its id is not listed where no file in it does either; saving it mends it.
         """
         model_id = "." * 200
         self.archive.save_model(ModelInfo(model_id))
         yaml = _layout.model_folder(str(self.root), model_id).yaml
-        for content in (dump_model(ModelInfo("." * 199)), b"user_data: {}\n", b"garbage", None):
-            if content is None:
-                os.unlink(yaml)
-                put(self.archive, model_id, 1)
-            else:
-                (self.root / yaml).write_bytes(content)
+        for content in (dump_model(ModelInfo("." * 199)), b"user_data: {}\n", b"garbage"):
+            (self.root / yaml).write_bytes(content)
             self.assertNotIn(model_id, self.archive.model_ids())
             self.assertRaises(CorruptModel, self.archive.load_model, model_id)
             self.archive.save_model(ModelInfo(model_id))
             self.assertIn(model_id, self.archive.model_ids())
+
+
+    def test_digest_folder_with_versions(self) -> None:
+        """
+        Where a model's folder does not tell its id and its .yaml is damaged or missing, one of its versions tells it.
+        """
+        model_id = "." * 200
+        self.archive.save_model(ModelInfo(model_id))
+        folder = _layout.model_folder(str(self.root), model_id)
+        for number in (1, 2):
+            put(self.archive, model_id, number)
+        (self.root / folder.version_yaml(2)).write_bytes(b"garbage")
+        (self.root / folder.yaml).write_bytes(b"garbage")
+        self.assertIn(model_id, self.archive.model_ids())
+        os.unlink(folder.yaml)
+        self.assertIn(model_id, self.archive.model_ids())
+        self.assertRaises(CorruptModel, self.archive.load_model, model_id)
 
 
 class VersionDamageTests(FilesystemCase):

@@ -155,8 +155,10 @@ def _codes(model: Harmed) -> set[str]:
 
 
 def _model_codes(model: Harmed) -> set[str]:
-    # Where an id is too long to be a folder's name, the .yaml alone tells which model it was.
-    return {"DATA_LOSS", "NOT_FOUND"} if is_digest(model.folder.name) else {"DATA_LOSS"}
+    # Where an id is too long to be a folder's name, the .yaml files alone tell which model it was.
+    if is_digest(model.folder.name) and not model.versions:
+        return {"DATA_LOSS", "NOT_FOUND"}
+    return {"DATA_LOSS"}
 
 
 def _or_code(call: Callable[[], Any]) -> Any:

@@ -3,6 +3,7 @@ Models on the file system: a folder each, with the model's own .yaml in it.
 """
 
 import os
+from collections.abc import Iterator
 
 from twisted.logger import Logger
 
@@ -33,6 +34,8 @@ from twisted_registry.storage._reader import read_metadata
 from twisted_registry.values import ModelInfo
 
 _log = Logger()
+
+_MOST_ASKED_FOR_THE_ID = 10
 
 
 class ModelFolders:
@@ -80,13 +83,20 @@ class ModelFolders:
         return self._told_id(folder) if model_id is None else model_id
 
     def _told_id(self, folder: ModelFolder) -> str:
-        try:
-            model_id = parse_model(read_metadata(self._system, folder.yaml)).model_id
-        except FileNotFoundError as error:
-            raise Malformed("its .yaml, which alone tells the model's id, is missing") from error
-        if not model_id or folder_of(model_id) != folder.name:
-            raise Malformed("its .yaml, which alone tells the model's id, tells that of another")
-        return model_id
+        # The model's file tells it, or where that is damaged one of its versions'.
+        for path in self._telling(folder):
+            try:
+                model_id = parse_model(read_metadata(self._system, path)).model_id
+            except (FileNotFoundError, Malformed):
+                continue
+            if model_id and folder_of(model_id) == folder.name:
+                return model_id
+        raise Malformed("none of its files tells the model's id, which the name of such a folder does not")
+
+    def _telling(self, folder: ModelFolder) -> Iterator[str]:
+        yield folder.yaml
+        numbers = version_files(folder.name, self._system.listdir(folder.path)).numbers
+        yield from map(folder.version_yaml, numbers[-_MOST_ASKED_FOR_THE_ID:])
 
     def _log_passed_over(self, name: str, reason: str) -> None:
         if name not in self._logged:
