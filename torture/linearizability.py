@@ -16,6 +16,9 @@ from attrs import evolve, frozen
 FOREVER = 2**63
 """Later than any moment."""
 
+MOST_PLACES = 500_000
+"""Where the search gives up: each call that broke may double its way."""
+
 
 class Act(Enum):
     """
@@ -236,12 +239,12 @@ class _Search:
         self._wanted = sum(1 << index for index, one in enumerate(self._operations) if one.is_certain)
         self.furthest = _Place(0, ABSENT)
 
-    def find(self) -> bool:
+    def find(self, most_places: int) -> bool | None:
         """
-        Tell whether there is one.
+        Tell whether there is one; L{None} where that was not decided.
         """
         places, been = [self.furthest], {self.furthest}
-        while places:
+        while places and len(been) < most_places:
             place = places.pop()
             if place.done & self._wanted == self._wanted:
                 return True
@@ -250,7 +253,7 @@ class _Search:
             new = [following for following in self._following(place) if following not in been]
             been.update(new)
             places.extend(new)
-        return False
+        return None if places else False
 
     def _following(self, place: _Place) -> list[_Place]:
         found = []
@@ -277,15 +280,20 @@ class _Search:
         return [pair for pair in rest if pair[1].invoked_ns <= horizon and pair[1].answered_ns >= place.now_ns]
 
 
-def find_fault(history: Sequence[Operation]) -> str | None:
+def find_fault(history: Sequence[Operation], most_places: int = MOST_PLACES) -> str | None:
     """
     Say what is wrong with a history of one model that is not there at first.
+
+    @param most_places: how far to search.
 
     @return: as far as it could be explained, and what could not; L{None} if it is linearizable.
     """
     search = _Search(history)
-    if search.find():
+    found = search.find(most_places)
+    if found:
         return None
+    if found is None:
+        return f"it was not decided in {most_places} steps: {history}"
     next_ones = [str(one) for _, one in search.possible(search.furthest)]
     count = search.furthest.done.bit_count()
     return f"after {count} of {len(history)} operations, with {search.furthest.state}, none of these fits: {next_ones}"

@@ -28,7 +28,7 @@ _GOOD_IDS = ["m", "M-v000001", "..", "a/../b", "läufer 走", "CON", "%2e", "i" 
 _BAD_IDS = ["", "x" * 201, "a\nb", "é" * 101]
 _HANDLES = ["", "", "", "0", "1", "2", "007", "9" * 30, "-1", "x", "1.0", " 1", "listed:x"]
 _SELECTORS = [-1, -1, -2, -3, 1, 1, 2, 3, 4, 0, 101, 2**31 - 1, -(2**31)]
-_RESTART_ONE_IN = 40
+_RESTARTS = st.sampled_from([False] * 5 + [True])
 
 _MAIN_ID = ".."
 MODEL_IDS = st.sampled_from([*[_MAIN_ID] * 12, *_GOOD_IDS])
@@ -281,12 +281,12 @@ class RegistryMachine(RuleBasedStateMachine):
         told = {pair.name for pair in self.client.call("Version", b"").versions}
         assert told == {"twisted-registry", "grpc", "python", "twisted"}, told
 
-    @rule(chance=st.integers(0, 2**16), clean=st.booleans())
-    def restart(self, chance: int, clean: bool) -> None:
+    @rule(now=_RESTARTS, clean=st.booleans())
+    def restart(self, now: bool, clean: bool) -> None:
         """
         Now and then, stop the daemon or kill it.
         """
-        if chance % _RESTART_ONE_IN == _RESTART_ONE_IN - 1:
+        if now:
             self.bench.restart(clean)
             self.reference.restart(clean)
 

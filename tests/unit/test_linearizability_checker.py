@@ -239,6 +239,14 @@ class SequentialHistoryTests(SynchronousTestCase):
         self.assertIn("after 2 of 3", str(fault))
         self.assertIn("Act.LATEST", str(fault))
 
+    def test_search_that_is_given_up_is_told(self) -> None:
+        """
+        A history that takes too long to decide is not taken for a right one, nor said to be wrong.
+        """
+        history = in_turn(SAVE, create(A), lost_create("b"), listed(A, B))
+        self.assertIn("not decided", str(find_fault(history, most_places=2)))
+        self.assertIsNone(find_fault(history))
+
 
 class ConcurrentHistoryTests(SynchronousTestCase):
     """

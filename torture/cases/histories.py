@@ -116,11 +116,13 @@ class Recording:
     histories: dict[str, list[Operation]] = field(factory=dict)
     refused: list[str] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
+    _serving: threading.Event = field(factory=threading.Event)
 
     def record(self, clients: list[Client]) -> None:
         """
         Let callers call at once.
         """
+        self._serving.set()
         seeds = [self.chance.randrange(2**32) for _ in clients]
         calls = self.chance.randint(7, 13) * len(self.model_ids)
         with ThreadPoolExecutor(len(clients)) as pool:
@@ -143,6 +145,9 @@ class Recording:
                 return
             if operation is not None:
                 self._add(model_id, operation)
+                if not operation.is_certain:
+                    # Calls that are refused by the dozen would be as many that may have happened, or not.
+                    self._serving.wait()
 
     def _add(self, model_id: str, operation: Operation) -> None:
         with self._lock:
@@ -151,11 +156,15 @@ class Recording:
     def _interrupt(self) -> None:
         time.sleep(self.chance.random() * 0.05)  # at no moment in particular
         act = self.chance.choice((Act.RESTART, Act.CRASH))
+        self._serving.clear()
         invoked_ns = time.monotonic_ns()
-        if act is Act.RESTART:
-            self.served.restart()
-        else:
-            self.served.crash()
+        try:
+            if act is Act.RESTART:
+                self.served.restart()
+            else:
+                self.served.crash()
+        finally:
+            self._serving.set()
         for model_id in self.model_ids:
             self._add(model_id, Operation(act, invoked_ns, time.monotonic_ns()))
             self._bound(model_id)
