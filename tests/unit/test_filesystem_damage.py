@@ -101,7 +101,6 @@ class ModelDamageTests(FilesystemCase):
             self.archive.save_model(ModelInfo(model_id))
             self.assertIn(model_id, self.archive.model_ids())
 
-
     def test_digest_folder_with_versions(self) -> None:
         """
         Where a model's folder does not tell its id and its .yaml is damaged or missing, one of its versions tells it.

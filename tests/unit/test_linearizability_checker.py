@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from torture.linearizability import (
+from torture.oracles.linearizability import (
     ABSENT,
     FOREVER,
     Act,

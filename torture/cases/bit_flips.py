@@ -14,7 +14,7 @@ from attrs import define, field
 from tests.support.client import Client
 from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
-from torture.damaged_archive import CHUNK_BYTES, Harmed, choose, harm, lay_out, sprinkle
+from torture.disk.damaged_archive import CHUNK_BYTES, Harmed, choose, harm, lay_out, sprinkle
 from twisted_registry.storage._layout import is_digest
 from twisted_registry.values import VersionInfo
 

@@ -14,10 +14,10 @@ import grpc
 import grpc.aio
 from attrs import define, field, frozen
 
-from torture.async_client import AsyncClient
 from torture.case import Case, Outcome, Trial
-from torture.ledger import make_data
-from torture.served import Served
+from torture.oracles.ledger import make_data
+from torture.wire.async_client import AsyncClient
+from torture.wire.served import Served
 
 _CONNECTIONS = 6
 _IN_FLIGHT = 300

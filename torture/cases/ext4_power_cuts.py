@@ -15,10 +15,10 @@ from attrs import define, field
 from tests.support.client import Client
 from tests.support.daemon import Daemon, wait_until
 from torture.case import Case, Outcome, Trial
-from torture.clients_at_work import Clients, Promised
-from torture.ext4 import copy_as_after_a_cut, hindrance, make_image, mounted
-from torture.knowledge import check_leftovers, load_found
-from torture.scratch import memory_folder
+from torture.disk.ext4 import copy_as_after_a_cut, hindrance, make_image, mounted
+from torture.disk.knowledge import check_leftovers, load_found
+from torture.disk.scratch import memory_folder
+from torture.wire.clients_at_work import Clients, Promised
 from twisted_registry.errors import RegistryError
 from twisted_registry.storage.filesystem import FilesystemArchive
 

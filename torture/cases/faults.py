@@ -10,9 +10,9 @@ import random
 
 from attrs import define
 
-from torture.archive_story import run_stories
 from torture.case import Case
-from torture.lossy_system import Disturbance
+from torture.disk.archive_story import run_stories
+from torture.disk.lossy_system import Disturbance
 
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
 _CALLS = frozenset({"open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close"})

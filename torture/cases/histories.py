@@ -1,6 +1,6 @@
 """
 Few callers do everything at once to one model or two, and what they were told is checked for an order it can have come
-of (L{torture.linearizability}).  Now and then the daemon is stopped or killed in the midst of it.
+of (L{torture.oracles.linearizability}).  Now and then the daemon is stopped or killed in the midst of it.
 """
 
 import random
@@ -16,8 +16,8 @@ from attrs import define, evolve, field, frozen
 
 from tests.support.client import Client, data_hash
 from torture.case import Case, Outcome, Trial
-from torture.linearizability import FOREVER, Act, Operation, Outcome as Told, Result, Version, find_fault
-from torture.served import Served
+from torture.oracles.linearizability import FOREVER, Act, Operation, Outcome as Told, Result, Version, find_fault
+from torture.wire.served import Served
 
 _CALLERS = 5
 _INTERRUPTED_SHARE = 0.1

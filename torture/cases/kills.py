@@ -14,10 +14,10 @@ from attrs import define, field
 
 from tests.support.archive_files import drafts
 from tests.support.client import DEADLINE_SECONDS, Client
-from torture.aftermath import Aftermath
 from torture.case import Case, Outcome, Trial
-from torture.ledger import Ledger, Life, Presence, make_data
-from torture.served import OWN_CONNECTION, Served
+from torture.oracles.aftermath import Aftermath
+from torture.oracles.ledger import Ledger, Life, Presence, make_data
+from torture.wire.served import OWN_CONNECTION, Served
 
 _WRITERS = 8
 _KILLS_AN_ARCHIVE = 25

@@ -1,5 +1,5 @@
 """
-Sequences of calls that hypothesis makes up, and makes short where one of them goes wrong (L{torture.machine}).
+Sequences of calls that hypothesis makes up, and makes short where one of them goes wrong (L{torture.oracles.machine}).
 """
 
 import traceback
@@ -9,8 +9,8 @@ from hypothesis.reporting import with_reporter
 from hypothesis.stateful import run_state_machine_as_test
 
 from torture.case import Case, Outcome, Trial
-from torture.machine import FLAGS, Bench, RegistryMachine
-from torture.served import Served
+from torture.oracles.machine import FLAGS, Bench, RegistryMachine
+from torture.wire.served import Served
 
 _STEPS = 20
 

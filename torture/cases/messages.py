@@ -15,8 +15,8 @@ from attrs import define, field
 from tests.support.client import Client, data_hash
 from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
-from torture.fuzzed_messages import TARGET, is_message, request, stream
-from torture.hostile_connections import Visitors
+from torture.wire.fuzzed_messages import TARGET, is_message, request, stream
+from torture.wire.hostile_connections import Visitors
 from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME
 
 _IN_FLIGHT = 48

@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from torture.case import Case, Outcome, Trial
-from torture.mutations import MUTATIONS, PACKAGE, Mutation
+from torture.disk.mutations import MUTATIONS, PACKAGE, Mutation
 
 _AT_ONCE = 200
 

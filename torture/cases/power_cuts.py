@@ -1,9 +1,9 @@
 """
-The power fails at a random call, and what is left is as bad as it may be (L{torture.lossy_disk}).
+The power fails at a random call, and what is left is as bad as it may be (L{torture.disk.lossy_disk}).
 """
 
-from torture.archive_story import run_stories
 from torture.case import Case
+from torture.disk.archive_story import run_stories
 
 CASE = Case(
     name="power-cuts",

@@ -18,9 +18,9 @@ import grpc.aio
 from attrs import define, field
 
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
-from torture.async_client import AsyncClient
 from torture.case import Case, Outcome, Trial
-from torture.served import Served
+from torture.wire.async_client import AsyncClient
+from torture.wire.served import Served
 
 _ROOT = Path(__file__).parents[2]
 _MODEL_IDS = ["one", "two"]

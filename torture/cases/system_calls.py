@@ -15,11 +15,11 @@ from pathlib import Path
 
 from attrs import frozen
 
-from torture import one_act
 from torture.case import Case, Outcome, Trial
-from torture.knowledge import Knowledge, check_archive, check_leftovers
-from torture.lossy_system import RestlessSystem
-from torture.scratch import memory_folder
+from torture.disk import one_act
+from torture.disk.knowledge import Knowledge, check_archive, check_leftovers
+from torture.disk.lossy_system import RestlessSystem
+from torture.disk.scratch import memory_folder
 from twisted_registry.errors import RegistryError
 from twisted_registry.storage.filesystem import FilesystemArchive
 from twisted_registry.values import ModelInfo
@@ -104,7 +104,7 @@ class _Acts:
 @contextmanager
 def _acts(directory: Path) -> Iterator[_Acts]:
     with subprocess.Popen(
-        [sys.executable, "-B", "-m", "torture.one_act"],
+        [sys.executable, "-B", "-m", "torture.disk.one_act"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

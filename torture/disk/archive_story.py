@@ -10,11 +10,11 @@ from pathlib import Path
 
 from attrs import define, field
 
-from torture.archive_work import MODEL_IDS, Work
 from torture.case import Outcome, Trial
-from torture.knowledge import Knowledge, check_archive, check_leftovers
-from torture.lossy_system import Disturbance, Killed, LossySystem, PowerCut, RestlessSystem
-from torture.scratch import memory_folder
+from torture.disk.archive_work import MODEL_IDS, Work
+from torture.disk.knowledge import Knowledge, check_archive, check_leftovers
+from torture.disk.lossy_system import Disturbance, Killed, LossySystem, PowerCut, RestlessSystem
+from torture.disk.scratch import memory_folder
 from twisted_registry.errors import RegistryError
 from twisted_registry.storage.filesystem import FilesystemArchive
 

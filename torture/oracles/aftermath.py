@@ -11,7 +11,7 @@ import yaml
 from attrs import frozen
 
 from tests.support.client import Client
-from torture.ledger import Ledger, Life, Presence, hash_of, make_data
+from torture.oracles.ledger import Ledger, Life, Presence, hash_of, make_data
 from twisted_registry.storage._layout import ModelFolder, model_folder
 
 _SAMPLE = 3

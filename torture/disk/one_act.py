@@ -1,7 +1,7 @@
 """
 Processes that each do one thing to an archive, in one thread, and wait before it: for one who attaches a tracer::
 
-    python -m torture.one_act          a process for each line on stdin: ROOT ACT SEED
+    python -m torture.disk.one_act          a process for each line on stdin: ROOT ACT SEED
 
 Each has opened the archive when its number is printed, and begins at C{SIGUSR1}.  When it is over, its end is printed:
 0 where the act was acknowledged, L{REFUSED} where it was certainly refused, L{UNCERTAIN} where it may have happened,
@@ -15,7 +15,7 @@ import sys
 
 from attrs import evolve
 
-from torture.knowledge import ModelState, hash_of
+from torture.disk.knowledge import ModelState, hash_of
 from twisted_registry.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.storage.filesystem import FilesystemArchive
 from twisted_registry.values import Chunk, ModelInfo, VersionInfo

@@ -12,7 +12,7 @@ import grpc
 from attrs import define, field
 
 from tests.support.client import Client, data_hash
-from torture.knowledge import Found
+from torture.disk.knowledge import Found
 
 _LARGEST_BYTES = 30_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-PACKAGE = Path(__file__).parents[1] / "twisted_registry"
+PACKAGE = Path(__file__).parents[2] / "twisted_registry"
 
 _DURABLE, _WRITER, _VERSIONS = "storage/_durable.py", "storage/_writer.py", "storage/_versions.py"
 _MODELS, _FILESYSTEM = "storage/_models.py", "storage/filesystem.py"

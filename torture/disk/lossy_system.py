@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from torture.lossy_disk import Disk, Node
+from torture.disk.lossy_disk import Disk, Node
 from twisted_registry.storage._system import System
 
 Disturbance = Callable[[str, str], None]

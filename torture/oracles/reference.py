@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 from grpc import StatusCode
 
-from torture.ledger import hash_of
+from torture.oracles.ledger import hash_of
 from twisted_registry.errors import InvalidModelId
 from twisted_registry.values import check_model_id
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from attrs import define, evolve, field
 
-from torture.knowledge import Found, Knowledge, ModelState, hash_of, load_found
+from torture.disk.knowledge import Found, Knowledge, ModelState, hash_of, load_found
 from twisted_registry.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.storage.filesystem import FilesystemArchive
 from twisted_registry.values import Chunk, ModelInfo, VersionInfo

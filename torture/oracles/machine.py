@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.support.client import Client, body, header
 from tests.support.upload import Upload as SlowUpload
-from torture.ledger import hash_of
-from torture.reference import Reference, Refused, Upload, Version
-from torture.served import Served
+from torture.oracles.ledger import hash_of
+from torture.oracles.reference import Reference, Refused, Upload, Version
+from torture.wire.served import Served
 from twisted_registry.rpc.messages import api
 
 T = TypeVar("T")

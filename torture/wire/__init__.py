@@ -1,0 +1,3 @@
+"""
+Daemons that are killed, and callers of all kinds.
+"""
