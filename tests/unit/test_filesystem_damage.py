@@ -115,6 +115,8 @@ class ModelDamageTests(FilesystemCase):
         self.assertIn(model_id, self.archive.model_ids())
         os.unlink(folder.yaml)
         self.assertIn(model_id, self.archive.model_ids())
+        os.symlink(folder.yaml, folder.yaml)
+        self.assertIn(model_id, self.archive.model_ids())
         self.assertRaises(CorruptModel, self.archive.load_model, model_id)
 
 

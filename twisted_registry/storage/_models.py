@@ -86,8 +86,9 @@ class ModelFolders:
         # The model's file tells it, or where that is damaged one of its versions'.
         for path in self._telling(folder):
             try:
-                model_id = parse_model(read_metadata(self._system, path)).model_id
-            except (FileNotFoundError, Malformed):
+                with telling_damage():
+                    model_id = parse_model(read_metadata(self._system, path)).model_id
+            except Malformed:
                 continue
             if model_id and folder_of(model_id) == folder.name:
                 return model_id
