@@ -161,6 +161,11 @@ def _model_codes(model: Harmed) -> set[str]:
     return {"DATA_LOSS"}
 
 
+def _kind(model: Harmed) -> str:
+    # A part of a harmed file is worse than none of it, or something else: those are one kind.
+    return f"{model.part} files {model.way if model.way in ('flipped', 'cut', 'extended') else 'gone or no files'}"
+
+
 def _or_code(call: Callable[[], Any]) -> Any:
     try:
         return call()
@@ -208,7 +213,7 @@ def _round(directory: Path, chance: random.Random, count: int, running: bool, fi
         daemon.kill()
     if status or any("Traceback" in line or "incident" in line for line in daemon.lines):
         look.wrong.append(f"the daemon ended with {status}: {daemon.log[-3000:]}")
-    figures.update(f"{model.part} files {model.way}" for model in models)
+    figures.update(_kind(model) for model in models)
     return look.wrong
 
 
