@@ -348,7 +348,7 @@ class Limits:
     @ivar uploads_wait_seconds: how long an upload may wait for its share of that.
     @ivar upload_idle_seconds: how long a call may bring nothing of what it has yet to bring.
     @ivar downloads_max_bytes: most data that may be on its way to readers.
-    @ivar download_idle_seconds: how long a reader may take nothing of it, while others wait for their share.
+    @ivar download_idle_seconds: how long a reader may need for a chunk, while others wait for their share.
     @ivar keepalive_seconds: how long a connection may be silent before the server asks whether there is anybody.
     """
 

@@ -255,9 +255,9 @@ SETTINGS: Sequence[Setting] = (
     _setting(
         "download-idle-seconds",
         _seconds(0.1),
-        "how long a reader may read nothing while others wait for their turn, before its connection is closed",
-        20.0,
-        "20",
+        "how long a reader may need for a chunk while others wait for their turn, before its connection is closed",
+        60.0,
+        "60",
     ),
     _setting(
         "keepalive-seconds",

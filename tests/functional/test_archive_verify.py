@@ -67,6 +67,26 @@ class ArchiveTests(SynchronousTestCase):
         self.assertRegex(done.stdout, r"(?m)^note     notes\.txt  ")
         self.assertIn("1 damaged, 1 notes", done.stdout)
 
+    def test_nowhere_to_tell(self) -> None:
+        """
+        Where what is found cannot be written, that is not said to be damage.
+        """
+        command = [*COMMAND, str(self.archive)]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS, check=False
+            )
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr, "twisted-registry: cannot go on: No space left on device\n")
+
+    def test_no_name(self) -> None:
+        """
+        A directory without a name, that of a variable without a value, is not taken for the one the command runs in.
+        """
+        done = verify("")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("has no name", done.stderr)
+
     def test_quiet(self) -> None:
         """
         With --quiet nothing but damage is told.

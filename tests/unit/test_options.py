@@ -81,7 +81,7 @@ class SettingsTests(SynchronousTestCase):
                     uploads_wait_seconds=30.0,
                     upload_idle_seconds=60.0,
                     downloads_max_bytes=usable_memory() // 8,
-                    download_idle_seconds=20.0,
+                    download_idle_seconds=60.0,
                     keepalive_seconds=60.0,
                 ),
                 chunk_size_bytes=4 * 2**20 - 2**10,

@@ -4,7 +4,7 @@ Facts about what is on its way to readers, and about hanging up.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from attrs import define, field
@@ -60,13 +60,14 @@ class OutgoingTests(SynchronousTestCase):
         self.connected: dict[str, Context] = {}
         self.outgoing = Outgoing(Limits(0, 0, 0.0, 0.0, 8 * MIB, 0.1, 0.0), self.hang_up, lambda: self.now_seconds)
 
-    def hang_up(self, peer: str) -> bool:
+    def hang_up(self, peers: Collection[str]) -> set[str]:
         """
-        Note upon whom was hung up, and end the call.
+        Note upon whom was hung up, and end the calls.
         """
-        self.hung_up.append(peer)
-        self.connected[peer].end()
-        return True
+        self.hung_up += sorted(peers)
+        for peer in peers:
+            self.connected[peer].end()
+        return set(peers)
 
     def context(self, name: str) -> Context:
         """
@@ -98,11 +99,10 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            first = await self.outgoing.share(self.context("a"), 2 * MIB)
-            for name in ("b", "c"):
-                await self.outgoing.share(self.context(name), 2 * MIB)
+            shares = [await self.outgoing.share(self.context(name), 2 * MIB) for name in ("a", "b", "c")]
+            for share in (*shares[1:], shares[0]):
+                share.clients_turn()
                 self.now_seconds += 1.0
-            first.clients_turn()
             await self.outgoing.share(self.context("d"), 3 * MIB)
 
         asyncio.run(test())
@@ -115,7 +115,6 @@ class OutgoingTests(SynchronousTestCase):
 
         async def test() -> None:
             first = await self.outgoing.share(self.context("a"), 6 * MIB)
-            first.servers_turn()
             self.now_seconds = 60.0
             waiting = asyncio.create_task(self.outgoing.share(self.context("b"), 6 * MIB))
             await asyncio.sleep(0.1)
@@ -133,7 +132,7 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            await self.outgoing.share(self.context("a"), 6 * MIB)
+            (await self.outgoing.share(self.context("a"), 6 * MIB)).clients_turn()
             self.now_seconds = 1.0
             await asyncio.sleep(0.1)
 
@@ -162,7 +161,8 @@ class HangUpTests(SynchronousTestCase):
         The client finds its connection at its end; others go on.
         """
         (_, client), (other, other_client) = (self.connect("127.0.0.1", socket.AF_INET) for _ in range(2))
-        self.assertTrue(hang_up(f"ipv4:127.0.0.1:{client.getsockname()[1]}"))
+        peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
+        self.assertEqual(hang_up([peer, "ipv4:127.0.0.1:1"]), {peer})
         self.assertEqual(client.recv(1), b"")
         other.sendall(b"a")
         self.assertEqual(other_client.recv(1), b"a")
@@ -172,7 +172,7 @@ class HangUpTests(SynchronousTestCase):
         Looking through what is open opens nothing for good.
         """
         with open("/dev/null") as before:
-            hang_up("ipv4:127.0.0.1:1")
+            hang_up(["ipv4:127.0.0.1:1"])
             with open("/dev/null") as after:
                 self.assertEqual(after.fileno(), before.fileno() + 1)
 
@@ -182,8 +182,7 @@ class HangUpTests(SynchronousTestCase):
         """
         for end in socket.socketpair():
             self.addCleanup(end.close)
-        for peer in ("ipv4:127.0.0.1:1", "ipv6:%5B::1%5D:1", "unix:/a", ""):
-            self.assertFalse(hang_up(peer))
+        self.assertEqual(hang_up(["ipv4:127.0.0.1:1", "ipv6:%5B::1%5D:1", "unix:/a", ""]), set())
 
     def test_mapped_address(self) -> None:
         """
@@ -194,5 +193,6 @@ class HangUpTests(SynchronousTestCase):
             self.addCleanup(client.close)
             accepted, _ = server.accept()
         self.addCleanup(accepted.close)
-        self.assertTrue(hang_up(f"ipv4:127.0.0.1:{client.getsockname()[1]}"))
+        peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
+        self.assertEqual(hang_up([peer, "ipv4:127.0.0.1:1"]), {peer})
         self.assertEqual(client.recv(1), b"")

@@ -222,8 +222,23 @@ class ModelTests(FaultyRegistryCase):
         self.disk.pump()
         del self.archive.faults["load_model"]
         self.assertEqual(self.done(survey), ())
+        self.archive.faults["load_model"] = CorruptModel("n", "garbage")
         self.save("m")
-        self.assertEqual(self.registry.model_ids(), ("m",))
+        self.assertEqual(self.done(self.registry.survey()), ("m",))
+
+    def test_survey_looks_again_at_damage(self) -> None:
+        """
+        A model that could not be read for a moment is listed again from then on, and the list comes from memory again.
+        """
+        self.save("m")
+        self.save("n")
+        self.open()
+        self.archive.faults["load_model"] = CorruptModel("m", "it cannot be read: Input/output error")
+        self.assertEqual(self.done(self.registry.survey()), ())
+        self.assertIsNone(self.registry.model_ids())
+        del self.archive.faults["load_model"]
+        self.assertEqual(self.done(self.registry.survey()), ("m", "n"))
+        self.assertEqual(self.registry.model_ids(), ("m", "n"))
 
     def test_what_is_saved_while_the_survey_reads_counts(self) -> None:
         """

@@ -42,6 +42,8 @@ _MOST_PIECE_BYTES = 4 * MIB
 
 _BOUND_BYTES = 3 * _BUDGET_BYTES + _AT_ONCE * _MOST_PIECE_BYTES + _LISTS_BYTES + _OVERHEAD_BYTES
 _LISTED, _USER_DATA_BYTES = 250, 240 * 1024
+_SHORT_LIST, _SHORT_LISTS = 16, 50
+"""Infos in a short list of 4 MiB, and how many of these one client asks for over its one connection."""
 
 _ALLOWED = frozenset(
     {
@@ -76,6 +78,7 @@ class _Hostile:
         @return: how the call ended, if it did.
         """
         acts: list[Callable[[], Any]] = [self._upload, self._upload, self._read, self._read, self._list, self._lie]
+        acts.append(self._many_short_lists)
         call = self.random.choice(acts)()
         with suppress(TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(self.over.wait(), DEADLINE_SECONDS)
@@ -119,6 +122,10 @@ class _Hostile:
 
     def _list(self) -> Any:
         return self._request("RetrieveVersionInfos", api.RetrieveVersionInfosRequest(model_id="long"))
+
+    def _many_short_lists(self) -> Any:
+        request = api.RetrieveVersionInfosRequest(model_id="long", versions_count=_SHORT_LIST)
+        return [self._request("RetrieveVersionInfos", request) for _ in range(_SHORT_LISTS)][-1]
 
 
 def _lay_out(archive: Path) -> None:

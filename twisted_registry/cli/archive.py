@@ -64,6 +64,9 @@ def verify(directory: str, quarantine: bool, jobs: int, as_json: bool, quiet: bo
     """
     Run the command.
     """
+    if not directory:
+        # A variable that is not set, most likely: to take the folder one stands in for it would be a bad surprise.
+        raise click.BadParameter("the archive's directory has no name", param_hint="DIR")
     teller = Teller(as_json, quiet)
     with _telling_failure():
         sys.exit(_verify(directory, teller, jobs, quarantine))
@@ -76,9 +79,12 @@ def _telling_failure() -> Iterator[None]:
     except RegistryError as error:
         click.echo(f"twisted-registry: {error}", err=True)
         sys.exit(Status.CANNOT)
-    except BrokenPipeError:
-        # Whoever read the lines wants no more.  What is left in the buffer has nowhere to go either.
+    except OSError as error:
+        # What is left in the buffer has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever has closed the pipe wants no more, and knows.
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"twisted-registry: cannot go on: {error.strerror or error}", err=True)
         sys.exit(Status.CANNOT)
 
 

@@ -3,6 +3,7 @@ The command, and the groups of commands in it.
 """
 
 import sys
+import traceback
 
 import click
 
@@ -33,4 +34,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         # click itself would end with 1, which here says something else.
         status = 130
+    except Exception:
+        # A bug.  Python would end with 1, which here says something else as well.
+        traceback.print_exc()
+        status = 2
     sys.exit(status)

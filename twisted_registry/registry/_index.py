@@ -13,7 +13,7 @@ class Index:
     """
     The models by id.  Changed in the reactor's thread; single look-ups may be done in any.
 
-    @ivar listed: the ids of the models that are whole, ordered; L{None} until all have been read once.
+    @ivar listed: the ids of the models, ordered; L{None} until all have been read, and while any of them is damaged.
     """
 
     def __init__(self) -> None:
@@ -63,9 +63,13 @@ class Index:
         """
         Note whether a model's metadata is whole.
         """
-        model.checked = True
+        # What could not be read is read again for each list: the disk may have failed for a moment only.
+        model.checked = whole
         model.damaged = not whole
-        self._list(model.model_id, wanted=whole)
+        if whole:
+            self._list(model.model_id, wanted=True)
+        else:
+            self.listed = None
 
     def _list(self, model_id: str, *, wanted: bool) -> None:
         if self.listed is None:
@@ -85,5 +89,6 @@ class Index:
         List the models, now that all have been read.
         """
         self._whole = sorted(model.model_id for model in self._models.values() if not model.damaged)
-        self.listed = tuple(self._whole)
-        return self.listed
+        listed = tuple(self._whole)
+        self.listed = listed if len(listed) == len(self._models) else None
+        return listed

@@ -3,8 +3,9 @@ How much of the uploads under way may be in memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from twisted_registry.errors import Overloaded, TooLarge
 from twisted_registry.interfaces import Limits
@@ -38,9 +39,9 @@ class Admission:
             )
 
     @asynccontextmanager
-    async def admitted(self, size_bytes: int) -> AsyncIterator[None]:
+    async def admitted(self, size_bytes: int) -> "AsyncIterator[Place]":
         """
-        Be in for the length of a context.
+        Be in for the length of a context, or longer.
 
         @param size_bytes: most bytes of data that will be in memory at once.
 
@@ -56,7 +57,32 @@ class Admission:
                 f"uploads under way hold all of the {self._limits.uploads_max_bytes} bytes they may; try again later, "
                 "or start the registry with a larger --uploads-max-bytes"
             ) from None
+        place = Place()
         try:
-            yield
+            yield place
         finally:
-            room.give_back(taken)
+            place.when_free(lambda: room.give_back(taken))
+
+
+class Place:
+    """
+    The room of one upload.
+    """
+
+    def __init__(self) -> None:
+        self._until: asyncio.Future[Any] | None = None
+
+    def keep_until(self, over: "asyncio.Future[Any]") -> None:
+        """
+        Keep it until something is over, also where the call is so before: a commit goes on without its client.
+        """
+        self._until = over
+
+    def when_free(self, give_back: Callable[[], None]) -> None:
+        """
+        Give it back as soon as may be.
+        """
+        if self._until is None:
+            give_back()
+        else:
+            self._until.add_done_callback(lambda _: give_back())

@@ -48,8 +48,11 @@ class CreateCalls:
         self._admission.check(header.size_bytes)
         upload = self._lookup.registry.upload(header, snapshot)
         passing_bytes = min(header.size_bytes, _CHUNKS_UNDER_WAY * self._chunk_bytes)
-        async with self._admission.admitted(upload.held_bytes + passing_bytes):
-            info = await self._take_in(messages, upload)
+        async with self._admission.admitted(upload.held_bytes + passing_bytes) as place:
+            await self._take_in(messages, upload)
+            commit = self._commit(upload)
+            place.keep_until(commit)
+            info = await asyncio.shield(commit)
         return api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
 
     async def _header(self, messages: Incoming) -> VersionHeader:
@@ -58,7 +61,7 @@ class CreateCalls:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         return version_header(raw)
 
-    async def _take_in(self, messages: Incoming, upload: IUpload) -> VersionInfo:
+    async def _take_in(self, messages: Incoming, upload: IUpload) -> None:
         try:
             await self._receive(messages, upload)
             await settled(upload.finish())
@@ -68,7 +71,6 @@ class CreateCalls:
         except BaseException:
             upload.abort()
             raise
-        return await asyncio.shield(self._commit(upload))
 
     async def _receive(self, messages: Incoming, upload: IUpload) -> None:
         declared_bytes = upload.header.size_bytes

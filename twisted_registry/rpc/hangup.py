@@ -7,8 +7,13 @@ memory is held for as long as the client likes.  What always helps is to shut it
 
 import os
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from urllib.parse import unquote
+
+from twisted.logger import Logger
+
+_log = Logger()
 
 _OPEN_DESCRIPTORS = "/dev/fd"
 
@@ -24,27 +29,35 @@ def _address(peer: str) -> tuple[str, int] | None:
     host, _, port = rest.rpartition(":")
     if family not in ("ipv4", "ipv6") or not port.isdecimal():
         return None
-    return host.strip("[]").removeprefix(_MAPPED), int(port)
+    return _bare(host.strip("[]")), int(port)
 
 
-def hang_up(peer: str) -> bool:
+def hang_up(peers: Collection[str]) -> set[str]:
     """
-    Shut down the connection with a client.  All its calls on it end.
+    Shut down the connections with clients.  All their calls on them end.
 
-    @param peer: the client, as gRPC's context of a call gives it.
+    @param peers: the clients, as gRPC's context of a call gives them.
 
-    @return: whether there was such a connection.
+    @return: those with whom there was a connection.
     """
-    address = _address(peer)
-    if address is None:
-        return False
-    for name in os.listdir(_OPEN_DESCRIPTORS):
+    wanted = {address: peer for peer in peers if (address := _address(peer)) is not None}
+    found = set()
+    for name in _open_descriptors():
         # Most are no connections, and one or another is closed by now.
         with suppress(OSError), _duplicate(int(name)) as connection:
-            if _peer_of(connection) == address:
+            peer = wanted.get(_peer_of(connection))
+            if peer is not None:
                 connection.shutdown(socket.SHUT_RDWR)
-                return True
-    return False
+                found.add(peer)
+    return found
+
+
+def _open_descriptors() -> list[str]:
+    try:
+        return os.listdir(_OPEN_DESCRIPTORS)
+    except OSError as error:  # there is no descriptor left to look for them with
+        _log.warn("cannot hang up on anybody: {reason}", reason=error.strerror)
+        return []
 
 
 def _duplicate(descriptor: int) -> socket.socket:
@@ -57,8 +70,13 @@ def _duplicate(descriptor: int) -> socket.socket:
         raise
 
 
-def _peer_of(connection: socket.socket) -> tuple[str, int] | None:
+def _peer_of(connection: socket.socket) -> tuple[str, int]:
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return None
+        return "", 0
     host, port = connection.getpeername()[:2]
-    return host.removeprefix(_MAPPED), port
+    return _bare(host), port
+
+
+def _bare(host: str) -> str:
+    # A link's own address comes with the link, which some give by number and some by name.
+    return host.removeprefix(_MAPPED).partition("%")[0]

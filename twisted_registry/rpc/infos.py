@@ -13,7 +13,7 @@ from twisted_registry.errors import CorruptVersion
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
-from twisted_registry.rpc.pages import LongLists, Page, batches, check_asked
+from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.wire import parse, version_message
 from twisted_registry.snapshot import ModelSnapshot
 
@@ -80,4 +80,5 @@ class InfoCalls:
             for result in await self._lookup.versions(snapshot, batch):
                 if not isinstance(result, CorruptVersion):
                     page.add(version_message(result))
-            await asyncio.sleep(0)
+            if len(batch) == BATCH:
+                await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from attrs import frozen
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
-from twisted_registry.rpc.pages import LongLists, Page, batches, check_asked
+from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.wire import model_message, model_to_save, parse
 from twisted_registry.values import ModelInfo
 
@@ -72,7 +72,8 @@ class ModelCalls:
                 if not isinstance(result, ModelInfo):
                     raise result
                 page.add(model_message(result))
-            await asyncio.sleep(0)
+            if len(batch) == BATCH:
+                await asyncio.sleep(0)
 
     async def _add_all(self, page: "Page[api.ModelInfo]", offset: int) -> None:
         # A damaged model is passed over, and another one takes its place: a short page would mean the end.
@@ -81,4 +82,5 @@ class ModelCalls:
             for result in await self._lookup.models(batch):
                 if isinstance(result, ModelInfo):
                     page.add(model_message(result))
-            await asyncio.sleep(0)
+            if len(batch) == BATCH:
+                await asyncio.sleep(0)

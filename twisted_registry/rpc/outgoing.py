@@ -8,7 +8,7 @@ has sent the call's status, which goes out behind the last of them.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from attrs import define
@@ -61,10 +61,13 @@ class Outgoing:
     """
 
     def __init__(
-        self, limits: Limits, hang_up: Callable[[str], bool], now_seconds: Callable[[], float] = time.monotonic
+        self,
+        limits: Limits,
+        hang_up: Callable[[Collection[str]], set[str]],
+        now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        @param hang_up: shuts down the connection with a peer, and tells whether there was one.
+        @param hang_up: shuts down the connections with peers, and tells with which of them there was one.
         """
         self._now_seconds = now_seconds
         self._rooms = Rooms(limits.downloads_max_bytes)
@@ -81,8 +84,18 @@ class Outgoing:
         """
         room = self._rooms.of(size_bytes)
         self._look_later()
-        taken = await room.take(size_bytes)
-        share = Share(context.peer(), room, taken, self._now_seconds(), self._now_seconds)
+        return self._share(context, room, await room.take(size_bytes))
+
+    def share_at_once(self, context: Any, size_bytes: int) -> Share | None:
+        """
+        Take a share, where that needs no waiting.
+        """
+        room = self._rooms.of(size_bytes)
+        taken = room.take_at_once(size_bytes)
+        return None if taken is None else self._share(context, room, taken)
+
+    def _share(self, context: Any, room: Room, taken: int) -> Share:
+        share = Share(context.peer(), room, taken, None, self._now_seconds)
         self._shares.add(share)
         context.add_done_callback(lambda _: self._give_back(share))
         return share
@@ -99,12 +112,18 @@ class Outgoing:
     def _look(self) -> None:
         self._looking = False
         waiting = [room for room in self._rooms if room.missing_bytes]
-        for room in waiting:
-            self._make_room(room)
-        if waiting:
-            self._look_later()
+        if not waiting:
+            return
+        self._look_later()
+        peers = {peer for room in waiting for peer in self._in_the_way(room)}
+        for peer in self._hang_up(peers) if peers else ():
+            _log.warn(
+                "hung up on {peer}, which has not taken a chunk for {seconds:g} s while others waited",
+                peer=peer,
+                seconds=self._idle_seconds,
+            )
 
-    def _make_room(self, room: Room) -> None:
+    def _in_the_way(self, room: Room) -> Iterator[str]:
         latest = self._now_seconds() - self._idle_seconds
         since = {share: share.since_seconds for share in self._shares if share.room is room}
         idle = {share: seconds for share, seconds in since.items() if seconds is not None and seconds <= latest}
@@ -113,9 +132,4 @@ class Outgoing:
             if missing <= 0:
                 return
             missing -= share.taken
-            if self._hang_up(share.peer):
-                _log.warn(
-                    "hung up on {peer}, which has read nothing for {seconds:g} s while others waited",
-                    peer=share.peer,
-                    seconds=self._idle_seconds,
-                )
+            yield share.peer

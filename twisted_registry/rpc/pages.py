@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from twisted_registry.errors import TooLarge
+from twisted_registry.errors import Overloaded, TooLarge
 from twisted_registry.rpc.outgoing import Outgoing
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ BATCH = 512
 
 _SHORT = 16
 _LONG_AT_ONCE = 2
+_MOST_WAITING = 100
 _LARGE_REPLY_BYTES = 64 * 1024
 
 
@@ -35,21 +36,49 @@ class LongLists:
     def __init__(self, outgoing: Outgoing) -> None:
         self._outgoing = outgoing
         self._turns = asyncio.Semaphore(_LONG_AT_ONCE)
+        self._waiting = 0
 
     async def reply(self, context: Any, length: int, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """
         Make a reply when there is a turn for it, and a share of what may be on its way.
 
         @param length: most infos that will be in it.
+        @param make: makes it, anew at each call; a short one in one go, where it is made from memory.
+
+        @raise Overloaded: too many wait for a turn.
         """
         if length <= _SHORT:
-            return await self._on_its_way(context, await make())
-        async with self._turns:
-            return await self._on_its_way(context, await make())
+            return await self._short(context, make)
+        if self._waiting >= _MOST_WAITING:
+            raise Overloaded(f"{_MOST_WAITING} long lists wait to be made; try again later, or ask in small pages")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._long(context, make)
+        finally:
+            self._turns.release()
 
-    async def _on_its_way(self, context: Any, reply: bytes) -> bytes:
+    async def _short(self, context: Any, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        reply = await make()
+        size_bytes = len(reply)
+        if size_bytes < _LARGE_REPLY_BYTES:
+            return reply
+        share = self._outgoing.share_at_once(context, size_bytes)
+        if share is None:
+            # It is made again when there is room for it: so many may wait that none is to wait with what it has made.
+            del reply
+            share = await self._outgoing.share(context, size_bytes)
+            reply = await make()
+        share.clients_turn()
+        return reply
+
+    async def _long(self, context: Any, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        reply = await make()
         if len(reply) >= _LARGE_REPLY_BYTES:
-            await self._outgoing.share(context, len(reply))
+            (await self._outgoing.share(context, len(reply))).clients_turn()
         return reply
 
 
@@ -107,4 +136,5 @@ async def batches(items: Iterable[T]) -> AsyncIterator[list[T]]:
     rest = iter(items)
     while batch := list(islice(rest, BATCH)):
         yield batch
-        await asyncio.sleep(0)
+        if len(batch) == BATCH:
+            await asyncio.sleep(0)

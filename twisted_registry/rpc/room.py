@@ -35,10 +35,10 @@ class Room:
 
         @return: how many bytes to give back later.
         """
+        taken = self.take_at_once(size_bytes)
+        if taken is not None:
+            return taken
         size = min(size_bytes, self._limit_bytes)
-        if not self._line and self._taken_bytes + size <= self._limit_bytes:
-            self._taken_bytes += size
-            return size
         ticket = (size, asyncio.get_running_loop().create_future())
         self._line.append(ticket)
         try:
@@ -46,6 +46,18 @@ class Room:
         except asyncio.CancelledError:
             self._leave(ticket)
             raise
+        return size
+
+    def take_at_once(self, size_bytes: int) -> int | None:
+        """
+        Take some, where that needs no waiting.
+
+        @return: how many bytes to give back later; L{None} where one has to wait.
+        """
+        size = min(size_bytes, self._limit_bytes)
+        if self._line or self._taken_bytes + size > self._limit_bytes:
+            return None
+        self._taken_bytes += size
         return size
 
     def _leave(self, ticket: "tuple[int, asyncio.Future[None]]") -> None:

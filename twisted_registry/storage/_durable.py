@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from stat import S_ISDIR
+from threading import Lock
 from uuid import uuid4
 
 from twisted.logger import Logger
@@ -40,6 +41,7 @@ class Workbench:
         # with is that of a process that died before it came to it.
         self._failed_syncs = 1
         self._made_good = 0
+        self._counting = Lock()
 
     def prepare(self) -> None:
         """
@@ -112,6 +114,10 @@ class Workbench:
                 self.sync_folder(descriptor)
             self._made_good = failed_syncs
 
+    def _note_failed_sync(self) -> None:
+        with self._counting:
+            self._failed_syncs += 1
+
     # From the workbench to where it belongs.
 
     def create_draft(self) -> tuple[int, str]:
@@ -182,7 +188,7 @@ class Workbench:
             try:
                 self.sync_renamed(descriptor)
             except StorageFailure:
-                self._failed_syncs += 1
+                self._note_failed_sync()
                 raise
 
     def place(self, draft: str, path: str) -> None:
@@ -244,7 +250,7 @@ class Workbench:
                 self.sync_folder(root)
             except OSError as error:
                 self._put_back(grave, path)
-                self._failed_syncs += 1
+                self._note_failed_sync()
                 raise StorageFailure(reason_of(error)) from error
         return grave
 
