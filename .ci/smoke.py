@@ -107,9 +107,19 @@ def read_back(channel: grpc.Channel) -> None:
     check(received == DATA, "what is read is what was written")
 
 
+def verify(archive: Path) -> None:
+    """
+    Verify an archive by the command that came with the wheel, whole and then damaged.
+    """
+    command = [str(Path(sys.executable).with_name("twisted-registry")), "archive", "verify", str(archive)]
+    check(subprocess.run(command, check=False).returncode == 0, "the archive is sound")
+    (archive / "smoke" / "smoke-v000001.data").write_bytes(DATA[:-1])
+    check(subprocess.run(command, check=False).returncode == 1, "damage is found")
+
+
 def main() -> None:
     """
-    Start, talk, stop.
+    Start, talk, stop, verify.
     """
     with tempfile.TemporaryDirectory() as directory, daemon(directory) as (process, port):
         with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -119,6 +129,7 @@ def main() -> None:
         check(Path(directory, "archive", "smoke", "smoke-v000001.data").exists(), "the version is on the archive")
         process.send_signal(signal.SIGTERM)
         check(process.wait() == 0, "it ends with 0 on SIGTERM")
+        verify(Path(directory, "archive"))
     print("smoke: all is well")
 
 
