@@ -4,46 +4,16 @@ Facts about what is on its way to readers, and about hanging up.
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
 
-from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.calls import Call
 from twisted_registry.interfaces import Limits
 from twisted_registry.rpc.hangup import hang_up
 from twisted_registry.rpc.outgoing import Outgoing
 
 MIB = 2**20
-
-
-@define(eq=False)
-class Context:
-    """
-    Stands in for gRPC's side of a call.
-    """
-
-    name: str
-    callbacks: list[Callable[[Any], None]] = field(factory=list)
-
-    def peer(self) -> str:
-        """
-        Say whose call it is.
-        """
-        return self.name
-
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """
-        Note what is to be called when the call is over.
-        """
-        self.callbacks.append(callback)
-
-    def end(self) -> None:
-        """
-        Be over.
-        """
-        for callback in self.callbacks:
-            callback(self)
 
 
 class OutgoingTests(SynchronousTestCase):
@@ -57,7 +27,7 @@ class OutgoingTests(SynchronousTestCase):
         """
         self.now_seconds = 0.0
         self.hung_up: list[str] = []
-        self.connected: dict[str, Context] = {}
+        self.connected: dict[str, Call] = {}
         self.outgoing = Outgoing(Limits(0, 0, 0.0, 0.0, 8 * MIB, 0.1, 0.0), self.hang_up, lambda: self.now_seconds)
 
     def hang_up(self, peers: Collection[str]) -> set[str]:
@@ -69,11 +39,11 @@ class OutgoingTests(SynchronousTestCase):
             self.connected[peer].end()
         return set(peers)
 
-    def context(self, name: str) -> Context:
+    def context(self, name: str) -> Call:
         """
         Make a call.
         """
-        self.connected[name] = Context(name)
+        self.connected[name] = Call(name)
         return self.connected[name]
 
     def test_given_back_when_over(self) -> None:

@@ -4,6 +4,7 @@ What the paged calls have in common.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -47,21 +48,8 @@ class LongLists:
 
         @raise Overloaded: too many wait for a turn.
         """
-        if length <= _SHORT:
-            return await self._short(context, make)
-        if self._waiting >= _MOST_WAITING:
-            raise Overloaded(f"{_MOST_WAITING} long lists wait to be made; try again later, or ask in small pages")
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            return await self._long(context, make)
-        finally:
-            self._turns.release()
-
-    async def _short(self, context: Any, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        if length > _SHORT:
+            make = partial(self._in_turn, make)
         reply = await make()
         size_bytes = len(reply)
         if size_bytes < _LARGE_REPLY_BYTES:
@@ -75,11 +63,18 @@ class LongLists:
         share.clients_turn()
         return reply
 
-    async def _long(self, context: Any, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        reply = await make()
-        if len(reply) >= _LARGE_REPLY_BYTES:
-            (await self._outgoing.share(context, len(reply))).clients_turn()
-        return reply
+    async def _in_turn(self, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        if self._waiting >= _MOST_WAITING:
+            raise Overloaded(f"{_MOST_WAITING} long lists wait to be made; try again later, or ask in small pages")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await make()
+        finally:
+            self._turns.release()
 
 
 class Page(Generic[M]):

@@ -1,0 +1,85 @@
+"""
+Facts about making lists that may be large.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.calls import Call
+from twisted_registry.errors import Overloaded
+from twisted_registry.interfaces import Limits
+from twisted_registry.rpc.outgoing import Outgoing
+from twisted_registry.rpc.pages import LongLists
+
+MIB = 2**20
+LONG = 1000
+
+
+class LongListTests(SynchronousTestCase):
+    """
+    L{LongLists} has room for 7 MiB of large replies.
+    """
+
+    def setUp(self) -> None:
+        """
+        Nothing was made yet.
+        """
+        self.made = 0
+        self.outgoing = Outgoing(Limits(0, 0, 0.0, 0.0, 8 * MIB, 60.0, 0.0), lambda peers: set())
+        self.lists = LongLists(self.outgoing)
+
+    def making(self, size_bytes: int, until: asyncio.Event | None = None) -> Callable[[], Awaitable[bytes]]:
+        """
+        Make a function that makes a reply.
+
+        @param until: what it waits for.
+        """
+
+        async def make() -> bytes:
+            self.made += 1
+            if until is not None:
+                await until.wait()
+            return bytes(size_bytes)
+
+        return make
+
+    def test_made_again_when_there_is_room(self) -> None:
+        """
+        A large reply that has to wait waits without being there, and does not hold up the small ones behind it.
+        """
+
+        async def test() -> None:
+            first = Call("first")
+            await self.lists.reply(first, LONG, self.making(5 * MIB))
+            large = [asyncio.create_task(self.lists.reply(Call(""), LONG, self.making(5 * MIB))) for _ in range(5)]
+            await asyncio.sleep(0.01)
+            self.assertEqual(await self.lists.reply(Call(""), LONG, self.making(10)), bytes(10))
+            self.assertEqual((self.made, any(task.done() for task in large)), (7, False))
+            first.end()
+            self.assertEqual(len(await large[0]), 5 * MIB)
+            self.assertEqual(self.made, 8)
+            for task in large[1:]:
+                task.cancel()
+
+        asyncio.run(test())
+
+    def test_a_few_at_a_time(self) -> None:
+        """
+        Of long lists two are made at a time, whatever short ones are; a hundred wait, and more are refused.
+        """
+
+        async def test() -> None:
+            go = asyncio.Event()
+            long = [asyncio.create_task(self.lists.reply(Call(""), LONG, self.making(1, go))) for _ in range(102)]
+            await asyncio.sleep(0.01)
+            self.assertEqual(self.made, 2)
+            self.assertEqual(await self.lists.reply(Call(""), 2, self.making(1)), bytes(1))
+            refused = asyncio.create_task(self.lists.reply(Call(""), LONG, self.making(1)))
+            await asyncio.wait([refused])
+            self.assertIsInstance(refused.exception(), Overloaded)
+            go.set()
+            self.assertEqual(len(await asyncio.gather(*long)), 102)
+
+        asyncio.run(test())
