@@ -4,13 +4,12 @@ The daemon's settings, wherever they are given.
 One table, L{SETTINGS}, says what there is: flags, environment variables, defaults and the help follow from it.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
-from typing import Any, NoReturn
+from typing import Any
 
 from attrs import frozen
 
+from twisted_registry._kinds import DESCRIPTION, DIRECTORY, INTERFACE, SWITCH, Kind, one_of, seconds, whole
 from twisted_registry._memory_limit import usable_memory
 from twisted_registry.errors import CannotStart, shown
 from twisted_registry.interfaces import Limits, TransientBudget
@@ -26,9 +25,11 @@ DEFAULT_CHUNK_SIZE_BYTES = 4 * 2**20 - 2**10
 MAX_CHUNK_SIZE_BYTES = 64 * 2**20 - 5
 """A message of 64 MiB, without the five bytes around its chunk."""
 
+LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
+LOG_FORMATS = ("text", "json")
+
 _MAX_ITEMS = 10**9
 _MAX_BYTES = 2**63 - 1
-_MAX_SECONDS = 24 * 60 * 60
 
 
 @frozen
@@ -60,83 +61,6 @@ class Settings:
     log_level: str
     log_format: str
     grace_seconds: float
-
-
-# --- What values may be ----------------------------------------------------------------------------------------------
-
-
-@frozen
-class Kind:
-    """
-    What a setting's values are.
-
-    @ivar expected: the same for people, to follow 'expected'.
-    @ivar parse: makes a value of a text, or raises L{ValueError}.
-    @ivar switch: whether it is on or off.
-    """
-
-    expected: str
-    parse: Callable[[str], Any]
-    switch: bool = False
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(text)
-
-
-def _whole(least: int, most: int, unit: str = "") -> Kind:
-    def parse(text: str) -> int:
-        # int() alone takes '1_000', ' 7' and other scripts' digits.
-        value = int(text) if re.fullmatch("[0-9]{1,20}", text) else -1
-        return value if least <= value <= most else _refuse(text)
-
-    return Kind(f"a whole number{unit} from {least} to {most}", parse)
-
-
-def _seconds(least: float) -> Kind:
-    def parse(text: str) -> float:
-        value = float(text) if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{0,20})?", text) else -1.0
-        return value if least <= value <= _MAX_SECONDS else _refuse(text)
-
-    return Kind(f"a number of seconds from {least:g} to {_MAX_SECONDS}", parse)
-
-
-def _one_of(choices: Sequence[str]) -> Kind:
-    def parse(text: str) -> str:
-        return text.lower() if text.lower() in choices else _refuse(text)
-
-    return Kind(f"one of {', '.join(choices)}", parse)
-
-
-_TRUE = ("1", "true", "yes", "on")
-_FALSE = ("0", "false", "no", "off")
-
-
-def _parse_boolean(text: str) -> bool:
-    return text.lower() in _TRUE or (text.lower() not in _FALSE and _refuse(text))
-
-
-def _parse_text(text: str) -> str:
-    return text if text and "\0" not in text else _refuse(text)
-
-
-_HOST_NAME = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,62})\.)*[A-Za-z]([A-Za-z0-9_-]{0,62})\.?")
-
-
-def _parse_interface(text: str) -> str:
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if _HOST_NAME.fullmatch(text):
-        return text
-    return str(ip_address(bare))
-
-
-LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
-LOG_FORMATS = ("text", "json")
-
-_SWITCH = Kind(f"one of {', '.join(_TRUE + _FALSE)}", _parse_boolean, switch=True)
-_DIRECTORY = Kind("a directory", _parse_text)
-_DESCRIPTION = Kind("a storage description such as 'name:argument:option=value'", _parse_text)
-_INTERFACE = Kind("an IP address or a host name", _parse_interface)
 
 
 # --- The table -------------------------------------------------------------------------------------------------------
@@ -185,7 +109,7 @@ def _setting(name: str, kind: Kind, help: str, default: Any, default_text: str |
 
 _ARCHIVE = _setting(
     "archive",
-    _DESCRIPTION,
+    DESCRIPTION,
     "where archived versions are kept, as NAME:ARGUMENTS of an installed storage provider; a ':', '=' or backslash "
     "inside an argument takes a backslash before it",
     None,
@@ -193,75 +117,75 @@ _ARCHIVE = _setting(
 )
 _ARCHIVE_DIR = _setting(
     "archive-dir",
-    _DIRECTORY,
+    DIRECTORY,
     "directory of the archive, made if missing; short for --archive filesystem:DIRECTORY, not to be given with it",
     ".cogment_model_registry",
 )
 
 SETTINGS: Sequence[Setting] = (
-    _setting("port", _whole(0, 65535), "TCP port to listen on; 0 picks a free one, and the log says which", 9000),
+    _setting("port", whole(0, 65535), "TCP port to listen on; 0 picks a free one, and the log says which", 9000),
     _setting(
         "interface",
-        _INTERFACE,
+        INTERFACE,
         "address to listen on; 0.0.0.0 or :: for all, which lets everybody in who can reach them",
         "127.0.0.1",
     ),
     _ARCHIVE_DIR,
     _ARCHIVE,
-    _setting("transient", _DESCRIPTION, "where versions that are not archived are kept, written likewise", "memory"),
-    _setting("version-cache-max-items", _whole(1, _MAX_ITEMS), "most versions held in memory", 100),
+    _setting("transient", DESCRIPTION, "where versions that are not archived are kept, written likewise", "memory"),
+    _setting("version-cache-max-items", whole(1, _MAX_ITEMS), "most versions held in memory", 100),
     Setting(
         "version-cache-max-bytes",
-        _whole(1, _MAX_BYTES, " of bytes"),
+        whole(1, _MAX_BYTES, " of bytes"),
         "most bytes of versions held in memory",
         _share_of_memory(4),
         "a quarter of the memory the process may use",
     ),
     _setting(
         "version-max-bytes",
-        _whole(1, _MAX_BYTES, " of bytes"),
+        whole(1, _MAX_BYTES, " of bytes"),
         "largest version taken; one that is not archived must fit into the memory for versions besides",
         0,
         "no limit",
     ),
     Setting(
         "uploads-max-bytes",
-        _whole(1, _MAX_BYTES, " of bytes"),
+        whole(1, _MAX_BYTES, " of bytes"),
         "most bytes of versions being created that are in memory; more wait for their turn",
         _share_of_memory(4),
         "a quarter of the memory the process may use",
     ),
     _setting(
         "uploads-wait-seconds",
-        _seconds(0),
+        seconds(0),
         "how long a version may wait to be received, before its creation is refused",
         30.0,
         "30",
     ),
     _setting(
         "upload-idle-seconds",
-        _seconds(0.1),
+        seconds(0.1),
         "how long a call may bring nothing, or less than 64 KiB, of what it has yet to bring, before it is ended",
         60.0,
         "60",
     ),
     Setting(
         "downloads-max-bytes",
-        _whole(1, _MAX_BYTES, " of bytes"),
+        whole(1, _MAX_BYTES, " of bytes"),
         "most bytes that may be on their way to readers; more wait for their turn",
         _share_of_memory(8),
         "an eighth of the memory the process may use",
     ),
     _setting(
         "download-idle-seconds",
-        _seconds(0.1),
+        seconds(0.1),
         "how long a reader may need for a chunk while others wait for their turn, before its connection is closed",
         60.0,
         "60",
     ),
     _setting(
         "keepalive-seconds",
-        _seconds(1),
+        seconds(1),
         "how long a connection may be silent before its client is asked whether it is there; one that does not answer "
         "is closed",
         60.0,
@@ -269,17 +193,17 @@ SETTINGS: Sequence[Setting] = (
     ),
     _setting(
         "sent-model-version-data-chunk-size",
-        _whole(1, MAX_CHUNK_SIZE_BYTES, " of bytes"),
+        whole(1, MAX_CHUNK_SIZE_BYTES, " of bytes"),
         "bytes of data in each message of a version sent; over 4 MiB, clients must raise their own limit",
         DEFAULT_CHUNK_SIZE_BYTES,
         "5 MiB, kept just under the 4 MiB that stock clients take",
     ),
-    _setting("grpc-reflection", _SWITCH, "let clients such as grpcurl ask for the API's description", False, "off"),
-    _setting("log-level", _one_of(LOG_LEVELS), f"least level logged: {', '.join(LOG_LEVELS)}", "info"),
-    _setting("log-format", _one_of(LOG_FORMATS), "text, or json: one object a line", "text"),
+    _setting("grpc-reflection", SWITCH, "let clients such as grpcurl ask for the API's description", False, "off"),
+    _setting("log-level", one_of(LOG_LEVELS), f"least level logged: {', '.join(LOG_LEVELS)}", "info"),
+    _setting("log-format", one_of(LOG_FORMATS), "text, or json: one object a line", "text"),
     _setting(
         "grace-seconds",
-        _seconds(0),
+        seconds(0),
         "how long calls under way may take to end when the daemon stops; 0 cuts them off",
         10.0,
         "10",
