@@ -25,6 +25,13 @@ from torture.cases import CASES
 _MOST_WRONG_SHOWN = 20
 
 
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
+
+
 def _arguments(words: Sequence[str] | None, cases: Sequence[Case]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m torture",
@@ -37,7 +44,7 @@ def _arguments(words: Sequence[str] | None, cases: Sequence[Case]) -> argparse.N
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go; rows of other cases stay")
     for case in cases:
         parser.add_argument(
-            f"--{case.name}", type=int, metavar="N", help=f"how many {case.counts} [default: {case.long:,}]"
+            f"--{case.name}", type=_count, metavar="N", help=f"how many {case.counts} [default: {case.long:,}]"
         )
     return parser.parse_args(words)
 

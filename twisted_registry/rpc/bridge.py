@@ -32,22 +32,27 @@ class Bridge:
         stopped either.  Where half a call makes sense, it is cut into several.
         """
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[T] = loop.create_future()
+        # An error in a future holds, by its traceback, the frame that awaits it.  Were that to hold the future too,
+        # what the call brought would stay until the garbage collector comes by.
+        waiters: list[asyncio.Future[T]] = [loop.create_future()]
 
         def settle(result: T | Failure) -> None:
-            if waiter.done():
+            if not waiters or waiters[0].done():
                 return
             if isinstance(result, Failure):
-                waiter.set_exception(cast(BaseException, result.value))
+                waiters[0].set_exception(cast(BaseException, result.value))
             else:
-                waiter.set_result(result)
+                waiters[0].set_result(result)
 
         def deliver(result: T | Failure) -> None:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 loop.call_soon_threadsafe(settle, result)
 
         self._reactor.callFromThread(lambda: maybeDeferred(function).addBoth(deliver))
-        return await waiter
+        try:
+            return await waiters[0]
+        finally:
+            waiters.clear()
 
 
 async def settled(future: Future[T]) -> T:

@@ -42,11 +42,17 @@ _FLUSH_SECONDS = 1.0
 
 _TCP_CHUNK_BYTES = 4 * 1024 * 1024
 
+_MOST_PENDING_CALLS = 1_000_000
+
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.so_reuseport", 0),  # or a second daemon would share the port, silently
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # clients may ping every 10 s
+    # Clients may ping every 10 s.  (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS: its text has no 'recv'.)
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # By default gRPC cancels new calls at random beyond a thousand that wait: thousands of actors come back at once.
+    ("grpc.server.max_pending_requests", _MOST_PENDING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING_CALLS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),

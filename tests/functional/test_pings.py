@@ -1,0 +1,57 @@
+"""
+Tests with clients that ping.
+"""
+
+import socket
+import struct
+import time
+
+from tests.functional.test_strangers_words import GOAWAY, PREFACE, SETTINGS, frame
+from tests.support.client import DEADLINE_SECONDS
+from tests.support.registry_case import RegistryTestCase
+
+PING = 6
+SECONDS_BETWEEN = 5.1
+PINGS = 4
+"""gRPC forgives two that come too soon."""
+
+
+class PingTests(RegistryTestCase):
+    """
+    A client without any call that pings to keep its connection.
+    """
+
+    def test_twice_as_often_as_one_would(self) -> None:
+        """
+        Who pings every five seconds is answered, and not cut off.
+        """
+        with socket.create_connection(("127.0.0.1", self.daemon.port)) as client:
+            client.settimeout(DEADLINE_SECONDS)
+            client.sendall(PREFACE + frame(SETTINGS, b""))
+            for number in range(PINGS):
+                client.sendall(frame(PING, struct.pack(">Q", number)))
+                self.wait_for_answer(client, struct.pack(">Q", number))
+                time.sleep(SECONDS_BETWEEN)
+
+    def wait_for_answer(self, client: socket.socket, content: bytes) -> None:
+        """
+        Read frames until a ping comes back.
+        """
+        while True:
+            head = self.read(client, 9)
+            length, kind = int.from_bytes(head[:3], "big"), head[3]
+            told = self.read(client, length)
+            self.assertNotEqual(kind, GOAWAY, told)
+            if kind == PING and told == content:
+                return
+
+    def read(self, client: socket.socket, size_bytes: int) -> bytes:
+        """
+        Read so much.
+        """
+        told = b""
+        while len(told) < size_bytes:
+            piece = client.recv(size_bytes - len(told))
+            self.assertNotEqual(piece, b"", "the server has hung up")
+            told += piece
+        return told
