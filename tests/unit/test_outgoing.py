@@ -3,6 +3,7 @@ Facts about what is on its way to readers, and about hanging up.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Collection
 
@@ -14,6 +15,7 @@ from twisted_registry.rpc.hangup import hang_up
 from twisted_registry.rpc.outgoing import Outgoing
 
 MIB = 2**20
+TIMES = 100
 
 
 class OutgoingTests(SynchronousTestCase):
@@ -141,10 +143,11 @@ class HangUpTests(SynchronousTestCase):
         """
         Looking through what is open opens nothing for good.
         """
-        with open("/dev/null") as before:
+        # What else runs in this process may open one or another meanwhile.
+        before = len(os.listdir("/dev/fd"))
+        for _ in range(TIMES):
             hang_up(["ipv4:127.0.0.1:1"])
-            with open("/dev/null") as after:
-                self.assertEqual(after.fileno(), before.fileno() + 1)
+        self.assertLess(len(os.listdir("/dev/fd")) - before, TIMES)
 
     def test_nobody_there(self) -> None:
         """
