@@ -26,7 +26,7 @@ to DIR/.0/quarantine, with a report; no daemon may be running, and no number is 
 Exit status:
   0    it is sound
   1    there is damage
-  2    it cannot be verified, or is in use (--quarantine)
+  2    it cannot be verified, or not told, or is in use (--quarantine)
   130  interrupted
 
 \b

@@ -48,11 +48,19 @@ class CreateCalls:
         self._admission.check(header.size_bytes)
         upload = self._lookup.registry.upload(header, snapshot)
         passing_bytes = min(header.size_bytes, _CHUNKS_UNDER_WAY * self._chunk_bytes)
-        async with self._admission.admitted(upload.held_bytes + passing_bytes) as place:
-            await self._take_in(messages, upload)
-            commit = self._commit(upload)
-            place.keep_until(commit)
-            info = await asyncio.shield(commit)
+        try:
+            async with self._admission.admitted(upload.held_bytes + passing_bytes) as place:
+                await self._receive(messages, upload)
+                await settled(upload.finish())
+                # When a client cancels or dies, the stream of messages just ends.  The cancellation comes at the next
+                # await: this one, before anything is committed.
+                await asyncio.sleep(0)
+                commit = self._commit(upload)
+                place.keep_until(commit)
+        except BaseException:
+            upload.abort()
+            raise
+        info = await asyncio.shield(commit)
         return api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
 
     async def _header(self, messages: Incoming) -> VersionHeader:
@@ -60,17 +68,6 @@ class CreateCalls:
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         return version_header(raw)
-
-    async def _take_in(self, messages: Incoming, upload: IUpload) -> None:
-        try:
-            await self._receive(messages, upload)
-            await settled(upload.finish())
-            # When a client cancels or dies, the stream of messages just ends.  The cancellation comes at the next
-            # await: this one, before anything is committed.
-            await asyncio.sleep(0)
-        except BaseException:
-            upload.abort()
-            raise
 
     async def _receive(self, messages: Incoming, upload: IUpload) -> None:
         declared_bytes = upload.header.size_bytes
