@@ -5,7 +5,7 @@ Storage providers are synchronous and know nothing of reactors or of the wire; C
 Deferred-returning; the registry holds the policy; the protocol edge talks to L{IRegistry} alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from enum import IntEnum
 from typing import TypeVar
@@ -478,6 +478,13 @@ class IDownload(Interface):
     """
     A version on its way out.  May be used in any thread, by one caller at a time.
     """
+
+    def at_once() -> Iterator[Chunk] | None:
+        """
+        Give the chunks, where they are in memory and none has to be waited for: then there is no need to L{read}.
+
+        @return: L{None} where they have to be waited for.
+        """
 
     def read() -> Future[Chunk | None]:
         """

@@ -4,7 +4,7 @@ A version on its way out: from the transient store, or from the archive, checked
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from attrs import define, field, frozen
@@ -28,23 +28,44 @@ from twisted_registry.values import Chunk, VersionInfo, VersionKey
 class TransientDownload:
     """
     Gives a version's chunks as the transient store holds them.
+
+    @ivar _make_lane: makes where the store's calls run.
+    @ivar _reader: what reads; there from the beginning where the store never blocks.
     """
 
     _key: VersionKey
     _store: ITransientStore
-    _lane: ILane
+    _make_lane: Callable[[], ILane]
     _reader: ITransientReader | None = None
+    _made_lane: ILane | None = None
+    _in_memory: bool = False
 
     def open(self) -> None:
         """
-        Take hold of the version, so that it can be read to its end, evicted or not.
+        Take hold of the version in a store that never blocks, so that it can be read to its end, evicted or not.
 
         @raise UnknownVersion: it is not held.
         """
+        self._reader = self._opened()
+        self._in_memory = True
+
+    def _opened(self) -> ITransientReader:
         try:
-            self._reader = self._store.open_version(self._key)
+            return self._store.open_version(self._key)
         except KeyError:
             raise UnknownVersion(self._key.model_id, self._key.version_number) from None
+
+    @property
+    def _lane(self) -> ILane:
+        if self._made_lane is None:
+            self._made_lane = self._make_lane()
+        return self._made_lane
+
+    def at_once(self) -> Iterator[Chunk] | None:
+        """See L{IDownload.at_once}."""
+        if not self._in_memory or self._reader is None:
+            return None
+        return iter(self._reader.read, None)
 
     def read(self) -> Future[Chunk | None]:
         """See L{IDownload.read}."""
@@ -52,13 +73,15 @@ class TransientDownload:
 
     def _read(self) -> Chunk | None:
         if self._reader is None:
-            self.open()
-        assert self._reader is not None
+            self._reader = self._opened()
         return self._reader.read()
 
     def close(self) -> None:
         """See L{IDownload.close}."""
-        self._lane.submit(self._close, 0)
+        if self._in_memory and self._made_lane is None:
+            self._close()
+        else:
+            self._lane.submit(self._close, 0)
 
     def _close(self) -> None:
         if self._reader is not None:
@@ -124,6 +147,9 @@ class ArchiveDownload:
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
     _position: int = 0
     _ended: bool = False
+
+    def at_once(self) -> None:
+        """See L{IDownload.at_once}."""
 
     def read(self) -> Future[Chunk | None]:
         """See L{IDownload.read}."""

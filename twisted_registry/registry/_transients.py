@@ -84,7 +84,7 @@ class Transients:
         @raise UnknownVersion: it was evicted.
         """
         self._touched.append(key)
-        download = TransientDownload(key, self.store, self.threads.lane())
+        download = TransientDownload(key, self.store, self.threads.lane)
         if self.in_memory:
             download.open()
         return download

@@ -3,8 +3,7 @@ Which calls are let in, and when the last one is out.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from twisted_registry.errors import Unavailable
 
@@ -21,10 +20,17 @@ class Gate:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self) -> "_Inside":
         """
         Be inside for the length of a context.
+
+        @raise Unavailable: no calls are taken now; raised where the context is entered.
+        """
+        return _Inside(self)
+
+    def enter(self) -> "asyncio.Task[object]":
+        """
+        Let the current task in.
 
         @raise Unavailable: no calls are taken now.
         """
@@ -34,17 +40,20 @@ class Gate:
         assert task is not None, "a call runs in a task"
         self._inside.add(task)
         self._empty.clear()
-        try:
-            yield
-        except asyncio.CancelledError:
-            if task not in self._cut:
-                raise
-            raise Unavailable("the registry has stopped; try again when it is back") from None
-        finally:
-            self._inside.discard(task)
-            self._cut.discard(task)
-            if not self._inside:
-                self._empty.set()
+        return task
+
+    def leave(self, task: "asyncio.Task[object]") -> bool:
+        """
+        Let a task out.
+
+        @return: whether it was cut.
+        """
+        cut = task in self._cut
+        self._inside.discard(task)
+        self._cut.discard(task)
+        if not self._inside:
+            self._empty.set()
+        return cut
 
     def open(self) -> None:
         """
@@ -72,3 +81,22 @@ class Gate:
         self._cut.update(self._inside)
         for task in self._inside:
             task.cancel()
+
+
+class _Inside:
+    """
+    The context of a call.  Each call passes it, so it is no generator: that would cost three times as much.
+    """
+
+    __slots__ = ("_gate", "_task")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def __enter__(self) -> None:
+        self._task = self._gate.enter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        cut = self._gate.leave(self._task)
+        if cut and isinstance(error, asyncio.CancelledError):
+            raise Unavailable("the registry has stopped; try again when it is back") from None

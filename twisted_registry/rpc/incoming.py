@@ -4,8 +4,7 @@ What a call brings, while there is patience for it.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from twisted_registry.errors import Stalled
@@ -28,8 +27,7 @@ class Patience:
         self._overdue: set[asyncio.Task[Any]] = set()
         self._looking = False
 
-    @contextmanager
-    def waiting(self, since: float) -> Iterator[None]:
+    def waiting(self, since: float) -> "_Waiting":
         """
         Wait for the length of a context.
 
@@ -37,25 +35,40 @@ class Patience:
 
         @raise Stalled: it took too long.
         """
+        return _Waiting(self, since)
+
+    def begin(self, since: float) -> "asyncio.Task[Any]":
+        """
+        The current task begins to wait.
+        """
         task = asyncio.current_task()
         assert task is not None, "a call runs in a task"
         self._since[task] = since
-        self._look_later()
-        try:
-            yield
-        except asyncio.CancelledError:
-            if task not in self._overdue:
-                raise
-            raise Stalled(self._seconds) from None
-        finally:
-            self._since.pop(task, None)
-            self._overdue.discard(task)
+        if not self._looking:
+            self._look_later()
+        return task
+
+    def end(self, task: "asyncio.Task[Any]") -> bool:
+        """
+        A task waits no longer.
+
+        @return: whether that is because it took too long.
+        """
+        if self._since.pop(task, None) is not None:
+            return False
+        self._overdue.discard(task)
+        return True
+
+    def stalled(self) -> Stalled:
+        """
+        Tell of who took too long.
+        """
+        return Stalled(self._seconds)
 
     def _look_later(self) -> None:
-        if not self._looking:
-            self._looking = True
-            pause = min(_MOST_BETWEEN_LOOKS_SECONDS, self._seconds / 4)
-            asyncio.get_running_loop().call_later(pause, self._look)
+        self._looking = True
+        pause = min(_MOST_BETWEEN_LOOKS_SECONDS, self._seconds / 4)
+        asyncio.get_running_loop().call_later(pause, self._look)
 
     def _look(self) -> None:
         self._looking = False
@@ -67,6 +80,26 @@ class Patience:
             task.cancel()
         if self._since:
             self._look_later()
+
+
+class _Waiting:
+    """
+    The context of a wait.  Each message passes it, so it is no generator: that would cost three times as much.
+    """
+
+    __slots__ = ("_patience", "_since", "_task")
+
+    def __init__(self, patience: Patience, since: float) -> None:
+        self._patience = patience
+        self._since = since
+
+    def __enter__(self) -> None:
+        self._task = self._patience.begin(self._since)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        overdue = self._patience.end(self._task)
+        if overdue and isinstance(error, asyncio.CancelledError):
+            raise self._patience.stalled() from None
 
 
 class Incoming:

@@ -7,13 +7,14 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_registry.errors import CorruptVersion
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
+from twisted_registry.rpc.replies import Replies
 from twisted_registry.rpc.wire import parse, version_message
 from twisted_registry.snapshot import ModelSnapshot
 
@@ -38,24 +39,34 @@ class InfoCalls:
 
     _lookup: Lookup
     _lists: LongLists
+    _replies: Replies = field(init=False)
+
+    @_replies.default
+    def _no_replies(self) -> Replies:
+        return Replies(self._lookup.registry)
 
     async def retrieve_version_infos(self, raw: bytes, context: Any) -> bytes:
         """
         List a model's versions: all of them, or those asked for.
         """
+        known = self._replies.find(raw)
+        if known is not None:
+            return known
         request = parse(api.RetrieveVersionInfosRequest, raw)
         if request.version_numbers:
             check_asked(len(request.version_numbers))
             offset = parse_listed(request.version_handle)
             snapshot = await self._lookup.snapshot(request.model_id)
-            length, make = len(request.version_numbers), partial(self._asked, request, snapshot, offset)
+            length, make = len(request.version_numbers), partial(self._asked, raw, request, snapshot, offset)
         else:
             start = parse_decimal(request.version_handle)
             snapshot = await self._lookup.snapshot(request.model_id)
-            length, make = len(snapshot.numbers), partial(self._all, request, snapshot, start)
+            length, make = len(snapshot.numbers), partial(self._all, raw, request, snapshot, start)
         return await self._lists.reply(context, min(length, request.versions_count or length), make)
 
-    async def _asked(self, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, offset: int) -> bytes:
+    async def _asked(
+        self, raw: bytes, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, offset: int
+    ) -> bytes:
         numbers = [snapshot.select(selector) async for batch in batches(request.version_numbers) for selector in batch]
         count = request.versions_count
         page = _page(request)
@@ -64,21 +75,32 @@ class InfoCalls:
                 if isinstance(result, CorruptVersion):
                     raise result
                 page.add(version_message(result))
-        if not count:
-            return _reply(page, _after_last(page, request.version_handle))
-        return _reply(page, format_listed(offset + len(page.items)))
+        following = format_listed(offset + len(page.items)) if count else _after_last(page, request.version_handle)
+        reply = _reply(page, following)
+        self._replies.keep(raw, snapshot, reply)
+        return reply
 
-    async def _all(self, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, start: int) -> bytes:
+    async def _all(
+        self, raw: bytes, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, start: int
+    ) -> bytes:
         page = _page(request)
-        await self._add_all(page, snapshot, start)
-        return _reply(page, _after_last(page, request.version_handle))
+        passed_over = await self._add_all(page, snapshot, start)
+        reply = _reply(page, _after_last(page, request.version_handle))
+        # What is damaged is looked at again: the disk may have failed for a moment only.
+        if not passed_over:
+            self._replies.keep(raw, snapshot, reply)
+        return reply
 
-    async def _add_all(self, page: "Page[api.ModelVersionInfo]", snapshot: ModelSnapshot, start: int) -> None:
+    async def _add_all(self, page: "Page[api.ModelVersionInfo]", snapshot: ModelSnapshot, start: int) -> int:
         # A damaged version is passed over, and another one takes its place: a short page would mean the end.
         numbers = iter(snapshot.numbers.starting_at(start))
+        passed_over = 0
         while batch := list(islice(numbers, page.room)):
             for result in await self._lookup.versions(snapshot, batch):
-                if not isinstance(result, CorruptVersion):
+                if isinstance(result, CorruptVersion):
+                    passed_over += 1
+                else:
                     page.add(version_message(result))
             if len(batch) == BATCH:
                 await asyncio.sleep(0)
+        return passed_over

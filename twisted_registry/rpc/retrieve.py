@@ -2,6 +2,7 @@
 The call that sends a version's data.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
@@ -10,10 +11,10 @@ from twisted_registry.errors import UnknownVersion
 from twisted_registry.interfaces import IDownload
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import api
-from twisted_registry.rpc.outgoing import Outgoing
-from twisted_registry.rpc.wire import parse
+from twisted_registry.rpc.outgoing import Outgoing, Share
+from twisted_registry.rpc.wire import data_asked
 from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.values import Chunk
 
 _TRIES = 5
 
@@ -35,19 +36,31 @@ class DataCalls:
         """
         Send a version's data, the next chunk being read while one is sent.
         """
-        request = parse(api.RetrieveVersionDataRequest, raw)
-        download, size_bytes = await self._open(request.model_id, request.version_number)
+        download, size_bytes = await self._open(*data_asked(raw))
         try:
             share = await self._outgoing.share(context, min(size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes))
-            reading = download.read()
-            while (chunk := await settled(reading)) is not None:
-                reading = download.read()
-                share.clients_turn()
-                await context.write(chunk.buffer)
-                share.servers_turn()
-            share.clients_turn()  # the last of it may be on its way for as long as the client likes
+            chunks = download.at_once()
+            if chunks is None:
+                await self._send_as_read(download, share, context)
+            else:
+                await self._send(chunks, share, context)
         finally:
             download.close()
+
+    async def _send(self, chunks: Iterator[Chunk], share: Share, context: Any) -> None:
+        share.clients_turn()
+        for chunk in chunks:
+            await context.write(chunk.buffer)
+            share.clients_turn()  # the last of it may be on its way for as long as the client likes
+
+    async def _send_as_read(self, download: IDownload, share: Share, context: Any) -> None:
+        reading = download.read()
+        while (chunk := await settled(reading)) is not None:
+            reading = download.read()
+            share.clients_turn()
+            await context.write(chunk.buffer)
+            share.servers_turn()
+        share.clients_turn()  # as above
 
     async def _open(self, model_id: str, selector: int) -> tuple[IDownload, int]:
         snapshot = await self._lookup.snapshot(model_id)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import implementer
 
 from twisted_registry.errors import CorruptVersion, Unavailable, UnknownModel
@@ -78,6 +78,23 @@ class Hub:
             self._wake(model_id)
 
 
+class Written:
+    """
+    Writes updates: the streams of a model, which are woken together, share one.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[VersionInfo | None, bytes] = (None, b"")
+
+    def update(self, info: VersionInfo) -> bytes:
+        """
+        Give the message that tells of a version.
+        """
+        if self._last[0] is not info:
+            self._last = info, api.VersionUpdateReply(version_info=version_message(info)).SerializeToString()
+        return self._last[1]
+
+
 @frozen
 class UpdateCalls:
     """
@@ -86,6 +103,7 @@ class UpdateCalls:
 
     _lookup: Lookup
     _hub: Hub
+    _written: Written = field(factory=Written)
 
     async def version_update(self, raw: bytes, context: Any) -> None:
         """
@@ -104,7 +122,7 @@ class UpdateCalls:
                 info = await self._newer(snapshot, sent)
                 if info is not None:
                     sent = info.version_number
-                    await context.write(api.VersionUpdateReply(version_info=version_message(info)).SerializeToString())
+                    await context.write(self._written.update(info))
                 await changed.wait()
 
     async def _newer(self, snapshot: ModelSnapshot, sent: int) -> VersionInfo | None:

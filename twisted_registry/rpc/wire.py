@@ -3,6 +3,7 @@ Protobuf messages to and from values.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -12,6 +13,8 @@ from twisted_registry.rpc.messages import api
 from twisted_registry.values import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
 
 M = TypeVar("M", bound=Message)
+
+_SHORT_BYTES = 1024
 
 
 def parse(message_class: type[M], raw: bytes) -> M:
@@ -69,6 +72,24 @@ def version_header(raw: bytes) -> VersionHeader:
         created_ns=info.creation_timestamp,
         user_data=_checked_user_data(info.user_data),
     )
+
+
+def data_asked(raw: bytes) -> tuple[str, int]:
+    """
+    Read a C{RetrieveVersionDataRequest}: a model's id and a selector.
+
+    @raise InvalidRequest: it is none.
+    """
+    return _short_data_asked(raw) if len(raw) <= _SHORT_BYTES else _data_asked(raw)
+
+
+def _data_asked(raw: bytes) -> tuple[str, int]:
+    request = parse(api.RetrieveVersionDataRequest, raw)
+    return request.model_id, request.version_number
+
+
+# Hundreds of actors ask the same at once.
+_short_data_asked = lru_cache(maxsize=256)(_data_asked)
 
 
 def model_message(info: ModelInfo) -> "api.ModelInfo":

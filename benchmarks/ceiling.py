@@ -1,0 +1,139 @@
+"""
+The ceiling: a server that does what every server of this API must, and nothing else.
+
+It receives and throws away, and sends constants: C{grpc.aio} on uvloop, handlers that take and give raw bytes, the
+options of the transport that measured best, chunks as the registry sends them.  What the registry takes beyond it is the
+registry's own; nobody who uses grpcio gets below it.
+
+Run as C{python -m benchmarks.ceiling}, it prints the port it listens on.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+import grpc.aio
+import uvloop
+
+from benchmarks import messages
+from twisted_registry.rpc.messages import SERVICE_NAME
+
+_TCP_CHUNK_BYTES = 4 * 1024 * 1024
+
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
+    ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
+    ("grpc.experimental.tcp_max_read_chunk_size", _TCP_CHUNK_BYTES),
+]
+
+
+class Ceiling:
+    """
+    The handlers.
+
+    What it answers is made before the first call: of each size that is measured there is one model, and one reply to
+    each request that a client here makes.
+    """
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        """
+        @param sizes: of the versions, in bytes.
+        """
+        self._infos: dict[bytes, bytes] = {}
+        self._frames: dict[bytes, list[bytes]] = {}
+        self._update = messages.update_reply("m", messages.KIB)
+        self._created = messages.created_reply("m", messages.KIB)
+        self._subscribed: set[asyncio.Event] = set()
+        for size_bytes in sizes:
+            model_id = messages.model_of(size_bytes)
+            self._frames[messages.data_request(model_id)] = messages.data_frames(size_bytes)
+            latest = [messages.FEW_VERSIONS]
+            self._infos[messages.latest_request(model_id)] = messages.infos_reply(model_id, latest, size_bytes)
+            page = range(1, messages.PAGE_LENGTH + 1)
+            self._infos[messages.page_request(model_id, 1)] = messages.infos_reply(model_id, page, size_bytes)
+
+    async def create_version(self, _: Any, context: Any) -> bytes:
+        """
+        Throw away what comes; then tell the subscribers.
+        """
+        while await context.read() is not grpc.aio.EOF:
+            pass
+        for event in self._subscribed:
+            event.set()
+        return self._created
+
+    async def retrieve_version_data(self, request: bytes, context: Any) -> None:
+        """
+        Send the same chunks to everybody.
+        """
+        for frame in self._frames[request]:
+            await context.write(frame)
+
+    async def retrieve_version_infos(self, request: bytes, _: Any) -> bytes:
+        """
+        Send the reply that was made for this request.
+        """
+        return self._infos[request]
+
+    async def version_update(self, _: bytes, context: Any) -> None:
+        """
+        Send an update at once, and one whenever anything was received.
+        """
+        event = asyncio.Event()
+        self._subscribed.add(event)
+        try:
+            while True:
+                await context.write(self._update)
+                await event.wait()
+                event.clear()
+        finally:
+            self._subscribed.discard(event)
+
+    async def save_model(self, _: bytes, __: Any) -> bytes:
+        """
+        Do nothing.
+        """
+        return b""
+
+    def handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
+        """
+        Give the service to add to a server.
+        """
+        kinds: dict[str, tuple[Callable[[Any], Any], Callable[..., Any]]] = {
+            "CreateOrUpdateModel": (grpc.unary_unary_rpc_method_handler, self.save_model),
+            "CreateVersion": (grpc.stream_unary_rpc_method_handler, self.create_version),
+            "RetrieveVersionData": (grpc.unary_stream_rpc_method_handler, self.retrieve_version_data),
+            "RetrieveVersionInfos": (grpc.unary_unary_rpc_method_handler, self.retrieve_version_infos),
+            "VersionUpdate": (grpc.unary_stream_rpc_method_handler, self.version_update),
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE_NAME, {name: kind(handler) for name, (kind, handler) in kinds.items()}
+        )
+
+
+async def _serve(ceiling: Ceiling) -> None:
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers((ceiling.handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"listening on 127.0.0.1:{port}", flush=True)
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    await stopping.wait()
+    await server.stop(0)
+
+
+def main() -> None:
+    """
+    Serve until told to stop.
+    """
+    uvloop.run(_serve(Ceiling(messages.SIZES)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""
+The load: a client of bare HTTP/2 frames, and what it does with it.
+"""

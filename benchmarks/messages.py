@@ -1,0 +1,186 @@
+"""
+What clients here send, and what the ceiling answers: serialized once, so that neither side's protobuf is measured.
+"""
+
+import hashlib
+import struct
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from twisted_registry.rpc.frames import frame
+from twisted_registry.rpc.messages import SERVICE_NAME, api
+from twisted_registry.settings import DEFAULT_CHUNK_SIZE_BYTES
+
+KIB = 1024
+MIB = 1024 * KIB
+
+SIZES = (KIB, 10 * KIB, MIB, 10 * MIB, 100 * MIB)
+"""Of the versions measured, in bytes."""
+
+PAGE_LENGTH = 100
+FEW_VERSIONS = 100
+MANY_VERSIONS = 100_000
+
+PIECE_BYTES = MIB
+"""Data in each message of an upload."""
+
+_CREATED_NS = 1_600_000_000_000_000_000
+
+
+def path(method: str) -> str:
+    """
+    Name a call as HTTP/2 does.
+    """
+    return f"/{SERVICE_NAME}/{method}"
+
+
+def prefixed(message: bytes) -> bytes:
+    """
+    Put the prefix before a message that gRPC sends it with.
+    """
+    return b"\x00" + struct.pack(">I", len(message)) + message
+
+
+def model_of(size_bytes: int) -> str:
+    """
+    Name the model whose versions have a size.
+    """
+    return f"of-{size_bytes}"
+
+
+@cache
+def data(size_bytes: int) -> bytes:
+    """
+    Make a version's data: no two kilobytes of it are alike.
+    """
+    return hashlib.shake_128(b"data").digest(min(size_bytes, PIECE_BYTES))
+
+
+def _pieces(size_bytes: int) -> Iterator[bytes]:
+    whole, rest = divmod(size_bytes, PIECE_BYTES)
+    piece = data(PIECE_BYTES)
+    yield from (piece for _ in range(whole))
+    if rest:
+        yield piece[:rest]
+
+
+@cache
+def data_hash(size_bytes: int) -> str:
+    """
+    Give the hash of a version's data, as the wire has it.
+    """
+    sha256 = hashlib.sha256()
+    for piece in _pieces(size_bytes):
+        sha256.update(piece)
+    return b64encode(sha256.digest()).decode()
+
+
+# What clients send.
+
+
+def save_request(model_id: str) -> list[bytes]:
+    """
+    Make a model.
+    """
+    request = api.CreateOrUpdateModelRequest(model_info=api.ModelInfo(model_id=model_id))
+    return [prefixed(request.SerializeToString())]
+
+
+def upload(model_id: str, size_bytes: int, *, archived: bool) -> list[bytes]:
+    """
+    Create a version.  Its pieces are one and the same in memory.
+    """
+    info = api.ModelVersionInfo(model_id=model_id, archived=archived, data_size=size_bytes)
+    header = api.CreateVersionRequestChunk(header=api.CreateVersionRequestChunk.Header(version_info=info))
+    bodies = {
+        piece: prefixed(
+            api.CreateVersionRequestChunk(body=api.CreateVersionRequestChunk.Body(data_chunk=piece)).SerializeToString()
+        )
+        for piece in set(_pieces(size_bytes))
+    }
+    return [prefixed(header.SerializeToString()), *(bodies[piece] for piece in _pieces(size_bytes))]
+
+
+def latest_request(model_id: str) -> bytes:
+    """
+    Ask for the latest version's info.
+    """
+    return api.RetrieveVersionInfosRequest(model_id=model_id, version_numbers=[-1]).SerializeToString()
+
+
+def page_request(model_id: str, start: int) -> bytes:
+    """
+    Ask for a page of infos.
+    """
+    request = api.RetrieveVersionInfosRequest(model_id=model_id, versions_count=PAGE_LENGTH, version_handle=str(start))
+    return request.SerializeToString()
+
+
+def data_request(model_id: str) -> bytes:
+    """
+    Ask for the latest version's data.
+    """
+    return api.RetrieveVersionDataRequest(model_id=model_id, version_number=-1).SerializeToString()
+
+
+def update_request(model_id: str) -> bytes:
+    """
+    Subscribe to a model.
+    """
+    return api.VersionUpdateRequest(model_id=model_id).SerializeToString()
+
+
+# What the ceiling answers.
+
+
+def _info(model_id: str, number: int, size_bytes: int) -> "api.ModelVersionInfo":
+    return api.ModelVersionInfo(
+        model_id=model_id,
+        version_number=number,
+        creation_timestamp=_CREATED_NS,
+        archived=True,
+        data_hash=data_hash(size_bytes),
+        data_size=size_bytes,
+    )
+
+
+def created_reply(model_id: str, size_bytes: int) -> bytes:
+    """
+    Tell of a version that was created.
+    """
+    return api.CreateVersionReply(version_info=_info(model_id, FEW_VERSIONS, size_bytes)).SerializeToString()
+
+
+def update_reply(model_id: str, size_bytes: int) -> bytes:
+    """
+    Tell a subscriber of a version.
+    """
+    return api.VersionUpdateReply(version_info=_info(model_id, FEW_VERSIONS, size_bytes)).SerializeToString()
+
+
+def infos_reply(model_id: str, numbers: Iterable[int], size_bytes: int) -> bytes:
+    """
+    Give infos.
+    """
+    infos = [_info(model_id, number, size_bytes) for number in numbers]
+    return api.RetrieveVersionInfosReply(
+        version_infos=infos, next_version_handle=str(infos[-1].version_number + 1)
+    ).SerializeToString()
+
+
+def data_frames(size_bytes: int) -> list[bytes]:
+    """
+    Give a version's data in messages as the registry sends it by default.
+    """
+    whole, rest = divmod(size_bytes, DEFAULT_CHUNK_SIZE_BYTES)
+    lengths = [DEFAULT_CHUNK_SIZE_BYTES] * whole + ([rest] if rest else [])
+    made = {length: frame(bytes(length)).buffer for length in set(lengths)}
+    return [made[length] for length in lengths]
+
+
+def received_bytes(size_bytes: int) -> int:
+    """
+    Give how long all messages of a download are, with their prefixes.
+    """
+    return sum(len(prefixed(message)) for message in data_frames(size_bytes))
