@@ -1,8 +1,8 @@
 """
 Replies that need not be made a second time.
 
-A snapshot never changes, so neither does what a request gets from it: hundreds of actors that ask for the latest version
-are given the same bytes.  A reply holds as long as its snapshot is the model's.
+A snapshot never changes, so neither does what a request gets from it: hundreds of actors that ask for the latest
+version are given the same bytes.  A reply holds as long as its snapshot is the model's.
 """
 
 import weakref
@@ -39,7 +39,8 @@ class Replies:
         if entry is None:
             return None
         model_id, made_from, reply = entry
-        if self._snapshots.snapshot(model_id) is made_from():
+        snapshot = self._snapshots.snapshot(model_id)
+        if snapshot is not None and snapshot is made_from():
             return reply
         self._discard(raw)
         return None
