@@ -99,6 +99,7 @@ for _name in (
     "read",
     "read_into",
     "write",
+    "start_writing",
     "fsync",
     "fstat",
     "stat",

@@ -124,6 +124,10 @@ class LossySystem(System):
         opened.node.content += data[:written]
         return written
 
+    def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
+        """See L{System.start_writing}.  What may be lost may be lost all the same."""
+        self._called("start_writing", self._opened[descriptor].path)
+
     def fsync(self, descriptor: int) -> None:
         """See L{System.fsync}."""
         opened = self._opened[descriptor]
@@ -201,6 +205,9 @@ class RestlessSystem(System):
     """
     The real one, but that it syncs nothing: for those who look at what is left, and do not cut the power themselves.
     """
+
+    def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
+        """See L{System.start_writing}.  Does nothing."""
 
     def fsync(self, descriptor: int) -> None:
         """See L{System.fsync}.  Does nothing but see that something is open."""

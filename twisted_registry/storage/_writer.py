@@ -92,6 +92,9 @@ class Publications:
         return False
 
 
+WRITTEN_AT_ONCE_BYTES = 1024 * 1024
+
+
 class _Stage(Enum):
     WRITING = auto()
     FINISHED = auto()
@@ -114,12 +117,22 @@ class FileWriter:
     _descriptor: int | None = field(default=None, init=False)
     _draft: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
+    _started_bytes: int = field(default=0, init=False)
 
     def write(self, chunk: Chunk) -> None:
         """See L{IChunkSink.write}."""
         with self._given_up_on_failure(_Stage.WRITING), writing():
-            self._bench.write_all(self._opened(), chunk.data)
+            descriptor = self._opened()
+            self._bench.write_all(descriptor, chunk.data)
             self._size_bytes += chunk.size_bytes
+            self._start_writing(descriptor)
+
+    def _start_writing(self, descriptor: int) -> None:
+        # The disk works while the next data comes, and not only once all has come.
+        size_bytes = self._size_bytes - self._started_bytes
+        if size_bytes >= WRITTEN_AT_ONCE_BYTES:
+            self._bench.system.start_writing(descriptor, self._started_bytes, size_bytes)
+            self._started_bytes = self._size_bytes
 
     def finish(self) -> None:
         """See L{IArchiveWriter.finish}."""
