@@ -436,6 +436,22 @@ class IThreads(Interface):
 # --- The registry ----------------------------------------------------------------------------------------------------
 
 
+class ICutter(Interface):
+    """
+    Puts the data of one version into the form in which it is kept in memory and sent.
+    """
+
+    def add(data: memoryview) -> Iterator[Chunk]:
+        """
+        Take the next piece, and give the chunks that are full with it.  To be read to its end.
+        """
+
+    def rest() -> Iterator[Chunk]:
+        """
+        Give what is left; an empty chunk where there was no data at all.
+        """
+
+
 class IUpload(Interface):
     """
     A version on its way in.  May be used in any thread, by one caller at a time.
@@ -444,9 +460,9 @@ class IUpload(Interface):
     header: VersionHeader = Attribute("What the creator declared.")
     held_bytes: int = Attribute("How much of the data stays in memory until the upload is over.")
 
-    def write(chunk: Chunk) -> Future[None]:
+    def write(piece: Chunk) -> Future[None]:
         """
-        Take the next piece of data.
+        Take the next piece of data, of any size.
 
         @return: fires when it is stored and hashed; fails with L{StorageFull}, L{StorageReadOnly} or
             L{StorageFailure}.

@@ -5,6 +5,7 @@ The daemon: the only wiring.
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,14 +15,14 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from twisted_registry._malloc import use_one_arena
+from twisted_registry._malloc import reuse_memory
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, ITransientStore
 from twisted_registry.log import LoggedService
 from twisted_registry.options import Options
 from twisted_registry.providers import create_archive, create_transient_store
 from twisted_registry.registry import Framing, Registry
-from twisted_registry.rpc.frames import frame
+from twisted_registry.rpc.frames import Cutter, frame
 from twisted_registry.rpc.server import Endpoint, RpcServer
 from twisted_registry.settings import COMMAND, Settings
 from twisted_registry.startup import StartFailure, Terminal
@@ -69,7 +70,7 @@ class RegistryService(Service):
             threads_for(archive, reactor, self._storage, self._hashing),
             store,
             threads_for(store, reactor, self._storage, self._hashing),
-            Framing(settings.chunk_size_bytes, frame),
+            Framing(settings.chunk_size_bytes, frame, partial(Cutter, settings.chunk_size_bytes)),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
         self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits)
@@ -91,7 +92,8 @@ class RegistryService(Service):
 
     def _start(self) -> None:
         self._take_signals(self._end_start)
-        use_one_arena()
+        reuse_memory()
+        __import__("sys").setswitchinterval(0.0005)
         self.port = self._rpc.start(self._lost)
         try:
             self._registry.open()

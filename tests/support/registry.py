@@ -3,6 +3,7 @@ A registry whose threads a test pumps by hand.
 """
 
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -14,6 +15,7 @@ from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
 from twisted_registry.interfaces import IDownload, ITransientStore, IUpload, TransientBudget
 from twisted_registry.registry import Framing, Registry
+from twisted_registry.rpc.frames import Cutter
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.threads import threads_for
@@ -66,7 +68,7 @@ class PumpedRegistryCase(SynchronousTestCase):
             threads_for(self.archive, self.reactor, self.disk, self.processor),
             store,
             threads_for(store, self.reactor, self.disk, self.processor),
-            Framing(CHUNK_BYTES, Chunk),
+            Framing(CHUNK_BYTES, Chunk, partial(Cutter, CHUNK_BYTES)),
             now_ns=lambda: int(self.clock.seconds() * 10**9),
         )
         self.registry.open()

@@ -4,9 +4,11 @@ Facts about the frames that data travels in.
 
 from hypothesis import example, given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from twisted_registry.errors import InvalidRequest
-from twisted_registry.rpc.frames import Cutter, body_data, frame
+from twisted_registry.interfaces import ICutter
+from twisted_registry.rpc.frames import Cutter, Gatherer, body_chunk, frame
 from twisted_registry.rpc.messages import api
 from twisted_registry.values import Chunk
 
@@ -54,7 +56,7 @@ class FrameTests(SynchronousTestCase):
 
 class BodyDataTests(SynchronousTestCase):
     """
-    L{body_data} reads what protobuf would, without copying it where it can.
+    L{body_chunk} reads what protobuf would, without copying it where it can.
     """
 
     @settings(deadline=None)
@@ -63,7 +65,7 @@ class BodyDataTests(SynchronousTestCase):
         """
         What protobuf writes is read back.
         """
-        self.assertEqual(bytes(body_data(body(data))), data)
+        self.assertEqual(bytes(body_chunk(body(data)).data), data)
 
     @settings(deadline=None, max_examples=300)
     @given(st.binary(max_size=40).map(lambda tail: b"\x12" + tail) | st.binary(max_size=40))
@@ -79,9 +81,9 @@ class BodyDataTests(SynchronousTestCase):
         """
         expected = by_protobuf(raw)
         if expected is None:
-            self.assertRaises(InvalidRequest, body_data, raw)
+            self.assertRaises(InvalidRequest, body_chunk, raw)
         else:
-            self.assertEqual(bytes(body_data(raw)), expected)
+            self.assertEqual(bytes(body_chunk(raw).data), expected)
 
 
 class CutterTests(SynchronousTestCase):
@@ -104,11 +106,47 @@ class CutterTests(SynchronousTestCase):
         full, rest = divmod(len(whole), chunk_bytes)
         self.assertEqual([chunk.size_bytes for chunk in chunks], [chunk_bytes] * full + [rest] * bool(rest or not full))
 
-    def test_many_small_pieces_are_gathered(self) -> None:
+    def test_provides_the_interface(self) -> None:
         """
-        A stream of one-byte messages does not leave a view for each byte behind.
+        It is what the registry takes for this.
         """
-        cutter = Cutter(1_000_000)
-        for _ in range(50_000):
-            self.assertEqual(list(cutter.add(memoryview(b"x"))), [])
-        self.assertEqual(len(cutter._pieces), 1)
+        verifyObject(ICutter, Cutter(1))
+
+
+class GathererTests(SynchronousTestCase):
+    """
+    L{Gatherer} gathers small messages and gives large ones on.
+    """
+
+    def gathered(self, sizes: list[int]) -> tuple[list[Chunk], list[Chunk]]:
+        """
+        Give messages of some sizes, and what they are gathered to.
+        """
+        gatherer = Gatherer(4_000_000)
+        messages = [Chunk(b"head" + bytes([index % 256]) * size, 4) for index, size in enumerate(sizes)]
+        pieces = [piece for message in messages for piece in gatherer.add(message)]
+        return messages, [*pieces, *gatherer.rest()]
+
+    @settings(deadline=None)
+    @given(st.lists(st.integers(0, 200) | st.integers(60_000, 70_000), max_size=20))
+    def test_the_data_stays(self, sizes: list[int]) -> None:
+        """
+        Whatever the sizes, the data is the same, in its order.
+        """
+        messages, pieces = self.gathered(sizes)
+        self.assertEqual(*(b"".join(bytes(piece.data) for piece in each) for each in (messages, pieces)))
+
+    def test_small_ones(self) -> None:
+        """
+        A stream of one-byte messages becomes a few pieces.
+        """
+        _, pieces = self.gathered([1] * 600_000)
+        self.assertEqual([piece.size_bytes for piece in pieces], [262_144, 262_144, 75_712])
+
+    def test_large_ones(self) -> None:
+        """
+        A large message is given on as it is, after the small ones before it.
+        """
+        messages, pieces = self.gathered([1, 100_000])
+        self.assertEqual(bytes(pieces[0].data), b"\x00")
+        self.assertIs(pieces[1], messages[1])

@@ -6,16 +6,16 @@ import platform
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry._malloc import use_one_arena
+from twisted_registry._malloc import reuse_memory
 
 
 class ArenaTests(SynchronousTestCase):
     """
-    L{use_one_arena} tells the C library, where it can be told.
+    L{reuse_memory} tells the C library, where it can be told.
     """
 
     def test_glibc_takes_it(self) -> None:
         """
         The C library takes the setting where it is glibc, and nothing is raised where it is another.
         """
-        self.assertEqual(use_one_arena(), platform.libc_ver()[0] == "glibc")
+        self.assertEqual(reuse_memory(), platform.libc_ver()[0] == "glibc")

@@ -31,7 +31,7 @@ _OVERHEAD_BYTES = 150 * MIB
 _FLAGS = (
     *("--version-cache-max-bytes", str(_BUDGET_BYTES)),
     *("--uploads-max-bytes", str(_BUDGET_BYTES), "--uploads-wait-seconds", "2", "--upload-idle-seconds", "4"),
-    *("--downloads-max-bytes", str(_BUDGET_BYTES), "--download-idle-seconds", "1"),
+    *("--downloads-max-bytes", str(_BUDGET_BYTES), "--download-idle-seconds", "2"),
 )
 _AT_ONCE = 60
 _WAVE_SECONDS = 5.0

@@ -5,7 +5,7 @@ The bodies of an upload, and how its data is cut.
 from google.protobuf.message import DecodeError
 
 from twisted_registry.errors import InvalidRequest
-from twisted_registry.rpc.frames import Cutter, body_data
+from twisted_registry.rpc.frames import Cutter, body_chunk
 from twisted_registry.rpc.messages import api
 
 SEEDS = [
@@ -35,7 +35,7 @@ def _by_protobuf(raw: bytes) -> bytes | None:
 
 def _taken(raw: bytes) -> bytes | None:
     try:
-        return bytes(body_data(raw))
+        return bytes(body_chunk(raw).data)
     except InvalidRequest:
         return None
 

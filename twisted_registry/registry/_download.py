@@ -14,6 +14,7 @@ from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.interfaces import (
     IArchive,
     IArchiveReader,
+    ICutter,
     IDownload,
     ILane,
     ITransientReader,
@@ -91,14 +92,16 @@ class TransientDownload:
 @frozen
 class Framing:
     """
-    How the protocol edge wants data that comes from the archive.
+    How the protocol edge wants data.
 
     @ivar chunk_bytes: length of all chunks but the last.
-    @ivar frame: puts data into the form it will be sent in.
+    @ivar frame: puts data of the archive into the form it will be sent in.
+    @ivar cutter: makes what does so with the data of an upload.
     """
 
     chunk_bytes: int
     frame: Callable[[bytes], Chunk]
+    cutter: Callable[[], ICutter]
 
 
 @frozen

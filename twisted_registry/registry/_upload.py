@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_registry.errors import HashMismatch
-from twisted_registry.interfaces import IArchiveWriter, ILane, ITransientWriter, IUpload
+from twisted_registry.interfaces import IArchiveWriter, ICutter, ILane, ITransientWriter, IUpload
+from twisted_registry.registry._futures import all_done
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import Chunk, VersionHeader, VersionInfo
 
@@ -21,11 +22,15 @@ from twisted_registry.values import Chunk, VersionHeader, VersionInfo
 @define(eq=False)
 class Upload:
     """
-    Hashes a version's data as it comes, and hands it to where it is kept: the archive, memory, or both.
+    Hashes a version's data as it comes, and hands it to where it is kept: the archive, memory, or both.  The archive
+    writes while the data is hashed.
 
     @ivar snapshot: the model as it was when the creation began.
     @ivar archive_writer: L{None} for a transient version.
     @ivar transient_writer: of the transient version, or of the copy of an archived one; L{None} for no copy.
+    @ivar _cutter: makes the chunks that memory keeps.
+    @ivar _lane: where data is hashed, and put into memory.
+    @ivar _archive_lane: where the archive's calls run.
     """
 
     header: VersionHeader
@@ -33,32 +38,41 @@ class Upload:
     snapshot: ModelSnapshot
     archive_writer: IArchiveWriter | None
     transient_writer: ITransientWriter | None
+    _cutter: ICutter
     _lane: ILane
+    _archive_lane: ILane
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
     _data_hash: str = ""
 
-    def write(self, chunk: Chunk) -> Future[None]:
+    def write(self, piece: Chunk) -> Future[None]:
         """See L{IUpload.write}."""
-        return self._lane.submit(lambda: self._write(chunk), chunk.size_bytes)
+        hashed = self._lane.submit(lambda: self._take(piece.data), piece.size_bytes)
+        writer = self.archive_writer
+        if writer is None:
+            return hashed
+        return all_done(hashed, self._archive_lane.submit(lambda: writer.write(piece), piece.size_bytes))
 
-    def _write(self, chunk: Chunk) -> None:
-        self._hash.update(chunk.data)
-        if self.archive_writer is not None:
-            self.archive_writer.write(chunk)
+    def _take(self, data: memoryview) -> None:
+        self._hash.update(data)
         if self.transient_writer is not None:
-            self.transient_writer.write(chunk)
+            for chunk in self._cutter.add(data):
+                self.transient_writer.write(chunk)
 
     def finish(self) -> Future[None]:
         """See L{IUpload.finish}."""
-        return self._lane.submit(self._finish, 0)
+        hashed = self._lane.submit(self._finish, 0)
+        if self.archive_writer is None:
+            return hashed
+        return all_done(hashed, self._archive_lane.submit(self.archive_writer.finish, 0))
 
     def _finish(self) -> None:
         self._data_hash = b64encode(self._hash.digest()).decode()
         if self.header.data_hash not in ("", self._data_hash):
             raise HashMismatch(self.header.data_hash, self._data_hash)
-        if self.archive_writer is not None:
-            self.archive_writer.finish()
+        if self.transient_writer is not None:
+            for chunk in self._cutter.rest():
+                self.transient_writer.write(chunk)
 
     def commit(self) -> Deferred[VersionInfo]:
         """See L{IUpload.commit}."""
@@ -66,13 +80,10 @@ class Upload:
 
     def abort(self) -> None:
         """See L{IUpload.abort}."""
-        self._lane.submit(self._abort, 0)
-
-    def _abort(self) -> None:
         if self.archive_writer is not None:
-            self.archive_writer.abort()
+            self._archive_lane.submit(self.archive_writer.abort, 0)
         if self.transient_writer is not None:
-            self.transient_writer.abort()
+            self._lane.submit(self.transient_writer.abort, 0)
 
     def info(self, version_number: int, now_ns: int) -> VersionInfo:
         """

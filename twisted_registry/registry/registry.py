@@ -23,6 +23,7 @@ from twisted_registry.errors import (
 )
 from twisted_registry.interfaces import (
     IArchive,
+    IArchiveWriter,
     IDownload,
     IObserver,
     IRegistry,
@@ -141,21 +142,45 @@ class Registry:
 
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
         """See L{ISnapshots.upload}."""
+        return self._archived(header, snapshot) if header.archived else self._transient(header, snapshot)
+
+    def _archived(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
+        archive_writer = self._state.archive.create_version(header.model_id)
+        copy_writer = self._state.transients.copy_writer(header.size_bytes)
+        return self._upload(
+            header, 0 if copy_writer is None else header.size_bytes, snapshot, archive_writer, copy_writer
+        )
+
+    def _transient(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
         transients = self._state.transients
-        if header.archived:
-            archive_writer = self._state.archive.create_version(header.model_id)
-            copy_writer = transients.copy_writer(header.size_bytes)
-            lane = self._state.threads.lane()
-            held_bytes = 0 if copy_writer is None else header.size_bytes
-            return Upload(header, held_bytes, snapshot, archive_writer, copy_writer, lane, self._commit)
         if header.size_bytes > transients.store.max_bytes:
             raise TooLarge(
                 f"a version of {header.size_bytes} bytes can never be held in memory, of which versions may take "
                 f"{transients.store.max_bytes} bytes; create it archived, or start the registry with a larger cache"
             )
-        lane = transients.threads.lane()
         held_bytes = header.size_bytes if transients.in_memory else 0
-        return Upload(header, held_bytes, snapshot, None, transients.store.create_version(), lane, self._commit)
+        return self._upload(header, held_bytes, snapshot, None, transients.store.create_version())
+
+    def _upload(
+        self,
+        header: VersionHeader,
+        held_bytes: int,
+        snapshot: ModelSnapshot,
+        archive_writer: IArchiveWriter | None,
+        transient_writer: ITransientWriter | None,
+    ) -> Upload:
+        state = self._state
+        return Upload(
+            header,
+            held_bytes,
+            snapshot,
+            archive_writer,
+            transient_writer,
+            state.framing.cutter(),
+            state.transients.threads.lane(),
+            state.threads.lane(),
+            self._commit,
+        )
 
     def _commit(self, upload: Upload) -> Deferred[VersionInfo]:
         return self._run(self._committer.commit(upload))

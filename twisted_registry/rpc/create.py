@@ -13,18 +13,18 @@ from twisted_registry.errors import InvalidRequest, SizeMismatch
 from twisted_registry.interfaces import IUpload
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.bridge import settled
-from twisted_registry.rpc.frames import Cutter, body_data
+from twisted_registry.rpc.frames import Gatherer, body_chunk
 from twisted_registry.rpc.incoming import Incoming
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.wire import version_header, version_message
-from twisted_registry.values import VersionHeader, VersionInfo
+from twisted_registry.values import Chunk, VersionHeader, VersionInfo
 
-_WRITES_UNDER_WAY = 2
-"""Chunks of one upload that may wait to be hashed and stored while the next is received."""
+_CHUNKS_UNDER_WAY = 2
+"""How much of one upload may wait to be hashed and stored while the next message is received, in chunks."""
 
-_CHUNKS_UNDER_WAY = _WRITES_UNDER_WAY + 3
-"""In memory at once, at most: those, the one that waits to be next, the one being gathered, and a message."""
+_CHUNKS_IN_MEMORY = _CHUNKS_UNDER_WAY + 3
+"""At once, at most: those, the one that waits to be full, the one it is put into, and a message."""
 
 
 @frozen
@@ -47,7 +47,7 @@ class CreateCalls:
         snapshot = await self._lookup.snapshot(header.model_id)
         self._admission.check(header.size_bytes)
         upload = self._lookup.registry.upload(header, snapshot)
-        passing_bytes = min(header.size_bytes, _CHUNKS_UNDER_WAY * self._chunk_bytes)
+        passing_bytes = min(header.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)
         try:
             async with self._admission.admitted(upload.held_bytes + passing_bytes) as place:
                 await self._receive(messages, upload)
@@ -72,26 +72,56 @@ class CreateCalls:
     async def _receive(self, messages: Incoming, upload: IUpload) -> None:
         declared_bytes = upload.header.size_bytes
         received_bytes = 0
-        cutter = Cutter(self._chunk_bytes)
-        writes: deque[Future[None]] = deque()
+        gatherer = Gatherer(self._chunk_bytes)
+        writes = Writes(upload, _CHUNKS_UNDER_WAY * self._chunk_bytes)
         while (raw := await messages.read()) is not None:
-            data = body_data(raw)
-            received_bytes += len(data)
+            message = body_chunk(raw)
+            received_bytes += message.size_bytes
             if received_bytes > declared_bytes:
                 raise SizeMismatch(declared_bytes, received_bytes)
-            for chunk in cutter.add(data):
-                writes.append(upload.write(chunk))
-                if len(writes) > _WRITES_UNDER_WAY:
-                    await settled(writes.popleft())
-                await asyncio.sleep(0)  # one message may hold very many small chunks
+            for piece in gatherer.add(message):
+                await writes.add(piece)
         if received_bytes < declared_bytes:
             raise SizeMismatch(declared_bytes, received_bytes)
-        writes.extend(upload.write(chunk) for chunk in cutter.rest())
-        for write in writes:
-            await settled(write)
+        for piece in gatherer.rest():
+            await writes.add(piece)
+        await writes.done()
 
     def _commit(self, upload: IUpload) -> "asyncio.Task[VersionInfo]":
         task = asyncio.create_task(self._lookup.bridge.call(upload.commit))
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
         return task
+
+
+class Writes:
+    """
+    The pieces of one upload that wait to be hashed and stored.
+    """
+
+    def __init__(self, upload: IUpload, most_bytes: int) -> None:
+        self._upload = upload
+        self._most_bytes = most_bytes
+        self._waiting: deque[tuple[Future[None], int]] = deque()
+        self._waiting_bytes = 0
+
+    async def add(self, piece: Chunk) -> None:
+        """
+        Have a piece written, and wait until not too much waits.
+        """
+        self._waiting.append((self._upload.write(piece), piece.size_bytes))
+        self._waiting_bytes += piece.size_bytes
+        while self._waiting_bytes > self._most_bytes or (self._waiting and self._waiting[0][0].done()):
+            await self._first()
+
+    async def done(self) -> None:
+        """
+        Wait until all is written.
+        """
+        while self._waiting:
+            await self._first()
+
+    async def _first(self) -> None:
+        write, size_bytes = self._waiting.popleft()
+        self._waiting_bytes -= size_bytes
+        await settled(write)

@@ -7,21 +7,23 @@ C{RetrieveVersionDataReplyChunk}; the former ends with the very bytes of the lat
     CreateVersionRequestChunk   12 <length> | 0a <length> <data>
     RetrieveVersionDataReplyChunk             0a <length> <data>
 
-So data is put into the frame of a reply once, while it is received, and goes out from there to any number of readers
+So data is put into the frame of a reply once, when it is stored, and goes out from there to any number of readers
 without protobuf touching it.  (Tags and varints: U{https://protobuf.dev/programming-guides/encoding/}.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from google.protobuf.message import DecodeError
+from zope.interface import implementer
 
 from twisted_registry.errors import InvalidRequest
+from twisted_registry.interfaces import ICutter
 from twisted_registry.rpc.messages import api
 from twisted_registry.values import Chunk
 
 _BODY_TAG = 0x12
 _DATA_TAG = 0x0A
-_COALESCED_BELOW_BYTES = 16 * 1024
+_GATHERED_BYTES = 256 * 1024
 
 
 def _varint(number: int) -> bytes:
@@ -40,7 +42,7 @@ def frame(data: bytes) -> Chunk:
     return _frame([data], len(data))
 
 
-def _frame(pieces: list[bytes | bytearray | memoryview], size_bytes: int) -> Chunk:
+def _frame(pieces: Sequence[bytes | memoryview], size_bytes: int) -> Chunk:
     header = bytes([_DATA_TAG]) + _varint(size_bytes)
     return Chunk(b"".join((header, *pieces)), len(header))
 
@@ -61,7 +63,7 @@ def _length_prefixed(message: bytes, position: int, tag: int) -> int | None:
     return None
 
 
-def body_data(message: bytes) -> memoryview:
+def body_chunk(message: bytes) -> Chunk:
     """
     Give the data that a body message carries, not copied where it can be helped.
 
@@ -72,38 +74,70 @@ def body_data(message: bytes) -> memoryview:
     body = _length_prefixed(message, 0, _BODY_TAG)
     data = None if body is None else _length_prefixed(message, body, _DATA_TAG)
     if data is not None:
-        return memoryview(message)[data:]
-    return _unusual_body_data(message)
+        return Chunk(message, data)
+    return Chunk(_unusual_body_data(message))
 
 
-def _unusual_body_data(message: bytes) -> memoryview:
+def _unusual_body_data(message: bytes) -> bytes:
     try:
         chunk = api.CreateVersionRequestChunk.FromString(message)
     except DecodeError:
         raise InvalidRequest("a message of the stream is no CreateVersionRequestChunk") from None
     if chunk.WhichOneof("msg") != "body":
         raise InvalidRequest("after the header, every message of the stream must be a body")
-    return memoryview(chunk.body.data_chunk)
+    return chunk.body.data_chunk
 
 
+class Gatherer:
+    """
+    Gathers the messages of an upload where they are small: to hash and store each on its own would cost many times what
+    its data does.  Large ones are given on as they are.
+    """
+
+    def __init__(self, chunk_bytes: int) -> None:
+        """
+        @param chunk_bytes: as much as makes a chunk need not wait for more.
+        """
+        self._enough_bytes = min(_GATHERED_BYTES, chunk_bytes)
+        self._small_bytes = self._enough_bytes // 4
+        self._gathered = bytearray()
+
+    def add(self, piece: Chunk) -> Iterator[Chunk]:
+        """
+        Take a message's data, and give what is large enough with it.
+        """
+        if piece.size_bytes <= self._small_bytes:
+            self._gathered += piece.data
+            if len(self._gathered) >= self._enough_bytes:
+                yield from self.rest()
+            return
+        yield from self.rest()
+        yield piece
+
+    def rest(self) -> Iterator[Chunk]:
+        """
+        Give what is gathered.
+        """
+        if self._gathered:
+            gathered, self._gathered = bytes(self._gathered), bytearray()
+            yield Chunk(gathered)
+
+
+@implementer(ICutter)
 class Cutter:
     """
-    Cuts the data of an upload, which comes in pieces of any size, into frames of one size.
-
-    Large pieces are copied once, into their frame.  Small ones are gathered first: a view for each byte of a stream of
-    one-byte messages would take hundreds of times the memory of the data.
+    Cuts the data of an upload, which comes in pieces of any size, into frames of one size.  It is copied once, into its
+    frame.
     """
 
     def __init__(self, chunk_bytes: int) -> None:
         self._chunk_bytes = chunk_bytes
-        self._pieces: list[bytes | bytearray | memoryview] = []
+        self._pieces: list[memoryview] = []
         self._pending_bytes = 0
         self._cut_any = False
 
     def add(self, data: memoryview) -> Iterator[Chunk]:
-        """
-        Take a piece, and give the frames that are full with it.
-        """
+        """See L{ICutter.add}."""
         while self._pending_bytes + len(data) >= self._chunk_bytes:
             room = self._chunk_bytes - self._pending_bytes
             self._gather(data[:room])
@@ -112,20 +146,14 @@ class Cutter:
         self._gather(data)
 
     def rest(self) -> Iterator[Chunk]:
-        """
-        Give what is left; an empty frame where there was no data at all.
-        """
+        """See L{ICutter.rest}."""
         if self._pending_bytes or not self._cut_any:
             yield self._cut()
 
     def _gather(self, data: memoryview) -> None:
-        self._pending_bytes += len(data)
-        if len(data) >= _COALESCED_BELOW_BYTES:
+        if data:
             self._pieces.append(data)
-        elif self._pieces and isinstance(self._pieces[-1], bytearray):
-            self._pieces[-1] += data
-        elif data:
-            self._pieces.append(bytearray(data))
+            self._pending_bytes += len(data)
 
     def _cut(self) -> Chunk:
         chunk = _frame(self._pieces, self._pending_bytes)
