@@ -2,15 +2,19 @@
 The ceiling: a server that does what every server of this API must, and nothing else.
 
 It receives and throws away, and sends constants: C{grpc.aio} on uvloop, handlers that take and give raw bytes, the
-options of the transport that measured best, chunks as the registry sends them.  What the registry takes beyond it is the
-registry's own; nobody who uses grpcio gets below it.
+options of the transport that measured best, memory that is reused, chunks as the registry sends them.  What the
+registry takes beyond it is the registry's own.
 
-Run as C{python -m benchmarks.ceiling}, it prints the port it listens on.
+With C{--hash} it does one thing more that the API demands: it computes the SHA-256 of what it receives, in a thread,
+while it receives.  Run as C{python -m benchmarks.ceiling}, it prints the port it listens on.
 """
 
+import argparse
 import asyncio
+import hashlib
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -18,6 +22,7 @@ import grpc.aio
 import uvloop
 
 from benchmarks import messages
+from twisted_registry._malloc import reuse_memory
 from twisted_registry.rpc.messages import SERVICE_NAME
 
 _TCP_CHUNK_BYTES = 4 * 1024 * 1024
@@ -40,11 +45,14 @@ class Ceiling:
     each request that a client here makes.
     """
 
-    def __init__(self, sizes: Iterable[int]) -> None:
+    def __init__(self, sizes: Iterable[int], *, hashing: bool) -> None:
         """
         @param sizes: of the versions, in bytes.
+        @param hashing: whether what is received is hashed.
         """
+        self._create = self.hash_version if hashing else self.create_version
         self._infos: dict[bytes, bytes] = {}
+        self._some_infos = messages.latest_reply("m", messages.KIB)
         self._frames: dict[bytes, list[bytes]] = {}
         self._update = messages.update_reply("m", messages.KIB)
         self._created = messages.created_reply("m", messages.KIB)
@@ -52,8 +60,7 @@ class Ceiling:
         for size_bytes in sizes:
             model_id = messages.model_of(size_bytes)
             self._frames[messages.data_request(model_id)] = messages.data_frames(size_bytes)
-            latest = [messages.FEW_VERSIONS]
-            self._infos[messages.latest_request(model_id)] = messages.infos_reply(model_id, latest, size_bytes)
+            self._infos[messages.latest_request(model_id)] = messages.latest_reply(model_id, size_bytes)
             page = range(1, messages.PAGE_LENGTH + 1)
             self._infos[messages.page_request(model_id, 1)] = messages.infos_reply(model_id, page, size_bytes)
 
@@ -63,6 +70,21 @@ class Ceiling:
         """
         while await context.read() is not grpc.aio.EOF:
             pass
+        return self._done()
+
+    async def hash_version(self, _: Any, context: Any) -> bytes:
+        """
+        Hash what comes, and throw it away; then tell the subscribers.
+        """
+        messages: SimpleQueue[bytes | None] = SimpleQueue()
+        hashed = asyncio.get_running_loop().run_in_executor(None, _hash, messages)
+        while (message := await context.read()) is not grpc.aio.EOF:
+            messages.put(message)
+        messages.put(None)
+        await hashed
+        return self._done()
+
+    def _done(self) -> bytes:
         for event in self._subscribed:
             event.set()
         return self._created
@@ -76,9 +98,9 @@ class Ceiling:
 
     async def retrieve_version_infos(self, request: bytes, _: Any) -> bytes:
         """
-        Send the reply that was made for this request.
+        Send the reply that was made for this request; to others, one of an info.
         """
-        return self._infos[request]
+        return self._infos.get(request, self._some_infos)
 
     async def version_update(self, _: bytes, context: Any) -> None:
         """
@@ -106,7 +128,7 @@ class Ceiling:
         """
         kinds: dict[str, tuple[Callable[[Any], Any], Callable[..., Any]]] = {
             "CreateOrUpdateModel": (grpc.unary_unary_rpc_method_handler, self.save_model),
-            "CreateVersion": (grpc.stream_unary_rpc_method_handler, self.create_version),
+            "CreateVersion": (grpc.stream_unary_rpc_method_handler, self._create),
             "RetrieveVersionData": (grpc.unary_stream_rpc_method_handler, self.retrieve_version_data),
             "RetrieveVersionInfos": (grpc.unary_unary_rpc_method_handler, self.retrieve_version_infos),
             "VersionUpdate": (grpc.unary_stream_rpc_method_handler, self.version_update),
@@ -114,6 +136,13 @@ class Ceiling:
         return grpc.method_handlers_generic_handler(
             SERVICE_NAME, {name: kind(handler) for name, (kind, handler) in kinds.items()}
         )
+
+
+def _hash(messages: "SimpleQueue[bytes | None]") -> bytes:
+    sha256 = hashlib.sha256()
+    while (message := messages.get()) is not None:
+        sha256.update(message)
+    return sha256.digest()
 
 
 async def _serve(ceiling: Ceiling) -> None:
@@ -128,11 +157,15 @@ async def _serve(ceiling: Ceiling) -> None:
     await server.stop(0)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """
     Serve until told to stop.
     """
-    uvloop.run(_serve(Ceiling(messages.SIZES)))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ceiling")
+    parser.add_argument("--hash", action="store_true", help="hash what is received")
+    arguments = parser.parse_args(words)
+    reuse_memory()
+    uvloop.run(_serve(Ceiling(messages.SIZES, hashing=arguments.hash)))
 
 
 if __name__ == "__main__":

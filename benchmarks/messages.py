@@ -19,8 +19,8 @@ SIZES = (KIB, 10 * KIB, MIB, 10 * MIB, 100 * MIB)
 """Of the versions measured, in bytes."""
 
 PAGE_LENGTH = 100
-FEW_VERSIONS = 100
-MANY_VERSIONS = 100_000
+_FEW_VERSIONS = 100
+"""How many the ceiling's models are said to have."""
 
 PIECE_BYTES = MIB
 """Data in each message of an upload."""
@@ -57,7 +57,7 @@ def data(size_bytes: int) -> bytes:
     return hashlib.shake_128(b"data").digest(min(size_bytes, PIECE_BYTES))
 
 
-def _pieces(size_bytes: int) -> Iterator[bytes]:
+def pieces(size_bytes: int) -> Iterator[bytes]:
     whole, rest = divmod(size_bytes, PIECE_BYTES)
     piece = data(PIECE_BYTES)
     yield from (piece for _ in range(whole))
@@ -71,7 +71,7 @@ def data_hash(size_bytes: int) -> str:
     Give the hash of a version's data, as the wire has it.
     """
     sha256 = hashlib.sha256()
-    for piece in _pieces(size_bytes):
+    for piece in pieces(size_bytes):
         sha256.update(piece)
     return b64encode(sha256.digest()).decode()
 
@@ -97,9 +97,9 @@ def upload(model_id: str, size_bytes: int, *, archived: bool) -> list[bytes]:
         piece: prefixed(
             api.CreateVersionRequestChunk(body=api.CreateVersionRequestChunk.Body(data_chunk=piece)).SerializeToString()
         )
-        for piece in set(_pieces(size_bytes))
+        for piece in set(pieces(size_bytes))
     }
-    return [prefixed(header.SerializeToString()), *(bodies[piece] for piece in _pieces(size_bytes))]
+    return [prefixed(header.SerializeToString()), *(bodies[piece] for piece in pieces(size_bytes))]
 
 
 def latest_request(model_id: str) -> bytes:
@@ -109,12 +109,19 @@ def latest_request(model_id: str) -> bytes:
     return api.RetrieveVersionInfosRequest(model_id=model_id, version_numbers=[-1]).SerializeToString()
 
 
-def page_request(model_id: str, start: int) -> bytes:
+def page_request(model_id: str, start: int, length: int = PAGE_LENGTH) -> bytes:
     """
     Ask for a page of infos.
     """
-    request = api.RetrieveVersionInfosRequest(model_id=model_id, versions_count=PAGE_LENGTH, version_handle=str(start))
+    request = api.RetrieveVersionInfosRequest(model_id=model_id, versions_count=length, version_handle=str(start))
     return request.SerializeToString()
+
+
+def unlike(request: bytes, count: int) -> list[list[bytes]]:
+    """
+    Make requests that say the same in other bytes, by a field that nobody knows: no reply can be used a second time.
+    """
+    return [[prefixed(request + b"\x7a\x03" + number.to_bytes(3, "big"))] for number in range(count)]
 
 
 def data_request(model_id: str) -> bytes:
@@ -149,14 +156,21 @@ def created_reply(model_id: str, size_bytes: int) -> bytes:
     """
     Tell of a version that was created.
     """
-    return api.CreateVersionReply(version_info=_info(model_id, FEW_VERSIONS, size_bytes)).SerializeToString()
+    return api.CreateVersionReply(version_info=_info(model_id, _FEW_VERSIONS, size_bytes)).SerializeToString()
 
 
 def update_reply(model_id: str, size_bytes: int) -> bytes:
     """
     Tell a subscriber of a version.
     """
-    return api.VersionUpdateReply(version_info=_info(model_id, FEW_VERSIONS, size_bytes)).SerializeToString()
+    return api.VersionUpdateReply(version_info=_info(model_id, _FEW_VERSIONS, size_bytes)).SerializeToString()
+
+
+def latest_reply(model_id: str, size_bytes: int) -> bytes:
+    """
+    Give the latest version's info.
+    """
+    return infos_reply(model_id, [_FEW_VERSIONS], size_bytes)
 
 
 def infos_reply(model_id: str, numbers: Iterable[int], size_bytes: int) -> bytes:

@@ -16,10 +16,23 @@ from benchmarks.client import frames
 from benchmarks.client.frames import Kind, Setting
 
 _RECEIVED_AT_ONCE = 1024 * 1024
-_SENT_AT_ONCE = 256
+_SENT_AT_ONCE = 64
 """Pieces handed to the system in one call."""
 
 _REPLENISHED_BYTES = 2**30
+
+
+def cut(messages: Iterable[bytes]) -> list[memoryview]:
+    """
+    Cut what a call sends into pieces that fit a frame: once, before the clock runs.
+
+    @param messages: with their prefixes.
+    """
+    pieces = []
+    for message in map(memoryview, messages):
+        for start in range(0, len(message), frames.FRAME_BYTES):
+            pieces.append(message[start : start + frames.FRAME_BYTES])
+    return pieces
 
 
 class CallFailed(Exception):
@@ -114,7 +127,6 @@ class Connection:
         # What the server lets us send.
         self._window = frames.FIRST_WINDOW
         self._first_window = frames.FIRST_WINDOW
-        self._frame_bytes = frames.FIRST_FRAME_BYTES
         self._received_bytes = 0
         loop.add(self)
         self._put(frames.greeting())
@@ -122,7 +134,7 @@ class Connection:
     def call(
         self,
         path: str,
-        body: Iterable[bytes],
+        body: Iterable[memoryview],
         on_end: Callable[[Call], None],
         on_data: Callable[[Call], None] | None = None,
     ) -> Call:
@@ -130,12 +142,12 @@ class Connection:
         Begin a call.
 
         @param path: its full name, as C{/package.Service/Method}.
-        @param body: the messages with their prefixes, in any pieces.
+        @param body: what L{cut} gave.
         @param on_end: called when it ended well.
-        @param on_data: called whenever something came.
+        @param on_data: called whenever a frame of data has come: a small message is one.
         """
         stream, self._next_stream = self._next_stream, self._next_stream + 2
-        call = Call(stream, deque(map(memoryview, body)), self._first_window, on_end, on_data)
+        call = Call(stream, deque(body), self._first_window, on_end, on_data)
         self._calls[stream] = call
         self._out.append(
             memoryview(frames.frame(Kind.HEADERS, frames.END_HEADERS, stream, frames.request_headers(path)))
@@ -151,20 +163,16 @@ class Connection:
         self.send()
 
     def _fill(self, call: Call) -> None:
-        while call.unsent:
-            size_bytes = min(len(call.unsent[0]), self._frame_bytes, call.window, self._window)
-            if size_bytes <= 0 < len(call.unsent[0]):
-                return
-            piece = call.unsent[0][:size_bytes]
-            call.unsent[0] = call.unsent[0][size_bytes:]
-            if not call.unsent[0]:
-                call.unsent.popleft()
-            call.window -= size_bytes
-            self._window -= size_bytes
+        # The system is given the first of it before the rest is looked at: the server is not to wait for us.
+        while call.unsent and min(call.window, self._window) >= len(call.unsent[0]):
+            piece = call.unsent.popleft()
+            call.window -= len(piece)
+            self._window -= len(piece)
             flags = 0 if call.unsent else frames.END_STREAM
-            self._out.append(memoryview(frames.frame_header(Kind.DATA, flags, call.stream, size_bytes)))
-            if size_bytes:
-                self._out.append(piece)
+            self._out.append(memoryview(frames.frame_header(Kind.DATA, flags, call.stream, len(piece))))
+            self._out.append(piece)
+            if len(self._out) >= _SENT_AT_ONCE:
+                self.send()
 
     def send(self) -> None:
         """
@@ -228,7 +236,7 @@ class Connection:
         if call is None:
             raise CallFailed("data came for no call")
         call.received_bytes += size_bytes
-        if call.on_data is not None:
+        if call.on_data is not None and not self._data_left:
             call.on_data(call)
 
     def _handle(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
@@ -255,8 +263,6 @@ class Connection:
                 for call in self._calls.values():
                     call.window += value - self._first_window
                 self._first_window = value
-            elif setting == Setting.MAX_FRAME_SIZE:
-                self._frame_bytes = value
         self._put(frames.frame(Kind.SETTINGS, frames.ACK, 0, b""))
         self._go_on()
 

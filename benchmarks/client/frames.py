@@ -11,7 +11,8 @@ from enum import IntEnum
 HEADER_BYTES = 9
 LARGEST_WINDOW = 2**31 - 1
 FIRST_WINDOW = 65_535
-FIRST_FRAME_BYTES = 16_384
+FRAME_BYTES = 16_384
+"""The most that goes with every server, and what most clients send."""
 
 END_STREAM = 0x1
 ACK = 0x1
@@ -43,8 +44,8 @@ class Setting(IntEnum):
     MAX_FRAME_SIZE = 5
 
 
-# None of our windows closes, as none does of a client that reads what comes.  Headers come spelled out, so that a status
-# is seen without decompressing anything.
+# None of our windows closes, as none does of a client that reads what comes.  Headers come spelled out, so that a
+# status is seen without decompressing anything.
 OUR_SETTINGS = {
     Setting.HEADER_TABLE_SIZE: 0,
     Setting.ENABLE_PUSH: 0,

@@ -1,0 +1,112 @@
+"""
+The command: C{python -m benchmarks}, or C{make benchmark}.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import grpc
+import twisted
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import report
+from benchmarks.bench import Bench, Suite
+from benchmarks.case import Fact, Row
+from benchmarks.suites import bounds, calls, disk, growth, push
+
+SUITES: Mapping[str, Suite] = {
+    "calls": calls.run,
+    "push": push.run,
+    "disk": disk.run,
+    "growth": growth.run,
+    "bounds": bounds.run,
+}
+
+
+_LOG_WIDTH = 200
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the registry beside the fastest server that can be made of the same parts.",
+    )
+    parser.add_argument("--only", nargs="+", choices=SUITES, metavar="SUITE", help=f"these alone: {', '.join(SUITES)}")
+    parser.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns [default: 5]")
+    parser.add_argument("--short", action="store_true", help="only see that it works; the figures say nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go; others that are there stay")
+    parser.add_argument("--directory", type=Path, help="on the disk to be measured [default: the system's for such]")
+    return parser.parse_args(words)
+
+
+def _machine() -> dict[str, str]:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "processors": f"{os.cpu_count()} of {_processor()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "Python": platform.python_version(),
+        "grpcio": grpc.__version__,
+        "Twisted": twisted.__version__,
+        "commit": commit.stdout.strip(),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def _tell(result: Row | Fact, console: Console) -> None:
+    cells = report.fact_cells(result) if isinstance(result, Fact) else report.row_cells(result)
+    console.print("; ".join(cell for cell in cells if cell), markup=False, highlight=False)
+
+
+def _show(run: report.Run, console: Console) -> None:
+    tables = (report.ROW_HEAD, map(report.row_cells, run.rows)), (report.FACT_HEAD, map(report.fact_cells, run.facts))
+    for head, rows in tables:
+        table = Table(*head)
+        for cells in rows:
+            table.add_row(*cells)
+        console.print(table)
+
+
+def main(words: Sequence[str] | None = None, console: Console | None = None) -> int:
+    """
+    Run the suites.
+
+    @param words: the command line; by default this process's.
+    @param console: where to tell of it; by default stdout.
+
+    @return: the exit status.
+    """
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = _LOG_WIDTH
+    arguments = _arguments(words)
+    run = report.Run(_machine())
+    if arguments.json and arguments.json.exists():
+        old = report.read(arguments.json)
+        run = report.Run(run.machine, old.rows, old.facts)
+    for name in arguments.only or SUITES:
+        with tempfile.TemporaryDirectory(prefix="benchmark-", dir=arguments.directory) as directory:
+            for result in SUITES[name](Bench(Path(directory), arguments.rounds, arguments.short)):
+                _tell(result, console)
+                run = run.with_result(result)
+                if arguments.json:
+                    report.write(run, arguments.json)
+    _show(run, console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

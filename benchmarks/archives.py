@@ -1,0 +1,45 @@
+"""
+Large archives, laid out as if they had been there for long: nothing is synced, and data is shared by links.
+"""
+
+import hashlib
+import os
+from base64 import b64encode
+from pathlib import Path
+
+from attrs import evolve
+
+from twisted_registry.storage._layout import model_folder
+from twisted_registry.storage._metadata import dump_model, dump_version
+from twisted_registry.values import ModelInfo, VersionInfo
+
+_DATA = b"0123456789abcdef" * 64
+_CREATED_NS = 1_600_000_000_000_000_000
+_MOST_LINKS = 50_000
+
+
+def lay_out_model(archive: Path, model_id: str, versions: int) -> None:
+    """
+    Lay out a model, and versions of a kilobyte.
+    """
+    folder = model_folder(str(archive), model_id)
+    os.makedirs(folder.path)
+    Path(folder.yaml).write_bytes(dump_model(ModelInfo(model_id)))
+    data_hash = b64encode(hashlib.sha256(_DATA).digest()).decode()
+    info = VersionInfo(model_id, 1, _CREATED_NS, True, data_hash, len(_DATA))
+    for number in range(1, versions + 1):
+        data = folder.version_data(number)
+        if number % _MOST_LINKS == 1 or versions == 1:
+            Path(data).write_bytes(_DATA)
+            first = data
+        else:
+            os.link(first, data)
+        Path(folder.version_yaml(number)).write_bytes(dump_version(evolve(info, version_number=number)))
+
+
+def lay_out_models(archive: Path, count: int) -> None:
+    """
+    Lay out models of a version each.
+    """
+    for number in range(count):
+        lay_out_model(archive, f"model-{number:06}", 1)

@@ -1,0 +1,126 @@
+"""
+What clients do to a server.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from benchmarks.client.connection import Call, CallFailed, Connection, Loop, cut
+
+
+def repeat(
+    port: int,
+    path: str,
+    requests: Sequence[Iterable[bytes]],
+    times: int,
+    clients: int = 1,
+    expected_bytes: int | None = None,
+) -> float:
+    """
+    Make a call many times, over a few connections, on each of them one after the other.
+
+    @param path: the call.
+    @param requests: what is sent, each time the next of them: messages with their prefixes.
+    @param times: how often, all clients together.
+    @param expected_bytes: how much has to come back each time, prefixes included.
+
+    @return: how many seconds it took.
+    """
+    bodies, loop = [cut(request) for request in requests], Loop()
+    connections = [Connection(loop, port) for _ in range(clients)]
+    begun = ended = 0
+
+    def begin(connection: Connection) -> None:
+        nonlocal begun
+        if begun < times:
+            begun += 1
+            connection.call(path, bodies[begun % len(bodies)], lambda call: end(connection, call))
+
+    def end(connection: Connection, call: Call) -> None:
+        nonlocal ended
+        if expected_bytes is not None and call.received_bytes != expected_bytes:
+            raise CallFailed(f"{call.received_bytes} bytes came, and not {expected_bytes}")
+        ended += 1
+        begin(connection)
+
+    started = time.perf_counter()
+    for connection in connections:
+        begin(connection)
+    loop.run_until(lambda: ended == times)
+    seconds = time.perf_counter() - started
+    for connection in connections:
+        connection.close()
+    return seconds
+
+
+class Audience:
+    """
+    Actors, a connection each, who subscribe to a model, and fetch each version they are told of.
+    """
+
+    def __init__(self, port: int, count: int, subscribe: tuple[str, bytes], fetch: tuple[str, bytes]) -> None:
+        """
+        @param subscribe: the call to be told by, and its request.
+        @param fetch: the call to fetch by, and its request.
+        """
+        self._loop = Loop()
+        self._publisher = Connection(self._loop, port)
+        self._actors = [Connection(self._loop, port) for _ in range(count)]
+        self._subscription = subscribe[0], cut([subscribe[1]])
+        self._request = fetch[0], cut([fetch[1]])
+        self._told = self._held = 0
+        self._fetched_bytes = 0
+        self._fetching = False
+
+    def subscribe(self) -> None:
+        """
+        Have all of them subscribe, and wait until each was told of the version there is.
+        """
+        path, body = self._subscription
+        for actor in self._actors:
+            actor.call(path, body, _never, lambda call, actor=actor: self._hear(actor))  # type: ignore[misc]
+        self._loop.run_until(lambda: self._told >= len(self._actors))
+
+    def _hear(self, actor: Connection) -> None:
+        self._told += 1
+        if self._fetching:
+            actor.call(*self._request, self._hold)
+
+    def _hold(self, call: Call) -> None:
+        self._held += 1
+        self._fetched_bytes += call.received_bytes
+
+    def publish(self, path: str, body: Sequence[memoryview], expected_bytes: int) -> float:
+        """
+        Publish a version, and wait until all hold it.
+
+        @param body: as L{cut} gave it.
+        @param expected_bytes: how much each of them has to receive, prefixes included.
+
+        @return: how many seconds it took.
+        """
+        self._fetching, self._held, self._fetched_bytes = True, 0, 0
+        acknowledged = False
+
+        def acknowledge(_: Call) -> None:
+            nonlocal acknowledged
+            acknowledged = True
+
+        started = time.perf_counter()
+        self._publisher.call(path, body, acknowledge)
+        self._loop.run_until(lambda: acknowledged and self._held == len(self._actors))
+        seconds = time.perf_counter() - started
+        if self._fetched_bytes != expected_bytes * len(self._actors):
+            raise CallFailed(f"{self._fetched_bytes} bytes came, and not {len(self._actors)} times {expected_bytes}")
+        return seconds
+
+    def close(self) -> None:
+        """
+        Hang up, all of them.
+        """
+        for connection in (self._publisher, *self._actors):
+            connection.close()
+
+
+def _never(_: Call) -> None:
+    raise CallFailed("a subscription ended")

@@ -1,0 +1,130 @@
+"""
+What came of a run, as JSON, and as the tables in docs/performance.md.
+
+The tables are generated, and a test compares them with the JSON that lies beside them::
+
+    python -m benchmarks.report
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+from benchmarks.case import Fact, Row
+
+DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = DOCS / "performance.json"
+PAGE = DOCS / "performance.md"
+
+_BEGIN = "<!-- the tables: made by python -m benchmarks.report -->"
+_END = "<!-- the end of the tables -->"
+
+ROW_HEAD = ("operation", "against", "registry", "other", "ratio", "bar", "CPU, registry / other", "peak memory")
+FACT_HEAD = ("figure", "value", "at most")
+
+
+@frozen
+class Run:
+    """
+    What came of a run.
+
+    @ivar machine: what it ran on.
+    """
+
+    machine: dict[str, str]
+    rows: list[Row] = field(factory=list)
+    facts: list[Fact] = field(factory=list)
+
+    def with_result(self, result: Row | Fact) -> "Run":
+        """
+        Give a run with one more result, in place of an older one of the same.
+        """
+        if isinstance(result, Fact):
+            facts = {fact.name: fact for fact in self.facts} | {result.name: result}
+            return Run(self.machine, self.rows, list(facts.values()))
+        rows = {(row.name, row.against): row for row in self.rows} | {(result.name, result.against): result}
+        return Run(self.machine, list(rows.values()), self.facts)
+
+
+def write(run: Run, path: Path) -> None:
+    """
+    Write a run as JSON.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(run), indent=2) + "\n")
+
+
+def read(path: Path) -> Run:
+    """
+    Read a run.
+    """
+    told: Mapping[str, Any] = json.loads(path.read_text())
+    rows, facts = [Row(**row) for row in told["rows"]], [Fact(**fact) for fact in told["facts"]]
+    return Run(told["machine"], rows, facts)
+
+
+# The tables.
+
+
+def _time(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
+
+
+def _speed(milliseconds: float, size_bytes: int) -> str:
+    rate = f", {size_bytes / milliseconds / 1000:,.0f} MB/s" if size_bytes else ""
+    return _time(milliseconds) + rate
+
+
+def row_cells(row: Row) -> tuple[str, ...]:
+    """
+    Give a row of the first table.
+    """
+    other_cpu = "" if row.opponent_cpu_ms is None else f" / {_time(row.opponent_cpu_ms)}"
+    missed = row.bar is not None and row.ratio < row.bar
+    return (
+        row.name,
+        row.against,
+        _speed(row.registry_ms, row.size_bytes),
+        _time(row.opponent_ms),
+        f"**{row.ratio:.2f}**" if missed else f"{row.ratio:.2f}",
+        "" if row.bar is None else f"{row.bar:.2f}",
+        _time(row.registry_cpu_ms) + other_cpu,
+        f"{row.peak_bytes / 1e6:,.0f} MB",
+    )
+
+
+def fact_cells(fact: Fact) -> tuple[str, ...]:
+    """
+    Give a row of the second table.
+    """
+    bound = "" if fact.bound is None else f"{fact.bound:,.4g}"
+    return fact.name, f"{fact.value:,.3g}", bound
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def section(run: Run) -> str:
+    """
+    Give the part of the page that tells of a run.
+    """
+    rows = _table([ROW_HEAD, ("---",) * len(ROW_HEAD), *map(row_cells, run.rows)])
+    facts = _table([FACT_HEAD, ("---",) * len(FACT_HEAD), *map(fact_cells, run.facts)])
+    machine = "; ".join(f"{what}: {value}" for what, value in run.machine.items())
+    return f"{_BEGIN}\n\n{rows}\n\n{facts}\n\nRun on: {machine}.\n\n{_END}"
+
+
+def page_with(run: Run, page: str) -> str:
+    """
+    Put a run into the page, in place of the one that is there.
+    """
+    before, _, rest = page.partition(_BEGIN)
+    return before + section(run) + rest.partition(_END)[2]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with(read(RESULTS), PAGE.read_text()))

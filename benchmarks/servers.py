@@ -1,0 +1,115 @@
+"""
+The servers that are measured, each in a process of its own.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+_BIN = Path(sys.executable).parent
+_LISTENING = re.compile(r"listening on \S+:(\d+)")
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_PATIENCE_SECONDS = 60.0
+
+
+@frozen
+class Server:
+    """
+    A server that runs.
+
+    @ivar name: as the table calls it.
+    @ivar port: where it listens, on this machine.
+    @ivar ready_seconds: from its start until it said so.
+    """
+
+    name: str
+    port: int
+    pid: int
+    ready_seconds: float
+
+    def cpu_seconds(self) -> float:
+        """
+        Tell how much time of the processors it has taken.
+        """
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+    def forget_peak(self) -> None:
+        """
+        Count its peak of memory from now on (C{clear_refs}: U{https://docs.kernel.org/filesystems/proc.html}).
+        """
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def memory_bytes(self, *, peak: bool = False) -> int:
+        """
+        Tell how much memory it has.
+
+        @param peak: the most it had.
+        """
+        return self._status("VmHWM" if peak else "VmRSS") * 1024
+
+    def threads(self) -> int:
+        """
+        Tell how many threads it has.
+        """
+        return self._status("Threads")
+
+    def _status(self, name: str) -> int:
+        match = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
+        assert match is not None, f"/proc tells of no {name}"
+        return int(match[1])
+
+
+@contextmanager
+def _running(name: str, command: Sequence[str], directory: Path) -> Iterator[Server]:
+    log = directory / f"{name.replace(' ', '-')}.log"
+    started = time.monotonic()
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        port = _port(process, log)
+        yield Server(name, port, process.pid, time.monotonic() - started)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        match = _LISTENING.search(log.read_text())
+        if match:
+            return int(match[1])
+        time.sleep(0.005)
+    raise RuntimeError(f"a server did not start: {log.read_text()}")
+
+
+@contextmanager
+def registry(name: str, directory: Path, *flags: str) -> Iterator[Server]:
+    """
+    Run the registry, for the length of a context.
+
+    @param directory: where its archive is, under its name, made if it is missing.
+    """
+    archive = str(directory / name.replace(" ", "-"))
+    twistd = [str(_BIN / "twistd"), "--nodaemon", "--pidfile="]
+    with _running(name, [*twistd, "model-registry", "--port", "0", "--archive-dir", archive, *flags], directory) as server:
+        yield server
+
+
+@contextmanager
+def ceiling(name: str, directory: Path, *flags: str) -> Iterator[Server]:
+    """
+    Run the ceiling, for the length of a context.
+    """
+    root = str(Path(__file__).parents[1])
+    start = f"import sys; sys.path.insert(0, {root!r}); from benchmarks.ceiling import main; main(sys.argv[1:])"
+    with _running(name, [sys.executable, "-c", start, *flags], directory) as server:
+        yield server

@@ -1,0 +1,3 @@
+"""
+What is measured, a subject a file.
+"""

@@ -1,0 +1,141 @@
+"""
+Whole calls of one kind, again and again: data in, data out, and small answers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+from benchmarks import messages, servers
+from benchmarks.bench import Bench
+from benchmarks.case import Fact, Operation, Row
+from benchmarks.client.loads import repeat
+from benchmarks.messages import KIB, MIB, prefixed
+from benchmarks.servers import Server
+
+CEILING = "ceiling"
+HASHING = "ceiling with SHA-256"
+
+_CACHE_BYTES = 1024 * MIB
+_NO_COPY_BYTES = 4 * MIB
+"""An eighth of it is the largest archived version of which a copy is kept in memory."""
+
+NAMES = {KIB: "1 KB", MIB: "1 MiB", 10 * MIB: "10 MiB", 100 * MIB: "100 MiB"}
+_TIMES = {KIB: 500, MIB: 60, 10 * MIB: 20, 100 * MIB: 4}
+_CLIENTS = (1, 4)
+
+
+def _clients(count: int) -> str:
+    return f"{count} client" if count == 1 else f"{count} clients"
+
+
+def _call(server: Server, method: str, sent: Sequence[bytes], clients: int, received: int | None, times: int) -> float:
+    return repeat(server.port, messages.path(method), [sent], times, clients, received)
+
+
+def save(server: Server, model_id: str) -> None:
+    """
+    Make a model.
+    """
+    _call(server, "CreateOrUpdateModel", messages.save_request(model_id), 1, None, 1)
+
+
+def create(server: Server, model_id: str, size_bytes: int, *, archived: bool = False, times: int = 1) -> None:
+    """
+    Create versions.
+    """
+    _call(server, "CreateVersion", messages.upload(model_id, size_bytes, archived=archived), 1, None, times)
+
+
+def _both(
+    bench: Bench,
+    name: str,
+    pair: tuple[Server, Server],
+    act: Callable[[Server, int], float],
+    times: int,
+    bar: float | None,
+    size_bytes: int = 0,
+) -> Row:
+    own, other = pair
+    operation = Operation(
+        name, partial(act, own), partial(act, other), own, other, other.name, bench.times(times), bar, size_bytes
+    )
+    return bench.measure(operation)
+
+
+def run(bench: Bench) -> Iterator[Row | Fact]:
+    """
+    Measure them.
+    """
+    with ExitStack() as stack:
+        limit = "--version-cache-max-bytes"
+        own = stack.enter_context(servers.registry("registry", bench.directory, limit, str(_CACHE_BYTES)))
+        archive = stack.enter_context(
+            servers.registry("registry without copies", bench.directory, limit, str(_NO_COPY_BYTES))
+        )
+        bare = stack.enter_context(servers.ceiling(CEILING, bench.directory))
+        hashing = stack.enter_context(servers.ceiling(HASHING, bench.directory, "--hash"))
+        _fill(bench, own, archive)
+        yield from _small(bench, own, bare)
+        for size_bytes in NAMES:
+            for clients in _CLIENTS:
+                yield from _data(bench, size_bytes, clients, own, archive, bare, hashing)
+
+
+def _fill(bench: Bench, own: Server, archive: Server) -> None:
+    # The cache is full when it is measured, as it is in a registry that has run for a while.
+    for size_bytes in NAMES:
+        model_id = messages.model_of(size_bytes)
+        for server in (own, archive):
+            save(server, model_id)
+        if size_bytes <= 10 * MIB:
+            create(own, model_id, size_bytes, times=bench.times(110))
+    for size_bytes in NAMES:
+        create(archive, messages.model_of(size_bytes), size_bytes, archived=True)
+
+
+def _small(bench: Bench, own: Server, bare: Server) -> Iterator[Row]:
+    model_id = messages.model_of(KIB)
+    for clients in (1, 16):
+        ask = partial(_small_call, messages.latest_request(model_id), clients)
+        yield _both(bench, f"latest info, {_clients(clients)}", (own, bare), ask, 1500 * min(clients, 4), 0.8)
+    others = partial(_unlike, messages.latest_request(model_id))
+    yield _both(bench, "latest info, made anew each time, 1 client", (own, bare), others, 1500, None)
+    page = partial(_small_call, messages.page_request(model_id, 1), 1)
+    yield _both(bench, f"page of {messages.PAGE_LENGTH} infos, 1 client", (own, bare), page, 1000, None)
+
+
+def _small_call(request: bytes, clients: int, server: Server, times: int) -> float:
+    return _call(server, "RetrieveVersionInfos", [prefixed(request)], clients, None, times)
+
+
+def _unlike(request: bytes, server: Server, times: int) -> float:
+    return repeat(server.port, messages.path("RetrieveVersionInfos"), messages.unlike(request, times), times)
+
+
+def _data(
+    bench: Bench, size_bytes: int, clients: int, own: Server, archive: Server, bare: Server, hashing: Server
+) -> Iterator[Row]:
+    times = _TIMES[size_bytes] * (1 if clients == 1 else 2)
+    what = f"{NAMES[size_bytes]}, {_clients(clients)}"
+    large = size_bytes >= 10 * MIB
+    model_id = messages.model_of(size_bytes)
+    upload = partial(_upload, messages.upload(model_id, size_bytes, archived=False), clients)
+    for other in (bare, hashing):
+        bar = (0.75 if clients == 1 else 0.7) if size_bytes == 10 * MIB else None
+        yield _both(bench, f"create transient, {what}", (own, other), upload, times, bar, size_bytes)
+    request = [prefixed(messages.data_request(model_id))]
+    download = partial(_download, request, clients, messages.received_bytes(size_bytes))
+    create(own, model_id, size_bytes)
+    bar = 0.9 if large else None
+    yield _both(bench, f"retrieve from memory, {what}", (own, bare), download, times, bar, size_bytes)
+    bar = 0.65 if large else None
+    yield _both(bench, f"retrieve from the archive, {what}", (archive, bare), download, times, bar, size_bytes)
+
+
+def _upload(sent: Sequence[bytes], clients: int, server: Server, times: int) -> float:
+    return _call(server, "CreateVersion", sent, clients, None, times)
+
+
+def _download(sent: Sequence[bytes], clients: int, received: int, server: Server, times: int) -> float:
+    return _call(server, "RetrieveVersionData", sent, clients, received, times)

@@ -1,0 +1,57 @@
+"""
+Archived versions, beside a bare program on the same disk.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from benchmarks import messages, servers
+from benchmarks.bare_disk import BareDisk
+from benchmarks.bench import Bench
+from benchmarks.case import Fact, Operation, Row
+from benchmarks.client.loads import repeat
+from benchmarks.messages import KIB, MIB
+from benchmarks.servers import Server
+from benchmarks.suites.calls import NAMES, save
+
+BARE = "bare disk"
+ONE = "1 client of the registry"
+
+_TIMES = {KIB: 50, MIB: 30, 10 * MIB: 10, 100 * MIB: 2}
+_WRITERS = 4
+
+
+def run(bench: Bench) -> Iterator[Row | Fact]:
+    """
+    Measure them.
+    """
+    disk = BareDisk(bench.directory / "bare")
+    with servers.registry("registry that archives", bench.directory, "--version-cache-max-bytes", str(MIB)) as own:
+        for size_bytes, times in _TIMES.items():
+            model_id = messages.model_of(size_bytes)
+            save(own, model_id)
+            sent = messages.upload(model_id, size_bytes, archived=True)
+            pieces = list(messages.pieces(size_bytes))
+            one, many = partial(_create, own, sent, 1), partial(_create, own, sent, _WRITERS)
+            bare = partial(_write, disk, pieces)
+            bar = 0.8 if size_bytes >= MIB else None
+            name, times = NAMES[size_bytes], bench.times(times)
+            yield bench.measure(
+                Operation(f"create archived, {name}, 1 client", one, bare, own, None, BARE, times, bar, size_bytes)
+            )
+            times *= 1 if bench.short else 2
+            yield bench.measure(
+                Operation(f"create archived, {name}, {_WRITERS} clients", many, one, own, None, ONE, times, 1.0, size_bytes)
+            )
+
+
+def _create(server: Server, sent: Sequence[bytes], clients: int, times: int) -> float:
+    return repeat(server.port, messages.path("CreateVersion"), [sent], times, clients)
+
+
+def _write(disk: BareDisk, pieces: Sequence[bytes], times: int) -> float:
+    started = time.perf_counter()
+    for _ in range(times):
+        disk.create(pieces)
+    return time.perf_counter() - started

@@ -1,0 +1,130 @@
+"""
+The same with a hundred versions and with a hundred thousand, and among ten thousand models.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from benchmarks import archives, messages, servers
+from benchmarks.bench import Bench
+from benchmarks.case import Fact, Operation, Row
+from benchmarks.client.connection import Connection, Loop, cut
+from benchmarks.client.loads import repeat
+from benchmarks.messages import KIB, path, prefixed
+from benchmarks.servers import Server
+
+_FEW_VERSIONS, _MANY_VERSIONS, _MODELS = 100, 100_000, 10_000
+_SHORT_MANY, _SHORT_MODELS = 1000, 200
+_MOST_READY_SECONDS, _MOST_FIRST_MS = 2.0, 250.0
+_LEAST_RATIO = 0.8
+_PAGE_LENGTH = 25
+
+
+def run(bench: Bench) -> Iterator[Row | Fact]:
+    """
+    Measure them.
+    """
+    many, models = (_SHORT_MANY, _SHORT_MODELS) if bench.short else (_MANY_VERSIONS, _MODELS)
+    archives.lay_out_model(bench.directory / "registry-with-few", "few", _FEW_VERSIONS)
+    large = bench.directory / "registry-with-many"
+    archives.lay_out_model(large, "many", many)
+    archives.lay_out_models(large, models)
+    with (
+        servers.registry("registry with few", bench.directory) as small,
+        servers.registry("registry with many", bench.directory) as own,
+    ):
+        yield Fact(f"ready with {many:,} versions and {models:,} models, s", own.ready_seconds, _MOST_READY_SECONDS)
+        yield from _first(own, many)
+        sides = (own, "many", many), (small, "few", _FEW_VERSIONS)
+        yield from _steady(bench, sides, many)
+
+
+def _first(server: Server, many: int) -> Iterator[Fact]:
+    others = _Others(server.port)
+    first = _ask(server.port, messages.latest_request("many"), 1)
+    slowest = others.stop()
+    yield Fact(f"first '-1' of {many:,} versions after a start, ms", first * 1000, _MOST_FIRST_MS)
+    yield Fact("slowest latest info of another model meanwhile, ms", slowest * 1000)
+
+
+class _Others:
+    """
+    A client in a thread of its own, that asks for the latest info of a small model again and again.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._over = threading.Event()
+        self._ready = threading.Event()
+        self._slowest = 0.0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> float:
+        """
+        Give the seconds that the slowest call took.
+        """
+        self._over.set()
+        self._thread.join()
+        return self._slowest
+
+    def _run(self) -> None:
+        loop = Loop()
+        connection = Connection(loop, self._port)
+        body = cut([prefixed(messages.latest_request("model-000001"))])
+        calls = 0
+        while not self._over.is_set():
+            started, ended = time.perf_counter(), False
+
+            def end(_: object) -> None:
+                nonlocal ended
+                ended = True
+
+            connection.call(path("RetrieveVersionInfos"), body, end)
+            loop.run_until(lambda: ended)
+            calls += 1
+            if calls > 20:  # the first ones read the model
+                self._ready.set()
+                self._slowest = max(self._slowest, time.perf_counter() - started)
+        connection.close()
+
+
+def _ask(port: int, request: bytes, times: int) -> float:
+    return repeat(port, path("RetrieveVersionInfos"), messages.unlike(request, times), times)
+
+
+_Side = tuple[Server, str, int]
+
+
+def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Row]:
+    acts: Sequence[tuple[str, Callable[[_Side], Callable[[int], float]], int]] = (
+        ("latest info", _latest, 1000),
+        ("page in the middle", _page, 300),
+        ("create transient, 1 KB", partial(_create, archived=False), 300),
+        ("create archived, 1 KB", partial(_create, archived=True), 50),
+    )
+    (own, *_), (small, *_) = sides
+    for name, act, times in acts:
+        registry, opponent = map(act, sides)
+        against = f"{_FEW_VERSIONS} versions, 1 model"
+        yield bench.measure(
+            Operation(f"{name}, {many:,} versions", registry, opponent, own, small, against, bench.times(times), _LEAST_RATIO)
+        )
+
+
+def _latest(side: _Side) -> Callable[[int], float]:
+    server, model_id, _ = side
+    return partial(_ask, server.port, messages.latest_request(model_id))
+
+
+def _page(side: _Side) -> Callable[[int], float]:
+    server, model_id, versions = side
+    return partial(_ask, server.port, messages.page_request(model_id, versions // 2, _PAGE_LENGTH))
+
+
+def _create(side: _Side, *, archived: bool) -> Callable[[int], float]:
+    server, model_id, _ = side
+    return partial(repeat, server.port, path("CreateVersion"), [messages.upload(model_id, KIB, archived=archived)])

@@ -1,0 +1,74 @@
+"""
+A version is published, and actors who are told of it fetch it.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
+
+from benchmarks import messages, servers
+from benchmarks.bench import Bench
+from benchmarks.case import Fact, Operation, Row
+from benchmarks.client.connection import cut
+from benchmarks.client.loads import Audience
+from benchmarks.messages import KIB, MIB, path, prefixed
+from benchmarks.servers import Server
+from benchmarks.suites.calls import CEILING, create, save
+
+_CASES = {
+    (1, 10 * KIB): 100,
+    (16, 10 * KIB): 60,
+    (300, 10 * KIB): 15,
+    (1, 10 * MIB): 15,
+    (16, 10 * MIB): 5,
+    (300, 10 * MIB): 1,
+}
+"""How often each is done in a round, by how many actors and how many bytes."""
+
+_NAMES = {10 * KIB: "10 KB", 10 * MIB: "10 MiB"}
+_LEAST_RATIO = round(1 / 1.3, 2)
+
+
+def run(bench: Bench) -> Iterator[Row | Fact]:
+    """
+    Measure them.
+    """
+    with (
+        servers.registry("registry that pushes", bench.directory) as own,
+        servers.ceiling(CEILING, bench.directory) as bare,
+    ):
+        for size_bytes in _NAMES:
+            save(own, messages.model_of(size_bytes))
+            create(own, messages.model_of(size_bytes), size_bytes)
+        for (actors, size_bytes), times in _CASES.items():
+            yield _published(bench, own, bare, actors, size_bytes, bench.times(times))
+
+
+def _published(bench: Bench, own: Server, bare: Server, actors: int, size_bytes: int, times: int) -> Row:
+    audiences = [_audience(server, actors, size_bytes) for server in (own, bare)]
+    name = f"publish {_NAMES[size_bytes]} until {actors} hold{'s' if actors == 1 else ''} it"
+    bar = _LEAST_RATIO if (actors, size_bytes) == (300, 10 * KIB) else None
+    sides = [partial(_publish, audience, size_bytes) for audience in audiences]
+    row = bench.measure(Operation(name, *sides, own, bare, CEILING, times, bar, size_bytes * actors))
+    for audience in audiences:
+        audience.close()
+    return row
+
+
+def _audience(server: Server, actors: int, size_bytes: int) -> Audience:
+    model_id = messages.model_of(size_bytes)
+    audience = Audience(
+        server.port,
+        actors,
+        (path("VersionUpdate"), prefixed(messages.update_request(model_id))),
+        (path("RetrieveVersionData"), prefixed(messages.data_request(model_id))),
+    )
+    audience.subscribe()
+    return audience
+
+
+def _publish(audience: Audience, size_bytes: int, times: int) -> float:
+    body = cut(messages.upload(messages.model_of(size_bytes), size_bytes, archived=False))
+    expected = messages.received_bytes(size_bytes)
+    # Of a few, one that something else held up counts as much as all others: so it is the median of them.
+    return median(audience.publish(path("CreateVersion"), body, expected) for _ in range(times)) * times
