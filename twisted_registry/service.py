@@ -4,6 +4,7 @@ The daemon: the only wiring.
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
@@ -31,6 +32,11 @@ from twisted_registry.threads import TalliedPool, threads_for
 _log = Logger(namespace="twisted_registry")
 
 _STORAGE_THREADS = 10
+_SWITCH_SECONDS = 0.0005
+"""
+How long a busy thread may keep gRPC's waiting.  By default it is ten times that, and a call answered from memory waits as
+long when a large model is read.
+"""
 _PATIENCE_SECONDS = 20.0
 """How long, after the grace, storage may take to come to rest before the daemon ends without it."""
 
@@ -93,6 +99,7 @@ class RegistryService(Service):
     def _start(self) -> None:
         self._take_signals(self._end_start)
         reuse_memory()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         __import__("sys").setswitchinterval(0.0005)
         self.port = self._rpc.start(self._lost)
         try:

@@ -18,6 +18,10 @@ from twisted_registry.registry._transients import Transients
 from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
+_DIGEST_CACHE_BYTES = 4 * 1024 * 1024
+_DIGEST_BYTES = 60
+_DIGESTS_BYTES = 500
+"""About what one digest takes in memory, and those of a version beside that."""
 
 
 @frozen(eq=False)
@@ -26,6 +30,7 @@ class State:
     The stores, and what is known of what they hold.
 
     @ivar threads: where the archive's calls run.
+    @ivar digests: of the chunks of archived versions whose hash has matched in this process.
     @ivar damaged: versions whose damage the log has told of.
     @ivar locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
     @ivar writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
@@ -41,6 +46,7 @@ class State:
     surveys: KeyedLocks = field(factory=KeyedLocks)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
+    digests: InfoCache[VersionKey, tuple[bytes, ...]] = field(factory=lambda: InfoCache(_DIGEST_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)
     observers: list[IObserver] = field(factory=list)
 
@@ -74,9 +80,16 @@ class State:
         """
         Tell the log of a damaged version, once.
         """
+        self.digests.discard(key)  # the next one to read it is told the hashes
         if key not in self.damaged:
             self.damaged.add(key)
             log.error("damage on the archive: {error}", error=error)
+
+    def note_digests(self, key: VersionKey, digests: tuple[bytes, ...]) -> None:
+        """
+        Keep the digests of a version whose hash has matched.
+        """
+        self.digests.add(key, digests, _DIGESTS_BYTES + _DIGEST_BYTES * len(digests))
 
     def forget(self, model: Model) -> None:
         """

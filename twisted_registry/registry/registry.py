@@ -199,12 +199,21 @@ class Registry:
         return self._archive_download(key, info)
 
     def _archive_download(self, key: VersionKey, info: VersionInfo) -> ArchiveDownload:
+        state, tell = self._state, self._reactor.callFromThread
         watch = Watch(
-            gone=lambda: self._state.current(key.model_id, key.incarnation) is None,
-            damaged=lambda error: self._reactor.callFromThread(self._state.note_damage, key, error),
+            gone=lambda: state.current(key.model_id, key.incarnation) is None,
+            damaged=lambda error: tell(state.note_damage, key, error),
+            checked=lambda digests: tell(state.note_digests, key, digests),
         )
-        state = self._state
-        return ArchiveDownload(info, state.archive, state.threads.lane(), state.framing, watch, self._copy(key, info))
+        return ArchiveDownload(
+            info,
+            state.archive,
+            state.threads.lane(),
+            state.framing,
+            watch,
+            state.digests.peek(key),
+            self._copy(key, info),
+        )
 
     def _copy(self, key: VersionKey, info: VersionInfo) -> Copy | None:
         transients = self._state.transients

@@ -2,6 +2,7 @@
 The call that sends a version's data.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,9 @@ from twisted_registry.values import Chunk
 
 _TRIES = 5
 
-_CHUNKS_ON_THEIR_WAY = 3
-"""In memory at once, at most: one that gRPC has taken, one that it is to take, and one that is read meanwhile."""
+_READ_AHEAD = 2
+_CHUNKS_ON_THEIR_WAY = _READ_AHEAD + 2
+"""In memory at once, at most: one that gRPC has taken, one that it is to take, and those that are read meanwhile."""
 
 
 @frozen
@@ -54,9 +56,9 @@ class DataCalls:
             share.clients_turn()  # the last of it may be on its way for as long as the client likes
 
     async def _send_as_read(self, download: IDownload, share: Share, context: Any) -> None:
-        reading = download.read()
-        while (chunk := await settled(reading)) is not None:
-            reading = download.read()
+        readings = deque(download.read() for _ in range(_READ_AHEAD))
+        while (chunk := await settled(readings.popleft())) is not None:
+            readings.append(download.read())
             share.clients_turn()
             await context.write(chunk.buffer)
             share.servers_turn()

@@ -23,7 +23,7 @@ import hashlib
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
@@ -40,6 +40,7 @@ _LONGEST_ESCAPED = 220
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ESCAPED = re.compile(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+")
 _NUMBER = re.compile(r"[0-9]{6}|[1-9][0-9]{6,}")
+_AT_ONCE = 5000
 _DIGEST = re.compile(r"%%[0-9a-f]{64}")
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
@@ -160,12 +161,12 @@ def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
     """
     Sort the names in a model's folder.  Passes over every name that is not exactly as it is written here.
     """
-    described, stored = _between(names, f"{folder}-v", ".yaml"), _between(names, f"{folder}-v", ".data")
-    committed = sorted(_numbers(described))
+    described, stored = (_numbers(_between(names, f"{folder}-v", tail)) for tail in (".yaml", ".data"))
+    committed, kept = _rising(described), _rising(stored)
     first, end = bisect_right(committed, 0), bisect_right(committed, MAX_VERSION_NUMBER)
     possible = committed[first:end]
     highest = possible[-1] if possible else 0
-    single = sorted(_numbers(set(stored).difference(described)))
+    single = [] if kept == committed else sorted(set(kept).difference(committed))
     return VersionFiles(
         numbers=possible,
         unfinished=[number for number in single if highest < number <= MAX_VERSION_NUMBER],
@@ -174,11 +175,25 @@ def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
     )
 
 
+# They go over the hundreds of thousands of names that a long training leaves.  Slices are faster than calls; but what C
+# does in one go keeps all other threads waiting.
+
+
 def _between(names: Sequence[str], head: str, tail: str) -> list[str]:
-    # Goes over the hundred thousands of names that a long training leaves: slices are faster than calls.
     start, end = len(head), -len(tail)
     return [name[start:end] for name in names if name[end:] == tail and name[:start] == head]
 
 
-def _numbers(texts: Iterable[str]) -> Iterator[int]:
-    return map(int, filter(_NUMBER.fullmatch, texts))
+def _numbers(texts: Sequence[str]) -> list[int]:
+    numbers: list[int] = []
+    for start in range(0, len(texts), _AT_ONCE):
+        numbers.extend(map(int, filter(_NUMBER.fullmatch, texts[start : start + _AT_ONCE])))
+    return numbers
+
+
+def _rising(numbers: list[int]) -> list[int]:
+    # None is there twice, and most models have lost none: then there is nothing to sort.
+    lowest, highest = min(numbers, default=0), max(numbers, default=-1)
+    if highest - lowest + 1 == len(numbers):
+        return list(range(lowest, highest + 1))
+    return sorted(numbers)
