@@ -113,6 +113,8 @@ class ModelSnapshot:
 
         @raise UnknownVersion: there is no such version.
         """
+        if selector == -1 and self.latest is not None:
+            return self.latest.version_number
         if selector < 0 and -selector <= len(self.numbers):
             return self.numbers.at(len(self.numbers) + selector)
         if selector in self.numbers:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted_registry.errors import Overloaded, TooLarge
 from twisted_registry.interfaces import Limits
-from twisted_registry.rpc.room import Rooms
+from twisted_registry.rpc.room import Room, Rooms
 
 _BESIDE_BYTES = 64 * 1024
 """What an upload takes beside its data: its task, its stream, and what gRPC receives ahead."""
@@ -49,19 +49,24 @@ class Admission:
         """
         weight = size_bytes + _BESIDE_BYTES
         room = self._rooms.of(weight)
-        try:
-            async with asyncio.timeout(self._limits.uploads_wait_seconds):
-                taken = await room.take(weight)
-        except TimeoutError:
-            raise Overloaded(
-                f"uploads under way hold all of the {self._limits.uploads_max_bytes} bytes they may; try again later, "
-                "or start the registry with a larger --uploads-max-bytes"
-            ) from None
+        taken = room.take_at_once(weight)
+        if taken is None:
+            taken = await self._wait(room, weight)
         place = Place()
         try:
             yield place
         finally:
             place.when_free(lambda: room.give_back(taken))
+
+    async def _wait(self, room: Room, weight: int) -> int:
+        try:
+            async with asyncio.timeout(self._limits.uploads_wait_seconds):
+                return await room.take(weight)
+        except TimeoutError:
+            raise Overloaded(
+                f"uploads under way hold all of the {self._limits.uploads_max_bytes} bytes they may; try again later, "
+                "or start the registry with a larger --uploads-max-bytes"
+            ) from None
 
 
 class Place:

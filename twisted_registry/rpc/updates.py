@@ -126,10 +126,9 @@ class UpdateCalls:
                 await changed.wait()
 
     async def _newer(self, snapshot: ModelSnapshot, sent: int) -> VersionInfo | None:
-        if not snapshot.numbers:
+        if snapshot.latest is not None:
+            return snapshot.latest if snapshot.latest.version_number > sent else None
+        if not snapshot.numbers or snapshot.select(-1) <= sent:
             return None
-        latest = snapshot.numbers.at(len(snapshot.numbers) - 1)
-        if latest <= sent:
-            return None
-        (result,) = await self._lookup.versions(snapshot, [latest])
+        (result,) = await self._lookup.versions(snapshot, [snapshot.select(-1)])
         return None if isinstance(result, CorruptVersion) else result
