@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard protos/cogment/api/*.proto)
 DESCRIPTORS := twisted_registry/rpc/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
-CHECKED := twisted_registry tests torture twisted setup.py .ci $(wildcard benchmarks examples)
+CHECKED := twisted_registry tests torture twisted setup.py .ci benchmarks $(wildcard examples)
 
 # A file whose presence says that a step is done, and whose age says since when.
 CREATED := $(VENV)/.created
@@ -24,7 +24,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-with-report torture lint format build clean FORCE
+.PHONY: help run test test-with-report torture benchmark lint format build clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -54,6 +54,12 @@ TORTURE ?=
 
 torture: $(INSTALLED_DEV)  ## Try what the registry promises for as long as a night; TORTURE are the numbers
 	@$(BIN)/python -m torture --json build/torture.json $(TORTURE)
+
+# Such as: make benchmark BENCHMARK='--only calls --rounds 9'
+BENCHMARK ?=
+
+benchmark: $(INSTALLED_DEV)  ## Measure it beside the fastest server of the same parts; BENCHMARK are the numbers
+	@$(BIN)/python -m benchmarks --json build/benchmark.json $(BENCHMARK)
 
 lint: $(INSTALLED_DEV) $(STUBS)  ## Check style and types
 	$(BIN)/ruff check $(CHECKED)

@@ -100,7 +100,9 @@ def registry(name: str, directory: Path, *flags: str) -> Iterator[Server]:
     """
     archive = str(directory / name.replace(" ", "-"))
     twistd = [str(_BIN / "twistd"), "--nodaemon", "--pidfile="]
-    with _running(name, [*twistd, "model-registry", "--port", "0", "--archive-dir", archive, *flags], directory) as server:
+    with _running(
+        name, [*twistd, "model-registry", "--port", "0", "--archive-dir", archive, *flags], directory
+    ) as server:
         yield server
 
 

@@ -34,8 +34,8 @@ _log = Logger(namespace="twisted_registry")
 _STORAGE_THREADS = 10
 _SWITCH_SECONDS = 0.0005
 """
-How long a busy thread may keep gRPC's waiting.  By default it is ten times that, and a call answered from memory waits as
-long when a large model is read.
+How long a busy thread may keep gRPC's waiting.  By default it is ten times that, and a call answered from memory waits
+as long when a large model is read.
 """
 _PATIENCE_SECONDS = 20.0
 """How long, after the grace, storage may take to come to rest before the daemon ends without it."""

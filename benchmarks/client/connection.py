@@ -28,10 +28,10 @@ def cut(messages: Iterable[bytes]) -> list[memoryview]:
 
     @param messages: with their prefixes.
     """
-    pieces = []
-    for message in map(memoryview, messages):
-        for start in range(0, len(message), frames.FRAME_BYTES):
-            pieces.append(message[start : start + frames.FRAME_BYTES])
+    pieces: list[memoryview] = []
+    for message in messages:
+        view = memoryview(message)
+        pieces += [view[start : start + frames.FRAME_BYTES] for start in range(0, len(view), frames.FRAME_BYTES)]
     return pieces
 
 

@@ -53,6 +53,39 @@ def repeat(
     return seconds
 
 
+class Caller:
+    """
+    Makes a call now and then, over one connection.
+    """
+
+    def __init__(self, port: int, path: str, request: bytes) -> None:
+        """
+        @param request: with its prefix.
+        """
+        self._loop = Loop()
+        self._connection = Connection(self._loop, port)
+        self._path, self._body = path, cut([request])
+        self._ended = 0
+
+    def call(self) -> float:
+        """
+        Make the call, and give how many seconds it took.
+        """
+        wanted, started = self._ended + 1, time.perf_counter()
+        self._connection.call(self._path, self._body, self._end)
+        self._loop.run_until(lambda: self._ended == wanted)
+        return time.perf_counter() - started
+
+    def _end(self, _: Call) -> None:
+        self._ended += 1
+
+    def close(self) -> None:
+        """
+        Hang up.
+        """
+        self._connection.close()
+
+
 class Audience:
     """
     Actors, a connection each, who subscribe to a model, and fetch each version they are told of.

@@ -132,7 +132,9 @@ def _data(
     bar = 0.65 if large else None
     create(own, model_id, size_bytes, archived=True)
     yield _both(bench, f"retrieve archived, {what}", (own, bare), download, times, bar, size_bytes)
-    yield _both(bench, f"retrieve archived, no copy in memory, {what}", (archive, bare), download, times, bar, size_bytes)
+    yield _both(
+        bench, f"retrieve archived, no copy in memory, {what}", (archive, bare), download, times, bar, size_bytes
+    )
 
 
 def _upload(sent: Sequence[bytes], clients: int, server: Server, times: int) -> float:

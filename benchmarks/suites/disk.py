@@ -28,22 +28,21 @@ def run(bench: Bench) -> Iterator[Row | Fact]:
     """
     disk = BareDisk(bench.directory / "bare")
     with servers.registry("registry that archives", bench.directory, "--version-cache-max-bytes", str(MIB)) as own:
-        for size_bytes, times in _TIMES.items():
-            model_id = messages.model_of(size_bytes)
-            save(own, model_id)
-            sent = messages.upload(model_id, size_bytes, archived=True)
-            pieces = list(messages.pieces(size_bytes))
-            one, many = partial(_create, own, sent, 1), partial(_create, own, sent, _WRITERS)
-            bare = partial(_write, disk, pieces)
-            bar = 0.8 if size_bytes >= MIB else None
-            name, times = NAMES[size_bytes], bench.times(times)
-            yield bench.measure(
-                Operation(f"create archived, {name}, 1 client", one, bare, own, None, BARE, times, bar, size_bytes)
-            )
-            times *= 1 if bench.short else 2
-            yield bench.measure(
-                Operation(f"create archived, {name}, {_WRITERS} clients", many, one, own, None, ONE, times, 1.0, size_bytes)
-            )
+        for size_bytes in _TIMES:
+            save(own, messages.model_of(size_bytes))
+            yield from _beside_bare(bench, own, disk, size_bytes)
+
+
+def _beside_bare(bench: Bench, own: Server, disk: BareDisk, size_bytes: int) -> Iterator[Row]:
+    name = f"create archived, {NAMES[size_bytes]}"
+    sent = messages.upload(messages.model_of(size_bytes), size_bytes, archived=True)
+    one, many = partial(_create, own, sent, 1), partial(_create, own, sent, _WRITERS)
+    bare = partial(_write, disk, list(messages.pieces(size_bytes)))
+    times = bench.times(_TIMES[size_bytes])
+    bar = 0.8 if size_bytes >= MIB else None
+    yield bench.measure(Operation(f"{name}, 1 client", one, bare, own, None, BARE, times, bar, size_bytes))
+    several = f"{name}, {_WRITERS} clients"
+    yield bench.measure(Operation(several, many, one, own, None, ONE, 2 * times, 1.0, size_bytes))
 
 
 def _create(server: Server, sent: Sequence[bytes], clients: int, times: int) -> float:

@@ -10,8 +10,7 @@ from functools import partial
 from benchmarks import archives, messages, servers
 from benchmarks.bench import Bench
 from benchmarks.case import Fact, Operation, Row
-from benchmarks.client.connection import Connection, Loop, cut
-from benchmarks.client.loads import repeat
+from benchmarks.client.loads import Caller, repeat
 from benchmarks.messages import KIB, path, prefixed
 from benchmarks.servers import Server
 
@@ -73,25 +72,15 @@ class _Others:
         return self._slowest
 
     def _run(self) -> None:
-        loop = Loop()
-        connection = Connection(loop, self._port)
-        body = cut([prefixed(messages.latest_request("model-000001"))])
-        calls = 0
+        request = prefixed(messages.latest_request("model-000001"))
+        caller = Caller(self._port, path("RetrieveVersionInfos"), request)
+        for _ in range(20):  # the first one reads the model
+            caller.call()
+        self._ready.set()
         while not self._over.is_set():
-            started, ended = time.perf_counter(), False
-
-            def end(_: object) -> None:
-                nonlocal ended
-                ended = True
-
-            connection.call(path("RetrieveVersionInfos"), body, end)
-            loop.run_until(lambda: ended)
-            calls += 1
-            if calls > 20:  # the first ones read the model
-                self._ready.set()
-                self._slowest = max(self._slowest, time.perf_counter() - started)
+            self._slowest = max(self._slowest, caller.call())
             time.sleep(_PAUSE_SECONDS)  # it is to see how long others wait, not to make them wait
-        connection.close()
+        caller.close()
 
 
 def _ask(port: int, request: bytes, times: int) -> float:
@@ -113,7 +102,9 @@ def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Row
         registry, opponent = map(act, sides)
         against = f"{_FEW_VERSIONS} versions, 1 model"
         yield bench.measure(
-            Operation(f"{name}, {many:,} versions", registry, opponent, own, small, against, bench.times(times), _LEAST_RATIO)
+            Operation(
+                f"{name}, {many:,} versions", registry, opponent, own, small, against, bench.times(times), _LEAST_RATIO
+            )
         )
 
 

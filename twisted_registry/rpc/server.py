@@ -41,7 +41,7 @@ _FLUSH_SECONDS = 1.0
 """How long replies may be on their way out once all calls have ended."""
 
 _TCP_CHUNK_BYTES = 256 * 1024
-"""What is read from a connection at a time, at least.  4 MiB take a tenth off an upload, and 260 KB for each connection."""
+"""What is read from a connection at a time.  4 MiB take a tenth off an upload, and 260 KB for each connection."""
 
 _MOST_PENDING_CALLS = 1_000_000
 
