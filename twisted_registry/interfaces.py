@@ -284,7 +284,7 @@ class ITransientStore(Interface):
     """
     Keeps versions for the time of this process, within a budget of items and bytes.
 
-    Calls come from several threads at once.  L{usage} never blocks, whatever the store.
+    Calls come from several threads at once.  L{usage} and L{has_room} never block, whatever the store.
     """
 
     max_bytes: int = Attribute("The budget in bytes.")
@@ -319,6 +319,11 @@ class ITransientStore(Interface):
     def usage() -> Usage:
         """
         Give what is held now.
+        """
+
+    def has_room(size_bytes: int, rank: Rank) -> bool:
+        """
+        Tell whether a version, were it kept now, would stay: whether there is room, or what may go for it.
         """
 
 

@@ -17,6 +17,7 @@ CEILING = "ceiling"
 HASHING = "ceiling with SHA-256"
 
 _CACHE_BYTES = 1024 * MIB
+_MOST_ITEMS = 100
 _NO_COPY_BYTES = 4 * MIB
 """An eighth of it is the largest archived version of which a copy is kept in memory."""
 
@@ -75,23 +76,30 @@ def run(bench: Bench) -> Iterator[Row | Fact]:
         )
         bare = stack.enter_context(servers.ceiling(CEILING, bench.directory))
         hashing = stack.enter_context(servers.ceiling(HASHING, bench.directory, "--hash"))
-        _fill(bench, own, archive)
+        copies = stack.enter_context(servers.registry("registry with copies", bench.directory))
+        _fill(own, copies, archive)
         yield from _small(bench, own, bare)
         for size_bytes in NAMES:
             for clients in _CLIENTS:
-                yield from _data(bench, size_bytes, clients, own, archive, bare, hashing)
+                _fill_cache(bench, own, size_bytes)
+                yield from _data(bench, size_bytes, clients, own, copies, archive, bare, hashing)
 
 
-def _fill(bench: Bench, own: Server, archive: Server) -> None:
-    # The cache is full when it is measured, as it is in a registry that has run for a while.
+def _fill(own: Server, copies: Server, archive: Server) -> None:
     for size_bytes in NAMES:
         model_id = messages.model_of(size_bytes)
-        for server in (own, archive):
+        for server in (own, copies, archive):
             save(server, model_id)
-        if size_bytes <= 10 * MIB:
-            create(own, model_id, size_bytes, times=bench.times(110))
-    for size_bytes in NAMES:
-        create(archive, messages.model_of(size_bytes), size_bytes, archived=True)
+        create(own, model_id, size_bytes)
+        for server in (copies, archive):
+            create(server, model_id, size_bytes, archived=True)
+
+
+def _fill_cache(bench: Bench, own: Server, size_bytes: int) -> None:
+    # The cache is full when it is measured, as it is in a registry that has run for a while.
+    if size_bytes >= MIB:
+        versions = min(_CACHE_BYTES // size_bytes + 2, _MOST_ITEMS + 2)
+        create(own, messages.model_of(size_bytes), size_bytes, times=bench.times(versions))
 
 
 def _small(bench: Bench, own: Server, bare: Server) -> Iterator[Row]:
@@ -114,7 +122,14 @@ def _unlike(request: bytes, server: Server, times: int) -> float:
 
 
 def _data(
-    bench: Bench, size_bytes: int, clients: int, own: Server, archive: Server, bare: Server, hashing: Server
+    bench: Bench,
+    size_bytes: int,
+    clients: int,
+    own: Server,
+    copies: Server,
+    archive: Server,
+    bare: Server,
+    hashing: Server,
 ) -> Iterator[Row]:
     times = _TIMES[size_bytes] * (1 if clients == 1 else 2)
     what = f"{NAMES[size_bytes]}, {_clients(clients)}"

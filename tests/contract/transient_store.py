@@ -171,6 +171,22 @@ class TransientStoreContract(SynchronousTestCase):
             self.put(number)
         self.assertEqual(self.put(5, Rank.COPY), [key(5)])
 
+    def test_has_room(self) -> None:
+        """
+        There is room for what would stay: none for a copy where transient versions have taken all, but where others are
+        copies.
+        """
+        for number, rank in enumerate((Rank.LATEST, Rank.SUPERSEDED, Rank.COPY), 1):
+            self.put(number, rank, data=b"x" * 300)
+        self.assertEqual([self.store.has_room(size, Rank.COPY) for size in (400, 401)], [True, False])
+        self.assertEqual([self.store.has_room(size, Rank.LATEST) for size in (1000, 1001)], [True, False])
+        for number in (3, 4):
+            self.assertTrue(self.store.has_room(4, Rank.COPY))
+            self.put(number)
+        self.assertFalse(self.store.has_room(4, Rank.COPY))
+        self.assertTrue(self.store.has_room(4, Rank.LATEST))
+        self.assertEqual(self.put(5, Rank.COPY), [key(5)])
+
     def test_removed_version_gives_its_room_back(self) -> None:
         """
         What is removed is not held, and counts no more.

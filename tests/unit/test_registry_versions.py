@@ -286,6 +286,17 @@ class CopyTests(PumpedRegistryCase):
             self.assertEqual(self.read(self.create(b"x" * size, archived=True)), b"x" * size)
             self.assertEqual(self.registry.usage().items, items)
 
+    def test_no_copy_where_there_is_no_room_for_it(self) -> None:
+        """
+        Where transient versions have taken all there is, no memory is taken for a copy that would not stay.
+        """
+        for _ in range(BUDGET.max_items):
+            self.create()
+        self.assertEqual(self.upload(archived=True).held_bytes, 0)
+        info = self.create(archived=True)
+        self.assertEqual(self.read(info), b"data")
+        self.assertEqual(self.registry.usage().items, BUDGET.max_items)
+
     def test_copies_go_first(self) -> None:
         """
         A copy makes room for a transient version, and its version still exists.

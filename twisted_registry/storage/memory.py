@@ -44,7 +44,7 @@ class MemoryStore:
         self._lock = Lock()
         self._held: dict[VersionKey, _Held] = {}
         self._order: dict[Rank, OrderedDict[VersionKey, None]] = {rank: OrderedDict() for rank in Rank}
-        self._size_bytes = 0
+        self._rank_bytes: dict[Rank, int] = dict.fromkeys(Rank, 0)
 
     def create_version(self) -> "MemoryWriter":
         """See L{ITransientStore.create_version}."""
@@ -60,9 +60,8 @@ class MemoryStore:
             held = self._held.get(key)
             if held is None or held.rank == rank:
                 return
-            del self._order[held.rank][key]
-            self._order[rank][key] = None
-            self._held[key] = _Held(rank, held.chunks, held.size_bytes)
+            self._drop(key)
+            self._take(key, _Held(rank, held.chunks, held.size_bytes))
 
     def touch(self, keys: Sequence[VersionKey]) -> None:
         """See L{ITransientStore.touch}."""
@@ -83,13 +82,28 @@ class MemoryStore:
         with self._lock:
             return Usage(len(self._held), self._size_bytes)
 
+    @property
+    def _size_bytes(self) -> int:
+        return sum(self._rank_bytes.values())
+
+    def has_room(self, size_bytes: int, rank: Rank) -> bool:
+        """See L{ITransientStore.has_room}."""
+        with self._lock:
+            above = [higher for higher in Rank if higher > rank]
+            items = sum(len(self._order[higher]) for higher in above)
+            taken_bytes = sum(self._rank_bytes[higher] for higher in above)
+            return items < self._max_items and taken_bytes + size_bytes <= self.max_bytes
+
     def _keep(self, key: VersionKey, held: _Held) -> list[VersionKey]:
         with self._lock:
             self._drop(key)
-            self._held[key] = held
-            self._order[held.rank][key] = None
-            self._size_bytes += held.size_bytes
+            self._take(key, held)
             return list(self._evict())
+
+    def _take(self, key: VersionKey, held: _Held) -> None:
+        self._held[key] = held
+        self._order[held.rank][key] = None
+        self._rank_bytes[held.rank] += held.size_bytes
 
     def _evict(self) -> Iterator[VersionKey]:
         while len(self._held) > self._max_items or self._size_bytes > self.max_bytes:
@@ -101,7 +115,7 @@ class MemoryStore:
         held = self._held.pop(key, None)
         if held is not None:
             del self._order[held.rank][key]
-            self._size_bytes -= held.size_bytes
+            self._rank_bytes[held.rank] -= held.size_bytes
 
 
 @implementer(ITransientWriter)

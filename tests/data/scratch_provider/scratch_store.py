@@ -78,6 +78,11 @@ class ScratchStore:
         with self._lock:
             return self._usage()
 
+    def has_room(self, size_bytes: int, rank: Rank) -> bool:
+        with self._lock:
+            above = [scratch.size_bytes for scratch in self._held.values() if scratch.rank > rank]
+            return len(above) < self._max_items and sum(above) + size_bytes <= self.max_bytes
+
     def _usage(self) -> Usage:
         return Usage(len(self._held), sum(scratch.size_bytes for scratch in self._held.values()))
 
