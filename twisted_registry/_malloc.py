@@ -20,7 +20,7 @@ _M_ARENA_MAX = -8
 _OWN_BLOCK_BYTES = 32 * 1024 * 1024
 """The most that glibc allows for."""
 
-KEPT_BYTES = 64 * 1024 * 1024
+KEPT_BYTES = 32 * 1024 * 1024
 """Most freed memory that is kept at the end of the heap; what is freed between blocks in use is kept in any case."""
 
 

@@ -43,12 +43,20 @@ _FLUSH_SECONDS = 1.0
 _TCP_CHUNK_BYTES = 256 * 1024
 """What is read from a connection at a time.  4 MiB take a tenth off an upload, and 260 KB for each connection."""
 
+_WINDOW_BYTES = 2 * 1024 * 1024
+"""
+How much of a call's messages may come before it is read: enough for 40 MB/s from 50 ms away.  Left to itself gRPC
+widens this to what the connection could carry: a hundred megabytes came ahead of a slow disk.
+"""
+
 _MOST_PENDING_CALLS = 1_000_000
 
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.so_reuseport", 0),  # or a second daemon would share the port, silently
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
+    ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
+    ("grpc.http2.bdp_probe", 0),
     # Clients may ping every 10 s.  (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS: its text has no 'recv'.)
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     # By default gRPC cancels new calls at random beyond a thousand that wait: thousands of actors come back at once.
