@@ -7,20 +7,20 @@ The tables are generated, and a test compares them with the JSON that lies besid
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, field, frozen
 
 from benchmarks.case import Fact, Row
+from tests.support.pages import Part, table, told_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS / "performance.json"
 PAGE = DOCS / "performance.md"
 
-_BEGIN = "<!-- the tables: made by python -m benchmarks.report -->"
-_END = "<!-- the end of the tables -->"
+_PART = Part("<!-- the tables: made by python -m benchmarks.report -->", "<!-- the end of the tables -->")
 
 ROW_HEAD = ("operation", "against", "registry", "other", "ratio", "bar", "CPU, registry / other", "peak memory")
 FACT_HEAD = ("figure", "value", "at most")
@@ -104,26 +104,19 @@ def fact_cells(fact: Fact) -> tuple[str, ...]:
     return fact.name, f"{fact.value:,.3g}", bound
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
 def section(run: Run) -> str:
     """
     Give the part of the page that tells of a run.
     """
-    rows = _table([ROW_HEAD, ("---",) * len(ROW_HEAD), *map(row_cells, run.rows)])
-    facts = _table([FACT_HEAD, ("---",) * len(FACT_HEAD), *map(fact_cells, run.facts)])
-    machine = "; ".join(f"{what}: {value}" for what, value in run.machine.items())
-    return f"{_BEGIN}\n\n{rows}\n\n{facts}\n\nRun on: {machine}.\n\n{_END}"
+    rows, facts = table(ROW_HEAD, map(row_cells, run.rows)), table(FACT_HEAD, map(fact_cells, run.facts))
+    return _PART.of(rows, facts, told_of(run.machine))
 
 
 def page_with(run: Run, page: str) -> str:
     """
     Put a run into the page, in place of the one that is there.
     """
-    before, _, rest = page.partition(_BEGIN)
-    return before + section(run) + rest.partition(_END)[2]
+    return _PART.put(section(run), page)
 
 
 if __name__ == "__main__":

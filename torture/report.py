@@ -7,18 +7,19 @@ The table is generated, and a test compares it with the JSON that lies beside it
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, field, frozen
 
+from tests.support.pages import Part, table, told_of
+
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS / "reliability.json"
 PAGE = DOCS / "reliability.md"
 
-_BEGIN = "<!-- the table: made by python -m torture.report -->"
-_END = "<!-- the end of the table -->"
+_PART = Part("<!-- the table: made by python -m torture.report -->", "<!-- the end of the table -->")
 _HEAD = ("case", "what must hold", "N", "seed", "wrong", "seconds", "what else was counted")
 
 
@@ -96,25 +97,18 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
 def section(run: Run) -> str:
     """
     Give the part of the page that tells of a run.
     """
-    table = _table([_HEAD, ("---",) * len(_HEAD), *map(_cells, run.rows)])
-    machine = "; ".join(f"{what}: {value}" for what, value in run.machine.items())
-    return f"{_BEGIN}\n\n{table}\n\nRun on: {machine}.\n\n{_END}"
+    return _PART.of(table(_HEAD, map(_cells, run.rows)), told_of(run.machine))
 
 
 def page_with(run: Run, page: str) -> str:
     """
     Put a run into the page, in place of the one that is there.
     """
-    before, _, rest = page.partition(_BEGIN)
-    return before + section(run) + rest.partition(_END)[2]
+    return _PART.put(section(run), page)
 
 
 if __name__ == "__main__":

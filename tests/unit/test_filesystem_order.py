@@ -2,8 +2,13 @@
 The archive on a file system: the order in which things come to rest.
 """
 
+import errno
+
 from tests.support.archives import finished, put, version_info
+from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import StorageFailure
+from twisted_registry.storage._writer import WRITTEN_AT_ONCE_BYTES
 from twisted_registry.values import Chunk, ModelInfo
 
 
@@ -66,6 +71,30 @@ class OrderTests(FilesystemCase):
         self.system.calls.clear()
         writer.commit(version_info("m", 1, b"data"))
         self.assertEqual(self.system.changes()[:2], ["rename .0/tmp/* m/m-v000001.data", "write .0/tmp/*"])
+
+    def test_the_disk_begins_early(self) -> None:
+        """
+        Of a large version the disk is told to write what there is, while more comes; it is at rest by the sync alone.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        writer = self.archive.create_version("m")
+        self.system.calls.clear()
+        for size_bytes in (WRITTEN_AT_ONCE_BYTES - 1, 1, 10):
+            writer.write(Chunk(bytes(size_bytes)))
+        writer.finish()
+        told = ["create .0/tmp/*", *["write .0/tmp/*"] * 2, "start_writing .0/tmp/*", "write .0/tmp/*"]
+        self.assertEqual(self.system.calls, [*told, "fsync .0/tmp/*", "fstat .0/tmp/*", "close .0/tmp/*"])
+        writer.abort()
+
+    def test_the_disk_does_not_begin(self) -> None:
+        """
+        Where the disk fails as it is told to write, the version is given up, and nothing is left.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        writer = self.archive.create_version("m")
+        self.system.disturbance = failing_where("start_writing .*", errno.EIO)
+        self.assertRaises(StorageFailure, writer.write, Chunk(bytes(WRITTEN_AT_ONCE_BYTES)))
+        self.assertEqual(self.files(), ["m/m.yaml"])
 
     def test_reserve(self) -> None:
         """

@@ -390,3 +390,36 @@ class DamageTests(PumpedRegistryCase):
                 self.pump()
         self.assertEqual(self.registry.usage().items, 0)
         self.assertEqual(len([event for event in events if "damage" in str(event["log_format"])]), 1)
+
+    def test_damage_after_it_was_read(self) -> None:
+        """
+        Damage that comes once a version was read, and found to be whole, is found too, in the chunk it is in; the read
+        after that tells the hashes.
+        """
+        self.save()
+        for _ in range(BUDGET.max_items):
+            self.create()  # no room for a copy
+        info = self.create(b"x" * 25, archived=True)
+        for _ in range(2):
+            self.assertEqual(self.read(info), b"x" * 25)
+        self.medium.models["m"].versions[info.version_number] = info, b"x" * 15 + b"y" + b"x" * 9
+        download = self.registry.download(self.snapshot(), info)
+        self.assertIsNotNone(self.settle(download.read()))
+        error = self.assertRaises(CorruptVersion, self.settle, download.read())
+        self.assertIn("no longer", str(error))
+        download.close()
+        self.assertIn("SHA-256", str(self.assertRaises(CorruptVersion, self.read, info)))
+        self.medium.models["m"].versions[info.version_number] = info, b"x" * 25
+        self.assertEqual(self.read(info), b"x" * 25)
+
+    def test_short_after_it_was_read(self) -> None:
+        """
+        A version that has become shorter since it was read is damaged.
+        """
+        self.save()
+        for _ in range(BUDGET.max_items):
+            self.create()
+        info = self.create(b"x" * 25, archived=True)
+        self.assertEqual(self.read(info), b"x" * 25)
+        self.medium.models["m"].versions[info.version_number] = info, b"x" * 20
+        self.assertIn("ends after 20", str(self.assertRaises(CorruptVersion, self.read, info)))

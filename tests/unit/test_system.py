@@ -1,0 +1,35 @@
+"""
+Facts about what the archive asks of the operating system that Python does not offer.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.storage._system import System
+
+
+class StartWritingTests(SynchronousTestCase):
+    """
+    L{System.start_writing}.
+    """
+
+    def test_file(self) -> None:
+        """
+        A file can be told to be written, and holds what it held.
+        """
+        path = Path(self.mktemp())
+        path.write_bytes(b"data" * 1000)
+        descriptor = os.open(path, os.O_RDWR)
+        self.addCleanup(os.close, descriptor)
+        System().start_writing(descriptor, 0, 4000)
+        self.assertEqual(path.read_bytes(), b"data" * 1000)
+
+    def test_no_descriptor(self) -> None:
+        """
+        What is wrong is raised.
+        """
+        error = self.assertRaises(OSError, System().start_writing, 1_000_000, 0, 1)
+        self.assertEqual(error.errno, errno.EBADF)
