@@ -37,3 +37,16 @@ def reuse_memory() -> bool:
     options = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: _OWN_BLOCK_BYTES, _M_TRIM_THRESHOLD: KEPT_BYTES}
     taken = [mallopt(option, value) for option, value in options.items()]
     return all(taken)
+
+
+def give_back() -> None:
+    """
+    Give freed memory back to the system, wherever in the heap it lies.  While it does, no thread gets memory.
+
+    (C{malloc_trim}: U{https://man7.org/linux/man-pages/man3/malloc_trim.3.html}.)
+    """
+    try:
+        malloc_trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return
+    malloc_trim(0)

@@ -16,7 +16,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from twisted_registry._malloc import reuse_memory
+from twisted_registry._malloc import give_back, reuse_memory
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, ITransientStore
 from twisted_registry.log import LoggedService
@@ -28,6 +28,7 @@ from twisted_registry.rpc.server import Endpoint, RpcServer
 from twisted_registry.settings import COMMAND, Settings
 from twisted_registry.startup import StartFailure, Terminal
 from twisted_registry.threads import TalliedPool, threads_for
+from twisted_registry.tidy import Tidying
 
 _log = Logger(namespace="twisted_registry")
 
@@ -109,6 +110,8 @@ class RegistryService(Service):
             raise
         for pool in self._pools:
             pool.start()
+        held_bytes, hashing = (lambda: self._registry.usage().size_bytes), self._hashing
+        self._registry.observe(Tidying(held_bytes, lambda: hashing.callInThread(give_back)))
         self._rpc.serve()
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals(self._ask_to_stop)

@@ -214,6 +214,21 @@ class StalledReaderTests(BoundsTestCase):
         self.assert_grown_at_most(24 * MIB + 20 * MIB + 40 * MIB)
 
 
+class DeletedModelTests(BoundsTestCase):
+    """
+    Models that took much memory, and are gone.
+    """
+
+    def test_memory_is_given_back(self) -> None:
+        """
+        Once a large model is deleted, the system has its memory again.
+        """
+        self.client.create("m", bytes(range(256)) * (200 * MIB // 256))
+        held = self.daemon.memory_bytes()
+        self.client.delete_model("m")
+        self.wait_until_true(lambda: self.daemon.memory_bytes() < held - 150 * MIB, "the memory is given back")
+
+
 def _bare(message: bytes) -> bytes:
     return message
 

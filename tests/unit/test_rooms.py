@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "startup": {"errors"},
     "_memory_limit": set(),
     "_malloc": set(),
+    "tidy": FOUNDATION,
     "_kinds": set(),
     "settings": FOUNDATION | {"providers", "_memory_limit", "_kinds"},
     "log": {"settings"},
