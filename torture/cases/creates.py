@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from torture.case import Case, Outcome, Trial
 from torture.oracles.ledger import make_data
-from torture.wire.async_client import AsyncClient
+from torture.wire.async_client import LOST, AsyncClient
 from torture.wire.served import Served
 
 _CONNECTIONS = 6
@@ -136,6 +136,8 @@ class _Wave:
                 await does[name](chance.choice(_RACED_IDS))
                 self.raced["raced calls done"] += 1
             except grpc.aio.AioRpcError as error:
+                if error.details() == LOST:
+                    continue
                 self.raced["raced calls refused as they may be"] += 1
                 if error.code() not in _RACED_CODES or (error.code() is grpc.StatusCode.ABORTED and name != "create"):
                     self.wrong.append(f"{name} in a race: {error.code()} {error.details()}")

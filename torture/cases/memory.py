@@ -18,6 +18,7 @@ from tests.support.archive_files import version_yaml, write_model, write_version
 from tests.support.client import DEADLINE_SECONDS, Client, body, data_hash, header
 from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
+from torture.wire.async_client import LOST
 from twisted_registry.rpc.messages import SERVICE_NAME, api
 
 MIB = 2**20
@@ -89,7 +90,7 @@ class _Hostile:
 
     async def _code(self, call: Any) -> grpc.StatusCode | None:
         # What gRPC's client says of itself where its connection broke while it sent: no status came.
-        if await call.details() == "Internal error from Core":
+        if await call.details() == LOST:
             return None
         code: grpc.StatusCode = await call.code()
         return code

@@ -15,6 +15,7 @@ from attrs import define, field
 from tests.support.client import Client, data_hash
 from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
+from torture.wire.async_client import LOST
 from torture.wire.fuzzed_messages import TARGET, is_message, request, stream
 from torture.wire.hostile_connections import Visitors
 from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME
@@ -40,8 +41,6 @@ _WEIGHTS = {
 _ALLOWED = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "ABORTED", "RESOURCE_EXHAUSTED"}
 _CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 _TOO_LONG_BYTES = 1024
-_LOST = "Internal error from Core"
-"""What grpc.aio's client says, and no server: the stream of requests ended under its hands, and the status is lost."""
 
 
 @define
@@ -99,7 +98,7 @@ class Flood:
             code, text = "OK", ""
         except grpc.aio.AioRpcError as error:
             code, text = error.code().name, error.details() or ""
-        if text == _LOST:
+        if text == LOST:
             self.lost += 1
             return
         self.codes[code] += 1

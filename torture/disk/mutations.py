@@ -177,13 +177,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a failed sync of the root is forgotten",
         _DURABLE,
-        "                self._put_back(grave, path)\n                self._failed_syncs += 1\n",
+        "                self._put_back(grave, path)\n                self._note_failed_sync()\n",
         "                self._put_back(grave, path)\n",
     ),
     Mutation(
         "a failed sync of a new model is forgotten",
         _DURABLE,
-        "            except StorageFailure:\n                self._failed_syncs += 1\n                raise\n",
+        "            except StorageFailure:\n                self._note_failed_sync()\n                raise\n",
         "            except StorageFailure:\n                raise\n",
     ),
     Mutation(
