@@ -41,7 +41,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=SUITES, metavar="SUITE", help=f"these alone: {', '.join(SUITES)}")
     parser.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns [default: 5]")
     parser.add_argument("--short", action="store_true", help="only see that it works; the figures say nothing")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go; others that are there stay")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go; those of the same commit stay")
     parser.add_argument("--directory", type=Path, help="on the disk to be measured [default: the system's for such]")
     return parser.parse_args(words)
 
@@ -96,7 +96,8 @@ def main(words: Sequence[str] | None = None, console: Console | None = None) -> 
     run = report.Run(_machine())
     if arguments.json and arguments.json.exists():
         old = report.read(arguments.json)
-        run = report.Run(run.machine, old.rows, old.facts)
+        if old.machine == run.machine:  # the same commit, too
+            run = old
     for name in arguments.only or SUITES:
         with tempfile.TemporaryDirectory(prefix="benchmark-", dir=arguments.directory) as directory:
             for result in SUITES[name](Bench(Path(directory), arguments.rounds, arguments.short)):

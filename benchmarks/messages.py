@@ -7,6 +7,7 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import count
 
 from twisted_registry.rpc.frames import frame
 from twisted_registry.rpc.messages import SERVICE_NAME, api
@@ -24,6 +25,8 @@ _FEW_VERSIONS = 100
 
 PIECE_BYTES = MIB
 """Data in each message of an upload."""
+
+_UNLIKE = count()
 
 _CREATED_NS = 1_600_000_000_000_000_000
 
@@ -117,18 +120,19 @@ def page_request(model_id: str, start: int, length: int = PAGE_LENGTH) -> bytes:
     return request.SerializeToString()
 
 
-def unlike(request: bytes, count: int) -> list[list[bytes]]:
+def unlike(request: bytes, times: int) -> list[list[bytes]]:
     """
-    Make requests that say the same in other bytes, by a field that nobody knows: no reply can be used a second time.
+    Make requests that say the same in other bytes than any before, by a field that nobody knows: no reply can be used a
+    second time.
     """
-    return [[prefixed(request + b"\x7a\x03" + number.to_bytes(3, "big"))] for number in range(count)]
+    return [[prefixed(request + b"\x7a\x04" + next(_UNLIKE).to_bytes(4, "big"))] for _ in range(times)]
 
 
-def data_request(model_id: str) -> bytes:
+def data_request(model_id: str, number: int = -1) -> bytes:
     """
-    Ask for the latest version's data.
+    Ask for a version's data, the latest one's unless told otherwise.
     """
-    return api.RetrieveVersionDataRequest(model_id=model_id, version_number=-1).SerializeToString()
+    return api.RetrieveVersionDataRequest(model_id=model_id, version_number=number).SerializeToString()
 
 
 def update_request(model_id: str) -> bytes:

@@ -100,8 +100,10 @@ def fact_cells(fact: Fact) -> tuple[str, ...]:
     """
     Give a row of the second table.
     """
-    bound = "" if fact.bound is None else f"{fact.bound:,.4g}"
-    return fact.name, f"{fact.value:,.3g}", bound
+    if fact.bound is None:
+        return fact.name, f"{fact.value:,.3g}", ""
+    value = f"**{fact.value:,.4g}**" if fact.value > fact.bound else f"{fact.value:,.3g}"
+    return fact.name, value, f"{fact.bound:,.4g}"
 
 
 def section(run: Run) -> str:

@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+PROC_STATM = Path("/proc/self/statm")
 PROC_CGROUP = Path("/proc/self/cgroup")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -85,3 +86,13 @@ def usable_memory(
     """
     known = [machine_bytes or machine_memory(), cgroup_limit(proc_cgroup, cgroup_root)]
     return min((size_bytes for size_bytes in known if size_bytes is not None), default=_ASSUMED_BYTES)
+
+
+def resident_bytes(proc_statm: Path = PROC_STATM) -> int:
+    """
+    Tell how much memory this process has; 0 where the system does not say.
+    """
+    try:
+        return int(proc_statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

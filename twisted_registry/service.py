@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from twisted_registry._malloc import give_back, reuse_memory
+from twisted_registry._memory_limit import resident_bytes
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, ITransientStore
 from twisted_registry.log import LoggedService
@@ -111,7 +112,7 @@ class RegistryService(Service):
         for pool in self._pools:
             pool.start()
         held_bytes, hashing = (lambda: self._registry.usage().size_bytes), self._hashing
-        self._registry.observe(Tidying(held_bytes, lambda: hashing.callInThread(give_back)))
+        self._registry.observe(Tidying(held_bytes, resident_bytes, lambda: hashing.callInThread(give_back)))
         self._rpc.serve()
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals(self._ask_to_stop)

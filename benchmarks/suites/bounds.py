@@ -9,10 +9,11 @@ from benchmarks import messages, servers
 from benchmarks.bench import Bench
 from benchmarks.case import Fact, Row
 from benchmarks.client.connection import CallFailed
-from benchmarks.client.loads import Audience, repeat
+from benchmarks.client.loads import repeat
 from benchmarks.messages import KIB, MIB, path, prefixed
 from benchmarks.servers import Server
 from benchmarks.suites.calls import create, save
+from benchmarks.suites.push import audience
 
 _SUBSCRIBERS, _MOST_SUBSCRIBER_KB = 1000, 50.0
 _CACHE_BYTES, _MOST_PER_CACHED_BYTE = 512 * MIB, 1.2
@@ -38,17 +39,11 @@ def _subscribers(server: Server, count: int) -> Iterator[Fact]:
     save(server, _MODEL)
     create(server, _MODEL, KIB)
     memory, threads = server.memory_bytes(), server.threads()
-    audience = Audience(
-        server.port,
-        count,
-        (path("VersionUpdate"), prefixed(messages.update_request(_MODEL))),
-        (path("RetrieveVersionData"), prefixed(messages.data_request(_MODEL))),
-    )
-    audience.subscribe()
+    subscribed = audience(server, _MODEL, count)
     each_kb = (server.memory_bytes() - memory) / count / 1000
     yield Fact(f"memory of each of {count:,} subscribers, a connection each, KB", each_kb, _MOST_SUBSCRIBER_KB)
     yield Fact(f"threads that {count:,} subscribers cost", server.threads() - threads, 0)
-    audience.close()
+    subscribed.close()
 
 
 def _large(server: Server, size_bytes: int) -> Iterator[Fact]:

@@ -13,6 +13,7 @@ from benchmarks.case import Fact, Operation, Row
 from benchmarks.client.loads import Caller, repeat
 from benchmarks.messages import KIB, path, prefixed
 from benchmarks.servers import Server
+from benchmarks.suites.push import audience, publish
 
 _FEW_VERSIONS, _MANY_VERSIONS, _MODELS = 100, 100_000, 10_000
 _SHORT_MANY, _SHORT_MODELS = 1000, 200
@@ -20,6 +21,8 @@ _MOST_READY_SECONDS, _MOST_FIRST_MS = 2.0, 250.0
 _LEAST_RATIO = 0.8
 _PAUSE_SECONDS = 0.002
 _PAGE_LENGTH = 25
+_ACTORS = 16
+_AGAINST = f"{_FEW_VERSIONS} versions, 1 model"
 
 
 def run(bench: Bench) -> Iterator[Row | Fact]:
@@ -39,6 +42,7 @@ def run(bench: Bench) -> Iterator[Row | Fact]:
         yield from _first(own, many)
         sides = (own, "many", many), (small, "few", _FEW_VERSIONS)
         yield from _steady(bench, sides, many)
+        yield _published(bench, sides, many)
 
 
 def _first(server: Server, many: int) -> Iterator[Fact]:
@@ -94,16 +98,16 @@ def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Row
     acts: Sequence[tuple[str, Callable[[_Side], Callable[[int], float]], int]] = (
         ("latest info", _latest, 1000),
         ("page in the middle", _page, 300),
+        ("retrieve archived, 1 KB", _retrieve, 500),
         ("create transient, 1 KB", partial(_create, archived=False), 300),
         ("create archived, 1 KB", partial(_create, archived=True), 50),
     )
     (own, *_), (small, *_) = sides
     for name, act, times in acts:
         registry, opponent = map(act, sides)
-        against = f"{_FEW_VERSIONS} versions, 1 model"
         yield bench.measure(
             Operation(
-                f"{name}, {many:,} versions", registry, opponent, own, small, against, bench.times(times), _LEAST_RATIO
+                f"{name}, {many:,} versions", registry, opponent, own, small, _AGAINST, bench.times(times), _LEAST_RATIO
             )
         )
 
@@ -118,6 +122,23 @@ def _page(side: _Side) -> Callable[[int], float]:
     return partial(_ask, server.port, messages.page_request(model_id, versions // 2, _PAGE_LENGTH))
 
 
+def _retrieve(side: _Side) -> Callable[[int], float]:
+    server, model_id, versions = side
+    request = prefixed(messages.data_request(model_id, versions // 2))
+    return partial(repeat, server.port, path("RetrieveVersionData"), [[request]])
+
+
 def _create(side: _Side, *, archived: bool) -> Callable[[int], float]:
     server, model_id, _ = side
     return partial(repeat, server.port, path("CreateVersion"), [messages.upload(model_id, KIB, archived=archived)])
+
+
+def _published(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Row:
+    (own, *_), (small, *_) = sides
+    audiences = [audience(server, model_id, _ACTORS) for server, model_id, _ in sides]
+    registry, opponent = (partial(publish, each, side[1], KIB) for each, side in zip(audiences, sides, strict=True))
+    name = f"publish 1 KB until {_ACTORS} hold it, {many:,} versions"
+    row = bench.measure(Operation(name, registry, opponent, own, small, _AGAINST, bench.times(60), _LEAST_RATIO))
+    for each in audiences:
+        each.close()
+    return row

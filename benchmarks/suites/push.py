@@ -49,30 +49,36 @@ def run(bench: Bench) -> Iterator[Row | Fact]:
 
 
 def _published(bench: Bench, own: Server, bare: Server, actors: int, size_bytes: int, times: int) -> Row:
-    audiences = [_audience(server, actors, size_bytes) for server in (own, bare)]
+    model_id = messages.model_of(size_bytes)
+    audiences = [audience(server, model_id, actors) for server in (own, bare)]
     name = f"publish {_NAMES[size_bytes]} until {actors} hold{'s' if actors == 1 else ''} it"
     bar = _LEAST_RATIO if (actors, size_bytes) == (300, 10 * KIB) else None
-    registry, opponent = (partial(_publish, audience, size_bytes) for audience in audiences)
+    registry, opponent = (partial(publish, each, model_id, size_bytes) for each in audiences)
     row = bench.measure(Operation(name, registry, opponent, own, bare, CEILING, times, bar, size_bytes * actors))
-    for audience in audiences:
-        audience.close()
+    for each in audiences:
+        each.close()
     return row
 
 
-def _audience(server: Server, actors: int, size_bytes: int) -> Audience:
-    model_id = messages.model_of(size_bytes)
-    audience = Audience(
+def audience(server: Server, model_id: str, actors: int) -> Audience:
+    """
+    Have actors subscribe to a model that has a version.
+    """
+    subscribed = Audience(
         server.port,
         actors,
         (path("VersionUpdate"), prefixed(messages.update_request(model_id))),
         (path("RetrieveVersionData"), prefixed(messages.data_request(model_id))),
     )
-    audience.subscribe()
-    return audience
+    subscribed.subscribe()
+    return subscribed
 
 
-def _publish(audience: Audience, size_bytes: int, times: int) -> float:
-    body = cut(messages.upload(messages.model_of(size_bytes), size_bytes, archived=False))
+def publish(actors: Audience, model_id: str, size_bytes: int, times: int) -> float:
+    """
+    Publish versions, each when all hold the one before it.
+    """
+    body = cut(messages.upload(model_id, size_bytes, archived=False))
     expected = messages.received_bytes(size_bytes)
     # Of a few, one that something else held up counts as much as all others: so it is the median of them.
-    return median(audience.publish(path("CreateVersion"), body, expected) for _ in range(times)) * times
+    return median(actors.publish(path("CreateVersion"), body, expected) for _ in range(times)) * times

@@ -2,6 +2,9 @@
 What every transient store must do.
 """
 
+import sys
+import threading
+
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -162,6 +165,28 @@ class TransientStoreContract(SynchronousTestCase):
             self.put(number)
         self.store.set_rank(key(3), Rank.SUPERSEDED)
         self.assertEqual(self.put(5), [key(3)])
+
+    def test_found_while_its_rank_changes(self) -> None:
+        """
+        Whoever opens a version while its rank changes finds it.
+        """
+        self.put(1)
+        over = threading.Event()
+
+        def change() -> None:
+            while not over.is_set():
+                for rank in (Rank.SUPERSEDED, Rank.LATEST):
+                    self.store.set_rank(key(1), rank)
+
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(0.00001)
+        changing = threading.Thread(target=change)
+        changing.start()
+        try:
+            self.assertEqual([self.held(1) for _ in range(5000)], [[1]] * 5000)
+        finally:
+            over.set()
+            changing.join()
 
     def test_copy_does_not_displace_its_betters(self) -> None:
         """

@@ -76,10 +76,11 @@ class ReportTests(SynchronousTestCase):
 
     def test_cells(self) -> None:
         """
-        A row tells times, rates and the ratio; one below its bar stands out.
+        A row tells times, rates and the ratio; what misses its bar or its bound stands out.
         """
         self.assertEqual(
             report.row_cells(ROW),
             ("create", "ceiling", "2 ms, 5,000 MB/s", "1 ms", "**0.50**", "0.75", "1.5 ms / 0.5 ms", "200 MB"),
         )
         self.assertEqual(report.fact_cells(FACT), ("ready, s", "0.25", "2"))
+        self.assertEqual(report.fact_cells(evolve(FACT, value=2.001)), ("ready, s", "**2.001**", "2"))

@@ -229,6 +229,30 @@ class DeletedModelTests(BoundsTestCase):
         self.wait_until_true(lambda: self.daemon.memory_bytes() < held - 150 * MIB, "the memory is given back")
 
 
+class PiecesTests(BoundsTestCase):
+    """
+    A cache in which what goes is smaller than what comes.
+    """
+
+    flags = ("--version-cache-max-bytes", str(192 * MIB), "--version-cache-max-items", "100000")
+
+    def test_pieces_are_given_back(self) -> None:
+        """
+        Small versions that stay do not make the process keep what lies between them.
+        """
+        for number in range(96):
+            self.client.save_model(f"stays-{number}")
+            for model_id in (f"stays-{number}", "m"):
+                self.client.create(model_id, bytes(range(256)) * (MIB // 256))
+        self.client.save_model("large")
+        for _ in range(80):
+            self.client.create("large", bytes(range(256)) * (4 * MIB // 256))
+        held = int(self.client.statuses("bytes_in_memory")["bytes_in_memory"])
+        self.wait_until_true(
+            lambda: self.daemon.memory_bytes() < held * 11 // 10 + 128 * MIB + 64 * MIB, "the memory is given back"
+        )
+
+
 def _bare(message: bytes) -> bytes:
     return message
 

@@ -50,6 +50,30 @@ class AdmissionTests(SynchronousTestCase):
 
         asyncio.run(test())
 
+    def test_too_many_wait(self) -> None:
+        """
+        Where very many wait already, one more is refused at once, however long it would wait.
+        """
+
+        async def test() -> None:
+            admission = Admission(Limits(0, 8 * MIB, 60.0, 0.0, 0, 0.0, 0.0))
+
+            async def upload() -> None:
+                async with admission.admitted(4 * MIB):
+                    pass
+
+            async with admission.admitted(4 * MIB):
+                waiting = [asyncio.create_task(upload()) for _ in range(200)]
+                await asyncio.sleep(0)
+                with self.assertRaisesRegex(Overloaded, "200 uploads wait"):
+                    await upload()
+                waiting.pop().cancel()
+                await asyncio.sleep(0)
+                waiting.append(asyncio.create_task(upload()))
+            await asyncio.gather(*waiting)
+
+        asyncio.run(test())
+
     def test_kept_for_the_commit(self) -> None:
         """
         A commit goes on without its client, and keeps the room for as long as it takes.

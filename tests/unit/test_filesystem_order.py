@@ -2,12 +2,8 @@
 The archive on a file system: the order in which things come to rest.
 """
 
-import errno
-
 from tests.support.archives import finished, put, version_info
-from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._writer import WRITTEN_AT_ONCE_BYTES
 from twisted_registry.values import Chunk, ModelInfo
 
@@ -85,16 +81,6 @@ class OrderTests(FilesystemCase):
         told = ["create .0/tmp/*", *["write .0/tmp/*"] * 2, "start_writing .0/tmp/*", "write .0/tmp/*"]
         self.assertEqual(self.system.calls, [*told, "fsync .0/tmp/*", "fstat .0/tmp/*", "close .0/tmp/*"])
         writer.abort()
-
-    def test_the_disk_does_not_begin(self) -> None:
-        """
-        Where the disk fails as it is told to write, the version is given up, and nothing is left.
-        """
-        self.archive.save_model(ModelInfo("m"))
-        writer = self.archive.create_version("m")
-        self.system.disturbance = failing_where("start_writing .*", errno.EIO)
-        self.assertRaises(StorageFailure, writer.write, Chunk(bytes(WRITTEN_AT_ONCE_BYTES)))
-        self.assertEqual(self.files(), ["m/m.yaml"])
 
     def test_reserve(self) -> None:
         """

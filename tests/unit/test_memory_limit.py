@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry._memory_limit import cgroup_limit, machine_memory, usable_memory
+from twisted_registry._memory_limit import cgroup_limit, machine_memory, resident_bytes, usable_memory
 
 GIB = 2**30
 V1_UNLIMITED = 9223372036854771712
@@ -120,3 +120,21 @@ class CgroupTests(SynchronousTestCase):
         assert machine_bytes is not None
         self.assertGreater(machine_bytes, 0)
         self.assertEqual(usable_memory(None, self.proc, self.root), machine_bytes)
+
+
+class ResidentTests(SynchronousTestCase):
+    """
+    L{resident_bytes} tells what this process has.
+    """
+
+    def test_here(self) -> None:
+        """
+        It is more than nothing, where the system says.
+        """
+        self.assertGreater(resident_bytes(), 2**20)
+
+    def test_where_the_system_does_not_say(self) -> None:
+        """
+        Elsewhere it is nothing.
+        """
+        self.assertEqual(resident_bytes(Path(self.mktemp())), 0)

@@ -423,3 +423,27 @@ class DamageTests(PumpedRegistryCase):
         self.assertEqual(self.read(info), b"x" * 25)
         self.medium.models["m"].versions[info.version_number] = info, b"x" * 20
         self.assertIn("ends after 20", str(self.assertRaises(CorruptVersion, self.read, info)))
+
+    def test_nothing_is_read_after_damage(self) -> None:
+        """
+        What was asked for behind a chunk that is damaged fails too: it is not taken for that one, and no copy is kept
+        of what is left.
+        """
+        for model_id in ("m", "other"):
+            self.save(model_id)
+        for _ in range(BUDGET.max_items):
+            self.create(model_id="other")
+        info = self.create(b"x" * 30, archived=True)
+        self.read(info)
+        self.done(self.registry.delete_model("other"))  # now there is room for a copy
+        self.medium.models["m"].versions[info.version_number] = info, b"x" * 15 + b"y" + b"x" * 14
+        download = self.registry.download(self.snapshot(), info)
+        chunks = [download.read() for _ in range(4)]
+        self.pump()
+        self.assertIsNone(chunks[0].exception(timeout=0))
+        for chunk in chunks[1:]:
+            self.assertIsInstance(chunk.exception(timeout=0), CorruptVersion)
+        download.close()
+        self.pump()
+        self.assertEqual(self.registry.usage().items, 0)
+        self.assertRaises(CorruptVersion, self.read, info)

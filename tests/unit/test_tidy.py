@@ -6,47 +6,70 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from twisted_registry.interfaces import IObserver
-from twisted_registry.tidy import WORTH_BYTES, Tidying
+from twisted_registry.tidy import BESIDE_BYTES, WORTH_BYTES, Tidying
+
+MUCH = 10 * WORTH_BYTES
 
 
 class TidyingTests(SynchronousTestCase):
     """
-    L{Tidying} gives memory back where much went at once.
+    L{Tidying} gives memory back where the process takes much more than it holds.
     """
 
-    def given_back(self, *held: int) -> list[int]:
+    def setUp(self) -> None:
         """
-        Change a model once for each of these amounts that are held, in their order.
+        Begin with a process that is empty.
+        """
+        self.held = self.resident = 0
+        self.given = 0
+        self.tidying = Tidying(lambda: self.held, lambda: self.resident, self.give_back)
 
-        @return: what was held when memory was given back.
+    def give_back(self) -> None:
         """
-        left, now, given = list(held), [0], list[int]()
-        tidying = Tidying(lambda: now[0], lambda: given.append(now[0]))
-        while left:
-            now[0] = left.pop(0)
-            tidying.changed("m")
-        return given
+        Count it.
+        """
+        self.given += 1
+
+    def change(self, held: int, resident: int) -> int:
+        """
+        Change a model, so that so much is held and taken.
+
+        @return: how often memory was given back so far.
+        """
+        self.held, self.resident = held, resident
+        self.tidying.changed("m")
+        return self.given
 
     def test_provides_the_interface(self) -> None:
         """
         The registry can tell it of changes.
         """
-        verifyObject(IObserver, Tidying(int, lambda: None))
+        verifyObject(IObserver, self.tidying)
 
-    def test_much_went(self) -> None:
+    def test_what_is_held(self) -> None:
         """
-        Where much less is held than ever since the last time, memory is given back, once.
+        What versions need, and the process beside them, is theirs.
         """
-        self.assertEqual(self.given_back(0, 3 * WORTH_BYTES, WORTH_BYTES, WORTH_BYTES), [WORTH_BYTES])
+        self.assertEqual(self.change(MUCH, MUCH + MUCH // 10 + BESIDE_BYTES), 0)
 
-    def test_little_by_little(self) -> None:
+    def test_a_deleted_model(self) -> None:
         """
-        Also where it went little by little.
+        What is left behind is given back, once.
         """
-        self.assertEqual(self.given_back(WORTH_BYTES, WORTH_BYTES // 2, 0, 0), [0])
+        self.change(MUCH, MUCH)
+        self.assertEqual([self.change(0, MUCH), self.change(0, WORTH_BYTES // 2)], [1, 1])
 
-    def test_a_cache_that_is_full(self) -> None:
+    def test_pieces(self) -> None:
         """
-        What comes and goes in a cache that stays about full is kept.
+        Memory that is free in pieces is given back too, and again when as much has come anew.
         """
-        self.assertEqual(self.given_back(*[5 * WORTH_BYTES, 5 * WORTH_BYTES - 1000] * 10), [])
+        much_more = 2 * MUCH
+        self.assertEqual(self.change(MUCH, much_more), 1)
+        self.assertEqual(self.change(MUCH, much_more + WORTH_BYTES - 1), 1)
+        self.assertEqual(self.change(MUCH, much_more + WORTH_BYTES), 2)
+
+    def test_where_it_cannot_be_told(self) -> None:
+        """
+        Where nobody knows what the process takes, nothing is done.
+        """
+        self.assertEqual(self.change(0, 0), 0)

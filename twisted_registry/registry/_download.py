@@ -134,6 +134,10 @@ class Watch:
     checked: Callable[[tuple[bytes, ...]], None]
 
 
+MOST_DIGESTS = 4096
+"""Of one version: 16 GiB of it in chunks of the usual size."""
+
+
 @implementer(IDownload)
 @define(eq=False)
 class ArchiveDownload:
@@ -143,7 +147,11 @@ class ArchiveDownload:
     The first time a version is read it is hashed, and a digest of each chunk is kept; from then on each chunk is
     compared with its digest, which takes a thirtieth of the time.
 
+    A download that failed has failed for good: what was to be read after that, and may be asked for already, would be
+    taken for what failed.
+
     @ivar _digests: those of all chunks; L{None} where the version is to be hashed.
+    @ivar _seen: those of the chunks so far; L{None} where there will be too many to keep, or they are known.
     @ivar _copy: L{None} where no copy is to be kept.
     """
 
@@ -156,9 +164,15 @@ class ArchiveDownload:
     _copy: Copy | None = None
     _reader: IArchiveReader | None = None
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
-    _seen: list[bytes] = field(factory=list)
+    _seen: list[bytes] | None = field(init=False)
+    _chunks: int = 0
     _position: int = 0
     _ended: bool = False
+    _failure: BaseException | None = None
+
+    def __attrs_post_init__(self) -> None:
+        few = self._info.size_bytes <= MOST_DIGESTS * self._framing.chunk_bytes
+        self._seen = [] if few and self._digests is None else None
 
     def at_once(self) -> None:
         """See L{IDownload.at_once}."""
@@ -168,16 +182,22 @@ class ArchiveDownload:
         return self._lane.submit(self._read, self._framing.chunk_bytes)
 
     def _read(self) -> Chunk | None:
+        if self._failure is not None:
+            raise self._failure
         if self._ended:
             return None
         try:
             return self._next_chunk()
-        except (CorruptVersion, StorageFailure) as error:
-            if self._watch.gone():
-                raise UnknownModel(self._info.model_id) from None
-            if isinstance(error, CorruptVersion):
-                self._watch.damaged(error)
-            raise
+        except BaseException as error:  # whatever a provider raises
+            self._failure = self._told(error)
+            raise self._failure from None
+
+    def _told(self, error: BaseException) -> BaseException:
+        if isinstance(error, CorruptVersion | StorageFailure) and self._watch.gone():
+            return UnknownModel(self._info.model_id)
+        if isinstance(error, CorruptVersion):
+            self._watch.damaged(error)
+        return error
 
     def _next_chunk(self) -> Chunk:
         if self._reader is None:
@@ -188,25 +208,28 @@ class ArchiveDownload:
             raise self._corrupt(f"its data ends after {self._position + len(data)} of {self._info.size_bytes} bytes")
         self._position += len(data)
         last = self._position == self._info.size_bytes
+        if last and self._reader.read(1):
+            raise self._corrupt(f"its data goes on after {self._info.size_bytes} bytes")
         self._check(data, last)
+        self._chunks += 1
         self._ended = last
         chunk = self._framing.frame(data)
         self._add_to_copy(chunk, last)
         return chunk
 
     def _check(self, data: bytes, last: bool) -> None:
-        digest = xxh3_128_digest(data)
         if self._digests is not None:
-            if digest != self._digests[len(self._seen)]:
+            if xxh3_128_digest(data) != self._digests[self._chunks]:
                 raise self._corrupt("its data is no longer what it was when it had its SHA-256")
-            self._seen.append(digest)
             return
-        self._seen.append(digest)
         self._hash.update(data)
+        if self._seen is not None:
+            self._seen.append(xxh3_128_digest(data))
         # The last chunk is given only once the hash of all has matched, so that nobody holds wrong bytes whole.
         if last:
             self._check_hash()
-            self._watch.checked(tuple(self._seen))
+            if self._seen is not None:
+                self._watch.checked(tuple(self._seen))
 
     def _check_hash(self) -> None:
         computed = b64encode(self._hash.digest()).decode()

@@ -16,7 +16,9 @@ def all_done(*jobs: "Future[Any]") -> "Future[None]":
     done: Future[None] = Future()
     done.set_running_or_notify_cancel()
     lock = Lock()
-    left = len(jobs)
+    # Taken away once they are done: a future keeps its callbacks, and these would keep it.
+    waited_for = list(jobs)
+    left = len(waited_for)
 
     def one_done(_: "Future[Any]") -> None:
         nonlocal left
@@ -24,14 +26,15 @@ def all_done(*jobs: "Future[Any]") -> "Future[None]":
             left -= 1
             last = left == 0
         if last:
-            _settle(done, jobs)
+            _settle(done, waited_for)
+            waited_for.clear()
 
     for job in jobs:
         job.add_done_callback(one_done)
     return done
 
 
-def _settle(done: "Future[None]", jobs: "tuple[Future[Any], ...]") -> None:
+def _settle(done: "Future[None]", jobs: "list[Future[Any]]") -> None:
     for job in jobs:
         error = job.exception()
         if error is not None:

@@ -118,6 +118,14 @@ class Model:
             latest = held.get(numbers.at(len(numbers) - 1)) if numbers else None
         self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest)
 
+    def forget_info(self, number: int) -> None:
+        """
+        Publish that a version's info is to be read from the archive again.
+        """
+        latest = self.loaded.latest
+        known = latest is None or latest.version_number != number
+        self.snapshot = evolve(self.loaded, latest=latest if known else None)
+
     def know_latest(self, info: VersionInfo) -> None:
         """
         Publish the latest version's info, once it is read from the archive.

@@ -19,7 +19,7 @@ from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
 _DIGEST_CACHE_BYTES = 4 * 1024 * 1024
-_DIGEST_BYTES = 60
+_DIGEST_BYTES = 80
 _DIGESTS_BYTES = 500
 """About what one digest takes in memory, and those of a version beside that."""
 
@@ -80,7 +80,12 @@ class State:
         """
         Tell the log of a damaged version, once.
         """
-        self.digests.discard(key)  # the next one to read it is told the hashes
+        # What was known of it is looked up again: lists pass it over, where that shows what is wrong.
+        self.digests.discard(key)
+        self.version_infos.discard(key)
+        model = self.current(key.model_id, key.incarnation)
+        if model is not None:
+            model.forget_info(key.version_number)
         if key not in self.damaged:
             self.damaged.add(key)
             log.error("damage on the archive: {error}", error=error)

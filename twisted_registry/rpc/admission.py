@@ -12,7 +12,10 @@ from twisted_registry.interfaces import Limits
 from twisted_registry.rpc.room import Room, Rooms
 
 _BESIDE_BYTES = 64 * 1024
-"""What an upload takes beside its data: its task, its stream, and what gRPC receives ahead."""
+"""What an upload takes beside its data: its task and its stream."""
+
+_MOST_WAITING = 200
+"""Each of those that wait holds what gRPC receives ahead, three megabytes or so."""
 
 
 class Admission:
@@ -24,6 +27,7 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._rooms = Rooms(limits.uploads_max_bytes)
+        self._waiting = 0
 
     def check(self, size_bytes: int) -> None:
         """
@@ -45,7 +49,7 @@ class Admission:
 
         @param size_bytes: most bytes of data that will be in memory at once.
 
-        @raise Overloaded: there was no room in time.
+        @raise Overloaded: there was no room in time, or too many wait for it.
         """
         weight = size_bytes + _BESIDE_BYTES
         room = self._rooms.of(weight)
@@ -59,6 +63,9 @@ class Admission:
             place.when_free(lambda: room.give_back(taken))
 
     async def _wait(self, room: Room, weight: int) -> int:
+        if self._waiting >= _MOST_WAITING:
+            raise Overloaded(f"{_MOST_WAITING} uploads wait for room already; try again later")
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.uploads_wait_seconds):
                 return await room.take(weight)
@@ -67,6 +74,8 @@ class Admission:
                 f"uploads under way hold all of the {self._limits.uploads_max_bytes} bytes they may; try again later, "
                 "or start the registry with a larger --uploads-max-bytes"
             ) from None
+        finally:
+            self._waiting -= 1
 
 
 class Place:

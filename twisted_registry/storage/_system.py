@@ -3,14 +3,12 @@ The operating system, as far as the archive needs it.
 """
 
 import ctypes
-import errno
 import fcntl
 import os
 from collections.abc import Callable
 from typing import Any
 
 _SYNC_FILE_RANGE_WRITE = 2
-_NO_SUCH_THING = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def _find_sync_file_range() -> Callable[..., int] | None:
@@ -18,7 +16,7 @@ def _find_sync_file_range() -> Callable[..., int] | None:
     Give C{sync_file_range(2)}, which Python does not have; L{None} where there is none.
     """
     try:
-        function: Any = ctypes.CDLL(None, use_errno=True).sync_file_range
+        function: Any = ctypes.CDLL(None).sync_file_range
     except (AttributeError, OSError):
         return None
     function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
@@ -92,14 +90,11 @@ class System:
     def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
         Have the disk begin to write a part of a file, and do not wait for it: a later sync is so much the shorter.  It
-        brings nothing to rest.
+        brings nothing to rest.  Never raises: what goes wrong here the sync tells of, for of this call the system keeps
+        no record of errors told (C{sync_file_range}: U{https://man7.org/linux/man-pages/man2/sync_file_range.2.html}).
         """
-        if _sync_file_range is None:
-            return
-        if _sync_file_range(descriptor, start, size_bytes, _SYNC_FILE_RANGE_WRITE) != 0:
-            number = ctypes.get_errno()
-            if number not in _NO_SUCH_THING:
-                raise OSError(number, os.strerror(number))
+        if _sync_file_range is not None:
+            _sync_file_range(descriptor, start, size_bytes, _SYNC_FILE_RANGE_WRITE)
 
     def fsync(self, descriptor: int) -> None:
         """

@@ -60,8 +60,12 @@ class MemoryStore:
             held = self._held.get(key)
             if held is None or held.rank == rank:
                 return
-            self._drop(key)
-            self._take(key, _Held(rank, held.chunks, held.size_bytes))
+            # It stays where it is found: others look for it without the lock.
+            self._held[key] = _Held(rank, held.chunks, held.size_bytes)
+            del self._order[held.rank][key]
+            self._order[rank][key] = None
+            self._rank_bytes[held.rank] -= held.size_bytes
+            self._rank_bytes[rank] += held.size_bytes
 
     def touch(self, keys: Sequence[VersionKey]) -> None:
         """See L{ITransientStore.touch}."""
