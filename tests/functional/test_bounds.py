@@ -201,8 +201,8 @@ class StalledReaderTests(BoundsTestCase):
 
     def read(self, number: int) -> bytes:
         """
-        Read a version.  On a machine so busy that this takes long for a chunk as well, the daemon may hang up on it too;
-        then it tries again.
+        Read a version.  On a machine so busy that this takes long for a chunk as well, the daemon may hang up on it
+        too; then it tries again.
         """
         for _ in range(3):
             try:
