@@ -1,5 +1,6 @@
 """
-How much memory this process may use: that of the machine, or less where the system or a container says so.
+How much memory this process may use: that of the machine, or less where the system or a container says so; and how much
+it has.
 
 Linux says it in files of the process's control groups, in one of two layouts::
 

@@ -80,8 +80,8 @@ def run(bench: Bench) -> Iterator[Row | Fact]:
         _fill(own, copies, archive)
         yield from _small(bench, own, bare)
         for size_bytes in NAMES:
+            _fill_cache(bench, own, size_bytes)
             for clients in _CLIENTS:
-                _fill_cache(bench, own, size_bytes)
                 yield from _data(bench, size_bytes, clients, own, copies, archive, bare, hashing)
 
 

@@ -43,6 +43,7 @@ ONLY_IN: dict[str, set[str]] = {
     "asyncio": {"rpc"},
     "uvloop": {"rpc"},
     "yaml": {"storage"},
+    "xxhash": {"registry"},
     "click": {"cli"},
     "rich": {"cli"},
     "twisted.python.threadpool": {"service"},
