@@ -111,12 +111,17 @@ class RegistryService(Service):
             raise
         for pool in self._pools:
             pool.start()
-        held_bytes, hashing = (lambda: self._registry.usage().size_bytes), self._hashing
-        self._registry.observe(Tidying(held_bytes, resident_bytes, lambda: hashing.callInThread(give_back)))
+        self._registry.observe(Tidying(self._held_bytes, resident_bytes, self._give_back))
         self._rpc.serve()
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals(self._ask_to_stop)
         self._reactor.callWhenRunning(self._running)
+
+    def _held_bytes(self) -> int:
+        return self._registry.usage().size_bytes
+
+    def _give_back(self) -> None:
+        self._hashing.callInThread(give_back)  # it may take long
 
     def _running(self) -> None:
         self._take_signals(self._ask_to_stop)
