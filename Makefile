@@ -11,7 +11,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard protos/cogment/api/*.proto)
-DESCRIPTORS := twisted_registry/rpc/_descriptors.binpb
+DESCRIPTORS := twisted_registry/protocol/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
 CHECKED := twisted_registry tests torture twisted setup.py .ci benchmarks $(wildcard examples)
 
@@ -108,7 +108,7 @@ $(INSTALLED_DEV): $(CREATED) $(PACKAGING) $(PROTOS) $(MISSING)
 	@$(PIP) install --editable '.[dev]'
 	@touch $(INSTALLED) $@
 
-# What type checkers read in place of twisted_registry.rpc.messages.
+# What type checkers read in place of twisted_registry.protocol.messages.
 $(STUBS): $(PROTOS) | $(INSTALLED_DEV)
 	@mkdir -p build/stubs
 	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --pyi_out=build/stubs $(PROTOS:protos/%=%)

@@ -11,12 +11,12 @@ from setuptools.errors import ExecError
 
 PROTOS = ["cogment/api/common.proto", "cogment/api/model_registry.proto"]
 PROTO_ROOT = Path("protos")
-DESCRIPTORS = Path("twisted_registry", "rpc", "_descriptors.binpb")
+DESCRIPTORS = Path("twisted_registry", "protocol", "_descriptors.binpb")
 
 
 class BuildProtos(Command):
     """
-    Compiles the .proto files to one set of descriptors, which C{twisted_registry.rpc.messages} loads.
+    Compiles the .proto files to one set of descriptors, which C{twisted_registry.protocol.messages} loads.
 
     It keeps the protocol of C{setuptools.command.build.SubCommand}.
     """

@@ -24,7 +24,7 @@ from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from twisted_registry.rpc import messages
+from twisted_registry.protocol import messages
 
 STARTED = re.compile(r"127\.0\.0\.1:([1-9][0-9]*)\b")
 TIMEOUT_SECONDS = 30.0

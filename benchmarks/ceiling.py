@@ -23,7 +23,7 @@ import uvloop
 
 from benchmarks import messages
 from twisted_registry._malloc import reuse_memory
-from twisted_registry.rpc.messages import SERVICE_NAME
+from twisted_registry.protocol.messages import SERVICE_NAME
 
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not know it
 _TCP_CHUNK_BYTES = 4 * 1024 * 1024

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import count
 
+from twisted_registry.protocol.messages import SERVICE_NAME, api
 from twisted_registry.rpc.frames import frame
-from twisted_registry.rpc.messages import SERVICE_NAME, api
 from twisted_registry.settings import DEFAULT_CHUNK_SIZE_BYTES
 
 KIB = 1024

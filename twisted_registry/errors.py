@@ -2,7 +2,8 @@
 Everything that can go wrong, as one small taxonomy.
 
 Each error carries its facts as attributes and says in its text what the caller can do about it.  Which gRPC status an
-error becomes is held by one table, C{twisted_registry.rpc.status}.
+error becomes is held by one table, C{twisted_registry.rpc.status}.  A client raises the very error that the server did;
+those that only a client can know of stand at the end.
 """
 
 from attrs import define
@@ -293,6 +294,130 @@ class CannotStart(RegistryError):
     The registry cannot start as it is configured.
 
     @ivar reason: one line for the person who starts it.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+# Only a client knows of these.
+
+
+@define
+class Unreachable(Unavailable):
+    """
+    Nothing was sent: there is no connection to the server.
+    """
+
+    address: str
+
+    def __str__(self) -> str:
+        return f"cannot reach the registry at {self.address} ({self.reason}); is it running, and is that its address?"
+
+
+@define
+class DeadlineExceeded(RegistryError):
+    """
+    The answer did not come in time.
+
+    @ivar reason: what was waited for, and for how long.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class CreationUncertain(RegistryError):
+    """
+    The connection was lost after all of a version had been sent, and before the answer: it may be there or not.
+
+    @ivar reason: how the connection was lost.
+    """
+
+    model_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"a new version of model {shown(self.model_id)} was sent, but no answer came ({self.reason}), and it is "
+            "not there so far; look at the latest versions before you create it again"
+        )
+
+
+@define
+class CorruptTransfer(CorruptVersion):
+    """
+    What arrived at one end is not what the other end has.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version_number} of model {shown(self.model_id)} was damaged on its way ({self.reason}); "
+            "transfer it again"
+        )
+
+
+@define
+class IncidentReported(RegistryError):
+    """
+    The server met a bug of its own.
+
+    @ivar reason: the server's text, with the id under which its log tells more.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class NotAuthenticated(RegistryError):
+    """
+    The server, or a proxy before it, does not know who asks.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server did not accept who asks ({self.reason}); give the client a valid token or certificate"
+
+
+@define
+class NotPermitted(RegistryError):
+    """
+    The server, or a proxy before it, knows who asks, and does not allow it.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server does not permit this ({self.reason})"
+
+
+@define
+class Unsupported(RegistryError):
+    """
+    The server does not have this call: it is no model registry, or an old one.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server does not know this call ({self.reason}); is this the address of a model registry?"
+
+
+@define
+class ClientUnusable(RegistryError):
+    """
+    The client is closed, or belongs to a process that this one was forked from.
+
+    @ivar reason: which, and what to do.
     """
 
     reason: str

@@ -21,7 +21,7 @@ from tests.support.daemon import Daemon, free_port
 from tests.support.gates import GatedTestCase
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import SERVICE_NAME, common
+from twisted_registry.protocol.messages import SERVICE_NAME, common
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

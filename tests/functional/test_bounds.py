@@ -13,7 +13,7 @@ from grpc import StatusCode
 from tests.support.client import DEADLINE_SECONDS, body, data_hash, header
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME, api
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
 
 MIB = 2**20
 OVERHEAD_BYTES = 80 * MIB

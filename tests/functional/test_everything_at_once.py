@@ -14,7 +14,7 @@ from tests.support.archive_files import drafts
 from tests.support.client import Client, body, data_hash, header
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 CLIENTS = 6
 ACTS_EACH = 150

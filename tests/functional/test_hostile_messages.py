@@ -11,7 +11,7 @@ from grpc import StatusCode
 from tests.support.client import body, data_hash, header
 from tests.support.registry_case import SharedRegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME, api, common
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api, common
 
 MIB = 1024 * 1024
 LIMIT_BYTES = 64 * MIB

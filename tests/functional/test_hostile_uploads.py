@@ -12,7 +12,7 @@ from hypothesis import example, given, strategies as st
 from tests.functional.test_hostile_properties import INVALID, NOT_FOUND, OK, TEXTS, HostileCase, hostile
 from tests.support.client import body, data_hash, header
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 CACHE_BYTES = 1_000_000
 SIZES = (

@@ -7,7 +7,7 @@ from functools import partial
 from grpc import StatusCode
 
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 ODD_IDS = [
     "..",

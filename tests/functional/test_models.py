@@ -8,7 +8,7 @@ from grpc import StatusCode
 
 from tests.support.archive_files import all_files
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 VERSIONS_TO_DELETE = 20
 

@@ -17,7 +17,7 @@ from tests.support.daemon import Daemon
 from tests.support.gates import DATA
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import SERVICE, api
+from twisted_registry.protocol.messages import SERVICE, api
 from twisted_registry.values import MAX_VERSION_NUMBER
 
 MIB = 1024 * 1024

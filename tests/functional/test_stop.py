@@ -17,7 +17,7 @@ from tests.support.daemon import Daemon
 from tests.support.gates import GatedTestCase
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 MIB = 1024 * 1024
 CHUNKS = ("--sent-model-version-data-chunk-size", "1000")

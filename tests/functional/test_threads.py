@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2
 from tests.support.client import body, header
 from tests.support.gates import GatedTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import SERVICE_NAME, api, common
+from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 
 BLOCKED_CALLS = 25
 THREADS = 10

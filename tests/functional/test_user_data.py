@@ -7,7 +7,7 @@ from grpc import StatusCode
 from tests.support.client import header
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 LIMIT_BYTES = 256 * 1024
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from grpc import StatusCode
 
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 MIB = 1024 * 1024
 STOCK_MESSAGE_BYTES = 4 * MIB

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME, api, common
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api, common
 
 DEADLINE_SECONDS = 60
 """Nothing takes so long; a call that does has failed."""

@@ -8,8 +8,8 @@ from zope.interface.verify import verifyObject
 
 from twisted_registry.errors import InvalidRequest
 from twisted_registry.interfaces import ICutter
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.frames import Cutter, Gatherer, body_chunk, frame
-from twisted_registry.rpc.messages import api
 from twisted_registry.values import Chunk
 
 

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.rpc.messages}: the wire, held against its table, and the pool it lives in.
+Tests for L{twisted_registry.protocol.messages}: the wire, held against its table, and the pool it lives in.
 """
 
 import os
@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.rpc.messages import POOL, SERVICE, SERVICE_NAME, api, common
+from twisted_registry.protocol.messages import POOL, SERVICE, SERVICE_NAME, api, common
 
 FILES = {
     "cogment/api/common.proto": ["VersionRequest", "VersionInfo", "StatusRequest", "StatusReply"],
@@ -275,12 +275,12 @@ class DefaultPoolTests(SynchronousTestCase):
         """
         The other package may be imported before ours.
         """
-        said = self.run_with("import other_sdk", "from twisted_registry.rpc.messages import api")
+        said = self.run_with("import other_sdk", "from twisted_registry.protocol.messages import api")
         self.assertEqual(said, "both\n")
 
     def test_ours_first(self) -> None:
         """
         The other package may be imported after ours.
         """
-        said = self.run_with("from twisted_registry.rpc.messages import api", "import other_sdk")
+        said = self.run_with("from twisted_registry.protocol.messages import api", "import other_sdk")
         self.assertEqual(said, "both\n")

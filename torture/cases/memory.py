@@ -19,7 +19,7 @@ from tests.support.client import DEADLINE_SECONDS, Client, body, data_hash, head
 from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
 from torture.wire.async_client import LOST
-from twisted_registry.rpc.messages import SERVICE_NAME, api
+from twisted_registry.protocol.messages import SERVICE_NAME, api
 
 MIB = 2**20
 _BUDGET_BYTES = 100 * MIB

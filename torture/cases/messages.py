@@ -18,7 +18,7 @@ from torture.case import Case, Outcome, Trial
 from torture.wire.async_client import LOST
 from torture.wire.fuzzed_messages import TARGET, is_message, request, stream
 from torture.wire.hostile_connections import Visitors
-from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 
 _IN_FLIGHT = 48
 _CHANNELS = 4

@@ -5,8 +5,8 @@ The bodies of an upload, and how its data is cut.
 from google.protobuf.message import DecodeError
 
 from twisted_registry.errors import InvalidRequest
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.frames import Cutter, body_chunk
-from twisted_registry.rpc.messages import api
 
 SEEDS = [
     b"\x12\x06\x0a\x04data",

@@ -16,7 +16,7 @@ from tests.support.upload import Upload as SlowUpload
 from torture.oracles.ledger import hash_of
 from torture.oracles.reference import Reference, Refused, Upload, Version
 from torture.wire.served import Served
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 
 T = TypeVar("T")
 

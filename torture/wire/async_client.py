@@ -7,7 +7,7 @@ from typing import Any
 import grpc.aio
 
 from tests.support.client import DEADLINE_SECONDS, body, header, pieces
-from twisted_registry.rpc.messages import SERVICE_NAME, api, common
+from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 
 LOST = "Internal error from Core"
 """What grpc.aio's client says, and no server: the stream of requests ended under its hands, and the status is lost."""

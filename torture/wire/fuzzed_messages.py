@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from twisted_registry.rpc.messages import SERVICE, api, common
+from twisted_registry.protocol.messages import SERVICE, api, common
 
 TARGET = "target"
 """The model that valid messages name."""

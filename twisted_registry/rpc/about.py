@@ -13,8 +13,8 @@ import twisted
 from attrs import frozen
 
 import twisted_registry
+from twisted_registry.protocol.messages import common
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import common
 from twisted_registry.rpc.updates import Hub
 from twisted_registry.rpc.wire import parse
 
@@ -63,7 +63,7 @@ class AboutCalls:
         registry = self._lookup.registry
         return {
             "overall_load": _overall_load,
-            "uptime_seconds": lambda: f"{time.monotonic() - self._started_seconds:.0f}",
+            "uptime_seconds": lambda: f"{time.monotonic() - self._started_seconds:.3f}",
             "versions_in_memory": lambda: str(registry.usage().items),
             "bytes_in_memory": lambda: str(registry.usage().size_bytes),
             "subscribers": lambda: str(len(self._hub)),

@@ -8,8 +8,8 @@ from typing import Any
 from grpc_health.v1 import health, health_pb2
 
 from twisted_registry.errors import Unavailable
+from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.rpc.gate import Gate
-from twisted_registry.rpc.messages import SERVICE_NAME
 from twisted_registry.rpc.status import guarded
 
 _aio: Any = health.aio  # type: ignore[attr-defined]  # the stubs do not know it

@@ -11,12 +11,12 @@ from attrs import field, frozen
 
 from twisted_registry.errors import InvalidRequest, SizeMismatch
 from twisted_registry.interfaces import IUpload
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.frames import Gatherer, body_chunk
 from twisted_registry.rpc.incoming import Incoming
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.wire import version_header, version_message
 from twisted_registry.values import Chunk, VersionHeader, VersionInfo
 

@@ -1,14 +1,9 @@
 """
 A version's data as it travels.
 
-An upload's body is a C{CreateVersionRequestChunk} that holds a C{Body}, a download's chunk a
-C{RetrieveVersionDataReplyChunk}; the former ends with the very bytes of the latter::
-
-    CreateVersionRequestChunk   12 <length> | 0a <length> <data>
-    RetrieveVersionDataReplyChunk             0a <length> <data>
-
-So data is put into the frame of a reply once, when it is stored, and goes out from there to any number of readers
-without protobuf touching it.  (Tags and varints: U{https://protobuf.dev/programming-guides/encoding/}.)
+An upload's body ends with the very bytes of a download's chunk (L{twisted_registry.protocol.framing}).  So data is put
+into the frame of a reply once, when it is stored, and goes out from there to any number of readers without protobuf
+touching it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,21 +13,11 @@ from zope.interface import implementer
 
 from twisted_registry.errors import InvalidRequest
 from twisted_registry.interfaces import ICutter
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, content_offset, field_header
+from twisted_registry.protocol.messages import api
 from twisted_registry.values import Chunk
 
-_BODY_TAG = 0x12
-_DATA_TAG = 0x0A
 _GATHERED_BYTES = 256 * 1024
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def frame(data: bytes) -> Chunk:
@@ -43,24 +28,8 @@ def frame(data: bytes) -> Chunk:
 
 
 def _frame(pieces: Sequence[bytes | memoryview], size_bytes: int) -> Chunk:
-    header = bytes([_DATA_TAG]) + _varint(size_bytes)
+    header = field_header(DATA_TAG, size_bytes)
     return Chunk(b"".join((header, *pieces)), len(header))
-
-
-def _length_prefixed(message: bytes, position: int, tag: int) -> int | None:
-    """
-    Give where a field's content begins, if the field has this tag and ends where the message ends.
-    """
-    if position >= len(message) or message[position] != tag:
-        return None
-    length = shift = 0
-    for index in range(position + 1, min(position + 6, len(message))):
-        byte = message[index]
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return index + 1 if index + 1 + length == len(message) else None
-        shift += 7
-    return None
 
 
 def body_chunk(message: bytes) -> Chunk:
@@ -71,8 +40,8 @@ def body_chunk(message: bytes) -> Chunk:
 
     @raise InvalidRequest: it is no such message, or not one with a body.
     """
-    body = _length_prefixed(message, 0, _BODY_TAG)
-    data = None if body is None else _length_prefixed(message, body, _DATA_TAG)
+    body = content_offset(message, 0, BODY_TAG)
+    data = None if body is None else content_offset(message, body, DATA_TAG)
     if data is not None:
         return Chunk(message, data)
     return Chunk(_unusual_body_data(message))

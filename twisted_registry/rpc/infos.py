@@ -10,9 +10,9 @@ from typing import Any
 from attrs import field, frozen
 
 from twisted_registry.errors import CorruptVersion
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.replies import Replies
 from twisted_registry.rpc.wire import parse, version_message

@@ -9,9 +9,9 @@ from typing import Any
 
 from attrs import frozen
 
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.wire import model_message, model_to_save, parse
 from twisted_registry.values import ModelInfo

@@ -21,11 +21,11 @@ from twisted.logger import Logger
 
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IRegistry, Limits
+from twisted_registry.protocol.messages import POOL, SERVICE_NAME
 from twisted_registry.rpc.bridge import Bridge
 from twisted_registry.rpc.checks import Checks
 from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import POOL, SERVICE_NAME
 from twisted_registry.rpc.servicer import RegistryCalls, generic_handler
 from twisted_registry.rpc.updates import Hub
 

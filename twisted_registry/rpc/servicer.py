@@ -11,6 +11,7 @@ import grpc
 
 from twisted_registry.errors import InvalidRequest
 from twisted_registry.interfaces import Limits
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.create import CreateCalls
@@ -18,7 +19,6 @@ from twisted_registry.rpc.hangup import hang_up
 from twisted_registry.rpc.incoming import Incoming, Patience
 from twisted_registry.rpc.infos import InfoCalls
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.models import ModelCalls
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.pages import LongLists

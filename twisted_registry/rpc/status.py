@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_registry import errors
+from twisted_registry.protocol import details
 
 _log = Logger()
 
@@ -39,7 +40,9 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.CorruptModel: grpc.StatusCode.DATA_LOSS,
     errors.CorruptVersion: grpc.StatusCode.DATA_LOSS,
 }
-"""Whose fault an error is.  L{errors.CannotStart} is not in it: nobody is connected yet."""
+"""
+Whose fault an error is.  Not in it are those that no call ends with: nobody is connected yet, or only a client knows.
+"""
 
 Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[bytes | None]]
 
@@ -62,6 +65,14 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log tells more of incident {incident}"
 
 
+def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[details.Metadatum, ...]:
+    """
+    Give the trailing metadata that tell which error it was; none for a bug.
+    """
+    number: int = code.value[0]
+    return details.to_metadata(error, number, text) if isinstance(error, errors.RegistryError) else ()
+
+
 def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]]) -> Handler:
     """
     Make a handler that ends its call with a status, whatever it raises.
@@ -80,7 +91,8 @@ def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]]) 
             raise asyncio.CancelledError from None
         except Exception as error:
             code, text = status_of(error)
-        await context.abort(code, text)
+            told = details_of(error, code, text)
+        await context.abort(code, text, told)
         raise AssertionError("unreachable: abort raises")
 
     return guard

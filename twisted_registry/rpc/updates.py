@@ -12,8 +12,8 @@ from zope.interface import implementer
 
 from twisted_registry.errors import CorruptVersion, Unavailable, UnknownModel
 from twisted_registry.interfaces import IObserver
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.rpc.messages import api
 from twisted_registry.rpc.wire import parse, version_message
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import VersionInfo

@@ -9,7 +9,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from twisted_registry.errors import InvalidRequest
-from twisted_registry.rpc.messages import api
+from twisted_registry.protocol.messages import api
 from twisted_registry.values import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
 
 M = TypeVar("M", bound=Message)

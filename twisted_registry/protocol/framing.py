@@ -1,0 +1,51 @@
+"""
+Data inside messages, put in and taken out without protobuf touching it.
+
+An upload's body is a C{CreateVersionRequestChunk} that holds a C{Body}, a download's chunk a
+C{RetrieveVersionDataReplyChunk}; the former ends with the very bytes of the latter::
+
+    CreateVersionRequestChunk   12 <length> | 0a <length> <data>
+    RetrieveVersionDataReplyChunk             0a <length> <data>
+
+Tags and varints: U{https://protobuf.dev/programming-guides/encoding/}.
+"""
+
+BODY_TAG = 0x12
+"""A C{CreateVersionRequestChunk}'s C{body}."""
+
+DATA_TAG = 0x0A
+"""A C{Body}'s and a C{RetrieveVersionDataReplyChunk}'s C{data_chunk}."""
+
+_MOST_VARINT_BYTES = 5  # of a length below 4 GiB
+
+
+def field_header(tag: int, length: int) -> bytes:
+    """
+    Give what stands before a field's content.
+
+    @param length: of the content, in bytes.
+    """
+    encoded = bytearray([tag])
+    while length > 0x7F:
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    encoded.append(length)
+    return bytes(encoded)
+
+
+def content_offset(message: bytes, position: int, tag: int) -> int | None:
+    """
+    Give where a field's content begins, if the field has this tag and ends where the message ends.
+
+    @param position: where the field would begin.
+    """
+    if position >= len(message) or message[position] != tag:
+        return None
+    length = shift = 0
+    for index in range(position + 1, min(position + 1 + _MOST_VARINT_BYTES, len(message))):
+        byte = message[index]
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return index + 1 if index + 1 + length == len(message) else None
+        shift += 7
+    return None
