@@ -71,6 +71,8 @@ class VersionInfo:
     @ivar version_number: 1 to 2**31 - 1.
     @ivar created_ns: nanoseconds since the Unix epoch, below 2**64.
     @ivar data_hash: SHA-256 of the data in standard base64.
+    @ivar digest: XXH3-128 of the data in hexadecimal, where the registry has it at hand; it is no part of the info that
+        travels.
     """
 
     model_id: str
@@ -80,6 +82,7 @@ class VersionInfo:
     data_hash: str
     size_bytes: int
     user_data: Mapping[str, str] = field(factory=dict)
+    digest: str = field(default="", eq=False, repr=False)
 
 
 class VersionKey(NamedTuple):

@@ -30,7 +30,7 @@ class Context:
 
     aborts: list[tuple[grpc.StatusCode, str]] = field(factory=list)
 
-    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:
         """
         Note how the call was aborted.
         """

@@ -47,7 +47,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tenacity": {"client"},
     "uvloop": {"rpc"},
     "yaml": {"storage"},
-    "xxhash": {"registry"},
+    "xxhash": {"registry", "client"},
     "click": {"cli"},
     "rich": {"cli"},
     "twisted.python.threadpool": {"service"},

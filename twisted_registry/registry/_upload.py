@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
+from xxhash import xxh3_128
 from zope.interface import implementer
 
 from twisted_registry.errors import HashMismatch
@@ -43,6 +44,7 @@ class Upload:
     _archive_lane: ILane
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
+    _digest: xxh3_128 = field(factory=xxh3_128)
     _data_hash: str = ""
 
     def write(self, piece: Chunk) -> Future[None]:
@@ -55,6 +57,8 @@ class Upload:
 
     def _take(self, data: memoryview) -> None:
         self._hash.update(data)
+        if not self.header.archived:
+            self._digest.update(data)
         if self.transient_writer is not None:
             for chunk in self._cutter.add(data):
                 self.transient_writer.write(chunk)
@@ -97,4 +101,5 @@ class Upload:
             data_hash=self._data_hash,
             size_bytes=self.header.size_bytes,
             user_data=self.header.user_data,
+            digest="" if self.header.archived else self._digest.hexdigest(),
         )

@@ -10,12 +10,13 @@ from attrs import frozen
 
 from twisted_registry.errors import UnknownVersion
 from twisted_registry.interfaces import IDownload
+from twisted_registry.protocol.checksum import Checksum, to_metadata
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing, Share
 from twisted_registry.rpc.wire import data_asked
 from twisted_registry.snapshot import ModelSnapshot
-from twisted_registry.values import Chunk
+from twisted_registry.values import Chunk, VersionInfo
 
 _TRIES = 5
 
@@ -38,9 +39,11 @@ class DataCalls:
         """
         Send a version's data, the next chunk being read while one is sent.
         """
-        download, size_bytes = await self._open(*data_asked(raw))
+        download, info = await self._open(*data_asked(raw))
         try:
-            share = await self._outgoing.share(context, min(size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes))
+            context.set_trailing_metadata(to_metadata(Checksum(info.size_bytes, info.data_hash, info.digest)))
+            most_bytes = min(info.size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes)
+            share = await self._outgoing.share(context, most_bytes)
             chunks = download.at_once()
             if chunks is None:
                 await self._send_as_read(download, share, context)
@@ -64,12 +67,12 @@ class DataCalls:
             share.servers_turn()
         share.clients_turn()  # as above
 
-    async def _open(self, model_id: str, selector: int) -> tuple[IDownload, int]:
+    async def _open(self, model_id: str, selector: int) -> tuple[IDownload, VersionInfo]:
         snapshot = await self._lookup.snapshot(model_id)
         for _ in range(_TRIES):
             info = await self._lookup.version(snapshot, snapshot.select(selector))
             try:
-                return self._lookup.registry.download(snapshot, info), info.size_bytes
+                return self._lookup.registry.download(snapshot, info), info
             except UnknownVersion:
                 # It was evicted since the snapshot, by a newer one perhaps, which '-1' means by now.
                 snapshot = await self._newer_snapshot(snapshot)

@@ -1,0 +1,30 @@
+"""
+The client library: one client in three styles.
+
+L{Client} is for asyncio, L{BlockingClient} for programs without an event loop, L{DeferredClient} for Twisted.  They
+have the same methods.  Errors are those of L{twisted_registry.errors}.
+"""
+
+from twisted_registry.client._blocking import BlockingClient, BlockingTracker
+from twisted_registry.client._client import Client
+from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
+from twisted_registry.client._deferred import DeferredClient, DeferredIterator, DeferredTracker
+from twisted_registry.client._sources import Data
+from twisted_registry.client._track import Tracker, Version
+from twisted_registry.values import ModelInfo, VersionInfo
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "BlockingClient",
+    "BlockingTracker",
+    "Client",
+    "Data",
+    "DeferredClient",
+    "DeferredIterator",
+    "DeferredTracker",
+    "ModelInfo",
+    "Tls",
+    "Tracker",
+    "Version",
+    "VersionInfo",
+]

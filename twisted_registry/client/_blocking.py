@@ -1,0 +1,238 @@
+"""
+The client for programs without an event loop.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from twisted_registry.client._client import Client, unwatched
+from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
+from twisted_registry.client._download import Progress
+from twisted_registry.client._iteration import End, following, let_go
+from twisted_registry.client._loop import shared
+from twisted_registry.client._sources import Data
+from twisted_registry.client._track import Tracker, Version
+from twisted_registry.values import ModelInfo, VersionInfo
+
+T = TypeVar("T")
+
+
+def _blocking(items: AsyncIterator[T]) -> Iterator[T]:
+    try:
+        while not isinstance(item := shared.run(following(items)), End):
+            yield item
+    finally:
+        shared.run(let_go(items))
+
+
+class BlockingTracker(Generic[T]):
+    """
+    Follows a model, as L{Tracker} does: an iterator and a context manager.
+    """
+
+    def __init__(self, tracker: Tracker[T]) -> None:
+        self._tracker = tracker
+
+    def latest(self) -> VersionInfo | None:
+        """See L{Tracker.latest}."""
+        return self._tracker.latest()
+
+    def close(self) -> None:
+        """
+        Follow it no longer.  Whoever is iterating, in another thread, comes to the end.
+        """
+        shared.run(self._tracker.aclose())
+
+    def __enter__(self) -> "BlockingTracker[T]":
+        shared.run(self._tracker.start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> "BlockingTracker[T]":
+        return self
+
+    def __next__(self) -> T:
+        item = shared.run(following(self._tracker))
+        if isinstance(item, End):
+            raise StopIteration
+        return item
+
+
+class BlockingClient:
+    """
+    A client of a model registry that waits for each answer.  It may be used in any number of threads.
+
+    Its methods are those of L{Client}: the same parameters, results and errors.  C{progress} is called in another
+    thread.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+        deadline_seconds: float = 30.0,
+        patience_seconds: float = 30.0,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        """
+        See L{Client.__init__}.
+        """
+        self._client = Client(
+            address,
+            tls=tls,
+            token=token,
+            deadline_seconds=deadline_seconds,
+            patience_seconds=patience_seconds,
+            idle_seconds=idle_seconds,
+        )
+
+    @property
+    def address(self) -> str:
+        """
+        Where the registry is.
+        """
+        return self._client.address
+
+    def __enter__(self) -> "BlockingClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See L{Client.close}."""
+        shared.run(self._client.close())
+
+    def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+        """See L{Client.save_model}."""
+        return shared.run(self._client.save_model(model_id, user_data))
+
+    def delete_model(self, model_id: str) -> None:
+        """See L{Client.delete_model}."""
+        shared.run(self._client.delete_model(model_id))
+
+    def model(self, model_id: str) -> ModelInfo:
+        """See L{Client.model}."""
+        return shared.run(self._client.model(model_id))
+
+    def models(self) -> Iterator[ModelInfo]:
+        """See L{Client.models}."""
+        return _blocking(self._client.models())
+
+    def publish(
+        self,
+        model_id: str,
+        data: Data,
+        user_data: Mapping[str, str] | None = None,
+        *,
+        size_bytes: int | None = None,
+        created_ns: int | None = None,
+        progress: Progress = unwatched,
+        deadline_seconds: float | None = None,
+    ) -> VersionInfo:
+        """See L{Client.publish}."""
+        return shared.run(
+            self._client.publish(
+                model_id,
+                data,
+                user_data,
+                size_bytes=size_bytes,
+                created_ns=created_ns,
+                progress=progress,
+                deadline_seconds=deadline_seconds,
+            )
+        )
+
+    def store(
+        self,
+        model_id: str,
+        data: Data,
+        user_data: Mapping[str, str] | None = None,
+        *,
+        size_bytes: int | None = None,
+        created_ns: int | None = None,
+        progress: Progress = unwatched,
+        deadline_seconds: float | None = None,
+    ) -> VersionInfo:
+        """See L{Client.store}."""
+        return shared.run(
+            self._client.store(
+                model_id,
+                data,
+                user_data,
+                size_bytes=size_bytes,
+                created_ns=created_ns,
+                progress=progress,
+                deadline_seconds=deadline_seconds,
+            )
+        )
+
+    def latest(self, model_id: str) -> VersionInfo:
+        """See L{Client.latest}."""
+        return shared.run(self._client.latest(model_id))
+
+    def version(self, model_id: str, selector: int) -> VersionInfo:
+        """See L{Client.version}."""
+        return shared.run(self._client.version(model_id, selector))
+
+    def versions(self, model_id: str, since: int = 1) -> Iterator[VersionInfo]:
+        """See L{Client.versions}."""
+        return _blocking(self._client.versions(model_id, since))
+
+    def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched) -> bytes:
+        """See L{Client.retrieve}."""
+        return shared.run(self._client.retrieve(model_id, version, progress=progress))
+
+    def retrieve_file(
+        self,
+        model_id: str,
+        path: "str | os.PathLike[str]",
+        version: int | VersionInfo = -1,
+        *,
+        progress: Progress = unwatched,
+    ) -> VersionInfo:
+        """See L{Client.retrieve_file}."""
+        return shared.run(self._client.retrieve_file(model_id, path, version, progress=progress))
+
+    def retrieve_chunks(
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+    ) -> Iterator[memoryview]:
+        """See L{Client.retrieve_chunks}."""
+        return _blocking(self._client.retrieve_chunks(model_id, version, progress=progress))
+
+    @overload
+    def track(
+        self, model_id: str, *, data: Literal[False] = False, wait: bool = False
+    ) -> BlockingTracker[VersionInfo]: ...
+
+    @overload
+    def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> BlockingTracker[Version]: ...
+
+    def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> BlockingTracker[Any]:
+        """See L{Client.track}."""
+        return BlockingTracker(shared.run(self._tracker(model_id, data, wait)))
+
+    def server_versions(self) -> dict[str, str]:
+        """See L{Client.server_versions}."""
+        return shared.run(self._client.server_versions())
+
+    def statuses(self, *names: str) -> dict[str, str]:
+        """See L{Client.statuses}."""
+        return shared.run(self._client.statuses(*names))
+
+    def is_serving(self) -> bool:
+        """See L{Client.is_serving}."""
+        return shared.run(self._client.is_serving())
+
+    async def _tracker(self, model_id: str, data: bool, wait: bool) -> Tracker[Any]:
+        return self._client.track(model_id, data=True, wait=wait) if data else self._client.track(model_id, wait=wait)

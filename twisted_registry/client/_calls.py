@@ -1,0 +1,94 @@
+"""
+Calls whose request and reply are one message each.
+"""
+
+import time
+from functools import partial
+from typing import TypeVar
+
+from attrs import frozen
+from google.protobuf.message import DecodeError, Message
+
+from twisted_registry.client._connection import Connection
+from twisted_registry.client._errors import translated
+from twisted_registry.client._retries import passes, repeated, was_not_done
+from twisted_registry.errors import DeadlineExceeded, Unsupported
+
+M = TypeVar("M", bound=Message)
+
+
+def decoded(reply_class: type[M], raw: bytes) -> M:
+    """
+    Read a reply.
+
+    @raise Unsupported: it is no such message.
+    """
+    try:
+        return reply_class.FromString(raw)
+    except DecodeError:
+        raise Unsupported(f"its reply is no {reply_class.DESCRIPTOR.full_name}") from None
+
+
+@frozen
+class Times:
+    """
+    How long things may take, in seconds.
+
+    @ivar deadline_seconds: for a call that brings no data, from the first try to the answer.
+    @ivar patience_seconds: for how long a call that can safely be repeated is tried again while the server is away.
+    @ivar idle_seconds: for how long nothing may come of data that is being retrieved.
+    """
+
+    deadline_seconds: float
+    patience_seconds: float
+    idle_seconds: float
+
+
+@frozen
+class Calls:
+    """
+    Makes calls, and makes them again where they can safely be repeated.
+    """
+
+    connection: Connection
+    times: Times
+
+    async def ask(
+        self,
+        name: str,
+        request: Message,
+        reply_class: type[M],
+        model_id: str = "",
+        selector: int | None = None,
+        repeatable: bool = True,
+    ) -> M:
+        """
+        Make a call.
+
+        @param model_id: the model it is about.
+        @param selector: the version it is about; C{None} where it is about the model.
+        @param repeatable: whether doing it twice is as good as once; else it is tried again only where nothing was
+            sent.
+
+        @return: the reply.
+
+        @raise RegistryError: whatever the server raised; L{DeadlineExceeded}, L{Unavailable}.
+        """
+        due = time.monotonic() + self.times.deadline_seconds
+        attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector, due)
+        patience_seconds = min(self.times.patience_seconds, self.times.deadline_seconds)
+        raw = await repeated(attempt, patience_seconds, passes if repeatable else was_not_done)
+        return decoded(reply_class, raw)
+
+    async def _ask_once(self, name: str, request: bytes, model_id: str, selector: int | None, due: float) -> bytes:
+        call = self.connection.method(name)
+        rest_seconds = max(0.001, due - time.monotonic())
+        try:
+            with translated(self.connection.address, model_id, selector):
+                reply: bytes = await call(request, timeout=rest_seconds, metadata=self.connection.metadata)
+                return reply
+        except DeadlineExceeded:
+            raise DeadlineExceeded(
+                f"{self.connection.address} did not answer {name} within {self.times.deadline_seconds:g} s; "
+                "try again, or give the client a longer deadline_seconds"
+            ) from None

@@ -1,0 +1,166 @@
+"""
+The connection to a registry: made when it is first used, in the event loop that uses it.
+"""
+
+import asyncio
+import ipaddress
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+from attrs import define, field, frozen
+
+from twisted_registry.client._fork import channels
+from twisted_registry.errors import ClientUnusable
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
+
+DEFAULT_ADDRESS = "localhost:9000"
+
+_TCP_CHUNK_BYTES = 256 * 1024
+
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # Left to itself, gRPC waits up to two minutes before it tries a server again that was away.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A server whose machine has died sends nothing, not even an end.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A connection of its own, whatever else in the process talks to the same address.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
+    ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
+]
+
+_HANDLER_KINDS = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+}
+
+
+@frozen
+class Tls:
+    """
+    How a connection is encrypted, and who is trusted.
+
+    @ivar root_certificates: PEM; C{None} trusts what gRPC trusts by default.
+    @ivar private_key: PEM, where the server asks who the client is.
+    @ivar certificate_chain: PEM, with C{private_key}.
+    @ivar server_name: the name to expect in the server's certificate, where it is not that of the address.
+    """
+
+    root_certificates: bytes | None = None
+    private_key: bytes | None = field(default=None, repr=False)
+    certificate_chain: bytes | None = None
+    server_name: str | None = None
+
+
+def is_loopback(address: str) -> bool:
+    """
+    Say whether an address leads nowhere but to this machine.
+    """
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@define(eq=False)
+class Connection:
+    """
+    A gRPC channel.
+
+    @ivar address: C{HOST:PORT}, or another target gRPC knows.
+    @ivar tls: C{None} for a connection in the clear.
+    @ivar token: sent with each call as C{authorization: Bearer TOKEN}; C{None} sends none.
+    """
+
+    address: str
+    tls: Tls | None = None
+    token: str | None = field(default=None, repr=False)
+    _channel: grpc.aio.Channel | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _calls: dict[str, Any] = field(factory=dict, repr=False)
+    _is_closed: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.token is not None and self.tls is None and not is_loopback(self.address):
+            raise ValueError(f"a token would go to {self.address} in the clear: give tls as well")
+
+    def method(self, name: str) -> Any:
+        """
+        Give what makes a call, of bytes to bytes.
+
+        @param name: of the registry's call.
+
+        @raise ClientUnusable: the client is closed, or was brought along by a fork.
+        """
+        self._check_usable()
+        if name not in self._calls:
+            method = SERVICE.methods_by_name[name]
+            make = getattr(self._open(), _HANDLER_KINDS[method.client_streaming, method.server_streaming])
+            self._calls[name] = make(f"/{SERVICE_NAME}/{name}")
+        return self._calls[name]
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """
+        The channel, for services beside the registry's.
+
+        @raise ClientUnusable: see L{method}.
+        """
+        self._check_usable()
+        return self._open()
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...] | None:
+        """
+        What goes with each call.
+        """
+        return None if self.token is None else (("authorization", f"Bearer {self.token}"),)
+
+    async def close(self) -> None:
+        """
+        Hang up.  Calls under way are cancelled.
+        """
+        self._is_closed = True
+        channel, self._channel = self._channel, None
+        self._calls.clear()
+        if channel is not None and not channels.dead:
+            await channel.close(None)
+            channels.closed(self)
+
+    def _check_usable(self) -> None:
+        if self._is_closed:
+            raise ClientUnusable("this client is closed; make another one")
+        channels.check()
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise ClientUnusable("this client was first used in another event loop; make one for each loop")
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            self._loop = asyncio.get_running_loop()
+            self._channel = self._made()
+            channels.opened(self)
+        return self._channel
+
+    def _made(self) -> grpc.aio.Channel:
+        options = list(_OPTIONS)
+        if is_loopback(self.address):
+            # A proxy that the environment names is for other machines.
+            options.append(("grpc.enable_http_proxy", 0))
+        if self.tls is None:
+            return grpc.aio.insecure_channel(self.address, options=options)
+        if self.tls.server_name is not None:
+            options.append(("grpc.ssl_target_name_override", self.tls.server_name))
+        credentials = grpc.ssl_channel_credentials(
+            self.tls.root_certificates, self.tls.private_key, self.tls.certificate_chain
+        )
+        return grpc.aio.secure_channel(self.address, cast(Any, credentials), options=options)

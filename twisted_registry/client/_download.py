@@ -1,0 +1,202 @@
+"""
+A version comes in.
+
+Its bytes never change while the model exists.  So where the connection breaks, the call is made again, and what had
+come already is passed over: the hash of all of it is checked at the end in any case.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from attrs import define
+from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
+from xxhash import xxh3_128
+
+from twisted_registry.client._calls import Calls
+from twisted_registry.client._errors import translated
+from twisted_registry.client._hashing import Hashing, hash_of
+from twisted_registry.client._lists import Lists
+from twisted_registry.client._retries import passes, repeated
+from twisted_registry.errors import CorruptTransfer, DeadlineExceeded, Unavailable
+from twisted_registry.protocol.checksum import Checksum, from_metadata
+from twisted_registry.protocol.framing import DATA_TAG, content_offset
+from twisted_registry.protocol.messages import api
+from twisted_registry.values import VersionInfo
+
+Progress = Callable[[int], None]
+"""Is told how many bytes more have been transferred."""
+
+_EMPTY = memoryview(b"")
+
+
+def _data(message: bytes) -> memoryview:
+    """
+    Give the data that a C{RetrieveVersionDataReplyChunk} carries, not copied.
+    """
+    if not message:
+        return _EMPTY
+    offset = content_offset(message, 0, DATA_TAG)
+    if offset is not None:
+        return memoryview(message)[offset:]
+    return memoryview(api.RetrieveVersionDataReplyChunk.FromString(message).data_chunk)
+
+
+@define
+class _Stream:
+    """
+    A version's data as it comes, over as many calls as it takes.
+
+    @ivar checksum: what the server said of it at the end, if it did.
+    """
+
+    _calls: Calls
+    _model_id: str
+    _version_number: int
+    _call: Any = None
+    _received_bytes: int = 0
+    _to_skip_bytes: int = 0
+    checksum: Checksum | None = None
+
+    async def read(self) -> memoryview | None:
+        """
+        Give the next data; C{None} at the end.
+        """
+        try:
+            return await self._read()
+        except Unavailable:
+            return await repeated(self._read, self._calls.times.patience_seconds, passes)
+
+    def close(self) -> None:
+        """
+        Want no more.
+        """
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    async def _read(self) -> memoryview | None:
+        try:
+            while True:
+                data = await self._next()
+                if data is None:
+                    return None
+                skipped = min(self._to_skip_bytes, len(data))
+                self._to_skip_bytes -= skipped
+                if skipped < len(data) or not data:
+                    self._received_bytes += len(data) - skipped
+                    return data[skipped:]
+        except BaseException:
+            self.close()
+            raise
+
+    async def _next(self) -> memoryview | None:
+        connection = self._calls.connection
+        idle_seconds = self._calls.times.idle_seconds
+        with translated(connection.address, self._model_id, self._version_number):
+            if self._call is None:
+                self._to_skip_bytes = self._received_bytes
+                request = api.RetrieveVersionDataRequest(model_id=self._model_id, version_number=self._version_number)
+                method = connection.method("RetrieveVersionData")
+                self._call = method(request.SerializeToString(), metadata=connection.metadata)
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    message = await self._call.read()
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"nothing came of version {self._version_number} for {idle_seconds:g} s; try again, or give the "
+                    "client longer idle_seconds"
+                ) from None
+        if message is not EOF:
+            return _data(message)
+        self.checksum = from_metadata(await self._call.trailing_metadata())
+        return None
+
+
+@define
+class Download:
+    """
+    Retrieves the data of a version.
+
+    @ivar info: the version's info, where it is known.
+    """
+
+    _calls: Calls
+    _model_id: str
+    _version_number: int
+    info: VersionInfo | None
+    _progress: Progress
+
+    async def whole(self) -> bytes:
+        """
+        Give the data, once it has been checked.  What a server holds in memory it has a digest of, beside the hash; to
+        compare this takes a fifteenth of the time.
+
+        @raise RegistryError: see L{twisted_registry.client.Client.retrieve}.
+        """
+        digest = xxh3_128()
+        gathered = []
+        stream = self._stream()
+        try:
+            while (piece := await stream.read()) is not None:
+                digest.update(piece)
+                gathered.append(piece)
+                self._progress(len(piece))
+        finally:
+            stream.close()
+        data = b"".join(gathered)
+        expected = await self._expected(stream)
+        self._check_size(len(data), expected)
+        if expected.digest:
+            self._check("digest", digest.hexdigest(), expected.digest)
+        else:
+            self._check("hash", await asyncio.to_thread(hash_of, data), expected.data_hash)
+        return data
+
+    async def pieces(self) -> AsyncIterator[memoryview]:
+        """
+        Give the data as it comes.  The last piece is held back until the hash has matched, so that nobody holds wrong
+        bytes whole.
+
+        @raise RegistryError: see L{twisted_registry.client.Client.retrieve}.
+        """
+        hashing = Hashing()
+        stream = self._stream()
+        try:
+            held = _EMPTY
+            while (piece := await stream.read()) is not None:
+                await hashing.add(piece)
+                if held:
+                    yield held
+                held = piece
+                self._progress(len(piece))
+            expected = await self._expected(stream)
+            self._check_size(hashing.size_bytes, expected)
+            self._check("hash", await hashing.result(), expected.data_hash)
+            if held:
+                yield held
+        finally:
+            stream.close()
+
+    def _stream(self) -> _Stream:
+        return _Stream(self._calls, self._model_id, self._version_number)
+
+    async def _expected(self, stream: _Stream) -> Checksum:
+        if stream.checksum is None:
+            # Servers of other makes say nothing with the data.
+            info = self.info or await Lists(self._calls).version(self._model_id, self._version_number)
+            return Checksum(info.size_bytes, info.data_hash)
+        if self.info is not None:
+            self._check("hash", stream.checksum.data_hash, self.info.data_hash)
+        return stream.checksum
+
+    def _check_size(self, size_bytes: int, expected: Checksum) -> None:
+        if size_bytes != expected.size_bytes:
+            self._refuse(f"{size_bytes} bytes came of {expected.size_bytes}")
+
+    def _check(self, what: str, computed: str, expected: str) -> None:
+        if computed != expected:
+            self._refuse(f"what came has the {what} {computed}, and should have {expected}")
+
+    def _refuse(self, reason: str) -> None:
+        raise CorruptTransfer(self._model_id, self._version_number, reason)

@@ -1,0 +1,90 @@
+"""
+From a call's status to the error that the server raised.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from twisted_registry import errors
+from twisted_registry.protocol import details
+
+_NOT_CONNECTED = re.compile(r"failed to connect|name resolution|DNS|no such file or directory", re.IGNORECASE)
+"""gRPC's own words where nothing was sent: a status from a server, or of a connection that was lost, has others."""
+
+_REASONED: dict[grpc.StatusCode, Any] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: errors.InvalidRequest,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.TooLarge,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.StorageReadOnly,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: errors.NotAuthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: errors.NotPermitted,
+    grpc.StatusCode.UNIMPLEMENTED: errors.Unsupported,
+    grpc.StatusCode.INTERNAL: errors.IncidentReported,
+}
+"""Errors that hold the status' text, and nothing else."""
+
+
+def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector: int | None) -> errors.RegistryError:
+    """
+    Give the error that a failed call stands for.
+
+    Servers of other makes send no details: there the code alone tells, and what was asked for.
+
+    @param address: of the server.
+    @param model_id: the model that was asked for.
+    @param selector: the version that was asked for; C{None} for a call about the model.
+    """
+    metadata: Any = failed.trailing_metadata()  # its stubs know it by another name than it has
+    told = details.from_metadata(metadata or ())
+    if told is not None:
+        return told
+    code, text = failed.code(), failed.details() or ""
+    if code in _REASONED:
+        reasoned: errors.RegistryError = _REASONED[code](text or code.name)
+        return reasoned
+    return _about_subject(code, text, model_id, selector) or _about_connection(code, text, address)
+
+
+def _about_subject(
+    code: grpc.StatusCode, text: str, model_id: str, selector: int | None
+) -> errors.RegistryError | None:
+    if code is grpc.StatusCode.NOT_FOUND:
+        return errors.UnknownModel(model_id) if selector is None else errors.UnknownVersion(model_id, selector)
+    if code is grpc.StatusCode.DATA_LOSS:
+        if selector is None:
+            return errors.CorruptModel(model_id, text)
+        return errors.CorruptVersion(model_id, selector, text)
+    return errors.ModelReplaced(model_id) if code is grpc.StatusCode.ABORTED else None
+
+
+def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.RegistryError:
+    # UNAVAILABLE; and what gRPC itself says, in whatever words and under whatever code, when a connection is lost.
+    if _NOT_CONNECTED.search(text):
+        return errors.Unreachable(_short(text), address)
+    return errors.Unavailable(f"the connection to the registry at {address} was lost ({_short(text) or code.name})")
+
+
+def _short(text: str) -> str:
+    """
+    Give what matters of gRPC's words: they end with the cause.
+    """
+    return text.rpartition("; last error: ")[2][:200]
+
+
+@contextmanager
+def translated(address: str, model_id: str = "", selector: int | None = None) -> Iterator[None]:
+    """
+    Make errors of the taxonomy out of those of gRPC.
+
+    @raise errors.RegistryError: the call made inside failed.
+    """
+    try:
+        yield
+    except grpc.aio.AioRpcError as failed:
+        raise error_of(failed, address, model_id, selector) from failed

@@ -1,0 +1,73 @@
+"""
+What is tried again, how long, and after what pause.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from attrs import define
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from twisted_registry.errors import Overloaded, Unavailable, Unreachable
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+def passes(error: BaseException) -> bool:
+    """
+    Say whether this passes by itself.
+    """
+    return isinstance(error, Unavailable | Overloaded)
+
+
+def was_not_done(error: BaseException) -> bool:
+    """
+    Say whether this passes by itself, and the server has certainly done nothing of what was asked.
+    """
+    return isinstance(error, Unreachable | Overloaded)
+
+
+@define
+class _Patience:
+    """
+    Is at its end some time after the first failure: what fails after an hour deserves another try as well.
+    """
+
+    _seconds: float | None
+    _ends: float | None = None
+
+    def __call__(self, state: RetryCallState) -> bool:
+        if self._seconds is None:
+            return False
+        if self._ends is None:
+            self._ends = time.monotonic() + self._seconds
+        return time.monotonic() + state.upcoming_sleep > self._ends
+
+
+async def repeated(
+    act: Callable[[], Awaitable[T]],
+    patience_seconds: float | None,
+    is_worth_it: Callable[[BaseException], bool] = passes,
+) -> T:
+    """
+    Do something until it no longer fails for a reason that passes.  Pauses are random, and grow to 2 s: a thousand
+    actors that lost one server do not come back in one moment.
+
+    @param patience_seconds: for how long, from the first failure on; C{None} for ever.
+    @param is_worth_it: whether to try again after an error.
+
+    @return: what the act gives.
+
+    @raise Exception: the last error, where patience is at its end or another try is not worth it.
+    """
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(is_worth_it),
+        stop=_Patience(patience_seconds),
+        wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
+        reraise=True,
+    )
+    return await retrying(act)
