@@ -24,7 +24,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-with-report torture benchmark lint format build clean FORCE
+.PHONY: help run test test-with-report torture benchmark lint format docs build clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -69,6 +69,12 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style and types
 format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
+
+# Anew each time: no page stays of what is no longer there.
+docs: $(INSTALLED_DEV)  ## Build the reference of the Python package into build/docs/
+	@rm -rf build/docs
+	@$(BIN)/pydoctor --project-version="$$($(BIN)/python -c 'import twisted_registry as it; print(it.__version__)')"
+	@echo build/docs/index.html
 
 build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dist/
 	@rm -rf dist
