@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard protos/cogment/api/*.proto)
 DESCRIPTORS := twisted_registry/protocol/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
-CHECKED := twisted_registry tests torture twisted setup.py .ci benchmarks $(wildcard examples)
+CHECKED := twisted_registry tests torture twisted setup.py .ci benchmarks release $(wildcard examples)
 
 # A file whose presence says that a step is done, and whose age says since when.
 CREATED := $(VENV)/.created
@@ -24,7 +24,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-with-report torture benchmark lint format build clean FORCE
+.PHONY: help run test test-with-report torture benchmark lint format docs build release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -70,11 +70,26 @@ format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
+# Anew each time: no page stays of what is no longer there.
+docs: $(INSTALLED_DEV)  ## Build the reference of the Python package into build/docs/
+	@rm -rf build/docs
+	@$(BIN)/pydoctor --project-version="$$($(BIN)/python -c 'import twisted_registry as it; print(it.__version__)')"
+	@echo build/docs/index.html
+
 build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dist/
 	@rm -rf dist
 	@mkdir -p build
 	@$(BIN)/python -m build --outdir dist . > build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
 	@ls dist/*
+
+# Such as: make release DRY=1
+DRY ?=
+
+release: $(INSTALLED_DEV)  ## Write the next version, on a branch of its own; with DRY=1, only say what it would be
+	@$(BIN)/python -m release branch $(if $(DRY),--dry-run)
+
+tag: $(INSTALLED_DEV)  ## Tag the version that is checked out
+	@$(BIN)/python -m release tag
 
 clean:  ## Remove what was made
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp* $(DESCRIPTORS)

@@ -18,7 +18,7 @@ class Kind:
     What a setting's values are.
 
     @ivar expected: the same for people, to follow 'expected'.
-    @ivar parse: makes a value of a text, or raises L{ValueError}.
+    @ivar parse: makes a value of a text, or raises C{ValueError}.
     @ivar switch: whether it is on or off.
     """
 

@@ -259,7 +259,7 @@ class ITransientReader(Interface):
 
     def read() -> Chunk | None:
         """
-        Give the next chunk, just as it was written; L{None} after the last.
+        Give the next chunk, just as it was written; C{None} after the last.
 
         @raise StorageFailure: the medium failed.
         """
@@ -504,14 +504,14 @@ class IDownload(Interface):
         """
         Give the chunks, where they are in memory and none has to be waited for: then there is no need to L{read}.
 
-        @return: L{None} where they have to be waited for.
+        @return: C{None} where they have to be waited for.
         """
 
     def read() -> Future[Chunk | None]:
         """
         Give the next chunk.
 
-        @return: fires with a chunk, the last one only once the hash of all has matched, then with L{None}; fails
+        @return: fires with a chunk, the last one only once the hash of all has matched, then with C{None}; fails
             with L{CorruptVersion}, with L{UnknownModel} or L{UnknownVersion} where it went meanwhile, or with
             L{StorageFailure}.
         """
@@ -540,26 +540,26 @@ class ISnapshots(Interface):
 
     def snapshot(model_id: str) -> ModelSnapshot | None:
         """
-        Give the model as it is now; L{None} where it is not read from the archive yet.
+        Give the model as it is now; C{None} where it is not read from the archive yet.
 
         @raise UnknownModel: there is none.
         """
 
     def version_info(snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
         """
-        Give a version's info from memory; L{None} where it is not there.
+        Give a version's info from memory; C{None} where it is not there.
         """
 
     def model_info(model_id: str) -> ModelInfo | None:
         """
-        Give a model's info from memory; L{None} where it is not there.
+        Give a model's info from memory; C{None} where it is not there.
 
         @raise UnknownModel: there is none.
         """
 
     def model_ids() -> tuple[str, ...] | None:
         """
-        Give the ids of all models that are whole, ordered; L{None} where the archive was not surveyed yet.
+        Give the ids of all models that are whole, ordered; C{None} where the archive was not surveyed yet.
         """
 
     def upload(header: VersionHeader, snapshot: ModelSnapshot) -> IUpload:

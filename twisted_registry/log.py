@@ -77,7 +77,7 @@ def _rotate_on_signal(file: LogFile) -> None:
 
 def _open_log(twistd_options: Mapping[str, Any]) -> IO[Any] | None:
     """
-    Open what twistd would write its log to; L{None} where that is twistd's own business.
+    Open what twistd would write its log to; C{None} where that is twistd's own business.
     """
     in_foreground, name = twistd_options.get("nodaemon"), twistd_options.get("logfile")
     if twistd_options.get("logger") or twistd_options.get("syslog"):
@@ -103,7 +103,7 @@ class LoggedService(MultiService):
 
     def __init__(self, settings: Settings, twistd_options: Mapping[str, Any] | None) -> None:
         """
-        @param twistd_options: the options of twistd itself; L{None} where something else runs the service.
+        @param twistd_options: the options of twistd itself; C{None} where something else runs the service.
         """
         super().__init__()
         self._settings = settings

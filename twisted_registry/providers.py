@@ -32,7 +32,7 @@ Offered = TypeVar("Offered", bound=Interface)
 
 class FindPlugins(Protocol):
     """
-    L{twisted.plugin.getPlugins}, or what stands in for it.
+    C{twisted.plugin.getPlugins}, or what stands in for it.
     """
 
     def __call__(self, interface: type[Offered], /) -> Iterable[Offered]: ...

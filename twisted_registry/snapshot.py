@@ -92,7 +92,7 @@ class ModelSnapshot:
 
     @ivar incarnation: tells a model from an earlier one of the same id that was deleted.
     @ivar held: the infos of the versions in the transient store, copies of archived ones among them, by number.
-    @ivar latest: the latest version's info; L{None} where there is none or it is not read from the archive yet.
+    @ivar latest: the latest version's info; C{None} where there is none or it is not read from the archive yet.
     """
 
     model_id: str

@@ -25,7 +25,7 @@ _JOBS_A_TURN = 8
 
 class Pool(Protocol):
     """
-    The part of L{twisted.python.threadpool.ThreadPool} used here; any thread may call it.
+    The part of C{twisted.python.threadpool.ThreadPool} used here; any thread may call it.
     """
 
     def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802

@@ -1,7 +1,7 @@
 """
 The protobuf messages, from the descriptors that the build compiles out of C{protos/}.
 
-They live in a L{DescriptorPool} of their own.  Protobuf's default pool belongs to the whole process, and refuses a
+They live in a C{DescriptorPool} of their own.  Protobuf's default pool belongs to the whole process, and refuses a
 second C{cogmentAPI.*}: a program that has the Cogment SDK beside this package could import only one of the two.
 
 Type checkers see the stubs that C{make lint} has protoc write.

@@ -150,9 +150,9 @@ class ArchiveDownload:
     A download that failed has failed for good: what was to be read after that, and may be asked for already, would be
     taken for what failed.
 
-    @ivar _digests: those of all chunks; L{None} where the version is to be hashed.
-    @ivar _seen: those of the chunks so far; L{None} where there will be too many to keep, or they are known.
-    @ivar _copy: L{None} where no copy is to be kept.
+    @ivar _digests: those of all chunks; C{None} where the version is to be hashed.
+    @ivar _seen: those of the chunks so far; C{None} where there will be too many to keep, or they are known.
+    @ivar _copy: C{None} where no copy is to be kept.
     """
 
     _info: VersionInfo

@@ -13,7 +13,7 @@ class Index:
     """
     The models by id.  Changed in the reactor's thread; single look-ups may be done in any.
 
-    @ivar listed: the ids of the models, ordered; L{None} until all have been read, and while any of them is damaged.
+    @ivar listed: the ids of the models, ordered; C{None} until all have been read, and while any of them is damaged.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Index:
 
     def find(self, model_id: str) -> Model | None:
         """
-        Give a model; L{None} where there is none.
+        Give a model; C{None} where there is none.
         """
         return self._models.get(model_id)
 

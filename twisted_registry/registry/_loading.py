@@ -38,7 +38,7 @@ class _Before:
     @classmethod
     def of(cls, model: Model | None) -> "_Before":
         """
-        Note a model; L{None} where there is none.
+        Note a model; C{None} where there is none.
         """
         return cls(model, 0 if model is None else model.saves)
 

@@ -16,7 +16,7 @@ class Model:
     any.
 
     @ivar incarnation: tells it from an earlier model of the same id that was deleted.
-    @ivar snapshot: its versions; L{None} until they are read from the archive.
+    @ivar snapshot: its versions; C{None} until they are read from the archive.
     @ivar last_number: the highest number that may have been given out.
     @ivar reserved: numbers up to here may be given out without asking the archive.
     @ivar saves: how often its metadata was written in this process.
@@ -71,7 +71,7 @@ class Model:
 
     def latest_transient(self) -> VersionKey | None:
         """
-        Give the highest transient version, which the next commit supersedes; L{None} where there is none.
+        Give the highest transient version, which the next commit supersedes; C{None} where there is none.
         """
         transient = self.loaded.numbers.transient
         return self.loaded.key(transient[-1]) if transient else None

@@ -54,7 +54,7 @@ class Transients:
 
     def copy_writer(self, size_bytes: int) -> ITransientWriter | None:
         """
-        Give a writer for the copy of an archived version; L{None} where it is too large a share of the budget, where
+        Give a writer for the copy of an archived version; C{None} where it is too large a share of the budget, where
         transient versions leave it no room, or where a copy would be no faster than the archive.
         """
         if not self.in_memory or size_bytes > self.store.max_bytes // _COPY_SHARE:

@@ -27,8 +27,8 @@ class Upload:
     writes while the data is hashed.
 
     @ivar snapshot: the model as it was when the creation began.
-    @ivar archive_writer: L{None} for a transient version.
-    @ivar transient_writer: of the transient version, or of the copy of an archived one; L{None} for no copy.
+    @ivar archive_writer: C{None} for a transient version.
+    @ivar transient_writer: of the transient version, or of the copy of an archived one; C{None} for no copy.
     @ivar _cutter: makes the chunks that memory keeps.
     @ivar _lane: where data is hashed, and put into memory.
     @ivar _archive_lane: where the archive's calls run.

@@ -116,7 +116,7 @@ class Incoming:
 
     async def read(self) -> bytes | None:
         """
-        Give the next message; L{None} when there are no more, or when the client has gone.
+        Give the next message; C{None} when there are no more, or when the client has gone.
 
         @raise Stalled: nothing came for too long, or next to nothing.
         """

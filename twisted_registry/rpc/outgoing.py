@@ -30,7 +30,7 @@ class Share:
     @ivar peer: whose it is, as gRPC says it.
     @ivar room: where it was taken from.
     @ivar taken: how many bytes.
-    @ivar since_seconds: since when the client could have taken something; L{None} while it waits for the server.
+    @ivar since_seconds: since when the client could have taken something; C{None} while it waits for the server.
     """
 
     peer: str

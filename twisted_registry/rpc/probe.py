@@ -1,5 +1,5 @@
 """
-Asks a registry on this machine whether it serves: what a container's health check runs.
+Asks a registry on this machine whether it serves: what a container's health check runs::
 
     python -m twisted_registry.rpc.probe
 

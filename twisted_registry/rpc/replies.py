@@ -31,7 +31,7 @@ class Replies:
 
     def find(self, raw: bytes) -> bytes | None:
         """
-        Give the reply to a request; L{None} where there is none that holds.
+        Give the reply to a request; C{None} where there is none that holds.
 
         @raise UnknownModel: the request was of a model that is gone.
         """

@@ -52,7 +52,7 @@ class Room:
         """
         Take some, where that needs no waiting.
 
-        @return: how many bytes to give back later; L{None} where one has to wait.
+        @return: how many bytes to give back later; C{None} where one has to wait.
         """
         size = min(size_bytes, self._limit_bytes)
         if self._line or self._taken_bytes + size > self._limit_bytes:

@@ -28,7 +28,7 @@ class Workbench:
     """
     The private folder of an archive, and the few ways in which things leave it and come to it.
 
-    Methods raise L{OSError} unless they say otherwise.  May be used in any thread.
+    Methods raise C{OSError} unless they say otherwise.  May be used in any thread.
     """
 
     def __init__(self, root: str, system: System) -> None:

@@ -74,7 +74,7 @@ def write_failure(error: OSError) -> StorageFull | StorageReadOnly | StorageFail
 @contextmanager
 def reading() -> Iterator[None]:
     """
-    Raise L{StorageFailure} for every L{OSError} of the block: reading needs no room and no right to write.
+    Raise L{StorageFailure} for every C{OSError} of the block: reading needs no room and no right to write.
     """
     try:
         yield
@@ -85,7 +85,7 @@ def reading() -> Iterator[None]:
 @contextmanager
 def telling_damage() -> Iterator[None]:
     """
-    Raise L{Malformed} for an L{OSError} of the block that says something of the file that is read, and
+    Raise L{Malformed} for an C{OSError} of the block that says something of the file that is read, and
     L{StorageFailure} for one that does not.
     """
     try:
@@ -99,7 +99,7 @@ def telling_damage() -> Iterator[None]:
 @contextmanager
 def writing() -> Iterator[None]:
     """
-    Raise L{StorageFull}, L{StorageReadOnly} or L{StorageFailure} for every L{OSError} of the block.
+    Raise L{StorageFull}, L{StorageReadOnly} or L{StorageFailure} for every C{OSError} of the block.
     """
     try:
         yield
@@ -110,7 +110,7 @@ def writing() -> Iterator[None]:
 @contextmanager
 def removing() -> Iterator[None]:
     """
-    Raise L{StorageReadOnly} or L{StorageFailure} for every L{OSError} of the block: there is nothing to make room for.
+    Raise L{StorageReadOnly} or L{StorageFailure} for every C{OSError} of the block: there is nothing to make room for.
     """
     try:
         yield

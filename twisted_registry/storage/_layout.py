@@ -70,7 +70,7 @@ def _digest(model_id: str) -> str:
 
 def model_id_of(folder: str) -> str | None:
     """
-    Give the id whose folder has this name; L{None} where there is none, or where only the model's .yaml knows it.
+    Give the id whose folder has this name; C{None} where there is none, or where only the model's .yaml knows it.
     """
     if _PLAIN.fullmatch(folder):
         return folder if len(folder) <= MAX_MODEL_ID_BYTES else None

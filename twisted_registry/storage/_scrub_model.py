@@ -30,7 +30,7 @@ class Look:
     """
     What a look into a folder brought.
 
-    @ivar model: the model, whose descriptor is to be closed; L{None} where there is none.
+    @ivar model: the model, whose descriptor is to be closed; C{None} where there is none.
     @ivar numbers: its versions, rising.
     """
 

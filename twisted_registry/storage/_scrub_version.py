@@ -81,7 +81,7 @@ def described(system: System, path: str) -> bytes | str | None:
     """
     Read a file that should be small.
 
-    @return: what it holds; or, as text, why it cannot be read; or L{None} where nothing has its name.
+    @return: what it holds; or, as text, why it cannot be read; or C{None} where nothing has its name.
 
     @raise StorageFailure: this process lacks something.
     """
@@ -120,7 +120,7 @@ class VersionCheck:
         """
         Check a version.
 
-        @return: what was found; L{None} where there is no such version any more.
+        @return: what was found; C{None} where there is no such version any more.
 
         @raise StorageFailure: this process lacks something.
         @raise Stopped: it was told to stop.

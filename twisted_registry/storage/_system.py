@@ -13,7 +13,7 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 def _find_sync_file_range() -> Callable[..., int] | None:
     """
-    Give C{sync_file_range(2)}, which Python does not have; L{None} where there is none.
+    Give C{sync_file_range(2)}, which Python does not have; C{None} where there is none.
     """
     try:
         function: Any = ctypes.CDLL(None).sync_file_range
@@ -31,7 +31,7 @@ class System:
     Every call the archive makes to the operating system, and no other.
 
     The archive is given one of these, so that a test can put another in its place that fails, or dies, where it is told
-    to.  All methods raise L{OSError}.
+    to.  All methods raise C{OSError}.
     """
 
     def open(self, path: str, flags: int) -> int:

@@ -56,8 +56,8 @@ class Finding:
     """
     One thing found.
 
-    @ivar model_id: the model it is of; L{None} where it is of none, or where only a damaged file would tell.
-    @ivar version_number: the version it is of; L{None} where it is of none.
+    @ivar model_id: the model it is of; C{None} where it is of none, or where only a damaged file would tell.
+    @ivar version_number: the version it is of; C{None} where it is of none.
     @ivar path: the file or folder, relative to the archive.
     @ivar reason: what is wrong, in one line.
     """
