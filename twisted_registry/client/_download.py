@@ -17,8 +17,8 @@ from twisted_registry.client._calls import Calls
 from twisted_registry.client._errors import translated
 from twisted_registry.client._hashing import Hashing, hash_of
 from twisted_registry.client._lists import Lists
-from twisted_registry.client._retries import passes, repeated
-from twisted_registry.errors import CorruptTransfer, DeadlineExceeded, Unavailable
+from twisted_registry.client._retries import repeated
+from twisted_registry.errors import CorruptTransfer, DeadlineExceeded
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import DATA_TAG, content_offset
 from twisted_registry.protocol.messages import api
@@ -62,10 +62,7 @@ class _Stream:
         """
         Give the next data; C{None} at the end.
         """
-        try:
-            return await self._read()
-        except Unavailable:
-            return await repeated(self._read, self._calls.times.patience_seconds, passes)
+        return await repeated(self._read, self._calls.times.patience_seconds)
 
     def close(self) -> None:
         """

@@ -2,6 +2,8 @@
 What is tried again, how long, and after what pause.
 """
 
+import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -57,13 +59,19 @@ async def repeated(
     Do something until it no longer fails for a reason that passes.  Pauses are random, and grow to 2 s: a thousand
     actors that lost one server do not come back in one moment.
 
-    @param patience_seconds: for how long, from the first failure on; C{None} for ever.
+    @param patience_seconds: for how long, from the first failure on; 0 for not at all, C{None} for ever.
     @param is_worth_it: whether to try again after an error.
 
     @return: what the act gives.
 
     @raise Exception: the last error, where patience is at its end or another try is not worth it.
     """
+    try:
+        return await act()  # as nearly always; the machinery costs as much as a fifth of a small call
+    except Exception as error:
+        if patience_seconds == 0 or not is_worth_it(error):
+            raise
+    await asyncio.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS))
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_worth_it),
         stop=_Patience(patience_seconds),

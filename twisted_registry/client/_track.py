@@ -49,7 +49,7 @@ class _Subscription:
 
         @raise UnknownModel: the model was deleted.
         """
-        return await repeated(self._read, None, passes)
+        return await repeated(self._read, None)
 
     def close(self) -> None:
         """
