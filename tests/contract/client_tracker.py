@@ -1,0 +1,195 @@
+"""
+What following a model does, in whatever style.
+"""
+
+from typing import Any, ClassVar
+
+from tests.support.registry_case import RegistryTestCase
+from tests.support.relay import Relay
+from tests.support.styles import Followed, Style
+from twisted_registry import errors
+
+
+class TrackerContract(RegistryTestCase):
+    """
+    Run for each style.
+    """
+
+    style: ClassVar[Any]
+
+    def setUp(self) -> None:
+        """
+        Make a model, and a client behind a relay, so that the daemon can come back on another port.
+        """
+        super().setUp()
+        self.relay = Relay(self.daemon.port)
+        self.addCleanup(self.relay.close)
+        self.registry: Style = self.style(self.relay.address)
+        self.addCleanup(self.registry.close)
+        self.client.save_model("walker")
+
+    def publish(self, *data: bytes, archived: bool = False) -> None:
+        """
+        Create versions, from elsewhere.
+        """
+        for each in data:
+            self.client.create("walker", each, archived=archived)
+
+    def follow(self, **keywords: Any) -> Followed:
+        """
+        Follow the model.
+        """
+        return self.registry.track("walker", **keywords)
+
+    def come_back(self) -> None:
+        """
+        Kill the daemon, and start it again.
+        """
+        self.crash()
+        self.relay.port = self.daemon.port
+
+    def test_latest_first_then_new_ones(self) -> None:
+        """
+        A tracker gives the latest version there is, then each new one as it comes.
+        """
+        self.publish(b"1", b"2")
+        tracker = self.follow()
+        numbers = [tracker.next().version_number]
+        for data in (b"3", b"4"):
+            self.publish(data)
+            numbers.append(tracker.next().version_number)
+        self.assertEqual(numbers, [2, 3, 4])
+
+    def test_infos_are_whole(self) -> None:
+        """
+        What a tracker gives is the version's whole info.
+        """
+        self.client.create("walker", b"weights", user_data={"step": "1"})
+        info = self.follow().next()
+        self.assertEqual(info, self.registry.call("latest", "walker"))
+
+    def test_slow_reader(self) -> None:
+        """
+        A reader that is slower than the trainer is given the newest version, not a backlog.
+        """
+        self.publish(b"1")
+        tracker = self.follow()
+        tracker.next()
+        self.publish(*(bytes([number]) for number in range(20)))
+        self.wait_until_true(lambda: (tracker.latest() or tracker.next()).version_number == 21, "it knows version 21")
+        self.assertEqual(tracker.next().version_number, 21)
+
+    def test_data(self) -> None:
+        """
+        Where data is asked for, each version comes with its own.
+        """
+        tracker = self.follow(data=True)
+        for data in (b"a" * 10_000_000, b"b"):
+            self.publish(data)
+            version = tracker.next()
+            self.assertEqual((version.info.size_bytes, version.data), (len(data), data))
+
+    def test_latest_asks_nobody(self) -> None:
+        """
+        The latest version is known without asking the server: also while it is away.
+        """
+        tracker = self.follow()
+        tracker.start()
+        self.assertIsNone(tracker.latest())
+        self.publish(b"1")
+        self.wait_until_true(tracker.latest, "it knows a version")
+        self.daemon.kill()
+        latest = tracker.latest()
+        assert latest is not None
+        self.assertEqual(latest.version_number, 1)
+
+    def test_restart(self) -> None:
+        """
+        A tracker survives the server's restart, and gives what is created after it.
+        """
+        self.publish(b"1", archived=True)
+        tracker = self.follow(data=True)
+        self.assertEqual(tracker.next().data, b"1")
+        self.come_back()
+        self.publish(b"2")
+        self.assertEqual(tracker.next().data, b"2")
+
+    def test_numbers_only_rise(self) -> None:
+        """
+        After a restart in which the server has lost its latest versions, no version is given twice, nor an older one.
+        """
+        self.publish(b"1", archived=True)
+        self.publish(b"2", b"3")
+        tracker = self.follow()
+        numbers = [tracker.next().version_number]
+        self.come_back()
+        self.assertEqual(self.client.latest("walker").version_number, 1)
+        self.publish(b"4")
+        numbers.append(tracker.next().version_number)
+        self.assertEqual(numbers[0], 3)
+        self.assertGreater(numbers[1], 3)
+
+    def test_lost_connections(self) -> None:
+        """
+        A tracker survives the end of its connection, however often.
+        """
+        tracker = self.follow()
+        for number in range(1, 6):
+            self.publish(b"x")
+            self.assertEqual(tracker.next().version_number, number)
+            self.relay.cut()
+
+    def test_deleted_model(self) -> None:
+        """
+        Where the model is deleted, the tracker ends with UnknownModel.
+        """
+        self.publish(b"1")
+        tracker = self.follow()
+        tracker.next()
+        self.client.delete_model("walker")
+        for ask in (tracker.next, tracker.latest):
+            self.assertRaises(errors.UnknownModel, ask)
+
+    def test_unknown_model(self) -> None:
+        """
+        A model that is not there is not followed, unless it is to be waited for.
+        """
+        tracker = self.registry.track("runner")
+        self.assertRaises(errors.UnknownModel, tracker.next)
+
+    def test_wait_for_server_and_model(self) -> None:
+        """
+        A server that is away and a model that is not there are waited for, where that is asked.
+        """
+        self.relay.port = 0
+        tracker = self.registry.track("walker", wait=True)
+        self.daemon.kill()
+        self.daemon = self.start_daemon()
+        self.client = self.connect()
+        self.relay.port = self.daemon.port
+        self.publish(b"1")
+        self.assertEqual(tracker.next().version_number, 1)
+
+    def test_closed_tracker(self) -> None:
+        """
+        A closed tracker is at its end, and the server has one subscriber less.
+        """
+        self.publish(b"1")
+        tracker = self.follow()
+        tracker.next()
+        self.wait_until_true(
+            lambda: tracker.latest() and self.client.statuses("subscribers") == {"subscribers": "1"}, "it is subscribed"
+        )
+        tracker.close()
+        self.assertRaises(StopAsyncIteration, tracker.next)
+        self.wait_for_subscribers(0)
+
+    def test_closed_client(self) -> None:
+        """
+        Where the client is closed, its trackers are at their end.
+        """
+        self.publish(b"1")
+        tracker = self.follow()
+        tracker.next()
+        self.registry.call("close")
+        self.assertRaises(StopAsyncIteration, tracker.next)

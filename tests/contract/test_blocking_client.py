@@ -1,0 +1,22 @@
+"""
+The client's contract, in the style of programs without an event loop.
+"""
+
+from tests.contract import client, client_tracker
+from tests.support.styles import BlockingStyle
+
+
+class BlockingClientTests(client.ClientContract):
+    """
+    The suite, on L{BlockingStyle}.
+    """
+
+    style = BlockingStyle
+
+
+class BlockingTrackerTests(client_tracker.TrackerContract):
+    """
+    The suite for following a model, on L{BlockingStyle}.
+    """
+
+    style = BlockingStyle

@@ -1,0 +1,109 @@
+"""
+A place between clients and a daemon, where things can go wrong.
+"""
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_BUFFER_BYTES = 64 * 1024
+
+
+class Relay:
+    """
+    Carries what clients send to a daemon, and back.  Its address stays the same wherever the daemon is.
+
+    @ivar address: where clients connect to.
+    @ivar port: where the daemon is now; 0 for nowhere.
+    @ivar carried_bytes: what clients have sent so far.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.carried_bytes = 0
+        self._upstream_bytes: int | None = None
+        self._downstream_open = threading.Event()
+        self._downstream_open.set()
+        self._ends: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def mute(self) -> None:
+        """
+        Keep back what the daemon answers, until the next cut.
+        """
+        self._downstream_open.clear()
+
+    def swallow_after(self, size_bytes: int) -> None:
+        """
+        Carry so many bytes more of what clients send, and none after that, until the next cut.
+        """
+        with self._lock:
+            self._upstream_bytes = size_bytes
+
+    def cut(self) -> None:
+        """
+        Break all connections, without a farewell.  New ones are carried as ever.
+        """
+        with self._lock:
+            ends, self._ends = self._ends, []
+            self._upstream_bytes = None
+        for end in ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._downstream_open.set()
+
+    def close(self) -> None:
+        """
+        Carry nothing any more.
+        """
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    daemon = socket.create_connection(("127.0.0.1", self.port))
+                except OSError:
+                    client.close()
+                    continue
+                with self._lock:
+                    self._ends += [client, daemon]
+                threading.Thread(target=self._carry_up, args=(client, daemon), daemon=True).start()
+                threading.Thread(target=self._carry_down, args=(daemon, client), daemon=True).start()
+
+    def _carry_up(self, client: socket.socket, daemon: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(_BUFFER_BYTES):
+                daemon.sendall(self._let_through(data))
+        self._end(daemon)
+
+    def _let_through(self, data: bytes) -> bytes:
+        with self._lock:
+            if self._upstream_bytes is not None:
+                data = data[: self._upstream_bytes]
+                self._upstream_bytes -= len(data)
+            self.carried_bytes += len(data)
+        return data
+
+    def _carry_down(self, daemon: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := daemon.recv(_BUFFER_BYTES):
+                if self._downstream_open.is_set():
+                    client.sendall(data)
+        self._end(client)
+
+    @staticmethod
+    def _end(end: socket.socket) -> None:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

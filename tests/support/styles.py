@@ -1,0 +1,214 @@
+"""
+The three styles of the client library, each called in the same blocking way.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from queue import Queue
+from typing import Any, Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tests.support.daemon import PATIENCE_SECONDS
+from twisted_registry.client import BlockingClient, Client, DeferredClient, VersionInfo
+
+
+@frozen
+class Followed:
+    """
+    A tracker, in the same blocking way.
+
+    @ivar next: waits for the next item; raises C{StopAsyncIteration} at the end.
+    """
+
+    start: Callable[[], object]
+    next: Callable[[], Any]
+    latest: Callable[[], VersionInfo | None]
+    close: Callable[[], object]
+
+
+class Style(Protocol):
+    """
+    A client in one style.
+    """
+
+    def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        """
+        Call a method, and give its result.
+        """
+
+    def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
+        """
+        Call a method that gives an iterator, and give the items.
+        """
+
+    def track(self, *arguments: Any, **keywords: Any) -> Followed:
+        """
+        Follow a model.
+        """
+
+    def close(self) -> None:
+        """
+        Close the client.
+        """
+
+
+class AsyncioStyle:
+    """
+    L{Client}, in an event loop of its own.
+    """
+
+    client_class = Client
+
+    def __init__(self, address: str, **options: Any) -> None:
+        self._runner = asyncio.Runner()
+        self.client = Client(address, **options)
+
+    def run(self, awaitable: Any) -> Any:
+        """
+        Wait for something.
+        """
+
+        async def bounded() -> Any:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await awaitable
+
+        return self._runner.run(bounded())
+
+    def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        """See L{Style.call}."""
+        result = getattr(self.client, name)(*arguments, **keywords)
+        return self.run(result) if inspect.isawaitable(result) else result
+
+    def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
+        """See L{Style.iterate}."""
+        items: AsyncIterator[Any] = getattr(self.client, name)(*arguments, **keywords)
+        end = object()
+        while (item := self.run(anext(items, end))) is not end:
+            yield item
+
+    def track(self, *arguments: Any, **keywords: Any) -> Followed:
+        """See L{Style.track}."""
+        tracker = self.client.track(*arguments, **keywords)
+
+        def latest() -> VersionInfo | None:
+            self.run(asyncio.sleep(0))  # the loop does not run by itself
+            return tracker.latest()
+
+        return Followed(
+            lambda: self.run(tracker.start()),
+            lambda: self.run(tracker.__anext__()),
+            latest,
+            lambda: self.run(tracker.aclose()),
+        )
+
+    def close(self) -> None:
+        """See L{Style.close}."""
+        self.run(self.client.close())
+        self._runner.close()
+
+
+class BlockingStyle:
+    """
+    L{BlockingClient}.
+    """
+
+    client_class = BlockingClient
+
+    def __init__(self, address: str, **options: Any) -> None:
+        self.client = BlockingClient(address, **options)
+
+    def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        """See L{Style.call}."""
+        return getattr(self.client, name)(*arguments, **keywords)
+
+    def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
+        """See L{Style.iterate}."""
+        yield from self.call(name, *arguments, **keywords)
+
+    def track(self, *arguments: Any, **keywords: Any) -> Followed:
+        """See L{Style.track}."""
+        tracker = self.client.track(*arguments, **keywords)
+
+        def following() -> Any:
+            for item in tracker:
+                return item
+            raise StopAsyncIteration
+
+        return Followed(tracker.__enter__, following, tracker.latest, tracker.close)
+
+    def close(self) -> None:
+        """See L{Style.close}."""
+        self.client.close()
+
+
+@implementer(IReactorFromThreads)
+class PumpedReactor:
+    """
+    Runs what other threads ask for when the test waits.
+    """
+
+    def __init__(self) -> None:
+        self._asked: Queue[Callable[[], object]] = Queue()
+
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
+        """See C{IReactorFromThreads.callFromThread}."""
+        self._asked.put(lambda: callable(*args, **kwargs))
+
+    def wait_for(self, deferred: "Deferred[Any]") -> Any:
+        """
+        Run what is asked for until a Deferred fires, and give its result.
+        """
+        results: list[Any] = []
+        deferred.addBoth(results.append)
+        while not results:
+            self._asked.get(timeout=PATIENCE_SECONDS)()
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        return results[0]
+
+
+class DeferredStyle:
+    """
+    L{DeferredClient}, with a reactor that the test pumps.
+    """
+
+    client_class = DeferredClient
+
+    def __init__(self, address: str, **options: Any) -> None:
+        self.reactor = PumpedReactor()
+        self.client = DeferredClient(self.reactor, address, **options)
+
+    def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        """See L{Style.call}."""
+        result = getattr(self.client, name)(*arguments, **keywords)
+        return self.reactor.wait_for(result) if isinstance(result, Deferred) else result
+
+    def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
+        """See L{Style.iterate}."""
+        items = self.call(name, *arguments, **keywords)
+        while True:
+            try:
+                yield self.reactor.wait_for(items.__anext__())
+            except StopAsyncIteration:
+                return
+
+    def track(self, *arguments: Any, **keywords: Any) -> Followed:
+        """See L{Style.track}."""
+        tracker = self.client.track(*arguments, **keywords)
+        wait_for = self.reactor.wait_for
+        return Followed(
+            lambda: wait_for(tracker.start()),
+            lambda: wait_for(tracker.__anext__()),
+            tracker.latest,
+            lambda: wait_for(tracker.close()),
+        )
+
+    def close(self) -> None:
+        """See L{Style.close}."""
+        self.reactor.wait_for(self.client.close())
