@@ -5,6 +5,12 @@ L{Client} is for asyncio, L{BlockingClient} for programs without an event loop, 
 have the same methods.  Errors are those of L{twisted_registry.errors}.
 """
 
+import os
+
+# Else gRPC's core tells on stderr of each server that goes away, which is nothing to worry about.  It is read when gRPC
+# is first used.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 from twisted_registry.client._blocking import BlockingClient, BlockingTracker
 from twisted_registry.client._client import Client
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls

@@ -1,0 +1,213 @@
+"""
+How a client connects: encrypted or not, with a token or without.
+"""
+
+import contextlib
+import ssl
+import threading
+from socket import SHUT_RDWR, create_connection, create_server, socket
+from typing import Any
+
+import grpc
+import trustme
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.fake_server import FakeServer, refusal
+from tests.support.registry_case import RegistryTestCase
+from twisted_registry import errors
+from twisted_registry.client import BlockingClient, Tls
+from twisted_registry.protocol.messages import common
+
+AUTHORITY = trustme.CA()
+
+
+class TlsProxy:
+    """
+    Ends TLS before a daemon, as a proxy does.
+
+    @ivar address: where clients connect to.
+    """
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._port = port
+        self._context = context
+        self._listener = create_server(("127.0.0.1", 0))
+        self.address = f"localhost:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """
+        Take no more connections.
+        """
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket) -> None:
+        # A client that trusts nobody here, or shows no certificate, is gone in the middle of the handshake.
+        with (
+            contextlib.suppress(OSError),
+            self._context.wrap_socket(client, server_side=True) as plain,
+            create_connection(("127.0.0.1", self._port)) as daemon,
+        ):
+            threading.Thread(target=self._carry, args=(daemon, plain), daemon=True).start()
+            self._carry(plain, daemon)
+
+    def _carry(self, source: socket, target: socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+
+def server_context() -> ssl.SSLContext:
+    """
+    Make what a server of localhost needs.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["h2"])
+    AUTHORITY.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+class TlsTests(RegistryTestCase):
+    """
+    A daemon behind what ends TLS.
+    """
+
+    def proxy(self, context: ssl.SSLContext) -> TlsProxy:
+        """
+        Put it before the daemon.
+        """
+        proxy = TlsProxy(self.daemon.port, context)
+        self.addCleanup(proxy.close)
+        return proxy
+
+    def test_encrypted_connection(self) -> None:
+        """
+        With the authority's certificate, a client works over TLS as it does without.
+        """
+        tls = Tls(AUTHORITY.cert_pem.bytes())
+        with BlockingClient(self.proxy(server_context()).address, tls=tls) as registry:
+            registry.save_model("walker")
+            registry.publish("walker", b"w" * 10_000_000)
+            self.assertEqual(registry.retrieve("walker"), b"w" * 10_000_000)
+
+    def test_stranger(self) -> None:
+        """
+        A server that the client has no reason to trust is not spoken to.
+        """
+        tls = Tls(trustme.CA().cert_pem.bytes())
+        with BlockingClient(self.proxy(server_context()).address, tls=tls, patience_seconds=0) as registry:
+            self.assertRaises(errors.Unavailable, registry.latest, "walker")
+
+    def test_client_with_a_certificate(self) -> None:
+        """
+        A client shows its certificate to a server that asks for it.
+        """
+        context = server_context()
+        context.verify_mode = ssl.CERT_REQUIRED
+        AUTHORITY.configure_trust(context)
+        address = self.proxy(context).address
+        own = AUTHORITY.issue_cert("trainer")
+        shown = Tls(AUTHORITY.cert_pem.bytes(), own.private_key_pem.bytes(), own.cert_chain_pems[0].bytes())
+        with BlockingClient(address, tls=shown) as registry:
+            self.assertTrue(registry.is_serving())
+        with BlockingClient(address, tls=Tls(AUTHORITY.cert_pem.bytes()), patience_seconds=0) as registry:
+            self.assertRaises(errors.Unavailable, registry.is_serving)
+
+    def test_name_of_the_server(self) -> None:
+        """
+        A server can be expected under another name than its address has.
+        """
+        tls = Tls(AUTHORITY.cert_pem.bytes(), server_name="localhost")
+        address = self.proxy(server_context()).address.replace("localhost", "127.0.0.1")
+        with BlockingClient(address, tls=tls) as registry:
+            self.assertTrue(registry.is_serving())
+
+
+class TokenTests(SynchronousTestCase):
+    """
+    Who asks.
+    """
+
+    def test_token_goes_with_each_call(self) -> None:
+        """
+        A token is sent as HTTP's bearer authorization.
+        """
+        server = FakeServer(Status=lambda request, context: common.StatusReply())
+        self.addCleanup(server.stop)
+        with BlockingClient(server.address, token="secret") as registry:
+            registry.statuses("*")
+        self.assertEqual(server.metadata[0]["authorization"], "Bearer secret")
+
+    def test_token_is_not_sent_in_the_clear(self) -> None:
+        """
+        A token is not sent to another machine unencrypted.
+        """
+        with self.assertRaises(ValueError):
+            BlockingClient("registry.example:9000", token="secret")
+        BlockingClient("registry.example:9000", token="secret", tls=Tls()).close()
+
+    def test_token_is_not_shown(self) -> None:
+        """
+        Neither a token nor a key is in what is printed of a client's parts.
+        """
+        told = repr(Tls(private_key=b"PRIVATE"))
+        self.assertNotIn("PRIVATE", told)
+
+    def test_who_is_not_known_and_who_may_not(self) -> None:
+        """
+        A client is told whether it is not known, or known and not allowed.
+        """
+        cases: list[tuple[Any, type[errors.RegistryError]]] = [
+            (grpc.StatusCode.UNAUTHENTICATED, errors.NotAuthenticated),
+            (grpc.StatusCode.PERMISSION_DENIED, errors.NotPermitted),
+        ]
+        for code, kind in cases:
+            server = FakeServer(Status=refusal(code))
+            self.addCleanup(server.stop)
+            with BlockingClient(server.address) as registry:
+                self.assertRaises(kind, registry.statuses)
+
+
+class DeadlineTests(SynchronousTestCase):
+    """
+    Servers that do not answer.
+    """
+
+    def test_deadline(self) -> None:
+        """
+        A call that is not answered in time fails, and says whose answer did not come.
+        """
+        asked = threading.Event()
+        over = threading.Event()
+
+        def silent(request: Any, context: Any) -> Any:
+            asked.set()
+            over.wait()
+            return common.StatusReply()
+
+        server = FakeServer(Status=silent)
+        self.addCleanup(server.stop)
+        self.addCleanup(over.set)
+        registry = BlockingClient(server.address, deadline_seconds=0.3)
+        self.addCleanup(registry.close)
+        with self.assertRaises(errors.DeadlineExceeded) as caught:
+            registry.statuses()
+        self.assertTrue(asked.is_set())
+        self.assertIn(server.address, str(caught.exception))
+
+    def test_server_that_is_no_registry(self) -> None:
+        """
+        A server that does not know a call is told from a registry.
+        """
+        server = FakeServer()
+        self.addCleanup(server.stop)
+        with BlockingClient(server.address) as registry:
+            self.assertRaises(errors.Unsupported, registry.latest, "walker")

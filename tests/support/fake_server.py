@@ -1,0 +1,81 @@
+"""
+A server that answers as a test says: one of another make, or one that is out of order.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
+
+Answer = Callable[[Any, grpc.ServicerContext], Any]
+"""Takes a request, raw, or an iterator of them; gives a message, or for a call whose reply streams an iterator."""
+
+_KINDS = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+}
+
+
+def _serialized(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())
+
+
+def refusal(code: grpc.StatusCode, text: str = "no") -> Answer:
+    """
+    Make an answer that ends the call with a bare status.
+    """
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        context.abort(code, text)
+
+    return answer
+
+
+def failing_stream(code: grpc.StatusCode, text: str = "no") -> Answer:
+    """
+    Make an answer that ends a call whose reply streams with a bare status.
+    """
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield refusal(code, text)(request, context)
+
+    return answer
+
+
+class FakeServer:
+    """
+    Listens on a port of its own, and answers the registry's calls.
+
+    @ivar metadata: what came with each call.
+    """
+
+    def __init__(self, credentials: grpc.ServerCredentials | None = None, **answers: Answer) -> None:
+        self.metadata: list[dict[str, Any]] = []
+        self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+        handlers = {name: self._handler(name, answer) for name, answer in answers.items()}
+        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)])
+        if credentials is None:
+            port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        self.address = f"127.0.0.1:{port}"
+        self._server.start()
+
+    def _handler(self, name: str, answer: Answer) -> Any:
+        def noted(request: Any, context: grpc.ServicerContext) -> Any:
+            self.metadata.append(dict(context.invocation_metadata()))
+            return answer(request, context)
+
+        method = SERVICE.methods_by_name[name]
+        make: Any = _KINDS[method.client_streaming, method.server_streaming]
+        return make(noted, response_serializer=_serialized)
+
+    def stop(self) -> None:
+        """
+        Stop, and break off all calls.
+        """
+        self._server.stop(None).wait()
