@@ -5,12 +5,9 @@ L{Client} is for asyncio, L{BlockingClient} for programs without an event loop, 
 have the same methods.  Errors are those of L{twisted_registry.errors}.
 """
 
-import os
+from twisted_registry.client import _environment  # noqa: F401 - it must come before gRPC is imported
 
-# Else gRPC's core tells on stderr of each server that goes away, which is nothing to worry about.  It is read when gRPC
-# is first used.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
+# isort: split
 from twisted_registry.client._blocking import BlockingClient, BlockingTracker
 from twisted_registry.client._client import Client
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls

@@ -4,6 +4,7 @@ The client for programs without an event loop.
 
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -14,6 +15,7 @@ from twisted_registry.client._iteration import End, following, let_go
 from twisted_registry.client._loop import shared
 from twisted_registry.client._sources import Data
 from twisted_registry.client._track import Tracker, Version
+from twisted_registry.errors import ClientUnusable
 from twisted_registry.values import ModelInfo, VersionInfo
 
 T = TypeVar("T")
@@ -24,7 +26,9 @@ def _blocking(items: AsyncIterator[T]) -> Iterator[T]:
         while not isinstance(item := shared.run(following(items)), End):
             yield item
     finally:
-        shared.run(let_go(items))
+        # Where the interpreter is ending, all has been let go already.
+        with suppress(ClientUnusable):
+            shared.run(let_go(items))
 
 
 class BlockingTracker(Generic[T]):

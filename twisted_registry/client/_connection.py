@@ -135,7 +135,7 @@ class Connection:
         self._calls.clear()
         if channel is not None and not channels.dead:
             await channel.close(None)
-            channels.closed(self)
+            channels.closed(channel)
 
     def _check_usable(self) -> None:
         if self._is_closed:
@@ -148,7 +148,7 @@ class Connection:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
             self._channel = self._made()
-            channels.opened(self)
+            channels.opened(self._channel)
         return self._channel
 
     def _made(self) -> grpc.aio.Channel:

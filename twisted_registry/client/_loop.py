@@ -3,6 +3,7 @@ An event loop in a thread of its own, for those who have none: one for the whole
 """
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Coroutine
@@ -12,6 +13,8 @@ from typing import Any, Generic, TypeVar
 from twisted_registry.errors import ClientUnusable
 
 T = TypeVar("T")
+
+_END_SECONDS = 5.0
 
 
 class Job(Generic[T]):
@@ -63,22 +66,32 @@ class Job(Generic[T]):
 
 class LoopThread:
     """
-    A thread that runs an event loop from the first time it is needed until the process ends.
+    A thread that runs an event loop from the first time it is needed until the interpreter ends.
     """
 
     def __init__(self) -> None:
+        self._has_ended = False
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self._end)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """
         Begin something in the loop.
+
+        @raise ClientUnusable: the interpreter is ending.
         """
-        return Job(self._running(), work)
+        try:
+            return Job(self._running(), work)
+        except BaseException:
+            work.close()
+            raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """
         Do something in the loop, and wait for it, blocking.
+
+        @raise ClientUnusable: the interpreter is ending.
         """
         return self.begin(work).result()
 
@@ -86,13 +99,35 @@ class LoopThread:
         # A forked child has no thread but the one that forked.
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
+            if self._has_ended:
+                raise ClientUnusable("the interpreter is ending, and no call can be made any more")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="registry-client", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="registry-client", daemon=True)
+                self._thread.start()
             return self._loop
+
+    def _end(self) -> None:
+        # What nobody has closed ends here: later, what is taken down would wait for a thread that stands still.
+        with self._lock:
+            self._has_ended = True
+            loop, thread = self._loop, self._thread
+        if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_END_SECONDS)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_END_SECONDS)
+
+
+async def _cancel_all() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 shared = LoopThread()

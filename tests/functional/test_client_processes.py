@@ -1,0 +1,286 @@
+"""
+A client that shares its process: with event loops, with other users of gRPC, and with forks.
+
+Each case is a script of its own, for what is tried is what a process does.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.registry_case import SharedRegistryTestCase
+
+ROOT = Path(__file__).parents[2]
+
+BEGINNING = """
+import asyncio, hashlib, multiprocessing, os, signal, sys
+from twisted_registry.client import BlockingClient, Client
+from twisted_registry.errors import ClientUnusable
+ADDRESS, MODEL = sys.argv[1:]
+"""
+
+FORKED = """
+def in_child(work):
+    # A child that hangs is ended by the alarm, and its status is not 0.
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        try:
+            work()
+            os._exit(0)
+        except BaseException as error:
+            print("child:", repr(error)[:300], flush=True)
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0, "the child failed"
+
+def works(registry):
+    assert registry.retrieve(MODEL) == b"weights"
+"""
+
+
+class ProcessTests(SharedRegistryTestCase):
+    """
+    Scripts beside a daemon that has a model with one version.
+    """
+
+    def run_script(self, *parts: str, before: str = "") -> str:
+        """
+        Run a script, check that it ends well, and give what it printed: also on stderr, for nothing is to be there.
+
+        @param before: a line that comes before all others.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"weights")
+        path = Path(f"{self.mktemp()}.py")
+        path.write_text("".join([before, BEGINNING, *map(dedent, parts)]))
+        arguments = [str(path.absolute()), self.daemon.address, self.model_id]
+        process = subprocess.run(
+            # Whatever it has forked ends with it, or would keep the pipe.
+            ["timeout", "--signal=KILL", str(PATIENCE_SECONDS), sys.executable, "-X", "dev", *arguments],
+            cwd=ROOT,
+            env=clean_environment({"PYTHONPATH": str(ROOT)}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(process.returncode, 0, process.stdout)
+        return process.stdout
+
+    # Forks
+
+    def test_fork_before_the_first_call(self) -> None:
+        """
+        A client that has made no call yet works on both sides of a fork.
+        """
+        printed = self.run_script(
+            FORKED,
+            """
+            registry = BlockingClient(ADDRESS)
+            for _ in range(3):
+                in_child(lambda: works(registry))
+            works(registry)
+            registry.close()
+            """,
+        )
+        self.assertEqual(printed, "")
+
+    def test_fork_after_closing(self) -> None:
+        """
+        Where all clients are closed before a fork, the child can make clients of its own.
+        """
+        printed = self.run_script(
+            FORKED,
+            """
+            def anew():
+                with BlockingClient(ADDRESS) as registry:
+                    works(registry)
+
+            async def before():
+                async with Client(ADDRESS) as registry:
+                    await registry.retrieve(MODEL)
+
+            anew()
+            asyncio.run(before())
+            for _ in range(3):
+                in_child(anew)
+            anew()
+            """,
+        )
+        self.assertEqual(printed, "")
+
+    def test_fork_of_a_connected_client(self) -> None:
+        """
+        Where a client is connected at a fork, every client in the child says at once that it cannot work, and how it
+        could; the parent's goes on.
+        """
+        printed = self.run_script(
+            FORKED,
+            """
+            def refused():
+                for client in (registry, BlockingClient(ADDRESS)):
+                    try:
+                        client.latest(MODEL)
+                    except ClientUnusable as error:
+                        assert "spawn" in str(error), error
+                    else:
+                        raise AssertionError("it worked")
+                    client.close()
+
+            registry = BlockingClient(ADDRESS)
+            works(registry)
+            for _ in range(3):
+                in_child(refused)
+                works(registry)
+            registry.close()
+            """,
+        )
+        self.assertNotIn("child", printed)
+
+    def test_workers_that_load_data(self) -> None:
+        """
+        Forked workers that do not touch the registry, such as those that load a trainer's data, run and end beside a
+        connected client that goes on publishing.
+        """
+        self.run_script(
+            """
+            def load(number):
+                return hashlib.sha256(bytes(number)).hexdigest()
+
+            with BlockingClient(ADDRESS) as registry, registry.track(MODEL) as tracker:
+                for _ in range(3):
+                    with multiprocessing.get_context("fork").Pool(4) as pool:
+                        loading = pool.map_async(load, range(1000))
+                        registry.publish(MODEL, bytes(1_000_000))
+                        assert len(set(loading.get(30))) == 1000
+                        pool.close()
+                        pool.join()
+                assert registry.retrieve(MODEL) == bytes(1_000_000)
+            """
+        )
+
+    def test_warning_where_grpc_came_first(self) -> None:
+        """
+        Where gRPC was imported before the client, and so could not be told to leave forks alone, a fork beside a
+        connected client is warned of.
+        """
+        printed = self.run_script(
+            """
+            with BlockingClient(ADDRESS) as registry:
+                registry.latest(MODEL)
+                child = os.fork()
+                if child:  # which may stand still
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                else:
+                    signal.pause()
+            """,
+            before="import grpc",
+        )
+        self.assertIn("Import twisted_registry.client before grpc", printed)
+
+    def test_spawned_workers(self) -> None:
+        """
+        Workers that are spawned, or forked by a server of their own, have clients of their own beside the parent's.
+        """
+        self.run_script(
+            """
+            def size(number):
+                with BlockingClient(ADDRESS) as registry:
+                    return len(registry.retrieve(MODEL))
+
+            if __name__ == "__main__":
+                with BlockingClient(ADDRESS) as registry:
+                    assert registry.retrieve(MODEL) == b"weights"
+                    for method in ("spawn", "forkserver"):
+                        with multiprocessing.get_context(method).Pool(2) as pool:
+                            assert pool.map(size, range(4)) == [7] * 4
+                    assert registry.retrieve(MODEL) == b"weights"
+            """
+        )
+
+    # Loops and threads
+
+    def test_several_loops_and_threads(self) -> None:
+        """
+        Clients in an event loop of the program's own, and blocking ones in many threads, work side by side.
+        """
+        printed = self.run_script(
+            """
+            from concurrent.futures import ThreadPoolExecutor
+
+            async def own_loop():
+                async with Client(ADDRESS) as client:
+                    for _ in range(100):
+                        assert await client.retrieve(MODEL) == b"weights"
+
+            with BlockingClient(ADDRESS) as registry, ThreadPoolExecutor(8) as pool:
+                blocking = [pool.submit(registry.retrieve, MODEL) for _ in range(400)]
+                asyncio.run(own_loop())
+                assert all(future.result() == b"weights" for future in blocking)
+            """
+        )
+        self.assertEqual(printed, "")
+
+    def test_client_that_changes_its_loop(self) -> None:
+        """
+        A client that was used in one event loop says in another one that it belongs to the first.
+        """
+        self.run_script(
+            """
+            client = Client(ADDRESS)
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(client.latest(MODEL))
+            try:
+                asyncio.run(client.latest(MODEL))
+            except ClientUnusable as error:
+                assert "loop" in str(error)
+            else:
+                raise AssertionError("it worked")
+            loop.run_until_complete(client.close())
+            loop.close()
+            """
+        )
+
+    def test_clients_nobody_closes(self) -> None:
+        """
+        A process whose clients and trackers nobody closed ends, and quietly.
+        """
+        printed = self.run_script(
+            """
+            registry = BlockingClient(ADDRESS)
+            tracker = registry.track(MODEL)
+            next(tracker)
+            chunks = registry.retrieve_chunks(MODEL)
+            next(chunks)
+            """
+        )
+        self.assertEqual(printed, "")
+
+    # Others
+
+    def test_beside_the_cogment_sdk(self) -> None:
+        """
+        A client works in a process that has another cogmentAPI in protobuf's default pool, as the Cogment SDK has, and
+        uses gRPC by itself.
+        """
+        self.run_script(
+            """
+            import grpc, grpc_tools
+            sys.path.append("protos")
+            protos, services = grpc.protos_and_services("cogment/api/model_registry.proto")
+            sdk = services.ModelRegistrySPStub(grpc.insecure_channel(ADDRESS))
+            async def both():
+                other = services.ModelRegistrySPStub(grpc.aio.insecure_channel(ADDRESS))
+                request = protos.RetrieveVersionInfosRequest(model_id=MODEL, version_numbers=[-1])
+                async with Client(ADDRESS) as client:
+                    info = await client.latest(MODEL)
+                    for reply in (sdk.RetrieveVersionInfos(request), await other.RetrieveVersionInfos(request)):
+                        assert reply.version_infos[0].data_hash == info.data_hash
+            asyncio.run(both())
+            with BlockingClient(ADDRESS) as registry:
+                assert registry.latest(MODEL).size_bytes == 7
+            """
+        )
