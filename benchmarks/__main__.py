@@ -19,10 +19,11 @@ from rich.table import Table
 from benchmarks import report
 from benchmarks.bench import Bench, Suite
 from benchmarks.case import Fact, Row
-from benchmarks.suites import bounds, calls, disk, growth, push
+from benchmarks.suites import bounds, calls, clients, disk, growth, push
 
 SUITES: Mapping[str, Suite] = {
     "calls": calls.run,
+    "clients": clients.run,
     "push": push.run,
     "disk": disk.run,
     "growth": growth.run,

@@ -147,7 +147,7 @@ class Download:
         if expected.digest:
             self._check("digest", digest.hexdigest(), expected.digest)
         else:
-            self._check("hash", await asyncio.to_thread(hash_of, data), expected.data_hash)
+            self._check("hash", await hash_of(data), expected.data_hash)
         return data
 
     async def pieces(self) -> AsyncIterator[memoryview]:

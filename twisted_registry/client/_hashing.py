@@ -6,16 +6,17 @@ import asyncio
 import hashlib
 from base64 import b64encode
 
+_SMALL_BYTES = 64 * 1024
+"""Less than this is hashed sooner than a thread would begin."""
 
-def hash_of(data: bytes) -> str:
+
+async def hash_of(data: bytes) -> str:
     """
     Give the SHA-256 of data in standard base64.
     """
-    return b64encode(hashlib.sha256(data).digest()).decode()
-
-
-_SMALL_BYTES = 64 * 1024
-"""Less than this is hashed sooner than a thread would begin."""
+    hashing = Hashing()
+    await hashing.add(data)
+    return await hashing.result()
 
 
 class Hashing:

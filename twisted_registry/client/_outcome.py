@@ -1,0 +1,88 @@
+"""
+What became of a version whose answer was lost.
+
+The API has no way to say "this one again", so a creation is not simply repeated.  But it can be told apart: the client
+sends the time of creation, to the nanosecond, and nobody else creates the same bytes in the same nanosecond.  So where
+the connection breaks before the answer, the client looks whether the version is there.  Where it is not, it is created
+again only if the server that got it is certainly gone.
+"""
+
+import time
+
+from attrs import frozen
+
+from twisted_registry.client._about import About
+from twisted_registry.client._calls import Calls
+from twisted_registry.client._lists import Lists
+from twisted_registry.client._retries import passes, repeated
+from twisted_registry.errors import CorruptVersion, CreationUncertain, Unavailable, UnknownVersion
+from twisted_registry.values import VersionHeader, VersionInfo
+
+_MOST_LOOKED_AT = 1000
+"""Versions that others may have created since: a trainer makes one every few seconds."""
+
+
+class _StillOpen(Exception):
+    """
+    The version is not there, but may yet come.
+    """
+
+
+def _may_yet_be_told(error: BaseException) -> bool:
+    return passes(error) or isinstance(error, _StillOpen)
+
+
+@frozen
+class Outcome:
+    """
+    Finds out what became of an attempt to create a version, all of which was sent.
+
+    @ivar _connected: when a server had begun to get it, by the monotonic clock in seconds.
+    @ivar _data_hash: of what was sent.
+    """
+
+    _calls: Calls
+    _header: VersionHeader
+    _connected: float
+    _data_hash: str
+
+    async def find_out(self, lost: str) -> VersionInfo | None:
+        """
+        Look until it is certain.
+
+        @param lost: how the connection was lost.
+
+        @return: the version, or C{None} where it is certain that there is none.
+
+        @raise CreationUncertain: it cannot be found out.
+        """
+        try:
+            return await repeated(self._look, self._calls.times.patience_seconds, _may_yet_be_told)
+        except (_StillOpen, Unavailable):
+            raise CreationUncertain(self._header.model_id, lost) from None
+
+    async def _look(self) -> VersionInfo | None:
+        # In this order: what a server has not that began after the attempt will not come any more.
+        is_other_server = await self._is_other_server()
+        info = await self._find()
+        if info is None and not is_other_server:
+            raise _StillOpen
+        return info
+
+    async def _is_other_server(self) -> bool:
+        asked = time.monotonic()
+        uptime_seconds = (await About(self._calls).statuses("uptime_seconds")).get("uptime_seconds")
+        return uptime_seconds is not None and asked - float(uptime_seconds) > self._connected
+
+    async def _find(self) -> VersionInfo | None:
+        lists = Lists(self._calls)
+        try:
+            newest = (await lists.version(self._header.model_id, -1)).version_number
+        except UnknownVersion:
+            return None
+        except CorruptVersion as damaged:
+            newest = damaged.version_number
+        async for info in lists.versions(self._header.model_id, max(1, newest - _MOST_LOOKED_AT + 1)):
+            if (info.created_ns, info.data_hash) == (self._header.created_ns, self._data_hash):
+                return info
+        return None
