@@ -1,0 +1,92 @@
+"""
+What the registry tells beside the messages, in the trailing metadata of a call.
+"""
+
+import os
+from typing import Any
+
+import grpc
+import xxhash
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from tests.support.client import body, data_hash, header
+from tests.support.registry_case import SharedRegistryTestCase
+from twisted_registry.protocol.messages import api
+
+DATA = os.urandom(10_000_000)
+
+
+def told_by(call: Any) -> dict[str, Any]:
+    """
+    Give a call's trailing metadata.
+    """
+    return {key: value for key, value in call.trailing_metadata() if not key.startswith("grpc-")}
+
+
+class DataTests(SharedRegistryTestCase):
+    """
+    Calls that bring data.
+    """
+
+    def expected(self, data: bytes, archived: bool) -> dict[str, str]:
+        """
+        Give what is to be told of data.
+        """
+        told = {"twisted-registry-data-size": str(len(data)), "twisted-registry-data-hash": data_hash(data)}
+        digest = {} if archived else {"twisted-registry-data-xxh3-128": xxhash.xxh3_128_hexdigest(data)}
+        return told | digest
+
+    def test_data_sent(self) -> None:
+        """
+        Behind a version's data its size and hash are told, and a digest where it is transient.
+        """
+        self.client.save_model(self.model_id)
+        for number, (data, archived) in enumerate([(DATA, False), (DATA, True), (b"", False)], 1):
+            self.client.create(self.model_id, data, archived=archived)
+            for selector in (number, -1):
+                request = api.RetrieveVersionDataRequest(model_id=self.model_id, version_number=selector)
+                call = self.client.call("RetrieveVersionData", request)
+                self.assertEqual(b"".join(chunk.data_chunk for chunk in call), data)
+                self.assertEqual(told_by(call), self.expected(data, archived))
+
+    def test_data_received(self) -> None:
+        """
+        Behind the answer to a creation the same is told.
+        """
+        self.client.save_model(self.model_id)
+        for archived in (False, True):
+            messages = [header(self.model_id, 4, archived=archived), body(b"data")]
+            call = self.client.begin("CreateVersion", iter(messages))
+            call.result()
+            self.assertEqual(told_by(call), self.expected(b"data", archived))
+
+
+class ErrorTests(SharedRegistryTestCase):
+    """
+    Calls that fail.
+    """
+
+    def test_error_is_told_in_the_standard_words(self) -> None:
+        """
+        A refused call tells which error it was, and its facts, as google.rpc.ErrorInfo.
+        """
+        self.client.save_model(self.model_id)
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.client.data(self.model_id, 7)
+        error: Any = caught.exception
+        status = Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+        self.assertEqual((status.code, status.message), (grpc.StatusCode.NOT_FOUND.value[0], error.details()))
+        info = ErrorInfo()
+        self.assertTrue(status.details[0].Unpack(info))
+        self.assertEqual((info.domain, info.reason), ("twisted-registry", "UNKNOWN_VERSION"))
+        self.assertEqual(dict(info.metadata), {"model_id": self.model_id, "selector": "7"})
+
+    def test_hostile_facts_fit_the_metadata(self) -> None:
+        """
+        What a client sent does not make the answer too large, whatever it was.
+        """
+        request = api.CreateOrUpdateModelRequest(model_info=api.ModelInfo(model_id="\u20ac\n" * 100_000))
+        self.assert_refused(
+            grpc.StatusCode.INVALID_ARGUMENT, lambda: self.client.call("CreateOrUpdateModel", request), "model's id"
+        )

@@ -1,0 +1,75 @@
+"""
+The three styles of the client are one.
+"""
+
+import inspect
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.client import BlockingClient, Client, DeferredClient
+from twisted_registry.client._connection import is_loopback
+
+
+def methods_of(kind: type) -> dict[str, Callable[..., object]]:
+    """
+    Give a class's public methods.
+    """
+    return {name: member for name, member in vars(kind).items() if callable(member) and not name.startswith("_")}
+
+
+def parameters_of(function: Callable[..., object]) -> list[tuple[str, object, object]]:
+    """
+    Give the names, the kinds and the defaults of a function's parameters.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    return [(each.name, each.kind, each.default) for each in parameters if each.name not in ("self", "reactor")]
+
+
+class StyleTests(SynchronousTestCase):
+    """
+    L{Client}, L{BlockingClient} and L{DeferredClient}.
+    """
+
+    def test_same_methods(self) -> None:
+        """
+        Each style has the methods of the asynchronous one, and no others.
+        """
+        for style in (BlockingClient, DeferredClient):
+            self.assertEqual(set(methods_of(style)), set(methods_of(Client)))
+
+    def test_same_parameters(self) -> None:
+        """
+        Each method takes the same parameters with the same defaults in each style; so does making a client.
+        """
+        for style in (BlockingClient, DeferredClient):
+            for name, method in [("__init__", style.__init__), *methods_of(style).items()]:  # type: ignore[misc]
+                self.assertEqual(parameters_of(method), parameters_of(getattr(Client, name)), name)
+
+    def test_same_documentation(self) -> None:
+        """
+        Each method of the other styles says where it is told what it does.
+        """
+        for style in (BlockingClient, DeferredClient):
+            for name, method in methods_of(style).items():
+                self.assertEqual(inspect.getdoc(method), f"See L{{Client.{name}}}.")
+
+
+class AddressTests(SynchronousTestCase):
+    """
+    Where an address leads.
+    """
+
+    def test_this_machine(self) -> None:
+        """
+        Loopback addresses, localhost and sockets of the file system lead nowhere but to this machine.
+        """
+        for address in ("localhost:9000", "127.0.0.1:1", "127.8.8.8:1", "[::1]:9000", "unix:/run/registry"):
+            self.assertTrue(is_loopback(address), address)
+
+    def test_other_machines(self) -> None:
+        """
+        Everything else may lead elsewhere, also what looks like it.
+        """
+        for address in ("registry:9000", "localhost.example:1", "10.0.0.1:1", "[::2]:1", "dns:///localhost:1", ""):
+            self.assertFalse(is_loopback(address), address)
