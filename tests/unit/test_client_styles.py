@@ -43,7 +43,7 @@ class StyleTests(SynchronousTestCase):
         Each method takes the same parameters with the same defaults in each style; so does making a client.
         """
         for style in (BlockingClient, DeferredClient):
-            for name, method in [("__init__", style.__init__), *methods_of(style).items()]:  # type: ignore[misc]
+            for name, method in [("__init__", style.__init__), *methods_of(style).items()]:
                 self.assertEqual(parameters_of(method), parameters_of(getattr(Client, name)), name)
 
     def test_same_documentation(self) -> None:
