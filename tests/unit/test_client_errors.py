@@ -65,8 +65,9 @@ class ErrorTests(SynchronousTestCase):
         """
         A lost connection is Unavailable, under whatever code gRPC reports it, and names the address.
         """
-        for code in (CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.CANCELLED):
-            arrived = error_of(failed(code, "Socket closed"), "host:1", "m", None)
+        resets = [(code, "Socket closed") for code in (CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.CANCELLED)]
+        for code, text in [*resets, (CODE.INTERNAL, "Received RST_STREAM with error code 2")]:
+            arrived = error_of(failed(code, text), "host:1", "m", None)
             self.assertIs(type(arrived), errors.Unavailable)
             self.assertIn("host:1", str(arrived))
 

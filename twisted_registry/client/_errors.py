@@ -16,6 +16,9 @@ from twisted_registry.protocol import details
 _NOT_CONNECTED = re.compile(r"failed to connect|name resolution|DNS|no such file or directory", re.IGNORECASE)
 """gRPC's own words where nothing was sent: a status from a server, or of a connection that was lost, has others."""
 
+_RESET = re.compile(r"RST_STREAM|GOAWAY", re.IGNORECASE)
+"""gRPC's words where a proxy has broken off a call; the code, often INTERNAL, is none of the registry's."""
+
 _REASONED: dict[grpc.StatusCode, Any] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
     grpc.StatusCode.OUT_OF_RANGE: errors.InvalidRequest,
@@ -45,7 +48,7 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
     if told is not None:
         return told
     code, text = failed.code(), failed.details() or ""
-    if code in _REASONED:
+    if code in _REASONED and not _RESET.search(text):
         reasoned: errors.RegistryError = _REASONED[code](text or code.name)
         return reasoned
     return _about_subject(code, text, model_id, selector) or _about_connection(code, text, address)

@@ -118,6 +118,7 @@ class Tracker(Generic[T]):
         """
         if self._listening is None:
             await repeated(self._begin, None, self._is_waited_for)
+        if self._listening is None:  # two may have begun at once
             self._listening = asyncio.create_task(self._listen())
             self._listening.add_done_callback(self._ended)
 
