@@ -9,10 +9,16 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import grpc
+
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from tests.support.registry_case import SharedRegistryTestCase
 
 ROOT = Path(__file__).parents[2]
+
+GRPC_VERSION = tuple(map(int, grpc.__version__.split(".")[:2]))
+QUIET_GRPC = (1, 80)
+"""Older ones print lines about a BlockingIOError where a process has several event loops; they do no harm."""
 
 BEGINNING = """
 import asyncio, hashlib, multiprocessing, os, signal, sys
@@ -222,7 +228,8 @@ class ProcessTests(SharedRegistryTestCase):
                 assert all(future.result() == b"weights" for future in blocking)
             """
         )
-        self.assertEqual(printed, "")
+        if GRPC_VERSION >= QUIET_GRPC:
+            self.assertEqual(printed, "")
 
     def test_client_that_changes_its_loop(self) -> None:
         """
