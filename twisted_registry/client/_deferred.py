@@ -44,6 +44,8 @@ class Deferring:
 
 
 def _fire(deferred: "Deferred[T]", done: "Future[T]") -> None:
+    if deferred.called:
+        return  # it was cancelled, and has failed with that
     error = done.exception()
     if error is None:
         deferred.callback(done.result())

@@ -5,6 +5,7 @@ Following a model: a subscription that outlives its connections.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -154,7 +155,8 @@ class Tracker(Generic[T]):
             info = await self._newer()
             self._given = info.version_number
             try:
-                return await self._give(info)
+                # As patiently as the subscription: an actor does not end where the server is away for long.
+                return await repeated(partial(self._give, info), None)
             except UnknownVersion:
                 continue  # it was evicted meanwhile, so there is a newer one, or soon will be
 

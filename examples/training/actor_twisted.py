@@ -1,0 +1,69 @@
+"""
+An actor as a Twisted program: act with the newest version of a policy, and tell how well it does.
+"""
+
+import sys
+from argparse import Namespace
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import react
+from twisted.internet.threads import deferToThread
+
+from twisted_registry.client import DeferredClient
+from twisted_registry.errors import RegistryError
+
+from actor import is_last, report
+from script import NOTICE_SECONDS, actor_parser, say
+
+
+def main(reactor: Any, arguments: Namespace) -> "Deferred[None]":
+    """
+    Act until it is done, or until the reactor stops: Ctrl-C stops it.
+    """
+    acting = Deferred.fromCoroutine(act(reactor, arguments))
+
+    def stop() -> "Deferred[None]":
+        acting.cancel()
+        return acting  # the reactor waits until the client has hung up
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    return acting
+
+
+async def act(reactor: Any, arguments: Namespace) -> None:
+    """
+    Play with each new version.  What the registry refuses ends it with a line that says why.
+    """
+    client = DeferredClient(reactor, arguments.server)
+    tracker = client.track(arguments.model, data=True, wait=True)
+    notice = f"{arguments.name}: waiting for model {arguments.model} at {client.address}"
+    try:
+        await noticed(reactor, tracker.start(), notice)
+        async for version in tracker:
+            # In a thread, for the reactor has other things to do.
+            say(await deferToThread(report, version, arguments))
+            if is_last(version, arguments):
+                break
+    except CancelledError:
+        pass  # the reactor stops
+    except RegistryError as error:
+        raise SystemExit(f"{sys.argv[0]}: {error}") from None
+    finally:
+        await client.close()
+
+
+async def noticed(reactor: Any, waiting: "Deferred[None]", notice: str) -> None:
+    """
+    Wait, and say so where it takes a while.
+    """
+    reminder = reactor.callLater(NOTICE_SECONDS, say, notice)
+    try:
+        await waiting
+    finally:
+        if reminder.active():
+            reminder.cancel()
+
+
+if __name__ == "__main__":
+    react(main, [actor_parser(__doc__).parse_args()])

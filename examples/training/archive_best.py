@@ -1,0 +1,60 @@
+"""
+Archive the best version of a model that is still there.  It goes to a model of its own, whose versions may all be
+deployed: in the trained one it would be the newest, and all actors would change to it.
+"""
+
+import sys
+from argparse import Namespace
+
+from twisted_registry.client import BlockingClient, VersionInfo
+from twisted_registry.errors import UnknownVersion
+
+from score import Score
+from script import parser, run, say
+
+
+def main() -> None:
+    """
+    Read the arguments, and archive.
+    """
+    parsed = parser(__doc__)
+    parsed.add_argument("--to", default="cartpole-best", help="the model that gets it (%(default)s)")
+    arguments = parsed.parse_args()
+    with BlockingClient(arguments.server) as client:
+        archive(client, arguments)
+
+
+def archive(client: BlockingClient, arguments: Namespace) -> None:
+    """
+    Archive the best.
+    """
+    for score, info in best_first(client, arguments.model):
+        try:
+            data = client.retrieve(arguments.model, info)
+        except UnknownVersion:
+            continue  # it was evicted a moment ago
+        client.save_model(arguments.to, {"task": "cart-pole", "format": "npz"})
+        archived = client.store(arguments.to, data, {**info.user_data, **origin(info)})
+        say(f"version {info.version_number} of {arguments.model}, score {score.mean:.1f}, is archived")
+        say(f"it is version {archived.version_number} of {arguments.to}")
+        return
+    sys.exit(f"{sys.argv[0]}: no version of {arguments.model} has a score: has the trainer run?")
+
+
+def best_first(client: BlockingClient, model_id: str) -> list[tuple[Score, VersionInfo]]:
+    """
+    Give the versions that have a score, the best first; among equals the newest.
+    """
+    scored = [(score, info) for info in client.versions(model_id) if (score := Score.from_user_data(info.user_data))]
+    return sorted(scored, key=lambda each: (each[0].mean, each[1].version_number), reverse=True)
+
+
+def origin(info: VersionInfo) -> dict[str, str]:
+    """
+    Tell where a version came from.
+    """
+    return {"from_model": info.model_id, "from_version": str(info.version_number)}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""
+Fetch the archived version into a file, and verify it: the hash of the file, that it holds a policy, and that this is as
+good as it was when it was archived.  A version that fails is refused, and the file stays as it was.
+"""
+
+import os
+import sys
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+from twisted_registry.client import BlockingClient, VersionInfo
+
+from cartpole import NotAPolicy, Policy
+from score import Score
+from script import parser, run, say
+
+
+class Refused(Exception):
+    """
+    This is not what was archived, or not as good.
+    """
+
+
+def main() -> None:
+    """
+    Read the arguments, and deploy.
+    """
+    parsed = parser(__doc__)
+    parsed.set_defaults(model="cartpole-best")
+    parsed.add_argument("--version", type=int, default=-1, help="its number; -1 for the latest (%(default)s)")
+    parsed.add_argument("--only-verify", action="store_true", help="fetch nothing: verify the file that is there")
+    parsed.add_argument("file", type=Path)
+    arguments = parsed.parse_args()
+    with BlockingClient(arguments.server) as client:
+        try:
+            deploy(client, arguments.model, arguments.version, arguments.file, arguments.only_verify)
+        except (Refused, OSError) as error:
+            sys.exit(f"{sys.argv[0]}: {error}")
+
+
+def deploy(client: BlockingClient, model_id: str, version: int, file: Path, only_verify: bool) -> None:
+    """
+    Fetch and verify, or only verify.
+    """
+    info = client.version(model_id, version)
+    if only_verify:
+        score = verify(file, info)
+    else:
+        candidate = file.with_name(f"{file.name}.candidate")
+        client.retrieve_file(model_id, candidate, info)
+        score = verify(candidate, info)
+        os.replace(candidate, file)
+    say(f"{file} is version {info.version_number} of {model_id}, score {score.mean:.1f}, verified")
+
+
+def verify(file: Path, info: VersionInfo) -> Score:
+    """
+    Compare a file with what the registry tells of a version.
+
+    @raise Refused: they differ.
+    """
+    data = file.read_bytes()
+    if b64encode(sha256(data).digest()).decode() != info.data_hash:
+        raise Refused(f"{file} is refused: its hash is not that of version {info.version_number}")
+    archived = Score.from_user_data(info.user_data)
+    if archived is None:
+        raise Refused(f"{file} is refused: version {info.version_number} was archived without a score")
+    try:
+        score = archived.again(Policy.from_bytes(data))
+    except NotAPolicy as error:
+        raise Refused(f"{file} is refused: {error}") from None
+    if not archived.is_near(score):
+        raise Refused(f"{file} is refused: its score is {score.mean:.1f}, and was archived as {archived.mean:.1f}")
+    return score
+
+
+if __name__ == "__main__":
+    run(main)

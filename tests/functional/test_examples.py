@@ -1,0 +1,302 @@
+"""
+The training example does what it says: a trainer, actors and a deployment, each a process of its own.
+"""
+
+import subprocess
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+from tests.support.daemon import free_port
+from tests.support.registry_case import RegistryTestCase
+from tests.support.scripts import Script, run_script
+from twisted_registry.client import BlockingClient, VersionInfo
+
+ACTORS = ("actor.py", "actor_twisted.py")
+ARCHIVED = "cartpole-best"
+
+
+class ExampleTestCase(RegistryTestCase):
+    """
+    Runs scripts of the example against the test's daemon.
+    """
+
+    def setUp(self) -> None:
+        """
+        Start a daemon, and connect with the client library.
+        """
+        super().setUp()
+        self.address = self.daemon.address
+        self.registry = BlockingClient(self.address)
+        self.addCleanup(self.registry.close)
+
+    def begin(self, name: str, *arguments: str) -> Script:
+        """
+        Start a script, and let it run.
+        """
+        script = Script(name, ["--server", self.address, *arguments])
+        self.addCleanup(script.kill)
+        return script
+
+    def run_to_end(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """
+        Run a script to its end.
+        """
+        return run_script(self.directory, name, "--server", self.address, *arguments)
+
+    def train(self, versions: int, *arguments: str) -> None:
+        """
+        Publish some versions, quickly.
+        """
+        done = self.run_to_end("trainer.py", "--versions", str(versions), "--period", "0", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def versions(self, model_id: str = "cartpole") -> list[VersionInfo]:
+        """
+        List a model's versions.
+        """
+        return list(self.registry.versions(model_id))
+
+
+class TrainingTests(ExampleTestCase):
+    """
+    A trainer, and actors that follow it.
+    """
+
+    def test_actors_follow_to_the_last_version(self) -> None:
+        """
+        Actors of both styles act with rising versions, up to the trainer's last.
+        """
+        actors = [self.begin(name, "--until", "6") for name in ACTORS]
+        trainer = self.begin("trainer.py", "--versions", "6", "--period", "0.2")
+        self.assertEqual([each.wait() for each in (trainer, *actors)], [0, 0, 0], [each.lines for each in actors])
+        for actor in actors:
+            self.assertEqual(actor.versions, sorted(set(actor.versions)))
+            self.assertEqual(actor.versions[-1], 6)
+
+    def test_score_rises(self) -> None:
+        """
+        With seed 0 the twentieth version is more than five times as good as the first.
+        """
+        self.train(20, "--seed", "0")
+        scores = [float(info.user_data["score"]) for info in self.versions()]
+        self.assertGreater(scores[-1], 5 * scores[0])
+
+    def test_seed_decides_the_bytes(self) -> None:
+        """
+        Two trainers with the same seed publish the same bytes.
+        """
+        for model_id in ("one", "two"):
+            self.train(3, "--seed", "7", "--model", model_id)
+        one, two = ([info.data_hash for info in self.versions(model_id)] for model_id in ("one", "two"))
+        self.assertEqual(one, two)
+
+    def test_what_is_no_policy_is_passed_over(self) -> None:
+        """
+        An actor says of a version that holds no policy that it passes it over.
+        """
+        self.registry.save_model("cartpole")
+        self.registry.publish("cartpole", b"no policy")
+        actor = self.begin("actor.py", "--until", "1")
+        self.assertEqual(actor.wait(), 0)
+        self.assertIn("actor: version 1 is passed over: it is no .npz file", actor.lines[-1])
+
+
+class AbsenceTests(ExampleTestCase):
+    """
+    The registry is away for a while.
+    """
+
+    def begin_all(self) -> list[Script]:
+        """
+        Start a trainer without end, and two actors.
+        """
+        return [self.begin("trainer.py", "--period", "0.2"), *map(self.begin, ACTORS)]
+
+    def end_all(self, scripts: list[Script]) -> None:
+        """
+        Press Ctrl-C everywhere, and check that nothing but known lines came.
+        """
+        self.assertEqual([script.interrupt() for script in scripts], [130, 130, 0])
+        for line in (line for script in scripts for line in script.lines):
+            self.assertRegex(line, r"^(trainer|actor): (version \d+, |waiting for )")
+
+    def start_on(self, port: int) -> None:
+        """
+        Start the daemon on a certain port, on the same archive.
+        """
+        self.daemon.kill()
+        self.daemon = self.start_daemon("--port", str(port))
+
+    def test_training_survives_a_crash(self) -> None:
+        """
+        A registry is killed and started again: the trainer publishes on, actors act on, and numbers only rise.
+        """
+        scripts = self.begin_all()
+        for script in scripts:
+            script.wait_for_version(2)
+        self.daemon.kill()
+        scripts[0].wait_for("trainer: waiting for the registry at ")
+        before = max(scripts[0].versions)
+        self.start_on(self.daemon.port)
+        for script in scripts:
+            script.wait_for_version(before + 2)
+        self.end_all(scripts)
+        for script in scripts:
+            self.assertEqual(script.versions, sorted(set(script.versions)))
+
+    def test_scripts_wait_for_a_registry(self) -> None:
+        """
+        Started before the registry, trainer and actors say that they wait, and begin once it is there.
+        """
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        scripts = self.begin_all()
+        for script in scripts:
+            script.wait_for(": waiting for ")
+        self.start_on(port)
+        for script in scripts:
+            script.wait_for_version(2)
+        self.end_all(scripts)
+
+    def test_ctrl_c_ends_those_who_wait(self) -> None:
+        """
+        Scripts that wait for a registry end on Ctrl-C without a traceback.
+        """
+        self.address = f"127.0.0.1:{free_port()}"
+        scripts = self.begin_all()
+        for script in scripts:
+            script.wait_for(": waiting for ")
+        self.end_all(scripts)
+
+
+class DeploymentTests(ExampleTestCase):
+    """
+    The best version is archived, and deployed.
+    """
+
+    def setUp(self) -> None:
+        """
+        Choose where to deploy to.
+        """
+        super().setUp()
+        self.file = self.directory / "policy.npz"
+
+    def store(self, data: bytes, **user_data: str) -> None:
+        """
+        Archive something as if it were the best.
+        """
+        self.registry.save_model(ARCHIVED)
+        self.registry.store(ARCHIVED, data, user_data)
+
+    def assert_refuses(self, said: str, *arguments: str) -> None:
+        """
+        Check that a deployment ends with status 1 and one line on stderr.
+        """
+        done = self.run_to_end("deploy.py", str(self.file), *arguments)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(said, done.stderr)
+
+    def archive_and_deploy(self) -> None:
+        """
+        Train a little, archive the best, and deploy it.
+        """
+        self.train(4)
+        for name, arguments in (("archive_best.py", ()), ("deploy.py", (str(self.file),))):
+            done = self.run_to_end(name, *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.deployed = done.stdout
+
+    def test_best_is_archived_with_its_origin(self) -> None:
+        """
+        What is archived are the bytes of the version with the best score, and their user data name it.
+        """
+        self.archive_and_deploy()
+        best = max(self.versions(), key=lambda info: float(info.user_data["score"]))
+        (archived,) = self.versions(ARCHIVED)
+        self.assertTrue(archived.archived)
+        self.assertEqual(archived.data_hash, best.data_hash)
+        self.assertEqual(archived.user_data["from_version"], str(best.version_number))
+
+    def test_deployed_is_as_good_as_archived(self) -> None:
+        """
+        The deployment measures the score that was archived, and the file holds the archived bytes.
+        """
+        self.archive_and_deploy()
+        (archived,) = self.versions(ARCHIVED)
+        self.assertIn(f"score {float(archived.user_data['score']):.1f}, verified", self.deployed)
+        self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.data_hash)
+
+    def test_archived_can_be_deployed_after_a_crash(self) -> None:
+        """
+        After the registry was killed, the archived version is deployed as before; transient ones are gone.
+        """
+        self.archive_and_deploy()
+        self.daemon.kill()
+        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        done = self.run_to_end("deploy.py", str(self.file))
+        self.assertEqual((done.stdout, self.versions()), (self.deployed, []), done.stderr)
+
+    def test_changed_file_is_refused(self) -> None:
+        """
+        A file that was changed since it was deployed is refused.
+        """
+        self.archive_and_deploy()
+        self.file.write_bytes(self.file.read_bytes()[:-1] + b"?")
+        self.assert_refuses("its hash is not that of version 1", "--only-verify")
+
+    def test_worse_version_is_refused(self) -> None:
+        """
+        A version that is not as good as it was archived is refused, and the deployed file stays as it was.
+        """
+        self.archive_and_deploy()
+        before = self.file.read_bytes()
+        worse = self.registry.retrieve("cartpole", 1)
+        self.store(worse, score="500.0", score_episodes="20", score_seed="1983")
+        self.assert_refuses("and was archived as 500.0")
+        self.assertEqual(self.file.read_bytes(), before)
+
+    def test_wrong_bytes_are_refused(self) -> None:
+        """
+        A version that holds no policy is refused, and nothing is deployed.
+        """
+        self.store(b"no policy", score="500.0", score_episodes="20", score_seed="1983")
+        self.assert_refuses("it is no .npz file with weights")
+        self.assertFalse(self.file.exists())
+
+    def test_damaged_archive_is_refused(self) -> None:
+        """
+        A version that is damaged on the registry's disk is refused.
+        """
+        self.archive_and_deploy()
+        (data,) = (path for path in self.archive.rglob("*.data") if ARCHIVED in str(path))
+        spoil(data)
+        self.daemon.kill()
+        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.assert_refuses("is damaged on the archive")
+
+    def test_refusal_of_the_registry_is_one_line(self) -> None:
+        """
+        Where there is no such model, a script says so in a line.
+        """
+        self.assert_refuses("there is no model 'cartpole-best'")
+
+    def test_without_scores_nothing_is_archived(self) -> None:
+        """
+        Where no version has a score, there is none to archive.
+        """
+        self.registry.save_model("cartpole")
+        self.registry.publish("cartpole", b"no policy")
+        done = self.run_to_end("archive_best.py")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no version of cartpole has a score", done.stderr)
+
+
+def spoil(data: Path) -> None:
+    """
+    Change a byte of a file.
+    """
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
