@@ -103,10 +103,12 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
         """
         Ask the registry which models there are.
         """
+        if ctx.params.get("server") is None:
+            return []  # What was given as its address is none.
         try:
             server = Server.of(ctx.params)
             return [CompletionItem(text) for text in _models(server) if text.startswith(incomplete)]
-        except (RegistryError, OSError, KeyError, click.ClickException):
+        except (RegistryError, OSError, click.ClickException):
             # Nobody to ask, and nowhere to say so: what is typed stays as it is.
             return []
 

@@ -64,7 +64,8 @@ def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
 
 def _is_meant(client: "BlockingClient", model_id: str) -> bool:
     count = sum(1 for _ in client.versions(model_id))
-    return click.confirm(f"Delete {harmless_id(model_id)} and its {count} versions?", err=True)
+    versions = f"{count} version{'' if count == 1 else 's'}"
+    return click.confirm(f"Delete {harmless_id(model_id)} and its {versions}?", err=True)
 
 
 @click.command("set", help=_SET_HELP, short_help="Set a model's user data.", epilog=EXITS)
