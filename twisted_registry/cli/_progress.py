@@ -2,10 +2,9 @@
 A progress bar for bytes: on stderr, only on a terminal, and only for what takes longer than a moment.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, Timer
 from types import TracebackType
 
 from rich.console import Console
@@ -36,22 +35,27 @@ class ByteProgress:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            # Findings go to stdout by themselves, wherever that leads.
+            # What is found goes to stdout by itself, wherever that leads.
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self._task = self._bar.add_task(what, total=None)
         self._lock = Lock()
-        self._due = time.monotonic() + _MOMENT_SECONDS
+        # By the clock, not by what is done: what stands still shows a bar too.
+        self._timer = Timer(_MOMENT_SECONDS, self._show)
+        self._timer.daemon = True
         self._is_on = self._console.is_terminal
         self._is_shown = False
 
     def __enter__(self) -> "ByteProgress":
+        if self._is_on:
+            self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._timer.cancel()
         with self._lock:
             self._is_on = False
             # A bar that was never shown would still end its line.
@@ -64,17 +68,21 @@ class ByteProgress:
         """
         self._bar.update(self._task, total=size_bytes)
 
+    def turn_to(self, what: str, size_bytes: int | None = None) -> None:
+        """
+        Begin with something else.
+
+        @param size_bytes: how many bytes of it there are, where that is known.
+        """
+        self._bar.reset(self._task, description=what, total=size_bytes)
+
     def advance(self, size_bytes: int) -> None:
         """
         Say how many bytes more are done.
         """
         with self._lock:
-            if not self._is_on:
-                return
-            if not self._is_shown and time.monotonic() >= self._due:
-                self._is_shown = True
-                self._bar.start()
-            self._bar.advance(self._task, size_bytes)
+            if self._is_on:
+                self._bar.advance(self._task, size_bytes)
 
     @contextmanager
     def put_by(self) -> Iterator[None]:
@@ -89,3 +97,9 @@ class ByteProgress:
             finally:
                 if self._is_shown and self._is_on:
                     self._bar.start()
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._is_on:
+                self._is_shown = True
+                self._bar.start()

@@ -5,25 +5,16 @@ Nothing that is named in an archive reaches a terminal as it is: it may hold con
 """
 
 import json
-import re
 import time
 
 import click
 from attrs import asdict, define, field
 
+from twisted_registry.cli._text import harmless
 from twisted_registry.errors import shown
 from twisted_registry.storage.findings import Finding
 from twisted_registry.storage.quarantine import PutAside
 from twisted_registry.storage.scrub import Counts
-
-_HARMLESS = re.compile(r"[A-Za-z0-9_%./-]{1,512}")
-
-
-def harmless(text: str) -> str:
-    """
-    Give text as it is where it is plain, quoted and escaped where it is not.
-    """
-    return text if _HARMLESS.fullmatch(text) else shown(text)
 
 
 def _line(text: str) -> str:

@@ -1,0 +1,221 @@
+"""
+The commands C{twisted-registry ls}, C{versions} and C{info}.
+"""
+
+import json
+import re
+
+from click.testing import Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.cli import Terminal, invoke, run
+from tests.support.fake_registry import FakeRegistry
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from twisted_registry.protocol.messages import api
+
+_CONTROL = re.compile(r"[^\t\n\x20-\x7e]")
+
+
+class ListingTests(SharedRegistryTestCase):
+    """
+    What there is, as people and programs are told.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model of three versions, the second archived.
+        """
+        super().setUp()
+        self.client.save_model(self.model_id, algorithm="ppo", owner="ada l")
+        for number in (1, 2, 3):
+            self.client.create(
+                self.model_id, bytes(number * 1000), archived=number == 2, creation_timestamp=number * 10**9
+            )
+
+    def told(self, *arguments: str) -> str:
+        """
+        Run a command, and give what it prints.
+        """
+        done = self.done(*arguments)
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        return done.stdout
+
+    def done(self, *arguments: str) -> Result:
+        """
+        Run a command.
+        """
+        return invoke(self.daemon.address, *arguments)
+
+    def numbers(self, reference: str) -> list[int]:
+        """
+        List versions, and give their numbers.
+        """
+        return [json.loads(line)["version_number"] for line in self.told("versions", "--json", reference).splitlines()]
+
+    def test_models(self) -> None:
+        """
+        In a pipe each model is a line: id, tab, user data.
+        """
+        self.assertEqual(self.told("ls", self.model_id), f"{self.model_id}\talgorithm=ppo owner='ada l'\n")
+        self.assertIn(self.told("ls", self.model_id), self.told("ls"))
+
+    def test_models_as_json(self) -> None:
+        """
+        With --json each model is an object.
+        """
+        expected = {"model_id": self.model_id, "user_data": {"algorithm": "ppo", "owner": "ada l"}}
+        self.assertIn(expected, [json.loads(line) for line in self.told("ls", "--json").splitlines()])
+
+    def test_long(self) -> None:
+        """
+        With -l the latest version stands beside each model; where there is none, dashes do.
+        """
+        empty = f"{self.model_id}-empty"
+        self.client.save_model(empty)
+        first, second = self.told("ls", "-l", self.model_id, empty).splitlines()
+        self.assertRegex(first, r"^\w+\t3\t3\.0 kB\t\d+ d\ttransient\talgorithm=ppo")
+        self.assertEqual(second, f"{empty}\t-\t-\t-\t-\t")
+        full, none = map(json.loads, self.told("ls", "-l", "--json", self.model_id, empty).splitlines())
+        self.assertEqual((full["latest"]["version_number"], none["latest"]), (3, None))
+
+    def test_versions(self) -> None:
+        """
+        A version is a line: number, size, time, kind, the beginning of the hash, user data; the newest is last.
+        """
+        lines = self.told("versions", self.model_id).splitlines()
+        self.assertRegex(lines[1], r"^2\t2\.0 kB\t1970-01-01 00:00:02Z\tarchived\t\S{12}\t$")
+        self.assertEqual([line.split("\t")[0] for line in lines], ["1", "2", "3"])
+
+    def test_some_versions(self) -> None:
+        """
+        MODEL@N begins with number N, MODEL@-N with the N-th to last.
+        """
+        expected = {"@2": [2, 3], "@3": [3], "@4": [], "@-1": [3], "@-2": [2, 3], "@-9": [1, 2, 3]}
+        self.assertEqual({version: self.numbers(f"{self.model_id}{version}") for version in expected}, expected)
+
+    def test_model(self) -> None:
+        """
+        Of a model its user data is told, how many versions it has, and how large they are.
+        """
+        facts = dict(line.split("\t") for line in self.told("info", self.model_id).splitlines())
+        expected = {"model": self.model_id, "versions": "3, 1 of them archived", "size": "6.0 kB (6,000 bytes)"}
+        self.assertEqual(facts, {**expected, "latest": "3", "user data algorithm": "ppo", "user data owner": "'ada l'"})
+        told = json.loads(self.told("info", "--json", self.model_id))
+        self.assertEqual((told["versions"], told["archived"], told["size_bytes"]), (3, 1, 6000))
+        self.assertEqual(told["latest"]["version_number"], 3)
+
+    def test_version(self) -> None:
+        """
+        Of a version all is told, the hash in full and the size and time exactly.
+        """
+        facts = dict(line.split("\t") for line in self.told("info", f"{self.model_id}@-2").splitlines())
+        self.assertEqual(facts["version"], f"{self.model_id}@2")
+        self.assertEqual((facts["kind"], facts["size"]), ("archived", "2.0 kB (2,000 bytes)"))
+        self.assertIn("1970-01-01T00:00:02.000000000Z", facts["created"])
+        self.assertEqual(len(facts["SHA-256"]), 44)
+
+    def test_json_is_the_same_everywhere(self) -> None:
+        """
+        A version's object is the same, whichever command tells it.
+        """
+        told = self.told("info", "--json", f"{self.model_id}@3")
+        self.assertEqual(self.told("versions", "--json", f"{self.model_id}@3"), told)
+        self.assertEqual(json.loads(self.told("ls", "-l", "--json", self.model_id))["latest"], json.loads(told))
+
+    def test_not_there(self) -> None:
+        """
+        What is not there is 1, and one line says so.
+        """
+        for arguments in (("ls", "nobody"), ("versions", "nobody"), ("info", "nobody"), ("info", f"{self.model_id}@4")):
+            done = self.done(*arguments)
+            self.assertEqual((done.exit_code, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, r"^twisted-registry: .* no .*\n$")
+
+    def test_ls_of_a_version(self) -> None:
+        """
+        ls with a version is 2, and names the command that lists versions.
+        """
+        done = self.done("ls", f"{self.model_id}@3")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("'versions' lists versions", done.stderr)
+
+    def test_odd_ids(self) -> None:
+        """
+        A model whose id ends as a version's number does is named with an @ behind it.
+        """
+        self.client.save_model("team@3")
+        self.assertEqual(self.told("info", "team@3@").splitlines()[0], "model\tteam@3")
+        self.client.create("team@3", b"data")
+        self.assertEqual(self.told("info", "team@3@-1").splitlines()[0], "version\tteam@3@1")
+
+    def test_table(self) -> None:
+        """
+        On a terminal it is a table with heads, and whatever is long is folded, not cut.
+        """
+        model_id = "x" * 150
+        self.client.save_model(model_id)
+        with Terminal() as terminal:
+            run(self.daemon.address, "ls", model_id, capture_output=False, stdout=terminal.child)
+            terminal.let_go()
+            terminal.read_all()
+        self.assertIn(b"USER DATA", terminal.shown)
+        self.assertEqual(terminal.shown.count(b"x"), 150)
+
+
+class DamagedTests(RegistryTestCase):
+    """
+    A model whose latest version is damaged.
+    """
+
+    def test_damaged(self) -> None:
+        """
+        ls -l says so of it and lists the others; versions passes it over, also where it counts from it.
+        """
+        self.client.save_model("m")
+        self.client.save_model("n")
+        self.client.create("m", b"data", archived=True)
+        self.client.create("m", b"data", archived=True)
+        self.daemon.stop()
+        (self.archive / "m" / "m-v000002.yaml").write_text("{")
+        self.daemon = self.start_daemon()
+        done = invoke(self.daemon.address, "ls", "-l")
+        self.assertEqual(done.stdout, "m\t2\t-\t-\tdamaged\t\nn\t-\t-\t-\t-\t\n")
+        self.assertEqual(invoke(self.daemon.address, "versions", "m@-1").stdout, "")
+        self.assertEqual(invoke(self.daemon.address, "versions", "m").stdout.count("\n"), 1)
+        self.assertEqual(invoke(self.daemon.address, "info", "m@2").exit_code, 1)
+
+
+class HostileTests(SynchronousTestCase):
+    """
+    A registry that sends what would harm a terminal.
+    """
+
+    def test_nothing_raw(self) -> None:
+        """
+        Whatever ids, user data, hashes and statuses it sends, what is printed is plain ASCII, a line for each.
+        """
+        evil = "\x1b]0;x\x07[red]\n\t\u202e\x9b1m"
+        info = api.ModelVersionInfo(model_id=evil, version_number=1, data_hash=evil, user_data={evil: evil})
+        server = FakeRegistry(
+            {
+                "RetrieveModels": api.RetrieveModelsReply(
+                    model_infos=[api.ModelInfo(model_id=evil, user_data={evil: evil})]
+                ),
+                "RetrieveVersionInfos": api.RetrieveVersionInfosReply(version_infos=[info]),
+            }
+        )
+        self.addCleanup(server.close)
+        for arguments, count in {
+            ("ls",): 1,
+            ("ls", "-l"): 1,
+            ("ls", "--json"): 1,
+            ("versions", "m"): 1,
+            ("versions", "--json", "m"): 1,
+            ("info", "m"): 5,
+            ("info", "m@1"): 6,
+            ("info", "--json", "m@1"): 1,
+        }.items():
+            done = invoke(server.address, *arguments)
+            self.assertEqual((done.exit_code, done.stderr), (0, ""))
+            self.assertEqual(_CONTROL.findall(done.stdout), [])
+            self.assertEqual(len(done.stdout.splitlines()), count, done.stdout)

@@ -1,0 +1,159 @@
+"""
+The commands C{twisted-registry rm} and C{set}.
+"""
+
+import json
+from collections.abc import Mapping
+
+from tests.support.cli import Terminal, invoke, started
+from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.registry_case import SharedRegistryTestCase
+
+
+class RemoveTests(SharedRegistryTestCase):
+    """
+    Models that are deleted.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model of a version.
+        """
+        super().setUp()
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"data")
+
+    def is_there(self) -> bool:
+        """
+        Say whether the model is there.
+        """
+        return self.model_id in [info.model_id for info in self.client.models().model_infos]
+
+    def answer(self, text: bytes) -> int:
+        """
+        Delete it on a terminal, answer when it asks, and give the status.
+        """
+        with (
+            Terminal() as terminal,
+            started(self.daemon.address, "rm", self.model_id, stdin=terminal.child, stderr=terminal.child) as process,
+        ):
+            terminal.let_go()
+            terminal.wait_for(f"Delete {self.model_id} and its 1 version? [y/N]".encode())
+            terminal.type(text)
+            terminal.read_all()
+            return process.wait(PATIENCE_SECONDS)
+
+    def test_yes(self) -> None:
+        """
+        With --yes the model goes, and that is said.
+        """
+        done = invoke(self.daemon.address, "rm", "--yes", self.model_id)
+        self.assertEqual((done.exit_code, done.stdout), (0, f"deleted {self.model_id}\n"))
+        self.assertFalse(self.is_there())
+
+    def test_json(self) -> None:
+        """
+        With --json it is said as an object.
+        """
+        done = invoke(self.daemon.address, "rm", "-y", "--json", self.model_id)
+        self.assertEqual(json.loads(done.stdout), {"model_id": self.model_id, "deleted": True})
+
+    def test_nobody_to_ask(self) -> None:
+        """
+        Without a terminal and without --yes: 2, and the model stays.
+        """
+        done = invoke(self.daemon.address, "rm", self.model_id)
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("--yes", done.stderr)
+        self.assertTrue(self.is_there())
+
+    def test_asked_yes(self) -> None:
+        """
+        On a terminal it asks; after a yes the model is gone.
+        """
+        self.assertEqual(self.answer(b"y\n"), 0)
+        self.assertFalse(self.is_there())
+
+    def test_asked_no(self) -> None:
+        """
+        After a no, which is what Enter alone says: 1, and the model stays.
+        """
+        self.assertEqual(self.answer(b"\n"), 1)
+        self.assertTrue(self.is_there())
+
+    def test_not_there(self) -> None:
+        """
+        A model that is not there is 1.
+        """
+        self.assertEqual(invoke(self.daemon.address, "rm", "--yes", "nobody").exit_code, 1)
+
+    def test_version(self) -> None:
+        """
+        One version cannot be deleted: 2.
+        """
+        done = invoke(self.daemon.address, "rm", "--yes", f"{self.model_id}@1")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("not single versions", done.stderr)
+        self.assertTrue(self.is_there())
+
+
+class SetTests(SharedRegistryTestCase):
+    """
+    User data that is set.
+    """
+
+    def set(self, *arguments: str) -> Mapping[str, str]:
+        """
+        Set user data, and give what the model has then.
+        """
+        done = invoke(self.daemon.address, "set", self.model_id, *arguments)
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        (model,) = self.client.models(self.model_id).model_infos
+        return dict(model.user_data)
+
+    def test_made(self) -> None:
+        """
+        A model that is not there is made.
+        """
+        self.assertEqual(self.set(), {})
+        self.assertEqual(self.set("a=1"), {"a": "1"})
+
+    def test_kept(self) -> None:
+        """
+        What is there stays, and what is set is set; --unset takes away, also what is not there.
+        """
+        self.client.save_model(self.model_id, a="1", b="2")
+        self.assertEqual(self.set("b=3", "c=x=y"), {"a": "1", "b": "3", "c": "x=y"})
+        self.assertEqual(self.set("--unset", "a", "--unset", "z", "d="), {"b": "3", "c": "x=y", "d": ""})
+
+    def test_replace(self) -> None:
+        """
+        With --replace nothing stays of what was there.
+        """
+        self.client.save_model(self.model_id, a="1", b="2")
+        self.assertEqual(self.set("--replace", "b=3"), {"b": "3"})
+
+    def test_told(self) -> None:
+        """
+        What the model has then is told, in a line or as an object.
+        """
+        done = invoke(self.daemon.address, "set", self.model_id, "b=2", "a=1")
+        self.assertEqual(done.stdout, f"{self.model_id}\ta=1 b=2\n")
+        done = invoke(self.daemon.address, "set", "--json", self.model_id)
+        self.assertEqual(json.loads(done.stdout), {"model_id": self.model_id, "user_data": {"a": "1", "b": "2"}})
+
+    def test_version(self) -> None:
+        """
+        A version's user data cannot be set: 2.
+        """
+        done = invoke(self.daemon.address, "set", f"{self.model_id}@1", "a=1")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("when it is created", done.stderr)
+
+    def test_too_much(self) -> None:
+        """
+        What the registry refuses is 1, with its reason.
+        """
+        done = invoke(self.daemon.address, "set", self.model_id, f"a={'x' * 300_000}")
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("user data", done.stderr)

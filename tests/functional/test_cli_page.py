@@ -1,0 +1,148 @@
+"""
+The page on the command line, and the part of the README on it, say what is so.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.functional.test_readme import README, ROOT, fenced
+from tests.support.cli import TWISTED_REGISTRY, settings
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.registry_case import RegistryTestCase
+from twisted_registry.cli.main import command
+
+PAGE = (ROOT / "docs" / "command-line.md").read_text()
+PROGRAM = "twisted-registry"
+SHARED = {"--server", "--patience", "--tls-ca", "--json"}
+
+
+def section(name: str) -> str:
+    """
+    Give a section of the page.
+    """
+    match = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    return match[1] if match else ""
+
+
+def flags(text: str) -> set[str]:
+    """
+    Give the long flags that a text names.
+    """
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+
+
+def options_of(name: str) -> set[str]:
+    """
+    Give a command's own long flags.
+    """
+    return {flag for option in command.commands[name].params for flag in option.opts if flag.startswith("--")}
+
+
+def examples(text: str) -> Iterator[list[str]]:
+    """
+    Give the words behind the program's name wherever a text runs it.
+    """
+    for line in text.splitlines():
+        for part in re.split(r"[|>]| && |\|\|", line):
+            if part.strip().startswith(f"{PROGRAM} "):
+                yield shlex.split(part)[1:]
+
+
+class PageTests(SynchronousTestCase):
+    """
+    The page beside the commands.
+    """
+
+    def test_commands(self) -> None:
+        """
+        Each command has a section, and each of its flags stands there, or where those stand that all have.
+        """
+        self.assertEqual(flags(section("Where the registry is")), SHARED - {"--json"})
+        for name in command.commands.keys() - {"archive"}:
+            self.assertLessEqual(options_of(name) - (SHARED - {"--json"}), flags(section(name)), name)
+
+    def test_no_other_flags(self) -> None:
+        """
+        No section names a flag that its command has not, but in what is piped from it.
+        """
+        for name in command.commands.keys() - {"archive"}:
+            text = re.sub(r"\| (?!twisted-registry).*|tar .*? \|", "", section(name))
+            self.assertLessEqual(flags(text), options_of(name), name)
+
+    def test_examples_are_understood(self) -> None:
+        """
+        Each example, of the page, the README and the help, is taken by its command.
+        """
+        helps = [each.help or "" for each in command.commands.values()]
+        found = [words for text in (PAGE, README, command.help or "", *helps) for words in examples(text)]
+        self.assertGreater(len(found), 50)
+        for name, *words in found:
+            if name not in ("archive", "--help") and words != ["--help"]:
+                command.commands[name].make_context(name, words)
+
+    def test_help_has_examples(self) -> None:
+        """
+        The help of each command has an example, and tells what its statuses mean.
+        """
+        for name, each in command.commands.items():
+            if name != "archive":
+                self.assertIn("Example", each.help or "", name)
+                self.assertTrue(name == "completion" or "Exit status:" in (each.epilog or ""), name)
+
+    def test_statuses(self) -> None:
+        """
+        The page's table of statuses has those of the help.
+        """
+        rows = re.findall(r"^\| (\d+) \| (\w[\w ,]*\w)", section("Output"), re.MULTILINE)
+        for number, meaning in rows:
+            self.assertRegex(command.epilog or "", rf"{number} +{meaning.split(' by ')[0]}")
+        self.assertEqual([number for number, _ in rows], ["0", "1", "2", "3", "130"])
+
+
+class ExampleTests(RegistryTestCase):
+    """
+    Examples that are run.
+    """
+
+    def run_block(self, block: str) -> str:
+        """
+        Run a block in a folder with a model in it, and give what it prints.
+        """
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "walker.pt").write_bytes(b"weights")
+        environment = clean_environment(settings(self.daemon.address))
+        environment["PATH"] = f"{os.path.dirname(TWISTED_REGISTRY)}:{environment['PATH']}"
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", block],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout
+
+    def test_page(self) -> None:
+        """
+        The first block of the page runs, from the first version to the model's end.
+        """
+        block = next(fenced("sh", PAGE))
+        lines = self.run_block(block).splitlines()
+        self.assertEqual(lines[0], "walker@1  7 bytes  transient")
+        self.assertEqual(lines[-1], "deleted walker")
+
+    def test_readme(self) -> None:
+        """
+        The block of the README runs.
+        """
+        (block,) = (block for block in fenced("sh") if f"{PROGRAM} push" in block)
+        self.assertIn("walker@1  7 bytes  transient\n", self.run_block(block.replace("watch", "watch --once")))

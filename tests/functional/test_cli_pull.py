@@ -1,0 +1,307 @@
+"""
+The command C{twisted-registry pull}.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+from tests.support.cli import Terminal, interrupt, invoke, run, started
+from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.damage import flip_bit
+from tests.support.gates import GatedTestCase
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+
+
+class PullTests(SharedRegistryTestCase):
+    """
+    Versions that are retrieved.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model of three versions, and a folder to pull into.
+        """
+        super().setUp()
+        self.client.save_model(self.model_id)
+        for number in (1, 2, 3):
+            self.client.create(self.model_id, b"data %d" % number)
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.path = self.folder / "model"
+
+    def pull(self, version: str, *arguments: str) -> str:
+        """
+        Pull a version to the file, and give what is said.
+        """
+        done = invoke(self.daemon.address, "pull", f"{self.model_id}{version}", self.path, *arguments)
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_versions(self) -> None:
+        """
+        The latest version is meant where none is named; else it is the one with that number, or counted back.
+        """
+        for version, number in {"": 3, "@": 3, "@2": 2, "@-1": 3, "@-3": 1}.items():
+            self.assertEqual(self.pull(version), f"{self.model_id}@{number}  6 bytes  transient\n")
+            self.assertEqual(self.path.read_bytes(), b"data %d" % number)
+
+    def test_json(self) -> None:
+        """
+        With --json what was pulled is told as an object.
+        """
+        self.assertEqual(json.loads(self.pull("@2", "--json"))["version_number"], 2)
+
+    def test_stdout(self) -> None:
+        """
+        For - the data goes to stdout, and nothing else does.
+        """
+        data = os.urandom(5_000_000)
+        self.client.create(self.model_id, data)
+        done = run(self.daemon.address, "pull", self.model_id, "-")
+        self.assertEqual((done.returncode, done.stdout == data, done.stderr), (0, True, b""))
+        self.assertEqual(invoke(self.daemon.address, "pull", self.model_id, "-", "--json").exit_code, 2)
+
+    def test_terminal(self) -> None:
+        """
+        Nothing is written to stdout where that is a terminal.
+        """
+        with Terminal() as terminal:
+            done = run(
+                self.daemon.address,
+                "pull",
+                self.model_id,
+                "-",
+                capture_output=False,
+                stdout=terminal.child,
+                stderr=subprocess.PIPE,
+            )
+            terminal.let_go()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"stdout is a terminal", done.stderr)
+
+    def test_link(self) -> None:
+        """
+        What a link leads to is replaced, and not the link.
+        """
+        link = self.folder / "link"
+        link.symlink_to(self.path)
+        invoke(self.daemon.address, "pull", self.model_id, link)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(self.path.read_bytes(), b"data 3")
+
+    def test_pipe(self) -> None:
+        """
+        What is a pipe, or a device, is written to, and not replaced by a file.
+        """
+        os.mkfifo(self.path)
+        with started(self.daemon.address, "pull", self.model_id, self.path) as process:
+            self.assertEqual(self.path.read_bytes(), b"data 3")
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+        self.assertTrue(self.path.is_fifo())
+
+    def test_no_file(self) -> None:
+        """
+        A folder, no name, and a place that is not there are 2.
+        """
+        for file in (self.folder, "", self.folder / "none" / "model"):
+            done = invoke(self.daemon.address, "pull", self.model_id, file)
+            self.assertEqual((done.exit_code, done.stdout), (2, ""))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_full_disk(self) -> None:
+        """
+        Where stdout cannot be written: 2, a line that says so, and no traceback.
+        """
+        with open("/dev/full", "wb") as full:
+            done = run(
+                self.daemon.address,
+                "pull",
+                self.model_id,
+                "-",
+                capture_output=False,
+                stdout=full,
+                stderr=subprocess.PIPE,
+            )
+        self.assertEqual((done.returncode, done.stderr), (2, b"twisted-registry: No space left on device\n"))
+
+    def test_nobody_reads(self) -> None:
+        """
+        Where the reader of the pipe has gone, it ends without a word.
+        """
+        self.client.create(self.model_id, bytes(5_000_000))
+        with started(self.daemon.address, "pull", self.model_id, "-") as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.read(10)
+            process.stdout.close()
+            self.assertEqual(process.stderr.read(), b"")
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 2)
+
+    def test_not_there(self) -> None:
+        """
+        No such version, or no such model: 1, and the file that is there stays.
+        """
+        self.path.write_bytes(b"before")
+        for reference in (f"{self.model_id}@4", f"{self.model_id}@-4", "nobody"):
+            self.assertEqual(invoke(self.daemon.address, "pull", reference, self.path).exit_code, 1)
+        self.assertEqual(self.path.read_bytes(), b"before")
+
+
+class DamagedTests(RegistryTestCase):
+    """
+    A version whose data is damaged.
+    """
+
+    flags: ClassVar = ["--version-cache-max-bytes", "1000"]
+
+    def test_nothing_is_left(self) -> None:
+        """
+        Where the hash does not match: 1, and nothing is left behind; what was there before is.
+        """
+        self.client.save_model("m")
+        self.client.create("m", bytes(10_000), archived=True)
+        flip_bit(self.archive / "m" / "m-v000001.data", 9_999)
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.assertEqual(invoke(self.daemon.address, "pull", "m", folder / "new").exit_code, 1)
+        self.assertEqual(list(folder.iterdir()), [])
+        (folder / "old").write_bytes(b"before")
+        done = invoke(self.daemon.address, "pull", "m", folder / "old")
+        self.assertIn("damaged", done.stderr)
+        self.assertEqual([path.read_bytes() for path in folder.iterdir()], [b"before"])
+
+
+class AwayTests(RegistryTestCase):
+    """
+    A server that goes away in the middle.
+    """
+
+    def test_restart(self) -> None:
+        """
+        Killed and started again in the middle of an archived version, the pull goes on, and its data is whole.
+        """
+        data = os.urandom(48_000_000)
+        self.client.save_model("m")
+        self.client.create("m", data, archived=True)
+        with started(self.daemon.address, "pull", "--patience", str(PATIENCE_SECONDS), "m", "-") as process:
+            assert process.stdout is not None
+            begin = process.stdout.read(1000)
+            self.daemon.kill()
+            self.daemon = self.start_daemon("--port", str(self.daemon.port))
+            self.assertTrue(begin + process.stdout.read() == data)
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+
+    def test_gone(self) -> None:
+        """
+        Killed for good, with an archived version half read: 3 when patience is at its end.
+        """
+        self.client.save_model("m")
+        self.client.create("m", bytes(48_000_000), archived=True)
+        with started(self.daemon.address, "pull", "--patience", "0.1", "m", "-") as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.read(1000)
+            self.daemon.kill()
+            process.stdout.read()
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 3)
+            self.assertEqual(process.stderr.read().count(b"\n"), 1)
+
+
+class SlowTests(GatedTestCase):
+    """
+    A transfer that takes as long as the test likes.
+    """
+
+    flags: ClassVar = ["--version-cache-max-bytes", "1000"]
+
+    def setUp(self) -> None:
+        """
+        Make a version that is not in the daemon's memory, and a folder to pull into.
+        """
+        super().setUp()
+        self.client.save_model("m")
+        self.client.create("m", bytes(10_000_000), archived=True)
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+
+    def test_interrupted(self) -> None:
+        """
+        Ctrl-C in the middle: 130, no word, no file, and the one that is there stays.
+        """
+        path = self.folder / "model"
+        path.write_bytes(b"before")
+        self.gates.hold("read")
+        with started(self.daemon.address, "pull", "m", path) as process:
+            self.wait_for_calls("read")
+            self.assertEqual(len(list(self.folder.iterdir())), 2)
+            self.assertEqual(interrupt(process), (130, b""))
+        self.assertEqual([each.read_bytes() for each in self.folder.iterdir()], [b"before"])
+        self.gates.release("read")
+
+    def test_terminated(self) -> None:
+        """
+        SIGTERM in the middle: 143, and no file is left.
+        """
+        self.gates.hold("read")
+        with started(self.daemon.address, "pull", "m", self.folder / "model") as process:
+            self.wait_for_calls("read")
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 143)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.gates.release("read")
+
+    def test_bar(self) -> None:
+        """
+        What takes longer than a moment shows a bar on a terminal, with size and time left, and takes it away again.
+        """
+        self.gates.hold("read")
+        with (
+            Terminal() as terminal,
+            started(self.daemon.address, "pull", "m", self.folder / "model", stderr=terminal.child) as process,
+        ):
+            terminal.let_go()
+            terminal.wait_for(b"-:--:--")
+            self.gates.release("read")
+            terminal.read_all()
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.read(), b"m@1  10.0 MB  archived\n")
+        for part in (b"receiving", b"/10.0 MB", b"\x1b[?25h"):
+            self.assertIn(part, terminal.shown)
+
+    def test_push_bar(self) -> None:
+        """
+        A push that takes longer than a moment shows a bar as well; Ctrl-C takes it away, and brings the cursor back.
+        """
+        path = self.folder / "model"
+        path.write_bytes(bytes(30_000_000))
+        self.gates.hold("write")
+        with (
+            Terminal() as terminal,
+            started(self.daemon.address, "push", "--archive", "m", path, stderr=terminal.child) as process,
+        ):
+            terminal.let_go()
+            terminal.wait_for(b"/30.0 MB")
+            self.assertEqual(interrupt(process)[0], 130)
+            terminal.read_all()
+        self.assertIn(b"sending", terminal.shown)
+        self.assertIn(b"\x1b[?25h", terminal.shown)
+        self.gates.release("write")
+
+    def test_no_bar_in_a_pipe(self) -> None:
+        """
+        However long it takes, in a pipe nothing is shown.
+        """
+        self.gates.hold("read")
+        with started(self.daemon.address, "pull", "m", self.folder / "1") as unseen, Terminal() as terminal:
+            self.wait_for_calls("read")
+            with started(self.daemon.address, "pull", "m", self.folder / "2", stderr=terminal.child) as seen:
+                terminal.let_go()
+                # The other one's moment has passed by then, for it began sooner.
+                terminal.wait_for(b"receiving")
+                self.gates.release("read")
+                terminal.read_all()
+                self.assertEqual([seen.wait(PATIENCE_SECONDS), unseen.wait(PATIENCE_SECONDS)], [0, 0])
+            assert unseen.stderr is not None
+            self.assertEqual(unseen.stderr.read(), b"")

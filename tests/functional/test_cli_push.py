@@ -1,0 +1,152 @@
+"""
+The command C{twisted-registry push}.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import struct
+import termios
+from pathlib import Path
+
+from tests.support.cli import invoke, run, started
+from tests.support.client import data_hash
+from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.registry_case import SharedRegistryTestCase
+
+
+class PushTests(SharedRegistryTestCase):
+    """
+    Versions that are created.
+    """
+
+    def file(self, data: bytes) -> Path:
+        """
+        Write a file.
+        """
+        path = Path(self.mktemp())
+        path.write_bytes(data)
+        return path
+
+    def test_file(self) -> None:
+        """
+        A file becomes a transient version, and a line tells its number, size and kind.
+        """
+        self.client.save_model(self.model_id)
+        done = invoke(self.daemon.address, "push", self.model_id, self.file(b"x" * 1500))
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, f"{self.model_id}@1  1.5 kB  transient\n")
+        self.assertEqual(self.client.data(self.model_id, 1), b"x" * 1500)
+
+    def test_archive_and_user_data(self) -> None:
+        """
+        With --archive it is archived; user data goes with it, with empty values and with = in them.
+        """
+        self.client.save_model(self.model_id)
+        pairs = ("-u", "loss=0.03", "--user-data", "note=", "-u", "query=a=b")
+        done = invoke(self.daemon.address, "push", "--archive", *pairs, self.model_id, self.file(b"data"))
+        self.assertEqual(done.stdout, f"{self.model_id}@1  4 bytes  archived\n")
+        latest = self.client.latest(self.model_id)
+        self.assertEqual(dict(latest.user_data), {"loss": "0.03", "note": "", "query": "a=b"})
+        self.assertTrue(latest.archived)
+
+    def test_json(self) -> None:
+        """
+        With --json the version is an object, its fields those of the API, its time exact and in RFC 3339.
+        """
+        self.client.save_model(self.model_id)
+        done = invoke(self.daemon.address, "push", "--json", self.model_id, self.file(b"data"), "-u", "a=b")
+        told = json.loads(done.stdout)
+        self.assertRegex(told.pop("created"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
+        self.assertEqual(told.pop("created_ns"), self.client.latest(self.model_id).creation_timestamp)
+        expected = {"model_id": self.model_id, "version_number": 1, "archived": False, "size_bytes": 4}
+        self.assertEqual(told, {**expected, "data_hash": data_hash(b"data"), "user_data": {"a": "b"}})
+
+    def test_stdin(self) -> None:
+        """
+        For - the data is that of stdin: of a pipe to its end, of a file from where it stands.
+        """
+        self.client.save_model(self.model_id)
+        data = os.urandom(3_000_000)
+        self.assertEqual(run(self.daemon.address, "push", self.model_id, "-", input=data).returncode, 0)
+        with self.file(data).open("rb") as file:
+            file.seek(1_000_000)
+            self.assertEqual(run(self.daemon.address, "push", self.model_id, "-", stdin=file).returncode, 0)
+        self.assertEqual(self.client.data(self.model_id, 1), data)
+        self.assertEqual(self.client.data(self.model_id, 2), data[1_000_000:])
+
+    def test_empty_file(self) -> None:
+        """
+        An empty file is a version without bytes.
+        """
+        self.client.save_model(self.model_id)
+        done = invoke(self.daemon.address, "push", self.model_id, self.file(b""))
+        self.assertEqual(done.stdout, f"{self.model_id}@1  0 bytes  transient\n")
+
+    def test_create(self) -> None:
+        """
+        With --create a model is made where there is none, and one that is there keeps its user data.
+        """
+        path = self.file(b"data")
+        self.assertEqual(invoke(self.daemon.address, "push", "--create", self.model_id, path).exit_code, 0)
+        self.client.save_model(self.model_id, algorithm="ppo")
+        self.assertEqual(invoke(self.daemon.address, "push", "--create", self.model_id, path).exit_code, 0)
+        (model,) = self.client.models(self.model_id).model_infos
+        self.assertEqual(dict(model.user_data), {"algorithm": "ppo"})
+
+    def test_unknown_model(self) -> None:
+        """
+        Without --create a model that is not there is 1, and --create is named.
+        """
+        done = invoke(self.daemon.address, "push", self.model_id, self.file(b""))
+        self.assertEqual((done.exit_code, done.stdout), (1, ""))
+        self.assertIn("--create", done.stderr)
+
+    def test_local_files(self) -> None:
+        """
+        A file that is not there, and a folder, are 2, and no model is made.
+        """
+        for path in (self.mktemp(), "."):
+            done = invoke(self.daemon.address, "push", "--create", self.model_id, path)
+            self.assertEqual(done.exit_code, 2)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertNotEqual(invoke(self.daemon.address, "info", self.model_id).exit_code, 0)
+
+    def test_no_number(self) -> None:
+        """
+        A version's number is refused: the registry gives it.
+        """
+        done = invoke(self.daemon.address, "push", f"{self.model_id}@3", self.file(b""))
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("the registry gives versions their numbers", done.stderr)
+
+    def test_odd_pairs(self) -> None:
+        """
+        User data that is no KEY=VALUE, or no text, is 2.
+        """
+        for pair in ("loss", "=3", "a=\udcff"):
+            done = invoke(self.daemon.address, "push", self.model_id, self.file(b""), "-u", pair)
+            self.assertEqual(done.exit_code, 2, pair)
+
+    def test_interrupted(self) -> None:
+        """
+        Ctrl-C while stdin gives nothing: 130 at once, without a word, and no version is made.
+        """
+        self.client.save_model(self.model_id)
+        # With something written, it has begun to read once that is taken from the pipe.
+        reads, writes = os.pipe()
+        self.addCleanup(os.close, writes)
+        with started(self.daemon.address, "push", self.model_id, "-", stdin=reads) as process:
+            os.write(writes, b"x")
+            self.wait_until_true(lambda: _is_empty(reads), "it reads")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 130)
+            assert process.stderr is not None
+            self.assertEqual(process.stderr.read(), b"")
+        os.close(reads)
+        self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
+
+
+def _is_empty(pipe: int) -> bool:
+    return bool(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0] == 0)

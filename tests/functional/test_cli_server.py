@@ -1,0 +1,210 @@
+"""
+Which server the commands of C{twisted-registry} talk to, and how; and the command C{status}.
+"""
+
+import json
+from pathlib import Path
+
+import grpc
+import trustme
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.cli import invoke, run
+from tests.support.daemon import Daemon, free_port
+from tests.support.fake_registry import FakeRegistry
+from tests.support.gates import GatedTestCase
+from tests.support.registry_case import SharedRegistryTestCase
+from twisted_registry import __version__
+from twisted_registry.protocol.messages import api
+
+MODELS = {"RetrieveModels": api.RetrieveModelsReply()}
+
+
+class ServerTests(SharedRegistryTestCase):
+    """
+    A server in the clear.
+    """
+
+    def test_flag_and_variable(self) -> None:
+        """
+        The flag --server wins over the variable.
+        """
+        self.assertEqual(invoke(self.daemon.address, "ls").exit_code, 0)
+        away = f"localhost:{free_port()}"
+        self.assertEqual(invoke(away, "ls", "--server", self.daemon.address).exit_code, 0)
+        self.assertEqual(invoke(self.daemon.address, "ls", "--server", away, "--patience", "0").exit_code, 3)
+
+    def test_empty_variables(self) -> None:
+        """
+        A variable that is empty counts as one that is not set.
+        """
+        done = invoke(
+            "",
+            "ls",
+            "--server",
+            self.daemon.address,
+            TWISTED_REGISTRY_PATIENCE="",
+            TWISTED_REGISTRY_TLS_CA="",
+            TWISTED_REGISTRY_TOKEN="",
+        )
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        self.assertIn("default: localhost:9000", invoke("", "ls", "--help").stdout)
+
+    def test_patience(self) -> None:
+        """
+        Patience is taken from a variable as well, and must be a number that is not negative.
+        """
+        away = f"localhost:{free_port()}"
+        done = invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="0")
+        self.assertEqual(done.exit_code, 3)
+        self.assertRegex(done.stderr, r"^twisted-registry: cannot reach the registry at localhost:\d+ .*\n$")
+        for patience in ("-1", "long"):
+            self.assertEqual(invoke(away, "ls", "--patience", patience).exit_code, 2)
+
+    def test_odd_addresses(self) -> None:
+        """
+        An address without a port, or with an impossible one, is 2.
+        """
+        for address in ("localhost", "localhost:", ":9000", "localhost:0", "localhost:65536", "localhost:http"):
+            self.assertEqual(invoke(self.daemon.address, "ls", "--server", address).exit_code, 2, address)
+
+    def test_usage(self) -> None:
+        """
+        An unknown command or flag is 2; the help of each command has examples and, where it has statuses, these.
+        """
+        self.assertEqual(run(self.daemon.address, "frobnicate").returncode, 2)
+        self.assertEqual(run(self.daemon.address, "ls", "--frobnicate").returncode, 2)
+        self.assertIn(b"Exit status:", run(self.daemon.address, "--help").stdout)
+
+    def test_serving(self) -> None:
+        """
+        status tells what the server is and holds, and ends with 0.
+        """
+        self.client.save_model("m")
+        self.client.create("m", bytes(5000))
+        done = invoke(self.daemon.address, "status")
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        facts = dict(line.split("\t") for line in done.stdout.splitlines())
+        expected = {"state": "serving", "twisted-registry version": __version__, "bytes in memory": "5.0 kB"}
+        self.assertEqual({**facts, **expected}, facts)
+        self.assertRegex(facts["uptime"], r"^\d+ (s|min)$")
+
+    def test_status_as_json(self) -> None:
+        """
+        With --json the values are those that the server sent.
+        """
+        told = json.loads(invoke(self.daemon.address, "status", "--json").stdout)
+        self.assertEqual((told["server"], told["serving"]), (self.daemon.address, True))
+        self.assertEqual(told["versions"]["twisted-registry"], __version__)
+        self.assertEqual(told["statuses"]["subscribers"], "0")
+
+    def test_not_reachable(self) -> None:
+        """
+        status of a server that is not there is 3.
+        """
+        done = invoke(f"localhost:{free_port()}", "status", "--patience", "0")
+        self.assertEqual((done.exit_code, done.stdout), (3, ""))
+
+
+class StartingTests(GatedTestCase):
+    """
+    A server that takes long to start.
+    """
+
+    def start_daemon(self, *flags: str) -> Daemon:
+        """
+        Start it, with its archive held.
+        """
+        self.gates.hold("open")
+        port = free_port()
+        daemon = self.make_daemon("--port", str(port), *flags)
+        self.addCleanup(daemon.kill)
+        daemon.port = port
+        daemon.launch()
+        return daemon
+
+    def test_not_serving(self) -> None:
+        """
+        status of a server that is not serving says so, and is 3.
+        """
+        self.wait_for_calls("open")
+        done = invoke(self.daemon.address, "status", "--patience", "0")
+        self.assertEqual((done.exit_code, done.stderr), (3, ""))
+        self.assertEqual(done.stdout, f"server\t{self.daemon.address}\nstate\tnot serving\n")
+        done = invoke(self.daemon.address, "status", "--json", "--patience", "0")
+        self.assertIs(json.loads(done.stdout)["serving"], False)
+        self.gates.release("open")
+
+
+class TlsTests(SynchronousTestCase):
+    """
+    A server with a certificate, which asks for a token.
+    """
+
+    def setUp(self) -> None:
+        """
+        Start it.
+        """
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost")
+        chain = b"".join(pem.bytes() for pem in certificate.cert_chain_pems)
+        credentials = grpc.ssl_server_credentials([(certificate.private_key_pem.bytes(), chain)])
+        self.server = FakeRegistry(MODELS, credentials)
+        self.addCleanup(self.server.close)
+        self.authority = self.mktemp()
+        authority.cert_pem.write_to_path(self.authority)
+
+    def test_trusted(self) -> None:
+        """
+        It is trusted where --tls-ca, or the variable, names who signed its certificate.
+        """
+        self.assertEqual(invoke(self.server.address, "ls", "--tls-ca", self.authority).exit_code, 0)
+        self.assertEqual(invoke(self.server.address, "ls", TWISTED_REGISTRY_TLS_CA=self.authority).exit_code, 0)
+
+    def test_not_trusted(self) -> None:
+        """
+        It is 3 where somebody else did, or where the connection is in the clear.
+        """
+        other = self.mktemp()
+        trustme.CA().cert_pem.write_to_path(other)
+        for flags in (("--tls-ca", other), ()):
+            done = invoke(self.server.address, "ls", "--patience", "0", *flags)
+            self.assertEqual(done.exit_code, 3, done.stderr)
+
+    def test_token(self) -> None:
+        """
+        The token of the variable goes with each call.
+        """
+        invoke(self.server.address, "ls", "--tls-ca", self.authority, TWISTED_REGISTRY_TOKEN="secret")
+        self.assertEqual(self.server.metadata["authorization"], "Bearer secret")
+
+    def test_token_in_the_clear(self) -> None:
+        """
+        A token does not go over a network in the clear: 2, and nothing of it is printed.
+        """
+        done = invoke("192.0.2.1:9000", "ls", TWISTED_REGISTRY_TOKEN="secret")
+        self.assertEqual((done.exit_code, done.stdout), (2, ""))
+        self.assertIn("in the clear", done.stderr)
+        self.assertNotIn("secret", done.stderr)
+
+    def test_no_authority(self) -> None:
+        """
+        A file of certificates that is not there is 2.
+        """
+        self.assertEqual(invoke(self.server.address, "ls", "--tls-ca", str(Path(self.mktemp()))).exit_code, 2)
+
+
+class OtherServerTests(SynchronousTestCase):
+    """
+    A server that is no model registry.
+    """
+
+    def test_unsupported(self) -> None:
+        """
+        It is 1, and what it is asked for is named.
+        """
+        server = FakeRegistry({})
+        self.addCleanup(server.close)
+        done = invoke(server.address, "ls")
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("is this the address of a model registry?", done.stderr)

@@ -1,0 +1,177 @@
+"""
+The command C{twisted-registry watch}.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.support.cli import interrupt, invoke, started
+from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.damage import flip_bit
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+
+
+def line(process: "subprocess.Popen[bytes]") -> str:
+    """
+    Wait for the next line.
+    """
+    assert process.stdout is not None
+    return process.stdout.readline().decode()
+
+
+class WatchTests(SharedRegistryTestCase):
+    """
+    Versions that are told of as they come.
+    """
+
+    def test_lines(self) -> None:
+        """
+        It begins with the latest version, and prints a line for each new one at once; Ctrl-C ends it with 130.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"1")
+        self.client.create(self.model_id, b"2")
+        with started(self.daemon.address, "watch", self.model_id) as process:
+            self.assertEqual(line(process), f"{self.model_id}@2  1 byte  transient\n")
+            self.client.create(self.model_id, bytes(3), archived=True)
+            self.assertEqual(line(process), f"{self.model_id}@3  3 bytes  archived\n")
+            self.assertEqual(interrupt(process), (130, b""))
+
+    def test_json(self) -> None:
+        """
+        With --json each is an object.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"1")
+        done = invoke(self.daemon.address, "watch", "--once", "--json", self.model_id)
+        self.assertEqual(json.loads(done.stdout)["version_number"], 1)
+
+    def test_newer(self) -> None:
+        """
+        With MODEL@N it begins with the first one after N.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"1")
+        with started(self.daemon.address, "watch", "--once", f"{self.model_id}@2") as process:
+            self.wait_for_subscribers(1)
+            self.client.create(self.model_id, b"2")
+            self.client.create(self.model_id, b"3")
+            self.assertTrue(line(process).startswith(f"{self.model_id}@3 "))
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+        self.assertEqual(invoke(self.daemon.address, "watch", f"{self.model_id}@-2").exit_code, 2)
+
+    def test_pull(self) -> None:
+        """
+        With --pull the file holds a version when its line is printed.
+        """
+        path = Path(self.mktemp())
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"first")
+        with started(self.daemon.address, "watch", "--pull", path, self.model_id) as process:
+            self.assertTrue(line(process).startswith(f"{self.model_id}@1 "))
+            self.assertEqual(path.read_bytes(), b"first")
+            self.client.create(self.model_id, b"second")
+            self.assertTrue(line(process).startswith(f"{self.model_id}@2 "))
+            self.assertEqual(path.read_bytes(), b"second")
+        self.assertEqual(invoke(self.daemon.address, "watch", "--pull", ".", self.model_id).exit_code, 2)
+
+    def test_wait(self) -> None:
+        """
+        With --wait it waits for a model that is not there; without, that is 1.
+        """
+        self.assertEqual(invoke(self.daemon.address, "watch", self.model_id).exit_code, 1)
+        with started(self.daemon.address, "watch", "--wait", "--once", self.model_id) as process:
+            self.client.save_model(self.model_id)
+            self.client.create(self.model_id, b"1")
+            self.assertTrue(line(process).startswith(f"{self.model_id}@1 "))
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+
+    def test_deleted(self) -> None:
+        """
+        When the model is deleted it ends with 1, and says so.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"1")
+        with started(self.daemon.address, "watch", self.model_id) as process:
+            line(process)
+            self.wait_for_subscribers(1)
+            self.client.delete_model(self.model_id)
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 1)
+            assert process.stderr is not None
+            self.assertIn(b"there is no model", process.stderr.read())
+
+    def test_nobody_reads(self) -> None:
+        """
+        Where the reader of the pipe has gone, it ends without a word at the next version.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"1")
+        with started(self.daemon.address, "watch", self.model_id) as process:
+            line(process)
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            self.client.create(self.model_id, b"2")
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 2)
+            self.assertEqual(process.stderr.read(), b"")
+
+
+class RestartTests(RegistryTestCase):
+    """
+    A server that goes and comes back.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model of an archived version.
+        """
+        super().setUp()
+        self.client.save_model("m")
+        self.client.create("m", b"1", archived=True)
+
+    def start_again(self) -> None:
+        """
+        Start the daemon where it was.
+        """
+        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.client = self.connect()
+
+    def test_restart(self) -> None:
+        """
+        It goes on where the server was killed and started again.
+        """
+        path = Path(self.mktemp())
+        with started(self.daemon.address, "watch", "--patience", "0", "--pull", path, "m") as process:
+            line(process)
+            self.wait_for_subscribers(1)
+            self.daemon.kill()
+            self.start_again()
+            self.client.create("m", b"2", archived=True)
+            self.assertRegex(line(process), r"^m@\d+ ")
+        self.assertEqual(path.read_bytes(), b"2")
+
+    def test_wait_for_the_server(self) -> None:
+        """
+        Without --wait a server that is away is 3; with it, it is waited for.
+        """
+        self.daemon.kill()
+        self.assertEqual(invoke(self.daemon.address, "watch", "--patience", "0", "m").exit_code, 3)
+        with started(self.daemon.address, "watch", "--wait", "--once", "m") as process:
+            self.start_again()
+            self.assertTrue(line(process).startswith("m@1 "))
+
+    def test_damaged(self) -> None:
+        """
+        A version whose data is damaged is told of on stderr, and the next one is pulled.
+        """
+        path = Path(self.mktemp())
+        self.daemon.kill()
+        flip_bit(self.archive / "m" / "m-v000001.data")
+        self.start_again()
+        with started(self.daemon.address, "watch", "--once", "--pull", path, "m") as process:
+            assert process.stderr is not None
+            self.assertIn(b"version 1 of model 'm' is damaged", process.stderr.readline())
+            self.client.create("m", b"2")
+            self.assertRegex(line(process), r"^m@\d+ ")
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+        self.assertEqual(path.read_bytes(), b"2")

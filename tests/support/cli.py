@@ -1,0 +1,120 @@
+"""
+The command C{twisted-registry}: as a child process, or in this one where the process is not the point.
+"""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from twisted_registry.cli.main import command
+
+TWISTED_REGISTRY = str(Path(sys.executable).with_name("twisted-registry"))
+
+
+def settings(server: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """
+    Give the variables by which the command finds a server, and nothing else of this process' own that it heeds.
+    """
+    unset = {name: "" for name in os.environ if name.startswith("TWISTED_REGISTRY_")}
+    return {**unset, "TWISTED_REGISTRY_SERVER": server, **(extra or {})}
+
+
+def invoke(server: str, *arguments: "str | Path", data: bytes = b"", **variables: str) -> Result:
+    """
+    Run a command in this process.
+    """
+    runner = CliRunner(env=settings(server, variables))
+    return runner.invoke(command, [*map(str, arguments)], input=data, prog_name="twisted-registry")
+
+
+def run(server: str, *arguments: "str | Path", **options: Any) -> "subprocess.CompletedProcess[bytes]":
+    """
+    Run a command to its end, as a child process.
+    """
+    return subprocess.run(
+        [TWISTED_REGISTRY, *map(str, arguments)],
+        env=clean_environment(settings(server)),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+        **{"capture_output": True, **options},
+    )
+
+
+@contextmanager
+def started(server: str, *arguments: "str | Path", **options: Any) -> "Iterator[subprocess.Popen[bytes]]":
+    """
+    Run a command as a child process, for as long as the context lasts.
+    """
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    environment = {**clean_environment(settings(server)), "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen([TWISTED_REGISTRY, *map(str, arguments)], env=environment, **{**pipes, **options}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class Terminal:
+    """
+    A terminal that a child process may have.
+
+    @ivar child: the child's end.
+    """
+
+    def __init__(self) -> None:
+        self._ours, self.child = pty.openpty()
+        self.shown = b""
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        os.close(self._ours)
+
+    def let_go(self) -> None:
+        """
+        Close the child's end here: the child has it.
+        """
+        os.close(self.child)
+
+    def type(self, text: bytes) -> None:
+        """
+        Type something.
+        """
+        os.write(self._ours, text)
+
+    def wait_for(self, text: bytes) -> None:
+        """
+        Read until something is shown.
+        """
+        while text not in self.shown:
+            self.shown += os.read(self._ours, 4096)
+
+    def read_all(self) -> None:
+        """
+        Read until the child has closed its end.
+        """
+        try:
+            while text := os.read(self._ours, 4096):
+                self.shown += text
+        except OSError:
+            return  # It is closed.
+
+
+def interrupt(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
+    """
+    Press Ctrl-C, and give the child's status and what else it said on stderr.
+    """
+    process.send_signal(signal.SIGINT)
+    # Its stdin stays open: what waits for it must not keep the command from its end.
+    status = process.wait(PATIENCE_SECONDS)
+    return status, process.stderr.read() if process.stderr is not None else b""

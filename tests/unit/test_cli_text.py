@@ -1,0 +1,134 @@
+"""
+What the command line prints, and with what it ends.
+"""
+
+import re
+from io import StringIO
+
+from hypothesis import given, strategies as st
+from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry import errors
+from twisted_registry.cli import _text as text_of
+from twisted_registry.cli._exits import EXITS, Exit, exit_of
+from twisted_registry.cli._output import print_on_terminal, version_object
+from twisted_registry.values import VersionInfo
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+
+class TextTests(SynchronousTestCase):
+    """
+    Text for people.
+    """
+
+    @given(st.text(st.characters(), max_size=100))
+    def test_harmless(self, text: str) -> None:
+        """
+        Whatever comes from elsewhere, what is printed of it is printable ASCII in one line.
+        """
+        for printed in (
+            text_of.harmless(text),
+            text_of.harmless_id(text),
+            text_of.harmless_line(text),
+            text_of.pairs({text: text}),
+        ):
+            self.assertIsNotNone(_PRINTABLE.fullmatch(printed), printed)
+
+    def test_plain_ids(self) -> None:
+        """
+        Ids of letters, digits and common signs are printed as they are; others are quoted, in full.
+        """
+        self.assertEqual(text_of.harmless_id("team/walker@v3.1:a+b~c"), "team/walker@v3.1:a+b~c")
+        self.assertEqual(text_of.harmless_id("two words"), "'two words'")
+        self.assertEqual(len(text_of.harmless_id("\xe9" * 100)), 402)
+
+    def test_numbers(self) -> None:
+        """
+        Sizes are decimal; times are in their largest unit.
+        """
+        sizes = {0: "0 bytes", 999: "999 bytes", 1000: "1.0 kB", 10_000_000: "10.0 MB", 3 * 10**12: "3.0 TB"}
+        self.assertEqual({size: text_of.size(size) for size in sizes}, sizes)
+        durations = {-3: "0 s", 0.5: "0 s", 59: "59 s", 60: "1 min", 7200: "2 h", 86_400 * 500: "500 d"}
+        self.assertEqual({seconds: text_of.duration(seconds) for seconds in durations}, durations)
+
+    def test_moments(self) -> None:
+        """
+        In JSON a moment is exact to the nanosecond, from the first the wire can name to the last.
+        """
+        moments = {
+            0: "1970-01-01T00:00:00.000000000Z",
+            1_700_000_000_123_456_789: "2023-11-14T22:13:20.123456789Z",
+            2**64 - 1: "2554-07-21T23:34:33.709551615Z",
+        }
+        for created_ns, expected in moments.items():
+            told = version_object(VersionInfo("m", 1, created_ns, False, "", 0))
+            self.assertEqual((told["created"], told["created_ns"]), (expected, created_ns))
+
+
+class TableTests(SynchronousTestCase):
+    """
+    Tables on a terminal.
+    """
+
+    def printed(self, cell: str, width: int) -> str:
+        """
+        Print a table of one row on a terminal.
+        """
+        file = StringIO()
+        print_on_terminal(Console(file=file, force_terminal=True, width=width), (">N", "TEXT"), [("1", cell)])
+        return re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
+
+    def test_nothing_is_lost(self) -> None:
+        """
+        What does not fit is folded, not cut.
+        """
+        shown = self.printed("0123456789" * 5, 20)
+        self.assertEqual("".join(shown.split()), "NTEXT1" + "0123456789" * 5)
+
+    def test_no_markup(self) -> None:
+        """
+        What looks like markup, or like an emoji's name, is printed as it is.
+        """
+        self.assertIn("'[red]x[/red] :smile:'", self.printed("'[red]x[/red] :smile:'", 80))
+
+    def test_no_rows(self) -> None:
+        """
+        A table without rows is nothing, not heads alone.
+        """
+        file = StringIO()
+        print_on_terminal(Console(file=file, force_terminal=True), ("A",), [])
+        self.assertEqual(file.getvalue(), "")
+
+
+class ExitTests(SynchronousTestCase):
+    """
+    Statuses.
+    """
+
+    def test_errors(self) -> None:
+        """
+        3 where the registry cannot be reached or is too slow, 1 where it refuses or has no such thing.
+        """
+        away = [
+            errors.Unavailable("x"),
+            errors.Unreachable("x", "localhost:1"),
+            errors.DeadlineExceeded("x"),
+            errors.CreationUncertain("m", "x"),
+        ]
+        refused = [
+            errors.UnknownModel("m"),
+            errors.UnknownVersion("m", 1),
+            errors.CorruptTransfer("m", 1, "x"),
+            errors.StorageFull("x"),
+            errors.NotPermitted("x"),
+        ]
+        self.assertEqual({exit_of(error) for error in away}, {Exit.UNREACHABLE})
+        self.assertEqual({exit_of(error) for error in refused}, {Exit.REFUSED})
+
+    def test_all_are_told(self) -> None:
+        """
+        The help tells of each status.
+        """
+        self.assertEqual(set(map(int, re.findall(r"\b\d+\b", EXITS))), set(map(int, Exit)))

@@ -1,0 +1,106 @@
+"""
+With what the commands that talk to a registry end.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from twisted_registry.cli._text import harmless, harmless_line
+from twisted_registry.errors import CreationUncertain, DeadlineExceeded, RegistryError, Unavailable
+
+
+class Exit(IntEnum):
+    """
+    The statuses.
+    """
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+EXITS = """\b
+Exit status:
+  0    done
+  1    the registry refused it, or has no such thing
+  2    wrong usage, or a local file cannot be read or written
+  3    the registry cannot be reached, or is too slow
+  130  interrupted (143 by SIGTERM)
+"""
+
+
+def exit_of(error: RegistryError) -> Exit:
+    """
+    Give the status for an error.
+    """
+    is_away = isinstance(error, Unavailable | DeadlineExceeded | CreationUncertain)
+    return Exit.UNREACHABLE if is_away else Exit.REFUSED
+
+
+def tell(text: str) -> None:
+    """
+    Say something on stderr.
+    """
+    click.echo(f"twisted-registry: {harmless_line(text)}", err=True)
+
+
+def fail(text: str, status: Exit = Exit.REFUSED) -> NoReturn:
+    """
+    Say why it goes no further, and end.
+    """
+    tell(text)
+    sys.exit(status)
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """
+    Turn whatever can be foreseen to go wrong into a line on stderr and a status.
+    """
+    signal_before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+        sys.stdout.flush()
+    except RegistryError as error:
+        fail(str(error), exit_of(error))
+    except OSError as error:
+        let_go_of_stdout()
+        # Whoever has closed the pipe wants no more, and knows.
+        if not isinstance(error, BrokenPipeError):
+            tell(_reason(error))
+        sys.exit(Exit.USAGE)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, signal_before)
+
+
+def let_go_of_stdout() -> None:
+    """
+    Where stdout cannot be written, forget what was to go there: Python would try again at its end, and fail.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    # Raised in the main thread, so that temporary files are removed on the way out.
+    sys.exit(Exit.TERMINATED)
+
+
+def _reason(error: OSError) -> str:
+    text = error.strerror or str(error)
+    return text if error.filename is None else f"{harmless(str(error.filename))}: {text}"

@@ -1,0 +1,128 @@
+"""
+Which registry the commands talk to, and how.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import field, frozen
+
+from twisted_registry.cli._exits import ending_well
+
+if TYPE_CHECKING:
+    from twisted_registry.client import BlockingClient
+
+DEFAULT_ADDRESS = "localhost:9000"
+DEFAULT_PATIENCE_SECONDS = 5.0
+TOKEN_VARIABLE = "TWISTED_REGISTRY_TOKEN"
+
+
+@frozen
+class Server:
+    """
+    A registry.
+
+    @ivar address: C{HOST:PORT}.
+    @ivar patience_seconds: how long to try while it is away.
+    @ivar tls_ca: the file with the certificates of those who may have signed the registry's; C{None} for no TLS.
+    @ivar token: tells the registry who asks.
+    """
+
+    address: str = DEFAULT_ADDRESS
+    patience_seconds: float = DEFAULT_PATIENCE_SECONDS
+    tls_ca: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Server":
+        """
+        Give the server that a command's options mean.  The token comes from the environment alone: the arguments of a
+        process can be read by others.
+        """
+        token = os.environ.get(TOKEN_VARIABLE) or None
+        return cls(options["server"], options["patience"], options["tls_ca"], token)
+
+    def client(self, **times: float) -> "BlockingClient":
+        """
+        Make a client.
+
+        @param times: such as C{deadline_seconds}, where they are to be others.
+        """
+        # Here, for it takes a while: help and usage errors come without it.
+        from twisted_registry.client import BlockingClient, Tls
+
+        tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
+        times = {"patience_seconds": self.patience_seconds, **times}
+        try:
+            return BlockingClient(self.address, tls=tls, token=self.token, **times)
+        except ValueError as error:
+            raise click.UsageError(f"{error} (--tls-ca)") from None
+
+
+class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
+    """
+    C{HOST:PORT}.
+    """
+
+    name = "address"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """
+        Check it.  gRPC would take a port of its own choice where none is given.
+        """
+        host, _, port = value.rpartition(":")
+        if value.startswith("unix:") or (host and port.isdecimal() and 0 < int(port) < 2**16):
+            return value
+        self.fail(f"{value!r} is not HOST:PORT, such as {DEFAULT_ADDRESS}", param, ctx)
+
+
+_OPTIONS = (
+    click.option(
+        "--server",
+        type=Address(),
+        metavar="HOST:PORT",
+        envvar="TWISTED_REGISTRY_SERVER",
+        show_envvar=True,
+        default=DEFAULT_ADDRESS,
+        show_default=True,
+        help="Where the registry is.",
+    ),
+    click.option(
+        "--patience",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        envvar="TWISTED_REGISTRY_PATIENCE",
+        show_envvar=True,
+        default=DEFAULT_PATIENCE_SECONDS,
+        show_default=True,
+        help="How long to try while it is away.",
+    ),
+    click.option(
+        "--tls-ca",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        envvar="TWISTED_REGISTRY_TLS_CA",
+        show_envvar=True,
+        help="Connect by TLS, and trust whom the certificates in this PEM file have signed.",
+    ),
+)
+
+
+def of_server(command: Callable[..., None]) -> Callable[..., None]:
+    """
+    Give a command the options that say which registry it talks to.  It gets a L{Server} as C{server}, and ends well.
+    """
+
+    @wraps(command)
+    def run(server: str, patience: float, tls_ca: str | None, **given: Any) -> None:
+        with ending_well():
+            command(server=Server.of({"server": server, "patience": patience, "tls_ca": tls_ca}), **given)
+
+    wrapped: Callable[..., None] = run
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,103 @@
+"""
+The commands that change models.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from twisted_registry.cli._exits import EXITS, Exit
+from twisted_registry.cli._output import json_option, model_object, print_object, print_table
+from twisted_registry.cli._pairs import PairType
+from twisted_registry.cli._reference import ModelType, Reference
+from twisted_registry.cli._server import Server, of_server
+from twisted_registry.cli._text import harmless_id, pairs
+from twisted_registry.errors import UnknownModel
+
+if TYPE_CHECKING:
+    from twisted_registry.client import BlockingClient
+
+_RM_HELP = """Delete MODEL with all its versions, archived ones too.
+
+On a terminal it asks first; elsewhere it wants --yes. One version cannot be deleted.
+
+\b
+Examples:
+  twisted-registry rm walker
+  twisted-registry rm --yes walker
+"""
+
+_SET_HELP = """Set user data of MODEL, and make the model where there is none.
+
+What else is there stays, unless --replace is given. The registry takes all user data of a model at once: where two
+change it in the same moment, one of them loses.
+
+\b
+Examples:
+  twisted-registry set walker algorithm=ppo owner=ada
+  twisted-registry set walker --unset owner
+  twisted-registry set walker --replace algorithm=sac
+"""
+
+
+@click.command(help=_RM_HELP, short_help="Delete a model.", epilog=EXITS)
+@click.argument("model", type=ModelType("the registry deletes models, not single versions"))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+@of_server
+def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
+    """
+    Run the command.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is nobody to ask whether it is meant: give --yes")
+    with server.client() as client:
+        if not yes and not _is_meant(client, model.model_id):
+            sys.exit(Exit.REFUSED)
+        client.delete_model(model.model_id)
+    if as_json:
+        print_object({"model_id": model.model_id, "deleted": True})
+    else:
+        click.echo(f"deleted {harmless_id(model.model_id)}")
+
+
+def _is_meant(client: "BlockingClient", model_id: str) -> bool:
+    count = sum(1 for _ in client.versions(model_id))
+    versions = f"{count} version{'' if count == 1 else 's'}"
+    return click.confirm(f"Delete {harmless_id(model_id)} and its {versions}?", err=True)
+
+
+@click.command("set", help=_SET_HELP, short_help="Set a model's user data.", epilog=EXITS)
+@click.argument("model", type=ModelType("a version's user data is set when it is created"))
+@click.argument("user_data", metavar="[KEY=VALUE]...", type=PairType(), nargs=-1)
+@click.option("--unset", metavar="KEY", multiple=True, help="Take this key away.")
+@click.option("--replace", is_flag=True, help="Keep nothing of what is there.")
+@json_option
+@of_server
+def set_(
+    server: Server,
+    model: Reference,
+    user_data: tuple[tuple[str, str], ...],
+    unset: tuple[str, ...],
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """
+    Run the command.
+    """
+    with server.client() as client:
+        kept = {} if replace else _user_data(client, model.model_id)
+        wanted = {key: value for key, value in {**kept, **dict(user_data)}.items() if key not in unset}
+        info = client.save_model(model.model_id, wanted)
+    if as_json:
+        print_object(model_object(info))
+    else:
+        print_table(("MODEL", "USER DATA"), [(harmless_id(info.model_id), pairs(info.user_data))])
+
+
+def _user_data(client: "BlockingClient", model_id: str) -> dict[str, str]:
+    try:
+        return dict(client.model(model_id).user_data)
+    except UnknownModel:
+        return {}

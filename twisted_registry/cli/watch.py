@@ -1,0 +1,78 @@
+"""
+The command that follows a model.
+"""
+
+import math
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from twisted_registry.cli._exits import EXITS, tell
+from twisted_registry.cli._output import json_option, print_version
+from twisted_registry.cli._progress import ByteProgress
+from twisted_registry.cli._reference import Reference, ReferenceType
+from twisted_registry.cli._server import Server, of_server
+from twisted_registry.cli.pull import check_file, to_file
+from twisted_registry.errors import CorruptVersion, UnknownVersion
+from twisted_registry.values import VersionInfo
+
+if TYPE_CHECKING:
+    from twisted_registry.client import BlockingClient
+
+_HELP = """Print a line for each new version of a model, beginning with the latest there is.
+
+With MODEL@3 it begins with the first one after number 3. Who is slower than the trainer is given the newest version,
+not all of them. It goes on through restarts of the registry, and ends when the model is deleted.
+
+With --pull each version is written to FILE before its line is printed. Whoever opens FILE finds one version or the
+next, whole.
+
+\b
+Examples:
+  twisted-registry watch walker
+  twisted-registry watch --json walker | jq --unbuffered .version_number
+  twisted-registry watch --wait --pull /models/walker.pt walker
+  twisted-registry watch --once walker@7
+"""
+
+
+@click.command(help=_HELP, short_help="Print new versions as they come.", epilog=EXITS)
+@click.argument("reference", metavar="MODEL[@NUMBER]", type=ReferenceType())
+@click.option("--pull", "file", type=click.Path(), metavar="FILE", help="Retrieve each version to FILE.")
+@click.option("--once", is_flag=True, help="End after the first one.")
+@click.option("--wait", is_flag=True, help="Wait for a model that is not there yet, and for the registry.")
+@json_option
+@of_server
+def watch(server: Server, reference: Reference, file: str | None, once: bool, wait: bool, as_json: bool) -> None:
+    """
+    Run the command.
+    """
+    after = reference.selector or 0
+    if after < 0:
+        raise click.UsageError("it begins after a number, such as MODEL@3, or with the latest: MODEL")
+    if file is not None:
+        check_file(file)
+    with ExitStack() as stack:
+        client = stack.enter_context(server.client())
+        # As long as it takes: the tracker would not tell of the same version again.
+        puller = stack.enter_context(server.client(patience_seconds=math.inf))
+        tracker = stack.enter_context(client.track(reference.model_id, wait=wait))
+        for info in tracker:
+            if info.version_number > after and (file is None or _is_pulled(puller, info, file)):
+                print_version(info, as_json)
+                if once:
+                    return
+
+
+def _is_pulled(client: "BlockingClient", info: VersionInfo, file: str) -> bool:
+    try:
+        with ByteProgress("receiving") as bar:
+            bar.expect(info.size_bytes)
+            to_file(client, info, file, bar)
+    except UnknownVersion:
+        return False  # It was evicted meanwhile: there is a newer one, or soon will be.
+    except CorruptVersion as damaged:
+        tell(str(damaged))
+        return False
+    return True
