@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.guide import ADDRESS, blocks, run_shell
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.cli.main import command
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -24,9 +24,6 @@ SHORTENED = {
     "actor_twisted.py": "--until 3",
 }
 """What is added to commands that would go on for ever."""
-
-HAS_REGISTRY_COMMANDS = len(command.commands) > 1
-"""Whether twisted-registry talks to registries, and does not only look after archives."""
 
 
 class Step(NamedTuple):
@@ -40,13 +37,15 @@ class Step(NamedTuple):
 
 def steps() -> Iterator[Step]:
     """
-    Give the steps of the page.  Text that does not follow commands at once is seen in another terminal.
+    Give the steps of the page.  Text that does not follow commands at once, in their section, is seen in another
+    terminal.
     """
-    page = blocks(PAGE)
-    for block, following in zip(page, [*page[1:], None], strict=True):
-        if block.language == "sh":
-            seen = following.text.splitlines() if following and following.language == "text" else []
-            yield Step(block.text.splitlines(), [line for line in seen if not line.startswith("…")])
+    for section in PAGE.split("\n## "):
+        page = blocks(section)
+        for block, following in zip_longest(page, page[1:]):
+            if block.language == "sh":
+                seen = following.text.splitlines() if following and following.language == "text" else []
+                yield Step(block.text.splitlines(), [line for line in seen if not line.startswith("…")])
 
 
 def all_commands() -> Iterator[str]:
@@ -65,17 +64,10 @@ def programs() -> dict[str, str]:
 
 def is_done_by_the_test(line: str) -> bool:
     """
-    Say whether the test has done already what a command does, or cannot do it.
+    Say whether the test has done already what a command does.
     """
-    words = shlex.split(line)
-    return words[0] == "make" or words[0].endswith("/pip") or (is_of_the_registry(line) and not HAS_REGISTRY_COMMANDS)
-
-
-def is_of_the_registry(line: str) -> bool:
-    """
-    Say whether a command is one of twisted-registry.
-    """
-    return shlex.split(line)[0].endswith("/twisted-registry")
+    word = shlex.split(line)[0]
+    return word == "make" or word.endswith("/pip")
 
 
 def without_numbers(text: str) -> str:
