@@ -2,7 +2,6 @@
 Calls whose request and reply are one message each.
 """
 
-import time
 from functools import partial
 from typing import TypeVar
 
@@ -34,8 +33,8 @@ class Times:
     """
     How long things may take, in seconds.
 
-    @ivar deadline_seconds: for a call that brings no data, from the first try to the answer.
-    @ivar patience_seconds: for how long a call that can safely be repeated is tried again while the server is away.
+    @ivar deadline_seconds: for the answer to a call that brings no data.
+    @ivar patience_seconds: for how long something is tried again while the server is away.
     @ivar idle_seconds: for how long nothing may come of data that is being retrieved.
     """
 
@@ -74,21 +73,19 @@ class Calls:
 
         @raise RegistryError: whatever the server raised; L{DeadlineExceeded}, L{Unavailable}.
         """
-        due = time.monotonic() + self.times.deadline_seconds
-        attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector, due)
-        patience_seconds = min(self.times.patience_seconds, self.times.deadline_seconds)
-        raw = await repeated(attempt, patience_seconds, passes if repeatable else was_not_done)
+        attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector)
+        raw = await repeated(attempt, self.times.patience_seconds, passes if repeatable else was_not_done)
         return decoded(reply_class, raw)
 
-    async def _ask_once(self, name: str, request: bytes, model_id: str, selector: int | None, due: float) -> bytes:
+    async def _ask_once(self, name: str, request: bytes, model_id: str, selector: int | None) -> bytes:
         call = self.connection.method(name)
-        rest_seconds = max(0.001, due - time.monotonic())
+        deadline_seconds = self.times.deadline_seconds
         try:
             with translated(self.connection.address, model_id, selector):
-                reply: bytes = await call(request, timeout=rest_seconds, metadata=self.connection.metadata)
+                reply: bytes = await call(request, timeout=deadline_seconds, metadata=self.connection.metadata)
                 return reply
         except DeadlineExceeded:
             raise DeadlineExceeded(
-                f"{self.connection.address} did not answer {name} within {self.times.deadline_seconds:g} s; "
+                f"{self.connection.address} did not answer {name} within {deadline_seconds:g} s; "
                 "try again, or give the client a longer deadline_seconds"
             ) from None

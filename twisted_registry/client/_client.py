@@ -55,9 +55,9 @@ class Client:
         @param address: C{HOST:PORT}.
         @param tls: for an encrypted connection; without, it is in the clear.
         @param token: sent with each call, as C{authorization: Bearer TOKEN}.
-        @param deadline_seconds: how long a call may take that brings no data.
+        @param deadline_seconds: how long the answer may take to a call that brings no data.
         @param patience_seconds: how long something is tried again while the server is away, from the first failure on;
-            0 for not at all.
+            0 for not at all, C{math.inf} for as long as it takes.
         @param idle_seconds: how long nothing may come of data that is being retrieved.
 
         @raise ValueError: a token would go over a network in the clear.

@@ -3,6 +3,7 @@ What is tried again, how long, and after what pause.
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 from twisted_registry.errors import Overloaded, Unavailable, Unreachable
 
 T = TypeVar("T")
+
+_log = logging.getLogger("twisted_registry.client")
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -71,6 +74,7 @@ async def repeated(
     except Exception as error:
         if patience_seconds == 0 or not is_worth_it(error):
             raise
+        _log.info("trying again: %s", error)
     await asyncio.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS))
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_worth_it),
