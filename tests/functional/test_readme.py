@@ -18,7 +18,7 @@ from twisted_registry.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-EXAMPLE = ROOT / "examples" / "first_model.py"
+EXAMPLES = [ROOT / "examples" / name for name in ("first_model.py", "bare_grpc.py")]
 
 ENDLESS = "VersionUpdate"
 
@@ -75,16 +75,17 @@ class PythonTests(RegistryTestCase):
     The Python of the README.
     """
 
-    def test_example_runs(self) -> None:
+    def test_examples_run(self) -> None:
         """
-        The example publishes a version, hears of it, and fetches it intact.
+        Each example publishes a version, hears of it, and fetches it intact.
         """
-        done = subprocess.run(
-            [sys.executable, EXAMPLE, self.daemon.address], capture_output=True, text=True, timeout=60, check=False
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        said = ["published version 1", "heard of version 1", "fetched 10000000 bytes, intact"]
-        self.assertEqual(done.stdout.splitlines(), said)
+        for number, example in enumerate(EXAMPLES, 1):
+            done = subprocess.run(
+                [sys.executable, example, self.daemon.address], capture_output=True, text=True, timeout=60, check=False
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            said = [f"published version {number}", f"heard of version {number}", "fetched 10000000 bytes, intact"]
+            self.assertEqual(done.stdout.splitlines(), said)
 
 
 class ReadmeTests(SynchronousTestCase):
@@ -97,7 +98,7 @@ class ReadmeTests(SynchronousTestCase):
         Every line of Python in the README and in the page on providers stands in an example that tests run.
         """
         provider = (ROOT / "docs" / "writing-a-provider.md").read_text()
-        for page, files in ((README, [EXAMPLE]), (provider, (ROOT / "examples" / "sqlite_provider").rglob("*.py"))):
+        for page, files in ((README, EXAMPLES), (provider, (ROOT / "examples" / "sqlite_provider").rglob("*.py"))):
             known = lines_of(*files)
             for block in fenced("python", page):
                 self.assertEqual([line for line in block.splitlines() if line.strip() not in known], [])
