@@ -107,11 +107,23 @@ def read_back(channel: grpc.Channel) -> None:
     check(received == DATA, "what is read is what was written")
 
 
+COMMAND = str(Path(sys.executable).with_name("twisted-registry"))
+
+
+def pull(port: int) -> None:
+    """
+    Read the version by the command that came with the wheel, and so by the client library.
+    """
+    command = [COMMAND, "pull", "--server", f"127.0.0.1:{port}", "smoke@1", "-"]
+    pulled = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    check(pulled.returncode == 0 and pulled.stdout == DATA, "what is pulled is what was written")
+
+
 def verify(archive: Path) -> None:
     """
-    Verify an archive by the command that came with the wheel, whole and then damaged.
+    Verify an archive by the command, whole and then damaged.
     """
-    command = [str(Path(sys.executable).with_name("twisted-registry")), "archive", "verify", str(archive)]
+    command = [COMMAND, "archive", "verify", str(archive)]
     check(subprocess.run(command, check=False).returncode == 0, "the archive is sound")
     (archive / "smoke" / "smoke-v000001.data").write_bytes(DATA[:-1])
     check(subprocess.run(command, check=False).returncode == 1, "damage is found")
@@ -126,6 +138,7 @@ def main() -> None:
             health = HealthStub(channel).Check(HealthCheckRequest(), timeout=TIMEOUT_SECONDS, wait_for_ready=True)
             check(health.status == HealthCheckResponse.SERVING, "it is healthy")
             read_back(channel)
+        pull(port)
         check(Path(directory, "archive", "smoke", "smoke-v000001.data").exists(), "the version is on the archive")
         process.send_signal(signal.SIGTERM)
         check(process.wait() == 0, "it ends with 0 on SIGTERM")
