@@ -33,9 +33,8 @@ class DataTests(SharedRegistryTestCase):
         """
         Give what is to be told of data.
         """
-        told = {"twisted-registry-data-size": str(len(data)), "twisted-registry-data-hash": data_hash(data)}
-        digest = {} if archived else {"twisted-registry-data-xxh3-128": xxhash.xxh3_128_hexdigest(data)}
-        return told | digest
+        words = [str(len(data)), data_hash(data), *([] if archived else [xxhash.xxh3_128_hexdigest(data)])]
+        return {"twisted-registry-checksum": " ".join(words)}
 
     def test_data_sent(self) -> None:
         """

@@ -1,15 +1,18 @@
 """
 What a server says of a version's data when it has sent it, in the call's trailing metadata: so that a client can check
 it without another call.  A client that does not know of it sees no difference.
+
+It is one entry, of words between spaces: each costs every call some microseconds::
+
+    twisted-registry-checksum: <size> <SHA-256 in standard base64> [<XXH3-128 in hexadecimal>]
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from attrs import frozen
 
-SIZE_KEY = "twisted-registry-data-size"
-HASH_KEY = "twisted-registry-data-hash"
-DIGEST_KEY = "twisted-registry-data-xxh3-128"
+KEY = "twisted-registry-checksum"
 
 
 @frozen
@@ -27,20 +30,21 @@ class Checksum:
     digest: str = ""
 
 
-def to_metadata(checksum: Checksum) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=256)
+def to_metadata(size_bytes: int, data_hash: str, digest: str) -> tuple[tuple[str, str], ...]:
     """
     Write it.
     """
-    told = ((SIZE_KEY, str(checksum.size_bytes)), (HASH_KEY, checksum.data_hash))
-    return (*told, (DIGEST_KEY, checksum.digest)) if checksum.digest else told
+    return ((KEY, f"{size_bytes} {data_hash} {digest}".rstrip()),)
 
 
 def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Checksum | None:
     """
     Read it; C{None} where it is not there.
     """
-    found = {key: value for key, value in metadata if isinstance(value, str)}
-    size_text = found.get(SIZE_KEY, "")
-    if size_text.isascii() and size_text.isdecimal() and HASH_KEY in found:
-        return Checksum(int(size_text), found[HASH_KEY], found.get(DIGEST_KEY, ""))
+    for key, value in metadata:
+        if key == KEY and isinstance(value, str):
+            match value.split(" "):
+                case [size_text, data_hash, *rest] if size_text.isascii() and size_text.isdecimal():
+                    return Checksum(int(size_text), data_hash, "".join(rest))
     return None

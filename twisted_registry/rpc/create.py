@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from twisted_registry.errors import InvalidRequest, SizeMismatch
 from twisted_registry.interfaces import IUpload
-from twisted_registry.protocol.checksum import Checksum, to_metadata
+from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.bridge import settled
@@ -62,7 +62,7 @@ class CreateCalls:
             upload.abort()
             raise
         info = await asyncio.shield(commit)
-        context.set_trailing_metadata(to_metadata(Checksum(info.size_bytes, info.data_hash, info.digest)))
+        context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, info.digest))
         return api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
 
     async def _header(self, messages: Incoming) -> VersionHeader:

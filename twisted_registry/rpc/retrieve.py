@@ -10,7 +10,7 @@ from attrs import frozen
 
 from twisted_registry.errors import UnknownVersion
 from twisted_registry.interfaces import IDownload
-from twisted_registry.protocol.checksum import Checksum, to_metadata
+from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing, Share
@@ -41,7 +41,7 @@ class DataCalls:
         """
         download, info = await self._open(*data_asked(raw))
         try:
-            context.set_trailing_metadata(to_metadata(Checksum(info.size_bytes, info.data_hash, info.digest)))
+            context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, info.digest))
             most_bytes = min(info.size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes)
             share = await self._outgoing.share(context, most_bytes)
             chunks = download.at_once()
