@@ -13,6 +13,8 @@ from twisted_registry.errors import ClientUnusable
 
 T = TypeVar("T")
 
+_LOOK_SECONDS = 0.5
+
 
 class Job(Generic[T]):
     """
@@ -38,12 +40,22 @@ class Job(Generic[T]):
         Wait for it, blocking.  Whatever interrupts the waiting, such as Ctrl-C, breaks it off first.
         """
         try:
-            return self.done.result()
+            return self._waited_for()
         except BaseException:
             if not self.done.done():
                 self.cancel()
                 self.done.exception()
             raise
+
+    def _waited_for(self) -> T:
+        while True:
+            try:
+                return self.done.result(_LOOK_SECONDS)
+            except TimeoutError:
+                # A signal that the system gave to another thread has not woken this one, in which Python handles it:
+                # so this one looks now and then.
+                if self.done.done():
+                    return self.done.result()
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._work)
