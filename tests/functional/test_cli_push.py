@@ -129,23 +129,35 @@ class PushTests(SharedRegistryTestCase):
             done = invoke(self.daemon.address, "push", self.model_id, self.file(b""), "-u", pair)
             self.assertEqual(done.exit_code, 2, pair)
 
+    def end(self, number: signal.Signals) -> tuple[int, bytes]:
+        """
+        Send a signal while stdin gives nothing, and give the status and what is said on stderr.
+        """
+        self.client.save_model(self.model_id)
+        reads, writes = os.pipe()
+        self.addCleanup(os.close, writes)
+        self.addCleanup(os.close, reads)
+        with started(self.daemon.address, "push", self.model_id, "-", stdin=reads) as process:
+            os.write(writes, b"x")
+            self.wait_until_true(lambda: _is_empty(reads), "it reads")
+            process.send_signal(number)
+            status = process.wait(PATIENCE_SECONDS)
+            assert process.stderr is not None
+            return status, process.stderr.read()
+
     def test_interrupted(self) -> None:
         """
         Ctrl-C while stdin gives nothing: 130 at once, without a word, and no version is made.
         """
-        self.client.save_model(self.model_id)
-        # With something written, it has begun to read once that is taken from the pipe.
-        reads, writes = os.pipe()
-        self.addCleanup(os.close, writes)
-        with started(self.daemon.address, "push", self.model_id, "-", stdin=reads) as process:
-            os.write(writes, b"x")
-            self.wait_until_true(lambda: _is_empty(reads), "it reads")
-            process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 130)
-            assert process.stderr is not None
-            self.assertEqual(process.stderr.read(), b"")
-        os.close(reads)
+        self.assertEqual(self.end(signal.SIGINT), (130, b""))
         self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
+
+    def test_terminated(self) -> None:
+        """
+        SIGTERM then: 143; SIGHUP, of a terminal that was closed: 129.
+        """
+        self.assertEqual(self.end(signal.SIGTERM), (143, b""))
+        self.assertEqual(self.end(signal.SIGHUP), (129, b""))
 
 
 def _is_empty(pipe: int) -> bool:

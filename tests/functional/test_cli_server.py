@@ -187,6 +187,15 @@ class TlsTests(SynchronousTestCase):
         self.assertIn("in the clear", done.stderr)
         self.assertNotIn("secret", done.stderr)
 
+    def test_odd_token(self) -> None:
+        """
+        A token that cannot be sent is 2, and is not printed.
+        """
+        for token in ("secret\n", "secr\xe9t"):
+            done = invoke(self.server.address, "ls", "--tls-ca", self.authority, TWISTED_REGISTRY_TOKEN=token)
+            self.assertEqual(done.exit_code, 2)
+            self.assertNotIn("secr", done.stderr)
+
     def test_no_authority(self) -> None:
         """
         A file of certificates that is not there is 2.

@@ -30,6 +30,11 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
+SIGNALLED = 128
+"""Above it are the statuses of those whom a signal has ended."""
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+
 EXITS = """\b
 Exit status:
   0    done
@@ -68,7 +73,8 @@ def ending_well() -> Iterator[None]:
     """
     Turn whatever can be foreseen to go wrong into a line on stderr and a status.
     """
-    signal_before = signal.signal(signal.SIGTERM, _terminated)
+    # What is ignored, as under nohup, stays so.
+    before = {number: signal.signal(number, _ended) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
         sys.stdout.flush()
@@ -83,7 +89,8 @@ def ending_well() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     finally:
-        signal.signal(signal.SIGTERM, signal_before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def let_go_of_stdout() -> None:
@@ -96,9 +103,9 @@ def let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
     # Raised in the main thread, so that temporary files are removed on the way out.
-    sys.exit(Exit.TERMINATED)
+    sys.exit(SIGNALLED + number)
 
 
 def _reason(error: OSError) -> str:

@@ -11,7 +11,7 @@ from attrs import frozen
 from click.shell_completion import CompletionItem
 
 from twisted_registry.cli._server import Server
-from twisted_registry.cli._text import harmless_id
+from twisted_registry.cli._text import PLAIN, harmless_id
 from twisted_registry.errors import InvalidModelId, RegistryError
 from twisted_registry.values import MAX_VERSION_NUMBER, check_model_id
 
@@ -25,7 +25,6 @@ written team@3@, and its latest version team@3@-1.
 """
 
 _REFERENCE = re.compile(r"(.*)@(-?[0-9]+|)", re.DOTALL)
-_COMPLETABLE = re.compile(r"[A-Za-z0-9_%./:@+~-]+")
 _COMPLETION_SECONDS = 1.0
 
 
@@ -118,7 +117,7 @@ def _models(server: Server) -> Iterator[str]:
     with server.client(patience_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
         for info in client.models():
             # The shells' scripts take others apart, or worse: expand them.
-            if _COMPLETABLE.fullmatch(info.model_id):
+            if PLAIN.fullmatch(info.model_id):
                 yield str(Reference(info.model_id))
             if time.monotonic() > ends:
                 return

@@ -42,8 +42,12 @@ class Server:
         """
         Give the server that a command's options mean.  The token comes from the environment alone: the arguments of a
         process can be read by others.
+
+        @raise click.UsageError: the token can be none.
         """
         token = os.environ.get(TOKEN_VARIABLE) or None
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise click.UsageError(f"what is in {TOKEN_VARIABLE} cannot be a token: it is not plain text in one line")
         return cls(options["server"], options["patience"], options["tls_ca"], token)
 
     def client(self, **times: float) -> "BlockingClient":

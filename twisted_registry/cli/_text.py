@@ -13,7 +13,9 @@ from rich.filesize import decimal
 
 from twisted_registry.errors import shown
 
-_PLAIN = re.compile(r"[A-Za-z0-9_%./:@+~-]{1,512}")
+PLAIN = re.compile(r"[A-Za-z0-9_%./:@+~-]{1,512}")
+"""Text that harms neither a terminal nor, as a word, a shell."""
+
 _MOST_LINE_CHARACTERS = 2000
 _NS = 1_000_000_000
 
@@ -24,14 +26,14 @@ def harmless(text: str) -> str:
     """
     Give text as it is where it is plain; quoted, escaped and cut short where it is not.
     """
-    return text if _PLAIN.fullmatch(text) else shown(text)
+    return text if PLAIN.fullmatch(text) else shown(text)
 
 
 def harmless_id(model_id: str) -> str:
     """
     Give a model's id, in full: as it is where it is plain, quoted and escaped where it is not.
     """
-    return model_id if _PLAIN.fullmatch(model_id) else ascii(model_id)
+    return model_id if PLAIN.fullmatch(model_id) else ascii(model_id)
 
 
 def harmless_line(text: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 
 from twisted_registry import __version__
-from twisted_registry.cli._exits import EXITS, Exit
+from twisted_registry.cli._exits import EXITS, SIGNALLED, Exit
 from twisted_registry.cli.archive import archive
 from twisted_registry.cli.completion import completion
 from twisted_registry.cli.listing import info, ls, versions
@@ -52,7 +52,7 @@ def main() -> None:
     Run the command, and end the process with its status.
     """
     status = _run()
-    if status == Exit.INTERRUPTED:
+    if status > SIGNALLED:
         # Python would wait for its threads, of which one may wait for stdin.
         with suppress(OSError):
             sys.stdout.flush()

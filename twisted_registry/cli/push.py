@@ -61,14 +61,10 @@ def push(
     Run the command.
     """
     with _opened(file) as source, server.client() as client:
-        if create:
-            _make_sure_of(client, model.model_id)
+        _look_for(client, model.model_id, create)
         act = client.store if archive else client.publish
-        try:
-            with ByteProgress("sending") as bar:
-                info = act(model.model_id, _data(source, bar), dict(user_data), progress=bar.advance)
-        except UnknownModel:
-            fail(f"there is no model {harmless_id(model.model_id)}; with --create it is made")
+        with ByteProgress("sending") as bar:
+            info = act(model.model_id, _data(source, bar), dict(user_data), progress=bar.advance)
     print_version(info, as_json)
 
 
@@ -76,10 +72,13 @@ def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")
 
 
-def _make_sure_of(client: "BlockingClient", model_id: str) -> None:
+def _look_for(client: "BlockingClient", model_id: str, create: bool) -> None:
+    # Before the data is read: of a pipe it is read but once.
     try:
         client.model(model_id)
     except UnknownModel:
+        if not create:
+            fail(f"there is no model {harmless_id(model_id)}; with --create it is made")
         client.save_model(model_id)
 
 

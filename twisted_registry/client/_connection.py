@@ -91,6 +91,8 @@ class Connection:
     _is_closed: bool = False
 
     def __attrs_post_init__(self) -> None:
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("a token is of printable ASCII characters; does this one end with a line break?")
         if self.token is not None and self.tls is None and not is_loopback(self.address):
             raise ValueError(f"a token would go to {self.address} in the clear: give tls as well")
 

@@ -15,6 +15,7 @@ from twisted_registry.errors import ClientUnusable
 T = TypeVar("T")
 
 _END_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 
 
 class Job(Generic[T]):
@@ -41,12 +42,22 @@ class Job(Generic[T]):
         Wait for it, blocking.  Whatever interrupts the waiting, such as Ctrl-C, breaks it off first.
         """
         try:
-            return self.done.result()
+            return self._waited_for()
         except BaseException:
             if not self.done.done():
                 self.cancel()
                 self.done.exception()
             raise
+
+    def _waited_for(self) -> T:
+        while True:
+            try:
+                return self.done.result(_LOOK_SECONDS)
+            except TimeoutError:
+                # A signal that the system gave to another thread has not woken this one, in which Python handles it:
+                # so this one looks now and then.
+                if self.done.done():
+                    return self.done.result()
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._work)
@@ -91,8 +102,12 @@ class LoopThread:
         """
         Do something in the loop, and wait for it, blocking.
 
-        @raise ClientUnusable: the interpreter is ending.
+        @raise ClientUnusable: the interpreter is ending, or this is the loop's own thread.
         """
+        if threading.current_thread() is self._thread:
+            # Such as in what tells of progress: it would wait for itself.
+            work.close()
+            raise ClientUnusable("a blocking client was called in its own thread, from within one of its calls")
         return self.begin(work).result()
 
     def _forget(self) -> None:

@@ -83,6 +83,11 @@ class Outcome:
         except CorruptVersion as damaged:
             newest = damaged.version_number
         async for info in lists.versions(self._header.model_id, max(1, newest - _MOST_LOOKED_AT + 1)):
-            if (info.created_ns, info.data_hash) == (self._header.created_ns, self._data_hash):
+            if self._is_it(info):
                 return info
         return None
+
+    def _is_it(self, info: VersionInfo) -> bool:
+        header = self._header
+        sent = (header.created_ns, self._data_hash, header.archived, dict(header.user_data))
+        return sent == (info.created_ns, info.data_hash, info.archived, dict(info.user_data))
