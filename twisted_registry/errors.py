@@ -128,13 +128,17 @@ class UnknownVersion(RegistryError):
 @define
 class ModelReplaced(RegistryError):
     """
-    The model was deleted while a version was being created for it, whether or not it exists again.
+    The model was deleted while a version was being created for it, or while it was followed, whether or not it exists
+    again.
     """
 
     model_id: str
 
     def __str__(self) -> str:
-        return f"model {shown(self.model_id)} was deleted meanwhile, and the new version with it; create it again"
+        return (
+            f"model {shown(self.model_id)} was deleted meanwhile, and with it any version that was just created; begin "
+            "anew, with the one that has its place"
+        )
 
 
 # A limit is reached.

@@ -154,6 +154,15 @@ class TokenTests(SynchronousTestCase):
             BlockingClient("registry.example:9000", token="secret")
         BlockingClient("registry.example:9000", token="secret", tls=Tls()).close()
 
+    def test_token_that_cannot_be_sent(self) -> None:
+        """
+        A token that holds what cannot be sent, such as a line break from its file, is refused at once.
+        """
+        for token in ("secret\n", "sécret", "sec\x00ret"):
+            with self.assertRaises(ValueError) as caught:
+                BlockingClient("localhost:1", token=token)
+            self.assertNotIn("ret", str(caught.exception))
+
     def test_token_is_not_shown(self) -> None:
         """
         Neither a token nor a key is in what is printed of a client's parts.

@@ -133,6 +133,45 @@ class LostConnectionTests(RegistryTestCase):
         info = self.while_running(lambda: self.registry.store("walker", SMALL), mishap)
         self.assertEqual((info.version_number, self.numbers()), (1, [1]))
 
+    def test_bytes_are_told_of_anew(self) -> None:
+        """
+        Where a version is sent anew, the bytes told of are taken back first, so that their sum is right.
+        """
+        self.relay.swallow_after(HALF_BYTES)
+        told: list[int] = []
+
+        def mishap() -> None:
+            self.wait_for_bytes(HALF_BYTES)
+            self.relay.cut()
+
+        self.while_running(lambda: self.registry.publish("walker", LARGE, progress=told.append), mishap)
+        self.assertEqual(sum(told), len(LARGE))
+        taken_back = [size_bytes for size_bytes in told if size_bytes < 0]
+        self.assertEqual(len(taken_back), 1)
+        self.assertEqual(sum(told[: told.index(taken_back[0]) + 1]), 0)
+
+    def test_like_it_but_of_another_kind(self) -> None:
+        """
+        A version that has the same bytes and the same time, but is archived or has other user data, is not taken for
+        the one whose answer was lost.
+        """
+        created_ns = 7
+        impatient = self.make_client(patience_seconds=1)
+        impatient.model("walker")
+        self.registry.store("walker", SMALL, created_ns=created_ns)
+        self.registry.publish("walker", SMALL, {"step": "1"}, created_ns=created_ns)
+        self.relay.swallow_after(0)
+        sent = threading.Event()
+
+        def mishap() -> None:
+            self.assertTrue(sent.wait(60))
+            self.relay.cut()
+
+        with self.assertRaises(errors.CreationUncertain):
+            self.while_running(
+                lambda: impatient.publish("walker", SMALL, created_ns=created_ns, progress=lambda _: sent.set()), mishap
+            )
+
     def test_nobody_knows(self) -> None:
         """
         Where all was sent, the same server runs on, and the version does not come, the caller is told that it may.

@@ -20,6 +20,9 @@ GRPC_VERSION = tuple(map(int, grpc.__version__.split(".")[:2]))
 QUIET_GRPC = (1, 80)
 """Older ones print lines about a BlockingIOError where a process has several event loops; they do no harm."""
 
+# Later interpreters warn of every fork beside a thread, whatever the thread does.
+OPTIONS = ("-X", "dev", "-W", "ignore:This process:DeprecationWarning")
+
 BEGINNING = """
 import asyncio, hashlib, multiprocessing, os, signal, sys
 from twisted_registry.client import BlockingClient, Client
@@ -64,7 +67,7 @@ class ProcessTests(SharedRegistryTestCase):
         arguments = [str(path.absolute()), self.daemon.address, self.model_id]
         process = subprocess.run(
             # Whatever it has forked ends with it, or would keep the pipe.
-            ["timeout", "--signal=KILL", str(PATIENCE_SECONDS), sys.executable, "-X", "dev", *arguments],
+            ["timeout", "--signal=KILL", str(PATIENCE_SECONDS), sys.executable, *OPTIONS, *arguments],
             cwd=ROOT,
             env=clean_environment({"PYTHONPATH": str(ROOT)}),
             stdout=subprocess.PIPE,
@@ -143,7 +146,103 @@ class ProcessTests(SharedRegistryTestCase):
             registry.close()
             """,
         )
-        self.assertNotIn("child", printed)
+        self.assertEqual(printed, "")
+
+    def test_fork_with_open_iterators(self) -> None:
+        """
+        Trackers and iterators that a child was left say at once that they cannot work, and can be closed.
+        """
+        printed = self.run_script(
+            FORKED,
+            """
+            def refused():
+                for ask in (tracker.latest, lambda: next(tracker), lambda: next(chunks), tracker.__enter__):
+                    try:
+                        ask()
+                    except ClientUnusable as error:
+                        assert "spawn" in str(error), error
+                    else:
+                        raise AssertionError("it worked")
+                chunks.close()
+                tracker.close()
+                registry.close()
+
+            with BlockingClient(ADDRESS) as registry:
+                registry.store(MODEL, bytes(10_000_000))
+                with registry.track(MODEL) as tracker:
+                    next(tracker)
+                    chunks = registry.retrieve_chunks(MODEL)
+                    next(chunks)
+                    for _ in range(3):
+                        in_child(refused)
+                    assert len(b"".join(chunks)) > 1_000_000
+                    registry.publish(MODEL, b"weights")
+                    assert next(tracker).size_bytes == 7
+            """,
+        )
+        self.assertEqual(printed, "")
+
+    def test_fork_with_what_is_left_of_a_closed_client(self) -> None:
+        """
+        Where a child was left something of a closed client that keeps gRPC at work, such as an error, it is told so,
+        and can let go of it.
+        """
+        printed = self.run_script(
+            FORKED,
+            """
+            import gc
+
+            def works_or_is_refused():
+                global kept
+                try:
+                    with BlockingClient(ADDRESS) as registry:
+                        works(registry)
+                except ClientUnusable as error:
+                    assert "let go" in str(error), error
+                kept = None
+                gc.collect()
+
+            with BlockingClient(ADDRESS) as registry:
+                tracker = registry.track(MODEL)
+                next(tracker)
+                try:
+                    registry.latest("nobody")
+                except Exception as error:
+                    kept = [error, tracker, registry]
+            for _ in range(3):
+                in_child(works_or_is_refused)
+            with BlockingClient(ADDRESS) as registry:
+                works(registry)
+            """,
+        )
+        self.assertEqual(printed, "")
+
+    def test_fork_beside_a_foreign_channel(self) -> None:
+        """
+        Where the parent uses gRPC's asyncio layer by itself, clients in the child say that they cannot work.
+        """
+        printed = self.run_script(
+            FORKED,
+            """
+            import grpc.aio
+
+            def refused():
+                try:
+                    BlockingClient(ADDRESS).latest(MODEL)
+                except ClientUnusable as error:
+                    assert "spawn" in str(error), error
+                else:
+                    raise AssertionError("it worked")
+
+            async def foreign():
+                async with grpc.aio.insecure_channel(ADDRESS) as channel:
+                    await channel.channel_ready()
+                    in_child(refused)
+
+            asyncio.run(foreign())
+            """,
+        )
+        self.assertEqual(printed, "")
 
     def test_workers_that_load_data(self) -> None:
         """
@@ -262,6 +361,34 @@ class ProcessTests(SharedRegistryTestCase):
             next(tracker)
             chunks = registry.retrieve_chunks(MODEL)
             next(chunks)
+            """
+        )
+        self.assertEqual(printed, "")
+
+    def test_source_that_waits_for_ever(self) -> None:
+        """
+        A process ends although data that nobody waits for any more is still to come from a pipe.
+        """
+        printed = self.run_script(
+            """
+            from contextlib import suppress
+            from threading import Event, Thread
+            from twisted_registry.errors import DeadlineExceeded
+
+            def publish():
+                with suppress(ClientUnusable):
+                    registry.publish(MODEL, iter(lambda: Event().wait(), True))
+
+            reading, writing = os.pipe()
+            with BlockingClient(ADDRESS) as registry, open(reading, "rb", closefd=False) as pipe:
+                try:
+                    registry.publish(MODEL, pipe, deadline_seconds=0.2)
+                except DeadlineExceeded:
+                    pass
+                else:
+                    raise AssertionError("it worked")
+                os.write(writing, b"more")  # and yet the end does not come
+                Thread(target=publish, daemon=True).start()
             """
         )
         self.assertEqual(printed, "")

@@ -17,8 +17,8 @@ from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from twisted_registry import errors
 from twisted_registry.client import BlockingClient
-from twisted_registry.protocol.checksum import Checksum, to_metadata
-from twisted_registry.protocol.messages import api
+from twisted_registry.protocol.checksum import KEY, Checksum, from_metadata, to_metadata
+from twisted_registry.protocol.messages import SERVICE, api
 
 DATA = os.urandom(30_000_000)
 
@@ -108,7 +108,7 @@ class LostConnectionTests(RegistryTestCase):
         """
         chunks = self.registry.retrieve_chunks("walker")
         next(chunks)
-        chunks.close()  # type: ignore[attr-defined]
+        chunks.close()
         self.assertEqual(self.daemon.stop(), 0)
 
 
@@ -207,6 +207,62 @@ class WrongDataTests(SynchronousTestCase):
         with BlockingClient(server.address) as client, self.assertRaises(errors.CorruptVersion) as caught:
             client.retrieve("walker", 3)
         self.assertEqual(caught.exception.version_number, 3)
+
+    def test_more_than_there_should_be(self) -> None:
+        """
+        Where the size is known, a retrieval ends with the first byte too many: a server may never stop sending.
+        """
+
+        def endless(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            while context.is_active():
+                yield api.RetrieveVersionDataReplyChunk(data_chunk=b"right")
+
+        def info(request: Any, context: grpc.ServicerContext) -> Any:
+            message = api.ModelVersionInfo(
+                model_id="walker", version_number=3, data_hash=data_hash(b"right"), data_size=5
+            )
+            return api.RetrieveVersionInfosReply(version_infos=[message])
+
+        server = FakeServer(RetrieveVersionData=endless, RetrieveVersionInfos=info)
+        self.addCleanup(server.stop)
+        with BlockingClient(server.address) as client:
+            self.assert_refused(client, -1)
+
+    def test_what_is_no_message(self) -> None:
+        """
+        Replies that are none of this API are an error of the taxonomy, in whatever call.
+        """
+
+        def noise(request: Any, context: grpc.ServicerContext) -> Any:
+            return b"\xff\xff"
+
+        def noises(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+            yield b"\xff\xff"
+
+        streams = ("RetrieveVersionData", "VersionUpdate")
+        answers = {method.name: noises if method.name in streams else noise for method in SERVICE.methods}
+        server = FakeServer(None, **answers)
+        self.addCleanup(server.stop)
+        with BlockingClient(server.address) as client:
+            for ask in (
+                lambda: client.retrieve("walker", 3),
+                lambda: list(client.retrieve_chunks("walker", 3)),
+                lambda: client.latest("walker"),
+                lambda: list(client.models()),
+                lambda: client.publish("walker", b"right"),
+                lambda: next(client.track("walker")),
+                client.server_versions,
+                client.is_serving,
+            ):
+                self.assertRaises(errors.Unsupported, ask)
+
+    def test_strange_checksums(self) -> None:
+        """
+        What a server says behind the data, and cannot be read, is as good as nothing said.
+        """
+        for said in ("", "5", "five hash", "1" * 5000 + " hash", "-5 hash", "\u0665 hash"):
+            self.assertIsNone(from_metadata([(KEY, said)]))
+        self.assertIsNone(from_metadata([(KEY, b"5 hash")]))
 
     def test_nothing_comes(self) -> None:
         """

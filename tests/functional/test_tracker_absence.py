@@ -1,17 +1,20 @@
 """
-A tracker that has heard of a version, and finds the server gone when it fetches the data.
+Trackers whose server is away for a while.
 """
 
+import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.client import BlockingClient, Version
+from tests.support.relay import Relay
+from twisted_registry import errors
+from twisted_registry.client import BlockingClient, BlockingTracker, Version
 
 
-class AbsenceTests(RegistryTestCase):
+class AbsenceCase(RegistryTestCase):
     """
-    The client has no patience at all; following a model does not depend on it.
+    The client has neither patience nor time; following a model does not depend on it.
     """
 
     def setUp(self) -> None:
@@ -19,17 +22,37 @@ class AbsenceTests(RegistryTestCase):
         Make a model, and a client that tries nothing again.
         """
         super().setUp()
-        self.registry = BlockingClient(self.daemon.address, patience_seconds=0)
+        self.registry = BlockingClient(self.daemon.address, patience_seconds=0, deadline_seconds=1, idle_seconds=1)
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
+
+    def follow(self) -> "BlockingTracker[Version]":
+        """
+        Follow the model, with the data.
+        """
+        tracker = self.registry.track("walker", data=True)
+        tracker.__enter__()
+        self.addCleanup(tracker.close)
+        return tracker
+
+    def come_back(self) -> None:
+        """
+        Kill the server, and start it again where it was.
+        """
+        self.daemon.kill()
+        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+
+
+class DataTests(AbsenceCase):
+    """
+    The server is gone when the data is fetched of a version that it has told of.
+    """
 
     def next_while_away(self) -> "Future[Version]":
         """
         Follow the model, kill the server before the data is fetched, ask for the version, and start the server again.
         """
-        tracker = self.registry.track("walker", data=True)
-        tracker.__enter__()
-        self.addCleanup(tracker.close)
+        tracker = self.follow()
         self.daemon.kill()
         pool = ThreadPoolExecutor(1)
         self.addCleanup(pool.shutdown)
@@ -54,3 +77,98 @@ class AbsenceTests(RegistryTestCase):
         self.addCleanup(patient.close)
         patient.publish("walker", b"newer")
         self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"newer")
+
+
+class LostVersionsTests(AbsenceCase):
+    """
+    The server has lost transient versions when it is back, or has another model of the name.
+    """
+
+    def patient(self) -> BlockingClient:
+        """
+        Make a client that finds the server as soon as it is back.
+        """
+        registry = BlockingClient(self.daemon.address)
+        self.addCleanup(registry.close)
+        return registry
+
+    def test_latest_of_those_that_are_left(self) -> None:
+        """
+        The latest version that a tracker knows is the latest that the server has now: none, where it has lost all.
+        """
+        self.registry.publish("walker", b"1")
+        tracker = self.follow()
+        self.come_back()
+        self.wait_until_true(lambda: tracker.latest() is None, "it knows of none")
+        registry = self.patient()
+        numbers = [registry.store("walker", b"2").version_number, registry.publish("walker", b"3").version_number]
+        self.wait_until_true(lambda: (latest := tracker.latest()) and latest.version_number == numbers[1], "of one")
+        self.come_back()
+        self.wait_until_true(lambda: (latest := tracker.latest()) and latest.version_number == numbers[0], "of another")
+
+    def test_another_model_of_the_name(self) -> None:
+        """
+        Where the model was deleted and made again while the server was away, and a version is there under the number
+        of the one known, the tracker says that the model was replaced.
+        """
+        self.registry.store("walker", b"1")
+        relayed = BlockingClient(self.relay().address, patience_seconds=0)
+        self.addCleanup(relayed.close)
+        tracker = relayed.track("walker")
+        next(tracker)
+        self.away.port = 0
+        self.away.cut()
+        self.registry.delete_model("walker")
+        self.registry.save_model("walker")
+        self.registry.store("walker", b"another")
+        self.away.port = self.daemon.port
+        self.assertRaises(errors.ModelReplaced, next, tracker)
+        self.assertRaises(errors.ModelReplaced, tracker.latest)
+
+    def relay(self) -> Relay:
+        """
+        Make a relay that can lead nowhere.
+        """
+        self.away = Relay(self.daemon.port)
+        self.addCleanup(self.away.close)
+        return self.away
+
+
+class StoppedServerTests(AbsenceCase):
+    """
+    The server's process stands still.
+    """
+
+    def stand_still(self) -> None:
+        """
+        Stop the daemon until it has cost several deadlines.
+        """
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.daemon.process.send_signal, signal.SIGCONT)
+        for _ in range(2):
+            self.assertRaises(errors.DeadlineExceeded, self.registry.latest, "walker")
+
+    def test_tracker_that_waits(self) -> None:
+        """
+        A tracker that may wait begins when the server goes on.
+        """
+        self.registry.publish("walker", b"1")
+        with ThreadPoolExecutor(1) as pool:
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            asked = pool.submit(next, self.registry.track("walker", data=True, wait=True))
+            self.stand_still()
+            self.daemon.process.send_signal(signal.SIGCONT)
+            self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")
+
+    def test_data(self) -> None:
+        """
+        The data of a version that was told of comes when the server goes on.
+        """
+        self.registry.publish("walker", b"1")
+        tracker = self.follow()
+        with ThreadPoolExecutor(1) as pool:
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            asked = pool.submit(next, tracker)
+            self.stand_still()
+            self.daemon.process.send_signal(signal.SIGCONT)
+            self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")

@@ -8,23 +8,26 @@ have the same methods.  Errors are those of L{twisted_registry.errors}.
 from twisted_registry.client import _environment  # noqa: F401 - it must come before gRPC is imported
 
 # isort: split
-from twisted_registry.client._blocking import BlockingClient, BlockingTracker
+from twisted_registry.client._blocking import BlockingClient, BlockingItems, BlockingTracker
 from twisted_registry.client._client import Client
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._deferred import DeferredClient, DeferredIterator, DeferredTracker
 from twisted_registry.client._sources import Data
+from twisted_registry.client._steps import Items
 from twisted_registry.client._track import Tracker, Version
 from twisted_registry.values import ModelInfo, VersionInfo
 
 __all__ = [
     "DEFAULT_ADDRESS",
     "BlockingClient",
+    "BlockingItems",
     "BlockingTracker",
     "Client",
     "Data",
     "DeferredClient",
     "DeferredIterator",
     "DeferredTracker",
+    "Items",
     "ModelInfo",
     "Tls",
     "Tracker",

@@ -3,11 +3,10 @@ What a server tells of itself.
 """
 
 from attrs import frozen
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from twisted_registry.client._calls import Calls
-from twisted_registry.client._errors import translated
-from twisted_registry.client._retries import repeated
+from twisted_registry.client._connection import HEALTH_CHECK
 from twisted_registry.protocol.messages import SERVICE_NAME, common
 
 
@@ -37,12 +36,6 @@ class About:
         """
         Ask the health service.
         """
-        return await repeated(self._health, self._calls.times.patience_seconds)
-
-    async def _health(self) -> bool:
-        connection = self._calls.connection
-        stub = health_pb2_grpc.HealthStub(connection.channel)
         request = health_pb2.HealthCheckRequest(service=SERVICE_NAME)
-        with translated(connection.address):
-            reply = await stub.Check(request, timeout=self._calls.times.deadline_seconds, metadata=connection.metadata)
+        reply = await self._calls.ask(HEALTH_CHECK, request, health_pb2.HealthCheckResponse)
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

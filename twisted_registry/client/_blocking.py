@@ -3,54 +3,46 @@ The client for programs without an event loop.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._download import Progress
-from twisted_registry.client._iteration import End, following, let_go
 from twisted_registry.client._loop import shared
 from twisted_registry.client._sources import Data
+from twisted_registry.client._steps import Closable, End, following
 from twisted_registry.client._track import Tracker, Version
-from twisted_registry.errors import ClientUnusable
 from twisted_registry.values import ModelInfo, VersionInfo
 
 T = TypeVar("T")
 
 
-def _blocking(items: AsyncIterator[T]) -> Iterator[T]:
-    try:
-        while not isinstance(item := shared.run(following(items)), End):
-            yield item
-    finally:
-        # Where the interpreter is ending, all has been let go already.
-        with suppress(ClientUnusable):
-            shared.run(let_go(items))
-
-
-class BlockingTracker(Generic[T]):
+class BlockingItems(Generic[T]):
     """
-    Follows a model, as L{Tracker} does: an iterator and a context manager.
+    Items that come one by one: an iterator, and a context manager.
     """
 
-    def __init__(self, tracker: Tracker[T]) -> None:
-        self._tracker = tracker
+    def __init__(self, items: Closable[T]) -> None:
+        self._items = items
 
-    def latest(self) -> VersionInfo | None:
-        """See L{Tracker.latest}."""
-        return self._tracker.latest()
+    def __iter__(self) -> "BlockingItems[T]":
+        return self
+
+    def __next__(self) -> T:
+        item = shared.run(following(self._items))
+        if isinstance(item, End):
+            raise StopIteration
+        return item
 
     def close(self) -> None:
         """
-        Follow it no longer.  Whoever is iterating, in another thread, comes to the end.
+        Want no more.  Whoever is iterating, in another thread, comes to the end.
         """
-        shared.run(self._tracker.aclose())
+        shared.run(self._items.aclose())
 
-    def __enter__(self) -> "BlockingTracker[T]":
-        shared.run(self._tracker.start())
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -58,14 +50,23 @@ class BlockingTracker(Generic[T]):
     ) -> None:
         self.close()
 
-    def __iter__(self) -> "BlockingTracker[T]":
-        return self
 
-    def __next__(self) -> T:
-        item = shared.run(following(self._tracker))
-        if isinstance(item, End):
-            raise StopIteration
-        return item
+class BlockingTracker(BlockingItems[T]):
+    """
+    Follows a model, as L{Tracker} does: an iterator and a context manager.
+    """
+
+    def __init__(self, tracker: Tracker[T]) -> None:
+        super().__init__(tracker)
+        self._tracker = tracker
+
+    def latest(self) -> VersionInfo | None:
+        """See L{Tracker.latest}."""
+        return self._tracker.latest()
+
+    def __enter__(self) -> Self:
+        shared.run(self._tracker.start())
+        return self
 
 
 class BlockingClient:
@@ -129,9 +130,9 @@ class BlockingClient:
         """See L{Client.model}."""
         return shared.run(self._client.model(model_id))
 
-    def models(self) -> Iterator[ModelInfo]:
+    def models(self) -> BlockingItems[ModelInfo]:
         """See L{Client.models}."""
-        return _blocking(self._client.models())
+        return BlockingItems(self._client.models())
 
     def publish(
         self,
@@ -189,9 +190,9 @@ class BlockingClient:
         """See L{Client.version}."""
         return shared.run(self._client.version(model_id, selector))
 
-    def versions(self, model_id: str, since: int = 1) -> Iterator[VersionInfo]:
+    def versions(self, model_id: str, since: int = 1) -> BlockingItems[VersionInfo]:
         """See L{Client.versions}."""
-        return _blocking(self._client.versions(model_id, since))
+        return BlockingItems(self._client.versions(model_id, since))
 
     def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched) -> bytes:
         """See L{Client.retrieve}."""
@@ -210,9 +211,9 @@ class BlockingClient:
 
     def retrieve_chunks(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
-    ) -> Iterator[memoryview]:
+    ) -> BlockingItems[memoryview]:
         """See L{Client.retrieve_chunks}."""
-        return _blocking(self._client.retrieve_chunks(model_id, version, progress=progress))
+        return BlockingItems(self._client.retrieve_chunks(model_id, version, progress=progress))
 
     @overload
     def track(
@@ -222,9 +223,12 @@ class BlockingClient:
     @overload
     def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> BlockingTracker[Version]: ...
 
+    @overload
+    def track(self, model_id: str, *, data: bool, wait: bool = False) -> BlockingTracker[Any]: ...
+
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> BlockingTracker[Any]:
         """See L{Client.track}."""
-        return BlockingTracker(shared.run(self._tracker(model_id, data, wait)))
+        return BlockingTracker(self._client.track(model_id, data=data, wait=wait))
 
     def server_versions(self) -> dict[str, str]:
         """See L{Client.server_versions}."""
@@ -237,6 +241,3 @@ class BlockingClient:
     def is_serving(self) -> bool:
         """See L{Client.is_serving}."""
         return shared.run(self._client.is_serving())
-
-    async def _tracker(self, model_id: str, data: bool, wait: bool) -> Tracker[Any]:
-        return self._client.track(model_id, data=True, wait=wait) if data else self._client.track(model_id, wait=wait)

@@ -3,13 +3,13 @@ Calls whose request and reply are one message each.
 """
 
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 from google.protobuf.message import DecodeError, Message
 
 from twisted_registry.client._connection import Connection
-from twisted_registry.client._errors import translated
+from twisted_registry.client._fork import forks
 from twisted_registry.client._retries import passes, repeated, was_not_done
 from twisted_registry.errors import DeadlineExceeded, Unsupported
 
@@ -26,6 +26,14 @@ def decoded(reply_class: type[M], raw: bytes) -> M:
         return reply_class.FromString(raw)
     except DecodeError:
         raise Unsupported(f"its reply is no {reply_class.DESCRIPTOR.full_name}") from None
+
+
+def hang_up(call: Any) -> None:
+    """
+    Want no more of a call whose reply streams; C{None} for none.
+    """
+    if call is not None and not forks.is_cut_off:
+        call.cancel()
 
 
 @frozen
@@ -81,7 +89,7 @@ class Calls:
         call = self.connection.method(name)
         deadline_seconds = self.times.deadline_seconds
         try:
-            with translated(self.connection.address, model_id, selector):
+            with self.connection.guarded(model_id, selector):
                 reply: bytes = await call(request, timeout=deadline_seconds, metadata=self.connection.metadata)
                 return reply
         except DeadlineExceeded:

@@ -5,7 +5,8 @@ The client itself, for asyncio.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, overload
@@ -15,11 +16,13 @@ from attrs import evolve
 
 from twisted_registry.client._about import About
 from twisted_registry.client._calls import Calls, Times
+from twisted_registry.client._checks import creation_time, known_model, text_pairs
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Connection, Tls
 from twisted_registry.client._download import Download, Progress
 from twisted_registry.client._files import replaced_whole
 from twisted_registry.client._lists import Lists
 from twisted_registry.client._sources import Data, source_of
+from twisted_registry.client._steps import Items
 from twisted_registry.client._track import Tracker, Version
 from twisted_registry.client._upload import Upload
 from twisted_registry.errors import DeadlineExceeded, shown
@@ -85,7 +88,7 @@ class Client:
 
     async def close(self) -> None:
         """
-        Hang up.  Trackers come to their end, calls under way are cancelled.
+        Hang up.  Trackers come to their end, calls under way fail with C{ClientUnusable}.
         """
         for tracker in list(self._trackers):
             await tracker.aclose()
@@ -103,9 +106,9 @@ class Client:
         @return: what it is now.
 
         @raise InvalidModelId: the id is not allowed.
-        @raise InvalidRequest: there is too much user data.
+        @raise InvalidRequest: there is too much user data, or it is no text.
         """
-        info = ModelInfo(check_model_id(model_id), dict(user_data or {}))
+        info = ModelInfo(check_model_id(model_id), text_pairs(user_data))
         message = api.ModelInfo(model_id=info.model_id, user_data=info.user_data)
         request = api.CreateOrUpdateModelRequest(model_info=message)
         await self._calls.ask("CreateOrUpdateModel", request, api.CreateOrUpdateModelReply, model_id)
@@ -120,7 +123,7 @@ class Client:
 
         @raise UnknownModel: there is none.
         """
-        request = api.DeleteModelRequest(model_id=model_id)
+        request = api.DeleteModelRequest(model_id=known_model(model_id))
         await self._calls.ask("DeleteModel", request, api.DeleteModelReply, model_id, repeatable=False)
 
     async def model(self, model_id: str) -> ModelInfo:
@@ -132,11 +135,11 @@ class Client:
         """
         return await self._lists.model(model_id)
 
-    def models(self) -> AsyncIterator[ModelInfo]:
+    def models(self) -> Items[ModelInfo]:
         """
         Give the infos of all models, ordered by id.  They are asked for in pages.
         """
-        return self._lists.models()
+        return Items(self._lists.models())
 
     # Versions
 
@@ -165,14 +168,15 @@ class Client:
             first: in memory up to 64 MiB, in a temporary file beyond.
         @param created_ns: when it was created, in nanoseconds since the Unix epoch; C{None} for now, by this machine's
             clock.
-        @param progress: told how many bytes more were sent; after a lost connection they begin anew.
+        @param progress: told how many bytes more were sent; where they are sent anew after a lost connection, told
+            first, as a number below 0, how many are taken back.
         @param deadline_seconds: for all of it; C{None} for as long as it takes.
 
         @return: the version's info, with its number.
 
         @raise UnknownModel: there is no such model.
         @raise ModelReplaced: the model was deleted meanwhile.
-        @raise InvalidRequest: there is too much user data.
+        @raise InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range.
         @raise SizeMismatch: the data is not as long as C{size_bytes}.
         @raise TooLarge: the server takes no versions of this size.
         @raise Overloaded: the server has no room for it now, and had none for C{patience_seconds}.
@@ -183,7 +187,7 @@ class Client:
         @raise TypeError: the data is nothing that can be published.
         @raise OSError: a file cannot be read.
         """
-        header = VersionHeader(model_id, False, 0, "", created_ns or time.time_ns(), dict(user_data or {}))
+        header = self._header(model_id, False, created_ns, user_data)
         return await self._create(header, data, size_bytes, progress, deadline_seconds)
 
     async def store(
@@ -206,7 +210,7 @@ class Client:
         @raise StorageReadOnly: the server's archive takes no writes.
         @raise StorageFailure: the server's disk failed.
         """
-        header = VersionHeader(model_id, True, 0, "", created_ns or time.time_ns(), dict(user_data or {}))
+        header = self._header(model_id, True, created_ns, user_data)
         return await self._create(header, data, size_bytes, progress, deadline_seconds)
 
     async def latest(self, model_id: str) -> VersionInfo:
@@ -231,7 +235,7 @@ class Client:
         """
         return await self._lists.version(model_id, selector)
 
-    def versions(self, model_id: str, since: int = 1) -> AsyncIterator[VersionInfo]:
+    def versions(self, model_id: str, since: int = 1) -> Items[VersionInfo]:
         """
         Give the infos of a model's versions, ordered by number.  They are asked for in pages; damaged ones are passed
         over.
@@ -240,7 +244,7 @@ class Client:
 
         @raise UnknownModel: there is no such model; raised where it is iterated over.
         """
-        return self._lists.versions(model_id, since)
+        return Items(self._lists.versions(model_id, since))
 
     async def retrieve(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
@@ -280,24 +284,21 @@ class Client:
         @raise RegistryError: see L{retrieve}.
         """
         info = await self._info(model_id, version)
-        download = await self._download(model_id, info, progress)
-        async with replaced_whole(Path(path)) as file:
-            async for piece in download.pieces():
+        async with replaced_whole(Path(path)) as file, aclosing(self._pieces(model_id, info, progress)) as pieces:
+            async for piece in pieces:
                 await asyncio.to_thread(file.write, piece)
         return info
 
-    async def retrieve_chunks(
+    def retrieve_chunks(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
-    ) -> AsyncIterator[memoryview]:
+    ) -> Items[memoryview]:
         """
         Give a version's data as it comes, in chunks of some megabytes.  The last one comes once size and hash have been
         checked: whoever has come to the end has right bytes.
 
-        @raise RegistryError: see L{retrieve}.
+        @raise RegistryError: see L{retrieve}; raised where it is iterated over.
         """
-        download = await self._download(model_id, version, progress)
-        async for piece in download.pieces():
-            yield piece
+        return Items(self._pieces(model_id, version, progress))
 
     # Following
 
@@ -306,6 +307,9 @@ class Client:
 
     @overload
     def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> Tracker[Version]: ...
+
+    @overload
+    def track(self, model_id: str, *, data: bool, wait: bool = False) -> Tracker[Any]: ...
 
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> Tracker[Any]:
         """
@@ -349,6 +353,12 @@ class Client:
 
     # Steps on the way
 
+    def _header(
+        self, model_id: str, archived: bool, created_ns: int | None, user_data: Mapping[str, str] | None
+    ) -> VersionHeader:
+        created_ns = time.time_ns() if created_ns is None else creation_time(created_ns)
+        return VersionHeader(known_model(model_id), archived, 0, "", created_ns, text_pairs(user_data))
+
     async def _create(
         self,
         header: VersionHeader,
@@ -357,11 +367,14 @@ class Client:
         progress: Progress,
         deadline_seconds: float | None,
     ) -> VersionInfo:
+        limit = asyncio.timeout(deadline_seconds)
         try:
-            async with asyncio.timeout(deadline_seconds), source_of(data, size_bytes) as source:
+            async with limit, source_of(data, size_bytes) as source:
                 header = evolve(header, size_bytes=source.size_bytes)
                 return await Upload(self._calls, header, source, progress).create()
         except TimeoutError:
+            if not limit.expired():
+                raise  # it is the source's own
             raise DeadlineExceeded(
                 f"no version of model {shown(header.model_id)} was created within {deadline_seconds:g} s, or its "
                 "answer did not come in time: look at the latest versions before you create it again"
@@ -373,6 +386,14 @@ class Client:
         # '-1' may mean another one in the middle of it all: it is asked once which one that is.
         info = await self._info(model_id, version)
         return Download(self._calls, model_id, info.version_number, info, progress)
+
+    async def _pieces(
+        self, model_id: str, version: int | VersionInfo, progress: Progress
+    ) -> AsyncGenerator[memoryview, None]:
+        download = await self._download(model_id, version, progress)
+        async with aclosing(download.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
         return version if isinstance(version, VersionInfo) else await self._lists.version(model_id, version)

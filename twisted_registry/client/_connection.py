@@ -4,14 +4,18 @@ The connection to a registry: made when it is first used, in the event loop that
 
 import asyncio
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import grpc
 import grpc.aio
 from attrs import define, field, frozen
 
-from twisted_registry.client._fork import channels
-from twisted_registry.errors import ClientUnusable
+from twisted_registry.client._errors import translated
+from twisted_registry.client._fork import forks
+from twisted_registry.client._steps import is_being_cancelled
+from twisted_registry.errors import ClientUnusable, RegistryError
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 
 DEFAULT_ADDRESS = "localhost:9000"
@@ -35,10 +39,17 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
 ]
 
-_HANDLER_KINDS = {
+HEALTH_CHECK = "grpc.health.v1.Health/Check"
+
+_KINDS = {
     (False, False): "unary_unary",
     (False, True): "unary_stream",
     (True, False): "stream_unary",
+}
+
+_PATHS_AND_KINDS = {HEALTH_CHECK: (f"/{HEALTH_CHECK}", "unary_unary")} | {
+    method.name: (f"/{SERVICE_NAME}/{method.name}", _KINDS[method.client_streaming, method.server_streaming])
+    for method in SERVICE.methods
 }
 
 
@@ -100,26 +111,36 @@ class Connection:
         """
         Give what makes a call, of bytes to bytes.
 
-        @param name: of the registry's call.
+        @param name: of the registry's call, or L{HEALTH_CHECK}.
 
-        @raise ClientUnusable: the client is closed, or was brought along by a fork.
+        @raise ClientUnusable: see L{check}.
         """
-        self._check_usable()
+        self.check()
         if name not in self._calls:
-            method = SERVICE.methods_by_name[name]
-            make = getattr(self._open(), _HANDLER_KINDS[method.client_streaming, method.server_streaming])
-            self._calls[name] = make(f"/{SERVICE_NAME}/{name}")
+            path, kind = _PATHS_AND_KINDS[name]
+            self._calls[name] = getattr(self._open(), kind)(path)
         return self._calls[name]
 
-    @property
-    def channel(self) -> grpc.aio.Channel:
+    @contextmanager
+    def guarded(self, model_id: str = "", selector: int | None = None) -> Iterator[None]:
         """
-        The channel, for services beside the registry's.
+        Wait for something of a call inside.
 
-        @raise ClientUnusable: see L{method}.
+        @param model_id: the model it is about.
+        @param selector: the version it is about; C{None} where it is about the model.
+
+        @raise RegistryError: the call failed.
+        @raise ClientUnusable: see L{check}; or the client was closed meanwhile.
         """
-        self._check_usable()
-        return self._open()
+        self.check()
+        try:
+            with translated(self.address, model_id, selector):
+                yield
+        except (asyncio.CancelledError, RegistryError):
+            # What is under way where a channel is closed fails as if whoever waits for it were cancelled.
+            if self._is_closed and not is_being_cancelled():
+                raise ClientUnusable("the client was closed while this call was under way") from None
+            raise
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...] | None:
@@ -135,14 +156,16 @@ class Connection:
         self._is_closed = True
         channel, self._channel = self._channel, None
         self._calls.clear()
-        if channel is not None and not channels.dead:
+        if channel is not None and not forks.is_cut_off:
             await channel.close(None)
-            channels.closed(channel)
 
-    def _check_usable(self) -> None:
+    def check(self) -> None:
+        """
+        @raise ClientUnusable: the client is closed, or belongs to another event loop, or was brought along by a fork.
+        """
         if self._is_closed:
             raise ClientUnusable("this client is closed; make another one")
-        channels.check()
+        forks.check()
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise ClientUnusable("this client was first used in another event loop; make one for each loop")
 
@@ -150,7 +173,7 @@ class Connection:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
             self._channel = self._made()
-            channels.opened(self._channel)
+            forks.connected(self._channel)
         return self._channel
 
     def _made(self) -> grpc.aio.Channel:

@@ -3,20 +3,21 @@ The client for Twisted.
 """
 
 import os
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
-from typing import Any, Generic, Literal, TypeVar, overload
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, overload
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._download import Progress
-from twisted_registry.client._iteration import anext_of, let_go
 from twisted_registry.client._loop import shared
 from twisted_registry.client._sources import Data
+from twisted_registry.client._steps import Closable
 from twisted_registry.client._track import Tracker, Version
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -37,9 +38,10 @@ class Deferring:
 
         @return: fires with its result, or fails with its error.  Where it is cancelled, the work is broken off.
         """
-        job = shared.begin(work)
+        job = shared.job(work)
         deferred: Deferred[T] = Deferred(lambda _: job.cancel())
         job.done.add_done_callback(lambda done: self._reactor.callFromThread(_fire, deferred, done))
+        job.begin()
         return deferred
 
 
@@ -55,12 +57,15 @@ def _fire(deferred: "Deferred[T]", done: "Future[T]") -> None:
 
 class DeferredIterator(Generic[T]):
     """
-    Items that come one by one.  In a coroutine, C{async for} iterates over them.
+    Items that come one by one.  In a coroutine, C{async for} iterates over them, and C{async with} lets go of them.
     """
 
-    def __init__(self, defer: Deferring, items: AsyncIterator[T]) -> None:
+    def __init__(self, defer: Deferring, items: Closable[T]) -> None:
         self._defer = defer
         self._items = items
+
+    def __aenter__(self) -> "Deferred[Self]":
+        return succeed(self)
 
     def __aiter__(self) -> "DeferredIterator[T]":
         return self
@@ -71,25 +76,34 @@ class DeferredIterator(Generic[T]):
 
         @return: fires with it, or fails with C{StopAsyncIteration}.
         """
-        return self._defer(anext_of(self._items))
+        return self._defer(self._items.__anext__())
 
     def close(self) -> "Deferred[None]":
         """
-        Want no more.
+        Want no more.  Whoever is waiting for an item is told C{StopAsyncIteration}.
 
         @return: fires when nothing is held any more.
         """
-        return self._defer(let_go(self._items))
+        return self._defer(self._items.aclose())
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> "Deferred[None]":
+        return self.close()
 
 
 class DeferredTracker(DeferredIterator[T]):
     """
-    Follows a model, as L{Tracker} does.  In a coroutine, C{async for} iterates over the new versions.
+    Follows a model, as L{Tracker} does.  In a coroutine, C{async for} iterates over the new versions, and C{async with}
+    begins and ends.
     """
 
     def __init__(self, defer: Deferring, tracker: Tracker[T]) -> None:
         super().__init__(defer, tracker)
         self._tracker = tracker
+
+    def __aenter__(self) -> "Deferred[Self]":
+        return self.start().addCallback(lambda _: self)
 
     def start(self) -> "Deferred[None]":
         """
@@ -108,9 +122,9 @@ class DeferredClient:
     """
     A client of a model registry for Twisted, with any reactor.
 
-    Its methods are those of L{Client}: the same parameters, results and errors, which Deferreds fire with or fail with
-    in the reactor's thread.  Cancelling a Deferred breaks off what it stands for.  C{progress} is called in another
-    thread.
+    In a coroutine, C{async with} closes it.  Its methods are those of L{Client}: the same parameters, results and
+    errors, which Deferreds fire with or fail with in the reactor's thread.  Cancelling a Deferred breaks off what it
+    stands for.  C{progress} is called in another thread.
     """
 
     def __init__(
@@ -145,6 +159,14 @@ class DeferredClient:
         Where the registry is.
         """
         return self._client.address
+
+    def __aenter__(self) -> "Deferred[Self]":
+        return succeed(self)
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> "Deferred[None]":
+        return self.close()
 
     def close(self) -> "Deferred[None]":
         """See L{Client.close}."""
@@ -257,12 +279,12 @@ class DeferredClient:
     @overload
     def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> DeferredTracker[Version]: ...
 
+    @overload
+    def track(self, model_id: str, *, data: bool, wait: bool = False) -> DeferredTracker[Any]: ...
+
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> DeferredTracker[Any]:
         """See L{Client.track}."""
-        tracker = (
-            self._client.track(model_id, data=True, wait=wait) if data else self._client.track(model_id, wait=wait)
-        )
-        return DeferredTracker(self._defer, tracker)
+        return DeferredTracker(self._defer, self._client.track(model_id, data=data, wait=wait))
 
     def server_versions(self) -> "Deferred[dict[str, str]]":
         """See L{Client.server_versions}."""

@@ -6,15 +6,15 @@ come already is passed over: the hash of all of it is checked at the end in any 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from attrs import define
 from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 from xxhash import xxh3_128
 
-from twisted_registry.client._calls import Calls
-from twisted_registry.client._errors import translated
+from twisted_registry.client._calls import Calls, decoded, hang_up
+from twisted_registry.client._checks import known_model, known_selector
 from twisted_registry.client._hashing import Hashing, hash_of
 from twisted_registry.client._lists import Lists
 from twisted_registry.client._retries import repeated
@@ -39,7 +39,7 @@ def _data(message: bytes) -> memoryview:
     offset = content_offset(message, 0, DATA_TAG)
     if offset is not None:
         return memoryview(message)[offset:]
-    return memoryview(api.RetrieveVersionDataReplyChunk.FromString(message).data_chunk)
+    return memoryview(decoded(api.RetrieveVersionDataReplyChunk, message).data_chunk)
 
 
 @define
@@ -47,6 +47,7 @@ class _Stream:
     """
     A version's data as it comes, over as many calls as it takes.
 
+    @ivar received_bytes: what has been given so far.
     @ivar checksum: what the server said of it at the end, if it did.
     """
 
@@ -54,7 +55,7 @@ class _Stream:
     _model_id: str
     _version_number: int
     _call: Any = None
-    _received_bytes: int = 0
+    received_bytes: int = 0
     _to_skip_bytes: int = 0
     checksum: Checksum | None = None
 
@@ -69,8 +70,7 @@ class _Stream:
         Want no more.
         """
         call, self._call = self._call, None
-        if call is not None:
-            call.cancel()
+        hang_up(call)
 
     async def _read(self) -> memoryview | None:
         try:
@@ -81,7 +81,7 @@ class _Stream:
                 skipped = min(self._to_skip_bytes, len(data))
                 self._to_skip_bytes -= skipped
                 if skipped < len(data) or not data:
-                    self._received_bytes += len(data) - skipped
+                    self.received_bytes += len(data) - skipped
                     return data[skipped:]
         except BaseException:
             self.close()
@@ -90,10 +90,11 @@ class _Stream:
     async def _next(self) -> memoryview | None:
         connection = self._calls.connection
         idle_seconds = self._calls.times.idle_seconds
-        with translated(connection.address, self._model_id, self._version_number):
+        with connection.guarded(self._model_id, self._version_number):
             if self._call is None:
-                self._to_skip_bytes = self._received_bytes
-                request = api.RetrieveVersionDataRequest(model_id=self._model_id, version_number=self._version_number)
+                self._to_skip_bytes = self.received_bytes
+                number = known_selector(self._model_id, self._version_number)
+                request = api.RetrieveVersionDataRequest(model_id=known_model(self._model_id), version_number=number)
                 method = connection.method("RetrieveVersionData")
                 self._call = method(request.SerializeToString(), metadata=connection.metadata)
             try:
@@ -135,10 +136,9 @@ class Download:
         gathered = []
         stream = self._stream()
         try:
-            while (piece := await stream.read()) is not None:
+            while (piece := await self._next(stream)) is not None:
                 digest.update(piece)
                 gathered.append(piece)
-                self._progress(len(piece))
         finally:
             stream.close()
         data = b"".join(gathered)
@@ -150,7 +150,7 @@ class Download:
             self._check("hash", await hash_of(data), expected.data_hash)
         return data
 
-    async def pieces(self) -> AsyncIterator[memoryview]:
+    async def pieces(self) -> AsyncGenerator[memoryview, None]:
         """
         Give the data as it comes.  The last piece is held back until the hash has matched, so that nobody holds wrong
         bytes whole.
@@ -161,12 +161,11 @@ class Download:
         stream = self._stream()
         try:
             held = _EMPTY
-            while (piece := await stream.read()) is not None:
+            while (piece := await self._next(stream)) is not None:
                 await hashing.add(piece)
                 if held:
                     yield held
                 held = piece
-                self._progress(len(piece))
             expected = await self._expected(stream)
             self._check_size(hashing.size_bytes, expected)
             self._check("hash", await hashing.result(), expected.data_hash)
@@ -177,6 +176,14 @@ class Download:
 
     def _stream(self) -> _Stream:
         return _Stream(self._calls, self._model_id, self._version_number)
+
+    async def _next(self, stream: _Stream) -> memoryview | None:
+        piece = await stream.read()
+        if piece is not None:
+            if self.info is not None and stream.received_bytes > self.info.size_bytes:
+                self._refuse(f"more than its {self.info.size_bytes} bytes came")
+            self._progress(len(piece))
+        return piece
 
     async def _expected(self, stream: _Stream) -> Checksum:
         if stream.checksum is None:

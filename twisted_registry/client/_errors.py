@@ -57,6 +57,8 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
 def _about_subject(
     code: grpc.StatusCode, text: str, model_id: str, selector: int | None
 ) -> errors.RegistryError | None:
+    if code is grpc.StatusCode.NOT_FOUND and not model_id:
+        return errors.Unsupported(text or code.name)
     if code is grpc.StatusCode.NOT_FOUND:
         return errors.UnknownModel(model_id) if selector is None else errors.UnknownVersion(model_id, selector)
     if code is grpc.StatusCode.DATA_LOSS:
@@ -90,4 +92,4 @@ def translated(address: str, model_id: str = "", selector: int | None = None) ->
     try:
         yield
     except grpc.aio.AioRpcError as failed:
-        raise error_of(failed, address, model_id, selector) from failed
+        raise error_of(failed, address, model_id, selector) from None

@@ -3,6 +3,7 @@ A file that is there whole, or not at all.
 """
 
 import asyncio
+import errno
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -19,12 +20,14 @@ async def replaced_whole(path: Path) -> AsyncIterator[BinaryIO]:
     """
     Write a file under a temporary name beside its own, which it gets, synced, where the context ends without an error.
 
-    @param path: the file; one that is there already is replaced.
+    @param path: the file; one that is there already is replaced, and so is a link, not what it leads to.
 
-    @raise OSError: it cannot be written.
+    @raise OSError: it cannot be written, or what is there is a folder, a device or a pipe.
     """
+    _check_replaceable(path)
     temporary = path.with_name(f".{path.name[:_MOST_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part")
-    file = await asyncio.to_thread(open, temporary, "xb")
+    # Not in a thread: where this is cancelled, the thread would yet make the file.
+    file = temporary.open("xb")
     try:
         yield file
         await asyncio.to_thread(_finish, file, temporary, path)
@@ -32,6 +35,13 @@ async def replaced_whole(path: Path) -> AsyncIterator[BinaryIO]:
         file.close()
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file", str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file, and cannot be replaced whole", str(path))
 
 
 def _finish(file: BinaryIO, temporary: Path, path: Path) -> None:

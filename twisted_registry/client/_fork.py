@@ -2,15 +2,17 @@
 What a fork does to clients.
 
 gRPC's asyncio layer has one thread for the whole process that waits for what comes.  A forked child has the layer and
-not the thread: its calls would wait for ever, and so would the end of a channel that it was left.  While no channel is
-open the layer is not there either, and then a child can make channels of its own.
+not the thread: its calls would wait for ever, and so would the end of whatever of gRPC's it was left.  The thread ends
+with the last channel, and then a child can make channels of its own.
 
 gRPC can do something about forks (C{GRPC_ENABLE_FORK_SUPPORT}), which is for its other layers: with this one, children
 stand still or crash that never call gRPC.  So the package switches it off, where nobody has said otherwise.
 """
 
 import ctypes
+import gc
 import os
+import threading
 import warnings
 from weakref import WeakSet
 
@@ -20,45 +22,51 @@ from attrs import define, field
 from twisted_registry.client._environment import WORKERS_MAY_FORK
 from twisted_registry.errors import ClientUnusable
 
+_LAYERS_THREAD = "_poll_wrapper"
+"""What the layer's thread runs: Python puts it into the thread's name."""
+
+_LAYERS_MODULE = "grpc._cython.cygrpc"
+
+
+def _layer_runs() -> bool:
+    return any(_LAYERS_THREAD in thread.name for thread in threading.enumerate())
+
 
 @define
-class Channels:
+class Forks:
     """
-    The channels that are open in this process.
+    Looks after the forks of this process.
 
-    @ivar dead: whether the process was forked from one that had any.
+    @ivar is_cut_off: whether the process was forked from one in which gRPC's asyncio layer ran, for whomever.
     """
 
-    _open: "WeakSet[grpc.aio.Channel]" = field(factory=WeakSet)
-    dead: bool = False
+    is_cut_off: bool = False
+    _connected: "WeakSet[grpc.aio.Channel]" = field(factory=WeakSet)
+    _layer_ran: bool = False
 
-    def opened(self, channel: grpc.aio.Channel) -> None:
+    def connected(self, channel: grpc.aio.Channel) -> None:
         """
         Note that there is a channel.  Its end is noticed.
         """
-        self._open.add(channel)
-
-    def closed(self, channel: grpc.aio.Channel) -> None:
-        """
-        Note that a channel is closed.
-        """
-        self._open.discard(channel)
+        self._connected.add(channel)
 
     def check(self) -> None:
         """
         @raise ClientUnusable: gRPC cannot be used in this process.
         """
-        if self.dead:
+        if self.is_cut_off:
             raise ClientUnusable(
                 "this process was forked from one with a connected client, and gRPC cannot go on in it: start it with "
-                "multiprocessing's 'spawn' or 'forkserver', or fork before the first call, or close the clients before"
+                "multiprocessing's 'spawn' or 'forkserver', or fork before the first call, or close the clients before "
+                "and let go of their trackers and errors"
             )
 
     def before_fork(self) -> None:
         """
-        Warn where the child may stand still.
+        Look what the child will be left, and warn where it may stand still.
         """
-        if len(self._open) and not WORKERS_MAY_FORK:
+        self._layer_ran = _layer_runs()
+        if len(self._connected) and not WORKERS_MAY_FORK:
             warnings.warn(
                 "forking beside a connected registry client: the child may stand still in gRPC's fork support. Import "
                 "twisted_registry.client before grpc, or set GRPC_ENABLE_FORK_SUPPORT=0, or close the clients before",
@@ -68,12 +76,14 @@ class Channels:
 
     def after_fork_in_child(self) -> None:
         """
-        Look at what was brought along, and never let go of it.
+        Never let go of what the layer's thread would be asked to end.
         """
-        for channel in self._open:
-            self.dead = True
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(channel))
+        if self._layer_ran:
+            self.is_cut_off = True
+            for left in gc.get_objects():
+                if type(left).__module__ == _LAYERS_MODULE:
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(left))
 
 
-channels = Channels()
-os.register_at_fork(before=channels.before_fork, after_in_child=channels.after_fork_in_child)
+forks = Forks()
+os.register_at_fork(before=forks.before_fork, after_in_child=forks.after_fork_in_child)

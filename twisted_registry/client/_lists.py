@@ -2,12 +2,13 @@
 Models and versions, without their data.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from attrs import frozen
 
 from twisted_registry.client._calls import Calls
+from twisted_registry.client._checks import known_model, known_selector
 from twisted_registry.client._values import model_info, version_info
 from twisted_registry.errors import Unsupported
 from twisted_registry.protocol.messages import api
@@ -31,11 +32,11 @@ class Lists:
         """
         Give one model's info.
         """
-        request = api.RetrieveModelsRequest(model_ids=[model_id])
+        request = api.RetrieveModelsRequest(model_ids=[known_model(model_id)])
         reply = await self._calls.ask("RetrieveModels", request, api.RetrieveModelsReply, model_id)
         return model_info(_only(list(reply.model_infos)))
 
-    async def models(self) -> AsyncIterator[ModelInfo]:
+    async def models(self) -> AsyncGenerator[ModelInfo, None]:
         """
         Give the infos of all models.
         """
@@ -53,17 +54,19 @@ class Lists:
         """
         Give one version's info.
         """
-        request = api.RetrieveVersionInfosRequest(model_id=model_id, version_numbers=[selector])
+        number = known_selector(model_id, selector)
+        request = api.RetrieveVersionInfosRequest(model_id=known_model(model_id), version_numbers=[number])
         reply = await self._calls.ask(
             "RetrieveVersionInfos", request, api.RetrieveVersionInfosReply, model_id, selector
         )
         return version_info(_only(list(reply.version_infos)))
 
-    async def versions(self, model_id: str, since: int = 1) -> AsyncIterator[VersionInfo]:
+    async def versions(self, model_id: str, since: int = 1) -> AsyncGenerator[VersionInfo, None]:
         """
         Give the infos of a model's versions from a number on.
         """
         handle = str(since)
+        known_model(model_id)
         while True:
             request = api.RetrieveVersionInfosRequest(model_id=model_id, versions_count=_PAGE, version_handle=handle)
             reply = await self._calls.ask("RetrieveVersionInfos", request, api.RetrieveVersionInfosReply, model_id)

@@ -29,7 +29,13 @@ class Job(Generic[T]):
         self.done: Future[T] = Future()
         self._loop = loop
         self._work = work
-        loop.call_soon_threadsafe(self._begin)
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        """
+        Have the loop begin with it.
+        """
+        self._loop.call_soon_threadsafe(self._begin)
 
     def cancel(self) -> None:
         """
@@ -39,12 +45,14 @@ class Job(Generic[T]):
 
     def result(self) -> T:
         """
-        Wait for it, blocking.  Whatever interrupts the waiting, such as Ctrl-C, breaks it off first.
+        Begin with it, and wait for it, blocking.  Whatever interrupts this, such as Ctrl-C, breaks it off first.
         """
         try:
+            self.begin()
             return self._waited_for()
         except BaseException:
             if not self.done.done():
+                self.begin()
                 self.cancel()
                 self.done.exception()
             raise
@@ -60,11 +68,13 @@ class Job(Generic[T]):
                     return self.done.result()
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(self._work)
-        self._task.add_done_callback(self._ended)
+        if self._task is None:  # the interruption may have come before, or after, this was asked for
+            self._task = self._loop.create_task(self._work)
+            self._task.add_done_callback(self._ended)
 
     def _break_off(self) -> None:
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def _ended(self, task: "asyncio.Task[T]") -> None:
         if task.cancelled():
@@ -86,9 +96,9 @@ class LoopThread:
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self._end)
 
-    def begin(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+    def job(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """
-        Begin something in the loop.
+        Give something to do to the loop.  It is yet to begin.
 
         @raise ClientUnusable: the interpreter is ending.
         """
@@ -108,7 +118,7 @@ class LoopThread:
             # Such as in what tells of progress: it would wait for itself.
             work.close()
             raise ClientUnusable("a blocking client was called in its own thread, from within one of its calls")
-        return self.begin(work).result()
+        return self.job(work).result()
 
     def _forget(self) -> None:
         # A forked child has no thread but the one that forked.

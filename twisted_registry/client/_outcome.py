@@ -4,9 +4,10 @@ What became of a version whose answer was lost.
 The API has no way to say "this one again", so a creation is not simply repeated.  But it can be told apart: the client
 sends the time of creation, to the nanosecond, and nobody else creates the same bytes in the same nanosecond.  So where
 the connection breaks before the answer, the client looks whether the version is there.  Where it is not, it is created
-again only if the server that got it is certainly gone.
+again only if the server that got it is certainly gone: if the one that answers began after the connection was lost.
 """
 
+import re
 import time
 
 from attrs import frozen
@@ -14,12 +15,16 @@ from attrs import frozen
 from twisted_registry.client._about import About
 from twisted_registry.client._calls import Calls
 from twisted_registry.client._lists import Lists
-from twisted_registry.client._retries import passes, repeated
-from twisted_registry.errors import CorruptVersion, CreationUncertain, Unavailable, UnknownVersion
+from twisted_registry.client._retries import outlasts, repeated
+from twisted_registry.errors import CorruptVersion, CreationUncertain, DeadlineExceeded, Unavailable, UnknownVersion
 from twisted_registry.values import VersionHeader, VersionInfo
 
 _MOST_LOOKED_AT = 1000
 """Versions that others may have created since: a trainer makes one every few seconds."""
+
+
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_UPTIME_STEP_SECONDS = 0.001
 
 
 class _StillOpen(Exception):
@@ -29,7 +34,7 @@ class _StillOpen(Exception):
 
 
 def _may_yet_be_told(error: BaseException) -> bool:
-    return passes(error) or isinstance(error, _StillOpen)
+    return outlasts(error) or isinstance(error, _StillOpen)
 
 
 @frozen
@@ -37,13 +42,13 @@ class Outcome:
     """
     Finds out what became of an attempt to create a version, all of which was sent.
 
-    @ivar _connected: when a server had begun to get it, by the monotonic clock in seconds.
+    @ivar _lost: when the connection was lost, by the monotonic clock in seconds.
     @ivar _data_hash: of what was sent.
     """
 
     _calls: Calls
     _header: VersionHeader
-    _connected: float
+    _lost: float
     _data_hash: str
 
     async def find_out(self, lost: str) -> VersionInfo | None:
@@ -58,21 +63,21 @@ class Outcome:
         """
         try:
             return await repeated(self._look, self._calls.times.patience_seconds, _may_yet_be_told)
-        except (_StillOpen, Unavailable):
+        except (_StillOpen, Unavailable, DeadlineExceeded):
             raise CreationUncertain(self._header.model_id, lost) from None
 
     async def _look(self) -> VersionInfo | None:
-        # In this order: what a server has not that began after the attempt will not come any more.
-        is_other_server = await self._is_other_server()
+        # In this order: what a server has not that began after the loss will not come any more.
+        is_later_server = await self._is_later_server()
         info = await self._find()
-        if info is None and not is_other_server:
+        if info is None and not is_later_server:
             raise _StillOpen
         return info
 
-    async def _is_other_server(self) -> bool:
+    async def _is_later_server(self) -> bool:
         asked = time.monotonic()
-        uptime_seconds = (await About(self._calls).statuses("uptime_seconds")).get("uptime_seconds")
-        return uptime_seconds is not None and asked - float(uptime_seconds) > self._connected
+        uptime = (await About(self._calls).statuses("uptime_seconds")).get("uptime_seconds", "")
+        return _SECONDS.fullmatch(uptime) is not None and asked - float(uptime) > self._lost + _UPTIME_STEP_SECONDS
 
     async def _find(self) -> VersionInfo | None:
         lists = Lists(self._calls)

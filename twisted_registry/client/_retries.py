@@ -12,7 +12,7 @@ from typing import TypeVar
 from attrs import define
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from twisted_registry.errors import Overloaded, Unavailable, Unreachable
+from twisted_registry.errors import DeadlineExceeded, Overloaded, Unavailable, Unreachable
 
 T = TypeVar("T")
 
@@ -27,6 +27,13 @@ def passes(error: BaseException) -> bool:
     Say whether this passes by itself.
     """
     return isinstance(error, Unavailable | Overloaded)
+
+
+def outlasts(error: BaseException) -> bool:
+    """
+    Say whether this passes by itself for one who waits for as long as it takes.
+    """
+    return passes(error) or isinstance(error, DeadlineExceeded)
 
 
 def was_not_done(error: BaseException) -> bool:

@@ -3,14 +3,17 @@ Where a version's data comes from: memory, a file, or an iterator; all of them w
 the wire declares it first.
 """
 
-import asyncio
+import io
 import os
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Final, Protocol, cast
 
 from attrs import frozen
+
+from twisted_registry.client._worker import Worker, readable
+from twisted_registry.errors import InvalidRequest, SizeMismatch
 
 PIECE_BYTES = 1024 * 1024
 """What is sent at a time: far below the 4 MiB that stock servers take."""
@@ -44,14 +47,20 @@ class Source(Protocol):
         Whether it can be given more than once.
         """
 
-    def pieces(self) -> AsyncIterator[Buffer]:
+    def pieces(self) -> AsyncGenerator[Buffer, None]:
         """
         Give the data from its beginning, at most L{PIECE_BYTES} at a time.
         """
 
 
+_END: Final = object()
+
+
 def _cut(data: Any) -> Iterator[memoryview]:
-    view = memoryview(data).cast("B")
+    try:
+        view = memoryview(data).cast("B")
+    except TypeError:
+        raise TypeError(f"a piece of the data is a {type(data).__name__}, and not bytes") from None
     return (view[start : start + PIECE_BYTES] for start in range(0, len(view), PIECE_BYTES))
 
 
@@ -69,7 +78,7 @@ class _Memory:
         """See L{Source.size_bytes}."""
         return self._data.nbytes
 
-    async def pieces(self) -> AsyncIterator[Buffer]:
+    async def pieces(self) -> AsyncGenerator[Buffer, None]:
         """See L{Source.pieces}."""
         for piece in _cut(self._data):
             yield piece
@@ -84,12 +93,13 @@ class _File:
     _file: IO[bytes]
     _start: int
     size_bytes: int
+    _worker: Worker
     repeatable: bool = True
 
-    async def pieces(self) -> AsyncIterator[Buffer]:
+    async def pieces(self) -> AsyncGenerator[Buffer, None]:
         """See L{Source.pieces}."""
-        await asyncio.to_thread(self._file.seek, self._start)
-        while piece := await asyncio.to_thread(self._file.read, PIECE_BYTES):
+        await self._worker.run(self._file.seek, self._start)
+        while piece := await self._worker.run(self._file.read, PIECE_BYTES):
             yield piece
 
 
@@ -103,22 +113,31 @@ class _Stream:
     size_bytes: int
     repeatable: bool = False
 
-    async def pieces(self) -> AsyncIterator[Buffer]:
+    async def pieces(self) -> AsyncGenerator[Buffer, None]:
         """See L{Source.pieces}."""
         async for large in self._pieces:
             for piece in _cut(large):
                 yield piece
 
 
-async def _reads(file: IO[bytes]) -> AsyncIterator[Buffer]:
-    while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+async def _reads(file: IO[bytes], worker: Worker) -> AsyncIterator[Buffer]:
+    while piece := await worker.run(file.read, PIECE_BYTES):
         yield piece
 
 
-async def _one_by_one(pieces: Iterable[Buffer]) -> AsyncIterator[Buffer]:
+async def _reads_of_pipe(pipe: io.BufferedReader) -> AsyncIterator[Buffer]:
+    # Not in a thread that waits for the other end: while it does, the file could not even be closed.
+    while True:
+        await readable(pipe.fileno())
+        if not (piece := pipe.read1(PIECE_BYTES)):
+            return
+        yield piece
+
+
+async def _one_by_one(pieces: Iterable[Buffer], worker: Worker) -> AsyncIterator[Buffer]:
     iterator = iter(pieces)
     # In a thread: what makes the pieces may compute, or wait for a disk.
-    while (piece := await asyncio.to_thread(next, iterator, None)) is not None:
+    while (piece := await worker.run(next, iterator, _END)) is not _END:
         yield piece
 
 
@@ -129,23 +148,43 @@ def _as_buffer(data: Any) -> memoryview | None:
         return None
 
 
-def _sized_file(file: IO[bytes]) -> _File:
-    start = file.tell()
-    end = file.seek(0, os.SEEK_END)
-    return _File(file, start, end - start)
+def _opened_file(path: os.PathLike[str]) -> IO[bytes]:
+    return open(path, "rb")
 
 
-def _stream(data: Any) -> AsyncIterable[Buffer]:
+async def _sized_file(file: IO[bytes], worker: Worker) -> _File:
+    def measured() -> _File:
+        start = file.tell()
+        end = file.seek(0, os.SEEK_END)
+        return _File(file, start, end - start, worker)
+
+    return await worker.run(measured)
+
+
+def _stream(data: Any, worker: Worker) -> AsyncIterable[Buffer]:
+    if isinstance(data, io.BufferedReader) and isinstance(data.raw, io.FileIO):
+        return _reads_of_pipe(data)
     if hasattr(data, "read"):
-        return _reads(cast(IO[bytes], data))
+        return _reads(cast(IO[bytes], data), worker)
     if isinstance(data, AsyncIterable):
         return data
-    if isinstance(data, Iterable) and not isinstance(data, str):
-        return _one_by_one(data)
-    raise TypeError(
+    if isinstance(data, Iterable) and not isinstance(data, str | Mapping):
+        return _one_by_one(data, worker)
+    raise _unpublishable(data)
+
+
+def _unpublishable(data: object) -> TypeError:
+    return TypeError(
         f"{type(data).__name__} is nothing that can be published: give bytes, a Path, a file open for reading bytes, "
         "or an iterable of bytes"
     )
+
+
+async def _gathered(pieces: AsyncIterable[Buffer], file: Any, worker: Worker) -> _File:
+    async for piece in pieces:
+        for part in _cut(piece):
+            await worker.run(file.write, part)
+    return _File(file, 0, file.tell(), worker)
 
 
 @asynccontextmanager
@@ -156,21 +195,34 @@ async def source_of(data: Data, size_bytes: int | None = None) -> AsyncIterator[
     @param size_bytes: of data that comes from an iterable or a pipe.  Where it is not known, the data is gathered
         first: in memory up to 64 MiB, in a temporary file beyond.
 
+    @raise InvalidRequest: the size is below 0.
+    @raise SizeMismatch: the data has another size.
     @raise TypeError: it is nothing that can be published.
     @raise OSError: a file cannot be read.
     """
+    if size_bytes is not None and size_bytes < 0:
+        raise InvalidRequest(f"a size of {size_bytes} bytes was declared; it cannot be below 0")
+    with Worker() as worker:
+        async with _opened(data, size_bytes, worker) as source:
+            if size_bytes is not None and source.size_bytes != size_bytes:
+                raise SizeMismatch(size_bytes, source.size_bytes)
+            yield source
+
+
+@asynccontextmanager
+async def _opened(data: Data, size_bytes: int | None, worker: Worker) -> AsyncIterator[Source]:
     buffer = _as_buffer(data)
     if buffer is not None:
         yield _Memory(buffer)
     elif isinstance(data, os.PathLike):
-        with await asyncio.to_thread(open, data, "rb") as file:
-            yield await asyncio.to_thread(_sized_file, file)
+        with await worker.run(_opened_file, data) as file:
+            yield await _sized_file(file, worker)
+    elif isinstance(data, io.TextIOBase):
+        raise _unpublishable(data)
     elif hasattr(data, "seekable") and data.seekable():
-        yield await asyncio.to_thread(_sized_file, cast(IO[bytes], data))
+        yield await _sized_file(cast(IO[bytes], data), worker)
     elif size_bytes is not None:
-        yield _Stream(_stream(data), size_bytes)
+        yield _Stream(_stream(data, worker), size_bytes)
     else:
         with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as spooled:
-            async for piece in _stream(data):
-                await asyncio.to_thread(spooled.write, piece)
-            yield _File(cast(IO[bytes], spooled), 0, spooled.tell())
+            yield await _gathered(_stream(data, worker), spooled, worker)

@@ -1,24 +1,22 @@
 """
-Following a model: a subscription that outlives its connections.
+Following a model.
 """
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from attrs import define, field, frozen
-from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
+from attrs import field, frozen
 
-from twisted_registry.client._calls import Calls, decoded
-from twisted_registry.client._errors import translated
-from twisted_registry.client._lists import Lists
-from twisted_registry.client._retries import passes, repeated
-from twisted_registry.client._values import version_info
-from twisted_registry.errors import CorruptVersion, Unavailable, UnknownModel, UnknownVersion
-from twisted_registry.protocol.messages import api
+from twisted_registry.client._calls import Calls
+from twisted_registry.client._fork import forks
+from twisted_registry.client._retries import outlasts, repeated
+from twisted_registry.client._steps import Steps
+from twisted_registry.client._subscription import Subscription
+from twisted_registry.errors import ClientUnusable, CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.values import VersionInfo
 
 T = TypeVar("T")
@@ -34,50 +32,6 @@ class Version:
     data: bytes = field(repr=False)
 
 
-@define
-class _Subscription:
-    """
-    What a server tells of a model's versions, over as many calls as it takes.
-    """
-
-    _calls: Calls
-    _model_id: str
-    _call: Any = None
-
-    async def read(self) -> VersionInfo:
-        """
-        Wait for the next version that is told of.
-
-        @raise UnknownModel: the model was deleted.
-        """
-        return await repeated(self._read, None)
-
-    def close(self) -> None:
-        """
-        Want no more.
-        """
-        call, self._call = self._call, None
-        if call is not None:
-            call.cancel()
-
-    async def _read(self) -> VersionInfo:
-        connection = self._calls.connection
-        try:
-            with translated(connection.address, self._model_id):
-                if self._call is None:
-                    request = api.VersionUpdateRequest(model_id=self._model_id)
-                    method = connection.method("VersionUpdate")
-                    self._call = method(request.SerializeToString(), metadata=connection.metadata)
-                raw = await self._call.read()
-        except BaseException:
-            self.close()
-            raise
-        if raw is EOF:
-            self.close()
-            raise Unavailable(f"the server at {connection.address} has ended the subscription")
-        return version_info(decoded(api.VersionUpdateReply, raw).version_info)
-
-
 class Tracker(Generic[T]):
     """
     Follows a model.  An asynchronous iterator, and an asynchronous context manager; made by
@@ -85,30 +39,34 @@ class Tracker(Generic[T]):
 
     Iterating gives each new version, beginning with the latest there is.  A reader that is slower than the trainer is
     given the newest one, not a backlog.  Numbers only rise, also where the server was away meanwhile and has lost what
-    it held in memory.
+    it held in memory.  A step that is cancelled loses nothing: the next one gives what it would have given.
+
+    Where the model was deleted and made again while the server was out of reach, its numbers begin anew, and that may
+    pass unnoticed: then nothing is given until they have passed the last one given.
     """
 
     def __init__(self, calls: Calls, model_id: str, wait: bool, give: Callable[[VersionInfo], Awaitable[T]]) -> None:
-        self._lists = Lists(calls)
-        self._subscription = _Subscription(calls, model_id)
-        self._model_id = model_id
+        self._subscription = Subscription(calls, model_id)
         self._wait = wait
         self._give = give
-        self._latest: VersionInfo | None = None
         self._given = 0
-        self._changed = asyncio.Event()
+        self._steps = Steps()
+        self._one_begins = asyncio.Lock()
+        self._one_reads = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
 
     def latest(self) -> VersionInfo | None:
         """
-        Give the latest version, without asking the server: it tells of each new one by itself.
+        Give the latest version, without asking the server: it tells of each new one by itself.  After a restart in
+        which the server has lost versions, that is the latest of those it has.
 
-        @return: its info; C{None} while the model has no version.
+        @return: its info; C{None} while the model has no version, and before L{start}; the last one known, once closed.
 
-        @raise UnknownModel: the model was deleted.
+        @raise UnknownModel: the model was deleted; C{ModelReplaced} where it was made again meanwhile.
+        @raise ClientUnusable: the client was brought along by a fork.
         """
-        self._check_listening()
-        return self._latest
+        self._subscription.check()
+        return self._subscription.latest
 
     async def start(self) -> None:
         """
@@ -116,12 +74,13 @@ class Tracker(Generic[T]):
 
         @raise UnknownModel: there is none; not where it is to be waited for.
         @raise Unavailable: the server cannot be reached; not where it is to be waited for.
+        @raise ClientUnusable: it was closed.
         """
-        if self._listening is None:
-            await repeated(self._begin, None, self._is_waited_for)
-        if self._listening is None:  # two may have begun at once
-            self._listening = asyncio.create_task(self._listen())
-            self._listening.add_done_callback(self._ended)
+        forks.check()
+        try:
+            await self._steps.take(self._begun())
+        except StopAsyncIteration:
+            raise ClientUnusable("this tracker is closed; make another one") from None
 
     async def __aenter__(self) -> "Tracker[T]":
         await self.start()
@@ -136,6 +95,9 @@ class Tracker(Generic[T]):
         """
         Follow it no longer.  Whoever is iterating comes to the end.
         """
+        if forks.is_cut_off:
+            return  # its loop and its thread are the parent's
+        await self._steps.close()
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
@@ -147,52 +109,53 @@ class Tracker(Generic[T]):
         """
         Wait for a version newer than the one given before.
 
-        @raise UnknownModel: the model was deleted.
+        @raise UnknownModel: the model was deleted; C{ModelReplaced} where it was made again meanwhile.
         @raise CorruptVersion: its data is damaged.  The next call waits for a newer version.
+        @raise ClientUnusable: the client was brought along by a fork.
         """
-        await self.start()
-        while True:
-            info = await self._newer()
-            self._given = info.version_number
-            try:
-                # As patiently as the subscription: an actor does not end where the server is away for long.
-                return await repeated(partial(self._give, info), None)
-            except UnknownVersion:
-                continue  # it was evicted meanwhile, so there is a newer one, or soon will be
+        forks.check()
+        async with self._one_reads:
+            self._given, item = await self._steps.take(self._newest())
+            return item
 
-    async def _newer(self) -> VersionInfo:
-        while self._latest is None or self._latest.version_number <= self._given:
-            self._check_listening()
-            if self._listening is None or self._listening.done():
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._latest
-
-    def _check_listening(self) -> None:
-        listening = self._listening
-        if listening is not None and listening.done() and not listening.cancelled():
-            listening.result()
+    async def _begun(self) -> None:
+        async with self._one_begins:
+            if self._listening is None:
+                await repeated(self._subscription.open, None, self._is_waited_for)
+                self._listening = asyncio.create_task(self._subscription.listen())
+                # The task does not hold the tracker, so that one nobody holds any more ends.
+                end = weakref.finalize(self, _forgotten, asyncio.get_running_loop(), self._listening)
+                end.atexit = False
 
     def _is_waited_for(self, error: BaseException) -> bool:
-        return self._wait and (isinstance(error, UnknownModel) or passes(error))
+        return self._wait and (isinstance(error, UnknownModel) or outlasts(error))
 
-    async def _begin(self) -> None:
-        # Of a damaged one the subscription tells what can be told.
-        with suppress(UnknownVersion, CorruptVersion):
-            self._latest = await self._lists.version(self._model_id, -1)
+    async def _newest(self) -> tuple[int, T]:
+        """
+        Wait for a version to give; give its number too.
+        """
+        await self._begun()
+        while True:
+            info = await self._newer()
+            try:
+                # As patiently as the subscription: an actor does not end where the server is away for long.
+                return info.version_number, await repeated(partial(self._give, info), None, outlasts)
+            except UnknownVersion:
+                # It was evicted meanwhile, so there is a newer one, or soon will be.
+                self._given = info.version_number
+            except CorruptVersion:
+                self._given = info.version_number
+                raise
 
-    async def _listen(self) -> None:
-        try:
-            while True:
-                info = await self._subscription.read()
-                if self._latest is None or info.version_number > self._latest.version_number:
-                    self._latest = info
-                    self._changed.set()
-        finally:
-            self._subscription.close()
+    async def _newer(self) -> VersionInfo:
+        told = self._subscription
+        while told.latest is None or told.latest.version_number <= self._given:
+            told.check()
+            told.changed.clear()
+            await told.changed.wait()
+        return told.latest
 
-    def _ended(self, listening: asyncio.Task[None]) -> None:
-        if not listening.cancelled():
-            listening.exception()  # whoever iterates is told
-        self._changed.set()
+
+def _forgotten(loop: asyncio.AbstractEventLoop, listening: "asyncio.Task[None]") -> None:
+    if not loop.is_closed() and not forks.is_cut_off:
+        loop.call_soon_threadsafe(listening.cancel)

@@ -4,7 +4,8 @@ A version goes out.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
@@ -12,8 +13,8 @@ from attrs import define, field
 from xxhash import xxh3_128
 
 from twisted_registry.client._calls import Calls, decoded
+from twisted_registry.client._connection import Connection
 from twisted_registry.client._ending import Ending
-from twisted_registry.client._errors import translated
 from twisted_registry.client._hashing import Hashing
 from twisted_registry.client._outcome import Outcome
 from twisted_registry.client._retries import passes, repeated, was_not_done
@@ -48,76 +49,51 @@ def _first_message(header: VersionHeader) -> bytes:
     return message.SerializeToString()
 
 
+class _SourceFailed(Exception):
+    """
+    The source could not give its data.  What it raised must not be taken for something the server said.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 @define
 class _Attempt:
     """
     One try to send a version.
 
-    @ivar hashing: C{None} where the digest is enough to compare, and the hash could still be had.
-    @ivar connected: when a server had begun to get it, by the monotonic clock in seconds.
-    @ivar sent_bytes: what was taken from the source.
+    @ivar _told: told how many bytes more were sent.
+    @ivar has_begun: whether something was taken from the source.
     @ivar is_complete: whether a server may have got all of it.
     """
 
-    hashing: Hashing | None
-    digest: xxh3_128 = field(factory=xxh3_128)
-    connected: float = 0.0
-    sent_bytes: int = 0
-    is_complete: bool = False
-
-    async def take(self, piece: Buffer) -> None:
-        """
-        Take note of a piece that is to be sent.
-        """
-        self.sent_bytes += len(piece)
-        if self.hashing is None:
-            self.digest.update(piece)
-        else:
-            await self.hashing.add(piece)
-
-
-@define
-class Upload:
-    """
-    Creates a version.
-    """
-
-    _calls: Calls
+    _connection: Connection
     _header: VersionHeader
     _source: Source
-    _progress: Progress
-    _attempt: _Attempt = field(init=False)
+    _told: Progress
+    has_begun: bool = False
+    is_complete: bool = False
+    # Where the digest is enough to compare, the hash can still be had: the source gives its data again.
+    _hashing: Hashing | None = None
+    _digest: xxh3_128 = field(factory=xxh3_128)
 
-    async def create(self) -> VersionInfo:
+    def __attrs_post_init__(self) -> None:
+        if self._header.archived or not self._source.repeatable:
+            self._hashing = Hashing()
+
+    async def send(self) -> VersionInfo:
         """
-        Send it until it is there.
+        Send it.
 
         @raise RegistryError: see L{twisted_registry.client.Client.publish}.
+        @raise _SourceFailed: the source has raised something.
         """
-        return await repeated(self._try, self._calls.times.patience_seconds, self._is_worth_it)
-
-    def _is_worth_it(self, error: BaseException) -> bool:
-        return passes(error) and (self._source.repeatable or not self._attempt.sent_bytes)
-
-    async def _try(self) -> VersionInfo:
-        needs_hash = self._header.archived or not self._source.repeatable
-        self._attempt = _Attempt(Hashing() if needs_hash else None)
-        try:
-            return await self._send()
-        except Unavailable as lost:
-            if self._attempt.is_complete and not was_not_done(lost):
-                outcome = Outcome(self._calls, self._header, self._attempt.connected, await self._data_hash())
-                info = await outcome.find_out(str(lost))
-                if info is not None:
-                    return info
-            raise
-
-    async def _send(self) -> VersionInfo:
-        connection = self._calls.connection
+        connection = self._connection
         call = connection.method("CreateVersion")(metadata=connection.metadata)
         ending = Ending(call)
         try:
-            with translated(connection.address, self._header.model_id):
+            with connection.guarded(self._header.model_id):
                 try:
                     await self._write(call)
                     raw: bytes = await call
@@ -131,28 +107,102 @@ class Upload:
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         return info
 
-    async def _write(self, call: Any) -> None:
-        attempt = self._attempt
-        attempt.is_complete = self._source.size_bytes == 0
-        await call.write(_first_message(self._header))
-        attempt.connected = time.monotonic()
-        async for piece in self._source.pieces():
-            await attempt.take(piece)
-            attempt.is_complete = attempt.sent_bytes >= self._source.size_bytes
-            await call.write(_body(piece))
-            self._progress(len(piece))
-        await call.done_writing()
-
-    async def _is_what_was_sent(self, info: VersionInfo, told: Checksum | None) -> bool:
-        # The server tells the digest of transient data beside its hash; to compare it takes a fifteenth of the time.
-        if self._attempt.hashing is None and told is not None and told.digest and told.data_hash == info.data_hash:
-            return told.digest == self._attempt.digest.hexdigest()
-        return info.data_hash == await self._data_hash()
-
-    async def _data_hash(self) -> str:
-        if self._attempt.hashing is not None:
-            return await self._attempt.hashing.result()
+    async def data_hash(self) -> str:
+        """
+        Give the hash of what was sent, once all of it was.
+        """
+        if self._hashing is not None:
+            return await self._hashing.result()
         hashing = Hashing()
         async for piece in self._source.pieces():
             await hashing.add(piece)
         return await hashing.result()
+
+    async def _write(self, call: Any) -> None:
+        async with aclosing(self._source.pieces()) as pieces:
+            # The server commits once it has all it was told of.  So the end of it is held back until the source has
+            # come to its own: it may fail instead.
+            held: Buffer | None = b""
+            if self._source.size_bytes == 0:
+                held = await self._taken(pieces)
+            self.is_complete = held is None
+            await call.write(_first_message(self._header))
+            while held is not None:
+                following = await self._taken(pieces)
+                self.is_complete = following is None
+                if held:
+                    await call.write(_body(held))
+                    self._told(len(held))
+                held = following
+        await call.done_writing()
+
+    async def _taken(self, pieces: AsyncIterator[Buffer]) -> Buffer | None:
+        self.has_begun = True
+        try:
+            piece = await anext(pieces, None)
+        except Exception as error:
+            raise _SourceFailed(error) from error
+        if piece is None:
+            return None
+        if self._hashing is None:
+            self._digest.update(piece)
+        else:
+            await self._hashing.add(piece)
+        return piece
+
+    async def _is_what_was_sent(self, info: VersionInfo, told: Checksum | None) -> bool:
+        # The server tells the digest of transient data beside its hash; to compare it takes a fifteenth of the time.
+        if self._hashing is None and told is not None and told.digest and told.data_hash == info.data_hash:
+            return told.digest == self._digest.hexdigest()
+        return info.data_hash == await self.data_hash()
+
+
+@define
+class Upload:
+    """
+    Creates a version.
+
+    @ivar _progress: told how many bytes more were sent; where it begins anew, how many fewer.
+    """
+
+    _calls: Calls
+    _header: VersionHeader
+    _source: Source
+    _progress: Progress
+    _attempt: _Attempt | None = None
+    _told_bytes: int = 0
+
+    async def create(self) -> VersionInfo:
+        """
+        Send it until it is there.
+
+        @raise RegistryError: see L{twisted_registry.client.Client.publish}.
+        @raise Exception: whatever the source raised.
+        """
+        try:
+            return await repeated(self._try, self._calls.times.patience_seconds, self._is_worth_it)
+        except _SourceFailed as failed:
+            raise failed.error from None
+
+    def _is_worth_it(self, error: BaseException) -> bool:
+        can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_begun
+        return passes(error) and can_be_sent
+
+    async def _try(self) -> VersionInfo:
+        self._tell(-self._told_bytes)
+        attempt = self._attempt = _Attempt(self._calls.connection, self._header, self._source, self._tell)
+        try:
+            return await attempt.send()
+        except Unavailable as lost:
+            lost_seconds = time.monotonic()
+            if attempt.is_complete and not was_not_done(lost):
+                outcome = Outcome(self._calls, self._header, lost_seconds, await attempt.data_hash())
+                info = await outcome.find_out(str(lost))
+                if info is not None:
+                    return info
+            raise
+
+    def _tell(self, size_bytes: int) -> None:
+        if size_bytes:
+            self._told_bytes += size_bytes
+            self._progress(size_bytes)

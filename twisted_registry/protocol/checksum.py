@@ -7,12 +7,15 @@ It is one entry, of words between spaces: each costs every call some microsecond
     twisted-registry-checksum: <size> <SHA-256 in standard base64> [<XXH3-128 in hexadecimal>]
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from attrs import frozen
 
 KEY = "twisted-registry-checksum"
+
+_SIZE = re.compile("[0-9]{1,20}")
 
 
 @frozen
@@ -45,6 +48,6 @@ def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Checksum | Non
     for key, value in metadata:
         if key == KEY and isinstance(value, str):
             match value.split(" "):
-                case [size_text, data_hash, *rest] if size_text.isascii() and size_text.isdecimal():
+                case [size_text, data_hash, *rest] if _SIZE.fullmatch(size_text):
                     return Checksum(int(size_text), data_hash, "".join(rest))
     return None

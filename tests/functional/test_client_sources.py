@@ -1,0 +1,189 @@
+"""
+Data that cannot be published, or not to its end.
+"""
+
+import asyncio
+import io
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.styles import AsyncioStyle
+from twisted_registry import errors
+from twisted_registry.client import BlockingClient
+
+DATA = b"weights"
+
+
+def failing(error: BaseException, *pieces: Any) -> Iterator[Any]:
+    """
+    Give some pieces, and fail.
+    """
+    yield from pieces
+    raise error
+
+
+def waiting(released: threading.Event) -> Iterator[bytes]:
+    """
+    Wait before the first piece.
+    """
+    released.wait()
+    yield b""
+
+
+def _same(data: Any) -> Any:
+    return data
+
+
+async def slowly_failing(error: BaseException, *pieces: Any) -> AsyncIterator[Any]:
+    """
+    Give some pieces, and fail after a while.
+    """
+    for piece in pieces:
+        yield piece
+    await asyncio.sleep(0.05)
+    raise error
+
+
+class SourceTests(SharedRegistryTestCase):
+    """
+    Publishing it.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model, and a client.
+        """
+        super().setUp()
+        self.client.save_model(self.model_id)
+        self.registry = BlockingClient(self.daemon.address)
+        self.addCleanup(self.registry.close)
+
+    def assert_not_created(
+        self, kind: type[BaseException], source: Callable[[], Any], *arguments: Any, text: str = "", **keywords: Any
+    ) -> None:
+        """
+        Check that nothing is created, neither way, and what is raised.
+        """
+        for create in (self.registry.publish, self.registry.store):
+            with self.assertRaises(kind) as caught:
+                create(self.model_id, source(), *arguments, **keywords)
+            self.assertIn(text, str(caught.exception))
+        self.assertEqual(list(self.registry.versions(self.model_id)), [])
+
+    def test_source_that_fails(self) -> None:
+        """
+        What a source raises reaches the caller as it is, and nothing is created: also where all bytes were there, and
+        where it looks like something that the client or the server could have raised.
+        """
+        for error in (ValueError("no"), TimeoutError("no"), errors.Unavailable("no"), errors.UnknownModel("other")):
+            for pieces in ((b"wei",), (b"wei", b"ghts")):
+                at_once, slowly = partial(failing, error, *pieces), partial(slowly_failing, error, *pieces)
+                self.assert_not_created(type(error), at_once, size_bytes=len(DATA))
+                self.assert_not_created(type(error), at_once, text=str(error))
+                self.assert_not_created(type(error), at_once, size_bytes=len(DATA), deadline_seconds=60)
+                self.assert_not_created(type(error), slowly, size_bytes=len(DATA))
+
+    def test_source_of_nothing_that_fails(self) -> None:
+        """
+        So it is where no bytes were to come at all.
+        """
+        self.assert_not_created(ValueError, partial(slowly_failing, ValueError("no")), size_bytes=0)
+
+    def test_pieces_that_are_no_bytes(self) -> None:
+        """
+        A piece that is not bytes is an error, and not the end.
+        """
+        for piece in (None, "text", 7):
+            for keywords in ({}, {"size_bytes": len(DATA)}):
+                source = partial(iter, [b"wei", piece, b"ghts"])
+                self.assert_not_created(TypeError, source, text="a piece of the data", **keywords)
+
+    def test_what_is_no_data(self) -> None:
+        """
+        What holds no bytes is refused: also a mapping, which one could iterate over.
+        """
+        for data in ({"layer": DATA}, "weights", 7, None, io.StringIO("weights")):
+            self.assert_not_created(TypeError, partial(_same, data), text="nothing that can be published")
+
+    def test_size_that_was_told_wrong(self) -> None:
+        """
+        Data that has another size than was told is refused, whatever it comes from.
+        """
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(DATA)
+        for size_bytes in (len(DATA) - 1, len(DATA) + 1):
+            with open(path, "rb") as file:
+                for data in (DATA, file, [DATA]):
+                    self.assert_not_created(errors.SizeMismatch, partial(_same, data), size_bytes=size_bytes)
+
+    def test_what_the_wire_cannot_carry(self) -> None:
+        """
+        Facts that cannot be sent are refused before anything is.
+        """
+        for user_data in ({"a": 1}, {1: "a"}, {"a": "\ud800"}, {"\ud800": "a"}, {"a": None}):
+            self.assert_not_created(errors.InvalidRequest, lambda: DATA, user_data, text="text")
+        for created_ns in (-1, 0, 2**64):
+            self.assert_not_created(errors.InvalidRequest, lambda: DATA, created_ns=created_ns, text="created_ns")
+        self.assert_not_created(errors.InvalidRequest, lambda: iter([DATA]), size_bytes=-1, text="below 0")
+
+    def test_pieces_from_another_model(self) -> None:
+        """
+        What is retrieved piece by piece can be published, from a blocking client too.
+        """
+        info = self.registry.publish(self.model_id, DATA)
+        other = f"{self.model_id}-2"
+        self.registry.save_model(other)
+        for create in (self.registry.publish, self.registry.store):
+            copy = create(other, self.registry.retrieve_chunks(self.model_id, info), size_bytes=info.size_bytes)
+            self.assertEqual(copy.data_hash, info.data_hash)
+
+    def test_client_that_would_wait_for_itself(self) -> None:
+        """
+        A blocking client that is called where its own calls are made says so, instead of waiting for ever.
+        """
+
+        def tell(size_bytes: int) -> None:
+            self.registry.latest(self.model_id)
+
+        with self.assertRaises(errors.ClientUnusable):
+            self.registry.publish(self.model_id, DATA, progress=tell)
+
+    def test_names_that_nothing_can_have(self) -> None:
+        """
+        What no model and no version can be called is not there.
+        """
+        retrieve, version = self.registry.retrieve, self.registry.version
+        for ask in (self.registry.model, self.registry.latest, retrieve, self.registry.delete_model):
+            self.assertRaises(errors.UnknownModel, ask, "\ud800")
+        self.assertRaises(errors.UnknownModel, next, self.registry.track("\ud800"))
+        self.assertRaises(errors.UnknownModel, next, self.registry.versions("\ud800"))
+        self.assertRaises(errors.InvalidModelId, self.registry.save_model, "\ud800")
+        for selector in (2**31, -(2**31), 2**80):
+            for ask_for in (retrieve, version):
+                self.assertRaises(errors.UnknownVersion, ask_for, self.model_id, selector)
+
+    def test_cancelling_while_the_source_waits(self) -> None:
+        """
+        A creation can be cancelled, and has a deadline, while its source waits for what does not come.
+        """
+        reading, writing = os.pipe()
+        style = AsyncioStyle(self.daemon.address)
+        self.addCleanup(style.close)
+        with open(reading, "rb") as pipe, open(writing, "wb"), self.assertRaises(errors.DeadlineExceeded):
+            self.registry.publish(self.model_id, pipe, deadline_seconds=0.1)
+
+        async def scenario() -> None:
+            released = threading.Event()
+            creating = asyncio.ensure_future(style.client.publish(self.model_id, waiting(released)))
+            await asyncio.sleep(0.1)
+            creating.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await creating
+            released.set()
+
+        style.run(scenario())

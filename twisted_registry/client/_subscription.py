@@ -1,0 +1,123 @@
+"""
+What a server tells of a model, over as many calls as it takes.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
+
+from twisted_registry.client._calls import Calls, decoded, hang_up
+from twisted_registry.client._checks import known_model
+from twisted_registry.client._fork import forks
+from twisted_registry.client._lists import Lists
+from twisted_registry.client._retries import outlasts, repeated
+from twisted_registry.client._values import version_info
+from twisted_registry.errors import CorruptVersion, ModelReplaced, RegistryError, Unavailable, UnknownVersion
+from twisted_registry.protocol.messages import api
+from twisted_registry.values import VersionInfo
+
+
+class Subscription:
+    """
+    Listens to what a server tells of a model's versions.
+
+    @ivar latest: the latest version there is, as far as is known; C{None} for none.
+    @ivar changed: is set where there is something new to know.
+    """
+
+    def __init__(self, calls: Calls, model_id: str) -> None:
+        self.latest: VersionInfo | None = None
+        self.changed = asyncio.Event()
+        self._calls = calls
+        self._lists = Lists(calls)
+        self._model_id = model_id
+        self._error: RegistryError | None = None
+        self._call: Any = None
+
+    def check(self) -> None:
+        """
+        @raise RegistryError: why nothing more will be told.
+        """
+        forks.check()
+        if self._error is not None:
+            raise self._error
+
+    async def open(self) -> None:
+        """
+        Subscribe, and ask for the latest version: where there is none, a subscription tells nothing, and where the
+        server was away, what is known may be there no longer.
+
+        @raise UnknownModel: there is no such model.
+        @raise ModelReplaced: it is another one now.
+        """
+        connection = self._calls.connection
+        request = api.VersionUpdateRequest(model_id=known_model(self._model_id))
+        self._call = connection.method("VersionUpdate")(request.SerializeToString(), metadata=connection.metadata)
+        try:
+            self._note(await self._ask())
+        except BaseException:
+            self.close()
+            raise
+
+    async def listen(self) -> None:
+        """
+        Listen, from where it was opened on, for as long as the model is there.
+        """
+        try:
+            while True:
+                info = await repeated(self._read, None, outlasts)
+                if self.latest is None or info.version_number > self.latest.version_number:
+                    self._note(info)
+        except RegistryError as error:
+            self._error = error
+        finally:
+            self.close()
+            self.changed.set()
+
+    def close(self) -> None:
+        """
+        Want to be told no more.
+        """
+        call, self._call = self._call, None
+        hang_up(call)
+
+    async def _ask(self) -> VersionInfo | None:
+        with suppress(UnknownVersion):
+            try:
+                return await self._lists.version(self._model_id, -1)
+            except CorruptVersion:
+                return self.latest  # of a damaged one the subscription tells what can be told
+        return None
+
+    def _note(self, info: VersionInfo | None) -> None:
+        if _are_of_two_models(self.latest, info):
+            raise ModelReplaced(self._model_id)
+        self.latest = info
+        self.changed.set()
+
+    async def _read(self) -> VersionInfo:
+        if self._call is None:
+            await self.open()
+        connection = self._calls.connection
+        try:
+            with connection.guarded(self._model_id):
+                raw = await self._call.read()
+        except BaseException:
+            self.close()
+            raise
+        if raw is EOF:
+            self.close()
+            raise Unavailable(f"the server at {connection.address} has ended the subscription")
+        return version_info(decoded(api.VersionUpdateReply, raw).version_info)
+
+
+def _are_of_two_models(one: VersionInfo | None, other: VersionInfo | None) -> bool:
+    # A model that is deleted and made again counts from 1 again, and the two are told apart where they meet.
+    return (
+        one is not None
+        and other is not None
+        and one.version_number == other.version_number
+        and (one.created_ns, one.data_hash) != (other.created_ns, other.data_hash)
+    )
