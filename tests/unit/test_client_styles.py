@@ -60,6 +60,28 @@ class AddressTests(SynchronousTestCase):
     Where an address leads.
     """
 
+    def test_what_is_no_address(self) -> None:
+        """
+        What leads nowhere is refused at once, by each style, with an example of what would do.
+        """
+        for address in ("", "localhost", "localhost:", ":9000", "http://localhost:9000", "localhost:99999", "a b:1"):
+            with self.assertRaises(ValueError) as caught:
+                BlockingClient(address)
+            self.assertIn("localhost:9000", str(caught.exception))
+
+    def test_what_is_an_address(self) -> None:
+        """
+        Hosts by name and by number are addresses, and so are other targets that gRPC knows.
+        """
+        for address in (
+            "registry:9000",
+            "10.0.0.1:1",
+            "[::1]:65535",
+            "unix:/run/registry.sock",
+            "dns:///registry:9000",
+        ):
+            self.assertEqual(BlockingClient(address).address, address)
+
     def test_this_machine(self) -> None:
         """
         Loopback addresses, localhost and sockets of the file system lead nowhere but to this machine.

@@ -55,7 +55,7 @@ class Client:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        @param address: C{HOST:PORT}.
+        @param address: C{HOST:PORT}, or another target that gRPC knows, such as C{unix:/run/registry.sock}.
         @param tls: for an encrypted connection; without, it is in the clear.
         @param token: sent with each call, as C{authorization: Bearer TOKEN}.
         @param deadline_seconds: how long the answer may take to a call that brings no data.
@@ -63,7 +63,7 @@ class Client:
             0 for not at all, C{math.inf} for as long as it takes.
         @param idle_seconds: how long nothing may come of data that is being retrieved.
 
-        @raise ValueError: a token would go over a network in the clear.
+        @raise ValueError: the address is none; or a token cannot be sent, or would go over a network in the clear.
         """
         self._connection = Connection(address, tls, token)
         self._calls = Calls(self._connection, Times(deadline_seconds, patience_seconds, idle_seconds))

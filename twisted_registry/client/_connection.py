@@ -4,6 +4,7 @@ The connection to a registry: made when it is first used, in the event loop that
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -19,6 +20,11 @@ from twisted_registry.errors import ClientUnusable, RegistryError
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 
 DEFAULT_ADDRESS = "localhost:9000"
+
+_HOST_AND_PORT = re.compile(r"(\[[^\[\]\s]+\]|[^:/\[\]\s]+):(?P<port>[0-9]{1,5})")
+
+_TARGET = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):\S")
+"""What gRPC knows beside a host and its port: U{https://github.com/grpc/grpc/blob/master/doc/naming.md}."""
 
 _TCP_CHUNK_BYTES = 256 * 1024
 
@@ -70,6 +76,14 @@ class Tls:
     server_name: str | None = None
 
 
+def _check_address(address: str) -> None:
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None and _TARGET.match(address):
+        return
+    if found is None or not 0 < int(found["port"]) < 2**16:
+        raise ValueError(f"an address is HOST:PORT, such as {DEFAULT_ADDRESS}, which {address!r} is not")
+
+
 def is_loopback(address: str) -> bool:
     """
     Say whether an address leads nowhere but to this machine.
@@ -102,6 +116,7 @@ class Connection:
     _is_closed: bool = False
 
     def __attrs_post_init__(self) -> None:
+        _check_address(self.address)
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise ValueError("a token is of printable ASCII characters; does this one end with a line break?")
         if self.token is not None and self.tls is None and not is_loopback(self.address):

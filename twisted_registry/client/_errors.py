@@ -13,7 +13,9 @@ import grpc.aio
 from twisted_registry import errors
 from twisted_registry.protocol import details
 
-_NOT_CONNECTED = re.compile(r"failed to connect|name resolution|DNS|no such file or directory", re.IGNORECASE)
+_NOT_CONNECTED = re.compile(
+    r"failed to connect|name resolution|errors resolving|DNS|no such file or directory", re.IGNORECASE
+)
 """gRPC's own words where nothing was sent: a status from a server, or of a connection that was lost, has others."""
 
 _RESET = re.compile(r"RST_STREAM|GOAWAY", re.IGNORECASE)
