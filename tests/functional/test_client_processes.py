@@ -111,9 +111,9 @@ class ProcessTests(SharedRegistryTestCase):
                 async with Client(ADDRESS) as registry:
                     await registry.retrieve(MODEL)
 
-            anew()
-            asyncio.run(before())
-            for _ in range(3):
+            for _ in range(15):
+                anew()
+                asyncio.run(before())
                 in_child(anew)
             anew()
             """,
@@ -219,7 +219,7 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_fork_beside_a_foreign_channel(self) -> None:
         """
-        Where the parent uses gRPC's asyncio layer by itself, clients in the child say that they cannot work.
+        Where the parent uses gRPC by itself, in whatever layer, clients in the child say that they cannot work.
         """
         printed = self.run_script(
             FORKED,
@@ -240,6 +240,9 @@ class ProcessTests(SharedRegistryTestCase):
                     in_child(refused)
 
             asyncio.run(foreign())
+            with grpc.insecure_channel(ADDRESS) as channel:
+                grpc.channel_ready_future(channel).result()
+                in_child(refused)
             """,
         )
         self.assertEqual(printed, "")

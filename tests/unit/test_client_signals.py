@@ -1,15 +1,24 @@
 """
-Signals that come while a blocking call waits.
+What is broken off in other threads: by signals that come while a blocking call waits, and where a step has just ended.
 """
 
 import asyncio
 import signal
 import threading
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from types import FrameType
+from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._loop import LoopThread
+from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.styles import PumpedReactor
+from twisted_registry.client import BlockingItems, DeferredIterator
+from twisted_registry.client._deferred import Deferring
+from twisted_registry.client._loop import LoopThread, Stepper
+from twisted_registry.client._steps import END, Items
 
 
 class Interrupted(Exception):
@@ -60,3 +69,75 @@ class SignalTests(SynchronousTestCase):
 
         error = self.assertRaises(TimeoutError, LoopThread().run, late())
         self.assertEqual(str(error), "late")
+
+
+class AbandonedStepTests(SynchronousTestCase):
+    """
+    A step of an iterator that nobody waits for any more when it has just come to its end.
+    """
+
+    async def numbers(self) -> AsyncGenerator[int, None]:
+        """
+        Give three numbers, and say when.
+        """
+        for number in range(3):
+            self.given.set()
+            yield number
+
+    def setUp(self) -> None:
+        """
+        Make an iterator.
+        """
+        self.given = threading.Event()
+        self.items = Items(self.numbers())
+
+    def test_deferred(self) -> None:
+        """
+        What it has given is given by the next step, where its Deferred was cancelled: nothing is lost.
+        """
+        reactor = PumpedReactor()
+        numbers = DeferredIterator(Deferring(reactor), self.items)
+        abandoned = numbers.__anext__()
+        self.assertTrue(self.given.wait(PATIENCE_SECONDS))
+        abandoned.cancel()
+        self.failureResultOf(abandoned, CancelledError)
+        received = [reactor.wait_for(numbers.__anext__()) for _ in range(3)]
+        self.assertEqual(received, [0, 1, 2])
+        with self.assertRaises(StopAsyncIteration):
+            reactor.wait_for(numbers.__anext__())
+
+    def test_abandoned_again(self) -> None:
+        """
+        So it is where the next step is abandoned too, before or after it has given it.
+        """
+        stepper = Stepper(self.items)
+        for wait_first in (True, False, True):
+            job = stepper.step()
+            job.begin()
+            if wait_first:
+                job.done.exception(PATIENCE_SECONDS)
+            stepper.abandon(job)
+        self.assertEqual([stepper.step().result() for _ in range(4)], [0, 1, 2, END])
+
+    def test_interrupted(self) -> None:
+        """
+        So it is where a blocking iterator was interrupted.
+        """
+        numbers = BlockingItems(self.items)
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, interrupt))
+        with self.assertRaises(Interrupted):
+            # The signal is handled as soon as it is raised, and before anything is waited for.
+            numbers._stepper.step = self._interrupting(numbers._stepper.step)  # type: ignore[method-assign]
+            next(numbers)
+        del numbers._stepper.step
+        self.assertEqual(list(numbers), [0, 1, 2])
+
+    def _interrupting(self, step: Callable[[], Any]) -> Callable[[], Any]:
+        def interrupting() -> Any:
+            job = step()
+            job.begin()
+            job.done.exception(PATIENCE_SECONDS)
+            job.begin = partial(signal.raise_signal, signal.SIGUSR1)
+            return job
+
+        return interrupting

@@ -10,9 +10,9 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._download import Progress
-from twisted_registry.client._loop import shared
+from twisted_registry.client._loop import Stepper, shared
 from twisted_registry.client._sources import Data
-from twisted_registry.client._steps import Closable, End, following
+from twisted_registry.client._steps import Closable, End
 from twisted_registry.client._track import Tracker, Version
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -25,13 +25,19 @@ class BlockingItems(Generic[T]):
     """
 
     def __init__(self, items: Closable[T]) -> None:
-        self._items = items
+        self._stepper = Stepper(items)
 
     def __iter__(self) -> "BlockingItems[T]":
         return self
 
     def __next__(self) -> T:
-        item = shared.run(following(self._items))
+        job = self._stepper.step()
+        try:
+            item = job.result()
+        except BaseException as error:
+            if not job.done.done() or job.done.exception() is not error:
+                self._stepper.abandon(job)
+            raise
         if isinstance(item, End):
             raise StopIteration
         return item
@@ -40,7 +46,7 @@ class BlockingItems(Generic[T]):
         """
         Want no more.  Whoever is iterating, in another thread, comes to the end.
         """
-        shared.run(self._items.aclose())
+        shared.run(self._stepper.items.aclose())
 
     def __enter__(self) -> Self:
         return self

@@ -173,6 +173,7 @@ class Connection:
         self._calls.clear()
         if channel is not None and not forks.is_cut_off:
             await channel.close(None)
+            forks.closed()
 
     def check(self) -> None:
         """

@@ -3,8 +3,9 @@ The client for Twisted.
 """
 
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -15,9 +16,9 @@ from twisted.python.failure import Failure
 from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._download import Progress
-from twisted_registry.client._loop import shared
+from twisted_registry.client._loop import Job, Stepper, shared
 from twisted_registry.client._sources import Data
-from twisted_registry.client._steps import Closable
+from twisted_registry.client._steps import Closable, End
 from twisted_registry.client._track import Tracker, Version
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -39,7 +40,17 @@ class Deferring:
         @return: fires with its result, or fails with its error.  Where it is cancelled, the work is broken off.
         """
         job = shared.job(work)
-        deferred: Deferred[T] = Deferred(lambda _: job.cancel())
+        return self.fired_by(job, job.cancel)
+
+    def fired_by(self, job: Job[T], cancel: Callable[[], None]) -> "Deferred[T]":
+        """
+        Begin with a job.
+
+        @param cancel: called where the Deferred is cancelled.
+
+        @return: fires with its result, or fails with its error.
+        """
+        deferred: Deferred[T] = Deferred(lambda _: cancel())
         job.done.add_done_callback(lambda done: self._reactor.callFromThread(_fire, deferred, done))
         job.begin()
         return deferred
@@ -55,6 +66,12 @@ def _fire(deferred: "Deferred[T]", done: "Future[T]") -> None:
         deferred.errback(Failure(error))
 
 
+def _item(item: T | End) -> T:
+    if isinstance(item, End):
+        raise StopAsyncIteration
+    return item
+
+
 class DeferredIterator(Generic[T]):
     """
     Items that come one by one.  In a coroutine, C{async for} iterates over them, and C{async with} lets go of them.
@@ -62,7 +79,7 @@ class DeferredIterator(Generic[T]):
 
     def __init__(self, defer: Deferring, items: Closable[T]) -> None:
         self._defer = defer
-        self._items = items
+        self._stepper = Stepper(items)
 
     def __aenter__(self) -> "Deferred[Self]":
         return succeed(self)
@@ -74,9 +91,11 @@ class DeferredIterator(Generic[T]):
         """
         Ask for the next item.
 
-        @return: fires with it, or fails with C{StopAsyncIteration}.
+        @return: fires with it, or fails with C{StopAsyncIteration}.  Where it is cancelled when the item has just come,
+            the next one fires with that.
         """
-        return self._defer(self._items.__anext__())
+        job = self._stepper.step()
+        return self._defer.fired_by(job, partial(self._stepper.abandon, job)).addCallback(_item)
 
     def close(self) -> "Deferred[None]":
         """
@@ -84,7 +103,7 @@ class DeferredIterator(Generic[T]):
 
         @return: fires when nothing is held any more.
         """
-        return self._defer(self._items.aclose())
+        return self._defer(self._stepper.items.aclose())
 
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

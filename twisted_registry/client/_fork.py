@@ -3,7 +3,8 @@ What a fork does to clients.
 
 gRPC's asyncio layer has one thread for the whole process that waits for what comes.  A forked child has the layer and
 not the thread: its calls would wait for ever, and so would the end of whatever of gRPC's it was left.  The thread ends
-with the last channel, and then a child can make channels of its own.
+with the last channel.  Under the layer gRPC's core has threads as well, which end some milliseconds later.  Where all
+are gone, a child can make channels of its own.
 
 gRPC can do something about forks (C{GRPC_ENABLE_FORK_SUPPORT}), which is for its other layers: with this one, children
 stand still or crash that never call gRPC.  So the package switches it off, where nobody has said otherwise.
@@ -13,7 +14,9 @@ import ctypes
 import gc
 import os
 import threading
+import time
 import warnings
+from pathlib import Path
 from weakref import WeakSet
 
 import grpc.aio
@@ -27,9 +30,33 @@ _LAYERS_THREAD = "_poll_wrapper"
 
 _LAYERS_MODULE = "grpc._cython.cygrpc"
 
+_CORES_THREADS = ("event_engine", "grpc_", "lifeguard", "timer_manager")
+"""How the names of the core's threads begin: the system knows of them, Python does not."""
+
+_END_SECONDS = 1.0
+_PAUSE_SECONDS = 0.001
+
 
 def _layer_runs() -> bool:
     return any(_LAYERS_THREAD in thread.name for thread in threading.enumerate())
+
+
+def _core_runs() -> bool:
+    names = (_name_of(thread) for thread in Path("/proc/self/task").glob("*/comm"))
+    return any(name.startswith(_CORES_THREADS) for name in names)
+
+
+def _name_of(thread: Path) -> str:
+    try:
+        return thread.read_text()
+    except OSError:
+        return ""  # it has ended
+
+
+def _wait_for_cores_end() -> None:
+    end = time.monotonic() + _END_SECONDS
+    while _core_runs() and time.monotonic() < end:
+        time.sleep(_PAUSE_SECONDS)
 
 
 @define
@@ -37,12 +64,13 @@ class Forks:
     """
     Looks after the forks of this process.
 
-    @ivar is_cut_off: whether the process was forked from one in which gRPC's asyncio layer ran, for whomever.
+    @ivar is_cut_off: whether the process was forked from one in which gRPC was at work, for whomever.
     """
 
     is_cut_off: bool = False
     _connected: "WeakSet[grpc.aio.Channel]" = field(factory=WeakSet)
-    _layer_ran: bool = False
+    _has_closed: bool = False
+    _grpc_ran: bool = False
 
     def connected(self, channel: grpc.aio.Channel) -> None:
         """
@@ -50,22 +78,33 @@ class Forks:
         """
         self._connected.add(channel)
 
+    def closed(self) -> None:
+        """
+        Note that a channel was closed.
+        """
+        self._has_closed = True
+
     def check(self) -> None:
         """
         @raise ClientUnusable: gRPC cannot be used in this process.
         """
         if self.is_cut_off:
             raise ClientUnusable(
-                "this process was forked from one with a connected client, and gRPC cannot go on in it: start it with "
-                "multiprocessing's 'spawn' or 'forkserver', or fork before the first call, or close the clients before "
-                "and let go of their trackers and errors"
+                "this process was forked from one in which gRPC was at work, such as for a connected client, and "
+                "cannot use it: start it with multiprocessing's 'spawn' or 'forkserver', or fork before the first "
+                "call, or close the clients before and let go of their trackers and errors"
             )
 
     def before_fork(self) -> None:
         """
         Look what the child will be left, and warn where it may stand still.
         """
-        self._layer_ran = _layer_runs()
+        layer_runs = _layer_runs()
+        if self._has_closed and not layer_runs:
+            _wait_for_cores_end()
+            self._has_closed = False
+        # With its fork support gRPC's core looks after itself; what it does to the layer, it does with or without.
+        self._grpc_ran = layer_runs or (WORKERS_MAY_FORK and _core_runs())
         if len(self._connected) and not WORKERS_MAY_FORK:
             warnings.warn(
                 "forking beside a connected registry client: the child may stand still in gRPC's fork support. Import "
@@ -76,9 +115,9 @@ class Forks:
 
     def after_fork_in_child(self) -> None:
         """
-        Never let go of what the layer's thread would be asked to end.
+        Never let go of what gRPC's threads would be asked to end.
         """
-        if self._layer_ran:
+        if self._grpc_ran:
             self.is_cut_off = True
             for left in gc.get_objects():
                 if type(left).__module__ == _LAYERS_MODULE:

@@ -6,10 +6,13 @@ import asyncio
 import atexit
 import os
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from twisted_registry.client._steps import END, Closable, End
 from twisted_registry.errors import ClientUnusable
 
 T = TypeVar("T")
@@ -57,6 +60,14 @@ class Job(Generic[T]):
                 self.done.exception()
             raise
 
+    async def ended(self) -> None:
+        """
+        Wait in the loop until it has ended, however.
+        """
+        has_ended = asyncio.Event()
+        self.done.add_done_callback(lambda _: has_ended.set())
+        await has_ended.wait()
+
     def _waited_for(self) -> T:
         while True:
             try:
@@ -83,6 +94,45 @@ class Job(Generic[T]):
             self.done.set_exception(error)
         else:
             self.done.set_result(task.result())
+
+
+class Stepper(Generic[T]):
+    """
+    Takes the steps of an asynchronous iterator, for those in other threads.
+
+    One of them may turn away from a step when it has just come to its end.  What that has given is then given by the
+    next one.
+
+    @ivar items: the iterator.
+    """
+
+    def __init__(self, items: Closable[T]) -> None:
+        self.items = items
+        self._abandoned: deque[Job[T | End]] = deque()
+
+    def step(self) -> "Job[T | End]":
+        """
+        Make a step.  It gives the next item, or L{twisted_registry.client._steps.END}: what is raised to end an
+        asynchronous iterator cannot leave a thread.
+        """
+        return shared.job(self._following())
+
+    def abandon(self, job: "Job[T | End]") -> None:
+        """
+        Turn away from a step.
+        """
+        self._abandoned.append(job)
+        job.cancel()
+
+    async def _following(self) -> T | End:
+        while self._abandoned:
+            earlier = self._abandoned[0]
+            await earlier.ended()
+            if self._abandoned and self._abandoned[0] is earlier:  # nobody else has taken it meanwhile
+                self._abandoned.popleft()
+                with suppress(ClientUnusable):  # it was broken off
+                    return earlier.done.result()
+        return await anext(self.items, END)
 
 
 class LoopThread:

@@ -135,10 +135,3 @@ class End:
 
 
 END: Final = End()
-
-
-async def following(items: Closable[T]) -> T | End:
-    """
-    Give the next item, or L{END}: what is raised to end an asynchronous iterator cannot leave a thread.
-    """
-    return await anext(items, END)
