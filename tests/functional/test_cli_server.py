@@ -202,6 +202,16 @@ class TlsTests(SynchronousTestCase):
         """
         self.assertEqual(invoke(self.server.address, "ls", "--tls-ca", str(Path(self.mktemp()))).exit_code, 2)
 
+    def test_no_certificate(self) -> None:
+        """
+        A file that holds no certificates is 2, and the message names the option.
+        """
+        path = Path(self.mktemp())
+        path.write_text("no certificate")
+        done = invoke(self.server.address, "ls", "--tls-ca", str(path))
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("--tls-ca", done.stderr)
+
 
 class OtherServerTests(SynchronousTestCase):
     """

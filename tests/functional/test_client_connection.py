@@ -121,6 +121,22 @@ class TlsTests(RegistryTestCase):
         with BlockingClient(address, tls=Tls(AUTHORITY.cert_pem.bytes()), patience_seconds=0) as registry:
             self.assertRaises(errors.Unavailable, registry.is_serving)
 
+    def test_what_is_no_certificate(self) -> None:
+        """
+        What gRPC could do nothing with is refused at once, and says which it is; no key is shown.
+        """
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"root_certificates": b"secret"}, "root_certificates"),
+            ({"private_key": b"secret", "certificate_chain": b"secret"}, "private_key"),
+            ({"private_key": b"-----BEGIN PRIVATE KEY-----"}, "certificate_chain"),
+            ({"certificate_chain": b"-----BEGIN CERTIFICATE-----"}, "private_key"),
+        ]
+        for given, name in cases:
+            with self.assertRaises(ValueError) as caught:
+                Tls(**given)
+            self.assertIn(name, str(caught.exception))
+            self.assertNotIn("secret", str(caught.exception))
+
     def test_name_of_the_server(self) -> None:
         """
         A server can be expected under another name than its address has.
@@ -167,8 +183,8 @@ class TokenTests(SynchronousTestCase):
         """
         Neither a token nor a key is in what is printed of a client's parts.
         """
-        told = repr(Tls(private_key=b"PRIVATE"))
-        self.assertNotIn("PRIVATE", told)
+        key, chain = b"-----BEGIN PRIVATE KEY----- secret", b"-----BEGIN CERTIFICATE-----"
+        self.assertNotIn("secret", repr(Tls(private_key=key, certificate_chain=chain)))
 
     def test_who_is_not_known_and_who_may_not(self) -> None:
         """

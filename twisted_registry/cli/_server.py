@@ -59,9 +59,9 @@ class Server:
         # Here, for it takes a while: help and usage errors come without it.
         from twisted_registry.client import BlockingClient, Tls
 
-        tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
         times = {"patience_seconds": self.patience_seconds, **times}
         try:
+            tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
             return BlockingClient(self.address, tls=tls, token=self.token, **times)
         except ValueError as error:
             raise click.UsageError(f"{error} (--tls-ca)") from None

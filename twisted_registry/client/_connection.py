@@ -26,6 +26,8 @@ _HOST_AND_PORT = re.compile(r"(\[[^\[\]\s]+\]|[^:/\[\]\s]+):(?P<port>[0-9]{1,5})
 _TARGET = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):\S")
 """What gRPC knows beside a host and its port: U{https://github.com/grpc/grpc/blob/master/doc/naming.md}."""
 
+_PEM = b"-----BEGIN "
+
 _TCP_CHUNK_BYTES = 256 * 1024
 
 _OPTIONS: list[tuple[str, Any]] = [
@@ -74,6 +76,17 @@ class Tls:
     private_key: bytes | None = field(default=None, repr=False)
     certificate_chain: bytes | None = None
     server_name: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """
+        @raise ValueError: gRPC could do nothing with it, and would say only that nobody can be reached, or crash.
+        """
+        if (self.private_key is None) != (self.certificate_chain is None):
+            raise ValueError("private_key and certificate_chain go together: give both, or neither")
+        for name in ("root_certificates", "private_key", "certificate_chain"):
+            given: bytes | None = getattr(self, name)
+            if given is not None and _PEM not in given:
+                raise ValueError(f"{name} is no PEM, which has lines such as {_PEM.decode()}CERTIFICATE-----")
 
 
 def _check_address(address: str) -> None:
