@@ -516,6 +516,13 @@ class IDownload(Interface):
             L{StorageFailure}.
         """
 
+    def digest() -> str:
+        """
+        Give the XXH3-128 of the data in hexadecimal, once all of it was given: of bytes whose hash has matched.
+
+        @return: empty where it is not known.
+        """
+
     def close() -> None:
         """
         Let go of the version, after the jobs under way.

@@ -3,7 +3,7 @@ What the registry tells beside the messages, in the trailing metadata of a call.
 """
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import xxhash
@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from tests.support.client import body, data_hash, header
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from twisted_registry.protocol.messages import api
 
 DATA = os.urandom(10_000_000)
@@ -29,25 +29,26 @@ class DataTests(SharedRegistryTestCase):
     Calls that bring data.
     """
 
-    def expected(self, data: bytes, archived: bool) -> dict[str, str]:
+    def expected(self, data: bytes) -> dict[str, str]:
         """
         Give what is to be told of data.
         """
-        words = [str(len(data)), data_hash(data), *([] if archived else [xxhash.xxh3_128_hexdigest(data)])]
-        return {"twisted-registry-checksum": " ".join(words)}
+        return {"twisted-registry-checksum": f"{len(data)} {data_hash(data)} {xxhash.xxh3_128_hexdigest(data)}"}
 
     def test_data_sent(self) -> None:
         """
-        Behind a version's data its size and hash are told, and a digest where it is transient.
+        Behind a version's data its size, its hash and a digest are told: also where it is read from the archive, for
+        the first time or again, or from a copy in memory.
         """
         self.client.save_model(self.model_id)
-        for number, (data, archived) in enumerate([(DATA, False), (DATA, True), (b"", False)], 1):
+        cases = [(DATA, False), (DATA, True), (b"", False), (b"", True)]
+        for number, (data, archived) in enumerate(cases, 1):
             self.client.create(self.model_id, data, archived=archived)
-            for selector in (number, -1):
+            for selector in (number, -1, number):
                 request = api.RetrieveVersionDataRequest(model_id=self.model_id, version_number=selector)
                 call = self.client.call("RetrieveVersionData", request)
                 self.assertEqual(b"".join(chunk.data_chunk for chunk in call), data)
-                self.assertEqual(told_by(call), self.expected(data, archived))
+                self.assertEqual(told_by(call), self.expected(data))
 
     def test_data_received(self) -> None:
         """
@@ -58,7 +59,31 @@ class DataTests(SharedRegistryTestCase):
             messages = [header(self.model_id, 4, archived=archived), body(b"data")]
             call = self.client.begin("CreateVersion", iter(messages))
             call.result()
-            self.assertEqual(told_by(call), self.expected(b"data", archived))
+            self.assertEqual(told_by(call), self.expected(b"data"))
+
+
+class ArchiveTests(RegistryTestCase):
+    """
+    There is no room in memory for copies of what is archived.
+    """
+
+    flags: ClassVar = ["--version-cache-max-bytes", "1", "--sent-model-version-data-chunk-size", "1000000"]
+
+    def test_each_read(self) -> None:
+        """
+        Each time that data is read from the archive its digest is told: where it is hashed, and where its chunks are
+        compared with their digests.
+        """
+        self.client.save_model("walker")
+        for number, data in enumerate((DATA, b""), 1):
+            self.client.create("walker", data, archived=True)
+            for _ in range(3):
+                call = self.client.call(
+                    "RetrieveVersionData", api.RetrieveVersionDataRequest(model_id="walker", version_number=number)
+                )
+                self.assertEqual(b"".join(chunk.data_chunk for chunk in call), data)
+                _, _, digest = told_by(call)["twisted-registry-checksum"].split()
+                self.assertEqual(digest, xxhash.xxh3_128_hexdigest(data))
 
 
 class ErrorTests(SharedRegistryTestCase):

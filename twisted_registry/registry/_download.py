@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from attrs import define, field, frozen
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 from zope.interface import implementer
 
 from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
@@ -31,11 +31,13 @@ class TransientDownload:
     """
     Gives a version's chunks as the transient store holds them.
 
+    @ivar _digest: see L{IDownload.digest}.
     @ivar _make_lane: makes where the store's calls run.
     @ivar _reader: what reads; there from the beginning where the store never blocks.
     """
 
     _key: VersionKey
+    _digest: str
     _store: ITransientStore
     _make_lane: Callable[[], ILane]
     _reader: ITransientReader | None = None
@@ -77,6 +79,10 @@ class TransientDownload:
         if self._reader is None:
             self._reader = self._opened()
         return self._reader.read()
+
+    def digest(self) -> str:
+        """See L{IDownload.digest}."""
+        return self._digest
 
     def close(self) -> None:
         """See L{IDownload.close}."""
@@ -120,18 +126,31 @@ class Copy:
 
 
 @frozen
+class Digests:
+    """
+    The XXH3-128 of a version whose hash has matched.
+
+    @ivar chunks: those of its chunks.
+    @ivar whole: that of all its data, in hexadecimal.
+    """
+
+    chunks: tuple[bytes, ...]
+    whole: str
+
+
+@frozen
 class Watch:
     """
     What a download asks and tells the registry, in its lane's thread.
 
     @ivar gone: tells whether the model was deleted meanwhile.
     @ivar damaged: is told of damage.
-    @ivar checked: is told the digests of all chunks, once the hash has matched.
+    @ivar checked: is told the digests, once the hash has matched.
     """
 
     gone: Callable[[], bool]
     damaged: Callable[[CorruptVersion], None]
-    checked: Callable[[tuple[bytes, ...]], None]
+    checked: Callable[[Digests], None]
 
 
 MOST_DIGESTS = 4096
@@ -144,13 +163,14 @@ class ArchiveDownload:
     """
     Reads a version from the archive, and checks it on the way.
 
-    The first time a version is read it is hashed, and a digest of each chunk is kept; from then on each chunk is
-    compared with its digest, which takes a thirtieth of the time.
+    The first time a version is read it is hashed, and digests of each chunk and of all are kept; from then on each
+    chunk is compared with its digest, which takes a thirtieth of the time.
 
     A download that failed has failed for good: what was to be read after that, and may be asked for already, would be
     taken for what failed.
 
-    @ivar _digests: those of all chunks; C{None} where the version is to be hashed.
+    @ivar _digests: C{None} where the version is to be hashed.
+    @ivar _whole: that of all data so far, where the version is hashed.
     @ivar _seen: those of the chunks so far; C{None} where there will be too many to keep, or they are known.
     @ivar _copy: C{None} where no copy is to be kept.
     """
@@ -160,10 +180,11 @@ class ArchiveDownload:
     _lane: ILane
     _framing: Framing
     _watch: Watch
-    _digests: tuple[bytes, ...] | None = None
+    _digests: Digests | None = None
     _copy: Copy | None = None
     _reader: IArchiveReader | None = None
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
+    _whole: xxh3_128 = field(factory=xxh3_128)
     _seen: list[bytes] | None = field(init=False)
     _chunks: int = 0
     _position: int = 0
@@ -219,17 +240,18 @@ class ArchiveDownload:
 
     def _check(self, data: bytes, last: bool) -> None:
         if self._digests is not None:
-            if xxh3_128_digest(data) != self._digests[self._chunks]:
+            if xxh3_128_digest(data) != self._digests.chunks[self._chunks]:
                 raise self._corrupt("its data is no longer what it was when it had its SHA-256")
             return
         self._hash.update(data)
+        self._whole.update(data)
         if self._seen is not None:
             self._seen.append(xxh3_128_digest(data))
         # The last chunk is given only once the hash of all has matched, so that nobody holds wrong bytes whole.
         if last:
             self._check_hash()
             if self._seen is not None:
-                self._watch.checked(tuple(self._seen))
+                self._watch.checked(Digests(tuple(self._seen), self._whole.hexdigest()))
 
     def _check_hash(self) -> None:
         computed = b64encode(self._hash.digest()).decode()
@@ -245,6 +267,12 @@ class ArchiveDownload:
             if last:
                 self._copy.keep()
                 self._copy = None
+
+    def digest(self) -> str:
+        """See L{IDownload.digest}."""
+        if not self._ended:
+            return ""
+        return self._whole.hexdigest() if self._digests is None else self._digests.whole
 
     def close(self) -> None:
         """See L{IDownload.close}."""

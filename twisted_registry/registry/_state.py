@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from twisted_registry.errors import CorruptVersion
 from twisted_registry.interfaces import IArchive, IObserver, IThreads
-from twisted_registry.registry._download import Framing
+from twisted_registry.registry._download import Digests, Framing
 from twisted_registry.registry._index import Index
 from twisted_registry.registry._infos import InfoCache
 from twisted_registry.registry._locks import KeyedLocks
@@ -30,7 +30,7 @@ class State:
     The stores, and what is known of what they hold.
 
     @ivar threads: where the archive's calls run.
-    @ivar digests: of the chunks of archived versions whose hash has matched in this process.
+    @ivar digests: of archived versions whose hash has matched in this process.
     @ivar damaged: versions whose damage the log has told of.
     @ivar locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
     @ivar writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
@@ -46,7 +46,7 @@ class State:
     surveys: KeyedLocks = field(factory=KeyedLocks)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
-    digests: InfoCache[VersionKey, tuple[bytes, ...]] = field(factory=lambda: InfoCache(_DIGEST_CACHE_BYTES))
+    digests: InfoCache[VersionKey, Digests] = field(factory=lambda: InfoCache(_DIGEST_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)
     observers: list[IObserver] = field(factory=list)
 
@@ -90,11 +90,11 @@ class State:
             self.damaged.add(key)
             log.error("damage on the archive: {error}", error=error)
 
-    def note_digests(self, key: VersionKey, digests: tuple[bytes, ...]) -> None:
+    def note_digests(self, key: VersionKey, digests: Digests) -> None:
         """
         Keep the digests of a version whose hash has matched.
         """
-        self.digests.add(key, digests, _DIGESTS_BYTES + _DIGEST_BYTES * len(digests))
+        self.digests.add(key, digests, _DIGESTS_BYTES + _DIGEST_BYTES * len(digests.chunks))
 
     def forget(self, model: Model) -> None:
         """

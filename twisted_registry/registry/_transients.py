@@ -79,14 +79,16 @@ class Transients:
 
     # Reading
 
-    def download(self, key: VersionKey) -> TransientDownload:
+    def download(self, key: VersionKey, digest: str) -> TransientDownload:
         """
         Start reading a version.  May be called in any thread.
+
+        @param digest: see L{IDownload.digest}.
 
         @raise UnknownVersion: it was evicted.
         """
         self._touched.append(key)
-        download = TransientDownload(key, self.store, self.threads.lane)
+        download = TransientDownload(key, digest, self.store, self.threads.lane)
         if self.in_memory:
             download.open()
         return download

@@ -57,8 +57,7 @@ class Upload:
 
     def _take(self, data: memoryview) -> None:
         self._hash.update(data)
-        if not self.header.archived:
-            self._digest.update(data)
+        self._digest.update(data)
         if self.transient_writer is not None:
             for chunk in self._cutter.add(data):
                 self.transient_writer.write(chunk)
@@ -101,5 +100,5 @@ class Upload:
             data_hash=self._data_hash,
             size_bytes=self.header.size_bytes,
             user_data=self.header.user_data,
-            digest="" if self.header.archived else self._digest.hexdigest(),
+            digest=self._digest.hexdigest(),
         )

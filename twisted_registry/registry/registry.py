@@ -33,7 +33,7 @@ from twisted_registry.interfaces import (
     Usage,
 )
 from twisted_registry.registry._commits import Committer
-from twisted_registry.registry._download import ArchiveDownload, Copy, Framing, Watch
+from twisted_registry.registry._download import ArchiveDownload, Copy, Digests, Framing, Watch
 from twisted_registry.registry._loading import Loader
 from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
@@ -188,17 +188,19 @@ class Registry:
     def download(self, snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
         """See L{ISnapshots.download}."""
         key = snapshot.key(info.version_number)
+        digests = self._state.digests.peek(key)
         if info.version_number in snapshot.held:
             try:
-                return self._state.transients.download(key)
+                # Of an archived version this is a copy, made when it was read and had its digests.
+                return self._state.transients.download(key, digests.whole if digests else info.digest)
             except UnknownVersion:
                 if snapshot.numbers.is_transient(info.version_number):
                     raise
         elif info.version_number not in snapshot.numbers:
             raise UnknownVersion(info.model_id, info.version_number)
-        return self._archive_download(key, info)
+        return self._archive_download(key, info, digests)
 
-    def _archive_download(self, key: VersionKey, info: VersionInfo) -> ArchiveDownload:
+    def _archive_download(self, key: VersionKey, info: VersionInfo, digests: Digests | None) -> ArchiveDownload:
         state, tell = self._state, self._reactor.callFromThread
         watch = Watch(
             gone=lambda: state.current(key.model_id, key.incarnation) is None,
@@ -211,7 +213,7 @@ class Registry:
             state.threads.lane(),
             state.framing,
             watch,
-            state.digests.peek(key),
+            digests,
             self._copy(key, info),
         )
 

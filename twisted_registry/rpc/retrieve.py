@@ -41,7 +41,6 @@ class DataCalls:
         """
         download, info = await self._open(*data_asked(raw))
         try:
-            context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, info.digest))
             most_bytes = min(info.size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes)
             share = await self._outgoing.share(context, most_bytes)
             chunks = download.at_once()
@@ -49,6 +48,7 @@ class DataCalls:
                 await self._send_as_read(download, share, context)
             else:
                 await self._send(chunks, share, context)
+            context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, download.digest()))
         finally:
             download.close()
 
