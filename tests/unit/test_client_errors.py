@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_status import EXAMPLES
 from twisted_registry import errors
-from twisted_registry.client._errors import error_of
+from twisted_registry.client._calls.errors import error_of
 from twisted_registry.rpc.status import details_of, status_of
 
 CODE = grpc.StatusCode

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._files import replaced_whole
+from twisted_registry.client._data.files import replaced_whole
 
 
 class ReplacedWholeTests(SynchronousTestCase):

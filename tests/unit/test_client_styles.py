@@ -8,7 +8,7 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.client import BlockingClient, Client, DeferredClient
-from twisted_registry.client._connection import is_loopback
+from twisted_registry.client._calls.connection import is_loopback
 
 
 def methods_of(kind: type) -> dict[str, Callable[..., object]]:

@@ -5,16 +5,16 @@ L{Client} is for asyncio, L{BlockingClient} for programs without an event loop, 
 have the same methods.  Errors are those of L{twisted_registry.errors}.
 """
 
-from twisted_registry.client import _environment  # noqa: F401 - it must come before gRPC is imported
+from twisted_registry.client._calls import environment  # noqa: F401 - it must come before gRPC is imported
 
 # isort: split
 from twisted_registry.client._blocking import BlockingClient, BlockingItems, BlockingTracker
+from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._client import Client
-from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
+from twisted_registry.client._data.sources import Data
 from twisted_registry.client._deferred import DeferredClient, DeferredIterator, DeferredTracker
-from twisted_registry.client._sources import Data
+from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._steps import Items
-from twisted_registry.client._track import Tracker, Version
 from twisted_registry.values import ModelInfo, VersionInfo
 
 __all__ = [

@@ -14,17 +14,17 @@ from weakref import WeakSet
 
 from attrs import evolve
 
-from twisted_registry.client._about import About
-from twisted_registry.client._calls import Calls, Times
-from twisted_registry.client._checks import creation_time, known_model, text_pairs
-from twisted_registry.client._connection import DEFAULT_ADDRESS, Connection, Tls
-from twisted_registry.client._download import Download, Progress
-from twisted_registry.client._files import replaced_whole
-from twisted_registry.client._lists import Lists
-from twisted_registry.client._sources import Data, source_of
+from twisted_registry.client._calls.about import About
+from twisted_registry.client._calls.checks import creation_time, known_model, text_pairs
+from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Connection, Tls
+from twisted_registry.client._calls.lists import Lists
+from twisted_registry.client._calls.unary import Calls, Times
+from twisted_registry.client._data.download import Download, Progress
+from twisted_registry.client._data.files import replaced_whole
+from twisted_registry.client._data.sources import Data, source_of
+from twisted_registry.client._data.upload import Upload
+from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._steps import Items
-from twisted_registry.client._track import Tracker, Version
-from twisted_registry.client._upload import Upload
 from twisted_registry.errors import DeadlineExceeded, shown
 from twisted_registry.protocol.messages import api
 from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo, check_model_id

@@ -13,13 +13,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
+from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Tls
 from twisted_registry.client._client import Client, unwatched
-from twisted_registry.client._connection import DEFAULT_ADDRESS, Tls
-from twisted_registry.client._download import Progress
+from twisted_registry.client._data.download import Progress
+from twisted_registry.client._data.sources import Data
+from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._loop import Job, Stepper, shared
-from twisted_registry.client._sources import Data
 from twisted_registry.client._steps import Closable, End
-from twisted_registry.client._track import Tracker, Version
 from twisted_registry.values import ModelInfo, VersionInfo
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from weakref import WeakSet
 import grpc.aio
 from attrs import define, field
 
-from twisted_registry.client._environment import WORKERS_MAY_FORK
+from twisted_registry.client._calls.environment import WORKERS_MAY_FORK
 from twisted_registry.errors import ClientUnusable
 
 _LAYERS_THREAD = "_poll_wrapper"

@@ -8,12 +8,12 @@ from typing import Any
 
 from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 
-from twisted_registry.client._calls import Calls, decoded, hang_up
-from twisted_registry.client._checks import known_model
-from twisted_registry.client._fork import forks
-from twisted_registry.client._lists import Lists
-from twisted_registry.client._retries import outlasts, repeated
-from twisted_registry.client._values import version_info
+from twisted_registry.client._calls.checks import known_model
+from twisted_registry.client._calls.fork import forks
+from twisted_registry.client._calls.lists import Lists
+from twisted_registry.client._calls.retries import outlasts, repeated
+from twisted_registry.client._calls.unary import Calls, decoded, hang_up
+from twisted_registry.client._calls.values import version_info
 from twisted_registry.errors import CorruptVersion, ModelReplaced, RegistryError, Unavailable, UnknownVersion
 from twisted_registry.protocol.messages import api
 from twisted_registry.values import VersionInfo

@@ -12,7 +12,7 @@ from typing import IO, Any, Final, Protocol, cast
 
 from attrs import frozen
 
-from twisted_registry.client._worker import Worker, readable
+from twisted_registry.client._data.worker import Worker, readable
 from twisted_registry.errors import InvalidRequest, SizeMismatch
 
 PIECE_BYTES = 1024 * 1024

@@ -5,8 +5,8 @@ What a server tells of itself.
 from attrs import frozen
 from grpc_health.v1 import health_pb2
 
-from twisted_registry.client._calls import Calls
-from twisted_registry.client._connection import HEALTH_CHECK
+from twisted_registry.client._calls.connection import HEALTH_CHECK
+from twisted_registry.client._calls.unary import Calls
 from twisted_registry.protocol.messages import SERVICE_NAME, common
 
 

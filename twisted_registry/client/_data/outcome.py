@@ -12,10 +12,10 @@ import time
 
 from attrs import frozen
 
-from twisted_registry.client._about import About
-from twisted_registry.client._calls import Calls
-from twisted_registry.client._lists import Lists
-from twisted_registry.client._retries import outlasts, repeated
+from twisted_registry.client._calls.about import About
+from twisted_registry.client._calls.lists import Lists
+from twisted_registry.client._calls.retries import outlasts, repeated
+from twisted_registry.client._calls.unary import Calls
 from twisted_registry.errors import CorruptVersion, CreationUncertain, DeadlineExceeded, Unavailable, UnknownVersion
 from twisted_registry.values import VersionHeader, VersionInfo
 

@@ -12,14 +12,14 @@ import grpc.aio
 from attrs import define, field
 from xxhash import xxh3_128
 
-from twisted_registry.client._calls import Calls, decoded
-from twisted_registry.client._connection import Connection
-from twisted_registry.client._ending import Ending
-from twisted_registry.client._hashing import Hashing
-from twisted_registry.client._outcome import Outcome
-from twisted_registry.client._retries import passes, repeated, was_not_done
-from twisted_registry.client._sources import Buffer, Source
-from twisted_registry.client._values import version_info
+from twisted_registry.client._calls.connection import Connection
+from twisted_registry.client._calls.ending import Ending
+from twisted_registry.client._calls.retries import passes, repeated, was_not_done
+from twisted_registry.client._calls.unary import Calls, decoded
+from twisted_registry.client._calls.values import version_info
+from twisted_registry.client._data.hashing import Hashing
+from twisted_registry.client._data.outcome import Outcome
+from twisted_registry.client._data.sources import Buffer, Source
 from twisted_registry.errors import CorruptTransfer, Unavailable
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header

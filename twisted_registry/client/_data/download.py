@@ -13,11 +13,11 @@ from attrs import define
 from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 from xxhash import xxh3_128
 
-from twisted_registry.client._calls import Calls, decoded, hang_up
-from twisted_registry.client._checks import known_model, known_selector
-from twisted_registry.client._hashing import Hashing, hash_of
-from twisted_registry.client._lists import Lists
-from twisted_registry.client._retries import repeated
+from twisted_registry.client._calls.checks import known_model, known_selector
+from twisted_registry.client._calls.lists import Lists
+from twisted_registry.client._calls.retries import repeated
+from twisted_registry.client._calls.unary import Calls, decoded, hang_up
+from twisted_registry.client._data.hashing import Hashing, hash_of
 from twisted_registry.errors import CorruptTransfer, DeadlineExceeded
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import DATA_TAG, content_offset

@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
-from twisted_registry.client._calls import Calls
-from twisted_registry.client._fork import forks
-from twisted_registry.client._retries import outlasts, repeated
+from twisted_registry.client._calls.fork import forks
+from twisted_registry.client._calls.retries import outlasts, repeated
+from twisted_registry.client._calls.unary import Calls
+from twisted_registry.client._following.subscription import Subscription
 from twisted_registry.client._steps import Steps
-from twisted_registry.client._subscription import Subscription
 from twisted_registry.errors import ClientUnusable, CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.values import VersionInfo
 

@@ -13,8 +13,8 @@ import grpc
 import grpc.aio
 from attrs import define, field, frozen
 
-from twisted_registry.client._errors import translated
-from twisted_registry.client._fork import forks
+from twisted_registry.client._calls.errors import translated
+from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._steps import is_being_cancelled
 from twisted_registry.errors import ClientUnusable, RegistryError
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME

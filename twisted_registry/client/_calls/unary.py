@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from attrs import frozen
 from google.protobuf.message import DecodeError, Message
 
-from twisted_registry.client._connection import Connection
-from twisted_registry.client._fork import forks
-from twisted_registry.client._retries import passes, repeated, was_not_done
+from twisted_registry.client._calls.connection import Connection
+from twisted_registry.client._calls.fork import forks
+from twisted_registry.client._calls.retries import passes, repeated, was_not_done
 from twisted_registry.errors import DeadlineExceeded, Unsupported
 
 M = TypeVar("M", bound=Message)

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from twisted_registry.client._calls import Calls
-from twisted_registry.client._checks import known_model, known_selector
-from twisted_registry.client._values import model_info, version_info
+from twisted_registry.client._calls.checks import known_model, known_selector
+from twisted_registry.client._calls.unary import Calls
+from twisted_registry.client._calls.values import model_info, version_info
 from twisted_registry.errors import Unsupported
 from twisted_registry.protocol.messages import api
 from twisted_registry.values import ModelInfo, VersionInfo

@@ -1,0 +1,3 @@
+"""
+Calls: over which connection, what is tried again, and what their errors mean.
+"""

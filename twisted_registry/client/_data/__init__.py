@@ -1,0 +1,3 @@
+"""
+Versions' data, on its way out and in.
+"""

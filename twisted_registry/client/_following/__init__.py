@@ -1,0 +1,3 @@
+"""
+Following a model.
+"""
