@@ -28,7 +28,7 @@ from twisted_registry.errors import ClientUnusable
 _LAYERS_THREAD = "_poll_wrapper"
 """What the layer's thread runs: Python puts it into the thread's name."""
 
-_LAYERS_MODULE = "grpc._cython.cygrpc"
+_LAYERS_MODULES = ("grpc.aio", "grpc._cython")
 
 _CORES_THREADS = ("event_engine", "grpc_", "lifeguard", "timer_manager")
 """How the names of the core's threads begin: the system knows of them, Python does not."""
@@ -120,7 +120,8 @@ class Forks:
         if self._grpc_ran:
             self.is_cut_off = True
             for left in gc.get_objects():
-                if type(left).__module__ == _LAYERS_MODULE:
+                # Some classes have something else than a text there.
+                if str(type(left).__module__).startswith(_LAYERS_MODULES):
                     ctypes.pythonapi.Py_IncRef(ctypes.py_object(left))
 
 
