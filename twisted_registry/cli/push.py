@@ -69,7 +69,11 @@ def push(
 
 
 def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")
+    if file != "-":
+        return open(file, "rb")
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed: give a file")
+    return nullcontext(sys.stdin.buffer)
 
 
 def _look_for(client: "BlockingClient", model_id: str, create: bool) -> None:
