@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from twisted_registry.cli._advice import advised
 from twisted_registry.cli._text import harmless, harmless_line
 from twisted_registry.errors import CreationUncertain, DeadlineExceeded, RegistryError, Unavailable
 
@@ -79,7 +80,7 @@ def ending_well() -> Iterator[None]:
         with telling_os_errors():
             yield
     except RegistryError as error:
-        fail(str(error), exit_of(error))
+        fail(advised(error), exit_of(error))
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     finally:

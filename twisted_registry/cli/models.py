@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._arguments import ModelType
 from twisted_registry.cli._exits import EXITS, Exit
 from twisted_registry.cli._output import json_option, model_object, print_line, print_object, print_table
 from twisted_registry.cli._pairs import PairType
-from twisted_registry.cli._reference import ModelType, Reference
+from twisted_registry.cli._reference import Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.cli._text import harmless_id, pairs
 from twisted_registry.errors import UnknownModel

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._arguments import ReferenceType
 from twisted_registry.cli._exits import EXITS, naming
 from twisted_registry.cli._output import json_option, print_version
 from twisted_registry.cli._progress import ByteProgress
-from twisted_registry.cli._reference import REFERENCES, Reference, ReferenceType
+from twisted_registry.cli._reference import REFERENCES, Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.values import VersionInfo
 
