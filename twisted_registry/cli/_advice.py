@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted_registry import errors
 from twisted_registry.cli._reference import Reference
-from twisted_registry.cli._text import PLAIN, harmless_id
+from twisted_registry.cli._text import harmless_id, is_word
 
 
 def advised(error: errors.RegistryError) -> str:
@@ -26,7 +26,7 @@ def _word(model_id: str) -> str:
     """
     Give a model as a shell takes it; only its place, where it would take it apart.
     """
-    return str(Reference(model_id)) if PLAIN.fullmatch(model_id) and model_id[0] not in "-~" else "MODEL"
+    return str(Reference(model_id)) if is_word(model_id) else "MODEL"
 
 
 def _unknown_model(error: errors.UnknownModel) -> str:

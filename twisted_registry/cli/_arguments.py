@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from twisted_registry.cli._reference import Reference
 from twisted_registry.cli._server import Server
-from twisted_registry.cli._text import PLAIN
+from twisted_registry.cli._text import is_word
 from twisted_registry.errors import RegistryError
 
 _COMPLETION_SECONDS = 1.0
@@ -53,7 +53,7 @@ def _models(server: Server) -> Iterator[str]:
     with server.client(patience_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
         for info in client.models():
             # The shells' scripts take others apart, or worse: expand them.
-            if PLAIN.fullmatch(info.model_id):
+            if is_word(info.model_id):
                 yield str(Reference(info.model_id))
             if time.monotonic() > ends:
                 return
