@@ -3,7 +3,6 @@ Completion in the shell.
 """
 
 import os
-import re
 import shutil
 import subprocess
 
@@ -15,13 +14,6 @@ from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.main import command
 
 ODD = ("two words", "-x", "~x", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", "\u202eevil")
-
-_IN_BASH = r"""
-eval "$(twisted-registry completion bash)"
-COMP_POINT=${#COMP_LINE} COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-$(complete -p twisted-registry | sed 's/.*-F \([^ ]*\).*/\1/') twisted-registry
-printf '%s\n' "${COMPREPLY[@]}"
-"""
 
 
 class CompletionTests(SharedRegistryTestCase):
@@ -111,30 +103,37 @@ class CompletionTests(SharedRegistryTestCase):
         self.assertEqual(done.stderr, "")
         return done.stdout.splitlines()
 
-    def in_bash(self, *words: str) -> list[str]:
+    def in_bash(self, line: str, part: str) -> list[str]:
         """
-        Give what bash would put for the last of the words, which are those that bash makes of them.
+        Give what bash would put for a part of a line, its last one, which may be less than a word.
         """
-        line = re.sub(" ([:=@]) ?", r"\1", " ".join(("twisted-registry", *words)))
-        return self.in_shell("bash", f"COMP_LINE='{line}' COMP_WORDS=(twisted-registry {' '.join(words)})\n{_IN_BASH}")
+        script = f"""
+            eval "$(twisted-registry completion bash)"
+            COMP_LINE="twisted-registry {line}" COMP_POINT=${{#COMP_LINE}}
+            _twisted_registry_completion twisted-registry "{part}"
+        """
+        return self.in_shell("bash", script + r"""printf '%s\n' "${COMPREPLY[@]}" """)
 
     def test_in_bash(self) -> None:
         """
         In bash, the script gives what the command does.
         """
-        self.assertEqual(self.in_bash("info", "walk"), ["walker", "walker-2"])
-        self.assertEqual(self.in_bash("ls", "walker", "run"), ["runner"])
-        self.assertEqual(self.in_bash("pu"), ["pull", "push"])
+        self.assertEqual(self.in_bash("info walk", "walk"), ["walker", "walker-2"])
+        self.assertEqual(self.in_bash("info 'walk", "walk"), ["walker", "walker-2"])
+        self.assertEqual(self.in_bash("ls walker run", "run"), ["runner"])
+        self.assertEqual(self.in_bash("pu", "pu"), ["pull", "push"])
 
-    def test_in_bash_words(self) -> None:
+    def test_in_bash_parts(self) -> None:
         """
-        Bash takes words apart: what it takes for the last one is completed, and an address is an address.
+        Bash takes words apart: the part that it asks for is completed, and an address is an address.
         """
-        self.assertEqual(self.in_bash("info", "team", "@"), ["3@"])
-        self.assertEqual(self.in_bash("info", "team", "@", "3"), ["3@"])
-        host, port = self.daemon.address.split(":")
-        self.assertEqual(self.in_bash("ls", "--server", host, ":", port, "run"), ["runner"])
-        self.assertEqual(self.in_bash("ls", "--server", "=", host, ":", port, "run"), ["runner"])
+        self.client.save_model("team:a")
+        self.addCleanup(self.client.delete_model, "team:a")
+        self.assertEqual(self.in_bash("info team@", "@"), ["@3@"])
+        self.assertEqual(self.in_bash("info team@3", "@3"), ["@3@"])
+        self.assertEqual(self.in_bash("info team:", ""), ["a"])
+        for flag in ("--server ", "--server="):
+            self.assertEqual(self.in_bash(f"ls {flag}{self.daemon.address} run", "run"), ["runner"])
 
     def test_in_fish(self) -> None:
         """

@@ -16,8 +16,8 @@ _CURSOR = "|"
 
 _BASH = r"""
 %(complete_func)s() {
-    local completion response type value
-    response=$(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_WORD="${COMP_WORDS[COMP_CWORD]}" \
+    local response type value
+    response=$(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_PART="$2" \
         %(complete_var)s=bash_complete $1)
     while IFS=, read -r type value; do
         case $type in
@@ -34,7 +34,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 class Bash(BashComplete):
     """
-    Bash takes words apart at C{:}, C{=} and C{@}, and completes the last part alone.
+    Bash takes words apart at C{:}, C{=} and C{@}, and completes the last part alone: it is the second argument.
     """
 
     source_template = _BASH
@@ -50,13 +50,9 @@ class Bash(BashComplete):
         """
         Give what bash shall put for its part of the word.
         """
-        incomplete = self.get_completion_args()[1]
-        value = str(item.value).removeprefix(incomplete.removesuffix(self._part()))
-        return f"{item.type},{value}"
-
-    def _part(self) -> str:
-        part = os.environ["COMP_WORD"]
-        return "" if part in (":", "=", "@") else part
+        word, part = self.get_completion_args()[1], os.environ["COMP_PART"]
+        kept = word.removesuffix(part) if word.endswith(part) else ""
+        return f"{item.type},{str(item.value).removeprefix(kept)}"
 
 
 class Fish(FishComplete):
