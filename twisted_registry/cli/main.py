@@ -89,6 +89,8 @@ def _hold_closed() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass
     os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")
 
 
 def _refuse() -> int:
