@@ -25,7 +25,13 @@ class ByteProgressTests(SynchronousTestCase):
         """
         self.clock = Clock()
         self.file = StringIO()
-        console = Console(file=self.file, force_terminal=True, width=100)
+        self.begin(100)
+
+    def begin(self, width: int) -> None:
+        """
+        Show it in a terminal that is so wide.
+        """
+        console = Console(file=self.file, force_terminal=True, width=width)
         self.bar = ByteProgress("sending", console, self.clock.seconds)
         self.bar.__enter__()
         self.addCleanup(self.bar.__exit__, None, None, None)
@@ -42,11 +48,11 @@ class ByteProgressTests(SynchronousTestCase):
 
     def shown(self) -> str:
         """
-        Give what is shown behind the bar.
+        Give what is shown last.
         """
         with self.bar.put_by():
             lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.file.getvalue()).split()
-        return " ".join(lines[-5:])
+        return " ".join(lines[-6:])
 
     def test_rate_and_time(self) -> None:
         """
@@ -54,6 +60,18 @@ class ByteProgressTests(SynchronousTestCase):
         """
         self.send(3, 5 * MB)
         self.assertTrue(self.shown().endswith("15.0/30.0 MB 5.0 MB/s 0:00:03"), self.shown())
+
+    def test_narrow(self) -> None:
+        """
+        A narrow terminal shows less, and that whole.
+        """
+        for width, expected in {
+            59: "sending 15.0/30.0 MB 5.0 MB/s 0:00:03",
+            40: "sending 15.0/30.0 MB 0:00:03",
+        }.items():
+            self.begin(width)
+            self.send(3, 5 * MB)
+            self.assertTrue(self.shown().endswith(expected), self.shown())
 
     def test_lost(self) -> None:
         """

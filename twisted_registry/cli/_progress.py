@@ -13,12 +13,27 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
 _MOMENT_SECONDS = 1.0
+
+_WIDE = 60
+_NARROW = 45
+"""How many characters of a line the bar and the rate want: in fewer, what is told would be cut and folded."""
+
+
+def _columns(width: int) -> Iterator[ProgressColumn]:
+    yield TextColumn("{task.description}")
+    if width >= _WIDE:
+        yield BarColumn()
+    yield DownloadColumn()
+    if width >= _NARROW:
+        yield TransferSpeedColumn()
+    yield TimeRemainingColumn()
 
 
 class ByteProgress:
@@ -33,11 +48,7 @@ class ByteProgress:
         """
         self._console = console or Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            *_columns(self._console.width),
             console=self._console,
             get_time=clock,
             transient=True,
