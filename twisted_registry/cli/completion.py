@@ -5,7 +5,7 @@ The command that prints what completes the others.
 import click
 from click.shell_completion import get_completion_class
 
-from twisted_registry.cli import _shells  # noqa: F401  # makes them known to click
+from twisted_registry.cli import _shells  # noqa: F401  # it makes them known to click
 from twisted_registry.cli._output import print_line
 
 _HELP = """Print the script by which a shell completes commands, options, and the ids of the registry's models.

@@ -90,7 +90,7 @@ def _hold_closed() -> None:
         pass
     os.close(number)
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lasts
 
 
 def _refuse() -> int:
