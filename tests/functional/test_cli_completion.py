@@ -13,7 +13,7 @@ from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.main import command
 
-ODD = ("two words", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", "\u202eevil")
+ODD = ("two words", "-x", "~x", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", "\u202eevil")
 
 
 class CompletionTests(SharedRegistryTestCase):
@@ -83,26 +83,79 @@ class CompletionTests(SharedRegistryTestCase):
             self.assertIn(f"_TWISTED_REGISTRY_COMPLETE={shell}_complete", done.stdout)
         self.assertEqual(invoke(self.daemon.address, "completion", "csh").exit_code, 2)
 
-    def test_in_bash(self) -> None:
+    def in_shell(self, shell: str, script: str) -> list[str]:
         """
-        In bash, the script gives what the command does.
+        Run a script in a shell, and give the lines it prints.
         """
-        if shutil.which("bash") is None:
-            self.skipTest("there is no bash")
-        script = """
-            eval "$(twisted-registry completion bash)"
-            COMP_WORDS=(twisted-registry info walk) COMP_CWORD=2
-            $(complete -p twisted-registry | sed 's/.*-F \\([^ ]*\\).*/\\1/') twisted-registry
-            printf '%s\\n' "${COMPREPLY[@]}"
-        """
-        environment = clean_environment(settings(self.daemon.address))
+        if shutil.which(shell) is None:
+            self.skipTest(f"there is no {shell}")
+        environment = clean_environment({**settings(self.daemon.address), "HOME": self.mktemp(), "TERM": "xterm"})
         environment["PATH"] = f"{os.path.dirname(TWISTED_REGISTRY)}:{environment['PATH']}"
         done = subprocess.run(
-            ["bash", "-c", script],
+            [shell, "-c", script],
             env=environment,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
             check=False,
         )
-        self.assertEqual((done.stdout, done.stderr), ("walker\nwalker-2\n", ""))
+        self.assertEqual(done.stderr, "")
+        return done.stdout.splitlines()
+
+    def in_bash(self, line: str, part: str) -> list[str]:
+        """
+        Give what bash would put for a part of a line, its last one, which may be less than a word.
+        """
+        script = f"""
+            eval "$(twisted-registry completion bash)"
+            COMP_LINE="twisted-registry {line}" COMP_POINT=${{#COMP_LINE}}
+            _twisted_registry_completion twisted-registry "{part}"
+        """
+        return self.in_shell("bash", script + r"""printf '%s\n' "${COMPREPLY[@]}" """)
+
+    def test_in_bash(self) -> None:
+        """
+        In bash, the script gives what the command does.
+        """
+        self.assertEqual(self.in_bash("info walk", "walk"), ["walker", "walker-2"])
+        self.assertEqual(self.in_bash("info 'walk", "walk"), ["walker", "walker-2"])
+        self.assertEqual(self.in_bash("ls walker run", "run"), ["runner"])
+        self.assertEqual(self.in_bash("pu", "pu"), ["pull", "push"])
+
+    def test_in_bash_parts(self) -> None:
+        """
+        Bash takes words apart: the part that it asks for is completed, and an address is an address.
+        """
+        self.client.save_model("team:a")
+        self.addCleanup(self.client.delete_model, "team:a")
+        self.assertEqual(self.in_bash("info team@", "@"), ["@3@"])
+        self.assertEqual(self.in_bash("info team@3", "@3"), ["@3@"])
+        self.assertEqual(self.in_bash("info team:", ""), ["a"])
+        for flag in ("--server ", "--server="):
+            self.assertEqual(self.in_bash(f"ls {flag}{self.daemon.address} run", "run"), ["runner"])
+
+    def test_in_fish(self) -> None:
+        """
+        In fish as well; help with a comma in it is shown in full.
+        """
+        script = "twisted-registry completion fish | source; complete -C 'twisted-registry {}'"
+        self.assertEqual(self.in_shell("fish", script.format("info walk")), ["walker", "walker-2"])
+        shown = self.in_shell("fish", script.format("ls --js"))
+        self.assertEqual(shown, ["--json\tPrint JSON, an object a line."])
+
+    def test_in_zsh(self) -> None:
+        """
+        In zsh as well, typed into a terminal of its own.
+        """
+        script = """
+            zmodload zsh/zpty
+            zpty shell zsh -f -i
+            zpty -w shell "PS1= RPS1=; autoload -U compinit; compinit -u -D; source <(twisted-registry completion zsh)"
+            zpty -w shell "echo re''ady"
+            zpty -r -m shell said '*ready*'
+            zpty -w -n shell $'twisted-registry info run\t'
+            zpty -r -m shell said '*info runner*' && echo completed
+            zpty -d shell
+        """
+        self.assertEqual(self.in_shell("zsh", script), ["completed"])

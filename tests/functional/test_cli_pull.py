@@ -109,6 +109,7 @@ class PullTests(SharedRegistryTestCase):
         for file in (self.folder, "", self.folder / "none" / "model"):
             done = invoke(self.daemon.address, "pull", self.model_id, file)
             self.assertEqual((done.exit_code, done.stdout), (2, ""))
+            self.assertNotIn(".part", done.stderr)
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_full_disk(self) -> None:
@@ -125,7 +126,7 @@ class PullTests(SharedRegistryTestCase):
                 stdout=full,
                 stderr=subprocess.PIPE,
             )
-        self.assertEqual((done.returncode, done.stderr), (2, b"twisted-registry: No space left on device\n"))
+        self.assertEqual((done.returncode, done.stderr), (2, b"twisted-registry: stdout: No space left on device\n"))
 
     def test_nobody_reads(self) -> None:
         """

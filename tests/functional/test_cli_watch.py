@@ -170,7 +170,7 @@ class RestartTests(RegistryTestCase):
         self.start_again()
         with started(self.daemon.address, "watch", "--once", "--pull", path, "m") as process:
             assert process.stderr is not None
-            self.assertIn(b"version 1 of model 'm' is damaged", process.stderr.readline())
+            self.assertIn(b"version 1 of model m is damaged", process.stderr.readline())
             self.client.create("m", b"2")
             self.assertRegex(line(process), r"^m@\d+ ")
             self.assertEqual(process.wait(PATIENCE_SECONDS), 0)

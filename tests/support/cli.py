@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def invoke(server: str, *arguments: "str | Path", data: bytes = b"", **variables
     """
     Run a command in this process.
     """
-    runner = CliRunner(env=settings(server, variables))
+    # Older ones of click want to be told that stdout and stderr are two; later ones know.
+    apart: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    runner = CliRunner(env=settings(server, variables), **apart)
     return runner.invoke(command, [*map(str, arguments)], input=data, prog_name="twisted-registry")
 
 

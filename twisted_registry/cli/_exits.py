@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from twisted_registry.cli._advice import advised
 from twisted_registry.cli._text import harmless, harmless_line
 from twisted_registry.errors import CreationUncertain, DeadlineExceeded, RegistryError, Unavailable
 
@@ -76,21 +77,45 @@ def ending_well() -> Iterator[None]:
     # What is ignored, as under nohup, stays so.
     before = {number: signal.signal(number, _ended) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
     try:
-        yield
-        sys.stdout.flush()
+        with telling_os_errors():
+            yield
     except RegistryError as error:
-        fail(str(error), exit_of(error))
+        fail(advised(error), exit_of(error))
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def telling_os_errors() -> Iterator[None]:
+    """
+    Turn a file or a stream that cannot be read or written into a line on stderr and a status.
+    """
+    try:
+        yield
+        with naming("stdout"):
+            sys.stdout.flush()
     except OSError as error:
         let_go_of_stdout()
         # Whoever has closed the pipe wants no more, and knows.
         if not isinstance(error, BrokenPipeError):
             tell(_reason(error))
         sys.exit(Exit.USAGE)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+@contextmanager
+def naming(file: str) -> Iterator[None]:
+    """
+    Say which file or stream it was that could not be read or written.  The system names none once it is open, and a
+    temporary file's name tells nobody anything.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = file
+        raise
 
 
 def let_go_of_stdout() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twisted_registry.cli._exits import naming
 from twisted_registry.cli._reference import harmless_reference
 from twisted_registry.cli._text import exact_moment, size
 from twisted_registry.values import ModelInfo, VersionInfo
@@ -49,11 +50,19 @@ def version_object(info: VersionInfo) -> dict[str, Any]:
     }
 
 
+def print_line(text: str) -> None:
+    """
+    Print a line.
+    """
+    with naming("stdout"):
+        click.echo(text)
+
+
 def print_object(told: Mapping[str, Any]) -> None:
     """
     Print an object in a line.  It is ASCII, and control characters in it are escaped.
     """
-    click.echo(json.dumps(told))
+    print_line(json.dumps(told))
 
 
 def print_version(info: VersionInfo, as_json: bool) -> None:
@@ -64,7 +73,7 @@ def print_version(info: VersionInfo, as_json: bool) -> None:
         print_object(version_object(info))
     else:
         name = harmless_reference(info.model_id, info.version_number)
-        click.echo(f"{name}  {size(info.size_bytes)}  {kind(info)}")
+        print_line(f"{name}  {size(info.size_bytes)}  {kind(info)}")
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -78,7 +87,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print_on_terminal(Console(), heads, rows)
         return
     for row in rows:
-        click.echo("\t".join(row))
+        print_line("\t".join(row))
 
 
 def print_on_terminal(console: Console, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -95,7 +104,8 @@ def print_on_terminal(console: Console, heads: Sequence[str], rows: Iterable[Seq
         # As text, for rich has a markup of its own.
         table.add_row(*map(Text, row))
     if table.row_count:
-        console.print(table)
+        with naming("stdout"):
+            console.print(table)
 
 
 def print_facts(facts: Mapping[str, str]) -> None:

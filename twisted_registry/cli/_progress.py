@@ -2,7 +2,8 @@
 A progress bar for bytes: on stderr, only on a terminal, and only for what takes longer than a moment.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, Timer
 from types import TracebackType
@@ -12,6 +13,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -19,21 +21,36 @@ from rich.progress import (
 
 _MOMENT_SECONDS = 1.0
 
+_WIDE = 60
+_NARROW = 45
+"""How many characters of a line the bar and the rate want: in fewer, what is told would be cut and folded."""
+
+
+def _columns(width: int) -> Iterator[ProgressColumn]:
+    yield TextColumn("{task.description}")
+    if width >= _WIDE:
+        yield BarColumn()
+    yield DownloadColumn()
+    if width >= _NARROW:
+        yield TransferSpeedColumn()
+    yield TimeRemainingColumn()
+
 
 class ByteProgress:
     """
     Shows how many bytes of how many are done, at what rate, and how long it will take.  May be told in any thread.
     """
 
-    def __init__(self, what: str, console: Console | None = None) -> None:
+    def __init__(self, what: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        @param what: what is done, such as C{sending}.
+        @param clock: tells the time in seconds.
+        """
         self._console = console or Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            *_columns(self._console.width),
             console=self._console,
+            get_time=clock,
             transient=True,
             # What is found goes to stdout by itself, wherever that leads.
             redirect_stdout=False,
@@ -42,7 +59,7 @@ class ByteProgress:
         self._task = self._bar.add_task(what, total=None)
         self._lock = Lock()
         # By the clock, not by what is done: what stands still shows a bar too.
-        self._timer = Timer(_MOMENT_SECONDS, self._show)
+        self._timer = Timer(_MOMENT_SECONDS, self.show)
         self._timer.daemon = True
         self._is_on = self._console.is_terminal
         self._is_shown = False
@@ -79,9 +96,13 @@ class ByteProgress:
     def advance(self, size_bytes: int) -> None:
         """
         Say how many bytes more are done.
+
+        @param size_bytes: less than 0 where what was done is lost, and is done again.
         """
         with self._lock:
-            if self._is_on:
+            if self._is_on and size_bytes < 0:
+                self._go_back(size_bytes)
+            elif self._is_on:
                 self._bar.advance(self._task, size_bytes)
 
     @contextmanager
@@ -98,8 +119,16 @@ class ByteProgress:
                 if self._is_shown and self._is_on:
                     self._bar.start()
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """
+        Show it, though the moment has not passed.
+        """
         with self._lock:
-            if self._is_on:
+            if self._is_on and not self._is_shown:
                 self._is_shown = True
                 self._bar.start()
+
+    def _go_back(self, size_bytes: int) -> None:
+        # Anew, for what is lost would count against the rate, and what was once done would stay done.
+        (task,) = self._bar.tasks
+        self._bar.reset(self._task, completed=max(0, int(task.completed) + size_bytes))

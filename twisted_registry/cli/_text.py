@@ -14,12 +14,22 @@ from rich.filesize import decimal
 from twisted_registry.errors import shown
 
 PLAIN = re.compile(r"[A-Za-z0-9_%./:@+~-]{1,512}")
-"""Text that harms neither a terminal nor, as a word, a shell."""
+"""Text that harms neither a terminal nor a shell."""
+
+_EXPANDED = ("-", "~")
+"""A word that begins so is an option, or somebody's home."""
 
 _MOST_LINE_CHARACTERS = 2000
 _NS = 1_000_000_000
 
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def is_word(text: str) -> bool:
+    """
+    Say whether a shell, and then the command, takes text as a word that means just that.
+    """
+    return PLAIN.fullmatch(text) is not None and not text.startswith(_EXPANDED)
 
 
 def harmless(text: str) -> str:

@@ -7,9 +7,9 @@ Nothing that is named in an archive reaches a terminal as it is: it may hold con
 import json
 import time
 
-import click
 from attrs import asdict, define, field
 
+from twisted_registry.cli._output import print_line
 from twisted_registry.cli._text import harmless
 from twisted_registry.errors import shown
 from twisted_registry.storage.findings import Finding
@@ -146,17 +146,17 @@ class Teller:
         Tell a finding.
         """
         if finding.is_damage or not self.quiet:
-            click.echo(finding_object(finding) if self.as_json else finding_line(finding))
+            print_line(finding_object(finding) if self.as_json else finding_line(finding))
 
     def put_aside(self, put: PutAside) -> None:
         """
         Tell what became of damage.
         """
-        click.echo(put_aside_object(put) if self.as_json else put_aside_line(put))
+        print_line(put_aside_object(put) if self.as_json else put_aside_line(put))
 
     def summary(self, summary: Summary) -> None:
         """
         Tell what it came to.
         """
         if not self.quiet:
-            click.echo(summary.object() if self.as_json else summary.line())
+            print_line(summary.object() if self.as_json else summary.line())

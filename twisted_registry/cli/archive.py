@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from enum import IntEnum
 
 import click
+from click.shell_completion import CompletionItem
 
 from twisted_registry.cli._progress import ByteProgress
 from twisted_registry.cli._told import Summary, Teller
@@ -49,13 +50,17 @@ class Status(IntEnum):
     INTERRUPTED = 130
 
 
+def _directories(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    return [CompletionItem(incomplete, type="dir")]
+
+
 @click.group()
 def archive() -> None:
     """Look after an archive on disk."""
 
 
 @archive.command(help=_VERIFY_HELP, short_help="Verify an archive, running or not.")
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", shell_complete=_directories)
 @click.option("--quarantine", is_flag=True, help="Move what is damaged aside.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=default_jobs, metavar="N", help="Work on N files at once.")
 @click.option("--json", "as_json", is_flag=True, help="An object a line, the last one a summary.")

@@ -5,6 +5,9 @@ The command that prints what completes the others.
 import click
 from click.shell_completion import get_completion_class
 
+from twisted_registry.cli import _shells  # noqa: F401  # it makes them known to click
+from twisted_registry.cli._output import print_line
+
 _HELP = """Print the script by which a shell completes commands, options, and the ids of the registry's models.
 
 \b
@@ -33,4 +36,4 @@ def completion(context: click.Context, shell: str) -> None:
     script = get_completion_class(shell)
     assert script is not None, "click knows these three"
     root = context.find_root()
-    click.echo(script(root.command, {}, "twisted-registry", "_TWISTED_REGISTRY_COMPLETE").source())
+    print_line(script(root.command, {}, "twisted-registry", "_TWISTED_REGISTRY_COMPLETE").source())

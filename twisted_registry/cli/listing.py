@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._arguments import ModelType, ReferenceType
 from twisted_registry.cli._exits import EXITS
 from twisted_registry.cli._output import (
     json_option,
@@ -17,7 +18,7 @@ from twisted_registry.cli._output import (
     print_table,
     version_object,
 )
-from twisted_registry.cli._reference import REFERENCES, ModelType, Reference, ReferenceType, harmless_reference
+from twisted_registry.cli._reference import REFERENCES, Reference, harmless_reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.cli._text import age, exact_moment, harmless_id, harmless_line, moment, pairs, size
 from twisted_registry.errors import CorruptVersion, UnknownModel, UnknownVersion

@@ -6,11 +6,12 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from typing import Any
 
 import click
 
 from twisted_registry import __version__
-from twisted_registry.cli._exits import EXITS, SIGNALLED, Exit
+from twisted_registry.cli._exits import EXITS, SIGNALLED, Exit, tell, telling_os_errors
 from twisted_registry.cli.archive import archive
 from twisted_registry.cli.completion import completion
 from twisted_registry.cli.listing import info, ls, versions
@@ -19,6 +20,8 @@ from twisted_registry.cli.pull import pull
 from twisted_registry.cli.push import push
 from twisted_registry.cli.status import status
 from twisted_registry.cli.watch import watch
+
+_STDERR = 2
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -35,7 +38,27 @@ Examples:
 """
 
 
-@click.group(context_settings=_CONTEXT, help=_HELP, epilog=EXITS)
+class Root(click.Group):
+    """
+    The group of all commands.  What click itself prints, such as help, may have nowhere to go either.
+    """
+
+    def make_context(self, *given: Any, **options: Any) -> click.Context:
+        """
+        Read the arguments.
+        """
+        with telling_os_errors():
+            return super().make_context(*given, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """
+        Run the command that is named.
+        """
+        with telling_os_errors():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Root, context_settings=_CONTEXT, help=_HELP, epilog=EXITS)
 @click.version_option(__version__, prog_name="twisted-registry")
 def command() -> None:
     """
@@ -51,13 +74,29 @@ def main() -> None:
     """
     Run the command, and end the process with its status.
     """
-    status = _run()
+    _hold_closed()
+    status = _run() if sys.stdout is not None else _refuse()
     if status > SIGNALLED:
         # Python would wait for its threads, of which one may wait for stdin.
         with suppress(OSError):
             sys.stdout.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _hold_closed() -> None:
+    # What is opened next would have the number of a stream that is closed, and get what is written there.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lasts
+
+
+def _refuse() -> int:
+    # Before anything is done that could not be told.
+    tell("stdout is closed: redirect it to /dev/null where nobody wants what is told")
+    return Exit.USAGE
 
 
 def _run() -> int:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._arguments import ModelType
 from twisted_registry.cli._exits import EXITS, Exit
-from twisted_registry.cli._output import json_option, model_object, print_object, print_table
+from twisted_registry.cli._output import json_option, model_object, print_line, print_object, print_table
 from twisted_registry.cli._pairs import PairType
-from twisted_registry.cli._reference import ModelType, Reference
+from twisted_registry.cli._reference import Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.cli._text import harmless_id, pairs
 from twisted_registry.errors import UnknownModel
@@ -50,7 +51,7 @@ def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
     """
     Run the command.
     """
-    if not yes and not sys.stdin.isatty():
+    if not yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("there is nobody to ask whether it is meant: give --yes")
     with server.client() as client:
         if not yes and not _is_meant(client, model.model_id):
@@ -59,7 +60,7 @@ def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
     if as_json:
         print_object({"model_id": model.model_id, "deleted": True})
     else:
-        click.echo(f"deleted {harmless_id(model.model_id)}")
+        print_line(f"deleted {harmless_id(model.model_id)}")
 
 
 def _is_meant(client: "BlockingClient", model_id: str) -> bool:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twisted_registry.cli._exits import EXITS
+from twisted_registry.cli._arguments import ReferenceType
+from twisted_registry.cli._exits import EXITS, naming
 from twisted_registry.cli._output import json_option, print_version
 from twisted_registry.cli._progress import ByteProgress
-from twisted_registry.cli._reference import REFERENCES, Reference, ReferenceType
+from twisted_registry.cli._reference import REFERENCES, Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.values import VersionInfo
 
@@ -73,9 +74,14 @@ def to_file(client: "BlockingClient", info: VersionInfo, file: str, bar: BytePro
     Retrieve a version to a file, which a link may lead to.
     """
     path = Path(file).resolve()
-    if not path.exists() or path.is_file():
-        client.retrieve_file(info.model_id, path, info, progress=bar.advance)
-        return
+    with naming(file):
+        if not path.exists() or path.is_file():
+            client.retrieve_file(info.model_id, path, info, progress=bar.advance)
+        else:
+            _to_special(client, info, path, bar)
+
+
+def _to_special(client: "BlockingClient", info: VersionInfo, path: Path, bar: ByteProgress) -> None:
     # A device or a pipe is written to, and not replaced by a file.
     with path.open("wb", buffering=0) as special:
         for piece in client.retrieve_chunks(info.model_id, info, progress=bar.advance):
@@ -91,5 +97,7 @@ def _check_stdout(as_json: bool) -> None:
 
 def _to_stdout(client: "BlockingClient", info: VersionInfo, bar: ByteProgress) -> None:
     for piece in client.retrieve_chunks(info.model_id, info, progress=bar.advance):
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+        with naming("stdout"):
+            sys.stdout.buffer.write(piece)
+    with naming("stdout"):
+        sys.stdout.buffer.flush()

@@ -10,11 +10,12 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._arguments import ModelType
 from twisted_registry.cli._exits import EXITS, fail
 from twisted_registry.cli._output import json_option, print_version
 from twisted_registry.cli._pairs import PairType
 from twisted_registry.cli._progress import ByteProgress
-from twisted_registry.cli._reference import ModelType, Reference
+from twisted_registry.cli._reference import Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.cli._text import harmless_id
 from twisted_registry.errors import UnknownModel
@@ -69,7 +70,11 @@ def push(
 
 
 def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")
+    if file != "-":
+        return open(file, "rb")
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed: give a file")
+    return nullcontext(sys.stdin.buffer)
 
 
 def _look_for(client: "BlockingClient", model_id: str, create: bool) -> None:

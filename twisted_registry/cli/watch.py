@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._advice import advised
+from twisted_registry.cli._arguments import ReferenceType
 from twisted_registry.cli._exits import EXITS, tell
 from twisted_registry.cli._output import json_option, print_version
 from twisted_registry.cli._progress import ByteProgress
-from twisted_registry.cli._reference import Reference, ReferenceType
+from twisted_registry.cli._reference import Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.cli.pull import check_file, to_file
 from twisted_registry.errors import CorruptVersion, UnknownVersion
@@ -73,6 +75,6 @@ def _is_pulled(client: "BlockingClient", info: VersionInfo, file: str) -> bool:
     except UnknownVersion:
         return False  # It was evicted meanwhile: there is a newer one, or soon will be.
     except CorruptVersion as damaged:
-        tell(str(damaged))
+        tell(advised(damaged))
         return False
     return True

@@ -1,0 +1,97 @@
+"""
+What the command line says about errors.
+"""
+
+import re
+import shlex
+
+from attrs import fields
+from hypothesis import given, strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry import errors
+from twisted_registry.cli._advice import advised
+from twisted_registry.cli.main import command
+from twisted_registry.protocol.details import KINDS
+
+_CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
+
+
+def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
+    """
+    Make an error of a kind.
+    """
+    facts = {"model_id": model_id, "reason": "the cause; do this", "address": "localhost:1"}
+    error: errors.RegistryError = kind(*(facts.get(fact.name, 3) for fact in fields(kind)))
+    return error
+
+
+class AdviceTests(SynchronousTestCase):
+    """
+    Errors as they reach a person at a shell.
+    """
+
+    def test_no_calls(self) -> None:
+        """
+        No error speaks of the API's calls.
+        """
+        for kind in KINDS.values():
+            self.assertIsNone(_CALL.search(advised(example(kind))), kind)
+
+    def test_commands(self) -> None:
+        """
+        What is to be done is named as commands and flags.
+        """
+        for kind, named in {
+            errors.UnknownModel: "'push --create'",
+            errors.UnknownVersion: "'twisted-registry versions walker'",
+            errors.ModelReplaced: "'twisted-registry push --create'",
+            errors.Overloaded: "(the cause); try again later, or longer, such as with --patience 60",
+            errors.StorageFull: "'twisted-registry rm'",
+            errors.CorruptModel: "'twisted-registry set --replace walker KEY=VALUE...'",
+            errors.CorruptVersion: "'twisted-registry versions walker'",
+            errors.Unreachable: "--server or TWISTED_REGISTRY_SERVER",
+            errors.CreationUncertain: "'twisted-registry versions walker'",
+            errors.NotAuthenticated: "TWISTED_REGISTRY_TOKEN",
+        }.items():
+            self.assertIn(named, advised(example(kind)))
+
+    def test_commands_are_understood(self) -> None:
+        """
+        There is each command that is named, with each flag that is named.
+        """
+        found = set()
+        for kind in KINDS.values():
+            for line in re.findall(
+                r"'(?:twisted-registry )?((?:push|set|rm|ls|versions)\b[^']*)'", advised(example(kind))
+            ):
+                name, *words = shlex.split(line)
+                self.assertLessEqual(
+                    {word for word in words if word.startswith("--")},
+                    {flag for option in command.commands[name].params for flag in option.opts},
+                )
+                found.add(name)
+        self.assertEqual(found, {"push", "set", "rm", "ls", "versions"})
+
+    def test_derived(self) -> None:
+        """
+        A kind that is derived from another says what is its own.
+        """
+        damaged = errors.CorruptTransfer("walker", 3, "x")
+        self.assertEqual(advised(damaged), str(damaged))
+
+    def test_odd_ids(self) -> None:
+        """
+        An id that a shell takes for another, or apart, does not stand in a command.
+        """
+        for model_id, word in {"team@3": "team@3@", "two words": "MODEL", "-x": "MODEL", "$(reboot)": "MODEL"}.items():
+            said = advised(errors.UnknownVersion(model_id, 3))
+            self.assertIn(f"'twisted-registry versions {word}'", said)
+
+    @given(st.text(min_size=1, max_size=40))
+    def test_any_id(self, model_id: str) -> None:
+        """
+        Whatever the id, it is said.
+        """
+        for kind in (errors.UnknownModel, errors.UnknownVersion, errors.CorruptVersion, errors.CreationUncertain):
+            self.assertTrue(advised(example(kind, model_id)))
