@@ -111,7 +111,7 @@ class ProcessTests(SharedRegistryTestCase):
                 async with Client(ADDRESS) as registry:
                     await registry.retrieve(MODEL)
 
-            for _ in range(15):
+            for _ in range(30):
                 anew()
                 asyncio.run(before())
                 in_child(anew)

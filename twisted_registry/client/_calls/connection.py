@@ -186,7 +186,7 @@ class Connection:
         self._calls.clear()
         if channel is not None and not forks.is_cut_off:
             await channel.close(None)
-            forks.closed()
+            forks.closed(channel)
 
     def check(self) -> None:
         """
@@ -202,7 +202,7 @@ class Connection:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
             self._channel = self._made()
-            forks.connected(self._channel)
+            forks.opened(self._channel)
         return self._channel
 
     def _made(self) -> grpc.aio.Channel:

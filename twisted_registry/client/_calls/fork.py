@@ -34,6 +34,9 @@ _CORES_THREADS = ("event_engine", "grpc_", "lifeguard", "timer_manager")
 """How the names of the core's threads begin: the system knows of them, Python does not."""
 
 _END_SECONDS = 1.0
+_GARBAGE_SECONDS = 0.1
+"""For so long gRPC's end is waited for before garbage is looked for that may hold something of it."""
+
 _PAUSE_SECONDS = 0.001
 
 
@@ -53,10 +56,13 @@ def _name_of(thread: Path) -> str:
         return ""  # it has ended
 
 
-def _wait_for_cores_end() -> None:
-    end = time.monotonic() + _END_SECONDS
-    while _core_runs() and time.monotonic() < end:
+def _wait_for_the_end(seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while runs := _layer_runs() or _core_runs():
+        if time.monotonic() > end:
+            break
         time.sleep(_PAUSE_SECONDS)
+    return not runs
 
 
 @define
@@ -68,20 +74,21 @@ class Forks:
     """
 
     is_cut_off: bool = False
-    _connected: "WeakSet[grpc.aio.Channel]" = field(factory=WeakSet)
+    _open: "WeakSet[grpc.aio.Channel]" = field(factory=WeakSet)
     _has_closed: bool = False
     _grpc_ran: bool = False
 
-    def connected(self, channel: grpc.aio.Channel) -> None:
+    def opened(self, channel: grpc.aio.Channel) -> None:
         """
-        Note that there is a channel.  Its end is noticed.
+        Note that there is a channel.
         """
-        self._connected.add(channel)
+        self._open.add(channel)
 
-    def closed(self) -> None:
+    def closed(self, channel: grpc.aio.Channel) -> None:
         """
         Note that a channel was closed.
         """
+        self._open.discard(channel)
         self._has_closed = True
 
     def check(self) -> None:
@@ -99,13 +106,14 @@ class Forks:
         """
         Look what the child will be left, and warn where it may stand still.
         """
-        layer_runs = _layer_runs()
-        if self._has_closed and not layer_runs:
-            _wait_for_cores_end()
+        if self._has_closed and not len(self._open):
             self._has_closed = False
+            if not _wait_for_the_end(_GARBAGE_SECONDS):
+                gc.collect()
+                _wait_for_the_end(_END_SECONDS)
         # With its fork support gRPC's core looks after itself; what it does to the layer, it does with or without.
-        self._grpc_ran = layer_runs or (WORKERS_MAY_FORK and _core_runs())
-        if len(self._connected) and not WORKERS_MAY_FORK:
+        self._grpc_ran = _layer_runs() or (WORKERS_MAY_FORK and _core_runs())
+        if len(self._open) and not WORKERS_MAY_FORK:
             warnings.warn(
                 "forking beside a connected registry client: the child may stand still in gRPC's fork support. Import "
                 "twisted_registry.client before grpc, or set GRPC_ENABLE_FORK_SUPPORT=0, or close the clients before",
