@@ -136,8 +136,8 @@ class ModelReplaced(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"model {shown(self.model_id)} was deleted meanwhile, and with it any version that was just created; begin "
-            "anew, with the one that has its place"
+            f"model {shown(self.model_id)} was deleted meanwhile, and with it any version that was just created; "
+            "create it again, or begin anew with the one that has its place"
         )
 
 
@@ -318,7 +318,10 @@ class Unreachable(Unavailable):
     address: str
 
     def __str__(self) -> str:
-        return f"cannot reach the registry at {self.address} ({self.reason}); is it running, and is that its address?"
+        return (
+            f"cannot reach the registry at {self.address} ({self.reason}); does it run and answer, and is that its "
+            "address?"
+        )
 
 
 @define
@@ -341,15 +344,24 @@ class CreationUncertain(RegistryError):
     The connection was lost after all of a version had been sent, and before the answer: it may be there or not.
 
     @ivar reason: how the connection was lost.
+    @ivar is_absent: whether the server has been looked at since, and had no such version; else it could not be.
     """
 
     model_id: str
     reason: str
+    is_absent: bool = True
+
+    @property
+    def finding(self) -> str:
+        """
+        What is known of it, for texts.
+        """
+        return "it is not there so far" if self.is_absent else "whether it is there could not be found out"
 
     def __str__(self) -> str:
         return (
-            f"a new version of model {shown(self.model_id)} was sent, but no answer came ({self.reason}), and it is "
-            "not there so far; look at the latest versions before you create it again"
+            f"a new version of model {shown(self.model_id)} was sent, but no answer came ({self.reason}), and "
+            f"{self.finding}; look at the latest versions before you create it again"
         )
 
 

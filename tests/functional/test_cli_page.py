@@ -102,7 +102,7 @@ class PageTests(SynchronousTestCase):
         rows = re.findall(r"^\| (\d+) \| (\w[\w ,]*\w)", section("Output"), re.MULTILINE)
         for number, meaning in rows:
             self.assertRegex(command.epilog or "", rf"{number} +{meaning.split(' by ')[0]}")
-        self.assertEqual([number for number, _ in rows], ["0", "1", "2", "3", "130"])
+        self.assertEqual([number for number, _ in rows], ["0", "1", "2", "3", "4", "130"])
 
 
 class ExampleTests(RegistryTestCase):

@@ -185,11 +185,47 @@ class LostConnectionTests(RegistryTestCase):
             self.assertTrue(sent.wait(60))
             self.relay.cut()
 
-        with self.assertRaises(errors.CreationUncertain):
+        with self.assertRaises(errors.CreationUncertain) as caught:
             self.while_running(
                 lambda: impatient.publish("walker", SMALL, progress=lambda size_bytes: sent.set()), mishap
             )
+        self.assertIs(caught.exception.is_absent, True)
         self.assertEqual(self.numbers(), [])
+
+    def test_nobody_can_be_asked(self) -> None:
+        """
+        Where the server stays away after the answer was lost, the caller is told that nobody could be asked.
+        """
+        impatient = self.make_client(patience_seconds=1)
+        impatient.model("walker")
+        self.relay.mute()
+
+        def mishap() -> None:
+            self.wait_for_version()
+            self.relay.port = 0
+            self.relay.cut()
+
+        with self.assertRaises(errors.CreationUncertain) as caught:
+            self.while_running(lambda: impatient.store("walker", SMALL), mishap)
+        self.assertIs(caught.exception.is_absent, False)
+        self.assertIn("could not be found out", str(caught.exception))
+        self.assertEqual(self.numbers(), [1])
+
+    def test_server_that_stays_away(self) -> None:
+        """
+        Where the server goes away halfway, and stays away, the caller is told that nothing was created.
+        """
+        impatient = self.make_client(patience_seconds=1)
+        self.relay.swallow_after(HALF_BYTES)
+
+        def mishap() -> None:
+            self.wait_for_bytes(HALF_BYTES)
+            self.relay.port = 0
+            self.relay.cut()
+
+        with self.assertRaises(errors.Unavailable) as caught:
+            self.while_running(lambda: impatient.publish("walker", LARGE), mishap)
+        self.assertIn("no version was created", str(caught.exception))
 
     def test_pieces_that_come_once(self) -> None:
         """

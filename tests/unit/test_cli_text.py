@@ -109,13 +109,13 @@ class ExitTests(SynchronousTestCase):
 
     def test_errors(self) -> None:
         """
-        3 where the registry cannot be reached or is too slow, 1 where it refuses or has no such thing.
+        3 where the registry cannot be reached or is too slow, 4 where nobody knows whether a version is there, 1 where
+        it refuses or has no such thing.
         """
         away = [
             errors.Unavailable("x"),
             errors.Unreachable("x", "localhost:1"),
             errors.DeadlineExceeded("x"),
-            errors.CreationUncertain("m", "x"),
         ]
         refused = [
             errors.UnknownModel("m"),
@@ -125,6 +125,8 @@ class ExitTests(SynchronousTestCase):
             errors.NotPermitted("x"),
         ]
         self.assertEqual({exit_of(error) for error in away}, {Exit.UNREACHABLE})
+        uncertain = (errors.CreationUncertain("m", "x"), errors.CommitUncertain("m"))
+        self.assertEqual({exit_of(error) for error in uncertain}, {Exit.UNCERTAIN})
         self.assertEqual({exit_of(error) for error in refused}, {Exit.REFUSED})
 
     def test_all_are_told(self) -> None:

@@ -84,8 +84,8 @@ def _unreachable(error: errors.Unreachable) -> str:
 def _creation_uncertain(error: errors.CreationUncertain) -> str:
     word = _word(error.model_id)
     return (
-        f"a new version of model {harmless_id(error.model_id)} was sent, but no answer came ({error.reason}), and it "
-        f"is not there so far; look at 'twisted-registry versions {word}' before you push it again"
+        f"a new version of model {harmless_id(error.model_id)} was sent, but no answer came ({error.reason}), and "
+        f"{error.finding}; look at 'twisted-registry versions {word}' before you push it again"
     )
 
 

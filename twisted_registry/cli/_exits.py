@@ -15,7 +15,7 @@ import click
 
 from twisted_registry.cli._advice import advised
 from twisted_registry.cli._text import harmless, harmless_line
-from twisted_registry.errors import CreationUncertain, DeadlineExceeded, RegistryError, Unavailable
+from twisted_registry.errors import CommitUncertain, CreationUncertain, DeadlineExceeded, RegistryError, Unavailable
 
 
 class Exit(IntEnum):
@@ -27,6 +27,7 @@ class Exit(IntEnum):
     REFUSED = 1
     USAGE = 2
     UNREACHABLE = 3
+    UNCERTAIN = 4
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -42,6 +43,7 @@ Exit status:
   1    the registry refused it, or has no such thing
   2    wrong usage, or a local file cannot be read or written
   3    the registry cannot be reached, or is too slow
+  4    nobody knows whether the version was created: look before you push again
   130  interrupted (143 by SIGTERM)
 """
 
@@ -50,8 +52,9 @@ def exit_of(error: RegistryError) -> Exit:
     """
     Give the status for an error.
     """
-    is_away = isinstance(error, Unavailable | DeadlineExceeded | CreationUncertain)
-    return Exit.UNREACHABLE if is_away else Exit.REFUSED
+    if isinstance(error, CreationUncertain | CommitUncertain):
+        return Exit.UNCERTAIN
+    return Exit.UNREACHABLE if isinstance(error, Unavailable | DeadlineExceeded) else Exit.REFUSED
 
 
 def tell(text: str) -> None:

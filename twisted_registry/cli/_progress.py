@@ -4,9 +4,10 @@ A progress bar for bytes: on stderr, only on a terminal, and only for what takes
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Lock, Timer
 from types import TracebackType
+from typing import ClassVar
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from twisted_registry.cli._exits import tell
 
 _MOMENT_SECONDS = 1.0
 
@@ -39,7 +42,11 @@ def _columns(width: int) -> Iterator[ProgressColumn]:
 class ByteProgress:
     """
     Shows how many bytes of how many are done, at what rate, and how long it will take.  May be told in any thread.
+
+    @cvar current: the one that is on the screen, or may come there.
     """
+
+    current: "ClassVar[ByteProgress | None]" = None
 
     def __init__(self, what: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """
@@ -65,6 +72,7 @@ class ByteProgress:
         self._is_shown = False
 
     def __enter__(self) -> "ByteProgress":
+        ByteProgress.current = self
         if self._is_on:
             self._timer.start()
         return self
@@ -72,6 +80,7 @@ class ByteProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        ByteProgress.current = None
         self._timer.cancel()
         with self._lock:
             self._is_on = False
@@ -132,3 +141,12 @@ class ByteProgress:
         # Anew, for what is lost would count against the rate, and what was once done would stay done.
         (task,) = self._bar.tasks
         self._bar.reset(self._task, completed=max(0, int(task.completed) + size_bytes))
+
+
+def tell_beside_the_bar(text: str) -> None:
+    """
+    Say something on stderr, where a bar may be.
+    """
+    bar = ByteProgress.current
+    with nullcontext() if bar is None else bar.put_by():
+        tell(text)

@@ -57,8 +57,10 @@ class Server:
         @param times: such as C{deadline_seconds}, where they are to be others.
         """
         # Here, for it takes a while: help and usage errors come without it.
+        from twisted_registry.cli._waiting import tell_of_waiting
         from twisted_registry.client import BlockingClient, Tls
 
+        tell_of_waiting()
         times = {"patience_seconds": self.patience_seconds, **times}
         try:
             tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())

@@ -35,7 +35,7 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", -1),
     # Left to itself, gRPC waits up to two minutes before it tries a server again that was away.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 10_000),  # which is how long an attempt to connect may take
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # which is how long an attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # A server whose machine has died sends nothing, not even an end.
     ("grpc.keepalive_time_ms", 20_000),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -17,6 +18,8 @@ _NOT_CONNECTED = re.compile(
     r"failed to connect|name resolution|errors resolving|DNS|no such file or directory", re.IGNORECASE
 )
 """gRPC's own words where nothing was sent: a status from a server, or of a connection that was lost, has others."""
+
+_STATUS_NAME = re.compile("^[A-Z_]+: ")
 
 _RESET = re.compile(r"RST_STREAM|GOAWAY", re.IGNORECASE)
 """gRPC's words where a proxy has broken off a call; the code, often INTERNAL, is none of the registry's."""
@@ -79,9 +82,11 @@ def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.
 
 def _short(text: str) -> str:
     """
-    Give what matters of gRPC's words: they end with the cause.
+    Give what matters of gRPC's words: they end with the cause, of one address where it has tried several.
     """
-    return text.rpartition("; last error: ")[2][:200]
+    before, _, cause = text.rpartition("; last error: ")
+    cause = unquote(_STATUS_NAME.sub("", cause, count=1))[:200]
+    return f"the last address tried was {cause}" if before else cause
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from attrs import define
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from twisted_registry.errors import DeadlineExceeded, Overloaded, Unavailable, Unreachable
@@ -43,23 +42,6 @@ def was_not_done(error: BaseException) -> bool:
     return isinstance(error, Unreachable | Overloaded)
 
 
-@define
-class _Patience:
-    """
-    Is at its end some time after the first failure: what fails after an hour deserves another try as well.
-    """
-
-    _seconds: float | None
-    _ends: float | None = None
-
-    def __call__(self, state: RetryCallState) -> bool:
-        if self._seconds is None:
-            return False
-        if self._ends is None:
-            self._ends = time.monotonic() + self._seconds
-        return time.monotonic() + state.upcoming_sleep > self._ends
-
-
 async def repeated(
     act: Callable[[], Awaitable[T]],
     patience_seconds: float | None,
@@ -82,11 +64,22 @@ async def repeated(
         if patience_seconds == 0 or not is_worth_it(error):
             raise
         _log.info("trying again: %s", error)
+    failed = time.monotonic()
+
+    def is_at_its_end(state: RetryCallState) -> bool:
+        return patience_seconds is not None and time.monotonic() + state.upcoming_sleep > failed + patience_seconds
+
     await asyncio.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS))
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_worth_it),
-        stop=_Patience(patience_seconds),
+        stop=is_at_its_end,
         wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
+        before_sleep=_tell,
         reraise=True,
     )
     return await retrying(act)
+
+
+def _tell(state: RetryCallState) -> None:
+    if state.outcome is not None:
+        _log.info("trying again: %s", state.outcome.exception())

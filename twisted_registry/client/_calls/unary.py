@@ -5,7 +5,7 @@ Calls whose request and reply are one message each.
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 from google.protobuf.message import DecodeError, Message
 
 from twisted_registry.client._calls.connection import Connection
@@ -59,6 +59,12 @@ class Calls:
 
     connection: Connection
     times: Times
+
+    def impatient(self) -> "Calls":
+        """
+        Give those that try nothing again: for one who does so himself.
+        """
+        return evolve(self, times=evolve(self.times, patience_seconds=0))
 
     async def ask(
         self,

@@ -42,11 +42,14 @@ class Outcome:
     """
     Finds out what became of an attempt to create a version, all of which was sent.
 
+    @ivar _calls: those that try nothing again by themselves.
+    @ivar _patience_seconds: for how long to look.
     @ivar _lost: when the connection was lost, by the monotonic clock in seconds.
     @ivar _data_hash: of what was sent.
     """
 
     _calls: Calls
+    _patience_seconds: float
     _header: VersionHeader
     _lost: float
     _data_hash: str
@@ -62,9 +65,11 @@ class Outcome:
         @raise CreationUncertain: it cannot be found out.
         """
         try:
-            return await repeated(self._look, self._calls.times.patience_seconds, _may_yet_be_told)
-        except (_StillOpen, Unavailable, DeadlineExceeded):
+            return await repeated(self._look, self._patience_seconds, _may_yet_be_told)
+        except _StillOpen:
             raise CreationUncertain(self._header.model_id, lost) from None
+        except (Unavailable, DeadlineExceeded):
+            raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
 
     async def _look(self) -> VersionInfo | None:
         # In this order: what a server has not that began after the loss will not come any more.

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
-from attrs import define, field
+from attrs import define, evolve, field
 from xxhash import xxh3_128
 
 from twisted_registry.client._calls.connection import Connection
@@ -183,6 +183,8 @@ class Upload:
             return await repeated(self._try, self._calls.times.patience_seconds, self._is_worth_it)
         except _SourceFailed as failed:
             raise failed.error from None
+        except Unavailable as error:
+            raise evolve(error, reason=f"{error.reason}; no version was created") from None
 
     def _is_worth_it(self, error: BaseException) -> bool:
         can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_begun
@@ -196,11 +198,14 @@ class Upload:
         except Unavailable as lost:
             lost_seconds = time.monotonic()
             if attempt.is_complete and not was_not_done(lost):
-                outcome = Outcome(self._calls, self._header, lost_seconds, await attempt.data_hash())
-                info = await outcome.find_out(str(lost))
+                info = await self._outcome(lost_seconds, await attempt.data_hash()).find_out(str(lost))
                 if info is not None:
                     return info
             raise
+
+    def _outcome(self, lost_seconds: float, data_hash: str) -> Outcome:
+        calls, patience_seconds = self._calls.impatient(), self._calls.times.patience_seconds
+        return Outcome(calls, patience_seconds, self._header, lost_seconds, data_hash)
 
     def _tell(self, size_bytes: int) -> None:
         if size_bytes:
