@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from twisted_registry.cli._advice import advised
 from twisted_registry.cli._progress import tell_beside_the_bar
-from twisted_registry.errors import RegistryError
+from twisted_registry.errors import RegistryError, Unreachable
 
 LOGGER = "twisted_registry.client"
 """Where the client says each time that it tries something again, and why."""
@@ -48,12 +48,14 @@ class Waiting(logging.Handler):
         self._last = now
         if not self._has_said and now - self._began >= _SOON_SECONDS:
             self._has_said = True
-            self._say(f"waiting: {_reason(record)}")
+            self._say(f"waiting {_reason(record)}")
 
 
 def _reason(record: logging.LogRecord) -> str:
     error = record.args[0] if isinstance(record.args, tuple) and record.args else None
-    return advised(error) if isinstance(error, RegistryError) else record.getMessage()
+    if isinstance(error, Unreachable):
+        return f"for the registry at {error.address} ({error.reason})"
+    return f"({advised(error) if isinstance(error, RegistryError) else record.getMessage()})"
 
 
 def tell_of_waiting() -> None:
