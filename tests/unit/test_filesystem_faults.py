@@ -15,6 +15,19 @@ from twisted_registry.values import Chunk
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
 
+KINDS: dict[int, type[StorageFull | StorageReadOnly | StorageFailure]] = {
+    errno.ENOSPC: StorageFull,
+    errno.EDQUOT: StorageFull,
+    errno.EMFILE: StorageFull,
+    errno.ENFILE: StorageFull,
+    errno.EROFS: StorageReadOnly,
+    errno.EACCES: StorageReadOnly,
+    errno.EPERM: StorageReadOnly,
+    errno.EIO: StorageFailure,
+    errno.ENOMEM: StorageFailure,
+}
+"""What each of the system's errors is to who would change something."""
+
 
 class FaultTests(FaultCase):
     """
@@ -77,6 +90,22 @@ class FaultTests(FaultCase):
         writer.write(Chunk(b"data"))
         self.assertIn("of 4 bytes written, 0 are there", str(self.assertRaises(StorageFailure, writer.finish)))
         self.assertEqual(attempt.private(), [])
+
+    def test_kinds(self) -> None:
+        """
+        Whatever would be changed, and at whichever call it fails, one error of the system is one error of ours.
+        """
+        for before, act in ACTS:
+            calls = self.attempt(before, act, None).system.calls
+            # After that, what was renamed may be there: it can only be said that the medium failed.
+            last = max(position for position, call in enumerate(calls) if call.startswith("rename "))
+            for number, kind in KINDS.items():
+                expected = StorageFailure if (act, kind) == (delete, StorageFull) else kind
+                for position in range(last + 1):
+                    error = self.attempt(before, act, failing_at(number, position)).error
+                    # What is closed behind something that was read is no loss.
+                    if error is not None or not calls[position].startswith("close "):
+                        self.assertIs(type(error), expected, f"{calls[position]}: {os.strerror(number)}")
 
     def test_no_room_to_delete(self) -> None:
         """

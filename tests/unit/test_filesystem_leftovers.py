@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.archives import data_of, finished, put, version_info
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import StorageFailure, UnknownModel
+from twisted_registry.errors import StorageFailure, StorageReadOnly, UnknownModel
 from twisted_registry.values import ModelInfo
 
 
@@ -161,7 +161,7 @@ class ForeignTests(FilesystemCase):
         self.archive.save_model(ModelInfo("n"))
         self.system.disturbance = failing_where("lstat m/m.yaml", errno.EACCES)
         self.assertEqual(self.archive.model_ids(), ["n"])
-        self.assertRaises(StorageFailure, self.archive.delete_model, "m")
+        self.assertRaises(StorageReadOnly, self.archive.delete_model, "m")
         self.system.disturbance = failing_where("lstat m/m.yaml", errno.EIO)
         self.assertRaises(StorageFailure, self.archive.model_ids)
 

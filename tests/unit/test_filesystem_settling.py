@@ -3,11 +3,12 @@ The archive on a file system: names that a process saw and did not bring to rest
 """
 
 import errno
+import os
 
 from tests.support.archives import put
 from tests.support.faulty_system import Disturbance, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import StorageFailure
+from twisted_registry.errors import StorageFailure, StorageReadOnly
 from twisted_registry.values import ModelInfo
 
 
@@ -138,6 +139,16 @@ class LeftTests(FilesystemCase):
             self.system.disturbance = failing_where(pattern, errno.EIO)
             self.assertRaises(StorageFailure, put, self.archive, "m", 3)
             self.assertNotIn("m/m-v000003.data", self.files())
+
+    def test_told(self) -> None:
+        """
+        Who would create the next version meanwhile is told why it cannot be removed.
+        """
+        self.leave()
+        for pattern in ("open m", "fsync m", "unlink m/.*"):
+            self.system.disturbance = failing_where(pattern, errno.EROFS)
+            error = self.assertRaises(StorageReadOnly, put, self.archive, "m", 3)
+            self.assertEqual(error.reason, os.strerror(errno.EROFS))
 
 
 def put_model(case: FilesystemCase) -> None:

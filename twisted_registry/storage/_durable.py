@@ -267,18 +267,24 @@ class Workbench:
         @return: whether nothing is left.
         """
         try:
-            self._remove(path)
+            self.remove(path)
         except OSError as error:
-            if not is_absent(error):
-                _log.warn("{path} is left for later: {reason}", path=path, reason=reason_of(error))
-                return False
+            _log.warn("{path} is left for later: {reason}", path=path, reason=reason_of(error))
+            return False
         return True
 
-    def _remove(self, path: str) -> None:
-        if S_ISDIR(self.system.lstat(path).st_mode):
-            self._remove_tree(path)
-        else:
-            self.system.unlink(path)
+    def remove(self, path: str) -> None:
+        """
+        Remove a file, a link or a whole folder, if it is there.
+        """
+        try:
+            if S_ISDIR(self.system.lstat(path).st_mode):
+                self._remove_tree(path)
+            else:
+                self.system.unlink(path)
+        except OSError as error:
+            if not is_absent(error):
+                raise
 
     def _remove_tree(self, path: str) -> None:
         for entry in self.system.scandir(path):

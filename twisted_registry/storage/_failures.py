@@ -74,7 +74,8 @@ def write_failure(error: OSError) -> StorageFull | StorageReadOnly | StorageFail
 @contextmanager
 def reading() -> Iterator[None]:
     """
-    Raise L{StorageFailure} for every C{OSError} of the block: reading needs no room and no right to write.
+    Raise L{StorageFailure} for every C{OSError} of the block: reading needs no room and no right to write.  Not for
+    what a call reads before it writes: that is part of L{writing} or L{removing}.
     """
     try:
         yield

@@ -129,12 +129,11 @@ class ModelFolders:
         Give a model's folder.
 
         @raise UnknownModel: there is no such model.
-        @raise StorageFailure: the medium failed.
+        @raise OSError: that cannot be told.
         """
         folder = model_folder(self._root, model_id)
-        with reading():
-            if not self.is_model(folder):
-                raise UnknownModel(model_id)
+        if not self.is_model(folder):
+            raise UnknownModel(model_id)
         return folder
 
     # One model.
@@ -148,7 +147,8 @@ class ModelFolders:
             with telling_damage():
                 return self._read(folder, model_id)
         except Malformed as error:
-            self.known(model_id)
+            with reading():
+                self.known(model_id)
             raise CorruptModel(model_id, f"its .yaml: {error.reason}") from error
 
     def _read(self, folder: ModelFolder, model_id: str) -> ModelInfo:
@@ -173,7 +173,7 @@ class ModelFolders:
         """
         Remove a model; see L{twisted_registry.interfaces.IModelStore.delete_model}.
         """
-        folder = self.known(model_id)
         with removing():
+            folder = self.known(model_id)
             grave = self._bench.bury(folder.path)
         self._bench.discard(grave)

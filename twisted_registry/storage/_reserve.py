@@ -35,7 +35,8 @@ class NumberReserve:
         """
         Remember a number; see L{twisted_registry.interfaces.INumberReserve.reserve}.
         """
-        self.reserve_in(self._models.known(model_id), version_number)
+        with writing():
+            self.reserve_in(self._models.known(model_id), version_number)
 
     def reserve_in(self, folder: ModelFolder, version_number: int) -> None:
         """

@@ -72,15 +72,15 @@ class Publications:
         """
         Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
 
-        @raise StorageFailure: something is still there.
+        @raise OSError: something is still there.
         """
         with self._lock:
             left = [data for where, data in self._left if where == folder]
-        if left and not self._bench.settle(folder):
-            raise StorageFailure("the removal of a failed version cannot be brought to rest")
+        if left:
+            with self._bench.opened_folder(folder) as descriptor:
+                self._bench.sync_folder(descriptor)
         for data in left:
-            if not self._bench.discard(data):
-                raise StorageFailure("the data of a failed version cannot be removed")
+            self._bench.remove(data)
             with self._lock:
                 self._left.discard((folder, data))
 
