@@ -35,6 +35,15 @@ class SmallDiskTestCase(RegistryTestCase):
         # A disk that is in use still goes once it is not.
         self.addCleanup(subprocess.run, ["umount", "--lazy", str(self.archive)], check=True)
 
+    def assert_told_once(self, reason: str) -> None:
+        """
+        Check that the log warns of the archive, for this reason and for no other, and once.
+        """
+        self.wait_until_logged("trouble with the archive")
+        (told,) = (line for line in self.daemon.lines if "trouble with the archive" in line)
+        self.assertIn(f"#warn] trouble with the archive {self.archive}: ", told)
+        self.assertIn(f"({reason})", told)
+
     def fill(self) -> int:
         """
         Create versions until one fails.
@@ -82,6 +91,14 @@ class FullDiskTests(SmallDiskTestCase):
         self.assertEqual(numbers, list(range(1, self.count + 1)))
         self.assertEqual(self.client.data("m", self.count), PIECE)
 
+    def test_log(self) -> None:
+        """
+        However many are refused, the log has one warning, with where and why.
+        """
+        for _ in range(5):
+            self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.create)
+        self.assert_told_once("No space left on device")
+
     def test_room_is_made(self) -> None:
         """
         Once a model is deleted, versions are created again, and no number was used up in vain.
@@ -112,7 +129,7 @@ class ReadOnlyDiskTests(SmallDiskTestCase):
 
     def test_refused(self) -> None:
         """
-        What would change the archive is refused as such.
+        What would change the archive is refused as such, and the log told once.
         """
         for change in (
             lambda: self.client.create("m", b"x", archived=True),
@@ -121,6 +138,7 @@ class ReadOnlyDiskTests(SmallDiskTestCase):
             lambda: self.client.delete_model("m"),
         ):
             self.assert_refused(StatusCode.FAILED_PRECONDITION, change, "cannot be written")
+        self.assert_told_once("Read-only file system")
 
     def test_goes_on(self) -> None:
         """

@@ -3,6 +3,8 @@ Tests for every way a call can be refused, as docs/wire-protocol.md lists them: 
 text names the thing and says what to do.
 """
 
+import errno
+import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -290,7 +292,8 @@ class DiskTests(RefusalTestCase):
 
     def assert_refused_with(self, name: str, code: StatusCode, *said: str) -> None:
         """
-        Check how everything that writes is refused while the disk fails, that reading goes on, and writing afterwards.
+        Check how everything that writes is refused while the disk fails, that reading goes on, and writing afterwards,
+        and that the log tells where and why, once.
         """
         self.control.write_text(name)
         self.refuse(
@@ -302,6 +305,10 @@ class DiskTests(RefusalTestCase):
         self.assertEqual(self.client.data("m", 1), b"data")
         self.control.unlink()
         self.assertEqual(self.client.create("m", b"more", archived=True).version_number, 2)
+        self.wait_until_logged("trouble with the archive")
+        (told,) = (line for line in self.daemon.lines if "trouble with the archive" in line)
+        self.assertIn(f"#warn] trouble with the archive {self.archive}: ", told)
+        self.assertIn(os.strerror(getattr(errno, name)), told)
 
     def test_full(self) -> None:
         """

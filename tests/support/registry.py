@@ -70,6 +70,7 @@ class PumpedRegistryCase(SynchronousTestCase):
             threads_for(store, self.reactor, self.disk, self.processor),
             Framing(CHUNK_BYTES, Chunk, partial(Cutter, CHUNK_BYTES)),
             now_ns=lambda: int(self.clock.seconds() * 10**9),
+            seconds=self.clock.seconds,
         )
         self.registry.open()
 

@@ -40,7 +40,9 @@ from twisted_registry.registry._model import Model
 from twisted_registry.registry._numbers import Numbers
 from twisted_registry.registry._state import State
 from twisted_registry.registry._transients import Transients
+from twisted_registry.registry._troubles import Troubles
 from twisted_registry.registry._upload import Upload
+from twisted_registry.registry._watched import WatchedArchive
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo, VersionKey
 
@@ -62,14 +64,17 @@ class Registry:
         store_threads: IThreads,
         framing: Framing,
         now_ns: Callable[[], int] = time.time_ns,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         @param archive_threads: where the archive's calls run.
         @param store_threads: where the transient store's calls run.
         @param now_ns: gives nanoseconds since the Unix epoch.
+        @param seconds: gives the time, from whenever, by which the log is told of troubles.
         """
         self._reactor = reactor
-        self._state = State(archive, archive_threads, Transients(store, store_threads), framing)
+        watched = WatchedArchive(archive, Troubles(archive.description, seconds))
+        self._state = State(watched, archive_threads, Transients(store, store_threads), framing)
         self._loader = Loader(self._state)
         self._numbers = Numbers(self._state, self._run)
         self._committer = Committer(self._state, self._numbers, now_ns)

@@ -1,0 +1,332 @@
+"""
+Facts about what the log is told of an archive that does not do as it is told.
+"""
+
+import errno
+from collections.abc import Callable
+
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from zope.interface.verify import verifyObject
+
+from tests.support.archives import data_of, finished, put, version_info
+from tests.support.faulty_system import failing_where
+from tests.support.filesystem_case import FilesystemCase
+from tests.support.memory_archive import MemoryArchive, MemoryMedium
+from tests.support.registry import PumpedRegistryCase
+from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly, UnknownModel
+from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.registry._troubles import MOST_CAUSES, TELL_AGAIN_SECONDS, Troubles
+from twisted_registry.registry._watched import WatchedArchive
+from twisted_registry.values import Chunk, ModelInfo
+
+FULL = r"write \.0/tmp/.*"
+DENIED = r"(open|lstat|stat|mkdir|create) .*"
+
+
+class TroublesCase(FilesystemCase):
+    """
+    A watched archive on a system that can be disturbed, and a clock.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model with a version, and read the log.
+        """
+        super().setUp()
+        self.clock = Clock()
+        self.watched = WatchedArchive(self.archive, Troubles(self.archive.description, self.clock.seconds))
+        self.watched.save_model(ModelInfo("m"))
+        put(self.watched, "m", 1)
+        self.events = self.enterContext(capturedLogs())
+        self.read = 0
+
+    def disturb(self, pattern: str, number: int) -> None:
+        """
+        Have the calls that match fail from now on.
+        """
+        self.system.disturbance = failing_where(pattern, number)
+
+    def save(self) -> None:
+        """
+        Change the model.
+        """
+        self.watched.save_model(ModelInfo("m", {"a": "b"}))
+
+    def save_in_vain(self, times: int = 1) -> None:
+        """
+        Fail to change the model.
+        """
+        for _ in range(times):
+            self.assertRaises((StorageFull, StorageReadOnly, StorageFailure), self.save)
+
+    def told(self) -> list[tuple[LogLevel, str]]:
+        """
+        Give what the log was told since this was asked last.
+        """
+        events = self.events[self.read :]
+        self.read += len(events)
+        return [(event["log_level"], formatEvent(event)) for event in events]
+
+    def warning(self, said: str, more: str = "") -> tuple[LogLevel, str]:
+        """
+        Give a warning as the log has it.
+        """
+        return LogLevel.warn, f"trouble with the archive {self.root}: {said}{more}"
+
+
+NO_ROOM = "the registry's storage is full (No space left on device); nothing was stored: make room, then try again"
+NO_RIGHT = "the registry's archive cannot be written (Permission denied); reading goes on"
+
+
+class TellingTests(TroublesCase):
+    """
+    A line at once, and then one a minute.
+    """
+
+    def test_first(self) -> None:
+        """
+        The first failure is told at once, with the archive's path and the reason.
+        """
+        self.disturb(FULL, errno.ENOSPC)
+        self.save_in_vain()
+        self.assertEqual(self.told(), [self.warning(NO_ROOM)])
+
+    def test_more(self) -> None:
+        """
+        Those that follow are counted, and told a minute later at the earliest.
+        """
+        self.disturb(FULL, errno.ENOSPC)
+        self.save_in_vain()
+        self.told()
+        self.clock.advance(TELL_AGAIN_SECONDS - 1)
+        self.save_in_vain(40)
+        self.assertEqual(self.told(), [])
+        self.clock.advance(1)
+        self.save_in_vain(2)
+        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (40 more since this was told last)")])
+        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.save_in_vain()
+        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (1 more since this was told last)")])
+
+    def test_causes(self) -> None:
+        """
+        Another cause is told at once; the same one is told once, whatever was asked for.
+        """
+        self.disturb(FULL, errno.ENOSPC)
+        self.save_in_vain()
+        self.disturb(DENIED, errno.EACCES)
+        self.save_in_vain()
+        self.assertRaises(StorageReadOnly, self.watched.delete_model, "m")
+        self.assertRaises(StorageReadOnly, self.watched.reserve, "m", 9)
+        self.assertRaises(StorageReadOnly, put, self.watched, "m", 2)
+        self.assertEqual(self.told(), [self.warning(NO_ROOM), self.warning(NO_RIGHT)])
+
+    def test_uncertain(self) -> None:
+        """
+        A commit that is uncertain has the cause that other calls have.
+        """
+        troubles = Troubles("there", self.clock.seconds)
+        troubles.failed("create", CommitUncertain("odd"))
+        troubles.failed("save", StorageFailure("odd"))
+        self.assertEqual(len(self.told()), 1)
+
+    def test_own_words(self) -> None:
+        """
+        An archive that words each failure in its own way does not fill the memory.
+        """
+        troubles = Troubles("there", self.clock.seconds)
+        for number in range(2 * MOST_CAUSES):
+            troubles.failed("save", StorageFailure(str(number)))
+        self.assertEqual(len(troubles._causes), MOST_CAUSES)
+        self.told()
+        troubles.failed("save", StorageFailure(str(2 * MOST_CAUSES - 1)))
+        self.assertEqual(self.told(), [])
+
+    def test_nobodys_fault(self) -> None:
+        """
+        A model that is not there is no trouble.
+        """
+        self.assertRaises(UnknownModel, self.watched.delete_model, "x")
+        self.assertEqual(self.told(), [])
+
+
+class OverTests(TroublesCase):
+    """
+    A line when it works again.
+    """
+
+    def fail_and_mend(self) -> None:
+        """
+        Fail twice, and have all go well from then on.
+        """
+        self.disturb(FULL, errno.ENOSPC)
+        self.save_in_vain(2)
+        self.system.disturbance = None
+        self.told()
+
+    def test_over(self) -> None:
+        """
+        What failed goes well again, after a minute without a failure: that is told once, and the next failure at once.
+        """
+        self.fail_and_mend()
+        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.save()
+        self.save()
+        said = f"the archive {self.root} can be written again, after: No space left on device"
+        self.assertEqual(self.told(), [(LogLevel.info, f"{said} (1 more since this was told last)")])
+        self.disturb(FULL, errno.ENOSPC)
+        self.save_in_vain()
+        self.assertEqual(self.told(), [self.warning(NO_ROOM)])
+
+    def test_now_and_then(self) -> None:
+        """
+        Where some fails and some goes well, that is one trouble.
+        """
+        self.fail_and_mend()
+        for _ in range(3):
+            self.clock.advance(TELL_AGAIN_SECONDS / 4)
+            self.save()
+            self.disturb(FULL, errno.ENOSPC)
+            self.save_in_vain()
+            self.system.disturbance = None
+        self.save()
+        self.assertEqual(self.told(), [])
+
+    def test_something_else(self) -> None:
+        """
+        What never failed proves nothing by going well.
+        """
+        self.fail_and_mend()
+        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.watched.reserve("m", 9)
+        put(self.watched, "m", 2)
+        self.watched.delete_model("m")
+        self.assertEqual(self.told(), [])
+
+    def test_version(self) -> None:
+        """
+        A version that is created proves that versions can be.
+        """
+        self.disturb(FULL, errno.ENOSPC)
+        self.assertRaises(StorageFull, put, self.watched, "m", 2)
+        self.system.disturbance = None
+        self.clock.advance(TELL_AGAIN_SECONDS)
+        put(self.watched, "m", 2)
+        self.assertEqual([level for level, _ in self.told()], [LogLevel.warn, LogLevel.info])
+
+
+class WriterTests(TroublesCase):
+    """
+    A version is one thing, however many calls it takes.
+    """
+
+    def test_first_failure(self) -> None:
+        """
+        The first failure is told; that nothing is taken after it is no other.
+        """
+        writer = self.watched.create_version("m")
+        self.disturb(FULL, errno.ENOSPC)
+        for call in (lambda: writer.write(Chunk(b"data")), lambda: writer.write(Chunk(b"data")), writer.finish):
+            self.assertRaises((StorageFull, StorageFailure), call)
+        self.assertEqual(self.told(), [self.warning(NO_ROOM)])
+
+    def test_given_up(self) -> None:
+        """
+        What comes after the end of a version that was given up is no trouble.
+        """
+        writer = self.watched.create_version("m")
+        writer.abort()
+        self.assertRaises(StorageFailure, writer.write, Chunk(b"data"))
+        self.assertEqual(self.told(), [])
+
+    def test_commit(self) -> None:
+        """
+        A commit that fails is told.
+        """
+        writer = finished(self.watched, "m", b"data")
+        self.disturb("rename .* m/m-v000002.yaml", errno.EROFS)
+        self.assertRaises(StorageReadOnly, writer.commit, version_info("m", 2, b"data"))
+        said = "the registry's archive cannot be written (Read-only file system); reading goes on"
+        self.assertEqual(self.told(), [self.warning(said)])
+
+
+class ReadingTests(TroublesCase):
+    """
+    What fails while something is read.
+    """
+
+    def test_told(self) -> None:
+        """
+        It is told, whatever is read, once for each cause; and is not over because something else could be read.
+        """
+        self.disturb("(open|listdir|read) .*", errno.EMFILE)
+        calls: tuple[Callable[[], object], ...] = (
+            lambda: self.watched.load_model("m"),
+            lambda: self.watched.version_numbers("m"),
+            lambda: self.watched.load_version("m", 1),
+            lambda: self.watched.open_version("m", 1),
+            lambda: self.watched.reserved("m"),
+        )
+        for call in calls:
+            self.assertRaises(StorageFailure, call)
+        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.disturb("read .*", errno.EMFILE)
+        self.assertRaises(StorageFailure, data_of, self.watched, "m", 1)
+        self.system.disturbance = None
+        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.assertEqual(data_of(self.watched, "m", 1), b"data")
+        said = "the registry's storage failed (Too many open files); it was not done: see the server's disk"
+        more = f" ({len(calls) - 1} more since this was told last)"
+        self.assertEqual(self.told(), [self.warning(said), self.warning(said, more)])
+
+
+class InterfaceTests(TroublesCase):
+    """
+    What is watched is what it was.
+    """
+
+    def test_provides_the_interfaces(self) -> None:
+        """
+        An archive, its readers and its writers have all their calls.
+        """
+        verifyObject(IArchive, self.watched)
+        verifyObject(IArchiveWriter, self.watched.create_version("m"))
+        reader = self.watched.open_version("m", 1)
+        self.addCleanup(reader.close)
+        verifyObject(IArchiveReader, reader)
+
+
+class _FullArchive(MemoryArchive):
+    """
+    An archive in which no room is left.
+    """
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See L{IModelStore.save_model}."""
+        raise StorageFull("no room")
+
+
+class RegistryTests(PumpedRegistryCase):
+    """
+    The registry watches its archive, whatever that is.
+    """
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """
+        Make the archive.
+        """
+        return _FullArchive(medium)
+
+    def test_told(self) -> None:
+        """
+        What the archive refuses is told with the archive's description, and again after a minute of the given time.
+        """
+        with capturedLogs() as events:
+            for _ in range(3):
+                for _ in range(2):
+                    self.fails(self.registry.save_model(ModelInfo("m")), StorageFull)
+                self.clock.advance(TELL_AGAIN_SECONDS)
+        told = [formatEvent(event) for event in events]
+        self.assertEqual(len(told), 3)
+        self.assertTrue(told[0].startswith("trouble with the archive memory: "), told[0])

@@ -1,0 +1,172 @@
+"""
+An archive whose failures the log is told of: the one place, whatever the provider, and whoever asked.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import define
+from zope.interface import implementer
+
+from twisted_registry.errors import StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.registry._troubles import Act, Troubles
+from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+
+
+@contextmanager
+def _reading(troubles: Troubles) -> Iterator[None]:
+    # That one version can be read says nothing of another: for reading nothing is ever over.
+    try:
+        yield
+    except StorageFailure as error:
+        troubles.failed("read", error)
+        raise
+
+
+@contextmanager
+def _changing(troubles: Troubles, act: Act) -> Iterator[None]:
+    try:
+        yield
+    except (StorageFull, StorageReadOnly, StorageFailure) as error:
+        troubles.failed(act, error)
+        raise
+    troubles.succeeded(act)
+
+
+@implementer(IArchive)
+class WatchedArchive:
+    """
+    Passes all calls on, and notes which of them fail because the medium does.
+    """
+
+    def __init__(self, archive: IArchive, troubles: Troubles) -> None:
+        self.description: str = archive.description
+        self._archive = archive
+        self._troubles = troubles
+
+    # At the start, and at the end: who starts the daemon is told by other ways.
+
+    def open(self) -> None:
+        """See L{IArchive.open}."""
+        self._archive.open()
+
+    def close(self) -> None:
+        """See L{IArchive.close}."""
+        self._archive.close()
+
+    def model_ids(self) -> list[str]:
+        """See L{IModelStore.model_ids}."""
+        return self._archive.model_ids()
+
+    # Reading.
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See L{IModelStore.load_model}."""
+        with _reading(self._troubles):
+            return self._archive.load_model(model_id)
+
+    def version_numbers(self, model_id: str) -> list[int]:
+        """See L{IVersionStore.version_numbers}."""
+        with _reading(self._troubles):
+            return self._archive.version_numbers(model_id)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        """See L{IVersionStore.load_version}."""
+        with _reading(self._troubles):
+            return self._archive.load_version(model_id, version_number)
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        """See L{IVersionStore.open_version}."""
+        with _reading(self._troubles):
+            reader = self._archive.open_version(model_id, version_number)
+        return WatchedReader(reader, self._troubles)
+
+    def reserved(self, model_id: str) -> int:
+        """See L{INumberReserve.reserved}."""
+        with _reading(self._troubles):
+            return self._archive.reserved(model_id)
+
+    # Changing.
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See L{IModelStore.save_model}."""
+        with _changing(self._troubles, "save"):
+            self._archive.save_model(info)
+
+    def delete_model(self, model_id: str) -> None:
+        """See L{IModelStore.delete_model}."""
+        with _changing(self._troubles, "delete"):
+            self._archive.delete_model(model_id)
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        """See L{IVersionStore.create_version}."""
+        return WatchedWriter(self._archive.create_version(model_id), self._troubles)
+
+    def reserve(self, model_id: str, version_number: int) -> None:
+        """See L{INumberReserve.reserve}."""
+        with _changing(self._troubles, "reserve"):
+            self._archive.reserve(model_id, version_number)
+
+
+@implementer(IArchiveReader)
+@define(eq=False)
+class WatchedReader:
+    """
+    Reads a version's data, and notes where that fails.
+    """
+
+    _reader: IArchiveReader
+    _troubles: Troubles
+
+    def read(self, size_bytes: int) -> bytes:
+        """See L{IArchiveReader.read}."""
+        with _reading(self._troubles):
+            return self._reader.read(size_bytes)
+
+    def close(self) -> None:
+        """See L{IArchiveReader.close}."""
+        self._reader.close()
+
+
+@implementer(IArchiveWriter)
+@define(eq=False)
+class WatchedWriter:
+    """
+    Writes a version's data, and notes the first failure: what follows fails because the version was given up.
+    """
+
+    _writer: IArchiveWriter
+    _troubles: Troubles
+    _over: bool = False
+
+    def write(self, chunk: Chunk) -> None:
+        """See L{IChunkSink.write}."""
+        with self._watched():
+            self._writer.write(chunk)
+
+    def finish(self) -> None:
+        """See L{IArchiveWriter.finish}."""
+        with self._watched():
+            self._writer.finish()
+
+    def commit(self, info: VersionInfo) -> None:
+        """See L{IArchiveWriter.commit}."""
+        with self._watched():
+            self._writer.commit(info)
+        self._troubles.succeeded("create")
+
+    def abort(self) -> None:
+        """See L{IChunkSink.abort}."""
+        self._over = True
+        self._writer.abort()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (StorageFull, StorageReadOnly, StorageFailure) as error:
+            if not self._over:
+                self._over = True
+                self._troubles.failed("create", error)
+            raise
