@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.guide import ADDRESS, blocks, run_program, run_session
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry import errors
+from twisted_registry.registry._numbers import RESERVED_AT_ONCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 SNIPPETS = [block for block in blocks(PAGE) if block.language == "python"]
@@ -105,3 +106,12 @@ class TableTests(SynchronousTestCase):
             if isinstance(kind, type) and issubclass(kind, errors.RegistryError)
         }
         self.assertEqual(told - {"DeferredClient"}, known - SERVER_ONLY)
+
+    def test_publishing_needs_the_disk(self) -> None:
+        """
+        Where the disk takes no writes, no row promises more transient versions than there are numbers reserved.
+        """
+        self.assertEqual(RESERVED_AT_ONCE, 100)
+        for name in ("StorageFull", "StorageReadOnly"):
+            (row,) = re.findall(rf"^\| `{name}` .*", PAGE, re.MULTILINE)
+            self.assertIn("`publish` as far as numbers are reserved, a hundred or so", row)
