@@ -87,4 +87,4 @@ async def insist(client: Client, act: Callable[[], Awaitable[T]]) -> T:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "start the trainer again")

@@ -7,6 +7,7 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
+from tests.support.archive_files import write_model
 from tests.support.daemon import free_port
 from tests.support.registry_case import RegistryTestCase
 from tests.support.scripts import Script, run_script
@@ -91,6 +92,21 @@ class TrainingTests(ExampleTestCase):
         one, two = ([info.data_hash for info in self.versions(model_id)] for model_id in ("one", "two"))
         self.assertEqual(one, two)
 
+    def test_deleted_model_ends_all(self) -> None:
+        """
+        Where the model is deleted, actors and the trainer end with a line that says what to do.
+        """
+        actors = [self.begin(name) for name in ACTORS]
+        trainer = self.begin("trainer.py", "--period", "0.2")
+        for script in (trainer, *actors):
+            script.wait_for_version(1)
+        self.registry.delete_model("cartpole")
+        self.assertEqual([script.wait() for script in (trainer, *actors)], [1, 1, 1])
+        for script in actors:
+            self.assertIn("there is no model 'cartpole': start the trainer first", script.lines[-1])
+        # In the middle of a publication it is told another way.
+        self.assertRegex(trainer.lines[-1], "no model 'cartpole': start the trainer again$|was deleted meanwhile")
+
     def test_what_is_no_policy_is_passed_over(self) -> None:
         """
         An actor says of a version that holds no policy that it passes it over.
@@ -117,7 +133,7 @@ class AbsenceTests(ExampleTestCase):
         """
         Press Ctrl-C everywhere, and check that nothing but known lines came.
         """
-        self.assertEqual([script.interrupt() for script in scripts], [130, 130, 0])
+        self.assertEqual([script.interrupt() for script in scripts], [130, 130, 130])
         for line in (line for script in scripts for line in script.lines):
             self.assertRegex(line, r"^(trainer|actor): (version \d+, |waiting for )")
 
@@ -278,9 +294,22 @@ class DeploymentTests(ExampleTestCase):
 
     def test_refusal_of_the_registry_is_one_line(self) -> None:
         """
-        Where there is no such model, a script says so in a line.
+        Where there is no such model, a script says so in a line, and which script makes it.
         """
-        self.assert_refuses("there is no model 'cartpole-best'")
+        self.assert_refuses("deploy.py: there is no model 'cartpole-best': run archive_best.py first\n")
+        done = self.run_to_end("archive_best.py")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^\S+archive_best.py: there is no model 'cartpole': start the trainer first\n$")
+
+    def test_damaged_model_is_refused(self) -> None:
+        """
+        Of a model that is damaged on the registry's disk it is said which script mends it; and that script does.
+        """
+        self.daemon.kill()
+        write_model(self.archive, ARCHIVED, "{")
+        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.assert_refuses("run archive_best.py first, which writes it anew")
+        self.archive_and_deploy()
 
     def test_without_scores_nothing_is_archived(self) -> None:
         """
