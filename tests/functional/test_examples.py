@@ -2,16 +2,28 @@
 The training example does what it says: a trainer, actors and a deployment, each a process of its own.
 """
 
+import asyncio
+import importlib
 import subprocess
+import sys
 from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import grpc
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archive_files import write_model
+from tests.support.client import data_hash
 from tests.support.daemon import free_port
+from tests.support.fake_server import FakeServer, failure, in_turn
 from tests.support.registry_case import RegistryTestCase
-from tests.support.scripts import Script, run_script
+from tests.support.scripts import TRAINING, Script, run_script
 from twisted_registry.client import BlockingClient, VersionInfo
+from twisted_registry.errors import RegistryError, StorageFailure, StorageFull, StorageReadOnly, Unavailable
+from twisted_registry.protocol.messages import api
 
 ACTORS = ("actor.py", "actor_twisted.py")
 ARCHIVED = "cartpole-best"
@@ -184,6 +196,101 @@ class AbsenceTests(ExampleTestCase):
         for script in scripts:
             script.wait_for(": waiting for ")
         self.end_all(scripts)
+
+
+class StorageTests(SynchronousTestCase):
+    """
+    The registry is there, and its disk takes no writes for a while.
+    """
+
+    def create(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+        """
+        Take a version.
+        """
+        header, *bodies = map(api.CreateVersionRequestChunk.FromString, requests)
+        info = header.header.version_info
+        info.version_number = 101
+        info.data_hash = data_hash(b"".join(body.body.data_chunk for body in bodies))
+        return api.CreateVersionReply(version_info=info)
+
+    def test_trainer_waits(self) -> None:
+        """
+        The trainer says once what it waits for, tries again, and publishes when it can.
+        """
+        full = failure(StorageFull("No space left on device"))
+        server = FakeServer(
+            CreateOrUpdateModel=in_turn(
+                failure(StorageReadOnly("Read-only file system")),
+                lambda request, context: api.CreateOrUpdateModelReply(),
+            ),
+            CreateVersion=in_turn(full, full, self.create),
+        )
+        self.addCleanup(server.stop)
+        trainer = Script("trainer.py", ["--server", server.address, "--versions", "1"])
+        self.addCleanup(trainer.kill)
+        self.assertEqual(trainer.wait(), 0, trainer.lines)
+        self.assertEqual(trainer.versions, [101])
+        for said in ("the registry's archive cannot be written", "the registry's storage is full (No space left"):
+            waiting = f"trainer: waiting for the registry at {server.address}: {said}"
+            self.assertEqual([line.startswith(waiting) for line in trainer.lines].count(True), 1, trainer.lines)
+        self.assertEqual(len(server.metadata), 5)
+
+
+class PatienceTests(SynchronousTestCase):
+    """
+    How the trainer waits.
+    """
+
+    def setUp(self) -> None:
+        """
+        Load the trainer, and let it wait no longer than it must.
+        """
+        self.patch(sys, "path", [str(TRAINING), *sys.path])
+        self.trainer: Any = importlib.import_module("trainer")
+        self.said: list[str] = []
+        self.patch(self.trainer, "say", self.said.append)
+        self.patch(self.trainer, "NOTICE_SECONDS", 0.0)
+        self.patch(self.trainer, "STORAGE_PAUSE_SECONDS", 0.0)
+
+    def insist(self, *absences: Sequence[RegistryError]) -> None:
+        """
+        Do something after each of some absences, in which certain errors come before it succeeds.
+        """
+
+        async def insist() -> None:
+            patience = self.trainer.Patience("here")
+            for errors in absences:
+                outcomes = iter(errors)
+
+                async def act(outcomes: Iterator[RegistryError] = outcomes) -> str:
+                    error = next(outcomes, None)
+                    if error is None:
+                        return "done"
+                    if isinstance(error, Unavailable):
+                        await asyncio.sleep(0.01)  # the client tries again meanwhile
+                    raise error
+
+                self.assertEqual(await patience.insist(act), "done")
+
+        asyncio.run(insist())
+
+    def test_notice_comes_once_in_an_absence(self) -> None:
+        """
+        However often the client gives up, the trainer says once that it waits; of the next absence it tells again.
+        """
+        away = [Unavailable("away")] * 3
+        self.insist(away)
+        self.assertEqual(self.said, ["trainer: waiting for the registry at here"])
+        self.insist(away, away)
+        self.assertEqual(len(self.said), 3)
+
+    def test_each_trouble_is_told(self) -> None:
+        """
+        What is wrong with the disk is told, each kind once.
+        """
+        errors = [StorageFailure("a"), StorageFull("b"), StorageReadOnly("c")]
+        self.insist([*errors, *errors])
+        self.assertEqual(self.said, [f"trainer: waiting for the registry at here: {error}" for error in errors])
 
 
 class DeploymentTests(ExampleTestCase):
