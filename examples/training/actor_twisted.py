@@ -2,7 +2,6 @@
 An actor as a Twisted program: act with the newest version of a policy, and tell how well it does.
 """
 
-import sys
 from argparse import Namespace
 from typing import Any
 
@@ -14,7 +13,7 @@ from twisted_registry.client import DeferredClient
 from twisted_registry.errors import RegistryError
 
 from actor import is_last, report
-from script import NOTICE_SECONDS, actor_parser, say
+from script import INTERRUPTED, NOTICE_SECONDS, actor_parser, refusal, say
 
 
 def main(reactor: Any, arguments: Namespace) -> "Deferred[None]":
@@ -46,9 +45,9 @@ async def act(reactor: Any, arguments: Namespace) -> None:
             if is_last(version, arguments):
                 break
     except CancelledError:
-        pass  # the reactor stops
+        raise SystemExit(INTERRUPTED) from None  # the reactor stops
     except RegistryError as error:
-        raise SystemExit(f"{sys.argv[0]}: {error}") from None
+        raise SystemExit(refusal(error)) from None
     finally:
         await client.close()
 

@@ -76,4 +76,4 @@ def verify(file: Path, info: VersionInfo) -> Score:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "run archive_best.py first")

@@ -7,10 +7,16 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from twisted_registry.client import DEFAULT_ADDRESS
-from twisted_registry.errors import RegistryError
+from twisted_registry.errors import CorruptModel, RegistryError, UnknownModel
 
 NOTICE_SECONDS = 1.0
 """After so long a script says what it waits for."""
+
+INTERRUPTED = 130
+"""The exit status of a script that Ctrl-C has ended, as shells have it."""
+
+TRAIN_FIRST = "start the trainer first"
+"""What makes a model that is not there."""
 
 
 def parser(description: str | None) -> ArgumentParser:
@@ -42,13 +48,30 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def run(main: Callable[[], None]) -> None:
+def refusal(error: RegistryError, advice: str = TRAIN_FIRST) -> str:
+    """
+    Make the line that says why the registry has refused something.  Its own texts name its calls, where here a script
+    is what helps.
+
+    @param advice: what to do where the model is missing.
+    """
+    told = str(error)
+    if isinstance(error, UnknownModel):
+        told = f"there is no model {error.model_id!r}: {advice}"
+    elif isinstance(error, CorruptModel):
+        told = f"model {error.model_id!r} is damaged on the archive ({error.reason}): {advice}, which writes it anew"
+    return f"{sys.argv[0]}: {told}"
+
+
+def run(main: Callable[[], None], advice: str = TRAIN_FIRST) -> None:
     """
     Run a script.  What the registry refuses ends it with a line that says why, and Ctrl-C without a word.
+
+    @param advice: what to do where the model is missing.
     """
     try:
         main()
     except RegistryError as error:
-        sys.exit(f"{sys.argv[0]}: {error}")
+        sys.exit(refusal(error, advice))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

@@ -1,5 +1,6 @@
 """
-Train a policy, and publish it about every second.  The trainer goes on until Ctrl-C, also where the registry goes away.
+Train a policy, and publish it about every second.  The trainer goes on until Ctrl-C, also where the registry goes away,
+or cannot write to its disk for a while.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from twisted_registry.client import Client
-from twisted_registry.errors import CreationUncertain, Unavailable
+from twisted_registry.errors import CreationUncertain, StorageFailure, StorageFull, StorageReadOnly, Unavailable
 
 from cartpole import Evolution
 from score import Score
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 GENERATIONS = 2
 """So many make a version."""
+
+STORAGE_PAUSE_SECONDS = 1.0
+"""A disk that is full says so at once: after so long it is tried again."""
 
 
 def main() -> None:
@@ -38,12 +42,13 @@ async def train(arguments: Namespace) -> None:
     evolution = Evolution(arguments.seed)
     done = 0
     async with Client(arguments.server) as client:
-        await insist(client, lambda: client.save_model(arguments.model, {"task": "cart-pole", "format": "npz"}))
+        patience = Patience(client.address)
+        await patience.insist(lambda: client.save_model(arguments.model, {"task": "cart-pole", "format": "npz"}))
         while done != arguments.versions:
             period = asyncio.create_task(asyncio.sleep(arguments.period))
             # In a thread, so that the client can answer the server meanwhile.
             score = await asyncio.to_thread(improve, evolution)
-            await publish(client, arguments.model, evolution, score)
+            await publish(client, patience, arguments.model, evolution, score)
             done += 1
             await period
 
@@ -57,34 +62,56 @@ def improve(evolution: Evolution) -> Score:
     return Score.of(evolution.policy)
 
 
-async def publish(client: Client, model_id: str, evolution: Evolution, score: Score) -> None:
+async def publish(client: Client, patience: "Patience", model_id: str, evolution: Evolution, score: Score) -> None:
     """
     Publish the policy, with its score.
     """
     data = evolution.policy.to_bytes()
     user_data = {**score.to_user_data(), "generation": str(evolution.generation)}
     try:
-        info = await insist(client, lambda: client.publish(model_id, data, user_data))
+        info = await patience.insist(lambda: client.publish(model_id, data, user_data))
     except CreationUncertain as error:
         say(f"trainer: {error}")  # there or not: the next one comes soon
         return
     say(f"trainer: version {info.version_number}, score {score.mean:.1f}")
 
 
-async def insist(client: Client, act: Callable[[], Awaitable[T]]) -> T:
+class Patience:
     """
-    Do something, however long the registry is away.  The client alone gives up after half a minute.
+    Waits for the registry, and says once for what: until something has succeeded.
     """
-    while True:
-        notice = f"trainer: waiting for the registry at {client.address}"
-        reminder = asyncio.get_running_loop().call_later(NOTICE_SECONDS, say, notice)
-        try:
-            return await act()
-        except Unavailable:
-            continue
-        finally:
-            reminder.cancel()
+
+    def __init__(self, address: str) -> None:
+        self._notice = f"trainer: waiting for the registry at {address}"
+        self._said: set[type] = set()
+
+    async def insist(self, act: Callable[[], Awaitable[T]]) -> T:
+        """
+        Do something, however long the registry is away.  The client alone gives up after half a minute.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            reminder = loop.call_later(NOTICE_SECONDS, self._say_once, Unavailable, self._notice)
+            try:
+                done = await act()
+            except Unavailable:
+                continue
+            # Versions that are not archived need the disk as well, now and then: no number may be given out twice, not
+            # even after a crash, so the registry writes down which ones are taken, a hundred at a time.
+            except (StorageFull, StorageReadOnly, StorageFailure) as error:
+                self._say_once(type(error), f"{self._notice}: {error}")
+            else:
+                self._said.clear()
+                return done
+            finally:
+                reminder.cancel()
+            await asyncio.sleep(STORAGE_PAUSE_SECONDS)
+
+    def _say_once(self, kind: type, notice: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            say(notice)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "start the trainer again")

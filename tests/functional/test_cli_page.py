@@ -110,18 +110,23 @@ class ExampleTests(RegistryTestCase):
     Examples that are run.
     """
 
+    def setUp(self) -> None:
+        """
+        Make a folder to type in.
+        """
+        super().setUp()
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
     def run_block(self, block: str) -> str:
         """
-        Run a block in a folder with a model in it, and give what it prints.
+        Run a block, and give what it prints.
         """
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        (folder / "walker.pt").write_bytes(b"weights")
         environment = clean_environment(settings(self.daemon.address))
         environment["PATH"] = f"{os.path.dirname(TWISTED_REGISTRY)}:{environment['PATH']}"
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", block],
-            cwd=folder,
+            cwd=self.folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -133,8 +138,9 @@ class ExampleTests(RegistryTestCase):
 
     def test_page(self) -> None:
         """
-        The first block of the page runs, from the first version to the model's end.
+        The first block of the page runs beside a file of that name, from the first version to the model's end.
         """
+        (self.folder / "walker.pt").write_bytes(b"weights")
         block = next(fenced("sh", PAGE))
         lines = self.run_block(block).splitlines()
         self.assertEqual(lines[0], "walker@1  7 bytes  transient")
@@ -142,7 +148,8 @@ class ExampleTests(RegistryTestCase):
 
     def test_readme(self) -> None:
         """
-        The block of the README runs.
+        The block of the README runs, and makes the file that it needs.
         """
         (block,) = (block for block in fenced("sh") if f"{PROGRAM} push" in block)
-        self.assertIn("walker@1  7 bytes  transient\n", self.run_block(block.replace("watch", "watch --once")))
+        self.assertIn("walker@1  1.0 MB  transient\n", self.run_block(block.replace("watch", "watch --once")))
+        self.assertEqual((self.folder / "copy.pt").read_bytes(), (self.folder / "walker.pt").read_bytes())

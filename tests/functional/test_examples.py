@@ -2,15 +2,28 @@
 The training example does what it says: a trainer, actors and a deployment, each a process of its own.
 """
 
+import asyncio
+import importlib
 import subprocess
+import sys
 from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import grpc
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.archive_files import write_model
+from tests.support.client import data_hash
 from tests.support.daemon import free_port
+from tests.support.fake_server import FakeServer, failure, in_turn
 from tests.support.registry_case import RegistryTestCase
-from tests.support.scripts import Script, run_script
+from tests.support.scripts import TRAINING, Script, run_script
 from twisted_registry.client import BlockingClient, VersionInfo
+from twisted_registry.errors import RegistryError, StorageFailure, StorageFull, StorageReadOnly, Unavailable
+from twisted_registry.protocol.messages import api
 
 ACTORS = ("actor.py", "actor_twisted.py")
 ARCHIVED = "cartpole-best"
@@ -91,6 +104,21 @@ class TrainingTests(ExampleTestCase):
         one, two = ([info.data_hash for info in self.versions(model_id)] for model_id in ("one", "two"))
         self.assertEqual(one, two)
 
+    def test_deleted_model_ends_all(self) -> None:
+        """
+        Where the model is deleted, actors and the trainer end with a line that says what to do.
+        """
+        actors = [self.begin(name) for name in ACTORS]
+        trainer = self.begin("trainer.py", "--period", "0.2")
+        for script in (trainer, *actors):
+            script.wait_for_version(1)
+        self.registry.delete_model("cartpole")
+        self.assertEqual([script.wait() for script in (trainer, *actors)], [1, 1, 1])
+        for script in actors:
+            self.assertIn("there is no model 'cartpole': start the trainer first", script.lines[-1])
+        # In the middle of a publication it is told another way.
+        self.assertRegex(trainer.lines[-1], "no model 'cartpole': start the trainer again$|was deleted meanwhile")
+
     def test_what_is_no_policy_is_passed_over(self) -> None:
         """
         An actor says of a version that holds no policy that it passes it over.
@@ -117,7 +145,7 @@ class AbsenceTests(ExampleTestCase):
         """
         Press Ctrl-C everywhere, and check that nothing but known lines came.
         """
-        self.assertEqual([script.interrupt() for script in scripts], [130, 130, 0])
+        self.assertEqual([script.interrupt() for script in scripts], [130, 130, 130])
         for line in (line for script in scripts for line in script.lines):
             self.assertRegex(line, r"^(trainer|actor): (version \d+, |waiting for )")
 
@@ -168,6 +196,101 @@ class AbsenceTests(ExampleTestCase):
         for script in scripts:
             script.wait_for(": waiting for ")
         self.end_all(scripts)
+
+
+class StorageTests(SynchronousTestCase):
+    """
+    The registry is there, and its disk takes no writes for a while.
+    """
+
+    def create(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+        """
+        Take a version.
+        """
+        header, *bodies = map(api.CreateVersionRequestChunk.FromString, requests)
+        info = header.header.version_info
+        info.version_number = 101
+        info.data_hash = data_hash(b"".join(body.body.data_chunk for body in bodies))
+        return api.CreateVersionReply(version_info=info)
+
+    def test_trainer_waits(self) -> None:
+        """
+        The trainer says once what it waits for, tries again, and publishes when it can.
+        """
+        full = failure(StorageFull("No space left on device"))
+        server = FakeServer(
+            CreateOrUpdateModel=in_turn(
+                failure(StorageReadOnly("Read-only file system")),
+                lambda request, context: api.CreateOrUpdateModelReply(),
+            ),
+            CreateVersion=in_turn(full, full, self.create),
+        )
+        self.addCleanup(server.stop)
+        trainer = Script("trainer.py", ["--server", server.address, "--versions", "1"])
+        self.addCleanup(trainer.kill)
+        self.assertEqual(trainer.wait(), 0, trainer.lines)
+        self.assertEqual(trainer.versions, [101])
+        for said in ("the registry's archive cannot be written", "the registry's storage is full (No space left"):
+            waiting = f"trainer: waiting for the registry at {server.address}: {said}"
+            self.assertEqual([line.startswith(waiting) for line in trainer.lines].count(True), 1, trainer.lines)
+        self.assertEqual(len(server.metadata), 5)
+
+
+class PatienceTests(SynchronousTestCase):
+    """
+    How the trainer waits.
+    """
+
+    def setUp(self) -> None:
+        """
+        Load the trainer, and let it wait no longer than it must.
+        """
+        self.patch(sys, "path", [str(TRAINING), *sys.path])
+        self.trainer: Any = importlib.import_module("trainer")
+        self.said: list[str] = []
+        self.patch(self.trainer, "say", self.said.append)
+        self.patch(self.trainer, "NOTICE_SECONDS", 0.0)
+        self.patch(self.trainer, "STORAGE_PAUSE_SECONDS", 0.0)
+
+    def insist(self, *absences: Sequence[RegistryError]) -> None:
+        """
+        Do something after each of some absences, in which certain errors come before it succeeds.
+        """
+
+        async def insist() -> None:
+            patience = self.trainer.Patience("here")
+            for errors in absences:
+                outcomes = iter(errors)
+
+                async def act(outcomes: Iterator[RegistryError] = outcomes) -> str:
+                    error = next(outcomes, None)
+                    if error is None:
+                        return "done"
+                    if isinstance(error, Unavailable):
+                        await asyncio.sleep(0.01)  # the client tries again meanwhile
+                    raise error
+
+                self.assertEqual(await patience.insist(act), "done")
+
+        asyncio.run(insist())
+
+    def test_notice_comes_once_in_an_absence(self) -> None:
+        """
+        However often the client gives up, the trainer says once that it waits; of the next absence it tells again.
+        """
+        away = [Unavailable("away")] * 3
+        self.insist(away)
+        self.assertEqual(self.said, ["trainer: waiting for the registry at here"])
+        self.insist(away, away)
+        self.assertEqual(len(self.said), 3)
+
+    def test_each_trouble_is_told(self) -> None:
+        """
+        What is wrong with the disk is told, each kind once.
+        """
+        errors = [StorageFailure("a"), StorageFull("b"), StorageReadOnly("c")]
+        self.insist([*errors, *errors])
+        self.assertEqual(self.said, [f"trainer: waiting for the registry at here: {error}" for error in errors])
 
 
 class DeploymentTests(ExampleTestCase):
@@ -278,9 +401,22 @@ class DeploymentTests(ExampleTestCase):
 
     def test_refusal_of_the_registry_is_one_line(self) -> None:
         """
-        Where there is no such model, a script says so in a line.
+        Where there is no such model, a script says so in a line, and which script makes it.
         """
-        self.assert_refuses("there is no model 'cartpole-best'")
+        self.assert_refuses("deploy.py: there is no model 'cartpole-best': run archive_best.py first\n")
+        done = self.run_to_end("archive_best.py")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^\S+archive_best.py: there is no model 'cartpole': start the trainer first\n$")
+
+    def test_damaged_model_is_refused(self) -> None:
+        """
+        Of a model that is damaged on the registry's disk it is said which script mends it; and that script does.
+        """
+        self.daemon.kill()
+        write_model(self.archive, ARCHIVED, "{")
+        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.assert_refuses("run archive_best.py first, which writes it anew")
+        self.archive_and_deploy()
 
     def test_without_scores_nothing_is_archived(self) -> None:
         """

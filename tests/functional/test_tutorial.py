@@ -2,6 +2,7 @@
 The tutorial works: what it says to type is typed, and what it says is seen is looked for.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -103,8 +104,10 @@ class StoryTests(RegistryTestCase):
 
     def test_what_is_typed_gives_what_is_seen(self) -> None:
         """
-        Every command does its work in the page's order, and prints the lines that the page shows, but for numbers.
+        Every command does its work in the page's order, and prints the lines that the page shows, but for numbers.  In
+        the end all files are gone that were made on the way.
         """
+        before = os.listdir(self.directory)
         for name, text in programs().items():
             (self.directory / name).write_text(text.replace(ADDRESS, self.daemon.address))
         for commands, seen in steps():
@@ -113,6 +116,7 @@ class StoryTests(RegistryTestCase):
             if typed:
                 missing = set(map(without_numbers, seen)) - set(without_numbers(printed).splitlines())
                 self.assertEqual(missing, set(), f"{typed} printed {printed}")
+        self.assertCountEqual(os.listdir(self.directory), before)
 
 
 class PageTests(SynchronousTestCase):
@@ -124,7 +128,7 @@ class PageTests(SynchronousTestCase):
         """
         Every command is one that this test knows how to follow.
         """
-        tools = {"make", "echo", ".venv/bin/pip", ".venv/bin/python", ".venv/bin/twisted-registry"}
+        tools = {"make", "echo", "rm", ".venv/bin/pip", ".venv/bin/python", ".venv/bin/twisted-registry"}
         self.assertEqual({shlex.split(line)[0] for line in all_commands()} - tools, set())
 
     def test_targets_are_in_the_makefile(self) -> None:

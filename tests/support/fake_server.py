@@ -8,7 +8,9 @@ from typing import Any
 
 import grpc
 
+from twisted_registry.errors import RegistryError
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
+from twisted_registry.rpc.status import details_of, status_of
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 """Takes a request, raw, or an iterator of them; gives a message, or for a call whose reply streams an iterator."""
@@ -31,6 +33,31 @@ def refusal(code: grpc.StatusCode, text: str = "no") -> Answer:
 
     def answer(request: Any, context: grpc.ServicerContext) -> Any:
         context.abort(code, text)
+
+    return answer
+
+
+def failure(error: RegistryError) -> Answer:
+    """
+    Make an answer that ends the call as the registry does with an error.
+    """
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        code, text = status_of(error)
+        context.set_trailing_metadata(details_of(error, code, text))
+        context.abort(code, text)
+
+    return answer
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """
+    Make an answer that is another one each time, and the last one from then on.
+    """
+    left = list(answers)
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        return (left.pop(0) if len(left) > 1 else left[0])(request, context)
 
     return answer
 

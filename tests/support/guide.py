@@ -15,40 +15,68 @@ ADDRESS = "localhost:9000"
 """So pages call the registry."""
 
 _SESSION = """
-import ast, asyncio, inspect, sys
-code = compile(sys.stdin.read(), "page", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+import ast, asyncio, codeop, inspect, sys
+compiler = codeop.CommandCompiler()
+compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 async def session():
-    given = eval(code, {"__name__": "__main__"})
-    if inspect.isawaitable(given):
-        await given
+    names, statement = {"__name__": "__main__"}, []
+    for line in sys.stdin.read().splitlines():
+        statement.append(line)
+        code = compiler("\\n".join(statement), "page", "single")
+        if code is None:
+            continue
+        try:
+            given = eval(code, names)
+            if inspect.isawaitable(given):
+                await given
+        except SystemExit:
+            sys.exit(f"this ends Python: {statement}")
+        statement.clear()
+    if statement:
+        sys.exit(f"this is not whole: {statement}")
 asyncio.run(session())
 """
-"""Runs what could be typed into C{python -m asyncio}."""
+"""Takes line by line what is typed into C{python -m asyncio}, as that does; the first thing that fails ends it."""
 
 
 class Block(NamedTuple):
     """
     A fenced block of a page.
+
+    @ivar before: the paragraph that it follows.
     """
 
     language: str
     text: str
+    before: str = ""
 
 
 def blocks(page: str) -> list[Block]:
     """
     Give a page's blocks, in order.
     """
-    return [Block(*match.groups()) for match in re.finditer(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)]
+    found = re.finditer(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return [Block(match[1], match[2], page[: match.start()].rstrip().rpartition("\n\n")[2]) for match in found]
 
 
 def run_session(directory: Path, text: str) -> "subprocess.CompletedProcess[str]":
     """
-    Run Python in which C{await} may stand anywhere.
+    Type Python into a console in which C{await} may stand anywhere.
     """
+    return _run_python(directory, _SESSION, text)
+
+
+def run_program(directory: Path, text: str) -> "subprocess.CompletedProcess[str]":
+    """
+    Run Python as a program of its own.
+    """
+    return _run_python(directory, text)
+
+
+def _run_python(directory: Path, program: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", _SESSION],
-        input=text,
+        [sys.executable, "-c", program],
+        input=typed,
         cwd=directory,
         env=clean_environment(),
         capture_output=True,
