@@ -368,6 +368,31 @@ class ProcessTests(SharedRegistryTestCase):
         )
         self.assertEqual(printed, "")
 
+    def test_threads_that_go_on(self) -> None:
+        """
+        Threads that go on when the main thread has ended can use the client still.
+        """
+        printed = self.run_script(
+            """
+            import pathlib, threading
+
+            def work():
+                threading.main_thread().join()
+                data = bytes(10_000_000)
+                registry.store(MODEL, data)
+                path = pathlib.Path("whole.bin").absolute()
+                registry.retrieve_file(MODEL, path)
+                assert path.read_bytes() == data
+                path.unlink()
+                assert b"".join(registry.retrieve_chunks(MODEL)) == data
+                print("all is well", flush=True)
+
+            registry = BlockingClient(ADDRESS)
+            threading.Thread(target=work).start()
+            """
+        )
+        self.assertEqual(printed, "all is well\n")
+
     def test_source_that_waits_for_ever(self) -> None:
         """
         A process ends although data that nobody waits for any more is still to come from a pipe.

@@ -3,13 +3,21 @@ Data that cannot be published, or not to its end.
 """
 
 import asyncio
+import gc
 import io
+import mmap
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 from tests.support.styles import AsyncioStyle
 from twisted_registry import errors
@@ -147,11 +155,9 @@ class SourceTests(SharedRegistryTestCase):
         A blocking client that is called where its own calls are made says so, instead of waiting for ever.
         """
 
-        def tell(size_bytes: int) -> None:
-            self.registry.latest(self.model_id)
-
-        with self.assertRaises(errors.ClientUnusable):
-            self.registry.publish(self.model_id, DATA, progress=tell)
+        for ask in (lambda: self.registry.latest(self.model_id), lambda: list(self.registry.models())):
+            with self.assertRaises(errors.ClientUnusable):
+                self.registry.publish(self.model_id, DATA, progress=lambda size_bytes, ask=ask: ask())  # type: ignore[misc]
 
     def test_names_that_nothing_can_have(self) -> None:
         """
@@ -166,6 +172,86 @@ class SourceTests(SharedRegistryTestCase):
         for selector in (2**31, -(2**31), 2**80):
             for ask_for in (retrieve, version):
                 self.assertRaises(errors.UnknownVersion, ask_for, self.model_id, selector)
+
+    def test_bytes_in_memory_of_any_shape(self) -> None:
+        """
+        What lies in memory row by row is published byte for byte, also where it is empty; what does not is refused.
+        """
+        with mmap.mmap(-1, 4096) as mapped:
+            cases: list[Any] = [np.zeros((2, 3)), np.zeros((0, 3)), np.float32(1), mapped, bytearray(b"1")]
+            for data in cases:
+                info = self.registry.publish(self.model_id, data)
+                self.assertEqual(self.registry.retrieve(self.model_id, info), memoryview(data).tobytes())
+        self.registry.delete_model(self.model_id)
+        self.registry.save_model(self.model_id)
+        for array in (np.asfortranarray(np.zeros((2, 3))), np.zeros(10)[::2]):
+            self.assert_not_created(TypeError, partial(_same, array), text="ascontiguousarray")
+
+    def test_data_is_let_go(self) -> None:
+        """
+        Once it is published, nothing is held of the data: it can be changed and closed.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        data = bytearray(DATA)
+        for create in (self.registry.publish, self.registry.store):
+            create(self.model_id, data)
+            data.append(1)
+
+    def test_streams_of_asyncio(self) -> None:
+        """
+        The output of a process that asyncio runs can be published.
+        """
+        style = AsyncioStyle(self.daemon.address)
+        self.addCleanup(style.close)
+
+        async def scenario() -> None:
+            for size_bytes in (None, len(DATA)):
+                words = (sys.executable, "-c", f"import sys; sys.stdout.write({DATA.decode()!r})")
+                process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+                assert process.stdout is not None
+                info = await style.client.publish(self.model_id, process.stdout, size_bytes=size_bytes)
+                self.assertEqual(await style.client.retrieve(self.model_id, info), DATA)
+                await process.wait()
+
+        style.run(scenario())
+
+    def test_pipe_by_its_path(self) -> None:
+        """
+        A pipe that has a path can be published by it.
+        """
+        path = Path(self.mktemp())
+        os.mkfifo(path)
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(path.write_bytes, DATA)
+            info = self.registry.publish(self.model_id, path)
+            writing.result(PATIENCE_SECONDS)
+        self.assertEqual(self.registry.retrieve(self.model_id, info), DATA)
+
+    def test_pipe_that_does_not_wait(self) -> None:
+        """
+        A pipe that says that nothing has come yet is not taken for one at its end.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        with open(reading, "rb", buffering=0) as pipe, open(writing, "wb", buffering=0) as other:
+            other.write(DATA)
+            self.assert_not_created(BlockingIOError, partial(_same, pipe), size_bytes=2 * len(DATA))
+
+    def test_source_that_ends_the_program(self) -> None:
+        """
+        What a source or a watcher of progress raises to end the program reaches the caller, and other calls go on.
+        """
+
+        def tell(size_bytes: int) -> None:
+            raise SystemExit(3)
+
+        for error in (SystemExit(3), KeyboardInterrupt()):
+            self.assert_not_created(type(error), partial(slowly_failing, error, b"wei"), size_bytes=len(DATA))
+        self.registry.publish(self.model_id, DATA)
+        self.assertRaises(SystemExit, self.registry.retrieve, self.model_id, progress=tell)
+        self.assertRaises(SystemExit, list, self.registry.retrieve_chunks(self.model_id, progress=tell))
+        self.assertEqual(self.registry.retrieve(self.model_id), DATA)
 
     def test_cancelling_while_the_source_waits(self) -> None:
         """

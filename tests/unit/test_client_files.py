@@ -5,6 +5,8 @@ Files that a client writes whole.
 import asyncio
 import errno
 import os
+import resource
+import signal
 from pathlib import Path
 from typing import ClassVar
 
@@ -90,6 +92,23 @@ class ReplacedWholeTests(SynchronousTestCase):
             self.path.write_bytes(self.replaced)
             turns += 1
         self.assertGreater(turns, 2)
+
+    def test_full_disk(self) -> None:
+        """
+        Where the disk is full when the file is closed, nothing is left of it.
+        """
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+        self.addCleanup(signal.signal, signal.SIGXFSZ, signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+
+        async def writing() -> None:
+            async with replaced_whole(self.path) as file:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+                file.write(b"after")
+
+        with self.assertRaises(OSError):
+            asyncio.run(writing())
+        self.assert_nothing_left()
 
     def test_link(self) -> None:
         """

@@ -115,7 +115,7 @@ class AbandonedStepTests(SynchronousTestCase):
             job = stepper.step()
             job.begin()
             if wait_first:
-                job.done.exception(PATIENCE_SECONDS)
+                job.wait()
             stepper.abandon(job)
         self.assertEqual([stepper.step().result() for _ in range(4)], [0, 1, 2, END])
 
@@ -135,8 +135,7 @@ class AbandonedStepTests(SynchronousTestCase):
     def _interrupting(self, step: Callable[[], Any]) -> Callable[[], Any]:
         def interrupting() -> Any:
             job = step()
-            job.begin()
-            job.done.exception(PATIENCE_SECONDS)
+            job.wait()
             job.begin = partial(signal.raise_signal, signal.SIGUSR1)
             return job
 

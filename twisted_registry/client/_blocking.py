@@ -33,11 +33,11 @@ class BlockingItems(Generic[T]):
     def __next__(self) -> T:
         job = self._stepper.step()
         try:
-            item = job.result()
-        except BaseException as error:
-            if not job.done.done() or job.done.exception() is not error:
-                self._stepper.abandon(job)
+            job.wait()
+        except BaseException:
+            self._stepper.abandon(job)
             raise
+        item = job.outcome()
         if isinstance(item, End):
             raise StopIteration
         return item

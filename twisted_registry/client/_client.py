@@ -23,6 +23,7 @@ from twisted_registry.client._data.download import Download, Progress
 from twisted_registry.client._data.files import replaced_whole
 from twisted_registry.client._data.sources import Data, source_of
 from twisted_registry.client._data.upload import Upload
+from twisted_registry.client._data.worker import in_thread
 from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._steps import Items
 from twisted_registry.errors import DeadlineExceeded, shown
@@ -286,7 +287,7 @@ class Client:
         info = await self._info(model_id, version)
         async with replaced_whole(Path(path)) as file, aclosing(self._pieces(model_id, info, progress)) as pieces:
             async for piece in pieces:
-                await asyncio.to_thread(file.write, piece)
+                await in_thread(file.write, piece)
         return info
 
     def retrieve_chunks(

@@ -4,7 +4,6 @@ The client for Twisted.
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
@@ -51,19 +50,20 @@ class Deferring:
         @return: fires with its result, or fails with its error.
         """
         deferred: Deferred[T] = Deferred(lambda _: cancel())
-        job.done.add_done_callback(lambda done: self._reactor.callFromThread(_fire, deferred, done))
+        job.when_done(lambda: self._reactor.callFromThread(_fire, deferred, job))
         job.begin()
         return deferred
 
 
-def _fire(deferred: "Deferred[T]", done: "Future[T]") -> None:
+def _fire(deferred: "Deferred[T]", job: Job[T]) -> None:
     if deferred.called:
         return  # it was cancelled, and has failed with that
-    error = done.exception()
-    if error is None:
-        deferred.callback(done.result())
-    else:
+    try:
+        result = job.outcome()
+    except BaseException as error:  # whatever the work raised
         deferred.errback(Failure(error))
+    else:
+        deferred.callback(result)
 
 
 def _item(item: T | End) -> T:

@@ -7,8 +7,7 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Coroutine
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -23,16 +22,22 @@ _LOOK_SECONDS = 0.5
 
 class Job(Generic[T]):
     """
-    Something under way in the loop.
+    Something to do in the loop.
 
-    @ivar done: fires, in the loop's thread, when it has really ended, also where it was cancelled.
+    What the two threads share is a lock of the system's, and what is written before it is released.  A lock of Python's
+    own making can be left held by a thread whose signal handler raises, and then the loop would wait for it for ever.
+
+    @ivar is_done: whether it has really ended, also where it was cancelled.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
-        self.done: Future[T] = Future()
+        self.is_done = False
         self._loop = loop
         self._work = work
         self._task: asyncio.Task[T] | None = None
+        self._when_done: list[Callable[[], object]] = []
+        self._is_under_way = threading.Lock()
+        self._is_under_way.acquire()
 
     def begin(self) -> None:
         """
@@ -46,37 +51,60 @@ class Job(Generic[T]):
         """
         self._loop.call_soon_threadsafe(self._break_off)
 
+    def when_done(self, act: Callable[[], object]) -> None:
+        """
+        Have something called in the loop's thread when it has ended.
+        """
+        self._loop.call_soon_threadsafe(self._call_when_done, act)
+
     def result(self) -> T:
         """
-        Begin with it, and wait for it, blocking.  Whatever interrupts this, such as Ctrl-C, breaks it off first.
+        Begin with it, wait for it, and give its result or raise its error.
         """
+        self.wait()
+        return self.outcome()
+
+    def wait(self) -> None:
+        """
+        Begin with it, and wait for it, blocking.  Whatever interrupts this, such as Ctrl-C, breaks it off first.
+
+        @raise ClientUnusable: this is the loop's own thread.
+        """
+        if _is_running(self._loop):
+            # Such as in what tells of progress: it would wait for itself.
+            self._work.close()
+            self.is_done = True
+            raise ClientUnusable("a blocking client was called in its own thread, from within one of its calls")
         try:
             self.begin()
-            return self._waited_for()
+            self._wait()
         except BaseException:
-            if not self.done.done():
-                self.begin()
-                self.cancel()
-                self.done.exception()
+            self.begin()
+            self.cancel()
+            self._wait()
             raise
+
+    def outcome(self) -> T:
+        """
+        Give its result, or raise its error, once it is done.
+        """
+        if self._task is None or self._task.cancelled():
+            raise ClientUnusable("the client was closed while this call was under way")
+        return self._task.result()
 
     async def ended(self) -> None:
         """
         Wait in the loop until it has ended, however.
         """
         has_ended = asyncio.Event()
-        self.done.add_done_callback(lambda _: has_ended.set())
+        self._call_when_done(has_ended.set)
         await has_ended.wait()
 
-    def _waited_for(self) -> T:
-        while True:
-            try:
-                return self.done.result(_LOOK_SECONDS)
-            except TimeoutError:
-                # A signal that the system gave to another thread has not woken this one, in which Python handles it:
-                # so this one looks now and then.
-                if self.done.done():
-                    return self.done.result()
+    def _wait(self) -> None:
+        # A signal that the system gave to another thread has not woken this one, in which Python handles it: so this
+        # one looks now and then.
+        while not self.is_done:
+            self._is_under_way.acquire(timeout=_LOOK_SECONDS)
 
     def _begin(self) -> None:
         if self._task is None:  # the interruption may have come before, or after, this was asked for
@@ -87,13 +115,26 @@ class Job(Generic[T]):
         if self._task is not None:
             self._task.cancel()
 
-    def _ended(self, task: "asyncio.Task[T]") -> None:
-        if task.cancelled():
-            self.done.set_exception(ClientUnusable("the client was closed while this call was under way"))
-        elif (error := task.exception()) is not None:
-            self.done.set_exception(error)
+    def _call_when_done(self, act: Callable[[], object]) -> None:
+        if self.is_done:
+            act()
         else:
-            self.done.set_result(task.result())
+            self._when_done.append(act)
+
+    def _ended(self, task: "asyncio.Task[T]") -> None:
+        if not task.cancelled():
+            task.exception()  # whoever waits is told
+        self.is_done = True
+        self._is_under_way.release()
+        for act in self._when_done:
+            act()
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 class Stepper(Generic[T]):
@@ -131,7 +172,7 @@ class Stepper(Generic[T]):
             if self._abandoned and self._abandoned[0] is earlier:  # nobody else has taken it meanwhile
                 self._abandoned.popleft()
                 with suppress(ClientUnusable):  # it was broken off
-                    return earlier.done.result()
+                    return earlier.outcome()
         return await anext(self.items, END)
 
 
@@ -164,10 +205,6 @@ class LoopThread:
 
         @raise ClientUnusable: the interpreter is ending, or this is the loop's own thread.
         """
-        if threading.current_thread() is self._thread:
-            # Such as in what tells of progress: it would wait for itself.
-            work.close()
-            raise ClientUnusable("a blocking client was called in its own thread, from within one of its calls")
         return self.job(work).result()
 
     def _forget(self) -> None:
@@ -182,7 +219,7 @@ class LoopThread:
                 raise ClientUnusable("the interpreter is ending, and no call can be made any more")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="registry-client", daemon=True)
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name="registry-client", daemon=True)
                 self._thread.start()
             return self._loop
 
@@ -192,9 +229,19 @@ class LoopThread:
             self._has_ended = True
             loop, thread = self._loop, self._thread
         if loop is not None and thread is not None:
-            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_END_SECONDS)
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_END_SECONDS)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(_END_SECONDS)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            continue  # raised by what a caller has handed in, such as a source: that caller is told
+        return
 
 
 async def _cancel_all() -> None:

@@ -2,14 +2,15 @@
 A file that is there whole, or not at all.
 """
 
-import asyncio
 import errno
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from twisted_registry.client._data.worker import in_thread
 
 _MOST_NAME_CHARACTERS = 60
 """Of the file's name in the temporary one: whatever the script, that stays within the 255 bytes of a name."""
@@ -30,9 +31,10 @@ async def replaced_whole(path: Path) -> AsyncIterator[BinaryIO]:
     file = temporary.open("xb")
     try:
         yield file
-        await asyncio.to_thread(_finish, file, temporary, path)
+        await in_thread(_finish, file, temporary, path)
     except BaseException:
-        file.close()
+        with suppress(OSError):  # on a full disk it tries once more to write, and fails
+            file.close()
         temporary.unlink(missing_ok=True)
         raise
 

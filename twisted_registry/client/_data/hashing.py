@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 from base64 import b64encode
 
+from twisted_registry.client._data.worker import begun_in_thread
+
 _SMALL_BYTES = 64 * 1024
 """Less than this is hashed sooner than a thread would begin."""
 
@@ -39,7 +41,7 @@ class Hashing:
         if len(piece) < _SMALL_BYTES:
             self._hash.update(piece)
         else:
-            self._job = asyncio.get_running_loop().run_in_executor(None, self._hash.update, piece)
+            self._job = begun_in_thread(self._hash.update, piece)
 
     async def result(self) -> str:
         """

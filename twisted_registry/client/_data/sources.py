@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import IO, Any, Final, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 
 from attrs import frozen
 
@@ -23,7 +23,12 @@ _SPOOLED_BYTES = 64 * 1024 * 1024
 
 Buffer = bytes | bytearray | memoryview
 
-Data = Buffer | os.PathLike[str] | IO[bytes] | Iterable[Buffer] | AsyncIterable[Buffer]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as AnyBuffer  # collections.abc has it from Python 3.12 on
+else:
+    AnyBuffer = Buffer
+
+Data = AnyBuffer | os.PathLike[str] | IO[bytes] | Iterable[AnyBuffer] | AsyncIterable[AnyBuffer]
 """
 What can be published: anything that holds bytes in memory, such as C{bytes} or a NumPy array; the path of a file, as a
 C{Path}; a file that is open for reading bytes, from where it stands; or pieces of any size from an iterable.
@@ -56,11 +61,27 @@ class Source(Protocol):
 _END: Final = object()
 
 
-def _cut(data: Any) -> Iterator[memoryview]:
+def _as_buffer(data: Any) -> memoryview | None:
+    """
+    Give what holds bytes in memory, byte for byte; C{None} where it holds none.
+
+    @raise TypeError: they do not lie one behind the other.
+    """
     try:
-        view = memoryview(data).cast("B")
-    except TypeError:
-        raise TypeError(f"a piece of the data is a {type(data).__name__}, and not bytes") from None
+        view = memoryview(data)
+    except (TypeError, ValueError, BufferError):
+        return None
+    if not view.c_contiguous:
+        raise TypeError(
+            "the array does not lie in memory row by row: give a copy that does, numpy.ascontiguousarray(it)"
+        )
+    return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+def _cut(data: Any) -> Iterator[memoryview]:
+    view = _as_buffer(data)
+    if view is None:
+        raise TypeError(f"a piece of the data is a {type(data).__name__}, and not bytes")
     return (view[start : start + PIECE_BYTES] for start in range(0, len(view), PIECE_BYTES))
 
 
@@ -99,7 +120,7 @@ class _File:
     async def pieces(self) -> AsyncGenerator[Buffer, None]:
         """See L{Source.pieces}."""
         await self._worker.run(self._file.seek, self._start)
-        while piece := await self._worker.run(self._file.read, PIECE_BYTES):
+        while piece := await _read(self._file, self._worker):
             yield piece
 
 
@@ -109,7 +130,7 @@ class _Stream:
     Pieces that come once.
     """
 
-    _pieces: AsyncIterable[Buffer]
+    _pieces: AsyncIterable[AnyBuffer]
     size_bytes: int
     repeatable: bool = False
 
@@ -120,8 +141,15 @@ class _Stream:
                 yield piece
 
 
+async def _read(file: IO[bytes], worker: Worker) -> bytes:
+    piece: bytes | None = await worker.run(file.read, PIECE_BYTES)
+    if piece is None:
+        raise BlockingIOError("the file does not wait for what is to come: open it without O_NONBLOCK")
+    return piece
+
+
 async def _reads(file: IO[bytes], worker: Worker) -> AsyncIterator[Buffer]:
-    while piece := await worker.run(file.read, PIECE_BYTES):
+    while piece := await _read(file, worker):
         yield piece
 
 
@@ -134,18 +162,11 @@ async def _reads_of_pipe(pipe: io.BufferedReader) -> AsyncIterator[Buffer]:
         yield piece
 
 
-async def _one_by_one(pieces: Iterable[Buffer], worker: Worker) -> AsyncIterator[Buffer]:
+async def _one_by_one(pieces: Iterable[AnyBuffer], worker: Worker) -> AsyncIterator[AnyBuffer]:
     iterator = iter(pieces)
     # In a thread: what makes the pieces may compute, or wait for a disk.
     while (piece := await worker.run(next, iterator, _END)) is not _END:
         yield piece
-
-
-def _as_buffer(data: Any) -> memoryview | None:
-    try:
-        return memoryview(data)
-    except TypeError:
-        return None
 
 
 def _opened_file(path: os.PathLike[str]) -> IO[bytes]:
@@ -161,13 +182,13 @@ async def _sized_file(file: IO[bytes], worker: Worker) -> _File:
     return await worker.run(measured)
 
 
-def _stream(data: Any, worker: Worker) -> AsyncIterable[Buffer]:
+def _stream(data: Any, worker: Worker) -> AsyncIterable[AnyBuffer]:
     if isinstance(data, io.BufferedReader) and isinstance(data.raw, io.FileIO):
         return _reads_of_pipe(data)
+    if isinstance(data, AsyncIterable):  # before the next one: the streams of asyncio have a method read of their own
+        return data
     if hasattr(data, "read"):
         return _reads(cast(IO[bytes], data), worker)
-    if isinstance(data, AsyncIterable):
-        return data
     if isinstance(data, Iterable) and not isinstance(data, str | Mapping):
         return _one_by_one(data, worker)
     raise _unpublishable(data)
@@ -180,7 +201,7 @@ def _unpublishable(data: object) -> TypeError:
     )
 
 
-async def _gathered(pieces: AsyncIterable[Buffer], file: Any, worker: Worker) -> _File:
+async def _gathered(pieces: AsyncIterable[AnyBuffer], file: Any, worker: Worker) -> _File:
     async for piece in pieces:
         for part in _cut(piece):
             await worker.run(file.write, part)
@@ -215,11 +236,13 @@ async def _opened(data: Data, size_bytes: int | None, worker: Worker) -> AsyncIt
     if buffer is not None:
         yield _Memory(buffer)
     elif isinstance(data, os.PathLike):
+        # A pipe may have a path too.
         with await worker.run(_opened_file, data) as file:
-            yield await _sized_file(file, worker)
+            async with _opened(file, size_bytes, worker) as source:
+                yield source
     elif isinstance(data, io.TextIOBase):
         raise _unpublishable(data)
-    elif hasattr(data, "seekable") and data.seekable():
+    elif not isinstance(data, AsyncIterable) and hasattr(data, "seekable") and data.seekable():
         yield await _sized_file(cast(IO[bytes], data), worker)
     elif size_bytes is not None:
         yield _Stream(_stream(data, worker), size_bytes)

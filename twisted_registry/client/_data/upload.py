@@ -185,6 +185,8 @@ class Upload:
             raise failed.error from None
         except Unavailable as error:
             raise evolve(error, reason=f"{error.reason}; no version was created") from None
+        finally:
+            self._attempt = None  # it knows this upload, and the data would be held until garbage is looked for
 
     def _is_worth_it(self, error: BaseException) -> bool:
         can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_begun

@@ -31,6 +31,29 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
+def begun_in_thread(function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+    """
+    Call a function in a thread of the executor's; here, where that takes nothing any more: it does not once the main
+    thread has ended, though others may go on.
+
+    @return: fires with what it returns, or fails with what it raises.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return loop.run_in_executor(None, partial(function, *arguments))
+    except RuntimeError:
+        done: asyncio.Future[T] = loop.create_future()
+        done.set_result(function(*arguments))
+        return done
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """
+    Do as L{begun_in_thread}, and wait for it.
+    """
+    return await begun_in_thread(function, *arguments)
+
+
 class Worker:
     """
     Does one thing after another.  Unlike an executor's threads, this one is not waited for where the interpreter ends.

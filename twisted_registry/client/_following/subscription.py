@@ -14,7 +14,14 @@ from twisted_registry.client._calls.lists import Lists
 from twisted_registry.client._calls.retries import outlasts, repeated
 from twisted_registry.client._calls.unary import Calls, decoded, hang_up
 from twisted_registry.client._calls.values import version_info
-from twisted_registry.errors import CorruptVersion, ModelReplaced, RegistryError, Unavailable, UnknownVersion
+from twisted_registry.errors import (
+    CorruptVersion,
+    ModelReplaced,
+    RegistryError,
+    Unavailable,
+    UnknownModel,
+    UnknownVersion,
+)
 from twisted_registry.protocol.messages import api
 from twisted_registry.values import VersionInfo
 
@@ -35,6 +42,7 @@ class Subscription:
         self._model_id = model_id
         self._error: RegistryError | None = None
         self._call: Any = None
+        self._has_told = False
 
     def check(self) -> None:
         """
@@ -55,6 +63,7 @@ class Subscription:
         connection = self._calls.connection
         request = api.VersionUpdateRequest(model_id=known_model(self._model_id))
         self._call = connection.method("VersionUpdate")(request.SerializeToString(), metadata=connection.metadata)
+        self._has_told = False
         try:
             self._note(await self._ask())
         except BaseException:
@@ -98,6 +107,16 @@ class Subscription:
         self.changed.set()
 
     async def _read(self) -> VersionInfo:
+        try:
+            return await self._next()
+        except UnknownModel:
+            if self._has_told:
+                raise
+            # The subscription may have come a moment before the model.  Where that is gone, opening says so.
+            await self.open()
+            return await self._next()
+
+    async def _next(self) -> VersionInfo:
         if self._call is None:
             await self.open()
         connection = self._calls.connection
@@ -110,6 +129,7 @@ class Subscription:
         if raw is EOF:
             self.close()
             raise Unavailable(f"the server at {connection.address} has ended the subscription")
+        self._has_told = True
         return version_info(decoded(api.VersionUpdateReply, raw).version_info)
 
 
