@@ -206,12 +206,12 @@ class SourceTests(SharedRegistryTestCase):
         self.addCleanup(style.close)
 
         async def scenario() -> None:
-            for size_bytes in (None, len(DATA)):
-                words = (sys.executable, "-c", f"import sys; sys.stdout.write({DATA.decode()!r})")
+            for size_bytes in (None, 1_000_000):
+                words = (sys.executable, "-c", "print(end='x' * 1_000_000)")
                 process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
                 assert process.stdout is not None
                 info = await style.client.publish(self.model_id, process.stdout, size_bytes=size_bytes)
-                self.assertEqual(await style.client.retrieve(self.model_id, info), DATA)
+                self.assertEqual(await style.client.retrieve(self.model_id, info), b"x" * 1_000_000)
                 await process.wait()
 
         style.run(scenario())

@@ -3,6 +3,7 @@ Where a version's data comes from: memory, a file, or an iterator; all of them w
 the wire declares it first.
 """
 
+import inspect
 import io
 import os
 import tempfile
@@ -153,6 +154,16 @@ async def _reads(file: IO[bytes], worker: Worker) -> AsyncIterator[Buffer]:
         yield piece
 
 
+def _is_asynchronous(data: object) -> bool:
+    # Such as a stream of asyncio's.  To iterate over it would give lines.
+    return inspect.iscoroutinefunction(getattr(data, "read", None))
+
+
+async def _awaited_reads(stream: Any) -> AsyncIterator[Buffer]:
+    while piece := await stream.read(PIECE_BYTES):
+        yield piece
+
+
 async def _reads_of_pipe(pipe: io.BufferedReader) -> AsyncIterator[Buffer]:
     # Not in a thread that waits for the other end: while it does, the file could not even be closed.
     while True:
@@ -185,10 +196,12 @@ async def _sized_file(file: IO[bytes], worker: Worker) -> _File:
 def _stream(data: Any, worker: Worker) -> AsyncIterable[AnyBuffer]:
     if isinstance(data, io.BufferedReader) and isinstance(data.raw, io.FileIO):
         return _reads_of_pipe(data)
-    if isinstance(data, AsyncIterable):  # before the next one: the streams of asyncio have a method read of their own
-        return data
+    if _is_asynchronous(data):
+        return _awaited_reads(data)
     if hasattr(data, "read"):
         return _reads(cast(IO[bytes], data), worker)
+    if isinstance(data, AsyncIterable):
+        return data
     if isinstance(data, Iterable) and not isinstance(data, str | Mapping):
         return _one_by_one(data, worker)
     raise _unpublishable(data)
@@ -242,7 +255,7 @@ async def _opened(data: Data, size_bytes: int | None, worker: Worker) -> AsyncIt
                 yield source
     elif isinstance(data, io.TextIOBase):
         raise _unpublishable(data)
-    elif not isinstance(data, AsyncIterable) and hasattr(data, "seekable") and data.seekable():
+    elif not _is_asynchronous(data) and hasattr(data, "seekable") and data.seekable():
         yield await _sized_file(cast(IO[bytes], data), worker)
     elif size_bytes is not None:
         yield _Stream(_stream(data, worker), size_bytes)
