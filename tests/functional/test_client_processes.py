@@ -111,7 +111,7 @@ class ProcessTests(SharedRegistryTestCase):
                 async with Client(ADDRESS) as registry:
                     await registry.retrieve(MODEL)
 
-            for _ in range(30):
+            for _ in range(10):
                 anew()
                 asyncio.run(before())
                 in_child(anew)

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import cast
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from zope.interface import implementer
 
 from twisted_registry.interfaces import IArchiveReader, IArchiveWriter
@@ -69,8 +69,11 @@ class GatedArchive(FilesystemArchive):
 
     def open(self) -> None:
         self._gates.enter("open")
+        from twisted.internet import reactor
+
         super().open()
-        self._park_reactor()
+        # This is a thread of the pool's: only so may it speak to the reactor.
+        cast(IReactorFromThreads, reactor).callFromThread(self._park_reactor)
 
     def close(self) -> None:
         self._gates.tell("close")
