@@ -17,7 +17,7 @@ from typing import ClassVar
 import grpc
 
 from tests.support.client import data_hash
-from tests.support.daemon import PATIENCE_SECONDS, Daemon, clean_environment, run_twistd
+from tests.support.daemon import PATIENCE_SECONDS, Daemon, clean_environment, run_command, run_twistd
 from tests.support.registry_case import RegistryTestCase
 
 ROOT = Path(__file__).parents[2]
@@ -29,15 +29,7 @@ VERSION_BYTES = 320 * MIB
 
 
 def _run(*command: str, directory: Path) -> None:
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    done = run_command(directory, *command)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

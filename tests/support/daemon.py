@@ -34,14 +34,17 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**environment, **(extra or {})}
 
 
-def run_twistd(
-    directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+def run_command(
+    directory: Path, *command: str | Path, environment: Mapping[str, str] | None = None, typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """
-    Run twistd to its end.
+    Run a program to its end.
+
+    @param typed: what it finds on stdin.
     """
     return subprocess.run(
-        [TWISTD, *arguments],
+        command,
+        input=typed,
         cwd=directory,
         env=clean_environment(environment),
         capture_output=True,
@@ -49,6 +52,15 @@ def run_twistd(
         timeout=PATIENCE_SECONDS,
         check=False,
     )
+
+
+def run_twistd(
+    directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """
+    Run twistd to its end.
+    """
+    return run_command(directory, TWISTD, *arguments, environment=environment)
 
 
 def wait_until(condition: Callable[[], T], what: str) -> T:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment, run_command
 
 ADDRESS = "localhost:9000"
 """So pages call the registry."""
@@ -74,16 +74,7 @@ def run_program(directory: Path, text: str) -> "subprocess.CompletedProcess[str]
 
 
 def _run_python(directory: Path, program: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        input=typed,
-        cwd=directory,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return run_command(directory, sys.executable, "-c", program, typed=typed)
 
 
 def run_shell(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment, wait_until
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment, run_command, wait_until
 
 TRAINING = Path(__file__).parents[2] / "examples" / "training"
 
@@ -21,15 +21,7 @@ def run_script(directory: Path, name: str, *arguments: str) -> "subprocess.Compl
     """
     Run a script of the training example to its end.
     """
-    return subprocess.run(
-        [sys.executable, TRAINING / name, *arguments],
-        cwd=directory,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return run_command(directory, sys.executable, TRAINING / name, *arguments)
 
 
 @define(eq=False)

@@ -127,8 +127,8 @@ class Download:
 
     async def whole(self) -> bytes:
         """
-        Give the data, once it has been checked.  What a server holds in memory it has a digest of, beside the hash; to
-        compare this takes a fifteenth of the time.
+        Give the data, once it has been checked.  A server that has compared the hash itself tells a digest beside it;
+        to compare this takes a fifteenth of the time.
 
         @raise RegistryError: see L{twisted_registry.client.Client.retrieve}.
         """
