@@ -4,9 +4,8 @@ Facts about how the daemon ends when its archive is in its way.
 
 import socket
 import struct
-from concurrent.futures import ThreadPoolExecutor
 
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.daemon import Daemon
@@ -40,28 +39,55 @@ REQUEST = {
     b"content-type": b"application/grpc",
 }
 
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # A window of 0 for the data of every stream: what the server sends does not go out.
-NO_WINDOW = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
+NO_WINDOW = frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
 SETTINGS_HEARD = frame(SETTINGS, 1, 0, b"")
 WATCH = frame(HEADERS, 4, 1, b"".join(field(name, value) for name, value in REQUEST.items())) + frame(
     DATA, 1, 1, bytes(5)
 )
 
 
-def read_until(connection: socket.socket, kind: int) -> None:
+def receive(connection: socket.socket, length: int) -> bytes:
     """
-    Read frames until one of a kind comes.
+    Receive so many bytes.
     """
-    with connection.makefile("rb", buffering=0) as stream:
-        while True:
-            head = b""
-            while len(head) < 9:
-                head += stream.read(9 - len(head)) or b""
-            length = int.from_bytes(head[:3], "big")
-            while length:
-                length -= len(stream.read(length) or b"")
-            if head[3] == kind:
-                return
+    data = b""
+    while len(data) < length:
+        more = connection.recv(length - len(data))
+        if not more:
+            raise EOFError(f"the connection has ended after {len(data)} of {length} bytes")
+        data += more
+    return data
+
+
+def read_until(connection: socket.socket, kind: int) -> bytes:
+    """
+    Read frames until one of a kind comes, and return what it holds.
+    """
+    while True:
+        head = receive(connection, 9)
+        payload = receive(connection, int.from_bytes(head[:3], "big"))
+        if head[3] == kind:
+            return payload
+
+
+def watch_health(connection: socket.socket, settings: bytes) -> None:
+    """
+    Begin to watch the health.
+    """
+    connection.settimeout(DEADLINE_SECONDS)
+    connection.sendall(HELLO + settings)
+    read_until(connection, SETTINGS)
+    connection.sendall(SETTINGS_HEARD + WATCH)
+    read_until(connection, HEADERS)
+
+
+def health_told(connection: socket.socket) -> HealthCheckResponse:
+    """
+    Read the next health that is told.
+    """
+    return HealthCheckResponse.FromString(read_until(connection, DATA)[5:])
 
 
 class EndOfStartTests(GatedTestCase):
@@ -117,17 +143,11 @@ class StalledWatcherTests(RegistryTestCase):
         """
         The daemon's health is told to others, and the daemon stops.
         """
-        with socket.create_connection(("127.0.0.1", self.daemon.port)) as stalled:
-            stalled.settimeout(DEADLINE_SECONDS)
-            stalled.sendall(NO_WINDOW)
-            read_until(stalled, SETTINGS)
-            stalled.sendall(SETTINGS_HEARD + WATCH)
-            read_until(stalled, HEADERS)
-            stub = health_pb2_grpc.HealthStub(self.client.channel)
-            watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=DEADLINE_SECONDS)
-            self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.SERVING)
-            with ThreadPoolExecutor(1) as watcher:
-                # gRPC drops what nobody has asked for yet when the connection goes: so it is asked for before that.
-                following = watcher.submit(next, watch)
-                self.assertEqual(self.daemon.stop(), 0)
-            self.assertEqual(following.result().status, health_pb2.HealthCheckResponse.NOT_SERVING)
+        address = ("127.0.0.1", self.daemon.port)
+        with socket.create_connection(address) as stalled, socket.create_connection(address) as reader:
+            watch_health(stalled, NO_WINDOW)
+            # Not one of gRPC's clients: they drop what they were told when a failure of the call comes right after it.
+            watch_health(reader, frame(SETTINGS, 0, 0, b""))
+            self.assertEqual(health_told(reader).status, HealthCheckResponse.SERVING)
+            self.assertEqual(self.daemon.stop(), 0)
+            self.assertEqual(health_told(reader).status, HealthCheckResponse.NOT_SERVING)
