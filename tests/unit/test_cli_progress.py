@@ -61,6 +61,18 @@ class ByteProgressTests(SynchronousTestCase):
         self.send(3, 5 * MB)
         self.assertTrue(self.shown().endswith("15.0/30.0 MB 5.0 MB/s 0:00:03"), self.shown())
 
+    def test_standing_still(self) -> None:
+        """
+        While nothing comes the rate falls, and the time left rises.
+        """
+        self.send(3, 5 * MB)
+        self.clock.advance(3)
+        self.assertTrue(self.shown().endswith("15.0/30.0 MB 2.5 MB/s 0:00:06"), self.shown())
+        for _ in range(60):
+            self.clock.advance(1)
+            self.shown()
+        self.assertTrue(self.shown().endswith("15.0/30.0 MB 0 bytes/s -:--:--"), self.shown())
+
     def test_narrow(self) -> None:
         """
         A narrow terminal shows less, and that whole.

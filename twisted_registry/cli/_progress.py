@@ -3,13 +3,13 @@ A progress bar for bytes: on stderr, only on a terminal, and only for what takes
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Lock, Timer
 from types import TracebackType
 from typing import ClassVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -39,6 +39,20 @@ def _columns(width: int) -> Iterator[ProgressColumn]:
     yield TimeRemainingColumn()
 
 
+class _Bar(Progress):
+    """
+    Rich works the rate out from one advance to the next: what stands still would keep the last.
+    """
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """
+        Count the time up to now, each time that the bar is drawn.
+        """
+        for task in self.tasks:
+            self.advance(task.id, 0)
+        return super().get_renderables()
+
+
 class ByteProgress:
     """
     Shows how many bytes of how many are done, at what rate, and how long it will take.  May be told in any thread.
@@ -54,7 +68,7 @@ class ByteProgress:
         @param clock: tells the time in seconds.
         """
         self._console = console or Console(stderr=True)
-        self._bar = Progress(
+        self._bar = _Bar(
             *_columns(self._console.width),
             console=self._console,
             get_time=clock,
