@@ -112,20 +112,16 @@ class RegistryService(Service):
         for pool in self._pools:
             pool.start()
         self._registry.observe(Tidying(self._held_bytes, resident_bytes, self._give_back))
-        self._rpc.serve()
+        self._rpc.serve(self._tell_where)
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals(self._ask_to_stop)
-        self._reactor.callWhenRunning(self._running)
+        self._reactor.callWhenRunning(self._take_signals, self._ask_to_stop)
 
     def _held_bytes(self) -> int:
         return self._registry.usage().size_bytes
 
     def _give_back(self) -> None:
         self._hashing.callInThread(give_back)  # it may take long
-
-    def _running(self) -> None:
-        self._take_signals(self._ask_to_stop)
-        self._tell_where()
 
     def _tell_where(self) -> None:
         _log.info(

@@ -61,11 +61,12 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
             told = None
             while True:
                 changed.clear()
-                status = self._status(request.service)
+                # Read together: while the last but one is told, the last may come, and the end with it.
+                status, over = self._status(request.service), self._over
                 if status != told:
                     told = status
                     await context.write(_Status(status=status))
-                if self._over:
+                if over:
                     raise Unavailable("the registry has stopped; try again when it is back")
                 await changed.wait()
         finally:

@@ -165,10 +165,13 @@ class RpcServer:
         self._thread.start()
         return bound.result()
 
-    def serve(self) -> None:
+    def serve(self, serving: Callable[[], None]) -> None:
         """
         Begin to serve: the registry is open.  Called in the reactor's thread.
+
+        @param serving: called in the reactor's thread once calls are let in.
         """
+        self._serving = serving
         self._registry.observe(self._hub)
         self._loop.call_soon_threadsafe(self._serve.set)
 
@@ -220,6 +223,7 @@ class RpcServer:
         if await self._told_to_serve():
             gate.open()
             await checks.say(serving=True)
+            self._reactor.callFromThread(self._serving)
             await self._stop.wait()
         # The port stays open during the grace: gRPC would close it, and break new calls off instead of refusing them.
         gate.close()

@@ -12,7 +12,7 @@ runs here, the pool lives no longer than the verification, and the daemon never 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Event, Lock
 from types import TracebackType
@@ -230,9 +230,14 @@ class Scrub:
 
 
 def _result(future: Future[_T]) -> _T:
+    # A lock of the system's: those of Python's own making, which a future waits on, raise another error where Ctrl-C
+    # comes at a bad moment.
+    ended = Lock()
+    ended.acquire()
+    future.add_done_callback(lambda _: ended.release())
     # The system may hand Ctrl-C to any thread, and then nothing wakes this one to see it: so it looks up now and then.
-    while not future.done():
-        wait([future], timeout=_GLANCE_SECONDS)
+    while not ended.acquire(timeout=_GLANCE_SECONDS):
+        pass
     return future.result()
 
 

@@ -1,0 +1,68 @@
+"""
+What those who watch the health are told.
+"""
+
+import asyncio
+from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.rpc.checks import Checks
+
+
+class SlowWatcher:
+    """
+    A call whose client is told nothing more while it is held.
+
+    @ivar told: what it was told.
+    """
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        self.begun = asyncio.Event()
+        self.free = asyncio.Event()
+
+    async def write(self, response: HealthCheckResponse) -> None:
+        """
+        Tell it, which takes until it is free.
+        """
+        self.told.append(response.status)
+        self.begun.set()
+        await self.free.wait()
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:
+        """
+        End the call.
+        """
+        raise grpc.aio.AbortError(code)
+
+
+class ChecksTests(SynchronousTestCase):
+    """
+    The health of a server that stops.
+    """
+
+    def test_end_while_it_is_told(self) -> None:
+        """
+        Who is still being told that it serves when it stops is told that it does not, before the end.
+        """
+
+        async def told() -> list[int]:
+            checks = Checks()
+            watcher: Any = SlowWatcher()
+            await checks.say(serving=True)
+            call: Any = checks.Watch(HealthCheckRequest(), watcher)
+            watching = asyncio.create_task(call)
+            await watcher.begun.wait()
+            await checks.say(serving=False)
+            ending = asyncio.create_task(checks.end_watches())
+            await asyncio.sleep(0)
+            watcher.free.set()
+            await ending
+            with self.assertRaises(grpc.aio.AbortError):
+                await watching
+            return list(watcher.told)
+
+        self.assertEqual(asyncio.run(told()), [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING])
