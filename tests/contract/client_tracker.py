@@ -45,6 +45,7 @@ class TrackerContract(RegistryTestCase):
         """
         Kill the daemon, and start it again.
         """
+        self.relay.port = 0  # another daemon may have the old one next
         self.crash()
         self.relay.port = self.daemon.port
 

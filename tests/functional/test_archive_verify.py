@@ -205,10 +205,12 @@ class ArchiveTests(SynchronousTestCase):
             while b"/s" not in shown:
                 shown += os.read(ours, 4096)
             process.send_signal(signal.SIGINT)
-            threading.Thread(target=_drain, args=(ours,), daemon=True).start()
+            draining = threading.Thread(target=_drain, args=(ours,), daemon=True)
+            draining.start()
             assert process.stdout is not None
             printed = process.stdout.read()
             self.assertEqual(process.wait(PATIENCE_SECONDS), 130)
+            draining.join(PATIENCE_SECONDS)  # or it would read from whatever has the descriptor's number next
         self.assertIn(b"verifying", shown)
         self.assertNotIn(b"\x1b", printed)
 

@@ -24,10 +24,12 @@ QUIET_GRPC = (1, 80)
 OPTIONS = ("-X", "dev", "-W", "ignore:This process:DeprecationWarning")
 
 BEGINNING = """
-import asyncio, hashlib, multiprocessing, os, signal, sys
+import asyncio, hashlib, logging, multiprocessing, os, signal, sys
 from twisted_registry.client import BlockingClient, Client
 from twisted_registry.errors import ClientUnusable
 ADDRESS, MODEL = sys.argv[1:]
+# Development mode has asyncio tell what takes long.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 """
 
 FORKED = """

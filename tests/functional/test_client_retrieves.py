@@ -81,6 +81,7 @@ class LostConnectionTests(RegistryTestCase):
         """
         chunks = self.registry.retrieve_chunks("walker")
         received = [bytes(next(chunks))]
+        self.relay.port = 0  # another daemon may have the old one next
         self.crash()
         self.relay.port = self.daemon.port
         self.relay.cut()

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import Client
 from tests.support.daemon import Daemon, free_port, processes_in, run_twistd, wait_until
+from twisted_registry.rpc.probe import probe
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
 
@@ -181,6 +182,7 @@ class LogTests(DaemonTestCase):
         daemon = Daemon(self.directory, ("--port", str(port)), {f"{PREFIX}LOG_LEVEL": "error"})
         self.addCleanup(daemon.kill)
         daemon.launch()
+        wait_until(lambda: probe(f"127.0.0.1:{port}") == "SERVING", "it serves")
         self.assert_serves(port)
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(daemon.log, "")

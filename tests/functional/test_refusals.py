@@ -219,7 +219,7 @@ class PatienceTests(RefusalTestCase):
     A registry that does not wait for long.
     """
 
-    flags = ("--upload-idle-seconds", "1")
+    flags = ("--upload-idle-seconds", "3")
 
     def test_patience(self) -> None:
         """
@@ -227,7 +227,7 @@ class PatienceTests(RefusalTestCase):
         """
         upload = Upload(self.client, header("m", 4))
         self.addCleanup(upload.end)
-        self.refuse(StatusCode.DEADLINE_EXCEEDED, (upload.result, ["nothing came for 1 s", "send it again"]))
+        self.refuse(StatusCode.DEADLINE_EXCEEDED, (upload.result, ["nothing came for 3 s", "send it again"]))
 
 
 class DamageTests(RefusalTestCase):

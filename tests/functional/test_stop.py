@@ -99,6 +99,8 @@ class GraceTests(StopTestCase):
     Calls that end within the grace.
     """
 
+    flags = (*CHUNKS, "--grace-seconds", "60")
+
     def test_upload_ends_whole(self) -> None:
         """
         An upload under way that ends in time is a version, on the archive, and acknowledged.

@@ -28,12 +28,10 @@ time.sleep(600)
 """
 
 
-class SubscribersTests(RegistryTestCase):
+class SubscribersTestCase(RegistryTestCase):
     """
     Many subscribers of one model.
     """
-
-    flags = ("--keepalive-seconds", "1")
 
     def setUp(self) -> None:
         """
@@ -42,6 +40,47 @@ class SubscribersTests(RegistryTestCase):
         super().setUp()
         self.client.save_model("m")
         self.client.create("m", b"data")
+
+    def subscribe_apart(self) -> "subprocess.Popen[str]":
+        """
+        Subscribe many times, from a process of its own.
+        """
+        client = subprocess.Popen(
+            [sys.executable, "-c", _CLIENT, self.daemon.address, str(SUBSCRIBERS)],
+            cwd=Path(__file__).parents[2],
+            env=clean_environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(client.wait, PATIENCE_SECONDS)
+        self.addCleanup(client.kill)
+        assert client.stdout is not None
+        with client.stdout:
+            self.assertEqual(client.stdout.readline(), "subscribed\n")
+        self.wait_for_subscribers(SUBSCRIBERS)
+        return client
+
+
+class SilentClientTests(SubscribersTestCase):
+    """
+    A daemon that soon looks after those from whom nothing comes.
+    """
+
+    flags = ("--keepalive-seconds", "5")
+
+    def test_stopped_client(self) -> None:
+        """
+        The subscribers of a client that answers no more, though its connection stands, are gone.
+        """
+        client = self.subscribe_apart()
+        client.send_signal(signal.SIGSTOP)
+        self.wait_for_subscribers(0)
+
+
+class SubscribersTests(SubscribersTestCase):
+    """
+    Subscribers that come and go.
+    """
 
     def threads(self) -> int:
         """
@@ -73,33 +112,6 @@ class SubscribersTests(RegistryTestCase):
         """
         client = self.subscribe_apart()
         client.kill()
-        self.wait_for_subscribers(0)
-
-    def subscribe_apart(self) -> "subprocess.Popen[str]":
-        """
-        Subscribe many times, from a process of its own.
-        """
-        client = subprocess.Popen(
-            [sys.executable, "-c", _CLIENT, self.daemon.address, str(SUBSCRIBERS)],
-            cwd=Path(__file__).parents[2],
-            env=clean_environment({"PYTHONPATH": str(Path(__file__).parents[2])}),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(client.wait, PATIENCE_SECONDS)
-        self.addCleanup(client.kill)
-        assert client.stdout is not None
-        with client.stdout:
-            self.assertEqual(client.stdout.readline(), "subscribed\n")
-        self.wait_for_subscribers(SUBSCRIBERS)
-        return client
-
-    def test_stopped_client(self) -> None:
-        """
-        The subscribers of a client that answers no more, though its connection stands, are gone.
-        """
-        client = self.subscribe_apart()
-        client.send_signal(signal.SIGSTOP)
         self.wait_for_subscribers(0)
 
     def test_hung_up_client(self) -> None:

@@ -241,4 +241,4 @@ class DamagedTests(RegistryTestCase):
         stream = self.client.updates("m")
         self.wait_for_subscribers(1)
         self.assertEqual(self.client.create("m", b"newer"), next_info(stream))
-        self.assertIn("damage on the archive", self.daemon.log)
+        self.wait_until_logged("damage on the archive")

@@ -43,6 +43,8 @@ class Cable:
         """
         Break all connections, without a farewell, and take no more.
         """
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # a thread that waits for a connection is not told of a close
         self._listener.close()
         for end in self._ends:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

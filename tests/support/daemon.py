@@ -3,6 +3,7 @@ A real daemon as a child process.
 """
 
 import os
+import random
 import re
 import signal
 import socket
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 _LISTENING = re.compile(r"listening on (?P<host>\S+):(?P<port>\d+)")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 """Nothing takes so long; a test that waits for it has failed."""
 
 
@@ -81,9 +82,14 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
 def free_port() -> int:
     """
     Give a port that nothing listens on.
+
+    It is below those that the system gives to clients, and to whoever asks for any: one of them might have it next.
     """
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(10_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def processes_in(directory: Path) -> list[int]:
@@ -113,6 +119,7 @@ class Daemon:
     port: int = 0
     lines: list[str] = field(factory=list)
     _process: "subprocess.Popen[str] | None" = None
+    _reader: threading.Thread | None = None
     _printed: "Queue[str | None]" = field(factory=Queue)
 
     @property
@@ -153,7 +160,8 @@ class Daemon:
             text=True,
             errors="backslashreplace",  # gRPC's own lines may quote whatever bytes came
         )
-        threading.Thread(target=self._read, args=(self._process, self._printed), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process, self._printed), daemon=True)
+        self._reader.start()
 
     def _read(self, process: "subprocess.Popen[str]", printed: "Queue[str | None]") -> None:
         assert process.stdout is not None
@@ -205,16 +213,19 @@ class Daemon:
 
     def wait(self) -> int:
         """
-        Wait for its end, and give its exit status.
+        Wait for its end and for all it printed, and give its exit status.
         """
-        return self.process.wait(timeout=PATIENCE_SECONDS)
+        status = self.process.wait(timeout=PATIENCE_SECONDS)
+        assert self._reader is not None
+        self._reader.join(PATIENCE_SECONDS)
+        return status
 
     def stop(self) -> int:
         """
         Ask it to stop, and give its exit status.
         """
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=PATIENCE_SECONDS)
+        return self.wait()
 
     def kill(self) -> None:
         """
@@ -222,7 +233,7 @@ class Daemon:
         """
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(timeout=PATIENCE_SECONDS)
+            self.wait()
 
     def restart(self) -> None:
         """

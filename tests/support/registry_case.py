@@ -138,6 +138,10 @@ class SharedRegistryTestCase(RegistryTestCase):
         Connect to the daemon of the class; the first test starts it.
         """
         if type(self) not in self._shared:
+            # One at a time, for they take memory: the tests of a class follow one another.
+            while self._shared:
+                _, (_, other) = self._shared.popitem()
+                other.kill()
             self.directory = Path(self.mktemp()).absolute()
             self.archive = self.directory / "archive"
             self.prepare()

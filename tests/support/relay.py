@@ -7,8 +7,23 @@ import struct
 import threading
 from contextlib import suppress
 
+from attrs import define
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BUFFER_BYTES = 64 * 1024
+
+
+@define(eq=False)
+class _Rules:
+    """
+    What connections may carry, from one cut to the next.
+
+    @ivar is_mute: whether what the daemon answers is kept back.
+    @ivar upstream_bytes: how much more of what clients send is carried, where that is bounded.
+    """
+
+    is_mute: bool = False
+    upstream_bytes: int | None = None
 
 
 class Relay:
@@ -23,9 +38,7 @@ class Relay:
     def __init__(self, port: int) -> None:
         self.port = port
         self.carried_bytes = 0
-        self._upstream_bytes: int | None = None
-        self._downstream_open = threading.Event()
-        self._downstream_open.set()
+        self._rules = _Rules()
         self._ends: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -36,14 +49,14 @@ class Relay:
         """
         Keep back what the daemon answers, until the next cut.
         """
-        self._downstream_open.clear()
+        self._rules.is_mute = True
 
     def swallow_after(self, size_bytes: int) -> None:
         """
         Carry so many bytes more of what clients send, and none after that, until the next cut.
         """
         with self._lock:
-            self._upstream_bytes = size_bytes
+            self._rules.upstream_bytes = size_bytes
 
     def cut(self) -> None:
         """
@@ -51,13 +64,12 @@ class Relay:
         """
         with self._lock:
             ends, self._ends = self._ends, []
-            self._upstream_bytes = None
+            self._rules = _Rules()
         for end in ends:
             with suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
-        self._downstream_open.set()
 
     def close(self) -> None:
         """
@@ -79,27 +91,28 @@ class Relay:
                     continue
                 with self._lock:
                     self._ends += [client, daemon]
-                threading.Thread(target=self._carry_up, args=(client, daemon), daemon=True).start()
-                threading.Thread(target=self._carry_down, args=(daemon, client), daemon=True).start()
+                    rules = self._rules
+                threading.Thread(target=self._carry_up, args=(client, daemon, rules), daemon=True).start()
+                threading.Thread(target=self._carry_down, args=(daemon, client, rules), daemon=True).start()
 
-    def _carry_up(self, client: socket.socket, daemon: socket.socket) -> None:
+    def _carry_up(self, client: socket.socket, daemon: socket.socket, rules: _Rules) -> None:
         with suppress(OSError):
             while data := client.recv(_BUFFER_BYTES):
-                daemon.sendall(self._let_through(data))
+                daemon.sendall(self._let_through(data, rules))
         self._end(daemon)
 
-    def _let_through(self, data: bytes) -> bytes:
+    def _let_through(self, data: bytes, rules: _Rules) -> bytes:
         with self._lock:
-            if self._upstream_bytes is not None:
-                data = data[: self._upstream_bytes]
-                self._upstream_bytes -= len(data)
+            if rules.upstream_bytes is not None:
+                data = data[: rules.upstream_bytes]
+                rules.upstream_bytes -= len(data)
             self.carried_bytes += len(data)
         return data
 
-    def _carry_down(self, daemon: socket.socket, client: socket.socket) -> None:
+    def _carry_down(self, daemon: socket.socket, client: socket.socket, rules: _Rules) -> None:
         with suppress(OSError):
             while data := daemon.recv(_BUFFER_BYTES):
-                if self._downstream_open.is_set():
+                if not rules.is_mute:
                     client.sendall(data)
         self._end(client)
 

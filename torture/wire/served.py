@@ -2,15 +2,12 @@
 A daemon that a case stops, kills and starts again as it likes.
 """
 
-import random
-import socket
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tests.support.client import Client
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, free_port
 
 OWN_CONNECTION: dict[str, Any] = {
     "grpc.use_local_subchannel_pool": 1,
@@ -21,15 +18,6 @@ OWN_CONNECTION: dict[str, Any] = {
 """Options of a channel that shares its connection with none, and soon finds a daemon that is back."""
 
 _SIGNS_OF_A_BUG = ("Traceback", "incident")
-
-
-def _quiet_port() -> int:
-    # Below those that the system gives to clients: one that tries to connect here meanwhile would take it for itself.
-    chance = random.SystemRandom()
-    while True:
-        port = chance.randrange(10_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class Served:
@@ -43,7 +31,7 @@ class Served:
     def __init__(self, directory: Path, *flags: str) -> None:
         self.archive = directory / "archive"
         self._directory = directory
-        port = _quiet_port()
+        port = free_port()
         self._flags = ["--archive-dir", str(self.archive), *flags, "--port", str(port)]
         self.address = f"127.0.0.1:{port}"
         self._daemon: Daemon | None = None
