@@ -56,6 +56,8 @@ class ProcessTests(SharedRegistryTestCase):
     Scripts beside a daemon that has a model with one version.
     """
 
+    maxDiff = None
+
     def run_script(self, *parts: str, before: str = "") -> str:
         """
         Run a script, check that it ends well, and give what it printed: also on stderr, for nothing is to be there.
