@@ -30,10 +30,16 @@ class Job(Generic[T]):
     @ivar is_done: whether it has really ended, also where it was cancelled.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], may_begin: Callable[[], bool]
+    ) -> None:
+        """
+        @param may_begin: whether the loop still takes something to do; asked in its thread.
+        """
         self.is_done = False
         self._loop = loop
         self._work = work
+        self._may_begin = may_begin
         self._task: asyncio.Task[T] | None = None
         self._when_done: list[Callable[[], object]] = []
         self._is_under_way = threading.Lock()
@@ -107,9 +113,14 @@ class Job(Generic[T]):
             self._is_under_way.acquire(timeout=_LOOK_SECONDS)
 
     def _begin(self) -> None:
-        if self._task is None:  # the interruption may have come before, or after, this was asked for
+        if self._task is not None or self.is_done:
+            return  # asked for again, for an interruption came before or after it was
+        if self._may_begin():
             self._task = self._loop.create_task(self._work)
             self._task.add_done_callback(self._ended)
+        else:
+            self._work.close()
+            self._tell_end()
 
     def _break_off(self) -> None:
         if self._task is not None:
@@ -124,6 +135,9 @@ class Job(Generic[T]):
     def _ended(self, task: "asyncio.Task[T]") -> None:
         if not task.cancelled():
             task.exception()  # whoever waits is told
+        self._tell_end()
+
+    def _tell_end(self) -> None:
         self.is_done = True
         self._is_under_way.release()
         for act in self._when_done:
@@ -185,7 +199,7 @@ class LoopThread:
         self._has_ended = False
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
-        atexit.register(self._end)
+        atexit.register(self.end)
 
     def job(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """
@@ -194,7 +208,7 @@ class LoopThread:
         @raise ClientUnusable: the interpreter is ending.
         """
         try:
-            return Job(self._running(), work)
+            return Job(self._running(), work, self._may_begin)
         except BaseException:
             work.close()
             raise
@@ -206,6 +220,23 @@ class LoopThread:
         @raise ClientUnusable: the interpreter is ending, or this is the loop's own thread.
         """
         return self.job(work).result()
+
+    def end(self) -> None:
+        """
+        Cancel all that is under way, and end the thread.  Blocks a moment.
+        """
+        # What nobody has closed ends here: later, what is taken down would wait for a thread that stands still.
+        with self._lock:
+            self._has_ended = True
+            loop, thread = self._loop, self._thread
+        if loop is not None and thread is not None:
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_END_SECONDS)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_END_SECONDS)
+
+    def _may_begin(self) -> bool:
+        return not self._has_ended
 
     def _forget(self) -> None:
         # A forked child has no thread but the one that forked.
@@ -222,17 +253,6 @@ class LoopThread:
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="registry-client", daemon=True)
                 self._thread.start()
             return self._loop
-
-    def _end(self) -> None:
-        # What nobody has closed ends here: later, what is taken down would wait for a thread that stands still.
-        with self._lock:
-            self._has_ended = True
-            loop, thread = self._loop, self._thread
-        if loop is not None and thread is not None:
-            with suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_END_SECONDS)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(_END_SECONDS)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,0 +1,62 @@
+"""
+The loop that clients without one share, when the interpreter ends.
+"""
+
+from collections.abc import AsyncGenerator
+from threading import Event, Thread
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.daemon import PATIENCE_SECONDS
+from twisted_registry.client._loop import LoopThread
+from twisted_registry.errors import ClientUnusable
+
+
+class LoopThreadTests(SynchronousTestCase):
+    """
+    The end of the thread.
+    """
+
+    def setUp(self) -> None:
+        """
+        Have a thread whose end takes as long as a generator is held.
+        """
+        self.thread = LoopThread()
+        self.is_ending, self.may_end = Event(), Event()
+        self.addCleanup(self.may_end.set)
+        self.generator = self.held()
+
+        async def begun() -> None:
+            await anext(self.generator)
+
+        self.thread.run(begun())
+
+    async def held(self) -> AsyncGenerator[None, None]:
+        """
+        Hold up the loop where this is closed.
+        """
+        try:
+            yield
+        finally:
+            self.is_ending.set()
+            self.may_end.wait(PATIENCE_SECONDS)
+
+    def test_what_comes_too_late(self) -> None:
+        """
+        What another thread wants done when all that was under way has been cancelled is refused, and does not begin.
+        """
+        begun = []
+
+        async def work() -> None:
+            begun.append(True)
+
+        late = self.thread.job(work())
+        ending = Thread(target=self.thread.end, daemon=True)
+        ending.start()
+        self.assertTrue(self.is_ending.wait(PATIENCE_SECONDS))
+        late.begin()
+        self.may_end.set()
+        self.assertRaises(ClientUnusable, late.result)
+        self.assertRaises(ClientUnusable, self.thread.run, work())
+        ending.join(PATIENCE_SECONDS)
+        self.assertEqual(begun, [])
