@@ -13,7 +13,8 @@ from twisted_registry.cli._server import Server
 from twisted_registry.cli._text import is_word
 from twisted_registry.errors import RegistryError
 
-_COMPLETION_SECONDS = 1.0
+_COMPLETION_SECONDS = 3.0
+"""How long a key may be without effect where the registry is away; one on a busy machine wants its time."""
 
 
 class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
