@@ -179,6 +179,8 @@ class AwayTests(RegistryTestCase):
     A server that goes away in the middle.
     """
 
+    keeps_port = True
+
     def test_restart(self) -> None:
         """
         Killed and started again in the middle of an archived version, the pull goes on, and its data is whole.
@@ -190,7 +192,7 @@ class AwayTests(RegistryTestCase):
             assert process.stdout is not None
             begin = process.stdout.read(1000)
             self.daemon.kill()
-            self.daemon = self.start_daemon("--port", str(self.daemon.port))
+            self.daemon = self.start_daemon()
             self.assertTrue(begin + process.stdout.read() == data)
             self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
 

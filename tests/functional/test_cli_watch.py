@@ -121,6 +121,8 @@ class RestartTests(RegistryTestCase):
     A server that goes and comes back.
     """
 
+    keeps_port = True
+
     def setUp(self) -> None:
         """
         Make a model of an archived version.
@@ -133,7 +135,7 @@ class RestartTests(RegistryTestCase):
         """
         Start the daemon where it was.
         """
-        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.daemon = self.start_daemon()
         self.client = self.connect()
 
     def test_restart(self) -> None:

@@ -210,11 +210,9 @@ class DeadlineTests(SynchronousTestCase):
         """
         A call that is not answered in time fails, and says whose answer did not come.
         """
-        asked = threading.Event()
         over = threading.Event()
 
         def silent(request: Any, context: Any) -> Any:
-            asked.set()
             over.wait()
             return common.StatusReply()
 
@@ -225,7 +223,6 @@ class DeadlineTests(SynchronousTestCase):
         self.addCleanup(registry.close)
         with self.assertRaises(errors.DeadlineExceeded) as caught:
             registry.statuses()
-        self.assertTrue(asked.is_set())
         self.assertIn(server.address, str(caught.exception))
 
     def test_server_that_is_no_registry(self) -> None:

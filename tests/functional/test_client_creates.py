@@ -33,7 +33,8 @@ class LostConnectionTests(RegistryTestCase):
         self.registry = self.make_client()
         self.registry.save_model("walker")
         self.pool = ThreadPoolExecutor(1)
-        self.addCleanup(self.pool.shutdown)
+        # Not waited for: what should end it may not have come where a test has failed.
+        self.addCleanup(self.pool.shutdown, wait=False)
 
     def make_client(self, **options: Any) -> BlockingClient:
         """

@@ -37,7 +37,7 @@ def in_child(work):
     # A child that hangs is ended by the alarm, and its status is not 0.
     child = os.fork()
     if child == 0:
-        signal.alarm(30)
+        signal.alarm(60)
         try:
             work()
             os._exit(0)
@@ -384,7 +384,7 @@ class ProcessTests(SharedRegistryTestCase):
                 threading.main_thread().join()
                 data = bytes(10_000_000)
                 registry.store(MODEL, data)
-                path = pathlib.Path("whole.bin").absolute()
+                path = pathlib.Path(sys.argv[0]).with_suffix(".bin")
                 registry.retrieve_file(MODEL, path)
                 assert path.read_bytes() == data
                 path.unlink()

@@ -90,7 +90,7 @@ class ProxyTests(SynchronousTestCase):
             return self.status(request, context)
 
         with self.assertRaises(errors.Unavailable):
-            self.connect(Status=status).publish("walker", b"weights")
+            self.connect(patience_seconds=5.0, Status=status).publish("walker", b"weights")
         self.assertGreater(len(self.creations), 1)
 
     def test_servers_that_tell_no_uptime(self) -> None:

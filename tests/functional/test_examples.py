@@ -135,6 +135,8 @@ class AbsenceTests(ExampleTestCase):
     The registry is away for a while.
     """
 
+    keeps_port = True
+
     def begin_all(self) -> list[Script]:
         """
         Start a trainer without end, and two actors.
@@ -298,6 +300,8 @@ class DeploymentTests(ExampleTestCase):
     The best version is archived, and deployed.
     """
 
+    keeps_port = True
+
     def setUp(self) -> None:
         """
         Choose where to deploy to.
@@ -357,7 +361,7 @@ class DeploymentTests(ExampleTestCase):
         """
         self.archive_and_deploy()
         self.daemon.kill()
-        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.daemon = self.start_daemon()
         done = self.run_to_end("deploy.py", str(self.file))
         self.assertEqual((done.stdout, self.versions()), (self.deployed, []), done.stderr)
 
@@ -396,7 +400,7 @@ class DeploymentTests(ExampleTestCase):
         (data,) = (path for path in self.archive.rglob("*.data") if ARCHIVED in str(path))
         spoil(data)
         self.daemon.kill()
-        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.daemon = self.start_daemon()
         self.assert_refuses("is damaged on the archive")
 
     def test_refusal_of_the_registry_is_one_line(self) -> None:
@@ -414,7 +418,7 @@ class DeploymentTests(ExampleTestCase):
         """
         self.daemon.kill()
         write_model(self.archive, ARCHIVED, "{")
-        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.daemon = self.start_daemon()
         self.assert_refuses("run archive_best.py first, which writes it anew")
         self.archive_and_deploy()
 

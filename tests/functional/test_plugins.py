@@ -43,7 +43,7 @@ def installed() -> Path:
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # Of a copy: the build leaves things behind where it runs.
-    hidden = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "dropin.cache", "_trial_temp*")
+    hidden = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "*dropin.cache*", "_trial*")
     shutil.copytree(ROOT, folder / "source", ignore=hidden)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     _run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", ".", "./source", directory=folder)

@@ -2,7 +2,6 @@
 Trackers whose server is away for a while.
 """
 
-import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.support.daemon import PATIENCE_SECONDS
@@ -17,6 +16,8 @@ class AbsenceCase(RegistryTestCase):
     The client has neither patience nor time; following a model does not depend on it.
     """
 
+    keeps_port = True
+
     def setUp(self) -> None:
         """
         Make a model, and a client that tries nothing again.
@@ -24,7 +25,10 @@ class AbsenceCase(RegistryTestCase):
         super().setUp()
         self.registry = BlockingClient(self.daemon.address, patience_seconds=0, deadline_seconds=1, idle_seconds=1)
         self.addCleanup(self.registry.close)
-        self.registry.save_model("walker")
+        self.client.save_model("walker")
+        self.pool = ThreadPoolExecutor(1)
+        # Not waited for: what should end it may not have come where a test has failed.
+        self.addCleanup(self.pool.shutdown, wait=False)
 
     def follow(self) -> "BlockingTracker[Version]":
         """
@@ -40,7 +44,7 @@ class AbsenceCase(RegistryTestCase):
         Kill the server, and start it again where it was.
         """
         self.daemon.kill()
-        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        self.daemon = self.start_daemon()
 
 
 class DataTests(AbsenceCase):
@@ -54,10 +58,8 @@ class DataTests(AbsenceCase):
         """
         tracker = self.follow()
         self.daemon.kill()
-        pool = ThreadPoolExecutor(1)
-        self.addCleanup(pool.shutdown)
-        asked = pool.submit(next, tracker)
-        self.daemon = self.start_daemon("--port", str(self.daemon.port))
+        asked = self.pool.submit(next, tracker)
+        self.daemon = self.start_daemon()
         return asked
 
     def test_archived_version_is_given_later(self) -> None:
@@ -118,8 +120,8 @@ class LostVersionsTests(AbsenceCase):
         next(tracker)
         self.away.port = 0
         self.away.cut()
-        self.registry.delete_model("walker")
-        self.registry.save_model("walker")
+        self.client.delete_model("walker")
+        self.client.save_model("walker")
         self.registry.store("walker", b"another")
         self.away.port = self.daemon.port
         self.assertRaises(errors.ModelReplaced, next, tracker)
@@ -139,36 +141,30 @@ class StoppedServerTests(AbsenceCase):
     The server's process stands still.
     """
 
-    def stand_still(self) -> None:
+    def asked_while_it_stands_still(self, tracker: "BlockingTracker[Version]") -> "Future[Version]":
         """
-        Stop the daemon until it has cost several deadlines.
+        Ask for the next version of a daemon that stands still until it has cost several deadlines.
         """
-        self.daemon.process.send_signal(signal.SIGSTOP)
-        self.addCleanup(self.daemon.process.send_signal, signal.SIGCONT)
+        self.daemon.stand_still()
+        self.addCleanup(self.daemon.go_on)
+        asked = self.pool.submit(next, tracker)
         for _ in range(2):
             self.assertRaises(errors.DeadlineExceeded, self.registry.latest, "walker")
+        self.daemon.go_on()
+        return asked
 
     def test_tracker_that_waits(self) -> None:
         """
         A tracker that may wait begins when the server goes on.
         """
         self.registry.publish("walker", b"1")
-        with ThreadPoolExecutor(1) as pool:
-            self.daemon.process.send_signal(signal.SIGSTOP)
-            asked = pool.submit(next, self.registry.track("walker", data=True, wait=True))
-            self.stand_still()
-            self.daemon.process.send_signal(signal.SIGCONT)
-            self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")
+        asked = self.asked_while_it_stands_still(self.registry.track("walker", data=True, wait=True))
+        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")
 
     def test_data(self) -> None:
         """
         The data of a version that was told of comes when the server goes on.
         """
         self.registry.publish("walker", b"1")
-        tracker = self.follow()
-        with ThreadPoolExecutor(1) as pool:
-            self.daemon.process.send_signal(signal.SIGSTOP)
-            asked = pool.submit(next, tracker)
-            self.stand_still()
-            self.daemon.process.send_signal(signal.SIGCONT)
-            self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")
+        asked = self.asked_while_it_stands_still(self.follow())
+        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")

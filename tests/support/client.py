@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api, common
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
 """Nothing takes so long; a call that does has failed."""
 
 Info = Any

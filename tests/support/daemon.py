@@ -227,6 +227,19 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
+    def stand_still(self) -> None:
+        """
+        Have its process stand still, and wait until it does.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def go_on(self) -> None:
+        """
+        Have it go on.
+        """
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """
         Kill it, if it still runs.

@@ -12,16 +12,23 @@ import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import Client
-from tests.support.daemon import PATIENCE_SECONDS, Daemon
+from tests.support.daemon import PATIENCE_SECONDS, Daemon, free_port
 
 
 class RegistryTestCase(SynchronousTestCase):
     """
     Runs each test against a fresh daemon.
+
+    @cvar flags: how it is started.
+    @cvar environment: its settings from there.
+    @cvar keeps_port: whether it is at the same port when it is started again.  Another program might have that of a
+        daemon that took any.
     """
 
     flags: ClassVar[Sequence[str]] = ()
     environment: ClassVar[Mapping[str, str]] = {}
+    keeps_port: ClassVar[bool] = False
+    _port: Sequence[str] = ()
     _printed_before = 0
 
     def setUp(self) -> None:
@@ -30,6 +37,8 @@ class RegistryTestCase(SynchronousTestCase):
         """
         self.directory = Path(self.mktemp()).absolute()
         self.archive = self.directory / "archive"
+        if self.keeps_port:
+            self._port = ("--port", str(free_port()))
         self.prepare()
         self.daemon = self.start_daemon()
         self.client = self.connect()
@@ -57,7 +66,8 @@ class RegistryTestCase(SynchronousTestCase):
         """
         Make a daemon on the test's archive, not started yet.
         """
-        return Daemon(self.directory, ["--archive-dir", str(self.archive), *self.flags, *flags], self.environment)
+        all_flags = ("--archive-dir", str(self.archive), *self._port, *self.flags, *flags)
+        return Daemon(self.directory, all_flags, self.environment)
 
     def connect(self, **options: Any) -> Client:
         """

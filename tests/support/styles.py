@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import PATIENCE_SECONDS, wait_until
 from twisted_registry.client import BlockingClient, Client, DeferredClient, VersionInfo
 
 
@@ -159,6 +159,12 @@ class PumpedReactor:
     def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
         """See C{IReactorFromThreads.callFromThread}."""
         self._asked.put(lambda: callable(*args, **kwargs))
+
+    def wait_to_be_asked(self) -> None:
+        """
+        Wait until something is asked for, and do not run it yet.
+        """
+        wait_until(lambda: not self._asked.empty(), "something is asked for")
 
     def wait_for(self, deferred: "Deferred[Any]") -> Any:
         """
