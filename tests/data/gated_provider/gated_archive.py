@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import cast
 
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from twisted_registry.interfaces import IArchiveReader, IArchiveWriter
@@ -36,9 +36,11 @@ class Gates:
         Wait while the gate is held.
         """
         hold = self._folder / f"hold-{name}"
-        if hold.exists():
-            (self._folder / f"at-{name}-{next(self._numbers)}").touch()
+        is_told = False
         while hold.exists():
+            if not is_told:
+                (self._folder / f"at-{name}-{next(self._numbers)}").touch()
+                is_told = True
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def fail(self, name: str) -> None:
@@ -72,8 +74,7 @@ class GatedArchive(FilesystemArchive):
         from twisted.internet import reactor
 
         super().open()
-        # This is a thread of the pool's: only so may it speak to the reactor.
-        cast(IReactorFromThreads, reactor).callFromThread(self._park_reactor)
+        cast(IReactorTime, reactor).callLater(0, self._park_reactor)
 
     def close(self) -> None:
         self._gates.tell("close")
