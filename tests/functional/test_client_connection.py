@@ -210,19 +210,22 @@ class DeadlineTests(SynchronousTestCase):
         """
         A call that is not answered in time fails, and says whose answer did not come.
         """
+        asked = threading.Event()
         over = threading.Event()
 
         def silent(request: Any, context: Any) -> Any:
+            asked.set()
             over.wait()
             return common.StatusReply()
 
         server = FakeServer(Status=silent)
         self.addCleanup(server.stop)
         self.addCleanup(over.set)
-        registry = BlockingClient(server.address, deadline_seconds=0.3)
+        registry = BlockingClient(server.address, deadline_seconds=3.0)  # connecting counts too
         self.addCleanup(registry.close)
         with self.assertRaises(errors.DeadlineExceeded) as caught:
             registry.statuses()
+        self.assertTrue(asked.is_set())
         self.assertIn(server.address, str(caught.exception))
 
     def test_server_that_is_no_registry(self) -> None:

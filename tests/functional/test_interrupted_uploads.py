@@ -9,9 +9,9 @@ import grpc
 from grpc import StatusCode
 
 from tests.support.archive_files import drafts
-from tests.support.cable import Cable
 from tests.support.client import Client, body, header
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.relay import Relay
 from tests.support.upload import Upload
 
 MIB = 1024 * 1024
@@ -110,11 +110,11 @@ class CancelledUploadTests(InterruptedTestCase):
         An upload whose connection breaks leaves nothing.
         """
         for archived in KINDS:
-            cable = Cable(self.daemon.port)
-            client = Client(cable.address)
+            relay = Relay(self.daemon.port)
+            client = Client(relay.address)
             self.addCleanup(client.close)
             upload = self.begin(client, archived=archived)
-            cable.cut()
+            relay.close()
             with self.assertRaises(grpc.RpcError):
                 upload.result()
         self.assert_nothing_left()
