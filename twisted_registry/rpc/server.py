@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IRegistry, Limits
+from twisted_registry.protocol.limits import METADATA_MAX_BYTES
 from twisted_registry.protocol.messages import POOL, SERVICE_NAME
 from twisted_registry.rpc.bridge import Bridge
 from twisted_registry.rpc.checks import Checks
@@ -55,6 +56,9 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.so_reuseport", 0),  # or a second daemon would share the port, silently
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
+    # Equal: between the two gRPC refuses at random, so that the same call with the same token is done now and not then.
+    ("grpc.max_metadata_size", METADATA_MAX_BYTES),
+    ("grpc.absolute_max_metadata_size", METADATA_MAX_BYTES),
     ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
     ("grpc.http2.bdp_probe", 0),
     # Clients may ping every 10 s.  (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS: its text has no 'recv'.)

@@ -1,0 +1,12 @@
+"""
+Limits of the wire that both ends know.
+"""
+
+METADATA_MAX_BYTES = 32 * 1024
+"""
+Metadata of one call that the server always takes; more it always refuses, with RESOURCE_EXHAUSTED.  Counted as HTTP/2
+does: the bytes of all names and values, gRPC's own among them, and 32 bytes for each pair.
+"""
+
+TOKEN_MAX_BYTES = 16 * 1024
+"""The longest bearer token; the rest of the metadata is left for what else comes with a call."""
