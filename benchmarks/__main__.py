@@ -5,10 +5,9 @@ The command: C{python -m benchmarks}, or C{make benchmark}.
 import argparse
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import grpc
@@ -18,7 +17,9 @@ from rich.table import Table
 
 from benchmarks import report
 from benchmarks.bench import Bench, Suite
-from benchmarks.case import Fact, Row
+from benchmarks.beside import compare, other_checkout
+from benchmarks.case import Fact, Operation, Row, measure
+from benchmarks.servers import HERE, Checkout
 from benchmarks.suites import bounds, calls, clients, disk, growth, push
 
 SUITES: Mapping[str, Suite] = {
@@ -44,18 +45,22 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="only see that it works; the figures say nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go; those of the same commit stay")
     parser.add_argument("--directory", type=Path, help="on the disk to be measured [default: the system's for such]")
+    parser.add_argument(
+        "--beside", type=Path, metavar="CHECKOUT", help="compare with this checkout of another commit, in its own venv"
+    )
     return parser.parse_args(words)
 
 
-def _machine() -> dict[str, str]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+def _machine(other: Checkout | None) -> dict[str, str]:
+    beside = {"beside": other.commit() or str(other.root)} if other else {}
     return {
         "processors": f"{os.cpu_count()} of {_processor()}",
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "Python": platform.python_version(),
         "grpcio": grpc.__version__,
         "Twisted": twisted.__version__,
-        "commit": commit.stdout.strip(),
+        "commit": HERE.commit(),
+        **beside,
     }
 
 
@@ -65,6 +70,19 @@ def _processor() -> str:
         if name.strip() == "model name":
             return value.strip()
     return platform.machine()
+
+
+def _results(
+    suite: Suite, arguments: argparse.Namespace, directory: Path, other: Checkout | None
+) -> Iterator[Row | Fact]:
+    bench = Bench(directory, arguments.short)
+    if other:
+        (directory / "beside").mkdir()
+        items = compare(suite, bench, Bench(directory / "beside", arguments.short, other))
+    else:
+        items = suite(bench)
+    for item in items:
+        yield measure(item, arguments.rounds) if isinstance(item, Operation) else item
 
 
 def _tell(result: Row | Fact, console: Console) -> None:
@@ -94,14 +112,15 @@ def main(words: Sequence[str] | None = None, console: Console | None = None) -> 
     if not console.is_terminal:
         console.width = _LOG_WIDTH
     arguments = _arguments(words)
-    run = report.Run(_machine())
+    other = other_checkout(arguments.beside) if arguments.beside else None
+    run = report.Run(_machine(other))
     if arguments.json and arguments.json.exists():
         old = report.read(arguments.json)
         if old.machine == run.machine:  # the same commit, too
             run = old
     for name in arguments.only or SUITES:
         with tempfile.TemporaryDirectory(prefix="benchmark-", dir=arguments.directory) as directory:
-            for result in SUITES[name](Bench(Path(directory), arguments.rounds, arguments.short)):
+            for result in _results(SUITES[name], arguments, Path(directory), other):
                 _tell(result, console)
                 run = run.with_result(result)
                 if arguments.json:

@@ -3,14 +3,17 @@ What the suites share: how much is done, and where.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from attrs import frozen
 
-from benchmarks.case import Fact, Operation, Row, measure
+from benchmarks import servers
+from benchmarks.case import Fact, Operation
+from benchmarks.servers import HERE, Checkout, Server
 
-Suite = Callable[["Bench"], Iterator[Row | Fact]]
-"""Measures something, and gives what came of it, piece by piece."""
+Suite = Callable[["Bench"], Iterator[Operation | Fact]]
+"""Yields what is to be measured, and the figures that it measures itself.  Its servers run until it is resumed."""
 
 
 @frozen
@@ -19,19 +22,19 @@ class Bench:
     One run.
 
     @ivar directory: an empty folder, on the disk that is to be measured.
-    @ivar rounds: how often the two sides take turns.
     @ivar short: only see that it works; its figures say nothing.
+    @ivar checkout: the one whose registry and client library are measured.
     """
 
     directory: Path
-    rounds: int
     short: bool
+    checkout: Checkout = HERE
 
-    def measure(self, operation: Operation) -> Row:
+    def registry(self, name: str, *flags: str) -> AbstractContextManager[Server]:
         """
-        Measure an operation.
+        Run the registry, for the length of a context.
         """
-        return measure(operation, self.rounds)
+        return servers.registry(name, self.directory, *flags, checkout=self.checkout)
 
     def times(self, wanted: int) -> int:
         """

@@ -15,13 +15,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import frozen
 
 from benchmarks.bare_client import BareClient
-from benchmarks.servers import Server
+from benchmarks.servers import HERE, Checkout, Server
 from twisted_registry.client import BlockingClient, Client
 
 LIBRARY = "client library"
@@ -104,13 +103,15 @@ class Caller:
 
 
 @contextmanager
-def caller(kind: str, server: Server) -> Iterator[Caller]:
+def caller(kind: str, server: Server, checkout: Checkout = HERE) -> Iterator[Caller]:
     """
     Run a client, for the length of a context.
+
+    @param checkout: the one whose client library, and whose copy of this module, runs.
     """
-    command = [sys.executable, "-m", "benchmarks.callers", kind, f"127.0.0.1:{server.port}"]
+    command = [str(checkout.binaries / "python"), "-m", "benchmarks.callers", kind, f"127.0.0.1:{server.port}"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=checkout.root
     ) as child:
         yield Caller(Server(kind, 0, child.pid, 0.0), child)
         assert child.stdin is not None

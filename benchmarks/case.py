@@ -105,9 +105,10 @@ def measure(operation: Operation, rounds: int) -> Row:
     for side in (registry, opponent):
         side.act(operation.times)  # not counted
     operation.server.forget_peak()
-    for _ in range(rounds):
-        registry.measure(operation.times)
-        opponent.measure(operation.times)
+    for number in range(rounds):
+        # Each goes first in every second round.
+        for side in (registry, opponent) if number % 2 else (opponent, registry):
+            side.measure(operation.times)
     done = rounds * operation.times
     return Row(
         name=operation.name,

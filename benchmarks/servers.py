@@ -13,10 +13,31 @@ from pathlib import Path
 
 from attrs import frozen
 
-_BIN = Path(sys.executable).parent
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PATIENCE_SECONDS = 60.0
+
+
+@frozen
+class Checkout:
+    """
+    A working tree of this project, with a virtual environment in which it is installed.
+
+    @ivar binaries: the environment's folder of commands.
+    """
+
+    root: Path
+    binaries: Path
+
+    def commit(self) -> str:
+        """
+        Return the abbreviated id of the commit that is checked out, or an empty string outside git.
+        """
+        command = ["git", "-C", str(self.root), "rev-parse", "--short", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+HERE = Checkout(Path(__file__).parents[1], Path(sys.executable).parent)
 
 
 @frozen
@@ -92,14 +113,15 @@ def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 @contextmanager
-def registry(name: str, directory: Path, *flags: str) -> Iterator[Server]:
+def registry(name: str, directory: Path, *flags: str, checkout: Checkout = HERE) -> Iterator[Server]:
     """
     Run the registry, for the length of a context.
 
     @param directory: where its archive is, under its name, made if it is missing.
+    @param checkout: the one whose code runs.
     """
     archive = str(directory / name.replace(" ", "-"))
-    twistd = [str(_BIN / "twistd"), "--nodaemon", "--pidfile="]
+    twistd = [str(checkout.binaries / "twistd"), "--nodaemon", "--pidfile="]
     with _running(
         name, [*twistd, "model-registry", "--port", "0", "--archive-dir", archive, *flags], directory
     ) as server:
@@ -111,7 +133,8 @@ def ceiling(name: str, directory: Path, *flags: str) -> Iterator[Server]:
     """
     Run the ceiling, for the length of a context.
     """
-    root = str(Path(__file__).parents[1])
-    start = f"import sys; sys.path.insert(0, {root!r}); from benchmarks.ceiling import main; main(sys.argv[1:])"
+    start = (
+        f"import sys; sys.path.insert(0, {str(HERE.root)!r}); from benchmarks.ceiling import main; main(sys.argv[1:])"
+    )
     with _running(name, [sys.executable, "-c", start, *flags], directory) as server:
         yield server

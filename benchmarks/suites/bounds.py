@@ -5,9 +5,9 @@ What the registry takes of the machine, whatever it is asked.
 import random
 from collections.abc import Iterator
 
-from benchmarks import messages, servers
+from benchmarks import messages
 from benchmarks.bench import Bench
-from benchmarks.case import Fact, Row
+from benchmarks.case import Fact, Operation
 from benchmarks.client.connection import CallFailed
 from benchmarks.client.loads import repeat
 from benchmarks.messages import KIB, MIB, path, prefixed
@@ -22,16 +22,16 @@ _SHORT_LARGE_BYTES = 64 * MIB
 _MODEL, _ARCHIVED = "m", "archived"
 
 
-def run(bench: Bench) -> Iterator[Row | Fact]:
+def run(bench: Bench) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
-    with servers.registry("registry with subscribers", bench.directory) as server:
+    with bench.registry("registry with subscribers") as server:
         yield from _subscribers(server, bench.times(_SUBSCRIBERS))
-    with servers.registry("registry with a large version", bench.directory) as server:
+    with bench.registry("registry with a large version") as server:
         yield from _large(server, _SHORT_LARGE_BYTES if bench.short else _LARGE_BYTES)
     limit = ("--version-cache-max-bytes", str(_CACHE_BYTES), "--version-cache-max-items", "1000000")
-    with servers.registry("registry whose cache is full", bench.directory, *limit) as server:
+    with bench.registry("registry whose cache is full", *limit) as server:
         yield from _cache(server, bench.times(600), bench.times(40))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks import messages, servers
 from benchmarks.bench import Bench
-from benchmarks.case import Fact, Operation, Row
+from benchmarks.case import Fact, Operation
 from benchmarks.client.loads import repeat
 from benchmarks.messages import KIB, MIB, prefixed
 from benchmarks.servers import Server
@@ -56,27 +56,24 @@ def _both(
     times: int,
     bar: float | None,
     size_bytes: int = 0,
-) -> Row:
+) -> Operation:
     own, other = pair
-    operation = Operation(
+    return Operation(
         name, partial(act, own), partial(act, other), own, other, other.name, bench.times(times), bar, size_bytes
     )
-    return bench.measure(operation)
 
 
-def run(bench: Bench) -> Iterator[Row | Fact]:
+def run(bench: Bench) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     with ExitStack() as stack:
         limit = "--version-cache-max-bytes"
-        own = stack.enter_context(servers.registry("registry", bench.directory, limit, str(_CACHE_BYTES)))
-        archive = stack.enter_context(
-            servers.registry("registry without copies", bench.directory, limit, str(_NO_COPY_BYTES))
-        )
+        own = stack.enter_context(bench.registry("registry", limit, str(_CACHE_BYTES)))
+        archive = stack.enter_context(bench.registry("registry without copies", limit, str(_NO_COPY_BYTES)))
         bare = stack.enter_context(servers.ceiling(CEILING, bench.directory))
         hashing = stack.enter_context(servers.ceiling(HASHING, bench.directory, "--hash"))
-        copies = stack.enter_context(servers.registry("registry with copies", bench.directory))
+        copies = stack.enter_context(bench.registry("registry with copies"))
         _fill(own, copies, archive)
         yield from _small(bench, own, bare)
         for size_bytes in NAMES:
@@ -102,7 +99,7 @@ def _fill_cache(bench: Bench, own: Server, size_bytes: int) -> None:
         create(own, messages.model_of(size_bytes), size_bytes, times=bench.times(versions))
 
 
-def _small(bench: Bench, own: Server, bare: Server) -> Iterator[Row]:
+def _small(bench: Bench, own: Server, bare: Server) -> Iterator[Operation]:
     model_id = messages.model_of(KIB)
     for clients in (1, 16):
         ask = partial(_small_call, messages.latest_request(model_id), clients)
@@ -130,7 +127,7 @@ def _data(
     archive: Server,
     bare: Server,
     hashing: Server,
-) -> Iterator[Row]:
+) -> Iterator[Operation]:
     times = _TIMES[size_bytes] * (1 if clients == 1 else 2)
     what = f"{NAMES[size_bytes]}, {_clients(clients)}"
     large = size_bytes >= 10 * MIB

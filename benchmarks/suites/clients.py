@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from benchmarks import callers, messages, servers
+from benchmarks import callers, messages
 from benchmarks.bench import Bench
 from benchmarks.callers import BARE, BLOCKING, HASHING, LIBRARY, Caller
-from benchmarks.case import Fact, Operation, Row
+from benchmarks.case import Fact, Operation
 from benchmarks.messages import KIB, MIB
 from benchmarks.servers import Server
 from benchmarks.suites.calls import NAMES, create, save
@@ -20,16 +20,17 @@ _CREATE_BAR = 0.8
 _CACHE_BYTES = 512 * MIB
 
 
-def run(bench: Bench) -> Iterator[Row | Fact]:
+def run(bench: Bench) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     with ExitStack() as stack:
         limit = ("--version-cache-max-bytes", str(_CACHE_BYTES))
-        server = stack.enter_context(servers.registry("registry of clients", bench.directory, *limit))
+        server = stack.enter_context(bench.registry("registry of clients", *limit))
         _fill(server)
         own, blocking, bare, hashing = (
-            stack.enter_context(callers.caller(kind, server)) for kind in (LIBRARY, BLOCKING, BARE, HASHING)
+            stack.enter_context(callers.caller(kind, server, bench.checkout))
+            for kind in (LIBRARY, BLOCKING, BARE, HASHING)
         )
         for each in (own, blocking, bare, hashing):
             # In a process that has run for a while, freed memory is kept for what comes next.
@@ -55,7 +56,7 @@ def _fill(server: Server) -> None:
         save(server, f"new-{messages.model_of(size_bytes)}")
 
 
-def _sized(bench: Bench, size_bytes: int, own: Caller, bare: Caller, hashing: Caller) -> Iterator[Row]:
+def _sized(bench: Bench, size_bytes: int, own: Caller, bare: Caller, hashing: Caller) -> Iterator[Operation]:
     times, what = _TIMES[size_bytes], NAMES[size_bytes]
     pair = partial(_pair, bench)
     transient, archived = ((_model(size_bytes, each), 1) for each in (False, True))
@@ -78,8 +79,8 @@ def _pair(
     bar: float | None,
     size_bytes: int,
     *words: object,
-) -> Row:
-    operation = Operation(
+) -> Operation:
+    return Operation(
         name,
         lambda count: own.act(*words, times=count),  # type: ignore[arg-type]
         lambda count: other.act(*words, times=count),  # type: ignore[arg-type]
@@ -90,4 +91,3 @@ def _pair(
         bar,
         size_bytes,
     )
-    return bench.measure(operation)

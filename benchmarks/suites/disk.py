@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from benchmarks import messages, servers
+from benchmarks import messages
 from benchmarks.bare_disk import BareDisk
 from benchmarks.bench import Bench
-from benchmarks.case import Fact, Operation, Row
+from benchmarks.case import Fact, Operation
 from benchmarks.client.loads import repeat
 from benchmarks.messages import KIB, MIB
 from benchmarks.servers import Server
@@ -22,27 +22,27 @@ _TIMES = {KIB: 50, MIB: 30, 10 * MIB: 10, 100 * MIB: 2}
 _WRITERS = 4
 
 
-def run(bench: Bench) -> Iterator[Row | Fact]:
+def run(bench: Bench) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     disk = BareDisk(bench.directory / "bare")
-    with servers.registry("registry that archives", bench.directory, "--version-cache-max-bytes", str(MIB)) as own:
+    with bench.registry("registry that archives", "--version-cache-max-bytes", str(MIB)) as own:
         for size_bytes in _TIMES:
             save(own, messages.model_of(size_bytes))
             yield from _beside_bare(bench, own, disk, size_bytes)
 
 
-def _beside_bare(bench: Bench, own: Server, disk: BareDisk, size_bytes: int) -> Iterator[Row]:
+def _beside_bare(bench: Bench, own: Server, disk: BareDisk, size_bytes: int) -> Iterator[Operation]:
     name = f"create archived, {NAMES[size_bytes]}"
     sent = messages.upload(messages.model_of(size_bytes), size_bytes, archived=True)
     one, many = partial(_create, own, sent, 1), partial(_create, own, sent, _WRITERS)
     bare = partial(_write, disk, list(messages.pieces(size_bytes)))
     times = bench.times(_TIMES[size_bytes])
     bar = 0.8 if size_bytes >= MIB else None
-    yield bench.measure(Operation(f"{name}, 1 client", one, bare, own, None, BARE, times, bar, size_bytes))
+    yield Operation(f"{name}, 1 client", one, bare, own, None, BARE, times, bar, size_bytes)
     several = f"{name}, {_WRITERS} clients"
-    yield bench.measure(Operation(several, many, one, own, None, ONE, 2 * times, 1.0, size_bytes))
+    yield Operation(several, many, one, own, None, ONE, 2 * times, 1.0, size_bytes)
 
 
 def _create(server: Server, sent: Sequence[bytes], clients: int, times: int) -> float:

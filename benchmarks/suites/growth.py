@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from benchmarks import archives, messages, servers
+from benchmarks import archives, messages
 from benchmarks.bench import Bench
-from benchmarks.case import Fact, Operation, Row
+from benchmarks.case import Fact, Operation
 from benchmarks.client.loads import Caller, repeat
 from benchmarks.messages import KIB, path, prefixed
 from benchmarks.servers import Server
@@ -25,7 +25,7 @@ _ACTORS = 16
 _AGAINST = f"{_FEW_VERSIONS} versions, 1 model"
 
 
-def run(bench: Bench) -> Iterator[Row | Fact]:
+def run(bench: Bench) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
@@ -35,14 +35,14 @@ def run(bench: Bench) -> Iterator[Row | Fact]:
     archives.lay_out_model(large, "many", many)
     archives.lay_out_models(large, models)
     with (
-        servers.registry("registry with few", bench.directory) as small,
-        servers.registry("registry with many", bench.directory) as own,
+        bench.registry("registry with few") as small,
+        bench.registry("registry with many") as own,
     ):
         yield Fact(f"ready with {many:,} versions and {models:,} models, s", own.ready_seconds, _MOST_READY_SECONDS)
         yield from _first(own, many)
         sides = (own, "many", many), (small, "few", _FEW_VERSIONS)
         yield from _steady(bench, sides, many)
-        yield _published(bench, sides, many)
+        yield from _published(bench, sides, many)
 
 
 def _first(server: Server, many: int) -> Iterator[Fact]:
@@ -94,7 +94,7 @@ def _ask(port: int, request: bytes, times: int) -> float:
 _Side = tuple[Server, str, int]
 
 
-def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Row]:
+def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Operation]:
     acts: Sequence[tuple[str, Callable[[_Side], Callable[[int], float]], int]] = (
         ("latest info", _latest, 1000),
         ("page in the middle", _page, 300),
@@ -105,10 +105,8 @@ def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Row
     (own, *_), (small, *_) = sides
     for name, act, times in acts:
         registry, opponent = map(act, sides)
-        yield bench.measure(
-            Operation(
-                f"{name}, {many:,} versions", registry, opponent, own, small, _AGAINST, bench.times(times), _LEAST_RATIO
-            )
+        yield Operation(
+            f"{name}, {many:,} versions", registry, opponent, own, small, _AGAINST, bench.times(times), _LEAST_RATIO
         )
 
 
@@ -133,12 +131,11 @@ def _create(side: _Side, *, archived: bool) -> Callable[[int], float]:
     return partial(repeat, server.port, path("CreateVersion"), [messages.upload(model_id, KIB, archived=archived)])
 
 
-def _published(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Row:
+def _published(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Operation]:
     (own, *_), (small, *_) = sides
     audiences = [audience(server, model_id, _ACTORS) for server, model_id, _ in sides]
     registry, opponent = (partial(publish, each, side[1], KIB) for each, side in zip(audiences, sides, strict=True))
     name = f"publish 1 KB until {_ACTORS} hold it, {many:,} versions"
-    row = bench.measure(Operation(name, registry, opponent, own, small, _AGAINST, bench.times(60), _LEAST_RATIO))
+    yield Operation(name, registry, opponent, own, small, _AGAINST, bench.times(60), _LEAST_RATIO)
     for each in audiences:
         each.close()
-    return row

@@ -8,7 +8,7 @@ from statistics import median
 
 from benchmarks import messages, servers
 from benchmarks.bench import Bench
-from benchmarks.case import Fact, Operation, Row
+from benchmarks.case import Fact, Operation
 from benchmarks.client.connection import cut
 from benchmarks.client.loads import Audience
 from benchmarks.messages import KIB, MIB, path, prefixed
@@ -31,33 +31,30 @@ _NAMES = {10 * KIB: "10 KB", 10 * MIB: "10 MiB"}
 _LEAST_RATIO = round(1 / 1.3, 2)
 
 
-def run(bench: Bench) -> Iterator[Row | Fact]:
+def run(bench: Bench) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     with (
-        servers.registry(
-            "registry that pushes", bench.directory, "--version-cache-max-bytes", str(_CACHE_BYTES)
-        ) as own,
+        bench.registry("registry that pushes", "--version-cache-max-bytes", str(_CACHE_BYTES)) as own,
         servers.ceiling(CEILING, bench.directory) as bare,
     ):
         for size_bytes in _NAMES:
             save(own, messages.model_of(size_bytes))
             create(own, messages.model_of(size_bytes), size_bytes, times=bench.times(40))  # until the cache is full
         for (actors, size_bytes), times in _CASES.items():
-            yield _published(bench, own, bare, actors, size_bytes, bench.times(times))
+            yield from _published(own, bare, actors, size_bytes, bench.times(times))
 
 
-def _published(bench: Bench, own: Server, bare: Server, actors: int, size_bytes: int, times: int) -> Row:
+def _published(own: Server, bare: Server, actors: int, size_bytes: int, times: int) -> Iterator[Operation]:
     model_id = messages.model_of(size_bytes)
     audiences = [audience(server, model_id, actors) for server in (own, bare)]
     name = f"publish {_NAMES[size_bytes]} until {actors} hold{'s' if actors == 1 else ''} it"
     bar = _LEAST_RATIO if (actors, size_bytes) == (300, 10 * KIB) else None
     registry, opponent = (partial(publish, each, model_id, size_bytes) for each in audiences)
-    row = bench.measure(Operation(name, registry, opponent, own, bare, CEILING, times, bar, size_bytes * actors))
+    yield Operation(name, registry, opponent, own, bare, CEILING, times, bar, size_bytes * actors)
     for each in audiences:
         each.close()
-    return row
 
 
 def audience(server: Server, model_id: str, actors: int) -> Audience:

@@ -3,6 +3,9 @@ Facts about the benchmarks, and about docs/performance.md.
 """
 
 import io
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import evolve
@@ -11,7 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import report
 from benchmarks.__main__ import main
-from benchmarks.case import Fact, Row
+from benchmarks.bench import Bench
+from benchmarks.beside import compare, other_checkout
+from benchmarks.case import Fact, Operation, Row, measure
+from benchmarks.servers import HERE, Checkout, Server
 
 ROW = Row("create", "ceiling", 2.0, 1.0, 0.5, 0.75, 10_000_000, 1.5, 0.5, 200_000_000)
 FACT = Fact("ready, s", 0.25, 2)
@@ -35,6 +41,90 @@ class ShortRunTests(SynchronousTestCase):
         self.assertEqual(len(run.facts), len(shown.facts))
         self.assertTrue(all(row.registry_ms > 0 and row.opponent_ms > 0 for row in run.rows))
         self.assertIn(run.rows[0].name, output.getvalue())
+
+
+class Suite:
+    """
+    A suite of two operations of one name, and a figure, each of which says which checkout it comes from.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def run(self, bench: Bench) -> Iterator[Operation | Fact]:
+        """
+        Yield them.
+        """
+        name = bench.checkout.root.name
+        server = Server(name, 0, os.getpid(), 0.0)
+
+        def act(times: int) -> float:
+            self.done.append(name)
+            return 2.0 if name == "other" else 1.0
+
+        for opponent in ("ceiling", "ceiling with SHA-256"):
+            yield Operation("create", act, self.fail, server, None, opponent, 1)
+        yield Fact("ready, s", 1.0, 2.0)
+
+    def fail(self, times: int) -> float:
+        """
+        Fail: the suite's own opponent is not asked.
+        """
+        raise AssertionError("the opponent was measured")
+
+
+class BesideTests(SynchronousTestCase):
+    """
+    One checkout beside another.
+    """
+
+    def setUp(self) -> None:
+        """
+        Run the suite on two checkouts.
+        """
+        self.suite = Suite()
+        own, other = (
+            Bench(Path(self.mktemp()), True, Checkout(Path(self.mktemp()) / name, HERE.binaries))
+            for name in ("own", "other")
+        )
+        self.operation, *self.facts = compare(self.suite.run, own, other)
+
+    def test_the_opponent_is_the_other_checkout(self) -> None:
+        """
+        Both checkouts do the same thing in turn, once, and the ratio says how much faster the own one is.
+        """
+        assert isinstance(self.operation, Operation)
+        row = measure(self.operation, rounds=2)
+        self.assertEqual((row.against, row.ratio, row.bar), ("other", 2.0, 0.97))
+        self.assertEqual(self.suite.done, ["own", "other", "other", "own", "own", "other"])
+
+    def test_figures_of_both(self) -> None:
+        """
+        What is compared with nothing but a bound comes from each of them.
+        """
+        self.assertEqual(self.facts, [Fact("ready, s", 1.0, 2.0), Fact("ready, s (other)", 1.0, 2.0)])
+
+    def test_a_checkout_runs_beside_itself(self) -> None:
+        """
+        The servers and the clients of a suite come from the other checkout, by its own environment.
+        """
+        other = Path(self.mktemp())
+        other.mkdir()
+        for name in ("benchmarks", "tests", "twisted_registry", Path(sys.prefix).name):
+            (other / name).symlink_to(HERE.root / name)
+        path = other / "run.json"
+        words = ["--short", "--rounds", "1", "--only", "clients", "--json", str(path), "--beside", str(other)]
+        self.assertEqual(main(words, Console(file=io.StringIO())), 0)
+        run = report.read(path)
+        self.assertEqual({row.against for row in run.rows}, {run.machine["beside"]})
+        self.assertEqual(len({row.name for row in run.rows}), len(run.rows))
+
+    def test_a_checkout_without_an_environment(self) -> None:
+        """
+        Where the other checkout has no environment, the error says how to make it.
+        """
+        error = self.assertRaises(SystemExit, other_checkout, Path(self.mktemp()))
+        self.assertIn("make -C", str(error))
 
 
 class PageTests(SynchronousTestCase):
