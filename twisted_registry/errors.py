@@ -226,6 +226,23 @@ class StorageReadOnly(RegistryError):
 
 
 @define
+class ArchiveMoved(RegistryError):
+    """
+    The archive is no longer where it was opened: nothing can be stored durably.
+
+    @ivar reason: what is at its path now; names no path.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the registry's archive is no longer where it was opened ({self.reason}); nothing was stored: put its "
+            "directory or mount back, or restart the registry on the one that is there now"
+        )
+
+
+@define
 class StorageFailure(RegistryError):
     """
     The medium failed a call, and what should be stored is not.

@@ -224,6 +224,22 @@ class IArchive(IModelStore, IVersionStore, INumberReserve):
         """
 
 
+class ILocatedArchive(IArchive):
+    """
+    An archive at a place that can change under it: a directory can be renamed, removed, unmounted or mounted over.
+    Optional.
+    """
+
+    def check() -> None:
+        """
+        Check that the archive is still where it was opened.  Cheap enough to be called before every durable act and
+        every second; each call that would store something durably makes this check itself.
+
+        @raise ArchiveMoved: it is not.
+        @raise StorageFailure: that cannot be told; the medium failed.
+        """
+
+
 class Rank(IntEnum):
     """
     What is evicted first: lower ranks before higher ones, and within a rank the least recently used.
@@ -638,6 +654,14 @@ class IRegistry(ISnapshots):
 
         @return: fires with as many entries as ids: an info, how it is damaged, or that it is gone meanwhile; fails
             with L{StorageFailure}.
+        """
+
+    def check_archive() -> Deferred[None]:
+        """
+        Check that the archive is still where it was opened, if it can tell (L{ILocatedArchive}).  Logs a failure
+        at once and then once a minute, and that the archive is back.  Cheap: for a periodic health check.
+
+        @return: fires when it is; fails with L{ArchiveMoved} or L{StorageFailure}.
         """
 
     def survey() -> Deferred[tuple[str, ...]]:

@@ -25,6 +25,7 @@ EXAMPLES = [
     (errors.NumbersExhausted("m"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["'m'"]),
     (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "make room"]),
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),
+    (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "put its directory or mount back"]),
     (errors.StorageFailure("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
     (errors.CommitUncertain("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
     (errors.Unavailable("starting"), grpc.StatusCode.UNAVAILABLE, ["starting"]),

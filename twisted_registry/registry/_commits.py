@@ -8,6 +8,7 @@ from functools import partial
 from attrs import frozen
 
 from twisted_registry.errors import (
+    ArchiveMoved,
     CommitUncertain,
     ModelReplaced,
     StorageFailure,
@@ -25,7 +26,7 @@ from twisted_registry.registry._transients import Publication
 from twisted_registry.registry._upload import Upload
 from twisted_registry.values import VersionInfo, VersionKey
 
-_SURELY_ABSENT = (StorageFull, StorageReadOnly, StorageFailure, UnknownModel)
+_SURELY_ABSENT = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure, UnknownModel)
 
 
 @frozen(eq=False)

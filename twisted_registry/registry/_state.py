@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from twisted_registry.errors import CorruptVersion
-from twisted_registry.interfaces import IArchive, IObserver, IThreads
+from twisted_registry.interfaces import IObserver, IThreads
 from twisted_registry.registry._download import Digests, Framing
 from twisted_registry.registry._index import Index
 from twisted_registry.registry._infos import InfoCache
@@ -15,6 +15,7 @@ from twisted_registry.registry._locks import KeyedLocks
 from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
 from twisted_registry.registry._transients import Transients
+from twisted_registry.registry._watched import WatchedArchive
 from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
@@ -36,7 +37,7 @@ class State:
     @ivar writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
     """
 
-    archive: IArchive
+    archive: WatchedArchive
     threads: IThreads
     transients: Transients
     framing: Framing

@@ -10,10 +10,14 @@ from typing import Literal
 
 from attrs import define, field
 
-from twisted_registry.errors import StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.errors import ArchiveMoved, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.registry._log import log
 
-Act = Literal["create", "delete", "read", "reserve", "save"]
+Trouble = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
+TROUBLES = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure)
+"""The errors that say something of the archive's medium."""
+
+Act = Literal["check", "create", "delete", "read", "reserve", "save"]
 """What was asked of the archive."""
 
 TELL_AGAIN_SECONDS = 60.0
@@ -28,6 +32,7 @@ class _Cause:
     """
     Why calls fail.
 
+    @ivar is_moved: the archive is not where it was opened.
     @ivar acts: what failed for it.
     @ivar told_seconds: when the log was told.
     @ivar met_seconds: when a call failed for it last.
@@ -35,6 +40,7 @@ class _Cause:
     """
 
     reason: str
+    is_moved: bool = False
     acts: set[Act] = field(factory=set)
     told_seconds: float = -math.inf
     met_seconds: float = -math.inf
@@ -63,7 +69,7 @@ class Troubles:
         # By the error's text, the one that was met last at the end.
         self._causes: dict[str, _Cause] = {}
 
-    def failed(self, act: Act, error: StorageFull | StorageReadOnly | StorageFailure) -> None:
+    def failed(self, act: Act, error: Trouble) -> None:
         """
         Note that a call failed.
         """
@@ -77,7 +83,7 @@ class Troubles:
                 more=_more(untold),
             )
 
-    def _count(self, act: Act, error: StorageFull | StorageReadOnly | StorageFailure) -> int | None:
+    def _count(self, act: Act, error: Trouble) -> int | None:
         # Gives how many calls failed before this one, if the log is to be told now.
         now = self._seconds()
         cause = self._cause(error)
@@ -89,9 +95,9 @@ class Troubles:
         untold, cause.untold, cause.told_seconds = cause.untold, 0, now
         return untold
 
-    def _cause(self, error: StorageFull | StorageReadOnly | StorageFailure) -> _Cause:
+    def _cause(self, error: Trouble) -> _Cause:
         text = str(error)
-        cause = self._causes.pop(text, None) or _Cause(error.reason)
+        cause = self._causes.pop(text, None) or _Cause(error.reason, isinstance(error, ArchiveMoved))
         self._causes[text] = cause
         if len(self._causes) > MOST_CAUSES:
             del self._causes[next(iter(self._causes))]
@@ -107,16 +113,22 @@ class Troubles:
             over = self._take_over(act)
         for cause in over:
             log.info(
-                "the archive {archive} can be written again, after: {reason}{more}",
+                "the archive {archive} {again}, after: {reason}{more}",
                 archive=self._archive,
+                again="is back where it was opened" if cause.is_moved else "can be written again",
                 reason=cause.reason,
                 more=_more(cause.untold),
             )
 
     def _take_over(self, act: Act) -> list[_Cause]:
-        # What is small may go well between large ones that fail: so only what was quiet for a while is over.
+        # What is small may go well between large ones that fail: so only what was quiet for a while is over.  That the
+        # archive is where it was opened is certain at once: each act but reading looks for it.
         last = self._seconds() - TELL_AGAIN_SECONDS
-        over = {text: cause for text, cause in self._causes.items() if act in cause.acts and cause.met_seconds <= last}
+        over = {
+            text: cause
+            for text, cause in self._causes.items()
+            if cause.is_moved or (act in cause.acts and cause.met_seconds <= last)
+        }
         for text in over:
             del self._causes[text]
         return list(over.values())

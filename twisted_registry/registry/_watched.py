@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from attrs import define
 from zope.interface import implementer
 
-from twisted_registry.errors import StorageFailure, StorageFull, StorageReadOnly
-from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
-from twisted_registry.registry._troubles import Act, Troubles
+from twisted_registry.errors import StorageFailure
+from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter, ILocatedArchive
+from twisted_registry.registry._troubles import TROUBLES, Act, Troubles
 from twisted_registry.values import Chunk, ModelInfo, VersionInfo
 
 
@@ -28,13 +28,13 @@ def _reading(troubles: Troubles) -> Iterator[None]:
 def _changing(troubles: Troubles, act: Act) -> Iterator[None]:
     try:
         yield
-    except (StorageFull, StorageReadOnly, StorageFailure) as error:
+    except TROUBLES as error:
         troubles.failed(act, error)
         raise
     troubles.succeeded(act)
 
 
-@implementer(IArchive)
+@implementer(ILocatedArchive)
 class WatchedArchive:
     """
     Passes all calls on, and notes which of them fail because the medium does.
@@ -58,6 +58,12 @@ class WatchedArchive:
     def model_ids(self) -> list[str]:
         """See L{IModelStore.model_ids}."""
         return self._archive.model_ids()
+
+    def check(self) -> None:
+        """See L{ILocatedArchive.check}.  Does nothing where the archive cannot tell."""
+        if ILocatedArchive.providedBy(self._archive):
+            with _changing(self._troubles, "check"):
+                self._archive.check()
 
     # Reading.
 
@@ -165,7 +171,7 @@ class WatchedWriter:
     def _watched(self) -> Iterator[None]:
         try:
             yield
-        except (StorageFull, StorageReadOnly, StorageFailure) as error:
+        except TROUBLES as error:
             if not self._over:
                 self._over = True
                 self._troubles.failed("create", error)

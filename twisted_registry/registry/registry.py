@@ -259,6 +259,13 @@ class Registry:
         """See L{IRegistry.survey}."""
         return self._run(self._loader.survey())
 
+    def check_archive(self) -> Deferred[None]:
+        """See L{IRegistry.check_archive}."""
+        return self._run(self._check_archive())
+
+    async def _check_archive(self) -> None:
+        await self._state.threads.defer(self._state.archive.check)
+
     def save_model(self, info: ModelInfo) -> Deferred[None]:
         """See L{IRegistry.save_model}."""
         return self._run(self._save_model(info))

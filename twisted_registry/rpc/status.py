@@ -34,6 +34,7 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.NumbersExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ArchiveMoved: grpc.StatusCode.FAILED_PRECONDITION,
     errors.StorageFailure: grpc.StatusCode.UNAVAILABLE,
     errors.CommitUncertain: grpc.StatusCode.UNAVAILABLE,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,

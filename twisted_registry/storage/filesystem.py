@@ -11,13 +11,14 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.interfaces import IArchiveReader, IArchiveWriter, ILocatedArchive
 from twisted_registry.storage._calls import is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import reason_of
-from twisted_registry.storage._lock import NotHeld, take_lock
+from twisted_registry.storage._lock import NotHeld
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reserve import NumberReserve
+from twisted_registry.storage._root import Root
 from twisted_registry.storage._system import System
 from twisted_registry.storage._versions import ArchivedVersions
 from twisted_registry.values import ModelInfo, VersionInfo
@@ -32,7 +33,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(IArchive)
+@implementer(ILocatedArchive)
 class FilesystemArchive:
     """
     Keeps models and versions in a folder, laid out as the existing Cogment model registry does.
@@ -50,34 +51,35 @@ class FilesystemArchive:
         self.description: str = os.path.abspath(root)
         self._root = self.description
         self._system = system or System()
+        self._held = Root(self._root, self._system)
         self._bench = Workbench(self._root, self._system)
         self._models = ModelFolders(self._root, self._bench)
         self._versions = ArchivedVersions(self._root, self._bench)
         self._reserve = NumberReserve(self._root, self._bench, self._models)
-        self._lock: int | None = None
 
     # Taking it, and letting go.
 
     def open(self) -> None:
         """See L{IArchive.open}."""
-        lock = self._locked_root()
+        self._hold_root()
         try:
             self._tidy()
         except BaseException:
-            self._system.close(lock)
+            self._held.release()
             raise
-        self._lock = lock
 
     def close(self) -> None:
         """See L{IArchive.close}."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            self._system.close(lock)
+        self._held.release()
 
-    def _locked_root(self) -> int:
+    def check(self) -> None:
+        """See L{ILocatedArchive.check}."""
+        self._held.check()
+
+    def _hold_root(self) -> None:
         try:
             self._make(self._root)
-            return take_lock(self._system, self._root)
+            self._held.hold()
         except OSError as error:
             raise CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}") from error
         except NotHeld as error:

@@ -1,0 +1,118 @@
+"""
+The archive on a file system: what becomes of it when its folder is no longer at its path.
+"""
+
+import errno
+import os
+
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from zope.interface.verify import verifyObject
+
+from tests.support.faulty_system import failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import ArchiveMoved, StorageFailure
+from twisted_registry.interfaces import ILocatedArchive
+from twisted_registry.registry._troubles import TELL_AGAIN_SECONDS, Troubles
+from twisted_registry.registry._watched import WatchedArchive
+
+
+class CheckTests(FilesystemCase):
+    """
+    L{ILocatedArchive.check}.
+    """
+
+    def test_interface(self) -> None:
+        """
+        The archive can tell whether it is where it was.
+        """
+        verifyObject(ILocatedArchive, self.archive)
+
+    def test_in_place(self) -> None:
+        """
+        Nothing is raised where nothing happened, and it costs one call.
+        """
+        self.system.calls.clear()
+        self.archive.check()
+        self.assertEqual(self.system.calls, ["stat ."])
+
+    def test_gone(self) -> None:
+        """
+        A folder that was renamed, or in whose place a file or a link to itself is, is not where it was.
+        """
+        self.root.rename(self.root.with_suffix(".away"))
+        self.assertIn("nothing", self.assertRaises(ArchiveMoved, self.archive.check).reason)
+        self.root.write_bytes(b"")
+        self.assertRaises(ArchiveMoved, self.archive.check)
+        self.root.unlink()
+        self.root.symlink_to(self.root.name)
+        self.assertRaises(ArchiveMoved, self.archive.check)
+
+    def test_another(self) -> None:
+        """
+        Neither is one in whose place there is another; back at its path it is itself again.
+        """
+        away = self.root.with_suffix(".away")
+        self.root.rename(away)
+        self.root.mkdir()
+        error = self.assertRaises(ArchiveMoved, self.archive.check)
+        self.assertIn("another directory", error.reason)
+        self.assertNotIn(str(self.root), str(error))
+        self.root.rmdir()
+        away.rename(self.root)
+        self.archive.check()
+
+    def test_linked(self) -> None:
+        """
+        It does not matter by which name the folder is found.
+        """
+        away = self.root.with_suffix(".away")
+        self.root.rename(away)
+        self.root.symlink_to(away)
+        self.archive.check()
+
+    def test_cannot_be_told(self) -> None:
+        """
+        Where the path cannot be looked at, that is a failure of the medium.
+        """
+        self.system.disturbance = failing_where(r"stat \.", errno.EIO)
+        error = self.assertRaises(StorageFailure, self.archive.check)
+        self.assertEqual(error.reason, os.strerror(errno.EIO))
+
+
+class LogTests(FilesystemCase):
+    """
+    What the log is told of it.
+    """
+
+    def setUp(self) -> None:
+        """
+        Watch the archive.
+        """
+        super().setUp()
+        self.clock = Clock()
+        self.watched = WatchedArchive(self.archive, Troubles(self.archive.description, self.clock.seconds))
+        self.events = self.enterContext(capturedLogs())
+
+    def told(self) -> list[tuple[LogLevel, str]]:
+        """
+        Give what the log was told so far.
+        """
+        return [(event["log_level"], formatEvent(event)) for event in self.events]
+
+    def test_once_then_once_a_minute(self) -> None:
+        """
+        A line at once, one a minute, and one as soon as it is back.
+        """
+        away = self.root.with_suffix(".away")
+        self.root.rename(away)
+        for _ in range(120):
+            self.assertRaises(ArchiveMoved, self.watched.check)
+            self.clock.advance(TELL_AGAIN_SECONDS / 60)
+        self.assertEqual([level for level, _ in self.told()], [LogLevel.warn] * 2)
+        away.rename(self.root)
+        self.watched.check()
+        self.watched.check()
+        level, line = self.told()[-1]
+        self.assertEqual((len(self.events), level), (3, LogLevel.info))
+        self.assertIn("is back where it was opened", line)
