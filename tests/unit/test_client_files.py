@@ -7,12 +7,42 @@ import errno
 import os
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_registry.client._data import files
 from twisted_registry.client._data.files import replaced_whole
+
+ROOT = Path(__file__).parents[2]
+
+_PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from twisted_registry.client._data import files
+path, unnamed, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+files._UNNAMED = unnamed and files._UNNAMED
+async def writing():
+    async with files.replaced_whole(path) as file:
+        file.write(b"after")
+        file.flush()
+        print("written", flush=True)
+        if what == "wait":
+            sys.stdin.read()
+asyncio.run(writing())
+"""
+
+
+def program(path: Path, is_unnamed: bool, what: str = "") -> list[str]:
+    """
+    Return the command that replaces a file in another process.
+
+    @param what: C{wait} to have it wait before the end until its stdin is closed.
+    """
+    return [sys.executable, "-c", _PROGRAM, str(path), str(int(is_unnamed)), what]
 
 
 class ReplacedWholeTests(SynchronousTestCase):
@@ -31,13 +61,13 @@ class ReplacedWholeTests(SynchronousTestCase):
         self.path = self.folder / "model"
         self.path.write_bytes(self.replaced)
 
-    def replace(self, path: Path, failure: BaseException | None = None) -> None:
+    def replace(self, path: Path, failure: BaseException | None = None, size_bytes: int = 0) -> None:
         """
         Write a file, and fail in the middle of it if that is asked.
         """
 
         async def writing() -> None:
-            async with replaced_whole(path) as file:
+            async with replaced_whole(path, size_bytes) as file:
                 file.write(b"after")
                 if failure is not None:
                     raise failure
@@ -132,3 +162,133 @@ class ReplacedWholeTests(SynchronousTestCase):
             self.assertEqual((caught.exception.errno, caught.exception.filename), (number, str(path)))
         self.assertTrue(pipe.is_fifo())
         self.assert_nothing_left("pipe")
+
+    def test_where_it_cannot_be_written(self) -> None:
+        """
+        A folder that is not there, a file in the place of one, and too little room are refused before anything is
+        written.
+        """
+        nowhere, below = self.folder / "none" / "model", self.path / "model"
+        for path, number in ((nowhere, errno.ENOENT), (below, errno.ENOTDIR)):
+            with self.assertRaises(OSError) as caught:
+                self.replace(path)
+            self.assertEqual(caught.exception.errno, number)
+        with self.assertRaises(OSError) as caught:
+            self.replace(self.path, size_bytes=2**60)
+        self.assertEqual(caught.exception.errno, errno.ENOSPC)
+        self.assertIn(f"it takes {2**60:,} bytes", str(caught.exception))
+        self.assertEqual(self.path.read_bytes(), self.replaced)
+        self.assert_nothing_left()
+
+
+class NamedTests(ReplacedWholeTests):
+    """
+    The same on a file system that has no files without a name.
+    """
+
+    def setUp(self) -> None:
+        """
+        Pretend so.
+        """
+        super().setUp()
+        self.patch(files, "_UNNAMED", 0)
+
+    def test_temporary_name(self) -> None:
+        """
+        Until the end a hidden file stands beside the other one.
+        """
+
+        async def writing() -> set[str]:
+            async with replaced_whole(self.path):
+                return {path.name for path in self.folder.iterdir()}
+
+        (temporary,) = asyncio.run(writing()) - {"model"}
+        self.assertRegex(temporary, r"^\.model\.[0-9a-f]{8}\.part$")
+
+
+class KilledTests(SynchronousTestCase):
+    """
+    Processes that are killed while they replace a file.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a folder with a file.
+        """
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.path = self.folder / "model"
+        self.path.write_bytes(b"before")
+
+    def names(self) -> set[str]:
+        """
+        Return what is in the folder.
+        """
+        return {path.name for path in self.folder.iterdir()}
+
+    def begin(self, is_unnamed: bool) -> "subprocess.Popen[bytes]":
+        """
+        Have another process write, up to shortly before the end.
+        """
+        process = subprocess.Popen(
+            program(self.path, is_unnamed, "wait"), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        self.assertEqual(process.stdout.readline(), b"written\n")
+        return process
+
+    def kill(self, is_unnamed: bool) -> None:
+        """
+        Have another process killed shortly before the end.
+        """
+        process = self.begin(is_unnamed)
+        process.kill()
+        process.wait()
+
+    def replace(self) -> None:
+        """
+        Replace the file in this process.
+        """
+
+        async def writing() -> None:
+            async with replaced_whole(self.path) as file:
+                file.write(b"again")
+
+        asyncio.run(writing())
+
+    def test_nothing_is_left(self) -> None:
+        """
+        A file without a name is gone with its process.
+        """
+        self.kill(is_unnamed=True)
+        self.assertEqual(self.names(), {"model"})
+        self.assertEqual(self.path.read_bytes(), b"before")
+
+    def test_the_next_one_tidies_up(self) -> None:
+        """
+        What has a name is removed when somebody begins to replace the same file, and no other file is.
+        """
+        others = {".model.0123456.part", ".model.012345678.part", ".other.01234567.part", ".model.01234567.part.x"}
+        for name in others:
+            (self.folder / name).touch()
+        (self.folder / ".model.0123abcd.part").mkdir()
+        for _ in range(3):
+            self.kill(is_unnamed=False)
+        self.assertEqual(len(self.names()), 7)  # each has removed the one before
+        self.replace()
+        self.assertEqual(self.names(), {"model", ".model.0123abcd.part", *others})
+
+    def test_those_at_work_are_left_alone(self) -> None:
+        """
+        A temporary file whose process still writes stays, and that process replaces the file as well.
+        """
+        process = self.begin(is_unnamed=False)
+        self.replace()
+        self.assertEqual(self.path.read_bytes(), b"again")
+        self.assertEqual(len(self.names()), 2)
+        process.communicate()
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(self.path.read_bytes(), b"after")
+        self.assertEqual(self.names(), {"model"})

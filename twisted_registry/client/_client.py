@@ -274,18 +274,24 @@ class Client:
         progress: Progress = unwatched,
     ) -> VersionInfo:
         """
-        Write a version's data to a file: under a temporary name beside its own, which it gets once the hash has matched
-        and the data is synced.  So whoever opens the file finds one version or the other, whole.
+        Write a version's data to a file, which gets its name once the hash has matched and the data is synced.  So
+        whoever opens it finds one version or the other, whole.  A process that is killed meanwhile leaves nothing for
+        good.
 
-        @param path: the file; one that is there already is replaced.
+        @param path: the file; one that is there already is replaced, and its mode and, where it can be, its owner are
+            kept.
 
         @return: the version's info.
 
-        @raise OSError: the file cannot be written.
+        @raise OSError: the file cannot be written, or cannot be replaced, such as a mount point; raised before the data
+            is asked for.
         @raise RegistryError: see L{retrieve}.
         """
         info = await self._info(model_id, version)
-        async with replaced_whole(Path(path)) as file, aclosing(self._pieces(model_id, info, progress)) as pieces:
+        async with (
+            replaced_whole(Path(path), info.size_bytes) as file,
+            aclosing(self._pieces(model_id, info, progress)) as pieces,
+        ):
             async for piece in pieces:
                 await in_thread(file.write, piece)
         return info
