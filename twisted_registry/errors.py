@@ -6,6 +6,10 @@ error becomes is held by one table, C{twisted_registry.rpc.status}.  A client ra
 those that only a client can know of stand at the end.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from attrs import define
 
 _SHOWN_CHARACTERS = 80
@@ -21,10 +25,33 @@ def shown(text: object) -> str:
     return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(str(text))} characters)"
 
 
+_TRACEBACK = "Traceback (most recent call last):\n"
+
+
 class RegistryError(Exception):
     """
     The base of every error this project raises on purpose.
+
+    Loaders of data, such as PyTorch's, raise a worker's error again as its class with one argument: a text with the
+    worker's traceback.  That is no fact of an error, and is its text as it is.
     """
+
+    def __init_subclass__(cls) -> None:
+        """
+        Have the text of each class give such a traceback whole.
+        """
+        super().__init_subclass__()
+        if "__str__" in vars(cls):
+            cls.__str__ = _or_traceback(vars(cls)["__str__"])  # type: ignore[method-assign]
+
+
+def _or_traceback(text: Callable[[Any], str]) -> Callable[[Any], str]:
+    @wraps(text)
+    def told(error: RegistryError) -> str:
+        first = error.args[0] if len(error.args) == 1 else None
+        return first if isinstance(first, str) and _TRACEBACK in first else text(error)
+
+    return told
 
 
 # The request is at fault.

@@ -65,7 +65,16 @@ class ServerTests(SharedRegistryTestCase):
         """
         An address without a port, or with an impossible one, is 2.
         """
-        for address in ("localhost", "localhost:", ":9000", "localhost:0", "localhost:65536", "localhost:http"):
+        for address in (
+            "localhost",
+            "localhost:",
+            ":9000",
+            "localhost:0",
+            "localhost:65536",
+            "localhost:http",
+            "unix:",
+            "dns:///",
+        ):
             self.assertEqual(invoke(self.daemon.address, "ls", "--server", address).exit_code, 2, address)
 
     def test_usage(self) -> None:
@@ -191,7 +200,7 @@ class TlsTests(SynchronousTestCase):
         """
         A token that cannot be sent is 2, and is not printed.
         """
-        for token in ("secret\n", "secr\xe9t"):
+        for token in ("secret\n", "secr\xe9t", "secr" * 5000):
             done = invoke(self.server.address, "ls", "--tls-ca", self.authority, TWISTED_REGISTRY_TOKEN=token)
             self.assertEqual(done.exit_code, 2)
             self.assertNotIn("secr", done.stderr)

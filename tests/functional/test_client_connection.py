@@ -3,8 +3,12 @@ How a client connects: encrypted or not, with a token or without.
 """
 
 import contextlib
+import os
+import shutil
 import ssl
+import tempfile
 import threading
+from pathlib import Path
 from socket import SHUT_RDWR, create_connection, create_server, socket
 from typing import Any
 
@@ -179,6 +183,16 @@ class TokenTests(SynchronousTestCase):
                 BlockingClient("localhost:1", token=token)
             self.assertNotIn("ret", str(caught.exception))
 
+    def test_long_token(self) -> None:
+        """
+        A token of 16 KiB is sent; a longer one is refused at once, with the size there is, and is not shown.
+        """
+        with self.assertRaises(ValueError) as caught:
+            BlockingClient("localhost:1", token="t" * (16 * 1024 + 1))
+        self.assertIn("16384 bytes", str(caught.exception))
+        self.assertNotIn("ttt", str(caught.exception))
+        BlockingClient("localhost:1", token="t" * 16 * 1024).close()
+
     def test_token_is_not_shown(self) -> None:
         """
         Neither a token nor a key is in what is printed of a client's parts.
@@ -199,6 +213,59 @@ class TokenTests(SynchronousTestCase):
             self.addCleanup(server.stop)
             with BlockingClient(server.address) as registry:
                 self.assertRaises(kind, registry.statuses)
+
+
+class LoopbackTests(SynchronousTestCase):
+    """
+    Addresses of this machine, where the environment names a proxy.
+    """
+
+    VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
+
+    def setUp(self) -> None:
+        """
+        Start a server, and have a proxy that takes no connection.
+        """
+        self.socket = Path(tempfile.mkdtemp()) / "socket"  # the path of trial's own folder is too long for a socket
+        self.addCleanup(shutil.rmtree, self.socket.parent)
+        self.name = f"registry-{self.socket.parent.name}"
+        self.patch(FakeServer, "also", [f"unix:{self.socket}", f"unix-abstract:{self.name}"])
+        self.server = FakeServer(Status=lambda request, context: common.StatusReply())
+        self.addCleanup(self.server.stop)
+        proxy = create_server(("127.0.0.1", 0))
+        self.addCleanup(proxy.close)
+        for name in self.VARIABLES:
+            self.patch_variable(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        self.patch_variable("no_proxy", "")
+
+    def patch_variable(self, name: str, value: str) -> None:
+        """
+        Set a variable of the environment until the test ends.
+        """
+        self.addCleanup(os.environ.update, {name: os.environ.get(name, "")})
+        os.environ[name] = value
+
+    def test_never_through_a_proxy(self) -> None:
+        """
+        Whatever leads nowhere but to this machine is connected to without the proxy, in each form of address.
+        """
+        port = self.server.address.rpartition(":")[2]
+        for address in (
+            f"localhost:{port}",
+            f"LOCALHOST:{port}",
+            f"127.0.0.1:{port}",
+            f"[::ffff:127.0.0.1]:{port}",
+            f"dns:localhost:{port}",
+            f"dns:///localhost:{port}",
+            f"ipv4:127.0.0.1:{port}",
+            f"ipv4:127.0.0.1:{port},127.0.0.2:{port}",
+            f"ipv6:[::ffff:127.0.0.1]:{port}",
+            f"unix:{self.socket}",
+            f"unix://{self.socket}",
+            f"unix-abstract:{self.name}",
+        ):
+            with BlockingClient(address, token="secret", deadline_seconds=20, patience_seconds=0) as registry:
+                self.assertEqual(registry.statuses(), {}, address)
 
 
 class DeadlineTests(SynchronousTestCase):

@@ -2,7 +2,7 @@
 A server that answers as a test says: one of another make, or one that is out of order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -77,8 +77,11 @@ class FakeServer:
     """
     Listens on a port of its own, and answers the registry's calls.
 
+    @ivar also: other addresses to listen at.
     @ivar metadata: what came with each call.
     """
+
+    also: Sequence[str] = ()
 
     def __init__(self, credentials: grpc.ServerCredentials | None = None, **answers: Answer) -> None:
         self.metadata: list[dict[str, Any]] = []
@@ -89,6 +92,8 @@ class FakeServer:
             port = self._server.add_insecure_port("127.0.0.1:0")
         else:
             port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        for address in self.also:
+            self._server.add_insecure_port(address)
         self.address = f"127.0.0.1:{port}"
         self._server.start()
 

@@ -2,10 +2,14 @@
 From statuses to errors, where a server tells nothing but a code and a text.
 """
 
+import copy
 import inspect
+import pickle
+from typing import Any
 
 import grpc
 import grpc.aio
+from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_status import EXAMPLES
@@ -14,6 +18,28 @@ from twisted_registry.client._calls.errors import error_of
 from twisted_registry.rpc.status import details_of, status_of
 
 CODE = grpc.StatusCode
+
+KINDS: list[Any] = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.RegistryError) and kind is not errors.RegistryError
+]
+
+TRACEBACK = (
+    "Caught UnknownModel in DataLoader worker process 0.\n"
+    "Original Traceback (most recent call last):\n"
+    f'  File "train.py", line 1, in load{" " * 200}\n'
+    "twisted_registry.errors.UnknownModel: there is no model 'walker'\n"
+)
+"""What PyTorch makes of a worker's error."""
+
+
+def example(kind: Any) -> errors.RegistryError:
+    """
+    Make an error with facts.
+    """
+    error: errors.RegistryError = kind(**{fact.name: fact.type(7) for fact in fields(kind)})
+    return error
 
 
 def failed(code: grpc.StatusCode, text: str, *metadata: tuple[str, str | bytes]) -> grpc.aio.AioRpcError:
@@ -90,18 +116,42 @@ class ErrorTests(SynchronousTestCase):
 
     def test_every_error_says_what_to_do(self) -> None:
         """
-        Each error that only a client knows of has a text with its facts.
+        Each error has a text with its facts.
         """
-        only_here = [
-            kind
-            for _, kind in inspect.getmembers(errors, inspect.isclass)
-            if issubclass(kind, errors.RegistryError) and kind is not errors.RegistryError
-        ]
-        for kind in only_here:
-            facts = dict.fromkeys(inspect.signature(kind).parameters, "fact")
-            for number in ("version_number", "selector", "declared_bytes", "received_bytes"):
-                if number in facts:
-                    facts[number] = 7  # type: ignore[assignment]
-            if "idle_seconds" in facts:
-                facts["idle_seconds"] = 7.0  # type: ignore[assignment]
-            self.assertTrue(str(kind(**facts)))
+        for kind in KINDS:
+            self.assertIn("7", str(example(kind)))
+
+
+class WorkerTests(SynchronousTestCase):
+    """
+    Errors that leave the process in which they were raised.
+    """
+
+    def test_pickled_and_copied(self) -> None:
+        """
+        An error that is pickled or copied is the same error, with the same facts and the same text.
+        """
+        for error in map(example, KINDS):
+            for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+                self.assertEqual((type(again), repr(again), str(again)), (type(error), repr(error), str(error)))
+
+    def test_raised_again_with_the_text_of_a_traceback(self) -> None:
+        """
+        An error that is made anew from the text of a worker's traceback gives this text whole, or cannot be made so,
+        where PyTorch raises a C{RuntimeError} instead.
+        """
+        texts = set()
+        for kind in KINDS:
+            try:
+                texts.add(str(kind(TRACEBACK)))
+            except TypeError:
+                continue
+        self.assertEqual(texts, {TRACEBACK})
+
+    def test_odd_model_ids(self) -> None:
+        """
+        An id with a line break is still quoted, and a long one is cut.
+        """
+        text = str(errors.UnknownModel("a\nb" + "c" * 1000))
+        self.assertNotIn("\n", text)
+        self.assertLess(len(text), 200)

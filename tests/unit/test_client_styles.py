@@ -4,11 +4,13 @@ The three styles of the client are one.
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.styles import PumpedReactor
 from twisted_registry.client import BlockingClient, Client, DeferredClient
-from twisted_registry.client._calls.connection import is_loopback
+from twisted_registry.client._calls.addresses import Address, is_loopback
 
 
 def methods_of(kind: type) -> dict[str, Callable[..., object]]:
@@ -64,10 +66,38 @@ class AddressTests(SynchronousTestCase):
         """
         What leads nowhere is refused at once, by each style, with an example of what would do.
         """
-        for address in ("", "localhost", "localhost:", ":9000", "http://localhost:9000", "localhost:99999", "a b:1"):
-            with self.assertRaises(ValueError) as caught:
-                BlockingClient(address)
-            self.assertIn("localhost:9000", str(caught.exception))
+        for address in (
+            "",
+            "localhost",
+            "localhost:",
+            ":9000",
+            "http://localhost:9000",
+            "localhost:99999",
+            "localhost:0",
+            "a b:1",
+            "me@host:1",
+            "a:1,b:1",
+            "[localhost]:1",
+            "dns:///localhost",
+            "dns:///a:1,b:1",
+            "ipv4:10.0.0.1",
+            "ipv4:10.0.0.1:1,10.0.0.2",
+            "ipv6:[::x]:1",
+            "unix:",
+            "unix://folder/registry.sock",
+        ):
+            for make in (BlockingClient, Client, partial(DeferredClient, PumpedReactor())):
+                with self.assertRaises(ValueError, msg=address) as caught:
+                    make(address)
+                self.assertIn("localhost:9000", str(caught.exception))
+
+    def test_socket_with_a_long_path(self) -> None:
+        """
+        The path of a socket that the system would not take is refused at once.
+        """
+        with self.assertRaises(ValueError) as caught:
+            BlockingClient(f"unix:/{'x' * 200}")
+        self.assertIn("107 bytes", str(caught.exception))
 
     def test_what_is_an_address(self) -> None:
         """
@@ -78,20 +108,69 @@ class AddressTests(SynchronousTestCase):
             "10.0.0.1:1",
             "[::1]:65535",
             "unix:/run/registry.sock",
+            "unix:registry.sock",
+            "unix:///run/registry.sock",
+            "unix-abstract:registry",
+            "dns:registry:9000",
             "dns:///registry:9000",
+            "dns://10.0.0.53/registry:9000",
+            "ipv4:10.0.0.1:9000,10.0.0.2:9000",
+            "ipv6:[::1]:9000",
+            "vsock:2:9000",
+            "xds:///registry",
         ):
             self.assertEqual(BlockingClient(address).address, address)
 
+    def test_hosts_with_the_names_of_schemes(self) -> None:
+        """
+        A host whose name gRPC would take for a scheme is a host.
+        """
+        for name in ("dns", "ipv4", "xds", "vsock"):
+            self.assertEqual(Address.of(f"{name}:9000").target, f"dns:///{name}:9000")
+
     def test_this_machine(self) -> None:
         """
-        Loopback addresses, localhost and sockets of the file system lead nowhere but to this machine.
+        Loopback addresses, localhost and sockets of the file system lead nowhere but to this machine, in whatever form
+        they are given; so does the address that stands for any.
         """
-        for address in ("localhost:9000", "127.0.0.1:1", "127.8.8.8:1", "[::1]:9000", "unix:/run/registry"):
+        for address in (
+            "localhost:9000",
+            "LocalHost:9000",
+            "127.0.0.1:1",
+            "127.8.8.8:1",
+            "0.0.0.0:1",
+            "[::1]:9000",
+            "[::]:9000",
+            "[::ffff:127.0.0.1]:9000",
+            "dns:localhost:9000",
+            "dns:///localhost:9000",
+            "dns:///127.0.0.1:9000",
+            "dns:///%5B::1%5D:9000",
+            "ipv4:127.0.0.1:9000",
+            "ipv4:127.0.0.1:9000,127.0.0.2:9000",
+            "ipv6:[::1]:9000",
+            "ipv6:[::ffff:127.0.0.1]:9000",
+            "unix:/run/registry",
+            "unix:///run/registry",
+            "unix-abstract:registry",
+        ):
             self.assertTrue(is_loopback(address), address)
 
     def test_other_machines(self) -> None:
         """
         Everything else may lead elsewhere, also what looks like it.
         """
-        for address in ("registry:9000", "localhost.example:1", "10.0.0.1:1", "[::2]:1", "dns:///localhost:1", ""):
+        for address in (
+            "registry:9000",
+            "localhost.example:1",
+            "10.0.0.1:1",
+            "[::2]:1",
+            "[::ffff:10.0.0.1]:1",
+            "dns://10.0.0.53/localhost:1",
+            "dns:///registry:1",
+            "ipv4:127.0.0.1:1,10.0.0.1:1",
+            "unix://localhost/registry",
+            "vsock:2:1",
+            "",
+        ):
             self.assertFalse(is_loopback(address), address)

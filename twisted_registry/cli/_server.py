@@ -20,6 +20,9 @@ DEFAULT_ADDRESS = "localhost:9000"
 DEFAULT_PATIENCE_SECONDS = 5.0
 TOKEN_VARIABLE = "TWISTED_REGISTRY_TOKEN"
 
+_SCHEMES = ("unix:", "unix-abstract:", "xds:")
+"""Those of addresses that do not end with a port."""
+
 
 @frozen
 class Server:
@@ -64,24 +67,28 @@ class Server:
         times = {"patience_seconds": self.patience_seconds, **times}
         try:
             tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
-            return BlockingClient(self.address, tls=tls, token=self.token, **times)
         except ValueError as error:
             raise click.UsageError(f"{error} (--tls-ca)") from None
+        try:
+            return BlockingClient(self.address, tls=tls, token=self.token, **times)
+        except ValueError as error:
+            raise click.UsageError(f"{error} (see --server, --tls-ca and {TOKEN_VARIABLE})") from None
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
     """
-    C{HOST:PORT}.
+    C{HOST:PORT}, or a target with a scheme, such as C{unix:PATH}.
     """
 
     name = "address"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """
-        Check it.  gRPC would take a port of its own choice where none is given.
+        Check it.  gRPC would take a port of its own choice where none is given.  The rest of what a client checks it
+        checks itself: to ask it here would take a while.
         """
         host, _, port = value.rpartition(":")
-        if value.startswith("unix:") or (host and port.isdecimal() and 0 < int(port) < 2**16):
+        if value.startswith(_SCHEMES) or (host and port.isdecimal() and 0 < int(port) < 2**16):
             return value
         self.fail(f"{value!r} is not HOST:PORT, such as {DEFAULT_ADDRESS}", param, ctx)
 

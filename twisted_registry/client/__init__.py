@@ -9,7 +9,8 @@ from twisted_registry.client._calls import environment  # noqa: F401 - it must c
 
 # isort: split
 from twisted_registry.client._blocking import BlockingClient, BlockingItems, BlockingTracker
-from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Tls
+from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
+from twisted_registry.client._calls.connection import Tls
 from twisted_registry.client._client import Client
 from twisted_registry.client._data.sources import Data
 from twisted_registry.client._deferred import DeferredClient, DeferredIterator, DeferredTracker

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
-from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Tls
+from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
+from twisted_registry.client._calls.connection import Tls
 from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._data.download import Progress
 from twisted_registry.client._data.sources import Data

@@ -15,8 +15,9 @@ from weakref import WeakSet
 from attrs import evolve
 
 from twisted_registry.client._calls.about import About
+from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._calls.checks import creation_time, known_model, text_pairs
-from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Connection, Tls
+from twisted_registry.client._calls.connection import Connection, Tls
 from twisted_registry.client._calls.lists import Lists
 from twisted_registry.client._calls.unary import Calls, Times
 from twisted_registry.client._data.download import Download, Progress
@@ -56,15 +57,17 @@ class Client:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        @param address: C{HOST:PORT}, or another target that gRPC knows, such as C{unix:/run/registry.sock}.
+        @param address: C{HOST:PORT}; C{unix:PATH} of a socket; or another target that gRPC knows, such as
+            C{ipv4:10.0.0.1:9000,10.0.0.2:9000}.
         @param tls: for an encrypted connection; without, it is in the clear.
-        @param token: sent with each call, as C{authorization: Bearer TOKEN}.
+        @param token: sent with each call, as C{authorization: Bearer TOKEN}; at most 16 KiB.
         @param deadline_seconds: how long the answer may take to a call that brings no data.
         @param patience_seconds: how long something is tried again while the server is away, from the first failure on;
             0 for not at all, C{math.inf} for as long as it takes.
         @param idle_seconds: how long nothing may come of data that is being retrieved.
 
-        @raise ValueError: the address is none; or a token cannot be sent, or would go over a network in the clear.
+        @raise ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in
+            the clear.
         """
         self._connection = Connection(address, tls, token)
         self._calls = Calls(self._connection, Times(deadline_seconds, patience_seconds, idle_seconds))

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
-from twisted_registry.client._calls.connection import DEFAULT_ADDRESS, Tls
+from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
+from twisted_registry.client._calls.connection import Tls
 from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._data.download import Progress
 from twisted_registry.client._data.sources import Data

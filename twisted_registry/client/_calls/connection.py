@@ -3,8 +3,6 @@ The connection to a registry: made when it is first used, in the event loop that
 """
 
 import asyncio
-import ipaddress
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -13,18 +11,13 @@ import grpc
 import grpc.aio
 from attrs import define, field, frozen
 
+from twisted_registry.client._calls.addresses import Address, is_loopback
 from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._steps import is_being_cancelled
 from twisted_registry.errors import ClientUnusable, RegistryError
+from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
-
-DEFAULT_ADDRESS = "localhost:9000"
-
-_HOST_AND_PORT = re.compile(r"(\[[^\[\]\s]+\]|[^:/\[\]\s]+):(?P<port>[0-9]{1,5})")
-
-_TARGET = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):\S")
-"""What gRPC knows beside a host and its port: U{https://github.com/grpc/grpc/blob/master/doc/naming.md}."""
 
 _PEM = b"-----BEGIN "
 
@@ -89,25 +82,17 @@ class Tls:
                 raise ValueError(f"{name} is no PEM, which has lines such as {_PEM.decode()}CERTIFICATE-----")
 
 
-def _check_address(address: str) -> None:
-    found = _HOST_AND_PORT.fullmatch(address)
-    if found is None and _TARGET.match(address):
-        return
-    if found is None or not 0 < int(found["port"]) < 2**16:
-        raise ValueError(f"an address is HOST:PORT, such as {DEFAULT_ADDRESS}, which {address!r} is not")
-
-
-def is_loopback(address: str) -> bool:
+def check_token(token: str) -> None:
     """
-    Say whether an address leads nowhere but to this machine.
+    @raise ValueError: it cannot be sent.
     """
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError("a token is of printable ASCII characters; does this one end with a line break?")
+    if len(token) > TOKEN_MAX_BYTES:
+        raise ValueError(
+            f"a token has at most {TOKEN_MAX_BYTES} bytes, and this one has {len(token)}: ask who issues it for one "
+            "with fewer claims, such as groups"
+        )
 
 
 @define(eq=False)
@@ -127,11 +112,12 @@ class Connection:
     _loop: asyncio.AbstractEventLoop | None = None
     _calls: dict[str, Any] = field(factory=dict, repr=False)
     _is_closed: bool = False
+    _target: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _check_address(self.address)
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise ValueError("a token is of printable ASCII characters; does this one end with a line break?")
+        self._target = Address.of(self.address).target
+        if self.token is not None:
+            check_token(self.token)
         if self.token is not None and self.tls is None and not is_loopback(self.address):
             raise ValueError(f"a token would go to {self.address} in the clear: give tls as well")
 
@@ -211,10 +197,10 @@ class Connection:
             # A proxy that the environment names is for other machines.
             options.append(("grpc.enable_http_proxy", 0))
         if self.tls is None:
-            return grpc.aio.insecure_channel(self.address, options=options)
+            return grpc.aio.insecure_channel(self._target, options=options)
         if self.tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self.tls.server_name))
         credentials = grpc.ssl_channel_credentials(
             self.tls.root_certificates, self.tls.private_key, self.tls.certificate_chain
         )
-        return grpc.aio.secure_channel(self.address, cast(Any, credentials), options=options)
+        return grpc.aio.secure_channel(self._target, cast(Any, credentials), options=options)

@@ -1,0 +1,115 @@
+"""
+Addresses of a registry: how gRPC takes them, and which of them lead nowhere but to this machine.
+"""
+
+import ipaddress
+import re
+from urllib.parse import unquote
+
+from attrs import frozen
+
+DEFAULT_ADDRESS = "localhost:9000"
+
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^:/?#@,%\\\[\]\s]+):(?P<port>[0-9]{1,5})")
+_SOCKET = re.compile(r"unix:(?!//[^/])(//)?(?P<path>\S+)|unix-abstract:(?P<name>\S+)")
+_HOSTS = re.compile(r"(?P<scheme>dns|ipv4|ipv6):(//(?P<authority>[^/\s]*)/|/*)(?P<hosts>[^/\s]+)")
+_OTHERS = re.compile(r"(vsock|xds):\S*[^\s0-9]\S*")
+"""What else gRPC knows: U{https://github.com/grpc/grpc/blob/master/doc/naming.md}.  C{vsock:1} is a host's port."""
+
+_MAX_SOCKET_BYTES = 107
+"""What the system takes of the path of a socket."""
+
+
+@frozen
+class Address:
+    """
+    Where a registry is.
+
+    @ivar target: the address as gRPC is given it.
+    @ivar is_loopback: whether it leads nowhere but to this machine.
+    """
+
+    target: str
+    is_loopback: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Address":
+        """
+        Read an address.
+
+        @raise ValueError: it is none, and gRPC would only say that nobody can be reached, or take a port of its own
+            choice.
+        """
+        found = _HOST_AND_PORT.fullmatch(text)
+        if found is not None and found["host"] != "unix":
+            # With its scheme, or gRPC would take a host named 'dns' or 'ipv4' for one.  What is to be quoted it quotes.
+            is_plain = text.isascii() and "%" not in text
+            return cls(f"dns:///{text}" if is_plain else text, _is_loopback(_host(found, text)))
+        if socket := _SOCKET.fullmatch(text):
+            return cls(_checked_socket(text, socket["path"] or socket["name"]), True)
+        if listed := _HOSTS.fullmatch(text):
+            return cls(text, _are_loopback(listed, text))
+        if _OTHERS.fullmatch(text):
+            return cls(text, False)
+        raise _no_address(text)
+
+
+def is_loopback(address: str) -> bool:
+    """
+    Return whether an address leads nowhere but to this machine.
+    """
+    try:
+        return Address.of(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _no_address(text: str) -> ValueError:
+    return ValueError(
+        f"an address is HOST:PORT, such as {DEFAULT_ADDRESS}, or unix:PATH of a socket, which {text[:200]!r} is not"
+    )
+
+
+def _host(found: re.Match[str], text: str) -> str:
+    """
+    Return the host of a host and its port.
+
+    @raise ValueError: there is no such port, or no such IPv6 address.
+    """
+    host = found["host"]
+    if host.startswith("["):
+        host = unquote(host[1:-1]).partition("%")[0]
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise _no_address(text) from None
+    if not 0 < int(found["port"]) < 2**16:
+        raise _no_address(text)
+    return host
+
+
+def _are_loopback(listed: re.Match[str], text: str) -> bool:
+    hosts = []
+    for each in unquote(listed["hosts"]).split("," if listed["scheme"] != "dns" else None):
+        found = _HOST_AND_PORT.fullmatch(each)
+        if found is None:
+            raise _no_address(text)
+        hosts.append(_host(found, text))
+    # Of a name server that the address names nobody knows what it answers.
+    return not listed["authority"] and all(map(_is_loopback, hosts))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    # Whoever connects to 'any address' gets to this machine.
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def _checked_socket(text: str, path: str) -> str:
+    if len(unquote(path).encode()) > _MAX_SOCKET_BYTES:
+        raise ValueError(f"a socket's path has at most {_MAX_SOCKET_BYTES} bytes, which {text[:200]!r} has not")
+    return text
