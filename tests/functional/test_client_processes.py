@@ -9,16 +9,10 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
-import grpc
-
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from tests.support.registry_case import SharedRegistryTestCase
 
 ROOT = Path(__file__).parents[2]
-
-GRPC_VERSION = tuple(map(int, grpc.__version__.split(".")[:2]))
-QUIET_GRPC = (1, 80)
-"""Older ones print lines about a BlockingIOError where a process has several event loops; they do no harm."""
 
 # Later interpreters warn of every fork beside a thread, whatever the thread does.
 OPTIONS = ("-X", "dev", "-W", "ignore:This process:DeprecationWarning")
@@ -334,8 +328,7 @@ class ProcessTests(SharedRegistryTestCase):
                 assert all(future.result() == b"weights" for future in blocking)
             """
         )
-        if GRPC_VERSION >= QUIET_GRPC:
-            self.assertEqual(printed, "")
+        self.assertEqual(printed, "")
 
     def test_client_that_changes_its_loop(self) -> None:
         """
@@ -396,6 +389,62 @@ class ProcessTests(SharedRegistryTestCase):
             """
         )
         self.assertEqual(printed, "all is well\n")
+
+    def test_daemon_threads(self) -> None:
+        """
+        A process ends quietly while daemon threads follow a model, and transfer versions.
+        """
+        printed = self.run_script(
+            """
+            import threading, time
+
+            def follow(begun):
+                with BlockingClient(ADDRESS) as registry:
+                    for version in registry.track(MODEL, data=True, wait=True):
+                        begun.set()
+
+            def wait_for_a_model(begun):
+                with BlockingClient(ADDRESS) as registry:
+                    begun.set()
+                    for version in registry.track("none-yet", wait=True):
+                        pass
+
+            def upload(begun):
+                def pieces():
+                    while True:
+                        begun.set()
+                        time.sleep(0.01)
+                        yield bytes(1000)
+
+                with BlockingClient(ADDRESS) as registry:
+                    registry.store(MODEL, pieces(), size_bytes=10**9)
+
+            def again_and_again(work):
+                def act(begun):
+                    with BlockingClient(ADDRESS) as registry:
+                        while True:
+                            work(registry)
+                            begun.set()
+                return act
+
+            works = [follow, wait_for_a_model, upload] + [
+                again_and_again(work)
+                for work in (
+                    lambda registry: registry.latest(MODEL),
+                    lambda registry: registry.publish(MODEL, bytes(1_000_000)),
+                    lambda registry: registry.retrieve(MODEL),
+                    lambda registry: b"".join(registry.retrieve_chunks(MODEL)),
+                    lambda registry: list(registry.versions(MODEL)),
+                )
+            ]
+            for work in works:
+                begun = threading.Event()
+                threading.Thread(target=work, args=(begun,), daemon=True).start()
+                begun.wait()
+            print("all is done")
+            """
+        )
+        self.assertEqual(printed, "all is done\n")
 
     def test_source_that_waits_for_ever(self) -> None:
         """

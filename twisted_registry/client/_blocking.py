@@ -3,7 +3,8 @@ The client for programs without an event loop.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -13,11 +14,17 @@ from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._data.download import Progress
 from twisted_registry.client._data.sources import Data
 from twisted_registry.client._following.track import Tracker, Version
-from twisted_registry.client._loop import Stepper, shared
-from twisted_registry.client._steps import Closable, End
+from twisted_registry.client._loop import InterpreterEnding, Stepper, end_thread, shared
+from twisted_registry.client._steps import END, Closable, End
 from twisted_registry.values import ModelInfo, VersionInfo
 
 T = TypeVar("T")
+
+
+def _close(work: Coroutine[Any, Any, None]) -> None:
+    # Where the interpreter is ending, all is closed.
+    with suppress(InterpreterEnding):
+        shared.job(work).result()
 
 
 class BlockingItems(Generic[T]):
@@ -32,22 +39,29 @@ class BlockingItems(Generic[T]):
         return self
 
     def __next__(self) -> T:
+        try:
+            item = self._step()
+        except InterpreterEnding:
+            end_thread()
+            raise
+        if isinstance(item, End):
+            raise StopIteration
+        return item
+
+    def _step(self) -> T | End:
         job = self._stepper.step()
         try:
             job.wait()
         except BaseException:
             self._stepper.abandon(job)
             raise
-        item = job.outcome()
-        if isinstance(item, End):
-            raise StopIteration
-        return item
+        return job.outcome()
 
     def close(self) -> None:
         """
         Want no more.  Whoever is iterating, in another thread, comes to the end.
         """
-        shared.run(self._stepper.items.aclose())
+        _close(self._stepper.items.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +80,12 @@ class BlockingTracker(BlockingItems[T]):
     def __init__(self, tracker: Tracker[T]) -> None:
         super().__init__(tracker)
         self._tracker = tracker
+
+    def _step(self) -> T | End:
+        try:
+            return super()._step()
+        except InterpreterEnding:
+            return END  # as where the client is closed
 
     def latest(self) -> VersionInfo | None:
         """See L{Tracker.latest}."""
@@ -123,7 +143,7 @@ class BlockingClient:
 
     def close(self) -> None:
         """See L{Client.close}."""
-        shared.run(self._client.close())
+        _close(self._client.close())
 
     def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
         """See L{Client.save_model}."""

@@ -18,7 +18,7 @@ from twisted_registry.client._client import Client, unwatched
 from twisted_registry.client._data.download import Progress
 from twisted_registry.client._data.sources import Data
 from twisted_registry.client._following.track import Tracker, Version
-from twisted_registry.client._loop import Job, Stepper, shared
+from twisted_registry.client._loop import InterpreterEnding, Job, Stepper, shared
 from twisted_registry.client._steps import Closable, End
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -37,9 +37,13 @@ class Deferring:
         """
         Do something.
 
-        @return: fires with its result, or fails with its error.  Where it is cancelled, the work is broken off.
+        @return: fires with its result, or fails with its error.  Where it is cancelled, the work is broken off.  While
+            the interpreter ends it does not fire: the reactor has ended before.
         """
-        job = shared.job(work)
+        try:
+            job = shared.job(work)
+        except InterpreterEnding:
+            return Deferred()
         return self.fired_by(job, job.cancel)
 
     def fired_by(self, job: Job[T], cancel: Callable[[], None]) -> "Deferred[T]":
@@ -61,6 +65,8 @@ def _fire(deferred: "Deferred[T]", job: Job[T]) -> None:
         return  # it was cancelled, and has failed with that
     try:
         result = job.outcome()
+    except InterpreterEnding:
+        return  # nobody is left to handle it
     except BaseException as error:  # whatever the work raised
         deferred.errback(Failure(error))
     else:
@@ -95,7 +101,10 @@ class DeferredIterator(Generic[T]):
         @return: fires with it, or fails with C{StopAsyncIteration}.  Where it is cancelled when the item has just come,
             the next one fires with that.
         """
-        job = self._stepper.step()
+        try:
+            job = self._stepper.step()
+        except InterpreterEnding:
+            return Deferred()
         return self._defer.fired_by(job, partial(self._stepper.abandon, job)).addCallback(_item)
 
     def close(self) -> "Deferred[None]":

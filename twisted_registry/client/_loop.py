@@ -20,6 +20,12 @@ _END_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 
 
+class InterpreterEnding(ClientUnusable):
+    """
+    The interpreter is ending: no call can be made any more.
+    """
+
+
 class Job(Generic[T]):
     """
     Something to do in the loop.
@@ -93,8 +99,12 @@ class Job(Generic[T]):
     def outcome(self) -> T:
         """
         Give its result, or raise its error, once it is done.
+
+        @raise InterpreterEnding: it was cancelled because of that.
         """
         if self._task is None or self._task.cancelled():
+            if not self._may_begin():
+                raise InterpreterEnding("the interpreter is ending, and this call was broken off")
             raise ClientUnusable("the client was closed while this call was under way")
         return self._task.result()
 
@@ -151,6 +161,17 @@ def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
+def end_thread() -> None:
+    """
+    End the calling thread because the interpreter is ending, without a word: it is a daemon thread, and nobody is left
+    to handle an error of its.  Do nothing in the main thread, which runs what was registered for the end.
+
+    @raise SystemExit: in another thread, which Python ends by it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise SystemExit
+
+
 class Stepper(Generic[T]):
     """
     Takes the steps of an asynchronous iterator, for those in other threads.
@@ -205,7 +226,7 @@ class LoopThread:
         """
         Give something to do to the loop.  It is yet to begin.
 
-        @raise ClientUnusable: the interpreter is ending.
+        @raise InterpreterEnding: it is too late for that.
         """
         try:
             return Job(self._running(), work, self._may_begin)
@@ -218,8 +239,13 @@ class LoopThread:
         Do something in the loop, and wait for it, blocking.
 
         @raise ClientUnusable: the interpreter is ending, or this is the loop's own thread.
+        @raise SystemExit: see L{end_thread}.
         """
-        return self.job(work).result()
+        try:
+            return self.job(work).result()
+        except InterpreterEnding:
+            end_thread()
+            raise
 
     def end(self) -> None:
         """
@@ -247,7 +273,7 @@ class LoopThread:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._has_ended:
-                raise ClientUnusable("the interpreter is ending, and no call can be made any more")
+                raise InterpreterEnding("the interpreter is ending, and no call can be made any more")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="registry-client", daemon=True)

@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from twisted_registry.client._calls.addresses import Address, is_loopback
 from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
+from twisted_registry.client._calls.polling import ignore_empty_polls
 from twisted_registry.client._steps import is_being_cancelled
 from twisted_registry.errors import ClientUnusable, RegistryError
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
@@ -187,6 +188,7 @@ class Connection:
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
+            ignore_empty_polls(self._loop)
             self._channel = self._made()
             forks.opened(self._channel)
         return self._channel
