@@ -18,6 +18,7 @@ from twisted.python.threadpool import ThreadPool
 
 from twisted_registry._malloc import give_back, reuse_memory
 from twisted_registry._memory_limit import resident_bytes
+from twisted_registry.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchive, ITransientStore
 from twisted_registry.log import LoggedService
@@ -27,7 +28,7 @@ from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.frames import Cutter, frame
 from twisted_registry.rpc.server import Endpoint, RpcServer
 from twisted_registry.settings import COMMAND, Settings
-from twisted_registry.startup import StartFailure, Terminal
+from twisted_registry.startup import StartFailure, Terminal, hold_closed_streams
 from twisted_registry.threads import TalliedPool, threads_for
 from twisted_registry.tidy import Tidying
 
@@ -60,11 +61,21 @@ class RegistryService(Service):
     port = 0
 
     def __init__(
-        self, reactor: Any, settings: Settings, archive: IArchive, store: ITransientStore, terminal: Terminal
+        self,
+        reactor: Any,
+        settings: Settings,
+        archive: IArchive,
+        store: ITransientStore,
+        terminal: Terminal,
+        drain_log: Callable[[], None],
     ) -> None:
+        """
+        @param drain_log: waits for a moment until the log is written.
+        """
         self._settings = settings
         self._archive = archive
         self._terminal = terminal
+        self._drain_log = drain_log
         self._pools = (
             ThreadPool(minthreads=0, maxthreads=_STORAGE_THREADS, name="storage"),
             ThreadPool(minthreads=0, maxthreads=os.cpu_count() or 1, name="hashing"),
@@ -161,7 +172,7 @@ class RegistryService(Service):
 
     def _end_as_failed(self) -> None:
         # A reactor that is stopped ends with status 0, and whoever looks after the daemon would not start it again.
-        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._exit_failed)
 
     def stopService(self) -> "Deferred[None]":
         """
@@ -175,7 +186,7 @@ class RegistryService(Service):
     async def _stop(self) -> None:
         grace_seconds = self._settings.grace_seconds
         _log.info("stopping; calls under way have {seconds:g} s to end", seconds=grace_seconds)
-        giving_up = self._reactor.callLater(grace_seconds + _PATIENCE_SECONDS, self._give_up)
+        giving_up = ThreadTimer(grace_seconds + _PATIENCE_SECONDS, self._give_up)
         try:
             await self._close()
         except Exception:  # whatever a provider raises, the daemon ends
@@ -197,6 +208,10 @@ class RegistryService(Service):
         _log.critical(
             "the stop does not come to its end; the daemon ends without, and the next start sweeps what storage left"
         )
+        self._exit_failed()
+
+    def _exit_failed(self) -> None:
+        self._drain_log()
         os._exit(1)
 
 
@@ -206,6 +221,8 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    hold_closed_streams()
+    use_monotonic_time(reactor)
     settings = options.settings
     try:
         archive = create_archive(settings.archive)
@@ -213,5 +230,5 @@ def makeService(options: Options) -> IService:
     except CannotStart as error:
         raise SystemExit(f"{COMMAND}: {error}") from None
     root = LoggedService(settings, options.parent)
-    RegistryService(reactor, settings, archive, store, Terminal()).setServiceParent(root)
+    RegistryService(reactor, settings, archive, store, Terminal(), root.drain_log).setServiceParent(root)
     return root

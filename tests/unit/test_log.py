@@ -3,6 +3,7 @@ Tests for L{twisted_registry.log}.
 """
 
 import json
+import os
 import re
 import signal
 import tempfile
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Application, IServiceCollection, MultiService
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.python.log import LogPublisher as LegacyLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.unit.twistd_process import TAP, run_twistd
-from twisted_registry.log import LoggedService, make_observer
+from twisted_registry import log
+from twisted_registry.log import LoggedService, describe_loss, make_observer
 from twisted_registry.options import Options
 from twisted_registry.settings import LOG_LEVELS
 
@@ -146,8 +149,41 @@ class LoggedServiceTests(SynchronousTestCase):
 
         before = signal.signal(signal.SIGUSR1, mine)
         self.addCleanup(signal.signal, signal.SIGUSR1, before)
-        attached({"nodaemon": 1, "logfile": self.mktemp()})
+        self.start(attached({"nodaemon": 1, "logfile": self.mktemp()}))
         self.assertIs(signal.getsignal(signal.SIGUSR1), mine)
+
+    def start(self, application: Any) -> LoggedService:
+        """
+        Start the service, as twistd does after it has forked; leave the test runner's own stderr alone.
+        """
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.patch(log, "unblock", lambda descriptor: None)
+        (service,) = IServiceCollection(application)
+        service.privilegedStartService()
+        assert isinstance(service, LoggedService)
+        return service
+
+    def test_signals_that_would_end_it(self) -> None:
+        """
+        SIGHUP and SIGUSR1 are taken wherever the log goes, even where SIGHUP was ignored, as under nohup.
+        """
+        path = self.mktemp()
+        for options in ({"nodaemon": 1}, {"nodaemon": 1, "logfile": path}, {"syslog": 1}):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+            self.start(attached(options))
+            for number in (signal.SIGHUP, signal.SIGUSR1):
+                self.assertTrue(callable(signal.getsignal(number)), (options, number))
+
+    def test_describe_loss(self) -> None:
+        """
+        A loss is told in the log's own format.
+        """
+        told = json.loads(describe_loss("json", 3, "it is full"))
+        self.assertEqual((told["level"], told["message"]), ("warn", "3 lines of the log are lost here: it is full"))
+        text = describe_loss("text", 3, "it is full")
+        self.assertRegex(text, r"^\d{4}-.* \[twisted_registry#warn\] 3 lines of the log are lost here: it is full\n$")
 
     def test_left_to_twistd(self) -> None:
         """
@@ -165,12 +201,47 @@ class LoggedServiceTests(SynchronousTestCase):
         self.assertEqual(len(list(parent)), 1)
 
 
+class ReloadTests(TestCase):
+    """
+    What SIGHUP does.
+    """
+
+    def test_hooks(self) -> "Deferred[None]":
+        """
+        All hooks are called, in the reactor's thread, though one of them fails; the log is opened anew.
+        """
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.patch(log, "unblock", lambda descriptor: None)
+        path = Path(self.mktemp())
+        (service,) = IServiceCollection(attached({"nodaemon": 1, "logfile": str(path)}))
+        assert isinstance(service, LoggedService)
+        called: Deferred[None] = Deferred()
+
+        def fail() -> None:
+            raise RuntimeError("the certificate is not readable")
+
+        service.reload_hooks += [fail, lambda: called.callback(None)]
+        service.privilegedStartService()
+        path.rename(f"{path}.1")
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        def check(_: None) -> None:
+            service.drain_log()
+            self.assertTrue(path.exists())
+            (failure,) = self.flushLoggedErrors(RuntimeError)
+            self.assertIn("the certificate", str(failure.value))
+
+        return called.addCallback(check)
+
+
 SERVICE = """
 import os
 import signal
 import sys
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from zope.interface import provider
 

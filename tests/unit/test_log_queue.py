@@ -1,0 +1,380 @@
+"""
+Tests for L{twisted_registry.log_queue}.
+"""
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.pipes import fill_pipe
+from twisted_registry.log_queue import File, LineQueue, Stream
+
+PATIENCE_SECONDS = 120
+
+
+class Output(Stream):
+    """
+    An output that can be held, and that can fail.
+
+    @ivar free: lines are written while it is set.
+    @ivar held: set when a line waits.
+    @ivar error: raised by each line, if there is one.
+    @ivar done: lines, and what was done between them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.free = threading.Event()
+        self.free.set()
+        self.held = threading.Event()
+        self.error: OSError | None = None
+        self.done: list[str] = []
+
+    def ready(self) -> bool:
+        """See L{Stream.ready}."""
+        return self.free.is_set()
+
+    def write(self, line: bytes) -> None:
+        """See L{Stream.write}."""
+        if not self.free.is_set():
+            self.held.set()
+        assert self.free.wait(PATIENCE_SECONDS)
+        if self.error:
+            raise self.error
+        self.done += line.decode().splitlines()
+
+    def reopen(self) -> None:
+        """See L{Stream.reopen}."""
+        self.done.append("(reopened)")
+
+    def rotate(self) -> None:
+        """See L{Stream.rotate}."""
+        raise OSError(errno.EACCES, "it is not allowed")
+
+
+class LineQueueTests(SynchronousTestCase):
+    """
+    Lines are written in a thread of their own.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a queue of three lines.
+        """
+        self.output = Output()
+        self.addCleanup(self.output.free.set)
+        self.queue = LineQueue(self.output, lambda count, reason: f"({count} lost: {reason})\n", max_lines=3)
+
+    def hold(self) -> None:
+        """
+        Have the thread wait with a first line.
+        """
+        self.queue.start()
+        self.output.free.clear()
+        self.queue.write("first\n")
+        self.assertTrue(self.output.held.wait(PATIENCE_SECONDS))
+
+    def written(self) -> list[str]:
+        """
+        Give what is written once there is room.
+        """
+        self.output.free.set()
+        self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+        return self.output.done
+
+    def test_nobody_waits(self) -> None:
+        """
+        While a line cannot be written others are taken, and they are written later, in order.
+        """
+        self.hold()
+        for number in range(2):
+            self.queue.write(f"{number}\n")
+        self.assertEqual(self.output.done, [])
+        self.assertEqual(self.written(), ["first", "0", "1"])
+
+    def test_overflow(self) -> None:
+        """
+        Where there are too many the oldest go, and a line says in their place how many they were.
+        """
+        self.hold()
+        for number in range(10):
+            self.queue.write(f"{number}\n")
+        self.output.free.set()
+        # A queue of three: what is drained takes a place in it, unless the thread was faster.
+        self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+        first, lost, *last = self.output.done
+        self.assertEqual(first, "first")
+        self.assertEqual(last, [str(number) for number in range(10 - len(last), 10)])
+        self.assertIn(len(last), (2, 3))
+        self.assertEqual(lost, f"({10 - len(last)} lost: the log is not written as fast as it grows)")
+
+    def test_drained_for_a_while(self) -> None:
+        """
+        Who ends the process does not wait for ever.
+        """
+        self.hold()
+        self.assertFalse(self.queue.drain(0))
+
+    def test_errors(self) -> None:
+        """
+        Lines that cannot be written are counted, and the next one that can says so.
+        """
+        self.queue.start()
+        self.output.error = OSError(errno.ENOSPC, "the disk is full")
+        for _ in range(2):
+            self.queue.write("lost\n")
+            self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+        self.output.error = None
+        for word in ("room", "again"):
+            self.queue.write(f"{word}\n")
+            self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+        self.assertEqual(self.output.done, ["(2 lost: the disk is full)", "room", "again"])
+
+    def test_reopening_is_in_order(self) -> None:
+        """
+        What was logged before a signal goes to the old file, and what comes after it to the new one.
+        """
+        self.hold()
+        self.queue.reopen()
+        self.queue.write("second\n")
+        self.assertEqual(self.written(), ["first", "(reopened)", "second"])
+
+    def test_goes_on_after_a_failed_rotation(self) -> None:
+        """
+        A file that cannot be rotated is written on.
+        """
+        self.queue.start()
+        self.queue.rotate()
+        self.queue.write("second\n")
+        self.assertEqual(self.written(), ["second"])
+
+    def test_before_the_start(self) -> None:
+        """
+        Before the thread is started lines are written at once where there is room, and else kept.
+        """
+        self.queue.write("at once\n")
+        self.assertEqual(self.output.done, ["at once"])
+        self.output.free.clear()
+        self.queue.write("kept\n")
+        self.assertFalse(self.queue.drain())
+        self.queue.start()
+        self.assertEqual(self.written(), ["at once", "kept"])
+
+    def test_end_without_a_start(self) -> None:
+        """
+        A process that ends before the start writes what it kept.
+        """
+        self.output.free.clear()
+        self.queue.write("kept\n")
+        self.output.free.set()
+        self.assertTrue(self.queue.drain())
+        self.assertEqual(self.output.done, ["kept"])
+
+    def test_added_while_one_is_added(self) -> None:
+        """
+        A line may come from where a line is being added, as from a signal's handler.
+        """
+
+        class Line(str):
+            __slots__ = ()
+
+            def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+                inner.write("inner\n")
+                return super().encode(encoding, errors)
+
+        inner = self.queue
+        self.queue.start()
+        with self.queue._mutex:
+            self.queue.write(Line("outer\n"))
+        self.assertEqual(self.written(), ["inner", "outer"])
+
+
+class StreamTests(SynchronousTestCase):
+    """
+    Streams of all kinds.
+    """
+
+    def test_not_blocking(self) -> None:
+        """
+        A pipe that its owner set not to block is written whole, as fast as it is read.
+        """
+        end, start = os.pipe()
+        os.set_blocking(start, False)
+        read: list[bytes] = []
+
+        def read_all() -> None:
+            with open(end, "rb") as file:
+                read.append(file.read())
+
+        reader = threading.Thread(target=read_all)
+        line = bytes(2**20) + b"\n"
+
+        def write_all() -> None:
+            Stream(start).write(line)
+            os.close(start)
+
+        writer = threading.Thread(target=write_all)
+        writer.start()
+        reader.start()
+        for thread in (writer, reader):
+            thread.join(PATIENCE_SECONDS)
+        self.assertEqual(read, [line])
+
+    def test_ready(self) -> None:
+        """
+        A full pipe is not ready, and one that nobody reads any more fails at once.
+        """
+        end, start = os.pipe()
+        self.addCleanup(os.close, start)
+        stream = Stream(start)
+        self.assertTrue(stream.ready())
+        fill_pipe(start)
+        self.assertFalse(stream.ready())
+        os.close(end)
+        self.assertTrue(stream.ready())
+        self.assertRaises(BrokenPipeError, stream.write, b"line\n")
+
+    def test_torn_line(self) -> None:
+        """
+        What follows a line that was written in part stands on a line of its own.
+        """
+        written = b""
+        room = [3, 0, 100, 100]
+
+        def write(descriptor: int, data: memoryview) -> int:
+            nonlocal written
+            size = min(room.pop(0), len(data))
+            if not size:
+                raise OSError(errno.ENOSPC, "the disk is full")
+            written += data[:size]
+            return size
+
+        stream = Stream(-1, write)
+        self.assertRaises(OSError, stream.write, b"torn line\n")
+        stream.write(b"second\n")
+        stream.write(b"third\n")
+        self.assertEqual(written, b"tor\nsecond\nthird\n")
+
+
+class FileTests(SynchronousTestCase):
+    """
+    A log file.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a folder, and a log of one line in it.
+        """
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.path = self.folder / "log"
+        self.file = File(str(self.path), rotated_bytes=20)
+        self.file.write(b"first\n")
+
+    def assert_files(self, **texts: str) -> None:
+        """
+        Check what is in the folder.
+        """
+        found = {path.name.replace(".", "_"): path.read_text() for path in self.folder.iterdir()}
+        self.assertEqual(found, texts)
+
+    def test_goes_on(self) -> None:
+        """
+        A file that is there is gone on with.
+        """
+        File(str(self.path)).write(b"second\n")
+        self.assert_files(log="first\nsecond\n")
+
+    def test_moved_away(self) -> None:
+        """
+        Where the name is gone, or another file has it, both ways begin to write what has the name now.
+        """
+        for act in (self.file.reopen, self.file.rotate):
+            self.path.rename(self.folder / "moved")
+            act()
+            self.file.write(b"second\n")
+            self.assertEqual((self.folder / "moved").read_text()[-6:], "first\n")
+            self.path.rename(self.folder / "moved")
+            self.path.touch()
+            act()
+            self.file.write(b"first\n")
+            self.assert_files(moved="second\n", log="first\n")
+
+    def test_rotated(self) -> None:
+        """
+        Where nobody moved it, it is renamed, with those that were rotated before.
+        """
+        (self.folder / "log.old").touch()
+        for text in (b"second\n", b"third\n"):
+            self.file.rotate()
+            self.file.write(text)
+        self.assert_files(log_2="first\n", log_1="second\n", log="third\n", log_old="")
+
+    def test_rotated_by_size(self) -> None:
+        """
+        A file that is long enough is rotated by itself.
+        """
+        self.file.write(b"it is long enough now\n")
+        self.file.write(b"second\n")
+        self.assert_files(log_1="first\nit is long enough now\n", log="second\n")
+
+    def test_truncated_under_way(self) -> None:
+        """
+        A file that is copied and truncated is written from its new beginning.
+        """
+        os.truncate(self.path, 0)
+        self.file.write(b"second\n")
+        self.assert_files(log="second\n")
+
+    def test_mode(self) -> None:
+        """
+        The next file has the mode of the one before, whatever the umask; one that somebody made keeps its own.
+        """
+        self.path.chmod(0o640)
+        self.addCleanup(os.umask, os.umask(0o077))
+        self.file.rotate()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o640)
+        self.path.unlink()
+        self.path.touch(0o600)
+        self.file.reopen()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
+    def test_cannot_be_opened_anew(self) -> None:
+        """
+        Where there can be no new file, the old one is gone on with.
+        """
+        moved = self.folder.rename(f"{self.folder}-moved")
+        for act in (self.file.reopen, self.file.rotate):
+            self.assertRaises(FileNotFoundError, act)
+        self.file.write(b"second\n")
+        self.assertEqual((moved / "log").read_text(), "first\nsecond\n")
+
+    def test_rotation_by_size_that_fails(self) -> None:
+        """
+        A file that should be rotated and cannot be is written on.
+        """
+        moved = self.folder.rename(f"{self.folder}-moved")
+        for _ in range(3):
+            self.file.write(b"it is long enough now\n")
+        self.assertEqual((moved / "log").read_text(), "first\n" + 3 * "it is long enough now\n")
+
+    def test_fifo(self) -> None:
+        """
+        A FIFO needs no reader, and is neither renamed nor lost.
+        """
+        path = self.folder / "fifo"
+        os.mkfifo(path)
+        file = File(str(path), rotated_bytes=1)
+        for act in (file.rotate, file.reopen):
+            file.write(b"line\n")
+            act()
+        self.assertTrue(path.is_fifo())
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.assertEqual(os.read(reader, 100), b"line\nline\n")
+        file.write(b"read\n")
+        self.assertEqual(os.read(reader, 100), b"read\n")

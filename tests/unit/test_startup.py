@@ -1,0 +1,78 @@
+"""
+Tests for L{twisted_registry.startup}.
+"""
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.pipes import fill_pipe
+from twisted_registry.startup import Terminal, unblock
+
+
+class PipeTestCase(SynchronousTestCase):
+    """
+    A pipe, such as a starter reads, or does not.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make it.
+        """
+        self.reader, self.writer = os.pipe()
+        for descriptor in (self.reader, self.writer):
+            self.addCleanup(os.close, descriptor)
+
+
+class TerminalTests(PipeTestCase):
+    """
+    What is said to the starter.
+    """
+
+    def test_said(self) -> None:
+        """
+        A line is written to whoever reads.
+        """
+        terminal = Terminal(self.writer)
+        terminal.say("the port is taken")
+        terminal.close()
+        terminal.say("nobody hears this")
+        self.assertEqual(os.read(self.reader, 100), b"the port is taken\n")
+
+    def test_nobody_reads(self) -> None:
+        """
+        Who does not read is not waited for.
+        """
+        fill_pipe(self.writer)
+        terminal = Terminal(self.writer, wait_seconds=0)
+        terminal.say("the port is taken")
+        terminal.close()
+
+
+class UnblockTests(PipeTestCase):
+    """
+    What C libraries print.
+    """
+
+    def test_pipe(self) -> None:
+        """
+        What has no room fails at once; whoever shares the pipe goes on as before.
+        """
+        shared = os.dup(self.writer)
+        self.addCleanup(os.close, shared)
+        unblock(self.writer)
+        self.assertFalse(os.get_blocking(self.writer))
+        self.assertTrue(os.get_blocking(shared))
+        os.write(self.writer, b"line\n")
+        self.assertEqual(os.read(self.reader, 100), b"line\n")
+
+    def test_others(self) -> None:
+        """
+        A file, and a stream that is closed, are left as they are.
+        """
+        path = self.mktemp()
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
+        unblock(descriptor)
+        self.assertTrue(os.get_blocking(descriptor))
+        os.close(descriptor)
+        unblock(descriptor)
