@@ -48,7 +48,7 @@ class RegistryError(Exception):
 def _or_traceback(text: Callable[[Any], str]) -> Callable[[Any], str]:
     @wraps(text)
     def told(error: RegistryError) -> str:
-        first = error.args[0] if len(error.args) == 1 else None
+        first = error.args[0] if error.args and not any(error.args[1:]) else None
         return first if isinstance(first, str) and _TRACEBACK in first else text(error)
 
     return told
@@ -228,7 +228,7 @@ class NumbersExhausted(RegistryError):
 @define
 class StorageFull(RegistryError):
     """
-    The medium has no room, or the process no file descriptor, for what should be stored.
+    The medium has no room for what should be stored.
     """
 
     reason: str
@@ -286,6 +286,37 @@ class CommitUncertain(StorageFailure):
     """
     The medium failed so late that the version may be there after a restart: its number must not be used again.
     """
+
+
+@define
+class StorageUnavailable(StorageFailure):
+    """
+    The storage could not be read just now.  No bytes were seen, so nothing is known to be damaged or missing.
+
+    @ivar subject: what could not be read, such as a version; empty where the call says it.
+    """
+
+    subject: str = ""
+
+    def __str__(self) -> str:
+        cause = f"{self.subject}: {self.reason}" if self.subject else self.reason
+        return (
+            f"the registry cannot read its storage now ({cause}); nothing is known to be damaged: try again, and "
+            "where this lasts see the server's disk and its permissions"
+        )
+
+
+@define
+class TooManyOpenFiles(StorageUnavailable):
+    """
+    The server's process, or its machine, has no file descriptor left.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the registry cannot open another file ({self.reason}); nothing was changed: try again, and have the "
+            "server's limit raised (ulimit -n, LimitNOFILE= of systemd)"
+        )
 
 
 @define

@@ -205,6 +205,16 @@ class IArchive(IModelStore, IVersionStore, INumberReserve):
     """
     An archive: everything that outlives the process.
 
+    A call that reads fails in one of two ways, and never returns less than there is:
+
+      - L{StorageFailure}, or its subclass L{StorageUnavailable}, where the medium did not give what was asked for: it
+        is away, it timed out, access was denied, the process has no descriptor left.  It may pass.  The caller tries
+        again, and remembers nothing: no absence, no damage, no empty list.
+      - L{CorruptModel} or L{CorruptVersion} where bytes were read and are wrong, or where the medium is sure that a
+        part is missing.  That stays until somebody mends it, and lists leave it out.
+
+    Where a medium cannot tell one from the other, such as an error of a disk that may be a bad sector, it is the first.
+
     Calls come from several threads at once.  For one model, the caller never lets two of L{IModelStore.save_model},
     L{IModelStore.delete_model}, L{INumberReserve.reserve} and L{IArchiveWriter.commit} overlap.
     """

@@ -2,7 +2,13 @@
 The archive on a file system keeps the contract.
 """
 
-from tests.contract import archive, archive_models, archive_versions
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.contract import archive, archive_models, archive_unavailable, archive_versions
+from tests.support.faulty_system import FaultySystem, failing_where
 from twisted_registry.interfaces import IArchive
 from twisted_registry.storage.filesystem import FilesystemArchive
 
@@ -28,3 +34,28 @@ class FilesystemVersionTests(_OnFilesystem, archive_versions.VersionContract):
     """
     The suite for versions, on L{FilesystemArchive}.
     """
+
+
+class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableContract):
+    """
+    The suite for a medium that fails, on L{FilesystemArchive}.
+    """
+
+    def make_archive(self) -> IArchive:
+        """
+        Make an archive on a system that can fail.
+        """
+        self.root = self.root or str(Path(self.mktemp()).absolute())
+        self.system = FaultySystem(self.root)
+        return FilesystemArchive(self.root, self.system)
+
+    @contextmanager
+    def unavailable(self) -> Iterator[None]:
+        """
+        Have all calls to the system fail as on a network file system whose server is away.
+        """
+        self.system.disturbance = failing_where(".*", errno.ESTALE)
+        try:
+            yield
+        finally:
+            self.system.disturbance = None

@@ -4,9 +4,12 @@ The example's archive, in a database, keeps the contract.
 
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from tests.contract import archive, archive_models, archive_versions
+from tests.contract import archive, archive_models, archive_unavailable, archive_versions
 from tests.support.archives import put
 from twisted_registry.errors import CorruptModel, CorruptVersion
 from twisted_registry.interfaces import IArchive
@@ -38,6 +41,36 @@ class SqliteVersionTests(_InDatabase, archive_versions.VersionContract):
     """
     The suite for versions, on the example.
     """
+
+
+class _FailingConnection:
+    """
+    A connection to a database whose disk is away.
+    """
+
+    in_transaction = False
+
+    def execute(self, *arguments: object) -> None:
+        """See C{sqlite3.Connection.execute}."""
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+class SqliteUnavailableTests(_InDatabase, archive_unavailable.UnavailableContract):
+    """
+    The suite for a medium that fails, on the example.
+    """
+
+    @contextmanager
+    def unavailable(self) -> Iterator[None]:
+        """
+        Have every statement fail.
+        """
+        database: Any = self.archive._database  # type: ignore[attr-defined]
+        connection, database._connection = database._connection, _FailingConnection()
+        try:
+            yield
+        finally:
+            database._connection = connection
 
 
 class SqliteDamageTests(_InDatabase):

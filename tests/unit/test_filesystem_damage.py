@@ -5,19 +5,26 @@ The archive on a file system: damage, and that it stays where it is.
 import errno
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from attrs import evolve
 
 from tests.support.archives import data_of, put
-from tests.support.faulty_system import failing_where
+from tests.support.faulty_system import failing_from, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CorruptModel, CorruptVersion, StorageFailure
+from twisted_registry.errors import CorruptModel, CorruptVersion, StorageUnavailable, TooManyOpenFiles
 from twisted_registry.storage import _layout
 from twisted_registry.storage._metadata import MAX_METADATA_BYTES, dump_model
 from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo
 
 GARBAGE = (b"", b"\0" * 100, b"text", b"- a\n", b"{", b"\xff\xfe\xff", b"user_data: [a]\n", b"[" * 100_000)
+
+PASSING = (
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EIO, errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ENOTCONN, errno.EREMOTEIO, errno.ECONNRESET, errno.ENOLINK),
+    *(errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG, errno.EBUSY, errno.EDEADLK, errno.ENOLCK),
+)
+"""Errors after which nobody knows what is in a file."""
 
 
 class ModelDamageTests(FilesystemCase):
@@ -208,35 +215,98 @@ class VersionDamageTests(FilesystemCase):
             (self.root / "m" / f"m-v{number:06d}.yaml").write_bytes(b"")
         self.assertEqual(self.archive.version_numbers("m"), [1, 2])
 
-    def test_unreadable_files(self) -> None:
+    def test_link_loop(self) -> None:
         """
-        A file that cannot be read is damage of its model or version alone, and what is said of it names no path.
+        A link that leads nowhere is damage of its model or version alone, and what is said of it names no path.
         """
-        for call, number in (("read .*", errno.EIO), ("open .*", errno.EACCES), ("open .*", errno.ELOOP)):
-            self.system.disturbance = failing_where(call, number)
-            for error in (
-                self.assertRaises(CorruptVersion, self.archive.load_version, "m", 2),
-                self.assertRaises(CorruptModel, self.archive.load_model, "m"),
-            ):
-                self.assertEqual(error.reason, f"its .yaml: it cannot be read: {os.strerror(number)}")
+        self.system.disturbance = failing_where("open .*", errno.ELOOP)
+        for error in (
+            self.assertRaises(CorruptVersion, self.archive.load_version, "m", 2),
+            self.assertRaises(CorruptModel, self.archive.load_model, "m"),
+        ):
+            self.assertEqual(error.reason, f"its .yaml: it cannot be read: {os.strerror(errno.ELOOP)}")
         self.assertEqual(list(self.system.descriptors.values()), [str(self.root)])
 
-    def test_process_without_descriptors(self) -> None:
-        """
-        Where the process has no descriptor left, nothing is said to be damaged.
-        """
-        self.system.disturbance = failing_where("open .*", errno.EMFILE)
-        self.assertRaises(StorageFailure, self.archive.load_version, "m", 2)
-        self.assertRaises(StorageFailure, self.archive.load_model, "m")
-        self.assertRaises(StorageFailure, data_of, self.archive, "m", 2)
 
-    def test_disk_that_fails_while_data_is_read(self) -> None:
+class UnreadTests(FilesystemCase):
+    """
+    A disk that does not give what it holds, for a moment or for good: nothing is damaged, missing or empty by that.
+    """
+
+    def setUp(self) -> None:
         """
-        Data that cannot be read further is a failure, not the end.
+        Make a model of two versions, one whose folder does not tell its id, and data that a crash left.
         """
-        self.system.disturbance = failing_where("read .*", errno.EIO)
-        error = self.assertRaises(StorageFailure, data_of, self.archive, "m", 2)
-        self.assertEqual(error.reason, os.strerror(errno.EIO))
+        super().setUp()
+        for model_id in ("m", "." * 200):
+            self.archive.save_model(ModelInfo(model_id, {"a": "b"}))
+            for number in (1, 2):
+                put(self.archive, model_id, number)
+            self.archive.reserve(model_id, 9)
+        (self.root / "m" / "m-v000003.data").write_bytes(b"left")
+        self.acts = {
+            "load_model": lambda: self.archive.load_model("m"),
+            "load_version": lambda: self.archive.load_version("m", 2),
+            "data": lambda: data_of(self.archive, "m", 2),
+            "reserved": lambda: self.archive.reserved("m"),
+            "numbers": lambda: self.archive.version_numbers("m"),
+            "ids": lambda: sorted(self.archive.model_ids()),
+        }
+
+    def test_every_call_and_error(self) -> None:
+        """
+        Whichever call of the system fails, with whatever error, the act is told as unavailable or has its usual result;
+        no file is removed meanwhile, and afterwards all is as before.
+        """
+        before = self.files()
+        for number in PASSING:
+            for name, act in self.acts.items():
+                self.system.calls.clear()
+                self.system.disturbance = failing_where(".*", number)
+                self.assert_unavailable(act, number)
+                self.system.disturbance = failing_from(number, 1)
+                if name != "numbers":  # there it is the crash's data that cannot be removed
+                    self.assert_unavailable(act, number)
+                self.assertEqual(self.files(), before, name)
+        self.system.disturbance = None
+        self.assertEqual(self.acts["ids"](), ["." * 200, "m"])
+        self.assertEqual(self.acts["reserved"](), 9)
+        self.assertEqual(self.acts["numbers"](), [1, 2])
+        self.assertEqual(self.acts["data"](), b"data")
+        self.assertEqual(list(self.system.descriptors.values()), [str(self.root)])
+
+    def assert_unavailable(self, act: Callable[[], object], number: int) -> None:
+        """
+        Check what an act says while the disk fails: which error of the system, and no path.
+        """
+        error = self.assertRaises(StorageUnavailable, act)
+        self.assertEqual(error.reason, os.strerror(number))
+        self.assertNotIn(str(self.root), str(error))
+        self.assertEqual(isinstance(error, TooManyOpenFiles), number in (errno.EMFILE, errno.ENFILE))
+
+    def test_subjects(self) -> None:
+        """
+        The error says what could not be read.
+        """
+        self.system.disturbance = failing_where("(read|listdir) .*", errno.EIO)
+        for name, subject in (
+            ("load_model", "model 'm'"),
+            ("load_version", "version 2 of model 'm'"),
+            ("data", "version 2 of model 'm'"),
+            ("numbers", "the versions of model 'm'"),
+        ):
+            self.assertEqual(self.assertRaises(StorageUnavailable, self.acts[name]).subject, subject)
+
+    def test_leftover_stays_where_its_yaml_cannot_be_looked_for(self) -> None:
+        """
+        Data without a .yaml is removed only where it is certain that there is none.
+        """
+        self.system.disturbance = failing_where("lstat m/m-v000003.yaml", errno.ESTALE)
+        self.assertEqual(self.acts["numbers"](), [1, 2])
+        self.assertIn("m/m-v000003.data", self.files())
+        self.system.disturbance = None
+        self.assertEqual(self.acts["numbers"](), [1, 2])
+        self.assertNotIn("m/m-v000003.data", self.files())
 
 
 def _bits(content: bytes) -> Iterator[tuple[int, int]]:
@@ -278,10 +348,11 @@ class ReserveDamageTests(FilesystemCase):
             self.assertEqual(self.archive.reserved("m"), 1_000_007)
         self.archive.reserve("m", 8)
         self.assertEqual(self.archive.reserved("m"), 8)
-        self.system.disturbance = failing_where("open m/.reserved", errno.EACCES)
+        self.system.disturbance = failing_where("open m/.reserved", errno.ELOOP)
         self.assertEqual(self.archive.reserved("m"), 1_000_007)
-        self.system.disturbance = failing_where("open m/.reserved", errno.EMFILE)
-        self.assertRaises(StorageFailure, self.archive.reserved, "m")
+        for number in PASSING:
+            self.system.disturbance = failing_where("open m/.reserved", number)
+            self.assertRaises(StorageUnavailable, self.archive.reserved, "m")
 
     def test_any_bit(self) -> None:
         """

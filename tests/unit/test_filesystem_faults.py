@@ -10,7 +10,7 @@ from itertools import count
 from tests.support.archives import version_info
 from tests.support.fault_case import ACTS, FaultCase, create, delete, fill, make, nothing, state
 from tests.support.faulty_system import Killed, failing_at, failing_from, failing_where, killed_at
-from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly, TooManyOpenFiles
 from twisted_registry.values import Chunk
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
@@ -18,8 +18,8 @@ ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
 KINDS: dict[int, type[StorageFull | StorageReadOnly | StorageFailure]] = {
     errno.ENOSPC: StorageFull,
     errno.EDQUOT: StorageFull,
-    errno.EMFILE: StorageFull,
-    errno.ENFILE: StorageFull,
+    errno.EMFILE: TooManyOpenFiles,
+    errno.ENFILE: TooManyOpenFiles,
     errno.EROFS: StorageReadOnly,
     errno.EACCES: StorageReadOnly,
     errno.EPERM: StorageReadOnly,

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.archives import data_of, finished, put, version_info
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import StorageFailure, StorageReadOnly, UnknownModel
+from twisted_registry.errors import StorageFailure, StorageReadOnly, StorageUnavailable, UnknownModel
 from twisted_registry.values import ModelInfo
 
 
@@ -155,12 +155,15 @@ class ForeignTests(FilesystemCase):
 
     def test_unreadable_folder(self) -> None:
         """
-        A folder that cannot be looked into is passed over, and hides no other.
+        A model's folder that the daemon may not look into is a model, of which nothing can be said; no other is hidden.
         """
         self.archive.save_model(ModelInfo("m"))
         self.archive.save_model(ModelInfo("n"))
         self.system.disturbance = failing_where("lstat m/m.yaml", errno.EACCES)
-        self.assertEqual(self.archive.model_ids(), ["n"])
+        self.assertEqual(sorted(self.archive.model_ids()), ["m", "n"])
+        self.system.disturbance = failing_where("(lstat|open|listdir) m.*", errno.EACCES)
+        for call in (self.archive.load_model, self.archive.version_numbers, self.archive.reserved):
+            self.assertRaises(StorageUnavailable, call, "m")
         self.assertRaises(StorageReadOnly, self.archive.delete_model, "m")
         self.system.disturbance = failing_where("lstat m/m.yaml", errno.EIO)
         self.assertRaises(StorageFailure, self.archive.model_ids)

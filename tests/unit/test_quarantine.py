@@ -7,17 +7,27 @@ import errno
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.support.archives import data_of, put
 from tests.support.damage import damage, findings, flip_bit
-from tests.support.faulty_system import Disturbance, FaultySystem, Killed, failing_at, failing_from, killed_at
+from tests.support.faulty_system import (
+    Disturbance,
+    FaultySystem,
+    Killed,
+    failing_at,
+    failing_from,
+    failing_where,
+    killed_at,
+)
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.errors import CannotStart
 from twisted_registry.storage.filesystem import FilesystemArchive
 from twisted_registry.storage.findings import CannotVerify, Kind
 from twisted_registry.storage.quarantine import PutAside, Quarantine, locked
+from twisted_registry.storage.scrub import Scrub
 from twisted_registry.values import ModelInfo
 
 
@@ -94,6 +104,44 @@ class MoveTests(QuarantineCase):
         self.assertEqual(self.archive.version_numbers("m"), [1, 4])
         self.assertEqual([data_of(self.archive, "m", number) for number in (1, 4)], [b"data 1", b"data 4"])
         self.assertEqual(self.aside(), before)
+
+    def put_aside_unread(self, name: str, number: int, *, lasts: bool) -> PutAside:
+        """
+        Verify while a file cannot be read, and put aside what is damaged; give what became of the file.
+        """
+        disturbance = failing_where(f"read(_into)? m/{re.escape(name)}", number)
+        with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=disturbance)) as scrub:
+            found = list(scrub.findings())
+        system = FaultySystem(str(self.root), disturbance=disturbance if lasts else None)
+        told = list(Quarantine(str(self.root), system).put_aside(found))
+        (put,) = (put for put in told if put.finding.path == f"m/{name}")
+        return put
+
+    def test_what_a_disk_did_not_give_for_a_moment_stays(self) -> None:
+        """
+        What could not be read and can be again, or what is not the medium's fault, is left where it is.
+        """
+        for number, lasts in ((errno.EIO, False), (errno.ESTALE, True), (errno.EACCES, True)):
+            for name in ("m-v000001.data", "m-v000004.yaml", "m.yaml", ".reserved"):
+                (self.root / "m" / ".reserved").write_text("9")
+                put = self.put_aside_unread(name, number, lasts=lasts)
+                self.assertTrue(put.finding.is_unread)
+                self.assertEqual(put.files, [])
+                self.assertTrue(put.remark.startswith("left: "), put.remark)
+                self.assertTrue((self.root / "m" / name).exists())
+
+    def test_bad_sector(self) -> None:
+        """
+        What a medium cannot give is moved unread; where that is the memory of the numbers, they go on far above.
+        """
+        put = self.put_aside_unread("m-v000001.data", errno.EIO, lasts=True)
+        self.assertEqual([Path(path).name for path in put.files], ["m-v000001.data", "m-v000001.yaml"])
+        (self.root / "m" / ".reserved").write_text("9\n")
+        put = self.put_aside_unread(".reserved", errno.EIO, lasts=True)
+        self.assertEqual([Path(path).name for path in put.files], [".reserved"])
+        self.archive.open()
+        self.assertEqual(self.archive.version_numbers("m"), [4])
+        self.assertGreater(next_number(self.archive, "m"), 1_000_000)
 
     def test_numbers(self) -> None:
         """

@@ -13,8 +13,10 @@ from twisted_registry.errors import (
     CommitUncertain,
     CorruptModel,
     CorruptVersion,
+    StorageFailure,
     StorageFull,
     StorageReadOnly,
+    StorageUnavailable,
     UnknownModel,
 )
 from twisted_registry.interfaces import IArchiveWriter, IObserver
@@ -401,6 +403,28 @@ class RestartTests(FaultyRegistryCase):
         (result,) = self.done(self.registry.load_version_infos(self.snapshot(), [2]))
         self.assertIsInstance(result, CorruptVersion)
         self.assertIsNone(self.snapshot().latest)
+
+    def test_what_cannot_be_read_for_a_moment(self) -> None:
+        """
+        Nothing is listed as if all were there, and nothing is remembered of it: a moment later numbers go on.
+        """
+        self.create(archived=True)
+        for name in ("load_model", "version_numbers", "reserved", "load_version"):
+            self.crash()
+            snapshot = self.snapshot()
+            self.open()
+            self.archive.faults[name] = StorageFailure("stale")
+            if name == "load_version":
+                self.fails(self.registry.load_version_infos(snapshot, [1]), StorageUnavailable)
+            else:
+                self.fails(self.registry.load_snapshot("m"), StorageUnavailable)
+            if name == "load_model":
+                self.fails(self.registry.survey(), StorageUnavailable)
+                self.assertIsNone(self.registry.model_ids())
+            del self.archive.faults[name]
+            self.assertEqual(self.done(self.registry.survey()), ("m",))
+            self.assertEqual(self.done(self.registry.load_snapshot("m")).numbers.at(0), 1)
+        self.assertEqual(self.create(archived=True).version_number, 2)
 
     def test_infos_of_a_model_deleted_meanwhile(self) -> None:
         """

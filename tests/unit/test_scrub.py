@@ -12,6 +12,7 @@ from tests.support.archives import ODD_IDS, put
 from tests.support.damage import damage, findings, flip_bit
 from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.cli._told import finding_line
 from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._layout import folder_of
 from twisted_registry.storage.findings import CannotVerify, Finding, Kind
@@ -286,6 +287,17 @@ class FaultyDiskTests(ScrubCase):
             ("open m", (Kind.FOLDER, "m", None)),
         ):
             self.assertEqual(self.found_where(pattern, errno.EIO), [expected], pattern)
+
+    def test_unread(self) -> None:
+        """
+        What was not given, and may be whole, is told from what was read and is wrong.
+        """
+        self.file("m-v000001.data").unlink()
+        disturbance = failing_where("(open|read) m/m-v000002.(yaml|data)", errno.ETIMEDOUT)
+        with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=disturbance)) as scrub:
+            found = list(scrub.findings())
+        self.assertEqual([(finding.version_number, finding.is_unread) for finding in found], [(1, False), (2, True)])
+        self.assertEqual([finding_line(finding).split()[0] for finding in found], ["damaged", "unread"])
 
     def test_process(self) -> None:
         """

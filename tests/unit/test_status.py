@@ -27,6 +27,8 @@ EXAMPLES = [
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),
     (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "put its directory or mount back"]),
     (errors.StorageFailure("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
+    (errors.StorageUnavailable("stale", "version 3 of 'm'"), grpc.StatusCode.UNAVAILABLE, ["stale", "3", "try again"]),
+    (errors.TooManyOpenFiles("too many"), grpc.StatusCode.UNAVAILABLE, ["too many", "ulimit -n", "LimitNOFILE"]),
     (errors.CommitUncertain("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
     (errors.Unavailable("starting"), grpc.StatusCode.UNAVAILABLE, ["starting"]),
     (errors.CorruptModel("m", "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "garbage"]),

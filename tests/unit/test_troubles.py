@@ -3,6 +3,7 @@ Facts about what the log is told of an archive that does not do as it is told.
 """
 
 import errno
+import os
 from collections.abc import Callable
 
 from twisted.internet.task import Clock
@@ -14,7 +15,15 @@ from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
-from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly, UnknownModel
+from twisted_registry.errors import (
+    CommitUncertain,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnavailable,
+    TooManyOpenFiles,
+    UnknownModel,
+)
 from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
 from twisted_registry.registry._troubles import MOST_CAUSES, TELL_AGAIN_SECONDS, Troubles
 from twisted_registry.registry._watched import WatchedArchive
@@ -22,6 +31,10 @@ from twisted_registry.values import Chunk, ModelInfo
 
 FULL = r"write \.0/tmp/.*"
 DENIED = r"(open|lstat|stat|mkdir|create) .*"
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 class TroublesCase(FilesystemCase):
@@ -276,9 +289,30 @@ class ReadingTests(TroublesCase):
         self.system.disturbance = None
         self.clock.advance(TELL_AGAIN_SECONDS)
         self.assertEqual(data_of(self.watched, "m", 1), b"data")
-        said = "the registry's storage failed (Too many open files); it was not done: see the server's disk"
+        said = str(TooManyOpenFiles(os.strerror(errno.EMFILE)))
         more = f" ({len(calls) - 1} more since this was told last)"
         self.assertEqual(self.told(), [self.warning(said), self.warning(said, more)])
+
+    def test_one_cause_for_all_versions(self) -> None:
+        """
+        A disk that is away is one cause, whatever is asked for; the line names what was asked for first.
+        """
+        for number in range(2, 2 + MOST_CAUSES):
+            put(self.watched, "m", number)
+        self.disturb("read .*", errno.ESTALE)
+        for number in range(1, 2 + MOST_CAUSES):
+            self.assertRaises(StorageUnavailable, self.watched.load_version, "m", number)
+        said = str(StorageUnavailable(os.strerror(errno.ESTALE), "version 1 of model 'm'"))
+        self.assertEqual(self.told(), [self.warning(said)])
+
+    def test_general_error(self) -> None:
+        """
+        A provider's general error is told to whoever reads as one that may pass.
+        """
+        self.patch(self.archive, "load_version", lambda model_id, number: _raise(StorageFailure("the network is down")))
+        error = self.assertRaises(StorageUnavailable, self.watched.load_version, "m", 1)
+        self.assertEqual(error.reason, "the network is down")
+        self.assertEqual(self.told(), [self.warning(str(error))])
 
 
 class InterfaceTests(TroublesCase):

@@ -31,11 +31,17 @@ def subject(finding: Finding) -> str:
     return model if finding.version_number is None else f"{model}@{finding.version_number}"
 
 
+def _word(finding: Finding) -> str:
+    if not finding.is_damage:
+        return "note"
+    return "unread" if finding.is_unread else "damaged"
+
+
 def finding_line(finding: Finding) -> str:
     """
     Say a finding in a line.
     """
-    line = f"{'damaged' if finding.is_damage else 'note':<8} {subject(finding)}  {_line(finding.reason)}"
+    line = f"{_word(finding):<8} {subject(finding)}  {_line(finding.reason)}"
     # A path tells more than the subject only where it is not the subject's own.
     return line if finding.is_damage or finding.model_id is None else f"{line} ({harmless(finding.path)})"
 

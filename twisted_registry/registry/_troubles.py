@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Literal
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from twisted_registry.errors import ArchiveMoved, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.errors import ArchiveMoved, StorageFailure, StorageFull, StorageReadOnly, StorageUnavailable
 from twisted_registry.registry._log import log
 
 Trouble = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
@@ -96,7 +96,8 @@ class Troubles:
         return untold
 
     def _cause(self, error: Trouble) -> _Cause:
-        text = str(error)
+        # Where a disk is away each version is another subject, and the cause is one.
+        text = str(evolve(error, subject="") if isinstance(error, StorageUnavailable) else error)
         cause = self._causes.pop(text, None) or _Cause(error.reason, isinstance(error, ArchiveMoved))
         self._causes[text] = cause
         if len(self._causes) > MOST_CAUSES:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from attrs import define
 from zope.interface import implementer
 
-from twisted_registry.errors import StorageFailure
+from twisted_registry.errors import StorageFailure, StorageUnavailable
 from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter, ILocatedArchive
 from twisted_registry.registry._troubles import TROUBLES, Act, Troubles
 from twisted_registry.values import Chunk, ModelInfo, VersionInfo
@@ -19,9 +19,14 @@ def _reading(troubles: Troubles) -> Iterator[None]:
     # That one version can be read says nothing of another: for reading nothing is ever over.
     try:
         yield
-    except StorageFailure as error:
+    except StorageUnavailable as error:
         troubles.failed("read", error)
         raise
+    except StorageFailure as error:
+        # What a provider may raise instead.  Reading changes nothing, so whoever asked can always try again.
+        unavailable = StorageUnavailable(error.reason)
+        troubles.failed("read", unavailable)
+        raise unavailable from error
 
 
 @contextmanager

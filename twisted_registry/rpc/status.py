@@ -36,6 +36,8 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ArchiveMoved: grpc.StatusCode.FAILED_PRECONDITION,
     errors.StorageFailure: grpc.StatusCode.UNAVAILABLE,
+    errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.TooManyOpenFiles: grpc.StatusCode.UNAVAILABLE,
     errors.CommitUncertain: grpc.StatusCode.UNAVAILABLE,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.CorruptModel: grpc.StatusCode.DATA_LOSS,

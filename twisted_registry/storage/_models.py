@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import CorruptModel, UnknownModel
+from twisted_registry.errors import CorruptModel, UnknownModel, shown
 from twisted_registry.storage._calls import is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import (
     Malformed,
     is_absent,
     is_denied,
+    is_link_loop,
+    read_failure,
     reading,
     reason_of,
     removing,
@@ -65,13 +67,23 @@ class ModelFolders:
         try:
             return self._listed_id(name) if entry.is_dir() else None
         except OSError as error:
-            if is_denied(error):
-                self._log_passed_over(name, reason_of(error))
-            elif not is_absent(error):  # Absent is what was deleted since the root was listed.
-                raise
+            return self._id_unseen(name, error)
         except Malformed as error:
             self._log_passed_over(name, error.reason)
         return None
+
+    def _id_unseen(self, name: str, error: OSError) -> str | None:
+        if is_absent(error):  # It was deleted since the root was listed.
+            return None
+        if is_link_loop(error):
+            self._log_passed_over(name, reason_of(error))
+            return None
+        model_id = model_id_of(name)
+        if is_denied(error) and model_id is not None:
+            # Its name says which model it is.  Were it left out, it would be made anew and numbers would begin at 1.
+            _log.warn("the daemon may not look into {name!r} in the archive: {error}", name=name, error=error)
+            return model_id
+        raise read_failure(error, f"the folder {shown(name)}") from error
 
     def _listed_id(self, name: str) -> str:
         model_id = model_id_of(name)
@@ -143,11 +155,12 @@ class ModelFolders:
         Read a model; see L{twisted_registry.interfaces.IModelStore.load_model}.
         """
         folder = model_folder(self._root, model_id)
+        subject = f"model {shown(model_id)}"
         try:
-            with telling_damage():
+            with telling_damage(subject):
                 return self._read(folder, model_id)
         except Malformed as error:
-            with reading():
+            with reading(subject):
                 self.known(model_id)
             raise CorruptModel(model_id, f"its .yaml: {error.reason}") from error
 

@@ -81,12 +81,13 @@ class FileReader:
 
     _system: System
     _descriptor: int | None
+    _subject: str = ""
 
     def read(self, size_bytes: int) -> bytes:
         """See L{IArchiveReader.read}."""
         if self._descriptor is None:
             raise StorageFailure("the version is closed already")
-        with reading():
+        with reading(self._subject):
             return read_up_to(self._system, self._descriptor, size_bytes)
 
     def close(self) -> None:

@@ -7,9 +7,17 @@ import zlib
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import StorageFailure
+from twisted_registry.errors import shown
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, is_passing, reason_of, writing
+from twisted_registry.storage._failures import (
+    Malformed,
+    is_absent,
+    is_link_loop,
+    read_failure,
+    reading,
+    unreadable,
+    writing,
+)
 from twisted_registry.storage._layout import ModelFolder, model_folder, version_files
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reader import read_metadata
@@ -57,27 +65,32 @@ class NumberReserve:
 
     def reserved_in(self, folder: ModelFolder) -> int:
         """
-        Give the number remembered in a folder; where it cannot be read, one that is surely no less.
+        Give the number remembered in a folder; where what is remembered is damaged, one that is surely no less.
 
-        @raise StorageFailure: the medium failed.
+        @raise StorageUnavailable: it cannot be read now.
         """
         try:
             return parse_reserved(read_metadata(self._bench.system, folder.reserved))
         except Malformed as error:
-            return self._guess(folder, error.reason)
+            return self.guess(folder, error.reason)
         except OSError as error:
             if is_absent(error):
                 return 0
-            if is_passing(error):
-                raise StorageFailure(reason_of(error)) from error
-            return self._guess(folder, reason_of(error))
+            if is_link_loop(error):
+                return self.guess(folder, unreadable(error))
+            raise read_failure(error, f"the numbers reserved in {shown(folder.name)}") from error
 
-    def _guess(self, folder: ModelFolder, reason: str) -> int:
+    def guess(self, folder: ModelFolder, reason: str) -> int:
+        """
+        Return a number that is surely no less than the one that was remembered.
+
+        @param reason: why that is lost.
+
+        @raise StorageUnavailable: the folder cannot be read now.
+        """
         # A gap in the numbers does no harm, a number that is used twice does: clients cache by it.
-        try:
+        with reading(f"the numbers reserved in {shown(folder.name)}"):
             numbers = version_files(folder.name, self._bench.system.listdir(folder.path)).numbers
-        except OSError as error:
-            raise StorageFailure(reason_of(error)) from error
         guess = min(max(numbers, default=0) + _SAFE_GAP, MAX_VERSION_NUMBER)
         _log.warn("{path}: {reason}; numbers go on after {guess}", path=folder.reserved, reason=reason, guess=guess)
         return guess

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from attrs import evolve, field, frozen
 
-from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._calls import close_quietly
-from twisted_registry.storage._failures import Malformed, is_absent, is_passing, reason_of
+from twisted_registry.storage._failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
 from twisted_registry.storage._layout import (
     ModelFolder,
     VersionFiles,
@@ -20,7 +19,7 @@ from twisted_registry.storage._layout import (
 )
 from twisted_registry.storage._metadata import parse_model
 from twisted_registry.storage._reserve import parse_reserved
-from twisted_registry.storage._scrub_version import Watched, described, is_named
+from twisted_registry.storage._scrub_version import Unread, Watched, described, is_named
 from twisted_registry.storage._system import System
 from twisted_registry.storage.findings import Finding, Kind
 
@@ -43,7 +42,7 @@ def look_into(system: System, root: str, name: str) -> Look:
     """
     Look through a folder that has the name of a model's.
 
-    @raise StorageFailure: this process lacks something.
+    @raise StorageUnavailable: this process lacks something.
     """
     folder = ModelFolder(name, os.path.join(root, name))
     try:
@@ -65,10 +64,10 @@ def look_into(system: System, root: str, name: str) -> Look:
 def _unreadable(name: str, error: OSError) -> list[Finding]:
     if is_absent(error):  # It was deleted since the root was listed.
         return []
-    if is_passing(error):
-        raise StorageFailure(reason_of(error)) from error
+    if is_process_limit(error):
+        raise read_failure(error) from error
     reason = f"its folder cannot be read: {reason_of(error)}"
-    return [Finding(Kind.FOLDER, model_id_of(name), None, name, reason)]
+    return [Finding(Kind.FOLDER, model_id_of(name), None, name, reason, is_unread=True)]
 
 
 def _look(model: Watched, names: list[str]) -> Look:
@@ -108,10 +107,13 @@ def _foreign_folder(model: Watched) -> list[Finding]:
 
 def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
     path, hidden = model.folder.yaml, is_digest(model.folder.name)
+    content = described(model.system, path)
+    if isinstance(content, Unread):
+        reason, is_unread = f"the model's .yaml: {content.reason}", not content.is_damage
+        return model, [model.finding(Kind.MODEL_YAML, None, path, reason, is_unread=is_unread)]
     try:
-        content = described(model.system, path)
-        if not isinstance(content, bytes):
-            raise Malformed(content or "it is missing")
+        if content is None:
+            raise Malformed("it is missing")
         told = parse_model(content).model_id
         if hidden and folder_of(told or "?") != model.folder.name:
             raise Malformed("it does not tell the model's id, which it alone knows")
@@ -125,15 +127,16 @@ def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
 
 
 def _reserved(model: Watched) -> list[Finding]:
-    content = described(model.system, model.folder.reserved)
+    path = model.folder.reserved
+    content, what = described(model.system, path), "the memory of the numbers given out"
+    if isinstance(content, Unread):
+        reason, is_unread = f"{what}: {content.reason}", not content.is_damage
+        return [model.finding(Kind.RESERVED, None, path, reason, is_unread=is_unread)]
     try:
-        if isinstance(content, bytes):
+        if content is not None:
             parse_reserved(content)
-        elif content is not None:
-            raise Malformed(content)
     except Malformed as error:
-        reason = f"the memory of the numbers given out: {error.reason}"
-        return [model.finding(Kind.RESERVED, None, model.folder.reserved, reason)]
+        return [model.finding(Kind.RESERVED, None, path, f"{what}: {error.reason}")]
     return []
 
 

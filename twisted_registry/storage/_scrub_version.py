@@ -14,9 +14,15 @@ from threading import local
 
 from attrs import define, field, frozen
 
-from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._calls import close_quietly
-from twisted_registry.storage._failures import Malformed, is_absent, is_passing, reason_of, telling_damage
+from twisted_registry.storage._failures import (
+    Malformed,
+    is_absent,
+    is_link_loop,
+    is_process_limit,
+    read_failure,
+    unreadable,
+)
 from twisted_registry.storage._layout import ModelFolder
 from twisted_registry.storage._metadata import parse_version_and_claims
 from twisted_registry.storage._reader import open_file, read_metadata
@@ -59,11 +65,12 @@ class Watched:
             return is_absent(error)
         return (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino)
 
-    def finding(self, kind: Kind, number: int | None, path: str, reason: str) -> Finding:
+    def finding(self, kind: Kind, number: int | None, path: str, reason: str, *, is_unread: bool = False) -> Finding:
         """
         Say what was found.
         """
-        return Finding(kind, self.model_id, number, os.path.join(self.folder.name, os.path.basename(path)), reason)
+        place = os.path.join(self.folder.name, os.path.basename(path))
+        return Finding(kind, self.model_id, number, place, reason, is_unread)
 
 
 def is_named(system: System, path: str) -> bool:
@@ -77,19 +84,37 @@ def is_named(system: System, path: str) -> bool:
     return True
 
 
-def described(system: System, path: str) -> bytes | str | None:
+@frozen
+class Unread:
+    """
+    A file that was not read.
+
+    @ivar reason: why not, in one line that names no path.
+    @ivar is_damage: whether the file is at fault; else it may be whole, and the disk did not give it.
+    """
+
+    reason: str
+    is_damage: bool
+
+
+def described(system: System, path: str) -> bytes | Unread | None:
     """
     Read a file that should be small.
 
-    @return: what it holds; or, as text, why it cannot be read; or C{None} where nothing has its name.
+    @return: what it holds; or why it cannot be read; or C{None} where nothing has its name.
 
-    @raise StorageFailure: this process lacks something.
+    @raise StorageUnavailable: this process lacks something.
     """
     try:
-        with telling_damage():
-            return read_metadata(system, path)
+        return read_metadata(system, path)
     except Malformed as error:
-        return error.reason if is_named(system, path) else None
+        unread = Unread(error.reason, is_damage=True)
+    except OSError as error:
+        if is_process_limit(error):
+            raise read_failure(error) from error
+        reason = "it is missing" if is_absent(error) else unreadable(error)
+        unread = Unread(reason, is_damage=is_absent(error) or is_link_loop(error))
+    return unread if is_named(system, path) else None
 
 
 @define
@@ -100,6 +125,7 @@ class _Damage(Exception):
 
     kind: Kind
     reason: str
+    is_unread: bool = False
 
 
 @define(eq=False)
@@ -122,7 +148,7 @@ class VersionCheck:
 
         @return: what was found; C{None} where there is no such version any more.
 
-        @raise StorageFailure: this process lacks something.
+        @raise StorageUnavailable: this process lacks something.
         @raise Stopped: it was told to stop.
         """
         path = model.folder.version_yaml(number)
@@ -141,11 +167,13 @@ class VersionCheck:
                 break
         return findings
 
-    def _examined(self, model: Watched, number: int, seen: bytes | str) -> Iterator[Finding]:
+    def _examined(self, model: Watched, number: int, seen: bytes | Unread) -> Iterator[Finding]:
         path = model.folder.version_yaml(number)
+        if isinstance(seen, Unread):
+            reason, is_unread = f"its .yaml: {seen.reason}", not seen.is_damage
+            yield model.finding(Kind.VERSION_YAML, number, path, reason, is_unread=is_unread)
+            return
         try:
-            if isinstance(seen, str):
-                raise Malformed(seen)
             info, claims = parse_version_and_claims(seen, "", number)
         except Malformed as error:
             yield model.finding(Kind.VERSION_YAML, number, path, f"its .yaml: {error.reason}")
@@ -158,7 +186,8 @@ class VersionCheck:
         try:
             self._check_data(data, info)
         except _Damage as damage:
-            yield model.finding(damage.kind, number, data, f"its .data: {damage.reason}")
+            reason = f"its .data: {damage.reason}"
+            yield model.finding(damage.kind, number, data, reason, is_unread=damage.is_unread)
 
     def _check_data(self, path: str, info: VersionInfo) -> None:
         with self._opened(path) as (descriptor, size_bytes):
@@ -207,8 +236,8 @@ def _telling_unreadable() -> Iterator[None]:
     except Malformed as error:
         raise _Damage(Kind.DATA_UNREADABLE, error.reason) from error
     except OSError as error:
-        if is_passing(error):
-            raise StorageFailure(reason_of(error)) from error
+        if is_process_limit(error):
+            raise read_failure(error) from error
         if is_absent(error):
             raise _Damage(Kind.DATA_MISSING, "it is missing") from error
-        raise _Damage(Kind.DATA_UNREADABLE, f"it cannot be read: {reason_of(error)}") from error
+        raise _Damage(Kind.DATA_UNREADABLE, unreadable(error), is_unread=True) from error

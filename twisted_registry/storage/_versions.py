@@ -9,9 +9,9 @@ from stat import S_ISREG
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.errors import CorruptVersion, UnknownModel, shown
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, reason_of, telling_damage
+from twisted_registry.storage._failures import Malformed, is_absent, read_failure, telling_damage
 from twisted_registry.storage._layout import ModelFolder, VersionFiles, model_folder, version_files
 from twisted_registry.storage._metadata import parse_version
 from twisted_registry.storage._reader import FileReader, open_file, read_metadata
@@ -52,7 +52,7 @@ class ArchivedVersions:
         except OSError as error:
             if is_absent(error):
                 raise UnknownModel(model_id) from error
-            raise StorageFailure(reason_of(error)) from error
+            raise read_failure(error, f"the versions of model {shown(model_id)}") from error
         files = version_files(folder.name, names)
         if not files.numbers and os.path.basename(folder.yaml) not in names:
             raise UnknownModel(model_id)
@@ -86,7 +86,7 @@ class ArchivedVersions:
         path = model_folder(self._root, model_id).version_data(version_number)
         with _isolated(model_id, version_number, ".data"):
             descriptor, _ = open_file(self._system, path)
-        return FileReader(self._system, descriptor)
+        return FileReader(self._system, descriptor, _subject(model_id, version_number))
 
     def create(self, model_id: str) -> FileWriter:
         """
@@ -95,11 +95,15 @@ class ArchivedVersions:
         return FileWriter(self._bench, self._publications, model_folder(self._root, model_id), model_id)
 
 
+def _subject(model_id: str, version_number: int) -> str:
+    return f"version {version_number} of model {shown(model_id)}"
+
+
 @contextmanager
 def _isolated(model_id: str, version_number: int, which: str) -> Iterator[None]:
     # Whatever is wrong with a version's file is wrong with that version alone.
     try:
-        with telling_damage():
+        with telling_damage(_subject(model_id, version_number)):
             yield
     except Malformed as error:
         raise CorruptVersion(model_id, version_number, f"its {which}: {error.reason}") from error

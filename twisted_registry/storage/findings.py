@@ -60,6 +60,7 @@ class Finding:
     @ivar version_number: the version it is of; C{None} where it is of none.
     @ivar path: the file or folder, relative to the archive.
     @ivar reason: what is wrong, in one line.
+    @ivar is_unread: the disk did not give the file, which may be whole: another try may tell.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Finding:
     version_number: int | None
     path: str
     reason: str
+    is_unread: bool = False
 
     @property
     def is_damage(self) -> bool:

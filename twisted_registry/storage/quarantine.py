@@ -21,18 +21,20 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
-from twisted_registry.errors import RegistryError
+from twisted_registry.errors import RegistryError, StorageUnavailable
 from twisted_registry.storage._calls import close_quietly, is_there
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import reason_of
+from twisted_registry.storage._failures import Malformed, is_bad_medium, reason_of, unreadable
 from twisted_registry.storage._layout import PRIVATE_FOLDER, ModelFolder, version_files
 from twisted_registry.storage._lock import NotHeld, take_lock
 from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._reader import open_file, read_up_to
 from twisted_registry.storage._reserve import NumberReserve
 from twisted_registry.storage._system import System
 from twisted_registry.storage.findings import CannotVerify, Finding, Kind
 from twisted_registry.storage.scrub import QUARANTINE
 
+_BLOCK_BYTES = 1024 * 1024
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -148,15 +150,36 @@ class Quarantine:
 
     def _put_aside(self, folder: ModelFolder, findings: list[Finding]) -> Iterator[PutAside]:
         moved: set[str] = set()
+        left = {finding: why for finding in findings if (why := self._why_left(finding))}
         remark = ""
         try:
-            self._move(folder, findings, moved)
+            self._move(folder, [finding for finding in findings if finding not in left], moved)
         except (OSError, RegistryError) as error:
             remark = f"left: {_reason(error)}"
         for finding in findings:
             files = [path for path in _files(folder, finding) if path in moved]
             aside = [os.path.join(self.path, os.path.relpath(path, self._root)) for path in files]
-            yield PutAside(finding, aside, remark or _REMARKS.get(finding.kind, ""))
+            yield PutAside(finding, aside, left.get(finding) or remark or _REMARKS.get(finding.kind, ""))
+
+    def _why_left(self, finding: Finding) -> str:
+        # Where a disk was away while the archive was read, all that is on it seems unreadable, and is whole.
+        if not finding.is_unread or finding.kind is Kind.FOLDER:
+            return ""
+        try:
+            self._read_through(os.path.join(self._root, finding.path))
+        except Malformed:
+            return ""
+        except OSError as error:
+            return "" if is_bad_medium(error) else f"left: {unreadable(error)}, and it may be whole"
+        return "left: it can be read again, verify once more"
+
+    def _read_through(self, path: str) -> None:
+        descriptor, _ = open_file(self._system, path)
+        try:
+            while read_up_to(self._system, descriptor, _BLOCK_BYTES):
+                pass
+        finally:
+            close_quietly(self._system, descriptor)
 
     def _move(self, folder: ModelFolder, findings: list[Finding], moved: set[str]) -> None:
         target = os.path.join(self._own, folder.name)
@@ -182,8 +205,13 @@ class Quarantine:
 
     def _remember_numbers(self, folder: ModelFolder, findings: list[Finding], target: str, moved: set[str]) -> None:
         highest = max(version_files(folder.name, self._system.listdir(folder.path)).numbers, default=0)
-        reserved = self._reserve.reserved_in(folder)
         is_damaged = any(finding.kind is Kind.RESERVED for finding in findings)
+        try:
+            reserved = self._reserve.reserved_in(folder)
+        except StorageUnavailable as error:
+            if not is_damaged:
+                raise
+            reserved = self._reserve.guess(folder, error.reason)
         if is_damaged:
             self._set_reserve_aside(folder, target, moved)
         if is_damaged or any(finding.version_number == highest for finding in findings):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from twisted_registry.errors import DeadlineExceeded, Overloaded, Unavailable, Unreachable
+from twisted_registry.errors import DeadlineExceeded, Overloaded, StorageUnavailable, Unavailable, Unreachable
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def passes(error: BaseException) -> bool:
     """
     Say whether this passes by itself.
     """
-    return isinstance(error, Unavailable | Overloaded)
+    return isinstance(error, Unavailable | Overloaded | StorageUnavailable)
 
 
 def outlasts(error: BaseException) -> bool:
@@ -39,7 +39,7 @@ def was_not_done(error: BaseException) -> bool:
     """
     Say whether this passes by itself, and the server has certainly done nothing of what was asked.
     """
-    return isinstance(error, Unreachable | Overloaded)
+    return isinstance(error, Unreachable | Overloaded | StorageUnavailable)
 
 
 async def repeated(

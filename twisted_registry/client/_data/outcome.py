@@ -16,7 +16,14 @@ from twisted_registry.client._calls.about import About
 from twisted_registry.client._calls.lists import Lists
 from twisted_registry.client._calls.retries import outlasts, repeated
 from twisted_registry.client._calls.unary import Calls
-from twisted_registry.errors import CorruptVersion, CreationUncertain, DeadlineExceeded, Unavailable, UnknownVersion
+from twisted_registry.errors import (
+    CorruptVersion,
+    CreationUncertain,
+    DeadlineExceeded,
+    StorageUnavailable,
+    Unavailable,
+    UnknownVersion,
+)
 from twisted_registry.values import VersionHeader, VersionInfo
 
 _MOST_LOOKED_AT = 1000
@@ -68,7 +75,7 @@ class Outcome:
             return await repeated(self._look, self._patience_seconds, _may_yet_be_told)
         except _StillOpen:
             raise CreationUncertain(self._header.model_id, lost) from None
-        except (Unavailable, DeadlineExceeded):
+        except (Unavailable, StorageUnavailable, DeadlineExceeded):
             raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
 
     async def _look(self) -> VersionInfo | None:
