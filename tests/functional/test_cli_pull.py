@@ -230,7 +230,7 @@ class SlowTests(GatedTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Ctrl-C in the middle: 130, no word, no file, and the one that is there stays.
+        Ctrl-C in the middle: 130, a line, no file, and the one that is there stays.
         """
         path = self.folder / "model"
         path.write_bytes(b"before")
@@ -238,7 +238,8 @@ class SlowTests(GatedTestCase):
         with started(self.daemon.address, "pull", "m", path) as process:
             self.wait_for_calls("read")
             self.assertEqual(path.read_bytes(), b"before")
-            self.assertEqual(interrupt(process), (130, b""))
+            said = f"twisted-registry: interrupted: {path} is as it was\n".encode()
+            self.assertEqual(interrupt(process), (130, said))
         self.assertEqual([each.read_bytes() for each in self.folder.iterdir()], [b"before"])
         self.gates.release("read")
 

@@ -15,6 +15,8 @@ from tests.support.client import data_hash
 from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 
+NOTHING = b"twisted-registry: interrupted: no version was made\n"
+
 
 class PushTests(SharedRegistryTestCase):
     """
@@ -113,6 +115,26 @@ class PushTests(SharedRegistryTestCase):
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertNotEqual(invoke(self.daemon.address, "info", self.model_id).exit_code, 0)
 
+    def test_folder(self) -> None:
+        """
+        Of a folder it is said how to push it.
+        """
+        done = invoke(self.daemon.address, "push", self.model_id, ".")
+        self.assertIn("tar -c . | twisted-registry push MODEL -", done.stderr)
+
+    def test_companions(self) -> None:
+        """
+        What lies beside the file and does not travel with it is named on stderr, and the file is pushed.
+        """
+        self.client.save_model(self.model_id)
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        for name in ("m.onnx", "m.onnx.data"):
+            (folder / name).write_bytes(b"x")
+        done = invoke(self.daemon.address, "push", self.model_id, folder / "m.onnx")
+        self.assertEqual((done.exit_code, done.stdout), (0, f"{self.model_id}@1  1 byte  transient\n"))
+        self.assertRegex(done.stderr, r"^twisted-registry: warning: m\.onnx\.data beside m\.onnx .*\n$")
+
     def test_no_number(self) -> None:
         """
         A version's number is refused: the registry gives it.
@@ -147,17 +169,17 @@ class PushTests(SharedRegistryTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Ctrl-C while stdin gives nothing: 130 at once, without a word, and no version is made.
+        Ctrl-C while stdin gives nothing: 130 at once, and a line that says that no version was made.
         """
-        self.assertEqual(self.end(signal.SIGINT), (130, b""))
+        self.assertEqual(self.end(signal.SIGINT), (130, NOTHING))
         self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
 
     def test_terminated(self) -> None:
         """
         SIGTERM then: 143; SIGHUP, of a terminal that was closed: 129.
         """
-        self.assertEqual(self.end(signal.SIGTERM), (143, b""))
-        self.assertEqual(self.end(signal.SIGHUP), (129, b""))
+        self.assertEqual(self.end(signal.SIGTERM), (143, NOTHING))
+        self.assertEqual(self.end(signal.SIGHUP), (129, NOTHING))
 
 
 def _is_empty(pipe: int) -> bool:

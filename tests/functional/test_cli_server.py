@@ -100,12 +100,13 @@ class ServerTests(SharedRegistryTestCase):
 
     def test_status_as_json(self) -> None:
         """
-        With --json the values are those that the server sent.
+        With --json the values are those that the server sent, numbers as numbers.
         """
         told = json.loads(invoke(self.daemon.address, "status", "--json").stdout)
         self.assertEqual((told["server"], told["serving"]), (self.daemon.address, True))
         self.assertEqual(told["versions"]["twisted-registry"], __version__)
-        self.assertEqual(told["statuses"]["subscribers"], "0")
+        self.assertEqual(told["statuses"]["subscribers"], 0)
+        self.assertIsInstance(told["statuses"]["overall_load"], float)
 
     def test_not_reachable(self) -> None:
         """

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.support.cli import TWISTED_REGISTRY, settings
+from tests.support.cli import TWISTED_REGISTRY, settings, started
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from tests.support.registry_case import SharedRegistryTestCase
 
@@ -29,17 +29,26 @@ class StreamTests(SharedRegistryTestCase):
         """
         Run a line in a shell, with C{$m} the model and C{$f} the file, and give its status and what is on stderr.
         """
+        done = self.run_line(line)
+        return done.returncode, done.stderr
+
+    def run_line(self, line: str) -> "subprocess.CompletedProcess[str]":
+        """
+        Run a line in a shell, in an empty folder.
+        """
+        folder = Path(self.mktemp())
+        folder.mkdir()
         environment = clean_environment({**settings(self.daemon.address), "m": self.model_id, "f": str(self.path)})
         environment["PATH"] = f"{os.path.dirname(TWISTED_REGISTRY)}:{environment['PATH']}"
-        done = subprocess.run(
+        return subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
             check=False,
         )
-        return done.returncode, done.stderr
 
     def test_closed_stdout(self) -> None:
         """
@@ -85,3 +94,56 @@ class StreamTests(SharedRegistryTestCase):
         self.assertEqual(self.sh("twisted-registry info $m 2>&-"), (0, ""))
         self.assertEqual(self.sh("twisted-registry info nobody 2>&-"), (1, ""))
         self.assertEqual(self.sh("twisted-registry info $m <&- >&- 2>&-"), (2, ""))
+
+    def printed(self, line: str) -> str:
+        """
+        Run a line that succeeds, with C{$m} a model of one version, and return what it prints.
+        """
+        self.client.create(self.model_id, b"data\n")
+        done = self.run_line(line)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_names_of_stdout(self) -> None:
+        """
+        The names of stdout mean stdout, and what stands before in the file that it leads to stays.
+        """
+        for name in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+            self.assertEqual(self.printed(f'twisted-registry pull "$m" {name} | cat'), "data\n")
+            line = f'echo before > f; twisted-registry pull "$m" {name} >> f; cat f'
+            self.assertEqual(self.printed(line), "before\ndata\n")
+        self.assertEqual(self.sh('twisted-registry pull --json "$m" /dev/stdout')[0], 2)
+
+    def test_other_descriptors(self) -> None:
+        """
+        So it is with other descriptors, also with what bash makes of C{>(...)}.
+        """
+        self.assertTrue(self.printed('twisted-registry pull "$m" /dev/fd/7 7>&1 >/dev/null').endswith("data\n"))
+        line = 'twisted-registry pull "$m" >(cat > f) > /dev/null; until [ -s f ]; do sleep 0.01; done; cat f'
+        self.assertEqual(self.printed(line), "data\n")
+        self.assertEqual(self.printed('twisted-registry pull "$m" /dev/null > f; wc -l < f'), "1\n")
+        status, said = self.sh('twisted-registry pull "$m" /dev/fd/7')
+        self.assertEqual(status, 2)
+        self.assertIn("/dev/fd/7: Bad file descriptor", said)
+
+    def test_loop_of_links(self) -> None:
+        """
+        A link that leads to itself is 2, and stays.
+        """
+        self.assertEqual(
+            self.printed('ln -s f f; twisted-registry pull "$m" f 2>/dev/null || echo $?; readlink f'), "2\nf\n"
+        )
+
+    def test_pipe_that_does_not_wait(self) -> None:
+        """
+        A pipe that another program has made non-blocking gets all data.
+        """
+        data = os.urandom(2_000_000)
+        self.client.create(self.model_id, data)
+        reads, writes = os.pipe()
+        os.set_blocking(writes, False)
+        with started(self.daemon.address, "pull", self.model_id, "-", stdout=writes) as process:
+            os.close(writes)
+            with open(reads, "rb") as pipe:
+                self.assertTrue(pipe.read() == data)
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)

@@ -36,7 +36,8 @@ class WatchTests(SharedRegistryTestCase):
             self.assertEqual(line(process), f"{self.model_id}@2  1 byte  transient\n")
             self.client.create(self.model_id, bytes(3), archived=True)
             self.assertEqual(line(process), f"{self.model_id}@3  3 bytes  archived\n")
-            self.assertEqual(interrupt(process), (130, b""))
+            said = f"twisted-registry: interrupted: the last version was {self.model_id}@3\n".encode()
+            self.assertEqual(interrupt(process), (130, said))
 
     def test_json(self) -> None:
         """

@@ -2,7 +2,10 @@
 The progress bar.
 """
 
+import os
+import pty
 import re
+import sys
 from io import StringIO
 
 from rich.console import Console
@@ -114,3 +117,52 @@ class ByteProgressTests(SynchronousTestCase):
         self.assertIn("6.0/30.0 MB", self.shown())
         self.bar.advance(-7 * MB)
         self.assertIn(" 0.0/30.0 MB", self.shown())
+
+
+class TerminalTests(SynchronousTestCase):
+    """
+    Where a bar is shown.
+    """
+
+    variables = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR_FORCE", "NO_COLOR", "COLORTERM")
+
+    def shows(self, is_terminal: bool, **variables: str) -> bool:
+        """
+        Begin a transfer whose moment has passed, and say whether something is shown on stderr.
+        """
+        unset = {name: value for name, value in os.environ.items() if name not in self.variables}
+        self.patch(os, "environ", {**unset, "TERM": "xterm", **variables})
+        reads, writes = pty.openpty() if is_terminal else os.pipe()
+        self.addCleanup(os.close, reads)
+        with os.fdopen(writes, "w") as stderr:
+            self.patch(sys, "stderr", stderr)
+            with ByteProgress("sending") as bar:
+                bar.expect(1000)
+                bar.show()
+            os.write(writes, b".")
+            return os.read(reads, 10_000) != b"."
+
+    def test_no_terminal(self) -> None:
+        """
+        Where stderr is no terminal there is none, whatever variables say of colours and terminals.
+        """
+        self.assertFalse(self.shows(False))
+        for name in self.variables:
+            for value in ("1", "0", "", "3"):
+                self.assertFalse(self.shows(False, **{name: value}), f"{name}={value}")
+
+    def test_terminal(self) -> None:
+        """
+        On a terminal there is one, whatever they say.
+        """
+        self.assertTrue(self.shows(True))
+        for name in self.variables:
+            for value in ("1", "0", ""):
+                self.assertTrue(self.shows(True, **{name: value}), f"{name}={value}")
+
+    def test_terminal_without_a_cursor(self) -> None:
+        """
+        On one whose cursor cannot be moved there is none.
+        """
+        for name in ("dumb", "unknown", "DUMB", ""):
+            self.assertFalse(self.shows(True, TERM=name, FORCE_COLOR="1"))

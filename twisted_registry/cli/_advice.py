@@ -22,9 +22,9 @@ def advised(error: errors.RegistryError) -> str:
     return str(error) if told is None else told(error)
 
 
-def _word(model_id: str) -> str:
+def model_word(model_id: str) -> str:
     """
-    Give a model as a shell takes it; only its place, where it would take it apart.
+    Return a model as a shell takes it; a placeholder where a shell would take it apart.
     """
     return str(Reference(model_id)) if is_word(model_id) else "MODEL"
 
@@ -39,7 +39,7 @@ def _unknown_model(error: errors.UnknownModel) -> str:
 def _unknown_version(error: errors.UnknownVersion) -> str:
     return (
         f"model {harmless_id(error.model_id)} has no version {error.selector}; 'twisted-registry versions "
-        f"{_word(error.model_id)}' lists those it has: one that is not archived may have been evicted"
+        f"{model_word(error.model_id)}' lists those it has: one that is not archived may have been evicted"
     )
 
 
@@ -65,12 +65,12 @@ def _storage_full(error: errors.StorageFull) -> str:
 def _corrupt_model(error: errors.CorruptModel) -> str:
     return (
         f"model {harmless_id(error.model_id)} is damaged on the archive ({error.reason}); 'twisted-registry set "
-        f"--replace {_word(error.model_id)} KEY=VALUE...' writes its user data anew, and its versions stay"
+        f"--replace {model_word(error.model_id)} KEY=VALUE...' writes its user data anew, and its versions stay"
     )
 
 
 def _corrupt_version(error: errors.CorruptVersion) -> str:
-    word = _word(error.model_id)
+    word = model_word(error.model_id)
     return (
         f"version {error.version_number} of model {harmless_id(error.model_id)} is damaged on the archive "
         f"({error.reason}); take another, 'twisted-registry versions {word}' lists them, or restore its files"
@@ -82,7 +82,7 @@ def _unreachable(error: errors.Unreachable) -> str:
 
 
 def _creation_uncertain(error: errors.CreationUncertain) -> str:
-    word = _word(error.model_id)
+    word = model_word(error.model_id)
     return (
         f"a new version of model {harmless_id(error.model_id)} was sent, but no answer came ({error.reason}), and "
         f"{error.finding}; look at 'twisted-registry versions {word}' before you push it again"

@@ -5,8 +5,8 @@ With what the commands that talk to a registry end.
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from types import FrameType
 from typing import NoReturn
@@ -72,6 +72,29 @@ def fail(text: str, status: Exit = Exit.REFUSED) -> NoReturn:
     sys.exit(status)
 
 
+class _Ended(SystemExit):
+    """
+    A signal came that ends processes.
+    """
+
+
+@contextmanager
+def if_interrupted(outcome: Callable[[], str] | None = None) -> Iterator[None]:
+    """
+    Where what is done in the context is interrupted, say in a line what became of it, and end.
+
+    @param outcome: returns that; it may take a moment to find out.  C{None} where nothing is changed.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort, _Ended) as interruption:
+        status = interruption.code if isinstance(interruption, _Ended) else Exit.INTERRUPTED
+        # Who interrupts that as well does not want to know; a terminal that was closed takes no line.
+        with suppress(KeyboardInterrupt, _Ended, OSError):
+            tell("interrupted" if outcome is None else f"interrupted: {outcome()}")
+        sys.exit(status)
+
+
 @contextmanager
 def ending_well() -> Iterator[None]:
     """
@@ -80,12 +103,10 @@ def ending_well() -> Iterator[None]:
     # What is ignored, as under nohup, stays so.
     before = {number: signal.signal(number, _ended) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
     try:
-        with telling_os_errors():
+        with if_interrupted(), telling_os_errors():
             yield
     except RegistryError as error:
         fail(advised(error), exit_of(error))
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -133,7 +154,7 @@ def let_go_of_stdout() -> None:
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:
     # Raised in the main thread, so that temporary files are removed on the way out.
-    sys.exit(SIGNALLED + number)
+    raise _Ended(SIGNALLED + number)
 
 
 def _reason(error: OSError) -> str:

@@ -50,6 +50,13 @@ def version_object(info: VersionInfo) -> dict[str, Any]:
     }
 
 
+def json_line(told: Mapping[str, Any]) -> str:
+    """
+    Return an object as JSON in a line: its keys sorted, in ASCII, with control characters escaped.
+    """
+    return json.dumps(told, sort_keys=True, allow_nan=False)
+
+
 def print_line(text: str) -> None:
     """
     Print a line.
@@ -60,9 +67,9 @@ def print_line(text: str) -> None:
 
 def print_object(told: Mapping[str, Any]) -> None:
     """
-    Print an object in a line.  It is ASCII, and control characters in it are escaped.
+    Print an object in a line.
     """
-    print_line(json.dumps(told))
+    print_line(json_line(told))
 
 
 def print_version(info: VersionInfo, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 A progress bar for bytes: on stderr, only on a terminal, and only for what takes longer than a moment.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -27,6 +29,18 @@ _MOMENT_SECONDS = 1.0
 _WIDE = 60
 _NARROW = 45
 """How many characters of a line the bar and the rate want: in fewer, what is told would be cut and folded."""
+
+_DUMB = ("", "dumb", "unknown")
+"""Terminals whose cursor cannot be moved."""
+
+
+def _stderr() -> Console:
+    """
+    Return the console for stderr.  Variables such as C{FORCE_COLOR} and C{TTY_COMPATIBLE} have rich take a file for a
+    terminal; what moves may be shown on a real one only.
+    """
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
+    return Console(stderr=True, force_terminal=is_terminal, force_interactive=is_terminal)
 
 
 def _columns(width: int) -> Iterator[ProgressColumn]:
@@ -67,7 +81,7 @@ class ByteProgress:
         @param what: what is done, such as C{sending}.
         @param clock: tells the time in seconds.
         """
-        self._console = console or Console(stderr=True)
+        self._console = console or _stderr()
         self._bar = _Bar(
             *_columns(self._console.width),
             console=self._console,

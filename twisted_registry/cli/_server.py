@@ -3,15 +3,18 @@ Which registry the commands talk to, and how.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import field, frozen
 
 from twisted_registry.cli._exits import ending_well
+from twisted_registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient
@@ -22,6 +25,12 @@ TOKEN_VARIABLE = "TWISTED_REGISTRY_TOKEN"
 
 _SCHEMES = ("unix:", "unix-abstract:", "xds:")
 """Those of addresses that do not end with a port."""
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 3.0
+_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 0.0)
+"""Between the looks for what a call has done that was interrupted: the server may still be at it."""
 
 
 @frozen
@@ -73,6 +82,23 @@ class Server:
             return BlockingClient(self.address, tls=tls, token=self.token, **times)
         except ValueError as error:
             raise click.UsageError(f"{error} (see --server, --tls-ca and {TOKEN_VARIABLE})") from None
+
+    def looked_for(
+        self, look: "Callable[[BlockingClient], T | None]", pause: Callable[[float], None] = time.sleep
+    ) -> T | None:
+        """
+        Look for what a call has done that was interrupted, a few times.
+
+        @param look: returns it, or C{None} where it is not there; it may raise L{RegistryError}.
+
+        @return: it, or C{None} where it cannot be found.
+        """
+        with suppress(RegistryError), self.client(patience_seconds=0.0, deadline_seconds=_LOOK_SECONDS) as client:
+            for seconds in _PAUSES_SECONDS:
+                if (found := look(client)) is not None:
+                    return found
+                pause(seconds)
+        return None
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none

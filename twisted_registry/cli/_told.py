@@ -4,12 +4,11 @@ What a verification tells: lines for people, objects for programs.
 Nothing that is named in an archive reaches a terminal as it is: it may hold control characters.
 """
 
-import json
 import time
 
 from attrs import asdict, define, field
 
-from twisted_registry.cli._output import print_line
+from twisted_registry.cli._output import json_line, print_line
 from twisted_registry.cli._text import harmless
 from twisted_registry.errors import shown
 from twisted_registry.storage.findings import Finding
@@ -60,7 +59,7 @@ def finding_object(finding: Finding) -> str:
     Say a finding as JSON.
     """
     told = {**asdict(finding), "kind": finding.kind.value}
-    return json.dumps({"finding": "damage" if finding.is_damage else "note", **told})
+    return json_line({"finding": "damage" if finding.is_damage else "note", **told})
 
 
 def put_aside_object(put: PutAside) -> str:
@@ -68,7 +67,7 @@ def put_aside_object(put: PutAside) -> str:
     Say as JSON what became of damage.
     """
     told = {**asdict(put.finding), "kind": put.finding.kind.value}
-    return json.dumps({"finding": "moved" if put.files else "left", **told, "files": put.files, "remark": put.remark})
+    return json_line({"finding": "moved" if put.files else "left", **told, "files": put.files, "remark": put.remark})
 
 
 @define
@@ -128,7 +127,7 @@ class Summary:
             "quarantine": self.quarantine,
             "interrupted": self.interrupted,
         }
-        return json.dumps({"summary": told})
+        return json_line({"summary": told})
 
     def _pace(self) -> tuple[float, float]:
         seconds = time.monotonic() - self.started

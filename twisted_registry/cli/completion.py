@@ -17,8 +17,8 @@ To install it:
         (with 'fpath+=~/.zfunc' before 'compinit' in ~/.zshrc)
   fish  twisted-registry completion fish > ~/.config/fish/completions/twisted-registry.fish
 
-Models are those of the registry that --server or TWISTED_REGISTRY_SERVER names. One that does not answer within a
-second is not waited for. Ids that a shell would take apart are left out.
+Models are those of the registry that --server or TWISTED_REGISTRY_SERVER names. One that does not answer within
+three seconds is not waited for. Ids that a shell would take apart are left out.
 
 \b
 Example:

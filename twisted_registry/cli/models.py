@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from twisted_registry.cli._advice import model_word
 from twisted_registry.cli._arguments import ModelType
-from twisted_registry.cli._exits import EXITS, Exit
+from twisted_registry.cli._exits import EXITS, Exit, if_interrupted
 from twisted_registry.cli._output import json_option, model_object, print_line, print_object, print_table
 from twisted_registry.cli._pairs import PairType
 from twisted_registry.cli._reference import Reference
 from twisted_registry.cli._server import Server, of_server
 from twisted_registry.cli._text import harmless_id, pairs
 from twisted_registry.errors import UnknownModel
+from twisted_registry.values import ModelInfo
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient
@@ -54,19 +56,42 @@ def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
     if not yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("there is nobody to ask whether it is meant: give --yes")
     with server.client() as client:
-        if not yes and not _is_meant(client, model.model_id):
-            sys.exit(Exit.REFUSED)
-        client.delete_model(model.model_id)
-    if as_json:
-        print_object({"model_id": model.model_id, "deleted": True})
-    else:
-        print_line(f"deleted {harmless_id(model.model_id)}")
+        with if_interrupted(lambda: f"model {harmless_id(model.model_id)} was not deleted"):
+            if not yes and not _is_meant(client, model.model_id):
+                sys.exit(Exit.REFUSED)
+        with if_interrupted(lambda: deletion(server, model.model_id)):
+            client.delete_model(model.model_id)
+            if as_json:
+                print_object({"model_id": model.model_id, "deleted": True})
+            else:
+                print_line(f"deleted {harmless_id(model.model_id)}")
 
 
 def _is_meant(client: "BlockingClient", model_id: str) -> bool:
     count = sum(1 for _ in client.versions(model_id))
     versions = f"{count} version{'' if count == 1 else 's'}"
     return click.confirm(f"Delete {harmless_id(model_id)} and its {versions}?", err=True)
+
+
+def deletion(server: Server, model_id: str) -> str:
+    """
+    Say whether a model was deleted where that was interrupted.
+    """
+
+    def look(client: "BlockingClient") -> bool | None:
+        try:
+            client.model(model_id)
+        except UnknownModel:
+            return True
+        return None
+
+    if server.looked_for(look):
+        return f"model {harmless_id(model_id)} was deleted"
+    return _not_known(f"model {harmless_id(model_id)} was deleted", model_id)
+
+
+def _not_known(what: str, model_id: str) -> str:
+    return f"it is not known whether {what}: 'twisted-registry info {model_word(model_id)}' shows it"
 
 
 @click.command("set", help=_SET_HELP, short_help="Set a model's user data.", epilog=EXITS)
@@ -90,11 +115,24 @@ def set_(
     with server.client() as client:
         kept = {} if replace else _user_data(client, model.model_id)
         wanted = {key: value for key, value in {**kept, **dict(user_data)}.items() if key not in unset}
-        info = client.save_model(model.model_id, wanted)
-    if as_json:
-        print_object(model_object(info))
-    else:
-        print_table(("MODEL", "USER DATA"), [(harmless_id(info.model_id), pairs(info.user_data))])
+        with if_interrupted(lambda: saving(server, ModelInfo(model.model_id, wanted))):
+            info = client.save_model(model.model_id, wanted)
+            if as_json:
+                print_object(model_object(info))
+            else:
+                print_table(("MODEL", "USER DATA"), [(harmless_id(info.model_id), pairs(info.user_data))])
+
+
+def saving(server: Server, wanted: ModelInfo) -> str:
+    """
+    Say whether a model's user data was set where that was interrupted.
+    """
+
+    def look(client: "BlockingClient") -> bool | None:
+        return client.model(wanted.model_id).user_data == wanted.user_data or None
+
+    fact = f"the user data of model {harmless_id(wanted.model_id)} was set"
+    return fact if server.looked_for(look) else _not_known(fact, wanted.model_id)
 
 
 def _user_data(client: "BlockingClient", model_id: str) -> dict[str, str]:

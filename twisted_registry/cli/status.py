@@ -2,6 +2,7 @@
 The command that asks how a registry is.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,9 @@ Examples:
   twisted-registry status --json | jq -r .statuses.subscribers
 """
 
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})")
+_FRACTION = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
+
 
 @click.command(help=_HELP, short_help="Tell how the registry is.", epilog=EXITS)
 @json_option
@@ -38,8 +42,8 @@ def status(server: Server, as_json: bool) -> None:
         versions = client.server_versions() if serving else {}
         statuses = client.statuses("*") if serving else {}
     if as_json:
-        told = {"server": server.address, "serving": serving, "versions": versions, "statuses": statuses}
-        print_object(told)
+        typed = {name: _typed(value) for name, value in statuses.items()}
+        print_object({"server": server.address, "serving": serving, "versions": versions, "statuses": typed})
     else:
         state = "serving" if serving else "not serving"
         print_facts({"server": harmless_id(server.address), "state": state, **_facts(versions, statuses)})
@@ -52,6 +56,15 @@ def _facts(versions: Mapping[str, str], statuses: Mapping[str, str]) -> dict[str
     for name, value in sorted(statuses.items()):
         facts[harmless_id(name).removesuffix("_seconds").replace("_", " ")] = _readable(name, value)
     return facts
+
+
+def _typed(value: str) -> str | int | float:
+    """
+    Return a status as a number where it is one that JSON's readers take without loss.
+    """
+    if _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    return float(value) if _FRACTION.fullmatch(value) else value
 
 
 def _readable(name: str, value: str) -> str:

@@ -7,15 +7,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
+from attrs import define
 
 from twisted_registry.cli._advice import advised
 from twisted_registry.cli._arguments import ReferenceType
-from twisted_registry.cli._exits import EXITS, tell
+from twisted_registry.cli._exits import EXITS, if_interrupted, tell
 from twisted_registry.cli._output import json_option, print_version
 from twisted_registry.cli._progress import ByteProgress
-from twisted_registry.cli._reference import Reference
+from twisted_registry.cli._reference import Reference, harmless_reference
 from twisted_registry.cli._server import Server, of_server
-from twisted_registry.cli.pull import check_file, to_file
+from twisted_registry.cli._target import Target
 from twisted_registry.errors import CorruptVersion, UnknownVersion
 from twisted_registry.values import VersionInfo
 
@@ -53,25 +54,50 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
     after = reference.selector or 0
     if after < 0:
         raise click.UsageError("it begins after a number, such as MODEL@3, or with the latest: MODEL")
-    if file is not None:
-        check_file(file)
-    with ExitStack() as stack:
+    target = None if file is None else Target(file)
+    watching = _Watching(target)
+    with if_interrupted(watching.outcome), ExitStack() as stack:
+        if target is not None:
+            target.check()
         client = stack.enter_context(server.client())
         # As long as it takes: the tracker would not tell of the same version again.
         puller = stack.enter_context(server.client(patience_seconds=math.inf))
         tracker = stack.enter_context(client.track(reference.model_id, wait=wait))
         for info in tracker:
-            if info.version_number > after and (file is None or _is_pulled(puller, info, file)):
+            if info.version_number > after and (target is None or _is_pulled(puller, info, target)):
+                watching.latest = info
                 print_version(info, as_json)
                 if once:
                     return
 
 
-def _is_pulled(client: "BlockingClient", info: VersionInfo, file: str) -> bool:
+@define
+class _Watching:
+    """
+    What a watch has come to.
+
+    @ivar latest: the version printed last.
+    """
+
+    _target: Target | None
+    latest: VersionInfo | None = None
+
+    def outcome(self) -> str:
+        """
+        Say it.
+        """
+        if self._target is not None:
+            return self._target.outcome()
+        if self.latest is None:
+            return "no version came"
+        return f"the last version was {harmless_reference(self.latest.model_id, self.latest.version_number)}"
+
+
+def _is_pulled(client: "BlockingClient", info: VersionInfo, target: Target) -> bool:
     try:
         with ByteProgress("receiving") as bar:
             bar.expect(info.size_bytes)
-            to_file(client, info, file, bar)
+            target.retrieve(client, info, bar)
     except UnknownVersion:
         return False  # It was evicted meanwhile: there is a newer one, or soon will be.
     except CorruptVersion as damaged:

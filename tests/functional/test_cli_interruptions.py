@@ -1,0 +1,221 @@
+"""
+What the commands say of what became of it when they are interrupted.
+"""
+
+import signal
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import ClassVar
+
+from tests.support.cli import Terminal, interrupt, started
+from tests.support.daemon import PATIENCE_SECONDS, free_port
+from tests.support.gates import GatedTestCase
+from tests.support.registry_case import SharedRegistryTestCase
+from twisted_registry.cli._server import Server
+from twisted_registry.cli.models import deletion, saving
+from twisted_registry.cli.push import Creation
+from twisted_registry.values import ModelInfo
+
+
+def line(text: str) -> bytes:
+    """
+    Return what is said on stderr.
+    """
+    return f"twisted-registry: interrupted: {text}\n".encode()
+
+
+class TransferTests(GatedTestCase):
+    """
+    Transfers that the archive holds up.
+    """
+
+    flags: ClassVar = ["--version-cache-max-bytes", "1000"]
+
+    def setUp(self) -> None:
+        """
+        Make a version that is not in memory, and a folder.
+        """
+        super().setUp()
+        self.client.save_model("m")
+        self.client.create("m", bytes(10_000_000), archived=True)
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.path = self.folder / "model"
+
+    def begin_pull(self, *file: "str | Path") -> "subprocess.Popen[bytes]":
+        """
+        Begin to pull, up to where the data would come.
+        """
+        self.gates.hold("read")
+        self.addCleanup(self.gates.release, "read")
+        process = self.start("pull", "m", *(file or (self.path,)))
+        self.wait_for_calls("read")
+        return process
+
+    def start(self, *arguments: "str | Path") -> "subprocess.Popen[bytes]":
+        """
+        Start a command, which ends with the test.
+        """
+        stack = ExitStack()
+        self.addCleanup(stack.close)
+        return stack.enter_context(started(self.daemon.address, *arguments))
+
+    def test_pull_new(self) -> None:
+        """
+        A file that was not there is not there.
+        """
+        self.assertEqual(interrupt(self.begin_pull()), (130, line(f"{self.path} was not made")))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_pull_old(self) -> None:
+        """
+        One that was there is as it was; so it is where a link leads to it.
+        """
+        self.path.write_bytes(b"before")
+        link = self.folder / "link"
+        link.symlink_to("model")
+        self.assertEqual(interrupt(self.begin_pull(link)), (130, line(f"{link} is as it was")))
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {"model", "link"})
+        self.assertEqual(self.path.read_bytes(), b"before")
+
+    def test_pull_to_stdout(self) -> None:
+        """
+        What went to a stream may be less than all.
+        """
+        self.assertEqual(interrupt(self.begin_pull("-")), (130, line("what went to stdout may not be whole")))
+
+    def test_pull_terminated(self) -> None:
+        """
+        SIGTERM is an interruption as well.
+        """
+        process = self.begin_pull()
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE_SECONDS), 128 + signal.SIGTERM)
+        assert process.stderr is not None
+        self.assertEqual(process.stderr.read(), line(f"{self.path} was not made"))
+
+    def test_watch(self) -> None:
+        """
+        A watch that pulls says which version the file holds.
+        """
+        process = self.start("watch", "--pull", self.path, "m")
+        assert process.stdout is not None
+        self.assertTrue(process.stdout.readline().startswith(b"m@1 "))
+        self.gates.hold("read")
+        self.addCleanup(self.gates.release, "read")
+        self.client.create("m", bytes(5_000_000), archived=True)
+        self.wait_for_calls("read")
+        self.assertEqual(interrupt(process), (130, line(f"{self.path} holds m@1")))
+        self.assertEqual(self.path.stat().st_size, 10_000_000)
+
+    def begin_push(self, gate: str, size_bytes: int, model_id: str, count: int = 1) -> "subprocess.Popen[bytes]":
+        """
+        Begin to push, up to where a gate holds it.
+
+        @param count: how many it has held then.
+        """
+        with self.path.open("wb") as file:
+            file.truncate(size_bytes)
+        self.gates.hold(gate)
+        self.addCleanup(self.gates.release, gate)
+        process = self.start("push", "--create", "--archive", model_id, self.path)
+        self.wait_for_calls(gate, count)
+        return process
+
+    def test_push_in_the_middle(self) -> None:
+        """
+        Where much is yet to be sent there is no version, and a model that was made for it is named.
+        """
+        process = self.begin_push("write", 100_000_000, "m")
+        self.assertEqual(interrupt(process), (130, line("no version was made")))
+        process = self.begin_push("write", 100_000_000, "new", 2)
+        self.assertEqual(interrupt(process), (130, line("no version was made; model new was, and has none")))
+
+    def test_push_at_the_end(self) -> None:
+        """
+        Where all was sent and the registry is still at it, nobody knows, and it is said how to find out.
+        """
+        status, said = interrupt(self.begin_push("commit", 1000, "m"))
+        self.assertEqual(status, 130)
+        self.assertRegex(
+            said.decode(),
+            r"^twisted-registry: interrupted: it is not known whether a version was made: if so, 'twisted-registry "
+            r"versions m' lists one of \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n$",
+        )
+
+
+class OutcomeTests(SharedRegistryTestCase):
+    """
+    What is found out of calls that were interrupted.
+    """
+
+    def server(self) -> Server:
+        """
+        Return the registry as commands see it.
+        """
+        return Server(self.daemon.address)
+
+    def test_push(self) -> None:
+        """
+        A version with the time of the one that was sent was made.
+        """
+        self.client.save_model(self.model_id)
+        creation = Creation(self.server(), self.model_id, 5_000_000_000)
+        creation.left_bytes = 0
+        self.client.create(self.model_id, b"other")
+        self.assertIn("it is not known", creation.outcome())
+        self.client.create(self.model_id, b"this", creation_timestamp=5_000_000_000)
+        self.client.create(self.model_id, b"another")
+        self.assertEqual(creation.outcome(), f"{self.model_id}@2 was made")
+
+    def test_deletion(self) -> None:
+        """
+        A model that is not there was deleted; of one that is there nobody knows.
+        """
+        self.client.save_model(self.model_id)
+        said = deletion(self.server(), self.model_id)
+        self.assertIn(f"not known whether model {self.model_id} was deleted: 'twisted-registry info", said)
+        self.client.delete_model(self.model_id)
+        self.assertEqual(deletion(self.server(), self.model_id), f"model {self.model_id} was deleted")
+
+    def test_saving(self) -> None:
+        """
+        A model that has the user data got it; of one that has other nobody knows.
+        """
+        self.client.save_model(self.model_id, a="1")
+        wanted = ModelInfo(self.model_id, {"a": "2"})
+        self.assertIn("it is not known whether", saving(self.server(), wanted))
+        self.client.save_model(self.model_id, a="2")
+        self.assertEqual(saving(self.server(), wanted), f"the user data of model {self.model_id} was set")
+
+    def test_nobody_to_ask(self) -> None:
+        """
+        Where the registry is away nobody knows.
+        """
+        self.assertIn("not known", deletion(Server(f"localhost:{free_port()}"), self.model_id))
+
+    def test_question(self) -> None:
+        """
+        Ctrl-C at the question whether to delete: the model was not deleted.
+        """
+        self.client.save_model(self.model_id)
+        with (
+            Terminal() as terminal,
+            started(self.daemon.address, "rm", self.model_id, stdin=terminal.child, stderr=terminal.child) as process,
+        ):
+            terminal.let_go()
+            terminal.wait_for(b"[y/N]")
+            process.send_signal(signal.SIGINT)
+            terminal.read_all()
+            self.assertEqual(process.wait(PATIENCE_SECONDS), 130)
+        self.assertIn(f"interrupted: model {self.model_id} was not deleted".encode(), terminal.shown)
+
+    def test_watch_without_a_version(self) -> None:
+        """
+        A watch that was told of no version says so.
+        """
+        self.client.save_model(self.model_id)
+        with started(self.daemon.address, "watch", self.model_id) as process:
+            self.wait_for_subscribers(1)
+            self.assertEqual(interrupt(process), (130, line("no version came")))

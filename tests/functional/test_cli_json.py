@@ -1,0 +1,130 @@
+"""
+What C{--json} promises, of every command that has it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from tests.support.cli import invoke
+from tests.support.registry_case import SharedRegistryTestCase
+from twisted_registry.cli.main import command
+
+INTEGERS = {"archived", "created_ns", "damaged", "models", "moved", "notes", "size_bytes", "version_number", "versions"}
+"""Keys of whole numbers; one that is a flag or a map in another object is checked there."""
+
+FREE = {"data_hash", "model_id", "path", "server", "user_data"}
+"""Keys of texts, which may look like numbers."""
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z")
+_USER_DATA = {"loss": "0.030", "epoch": "7", "a": "x"}
+
+
+def commands(group: click.Group = command, before: Sequence[str] = ()) -> Iterator[tuple[str, click.Command]]:
+    """
+    Return the commands that have the option, each with its words.
+    """
+    for name, each in group.commands.items():
+        words = (*before, name)
+        if isinstance(each, click.Group):
+            yield from commands(each, words)
+        elif any("--json" in option.opts for option in each.params):
+            yield " ".join(words), each
+
+
+class JsonTests(SharedRegistryTestCase):
+    """
+    Every command, on a model of two versions whose user data look like numbers.
+    """
+
+    more: ClassVar[Mapping[str, Sequence[str]]] = {
+        "ls": ["--long"],
+        "push": ["-u", "loss=0.030"],
+        "rm": ["--yes"],
+        "set": ["epoch=7"],
+        "watch": ["--once"],
+    }
+    """What the commands are given beside a model, a file, or the archive."""
+
+    def setUp(self) -> None:
+        """
+        Make the model.
+        """
+        super().setUp()
+        self.client.save_model(self.model_id, **_USER_DATA)
+        for archived in (True, False):
+            self.client.create(self.model_id, b"data", archived=archived, user_data=_USER_DATA)
+        self.path = Path(self.mktemp()).absolute()
+        self.path.write_bytes(b"data")
+
+    def arguments(self, each: click.Command) -> Iterator[str]:
+        """
+        Return what a command takes.
+        """
+        for parameter in each.params:
+            if isinstance(parameter, click.Argument) and (parameter.required or parameter.name == "models"):
+                given = {"file": str(self.path), "directory": str(self.archive)}
+                yield given.get(parameter.name or "", self.model_id)
+
+    def objects(self, name: str, each: click.Command) -> list[Any]:
+        """
+        Run a command, and return the objects that it prints.  Their keys are sorted.
+        """
+
+        def sorted_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            self.assertEqual([key for key, _ in pairs], sorted(key for key, _ in pairs), name)
+            return dict(pairs)
+
+        done = invoke(self.daemon.address, *name.split(), "--json", *self.arguments(each), *self.more.get(name, ()))
+        self.assertTrue(done.stdout.isascii(), name)
+        return [json.loads(line, object_pairs_hook=sorted_keys) for line in done.stdout.splitlines()]
+
+    def check(self, key: str, value: Any) -> None:
+        """
+        Check a value: nothing that is a number is a text, and a time is one.
+        """
+        if isinstance(value, dict) and key not in FREE | {"versions"}:  # those of software may look like numbers
+            for inner, each in value.items():
+                self.check(inner, each)
+        elif isinstance(value, str) and key not in FREE:
+            self.assertIsNone(_NUMBER.fullmatch(value), f"{key}: {value!r}")
+        if key in INTEGERS and not isinstance(value, dict | bool):
+            self.assertIsInstance(value, int, key)
+        if key == "created":
+            self.assertRegex(value, _TIME)
+        if key == "user_data":
+            self.assertEqual({type(each) for each in value.values()} - {str}, set())
+
+    def test_every_command(self) -> None:
+        """
+        Each line is an object whose keys are sorted and whose numbers are numbers; user data are texts, exactly.
+        """
+        names = []
+        for name, each in sorted(commands(), key=lambda found: found[0] == "rm"):  # that one at last
+            names.append(name)
+            for found in self.objects(name, each):
+                self.assertIsInstance(found, dict, name)
+                self.check("", found)
+        self.assertLessEqual({"ls", "versions", "info", "push", "pull", "status", "archive verify"}, set(names))
+
+    def test_user_data(self) -> None:
+        """
+        What looks like a number in user data stays as it was written.
+        """
+        for name in ("ls", "info", "versions", "watch", "pull"):
+            (*_, last) = self.objects(name, command.commands[name])
+            self.assertEqual(last["user_data"], _USER_DATA, name)
+
+    def test_statuses(self) -> None:
+        """
+        Of the statuses, those that are numbers are numbers.
+        """
+        (found,) = self.objects("status", command.commands["status"])
+        self.assertIsInstance(found["statuses"]["subscribers"], int)
+        self.assertIsInstance(found["statuses"]["overall_load"], int | float)
+        self.assertIsInstance(found["versions"]["twisted-registry"], str)
