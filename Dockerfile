@@ -15,20 +15,22 @@ RUN useradd --system --uid 10001 --user-group --no-create-home registry \
     && install --directory --owner=registry --group=registry /data
 COPY --from=build /opt/registry /opt/registry
 
+# PYTHONSAFEPATH: no code is run from the working directory, nor from the volume.
 ENV PATH=/opt/registry/bin:$PATH \
+    PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     COGMENT_MODEL_REGISTRY_INTERFACE=0.0.0.0 \
     COGMENT_MODEL_REGISTRY_PORT=9000 \
     COGMENT_MODEL_REGISTRY_ARCHIVE_DIR=/data
 
 USER registry
-WORKDIR /data
+WORKDIR /
 VOLUME /data
 EXPOSE 9000
 
 # The daemon lets the calls under way end, then ends itself, with status 0.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=10s --start-period=10s CMD ["python", "-m", "twisted_registry.rpc.probe"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s CMD ["twisted-registry", "health"]
 
 # In a container twistd has the same process id each time: a pidfile left behind would keep it from starting.
 ENTRYPOINT ["twistd", "--nodaemon", "--pidfile=", "model-registry"]

@@ -12,7 +12,8 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.rpc.probe import main, target_from
+from twisted_registry._kinds import local_address
+from twisted_registry.rpc.probe import main
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
 
@@ -37,7 +38,7 @@ class TargetTests(SynchronousTestCase):
         ):
             given = {PREFIX + "INTERFACE": interface, PREFIX + "PORT": port}
             environ = {name: value for name, value in given.items() if value is not None}
-            self.assertEqual(target_from(environ), target)
+            self.assertEqual(local_address(environ), target)
 
 
 class ProbeTests(SynchronousTestCase):

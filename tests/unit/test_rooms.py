@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "threads": FOUNDATION,
     "registry": FOUNDATION,
     "protocol": {"errors"},
-    "rpc": FOUNDATION | {"__init__", "protocol"},
+    "rpc": FOUNDATION | {"__init__", "protocol", "_kinds"},
     "client": {"errors", "values", "protocol"},
     "providers": FOUNDATION,
     "log_queue": set(),
@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": FOUNDATION | {"providers", "_memory_limit", "_kinds"},
     "log": {"settings", "log_queue", "startup"},
     "options": {"__init__", "errors", "settings", "log"},
-    "cli": {"__init__", "errors", "values", "interfaces", "storage", "client"},
+    "cli": {"__init__", "_kinds", "errors", "values", "interfaces", "storage", "client"},
 }
 """The rooms each room may know; C{service} knows all."""
 

@@ -14,6 +14,7 @@ from twisted_registry import __version__
 from twisted_registry.cli._exits import EXITS, SIGNALLED, Exit, tell, telling_os_errors
 from twisted_registry.cli.archive import archive
 from twisted_registry.cli.completion import completion
+from twisted_registry.cli.health import health
 from twisted_registry.cli.listing import info, ls, versions
 from twisted_registry.cli.models import rm, set_
 from twisted_registry.cli.pull import pull
@@ -66,7 +67,7 @@ def command() -> None:
     """
 
 
-for _each in (push, pull, ls, versions, info, rm, set_, watch, status, completion, archive):
+for _each in (push, pull, ls, versions, info, rm, set_, watch, status, health, completion, archive):
     command.add_command(_each)
 
 

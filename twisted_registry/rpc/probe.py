@@ -5,34 +5,26 @@ Asks a registry on this machine whether it serves: what a container's health che
 
 It finds the registry as the registry was told where to listen, by environment variables, or by the argument HOST:PORT.
 It prints one line, and exits with 0 where the registry serves and with 1 where it does not.
+
+C{twisted-registry health} does the same, and is the one to use: C{python -m} looks for modules in the working directory
+first, and runs a file of its own choice from there, such as C{runpy.py}, unless C{PYTHONSAFEPATH} is set.
 """
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # The working directory, where a registry's archive may lie.  What was imported so far came from it, or did not.
+    del sys.path[0]
+
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from twisted_registry._kinds import local_address
+
 _TIMEOUT_SECONDS = 5.0
-_PORT_VARIABLE = "COGMENT_MODEL_REGISTRY_PORT"
-_INTERFACE_VARIABLE = "COGMENT_MODEL_REGISTRY_INTERFACE"
-
-_LOOPBACK = "127.0.0.1"
-_ALL_INTERFACES = ("0.0.0.0", "::", "[::]")
-
-
-def target_from(environ: Mapping[str, str]) -> str:
-    """
-    Give the address at which a registry with this environment is reached.
-    """
-    interface = environ.get(_INTERFACE_VARIABLE) or _LOOPBACK
-    if interface in _ALL_INTERFACES:
-        interface = _LOOPBACK
-    if ":" in interface and not interface.startswith("["):
-        interface = f"[{interface}]"
-    return f"{interface}:{environ.get(_PORT_VARIABLE) or 9000}"
 
 
 def probe(target: str) -> str:
@@ -56,7 +48,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
     @return: the exit status.
     """
-    target = arguments[0] if arguments else target_from(environ)
+    target = arguments[0] if arguments else local_address(environ)
     health = probe(target)
     print(f"{target}: {health}")
     return 0 if health == "SERVING" else 1

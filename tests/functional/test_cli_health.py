@@ -1,0 +1,141 @@
+"""
+The command C{health}, and what a container's health check runs.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+from click.testing import Result
+from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.functional.test_readme import ROOT
+from tests.support.cli import TWISTED_REGISTRY, invoke
+from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
+from tests.support.registry_case import SharedRegistryTestCase
+from twisted_registry.protocol.messages import SERVICE_NAME
+
+PORT = "COGMENT_MODEL_REGISTRY_PORT"
+INTERFACE = "COGMENT_MODEL_REGISTRY_INTERFACE"
+
+
+def health(server: str, port: int, interface: str, *words: str) -> Result:
+    """
+    Run the command.
+
+    @param server: where clients look for a registry.
+    @param port: where the daemon is told to listen.
+    @param interface: the same.
+    """
+    variables = {PORT: str(port), INTERFACE: interface}
+    return invoke(server, "health", *words, data=b"", **variables)
+
+
+class HealthTests(SharedRegistryTestCase):
+    """
+    A daemon that serves, and none.
+    """
+
+    def test_serving(self) -> None:
+        """
+        It finds the daemon by the daemon's own variables, or by its flag; the client's variable does not count.
+        """
+        nobody = f"127.0.0.1:{free_port()}"
+        line = f"127.0.0.1:{self.daemon.port}: serving\n"
+        done = health(nobody, self.daemon.port, "0.0.0.0")
+        self.assertEqual((done.exit_code, done.stdout, done.stderr), (0, line, ""))
+        done = health(nobody, 1, "", "--server", self.daemon.address)
+        self.assertEqual((done.exit_code, done.stdout), (0, line))
+
+    def test_nobody(self) -> None:
+        """
+        Where nobody answers the status is 3, and stderr says why.
+        """
+        done = health(self.daemon.address, free_port(), "", "--deadline", "5")
+        self.assertEqual((done.exit_code, done.stdout), (3, ""))
+        self.assertIn("cannot reach the registry at 127.0.0.1:", done.stderr)
+
+    def test_wrong_usage(self) -> None:
+        """
+        What makes no sense ends with 2.
+        """
+        for words in (("--deadline", "0"), ("--server", "no port"), ("more",)):
+            self.assertEqual(invoke("", "health", *words).exit_code, 2, words)
+
+
+class NotServingTests(SynchronousTestCase):
+    """
+    A daemon that answers and does not serve.
+    """
+
+    def test_not_serving(self) -> None:
+        """
+        Where it starts or stops the status is 1.
+        """
+        servicer = HealthServicer()
+        for service in (OVERALL_HEALTH, SERVICE_NAME):
+            servicer.set(service, HealthCheckResponse.NOT_SERVING)
+        server = grpc.server(ThreadPoolExecutor(max_workers=1))
+        add_HealthServicer_to_server(servicer, server)
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        self.addCleanup(lambda: server.stop(None).wait())
+        done = invoke("", "health", "--server", address)
+        self.assertEqual((done.exit_code, done.stdout), (1, f"{address}: not serving\n"))
+
+
+class VolumeTests(SharedRegistryTestCase):
+    """
+    A working directory that others write to.
+    """
+
+    def setUp(self) -> None:
+        """
+        Lay files there that have the names of modules.
+        """
+        super().setUp()
+        self.volume = Path(self.mktemp()).absolute()
+        self.volume.mkdir(parents=True)
+        for name in ("grpc", "click", "attrs", "twisted", "twisted_registry", "socket", "asyncio"):
+            (self.volume / f"{name}.py").write_text("open('it-was-run', 'w')\nraise SystemExit(0)\n")
+
+    def check(self, *command: str) -> int:
+        """
+        Run a command there, and check that none of the files was run.
+
+        @return: its exit status.
+        """
+        environment = clean_environment({PORT: str(self.daemon.port)})
+        done = subprocess.run(
+            command, cwd=self.volume, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+        )
+        self.assertFalse((self.volume / "it-was-run").exists(), done.stderr)
+        return done.returncode
+
+    def test_command(self) -> None:
+        """
+        The command runs nothing that lies there.
+        """
+        self.assertEqual(self.check(TWISTED_REGISTRY, "health"), 0)
+
+    def test_module(self) -> None:
+        """
+        The module runs nothing that lies there under the name of a library, and nothing at all on a safe path.
+        """
+        self.assertEqual(self.check(sys.executable, "-P", "-m", "twisted_registry.rpc.probe"), 0)
+        (self.volume / "twisted_registry.py").unlink()
+        self.assertEqual(self.check(sys.executable, "-m", "twisted_registry.rpc.probe"), 0)
+
+    def test_image(self) -> None:
+        """
+        The image works elsewhere than in its volume, sets a safe path, and checks by the command.
+        """
+        lines = (ROOT / "Dockerfile").read_text().split("\n")
+        self.assertIn("WORKDIR /", lines)
+        self.assertIn("    PYTHONSAFEPATH=1 \\", lines)
+        self.assertTrue(any(line.endswith('CMD ["twisted-registry", "health"]') for line in lines))
