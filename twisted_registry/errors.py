@@ -214,6 +214,25 @@ class Stalled(RegistryError):
 
 
 @define
+class NumberTaken(RegistryError):
+    """
+    A version that was not created here has the number that a new one was to get: files were put into the archive.
+
+    @ivar highest: the highest number that anything in the model's folder has.
+    """
+
+    model_id: str
+    version_number: int
+    highest: int
+
+    def __str__(self) -> str:
+        return (
+            f"model {shown(self.model_id)} has a version {self.version_number} already, which was put there by others; "
+            "create the version again"
+        )
+
+
+@define
 class NumbersExhausted(RegistryError):
     """
     The model has used up every version number the wire format can name.
@@ -322,17 +341,17 @@ class TooManyOpenFiles(StorageUnavailable):
 @define
 class CorruptModel(RegistryError):
     """
-    A model's metadata on the archive is damaged.
+    A model's metadata on the archive, or its whole folder, is damaged or missing.
+
+    @ivar remedy: what to do.
     """
 
     model_id: str
     reason: str
+    remedy: str = "CreateOrUpdateModel writes its metadata anew"
 
     def __str__(self) -> str:
-        return (
-            f"model {shown(self.model_id)} is damaged on the archive ({self.reason}); "
-            "CreateOrUpdateModel writes its metadata anew"
-        )
+        return f"model {shown(self.model_id)} is damaged on the archive ({self.reason}); {self.remedy}"
 
 
 @define

@@ -209,8 +209,12 @@ class UserDataPropertyTests(HostileCase):
             self.save(user_data)
             number = self.client.create(self.model_id, b"data", archived=True, user_data=user_data).version_number
             stored = FilesystemArchive(str(self.archive))
-            self.assertEqual(stored.load_model(self.model_id).user_data, user_data)
-            self.assertEqual(stored.load_version(self.model_id, number).user_data, user_data)
+            stored._held.hold(locked=False)
+            try:
+                self.assertEqual(stored.load_model(self.model_id).user_data, user_data)
+                self.assertEqual(stored.load_version(self.model_id, number).user_data, user_data)
+            finally:
+                stored.close()
 
 
 class ModelPagePropertyTests(HostileCase):

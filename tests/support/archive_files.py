@@ -62,4 +62,5 @@ def drafts(archive: Path) -> list[Path]:
     """
     Give the files that are not under their names yet, or no longer.
     """
-    return [path for path in archive.glob(".0/*/**/*") if path.is_file()]
+    paths = [*archive.glob(".0/*/**/*"), *archive.glob("*/.new-*")]
+    return [path for path in paths if path.is_file()]

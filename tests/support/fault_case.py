@@ -114,9 +114,10 @@ class Attempt:
 
     def private(self) -> list[Path]:
         """
-        Give what lies in the private folder.
+        Give what lies in the private folder, and the files in models' folders that are being written.
         """
-        return [path for name in ("tmp", "trash") for path in (self.root / ".0" / name).iterdir()]
+        private = [path for name in ("tmp", "trash") for path in (self.root / ".0" / name).iterdir()]
+        return [*private, *self.root.glob("*/.new-*")]
 
     def single_data(self) -> list[Path]:
         """

@@ -13,7 +13,7 @@ from attrs import define, field
 from twisted_registry.storage._system import System
 
 _UNIQUE = re.compile(r"[0-9a-f]{32}")
-_CHANGES = frozenset({"write", "fsync", "rename", "link", "mkdir", "rmdir", "unlink"})
+_CHANGES = frozenset({"write", "fsync", "rename", "rename_new", "link", "mkdir", "rmdir", "unlink"})
 
 Disturbance = Callable[[str], None]
 """Is told each call before it is made, such as C{fsync .0/tmp/*}, and may raise in its place."""
@@ -113,6 +113,7 @@ for _name in (
 ):
     setattr(FaultySystem, _name, _passing_on(_name, 1))
 FaultySystem.rename = _passing_on("rename", 2)  # type: ignore[method-assign]
+FaultySystem.rename_new = _passing_on("rename_new", 2)  # type: ignore[method-assign]
 FaultySystem.link = _passing_on("link", 2)  # type: ignore[method-assign]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.support.archives import data_of, finished, put, version_info
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import StorageFailure, StorageReadOnly, StorageUnavailable, UnknownModel
-from twisted_registry.values import ModelInfo
+from twisted_registry.errors import CorruptModel, StorageFailure, StorageReadOnly, StorageUnavailable, UnknownModel
+from twisted_registry.values import Chunk, ModelInfo
 
 
 class SweepTests(FilesystemCase):
@@ -140,18 +140,32 @@ class ForeignTests(FilesystemCase):
 
     def test_linked_folder(self) -> None:
         """
-        A model's folder may be a link; deleting the model removes the link and not what it leads to.
+        A model's folder that is a link is damage: nothing is read, written or removed through it, and the link stays.
         """
         elsewhere = Path(self.mktemp()).absolute()
         elsewhere.mkdir()
+        (elsewhere / "m.yaml").write_bytes(b"user_data: {}\n")
+        (elsewhere / "m-v000001.data").write_bytes(b"")
+        (elsewhere / "m-v000002.data").write_bytes(b"")
         (self.root / "m").symlink_to(elsewhere)
-        self.archive.save_model(ModelInfo("m"))
-        put(self.archive, "m", 1)
+        before = sorted(elsewhere.iterdir())
         self.assertEqual(self.archive.model_ids(), ["m"])
-        self.archive.delete_model("m")
-        self.assertEqual(self.archive.model_ids(), [])
-        self.assertEqual(self.files(), [])
-        self.assertTrue((elsewhere / "m-v000001.data").exists())
+        for call in (
+            lambda: self.archive.load_model("m"),
+            lambda: self.archive.version_numbers("m"),
+            lambda: self.archive.load_version("m", 1),
+            lambda: self.archive.open_version("m", 1),
+            lambda: self.archive.save_model(ModelInfo("m")),
+            lambda: self.archive.reserve("m", 9),
+            lambda: self.archive.reserved("m"),
+            lambda: self.archive.create_version("m").write(Chunk(b"data")),
+            lambda: self.archive.delete_model("m"),
+        ):
+            error = self.assertRaises(CorruptModel, call)
+            self.assertIn("a link", error.reason)
+            self.assertIn("put the folder itself in the link's place", str(error))
+        self.assertEqual(sorted(elsewhere.iterdir()), before)
+        self.assertTrue((self.root / "m").is_symlink())
 
     def test_unreadable_folder(self) -> None:
         """
@@ -172,10 +186,11 @@ class ForeignTests(FilesystemCase):
         """
         The private folder is made again where someone has tidied it away.
         """
-        for act in (lambda: self.archive.save_model(ModelInfo("m")), lambda: put(self.archive, "m", 1)):
+        for act in (lambda: self.archive.save_model(ModelInfo("m")), lambda: self.archive.delete_model("m")):
             for name in ("tmp", "trash", ""):
                 (self.root / ".0" / name).rmdir()
             act()
+        self.archive.save_model(ModelInfo("m"))
         (self.root / ".0" / "trash").rmdir()
         self.archive.delete_model("m")
         self.assertEqual(self.files(), [])

@@ -29,7 +29,7 @@ class OrderTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         expected = ["mkdir .0/tmp/*", "write .0/tmp/*/m.yaml", "fsync .0/tmp/*/m.yaml", "fsync .0/tmp/*"]
         made = [call for call in self.system.changes() if call not in ("mkdir .0", "mkdir .0/tmp", "mkdir .0/trash")]
-        self.assertEqual(made, [*expected, "rename .0/tmp/* m", "fsync ."])
+        self.assertEqual(made, [*expected, "rename_new .0/tmp/* m", "fsync ."])
 
     def test_known_model(self) -> None:
         """
@@ -38,7 +38,7 @@ class OrderTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         self.system.calls.clear()
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
-        expected = ["write .0/tmp/*", "fsync .0/tmp/*", "rename .0/tmp/* m/m.yaml", "fsync m"]
+        expected = ["write m/.new-*", "fsync m/.new-*", "rename m/.new-* m/m.yaml", "fsync m"]
         self.assertEqual(self.system.changes(), expected)
 
     def test_version(self) -> None:
@@ -46,8 +46,8 @@ class OrderTests(FilesystemCase):
         A version's data is at rest, under its name, before its .yaml has its name.
         """
         self.archive.save_model(ModelInfo("m"))
-        data = ["write .0/tmp/*", "fsync .0/tmp/*", "rename .0/tmp/* m/m-v000001.data"]
-        yaml = ["write .0/tmp/*", "fsync .0/tmp/*", "fsync m", "rename .0/tmp/* m/m-v000001.yaml", "fsync m"]
+        data = ["write m/.new-*", "fsync m/.new-*", "rename_new m/.new-* m/m-v000001.data"]
+        yaml = ["write m/.new-*", "fsync m/.new-*", "fsync m", "rename_new m/.new-* m/m-v000001.yaml", "fsync m"]
         self.assertEqual(self.changes_of_commit(1), [*data, *yaml])
 
     def test_started_version(self) -> None:
@@ -66,7 +66,7 @@ class OrderTests(FilesystemCase):
         writer = finished(self.archive, "m", b"data")
         self.system.calls.clear()
         writer.commit(version_info("m", 1, b"data"))
-        self.assertEqual(self.system.changes()[:2], ["rename .0/tmp/* m/m-v000001.data", "write .0/tmp/*"])
+        self.assertEqual(self.system.changes()[:2], ["rename_new m/.new-* m/m-v000001.data", "write m/.new-*"])
 
     def test_the_disk_begins_early(self) -> None:
         """
@@ -78,8 +78,9 @@ class OrderTests(FilesystemCase):
         for size_bytes in (WRITTEN_AT_ONCE_BYTES - 1, 1, 10):
             writer.write(Chunk(bytes(size_bytes)))
         writer.finish()
-        told = ["create .0/tmp/*", *["write .0/tmp/*"] * 2, "start_writing .0/tmp/*", "write .0/tmp/*"]
-        self.assertEqual(self.system.calls, [*told, "fsync .0/tmp/*", "fstat .0/tmp/*", "close .0/tmp/*"])
+        begun = ["stat .", "open m", "create m/.new-*", "close m"]
+        told = [*begun, *["write m/.new-*"] * 2, "start_writing m/.new-*", "write m/.new-*"]
+        self.assertEqual(self.system.calls, [*told, "fsync m/.new-*", "fstat m/.new-*", "close m/.new-*"])
         writer.abort()
 
     def test_reserve(self) -> None:
@@ -89,7 +90,7 @@ class OrderTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         self.system.calls.clear()
         self.archive.reserve("m", 7)
-        expected = ["write .0/tmp/*", "fsync .0/tmp/*", "rename .0/tmp/* m/.reserved", "fsync m"]
+        expected = ["write m/.new-*", "fsync m/.new-*", "rename m/.new-* m/.reserved", "fsync m"]
         self.assertEqual(self.system.changes(), expected)
 
     def test_delete(self) -> None:

@@ -359,7 +359,7 @@ class FaultTests(QuarantineCase):
         self.put_aside(root, system)
         changes = system.changes()
         own = next(call.split()[1] for call in changes if call.startswith("mkdir .0/quarantine/"))
-        first = changes.index("rename .0/tmp/* m/.reserved")
+        first = changes.index("rename m/.new-* m/.reserved")
         expected = [
             "fsync m",
             *(f"rename m/m-v00000{n}.data {own}/m/m-v00000{n}.data" for n in (3, 2, 5)),

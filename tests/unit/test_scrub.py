@@ -180,11 +180,11 @@ class DamageTests(ScrubCase):
 
     def test_dangling_link(self) -> None:
         """
-        A .yaml that is a link leading nowhere is there, and damaged.
+        A .yaml that is a link leading nowhere is there, and damaged: no link is followed.
         """
         self.file("m-v000002.yaml").unlink()
         self.file("m-v000002.yaml").symlink_to("nowhere")
-        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is missing")
+        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is a link")
 
     def test_data_missing(self) -> None:
         """

@@ -23,6 +23,7 @@ EXAMPLES = [
     (errors.Overloaded("no room"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no room"]),
     (errors.Stalled(60.0), grpc.StatusCode.DEADLINE_EXCEEDED, ["60 s", "send it again"]),
     (errors.NumbersExhausted("m"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["'m'"]),
+    (errors.NumberTaken("m", 3, 7), grpc.StatusCode.ABORTED, ["'m'", "version 3", "create the version again"]),
     (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "make room"]),
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),
     (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "put its directory or mount back"]),

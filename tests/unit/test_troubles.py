@@ -29,7 +29,7 @@ from twisted_registry.registry._troubles import MOST_CAUSES, TELL_AGAIN_SECONDS,
 from twisted_registry.registry._watched import WatchedArchive
 from twisted_registry.values import Chunk, ModelInfo
 
-FULL = r"write \.0/tmp/.*"
+FULL = r"write m/\.new-.*"
 DENIED = r"(open|lstat|stat|mkdir|create) .*"
 
 
@@ -258,7 +258,7 @@ class WriterTests(TroublesCase):
         A commit that fails is told.
         """
         writer = finished(self.watched, "m", b"data")
-        self.disturb("rename .* m/m-v000002.yaml", errno.EROFS)
+        self.disturb("rename_new .* m/m-v000002.yaml", errno.EROFS)
         self.assertRaises(StorageReadOnly, writer.commit, version_info("m", 2, b"data"))
         said = "the registry's archive cannot be written (Read-only file system); reading goes on"
         self.assertEqual(self.told(), [self.warning(said)])

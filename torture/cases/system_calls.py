@@ -26,7 +26,7 @@ from twisted_registry.values import ModelInfo
 
 # With a question mark: not every processor's Linux has them all.
 _CALLS = "openat close write fsync fstat newfstatat getdents64 flock lseek "
-_CALLS += "?open ?rename ?renameat ?renameat2 ?mkdir ?mkdirat ?unlink ?unlinkat ?rmdir ?stat ?lstat"
+_CALLS += "?open ?rename ?renameat ?renameat2 ?linkat ?mkdir ?mkdirat ?unlink ?unlinkat ?rmdir ?stat ?lstat"
 _FAILING = re.compile(r"openat|write|fsync|rename\w*")
 _ERRORS = ("EIO", "ENOSPC", "EROFS", "EMFILE")
 

@@ -65,7 +65,8 @@ class Story:
         return self.directory / str(self.cuts)
 
     def _live(self) -> None:
-        system = LossySystem(str(self._root))
+        # Some file systems can give a new name only by way of an empty file that holds it.
+        system = LossySystem(str(self._root), knows_new_names=self.chance.random() < 0.7)
         try:
             while self.chance.random() < 0.3:
                 self._until_killed(system)

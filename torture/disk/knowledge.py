@@ -183,5 +183,6 @@ def check_leftovers(root: Path) -> list[str]:
     Say what lies about in an archive that was opened, and each of whose models was read.
     """
     private = [path for name in ("tmp", "trash") for path in (root / ".0" / name).iterdir()]
+    private += root.glob("*/.new-*")
     single = [path for path in root.glob("[!.]*/*.data") if not path.with_suffix(".yaml").exists()]
     return [f"{path.relative_to(root)} was left behind" for path in private + single]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from torture.disk.lossy_disk import Disk, Node
-from twisted_registry.storage._system import System
+from twisted_registry.storage._system import Listed, System
 
 Disturbance = Callable[[str, str], None]
 """Is told each call before it is made: its name, and the path; and may raise in its place."""
@@ -40,12 +40,14 @@ class LossySystem(System):
     Works on a real folder, in one thread, and keeps a L{Disk} beside it.  Syncs nothing really.
 
     @ivar root: the archive's folder, an absolute path; it must be there, and all that is in it is at rest.
+    @ivar knows_new_names: whether something can be renamed to a name that nothing has yet.
     @ivar calls: how many there were.
     @ivar end: how many calls there are still, and what comes in place of the next.
     @ivar disturbance: what comes between.
     """
 
     root: str
+    knows_new_names: bool = True
     calls: int = 0
     end: tuple[int, BaseException] | None = None
     disturbance: Disturbance = field(default=lambda name, path: None)
@@ -145,6 +147,14 @@ class LossySystem(System):
         super().rename(source, target)
         self._disk.rename(self._within(source), self._within(target))
 
+    def rename_new(self, source: str, target: str) -> None:
+        """See L{System.rename_new}."""
+        if not self.knows_new_names:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._called("rename", target)
+        super().rename_new(source, target)
+        self._disk.rename(self._within(source), self._within(target))
+
     def link(self, source: str, target: str) -> None:
         """See L{System.link}.  This file system knows no second names."""
         self._called("link", target)
@@ -195,7 +205,7 @@ class LossySystem(System):
         self._called("listdir", path)
         return super().listdir(path)
 
-    def scandir(self, path: str) -> list[os.DirEntry[str]]:
+    def scandir(self, path: str) -> list[Listed]:
         """See L{System.scandir}."""
         self._called("scandir", path)
         return super().scandir(path)

@@ -12,17 +12,15 @@ PACKAGE = Path(__file__).parents[2] / "twisted_registry"
 _DURABLE, _WRITER, _VERSIONS = "storage/_durable.py", "storage/_writer.py", "storage/_versions.py"
 _MODELS, _FILESYSTEM = "storage/_models.py", "storage/filesystem.py"
 
+_PLACED = "            self.system.rename(within(folder, draft), within(folder, name))\n"
 _IN_PLACE = """\
-            if S_ISDIR(self.system.lstat(draft).st_mode):
-                self.system.rename(draft, path)
-                return
-            with open(draft, "rb") as file:
+            with open(within(folder, draft), "rb") as file:
                 content = file.read()
-            descriptor = self.system.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            descriptor = self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             self.write_all(descriptor, memoryview(content))
             self.system.fsync(descriptor)
             self.system.close(descriptor)
-            self.system.unlink(draft)
+            self.system.unlink(within(folder, draft))
 """
 
 
@@ -85,28 +83,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a replaced file's name is not synced",
         _DURABLE,
-        "            self.place(draft, path)\n            self.sync_renamed(descriptor)\n",
-        "            self.place(draft, path)\n",
+        "        self.place(folder, draft, name)\n        self.sync_renamed(folder)\n",
+        "        self.place(folder, draft, name)\n",
     ),
     Mutation(
         "a new model's name is not synced",
         _DURABLE,
-        "                self.sync_renamed(descriptor)\n",
-        "                pass\n",
+        "            self.sync_renamed(self.root.folder)\n",
+        "            pass\n",
     ),
     Mutation(
         "a new model's .yaml has no name at rest",
         _DURABLE,
-        "            with self.opened_folder(path) as descriptor:\n"
-        "                self.sync_folder(descriptor)\n"
-        "        except OSError:\n"
-        "            self.discard(path)\n"
-        "            raise\n"
-        "        return path",
-        "        except OSError:\n            self.discard(path)\n            raise\n        return path",
+        "                self.sync_folder(folder)\n        except OSError:\n            self.discard(drafts, draft)\n",
+        "        except OSError:\n            self.discard(drafts, draft)\n",
     ),
     Mutation("a deletion's target is not synced", _DURABLE, "                self.sync_folder(trash)\n", ""),
-    Mutation("a deletion's source is not synced", _DURABLE, "                self.sync_folder(root)\n", ""),
+    Mutation("a deletion's source is not synced", _DURABLE, "                self.sync_folder(self.root.folder)\n", ""),
     Mutation(
         "a version's data has no name at rest before its .yaml",
         _WRITER,
@@ -117,7 +110,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a version's .yaml has no name at rest",
         _WRITER,
         "        try:\n"
-        "            self._bench.sync_folder(folder)\n"
+        "            self._bench.sync_folder(folder.opened)\n"
         "        except OSError as error:\n"
         "            self._withdraw",
         "        try:\n            pass\n        except OSError as error:\n            self._withdraw",
@@ -125,48 +118,62 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a version's .yaml has its name before its data",
         _WRITER,
-        "        self._bench.place(draft, data)\n"
+        "            self._bench.place_new(folder.opened, draft, data)\n"
+        "        except FileExistsError as error:\n"
+        "            self._draft = draft\n"
+        "            raise self._taken(folder, number) from error\n"
         "        try:\n"
-        "            described = self._bench.draft(content)\n"
+        "            described = self._bench.draft(folder.opened, content)\n"
         "            self._sync_or_discard(folder, described)\n"
-        "            self._bench.place(described, yaml)\n",
-        "        try:\n"
-        "            described = self._bench.draft(content)\n"
+        "            self._place_yaml(folder, described, yaml)\n",
+        "            described = self._bench.draft(folder.opened, content)\n"
         "            self._sync_or_discard(folder, described)\n"
-        "            self._bench.place(described, yaml)\n"
-        "            self._bench.place(draft, data)\n",
+        "            self._place_yaml(folder, described, yaml)\n"
+        "            self._bench.place_new(folder.opened, draft, data)\n",
     ),
-    Mutation("files are written in place", _DURABLE, "            self.system.rename(draft, path)\n", _IN_PLACE),
-    Mutation("drafts get no names", _DURABLE, "            self.system.rename(draft, path)\n", "            pass\n"),
+    Mutation("files are written in place", _DURABLE, _PLACED, _IN_PLACE),
+    Mutation("drafts get no names", _DURABLE, _PLACED, "            pass\n"),
+    Mutation(
+        "versions take names that are taken",
+        _DURABLE,
+        "            return self.system.rename_new(source, target)\n",
+        "            return self.system.rename(source, target)\n",
+    ),
     Mutation(
         "graves are cleared before they are at rest",
         _DURABLE,
-        "            self._sync_graves()\n",
-        "            pass\n",
+        "                self._sync_graves(trash)\n",
+        "                pass\n",
     ),
     Mutation(
-        "drafts are not swept",
+        "drafts of models are not swept",
         _DURABLE,
-        "            self.discard(os.path.join(self._drafts, draft))\n",
-        "            pass\n",
+        "                self.discard(drafts, draft)\n        with",
+        "                pass\n        with",
+    ),
+    Mutation(
+        "drafts of versions are not swept",
+        _VERSIONS,
+        "        self._bench.sweep_drafts(folder.opened, names)\n",
+        "",
     ),
     Mutation(
         "models are removed where they are",
         _MODELS,
-        "            grave = self._bench.bury(folder.path)\n",
-        "            grave = folder.path\n",
+        "                grave = self._bench.bury(folder.name)\n",
+        "                return empty(self._system, folder.opened)\n",
     ),
     Mutation(
         "the data of uncommitted versions stays",
         _VERSIONS,
-        "            self._publications.remove_leftover(folder.version_data(number), folder.version_yaml(number))\n",
-        "            pass\n",
+        "[self._publications.remove_leftover(folder, number) for number in files.unfinished]",
+        "[False]",
     ),
     Mutation(
         "versions are listed before they are at rest",
         _VERSIONS,
-        "files.unfinished if self._bench.settle(folder.path) else ()",
-        "files.unfinished",
+        "        if self._bench.settle(folder.opened):\n",
+        "        if True:\n",
     ),
     Mutation(
         "models are listed before they are at rest",
@@ -177,33 +184,33 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a failed sync of the root is forgotten",
         _DURABLE,
-        "                self._put_back(grave, path)\n                self._note_failed_sync()\n",
-        "                self._put_back(grave, path)\n",
+        "                self._put_back(there, here)\n                self._note_failed_sync()\n",
+        "                self._put_back(there, here)\n",
     ),
     Mutation(
         "a failed sync of a new model is forgotten",
         _DURABLE,
-        "            except StorageFailure:\n                self._note_failed_sync()\n                raise\n",
-        "            except StorageFailure:\n                raise\n",
+        "        except StorageFailure:\n            self._note_failed_sync()\n            raise\n",
+        "        except StorageFailure:\n            raise\n",
     ),
     Mutation(
         "a version is acknowledged in a model that is not at rest",
         _WRITER,
-        "                self._bench.settle_models()\n",
+        "                    self._bench.settle_models()\n",
         "",
     ),
     Mutation(
         "what a failed commit left stays",
         _WRITER,
-        "                self._publications.clear(self._folder.path)\n",
+        "                    self._publications.clear(folder)\n",
         "",
     ),
     Mutation(
         "a withdrawn version's data goes before its .yaml is gone for good",
         _WRITER,
-        "            self._publications.leave(self._folder.path, data)\n            return\n",
+        "            self._publications.leave(folder, data)\n            return\n",
         "",
     ),
-    Mutation("a failed deletion is not put back", _DURABLE, "                self._put_back(grave, path)\n", ""),
+    Mutation("a failed deletion is not put back", _DURABLE, "                self._put_back(there, here)\n", ""),
 )
 """All of them."""

@@ -31,6 +31,7 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Stalled: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.NumberTaken: grpc.StatusCode.ABORTED,
     errors.NumbersExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,

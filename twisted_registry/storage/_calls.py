@@ -33,3 +33,18 @@ def is_there(system: System, path: str) -> bool:
             raise
         return False
     return True
+
+
+def is_named(system: System, path: str) -> bool:
+    """
+    Tell whether anything has this very name, be it a link that leads nowhere.
+
+    @raise OSError: that cannot be told.
+    """
+    try:
+        system.lstat(path)
+    except OSError as error:
+        if not is_absent(error):
+            raise
+        return False
+    return True

@@ -1,14 +1,15 @@
 """
 How anything gets its name: made under another one, synced, renamed, and the folder synced.
 
-What is not under its name yet, or no longer, is in a private folder of the archive: whatever a crash leaves behind lies
-there, is swept when the archive is opened the next time, and is never taken for a part of a model.
+A model's files are written in the model's own folder, which may be on a file system of its own, under names that no
+reader of the layout takes for a part of a model.  What has to appear or disappear at one stroke as a whole folder is
+made, or taken to pieces, in the archive's private folder.  What a crash leaves behind of either is known by its name or
+its place, and swept: the latter when the archive is opened, the former when the model is first used.
 """
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from stat import S_ISDIR
 from threading import Lock
 from uuid import uuid4
@@ -18,77 +19,62 @@ from twisted.logger import Logger
 from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import is_absent, reason_of
-from twisted_registry.storage._layout import PRIVATE_FOLDER
-from twisted_registry.storage._system import System
+from twisted_registry.storage._layout import DRAFT_PREFIX, is_draft
+from twisted_registry.storage._private import PrivateFolders
+from twisted_registry.storage._removal import remove
+from twisted_registry.storage._root import Root
+from twisted_registry.storage._system import Folder, within
 
 _log = Logger()
+
+# What a file system says that cannot give a name without perhaps replacing another's, or cannot give a second name.
+_NO_NEW_NAMES = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
 
 
 class Workbench:
     """
-    The private folder of an archive, and the few ways in which things leave it and come to it.
+    The few ways in which things come to an archive and leave it.
 
     Methods raise C{OSError} unless they say otherwise.  May be used in any thread.
     """
 
-    def __init__(self, root: str, system: System) -> None:
-        self.system = system
-        self._root = root
-        self._private = os.path.join(root, PRIVATE_FOLDER)
-        self._drafts = os.path.join(self._private, "tmp")
-        self._trash = os.path.join(self._private, "trash")
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.system = root.system
+        self.private = PrivateFolders(root)
         # Syncs of the root that failed, and up to which of them its names are at rest all the same.  The one to begin
         # with is that of a process that died before it came to it.
         self._failed_syncs = 1
         self._made_good = 0
-        self._counting = Lock()
-
-    def prepare(self) -> None:
-        """
-        Make the private folder, if it is missing.
-        """
-        for path in (self._private, self._drafts, self._trash):
-            try:
-                self.system.mkdir(path)
-            except FileExistsError:
-                continue
+        self._mutex = Lock()
+        self._drafts: set[str] = set()
 
     # Folders.
 
-    @contextmanager
-    def opened_folder(self, path: str) -> Iterator[int]:
-        """
-        Open a folder to sync it later: where there is no descriptor left for it, that is known before anything changed.
-        """
-        descriptor = self.system.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield descriptor
-        finally:
-            close_quietly(self.system, descriptor)
-
-    def sync_folder(self, descriptor: int) -> None:
+    def sync_folder(self, folder: Folder) -> None:
         """
         Bring the names in a folder to rest.
         """
         try:
-            self.system.fsync(descriptor)
+            self.system.fsync(folder.descriptor)
         except OSError as error:
             # Some network file systems keep names at rest always, and so know no sync of folders.
             if error.errno != errno.EINVAL:
                 raise
 
-    def sync_renamed(self, descriptor: int) -> None:
+    def sync_renamed(self, folder: Folder) -> None:
         """
         Bring the names in a folder to rest after one of them has changed: no longer can it be said that none did.
 
         @raise StorageFailure: whatever the medium says.
         """
         try:
-            self.sync_folder(descriptor)
+            self.sync_folder(folder)
         except OSError as error:
             raise StorageFailure(reason_of(error)) from error
 
-    def settle(self, folder: str) -> bool:
+    def settle(self, folder: Folder) -> bool:
         """
         Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was
         seen once has to stay.  Never raises.
@@ -96,8 +82,7 @@ class Workbench:
         @return: whether they are at rest.
         """
         try:
-            with self.opened_folder(folder) as descriptor:
-                self.sync_folder(descriptor)
+            self.sync_folder(folder)
         except OSError as error:
             _log.warn("the names in {path} are not at rest: {reason}", path=folder, reason=reason_of(error))
             return False
@@ -110,109 +95,51 @@ class Workbench:
         """
         failed_syncs = self._failed_syncs
         if self._made_good < failed_syncs:
-            with self.opened_folder(self._root) as descriptor:
-                self.sync_folder(descriptor)
+            self.sync_folder(self.root.folder)
             self._made_good = failed_syncs
 
     def _note_failed_sync(self) -> None:
-        with self._counting:
+        with self._mutex:
             self._failed_syncs += 1
 
-    # From the workbench to where it belongs.
+    # Drafts: files under names of their own, in the folder they are for.
 
-    def create_draft(self) -> tuple[int, str]:
+    def create_draft(self, folder: Folder) -> tuple[int, str]:
         """
         Make a file under a name of its own.
 
-        @return: a descriptor to write to, and the path.
+        @return: a descriptor to write to, and the name.
         """
-        path = os.path.join(self._drafts, uuid4().hex)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        name = self._new_draft()
         try:
-            return self.system.open(path, flags), path
-        except FileNotFoundError:
-            self.prepare()
-            return self.system.open(path, flags), path
+            return self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), name
+        except BaseException:
+            self._forget_draft(name)
+            raise
 
-    def draft(self, content: bytes) -> str:
+    def _new_draft(self) -> str:
+        name = f"{DRAFT_PREFIX}{uuid4().hex}"
+        with self._mutex:
+            self._drafts.add(name)
+        return name
+
+    def _forget_draft(self, name: str) -> None:
+        with self._mutex:
+            self._drafts.discard(name)
+
+    def draft(self, folder: Folder, content: bytes) -> str:
         """
         Write a file and bring it to rest, under a name of its own.
 
-        @return: its path.
+        @return: the name.
         """
-        descriptor, path = self.create_draft()
+        descriptor, name = self.create_draft(folder)
         try:
             self._fill(descriptor, content)
         except OSError:
-            self.discard(path)
+            self.discard(folder, name)
             raise
-        return path
-
-    def replace(self, folder: str, path: str, content: bytes) -> None:
-        """
-        Write a file in a folder, in place of what has its name.  Durable when this returns.
-
-        @raise OSError: nothing has changed.
-        @raise StorageFailure: there is the old file or the new one.
-        """
-        self.settle_models()
-        with self.opened_folder(folder) as descriptor:
-            draft = self.draft(content)
-            try:
-                self._clear_folder(path)
-            except (OSError, StorageFailure):
-                self.discard(draft)
-                raise
-            self.place(draft, path)
-            self.sync_renamed(descriptor)
-
-    def _clear_folder(self, path: str) -> None:
-        # A file can take the place of anything but a folder.
-        try:
-            if S_ISDIR(self.system.lstat(path).st_mode):
-                self.discard(self.bury(path))
-        except OSError as error:
-            if not is_absent(error):
-                raise
-
-    def create_folder(self, path: str, name: str, content: bytes) -> None:
-        """
-        Make a folder in the root, with one file in it.  Durable when this returns, and never there without the file.
-
-        @raise OSError: nothing has changed.
-        @raise StorageFailure: there may be the folder.
-        """
-        with self.opened_folder(self._root) as descriptor:
-            draft = self._draft_folder(name, content)
-            self.place(draft, path)
-            try:
-                self.sync_renamed(descriptor)
-            except StorageFailure:
-                self._note_failed_sync()
-                raise
-
-    def place(self, draft: str, path: str) -> None:
-        """
-        Give a draft its name.  Where that fails, the draft is gone.
-        """
-        try:
-            self.system.rename(draft, path)
-        except OSError:
-            self.discard(draft)
-            raise
-
-    def _draft_folder(self, name: str, content: bytes) -> str:
-        self.prepare()
-        path = os.path.join(self._drafts, uuid4().hex)
-        self.system.mkdir(path)
-        try:
-            self._fill(self.system.open(os.path.join(path, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL), content)
-            with self.opened_folder(path) as descriptor:
-                self.sync_folder(descriptor)
-        except OSError:
-            self.discard(path)
-            raise
-        return path
+        return name
 
     def _fill(self, descriptor: int, content: bytes) -> None:
         try:
@@ -230,26 +157,186 @@ class Workbench:
         while data:
             data = data[self.system.write(descriptor, data) :]
 
-    # From where it was to the trash.
-
-    def bury(self, path: str) -> str:
+    def sweep_drafts(self, folder: Folder, names: Iterable[str]) -> None:
         """
-        Take something out of the root at one stroke.  Durable when this returns; L{discard} removes what was taken.
+        Remove the drafts that a crash left in a folder.  Never raises.
 
-        @return: where it is now.
+        @param names: what is in the folder.
+        """
+        for name in filter(is_draft, names):
+            if name not in self._drafts and self.discard(folder, name):
+                _log.info("removed {path}, which a crash had left behind", path=within(folder, name))
+
+    # From a draft to what it is for.
+
+    def replace(self, folder: Folder, name: str, content: bytes) -> None:
+        """
+        Write a file in a folder, in place of what has its name.  Durable when this returns.
+
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: there is the old file or the new one.
+        """
+        self.root.check()
+        self.settle_models()
+        draft = self.draft(folder, content)
+        try:
+            self._clear_folder(folder, name)
+        except OSError:
+            self.discard(folder, draft)
+            raise
+        self.place(folder, draft, name)
+        self.sync_renamed(folder)
+
+    def _clear_folder(self, folder: Folder, name: str) -> None:
+        # A file can take the place of anything but a folder.
+        try:
+            if S_ISDIR(self.system.lstat(within(folder, name)).st_mode):
+                away = self._new_draft()
+                self.system.rename(within(folder, name), within(folder, away))
+                self.discard(folder, away)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+
+    def place(self, folder: Folder, draft: str, name: str) -> None:
+        """
+        Give a draft its name, in place of what had it.  Where that fails, the draft is gone.
+        """
+        try:
+            self.system.rename(within(folder, draft), within(folder, name))
+        except OSError:
+            self.discard(folder, draft)
+            raise
+        self._forget_draft(draft)
+
+    def place_new(self, folder: Folder, draft: str, name: str, *, is_claimed: bool = False) -> None:
+        """
+        Give a draft a name that nothing has yet.
+
+        @param is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
+
+        @raise FileExistsError: something has the name; the draft is there still.
+        @raise OSError: the draft is gone.
+        """
+        try:
+            self._rename_new(folder, draft, name, is_claimed)
+        except FileExistsError:
+            raise
+        except OSError:
+            self.discard(folder, draft)
+            raise
+        self._forget_draft(draft)
+
+    def _rename_new(self, folder: Folder, draft: str, name: str, is_claimed: bool) -> None:
+        source, target = within(folder, draft), within(folder, name)
+        try:
+            return self.system.rename_new(source, target)
+        except OSError as error:
+            if error.errno not in _NO_NEW_NAMES:
+                raise
+        try:
+            self.system.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._claim_and_rename(source, target, is_claimed)
+        else:
+            self.discard(folder, draft)
+
+    def _claim_and_rename(self, source: str, target: str, is_claimed: bool) -> None:
+        # An empty file holds the name until the draft replaces it.  Where a crash left that, it would be taken for a
+        # damaged version if it had a .yaml's name: there only a look keeps from replacing what others brought.
+        if is_claimed:
+            self._check_free(target)
+            return self.system.rename(source, target)
+        close_quietly(self.system, self.system.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
+        try:
+            self.system.rename(source, target)
+        except OSError:
+            self._discard(target)
+            raise
+
+    def _check_free(self, path: str) -> None:
+        try:
+            self.system.lstat(path)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+        else:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def take_back(self, folder: Folder, name: str, draft: str) -> None:
+        """
+        Give a file that was placed its draft's name again.
+        """
+        with self._mutex:
+            self._drafts.add(draft)
+        self.system.rename(within(folder, name), within(folder, draft))
+
+    # Whole folders.
+
+    def create_folder(self, name: str, file: str, content: bytes) -> None:
+        """
+        Make a folder in the root, with one file in it.  Durable when this returns, and never there without the file.
+
+        @raise FileExistsError: something has the name; nothing has changed.
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: there may be the folder.
+        """
+        self.root.check()
+        with self.private.opened("tmp") as drafts:
+            draft = self._draft_folder(drafts, file, content)
+            try:
+                self._rename_new_folder(within(drafts, draft), within(self.root.folder, name))
+            except OSError:
+                self.discard(drafts, draft)
+                raise
+        try:
+            self.sync_renamed(self.root.folder)
+        except StorageFailure:
+            self._note_failed_sync()
+            raise
+
+    def _rename_new_folder(self, source: str, target: str) -> None:
+        try:
+            self.system.rename_new(source, target)
+        except OSError as error:
+            if error.errno not in _NO_NEW_NAMES:
+                raise
+            # Of all there can be, a folder takes the place of an empty folder alone.
+            self.system.rename(source, target)
+
+    def _draft_folder(self, drafts: Folder, name: str, content: bytes) -> str:
+        draft = uuid4().hex
+        self.system.mkdir(within(drafts, draft))
+        try:
+            with self.private.opened_in(drafts, draft) as folder:
+                self._fill(self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL), content)
+                self.sync_folder(folder)
+        except OSError:
+            self.discard(drafts, draft)
+            raise
+        return draft
+
+    def bury(self, name: str) -> str:
+        """
+        Take a folder out of the root at one stroke.  Durable when this returns; L{clear_grave} removes what was taken.
+
+        @return: its name in the trash.
 
         @raise OSError: nothing has changed.
         @raise StorageFailure: it is there still, unless the medium refused also to put it back.
         """
-        self.prepare()
-        grave = os.path.join(self._trash, uuid4().hex)
-        with self.opened_folder(self._root) as root, self.opened_folder(self._trash) as trash:
-            self.system.rename(path, grave)
+        self.root.check()
+        grave = uuid4().hex
+        with self.private.opened("trash") as trash:
+            there, here = within(trash, grave), within(self.root.folder, name)
+            self.system.rename(here, there)
             try:
                 self.sync_folder(trash)
-                self.sync_folder(root)
+                self.sync_folder(self.root.folder)
             except OSError as error:
-                self._put_back(grave, path)
+                self._put_back(there, here)
                 self._note_failed_sync()
                 raise StorageFailure(reason_of(error)) from error
         return grave
@@ -260,54 +347,50 @@ class Workbench:
         except OSError as error:
             _log.error("cannot put {path} back from {grave}: {reason}", path=path, grave=grave, reason=reason_of(error))
 
-    def discard(self, path: str) -> bool:
+    def clear_grave(self, grave: str) -> None:
+        """
+        Remove what L{bury} took.  Never raises: what stays is swept another time.
+        """
+        try:
+            with self.private.opened("trash") as trash:
+                self.discard(trash, grave)
+        except OSError as error:
+            _log.warn("{grave} in the trash is left for later: {reason}", grave=grave, reason=reason_of(error))
+
+    # Removing.
+
+    def discard(self, folder: Folder, name: str) -> bool:
         """
         Remove a file, a link or a whole folder as far as that goes.  What stays is swept another time.  Never raises.
 
         @return: whether nothing is left.
         """
+        self._forget_draft(name)
+        return self._discard(within(folder, name))
+
+    def _discard(self, path: str) -> bool:
         try:
-            self.remove(path)
+            remove(self.system, path)
         except OSError as error:
             _log.warn("{path} is left for later: {reason}", path=path, reason=reason_of(error))
             return False
         return True
 
-    def remove(self, path: str) -> None:
-        """
-        Remove a file, a link or a whole folder, if it is there.
-        """
-        try:
-            if S_ISDIR(self.system.lstat(path).st_mode):
-                self._remove_tree(path)
-            else:
-                self.system.unlink(path)
-        except OSError as error:
-            if not is_absent(error):
-                raise
-
-    def _remove_tree(self, path: str) -> None:
-        for entry in self.system.scandir(path):
-            if entry.is_dir(follow_symlinks=False):
-                self._remove_tree(entry.path)
-            else:
-                self.system.unlink(entry.path)
-        self.system.rmdir(path)
-
     def sweep(self) -> None:
         """
-        Remove what a crash left behind.
+        Remove what a crash left in the private folder.
         """
-        for draft in self.system.listdir(self._drafts):
-            self.discard(os.path.join(self._drafts, draft))
-        graves = self.system.listdir(self._trash)
-        if graves:
-            self._sync_graves()
-        for grave in graves:
-            self.discard(os.path.join(self._trash, grave))
+        with self.private.opened("tmp") as drafts:
+            for draft in self.system.listdir(drafts):
+                self.discard(drafts, draft)
+        with self.private.opened("trash") as trash:
+            graves = self.system.listdir(trash)
+            if graves:
+                self._sync_graves(trash)
+            for grave in graves:
+                self.discard(trash, grave)
 
-    def _sync_graves(self) -> None:
+    def _sync_graves(self, trash: Folder) -> None:
         # A model must not come back half empty: its way to the trash has to be at rest before anything in it goes.
-        for path in (self._trash, self._root):
-            with self.opened_folder(path) as descriptor:
-                self.sync_folder(descriptor)
+        self.sync_folder(trash)
+        self.sync_folder(self.root.folder)

@@ -11,6 +11,8 @@ has been)::
             <folder>-v000001.data          its bytes
             .reserved                      up to which number versions may have been given out: decimal,
                                            its checksum, line feed
+            .new-<unique>                  a file being written
+            .deleted                       the model is deleted, and what is left of it is on its way out
         .0/                                what is not under its name yet, or no longer; no letter in the name, because
             tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
             trash/<unique>
@@ -29,10 +31,26 @@ from urllib.parse import unquote_to_bytes
 from attrs import frozen
 
 from twisted_registry.errors import InvalidModelId
+from twisted_registry.storage._system import Folder, within
 from twisted_registry.values import MAX_MODEL_ID_BYTES, MAX_VERSION_NUMBER, check_model_id
 
 PRIVATE_FOLDER = ".0"
 """Hidden, and without a letter: see above."""
+
+QUARANTINE = "quarantine"
+"""The folder within the private one where damage is put aside; no part of the archive any more."""
+
+RESERVED = ".reserved"
+"""The file in a model's folder that remembers the numbers given out."""
+
+DRAFT_PREFIX = ".new-"
+"""
+How the names of files begin that are being written.  The existing server passes over what has neither C{-v} nor
+C{.yaml} in its name.
+"""
+
+DELETED = ".deleted"
+"""The file in a model's folder that says that there is no model any more, where the folder cannot go at one stroke."""
 
 _LONGEST_ESCAPED = 220
 """With C{-v2147483647.yaml} behind it a name stays well within the 255 bytes of all usual file systems."""
@@ -90,43 +108,77 @@ def is_digest(folder: str) -> bool:
     return _DIGEST.fullmatch(folder) is not None
 
 
+def is_draft(name: str) -> bool:
+    """
+    Tell whether a name is that of a file being written.
+    """
+    return name.startswith(DRAFT_PREFIX)
+
+
 @frozen
 class ModelFolder:
     """
     Where a model's files are.
 
     @ivar name: the folder's name, with which the names of all files in it begin.
-    @ivar path: the folder.
+    @ivar path: the folder; where it is open (L{Folder}), the files are found in what was opened.
     """
 
     name: str
     path: str
 
     @property
+    def opened(self) -> Folder:
+        """
+        The folder, which is open.
+        """
+        assert isinstance(self.path, Folder), self.path
+        return self.path
+
+    @property
+    def yaml_name(self) -> str:
+        """
+        The name of the model's own file.
+        """
+        return f"{self.name}.yaml"
+
+    @property
     def yaml(self) -> str:
         """
         The model's own file.
         """
-        return os.path.join(self.path, f"{self.name}.yaml")
+        return within(self.path, self.yaml_name)
 
     @property
     def reserved(self) -> str:
         """
         The file that remembers the numbers given out.
         """
-        return os.path.join(self.path, ".reserved")
+        return within(self.path, RESERVED)
+
+    def version_yaml_name(self, number: int) -> str:
+        """
+        The name of the file that makes a version exist.
+        """
+        return f"{self.name}-v{number:06d}.yaml"
+
+    def version_data_name(self, number: int) -> str:
+        """
+        The name of the file with a version's bytes.
+        """
+        return f"{self.name}-v{number:06d}.data"
 
     def version_yaml(self, number: int) -> str:
         """
         The file whose name makes a version exist.
         """
-        return os.path.join(self.path, f"{self.name}-v{number:06d}.yaml")
+        return within(self.path, self.version_yaml_name(number))
 
     def version_data(self, number: int) -> str:
         """
         The file with a version's bytes.
         """
-        return os.path.join(self.path, f"{self.name}-v{number:06d}.data")
+        return within(self.path, self.version_data_name(number))
 
 
 def model_folder(root: str, model_id: str) -> ModelFolder:

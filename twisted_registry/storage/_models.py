@@ -2,13 +2,14 @@
 Models on the file system: a folder each, with the model's own .yaml in it.
 """
 
-import os
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import CorruptModel, UnknownModel, shown
-from twisted_registry.storage._calls import is_there
+from twisted_registry.errors import CorruptModel, StorageFailure, UnknownModel, shown
+from twisted_registry.storage._calls import close_quietly, is_named, is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import (
     Malformed,
@@ -23,21 +24,29 @@ from twisted_registry.storage._failures import (
     writing,
 )
 from twisted_registry.storage._layout import (
+    DELETED,
     PRIVATE_FOLDER,
     ModelFolder,
     folder_of,
     is_digest,
-    model_folder,
     model_id_of,
     version_files,
 )
 from twisted_registry.storage._metadata import dump_model, parse_model
 from twisted_registry.storage._reader import read_metadata
+from twisted_registry.storage._removal import empty
+from twisted_registry.storage._root import LinkedFolder, hold_folder
+from twisted_registry.storage._system import Folder, Listed, System, within
 from twisted_registry.values import ModelInfo
 
 _log = Logger()
 
 _MOST_ASKED_FOR_THE_ID = 10
+# What a file system says of a folder that cannot leave it, or that another is mounted on.
+_STAYS = frozenset({errno.EXDEV, errno.EBUSY})
+
+LINKED = "its folder is a link, and links in an archive are not followed"
+_MEND_LINK = "put the folder itself in the link's place, or mount its file system there"
 
 
 class ModelFolders:
@@ -45,9 +54,9 @@ class ModelFolders:
     The part of an archive that keeps models.  May be used in any thread.
     """
 
-    def __init__(self, root: str, bench: Workbench) -> None:
-        self._root = root
+    def __init__(self, bench: Workbench) -> None:
         self._bench = bench
+        self._root = bench.root
         self._system = bench.system
         self._logged: set[str] = set()
 
@@ -58,14 +67,16 @@ class ModelFolders:
         Give the ids of all models; see L{twisted_registry.interfaces.IModelStore.model_ids}.
         """
         with reading():
-            entries = self._system.scandir(self._root)
+            entries = self._system.scandir(self._root.folder)
             found = [self._id_in(entry) for entry in entries if entry.name != PRIVATE_FOLDER]
         return [model_id for model_id in found if model_id is not None]
 
-    def _id_in(self, entry: os.DirEntry[str]) -> str | None:
+    def _id_in(self, entry: Listed) -> str | None:
         name = entry.name
         try:
-            return self._listed_id(name) if entry.is_dir() else None
+            if entry.is_link:
+                return self._linked_id(name)
+            return self._listed_id(name) if entry.is_folder else None
         except OSError as error:
             return self._id_unseen(name, error)
         except Malformed as error:
@@ -89,10 +100,21 @@ class ModelFolders:
         model_id = model_id_of(name)
         if model_id is None and not is_digest(name):
             raise Malformed("no model's folder has such a name")
-        folder = ModelFolder(name, os.path.join(self._root, name))
-        if not self.is_model(folder):
-            raise Malformed("it holds neither a model's .yaml nor a version's")
-        return self._told_id(folder) if model_id is None else model_id
+        if model_id is not None and is_named(self._system, within(self._root.folder, f"{name}/{name}.yaml")):
+            return model_id
+        with self._root.opened(name) as opened:
+            folder = ModelFolder(name, opened)
+            self._resume_deletion(folder)
+            if not self.is_model(folder):
+                raise Malformed("it holds neither a model's .yaml nor a version's")
+            return self._told_id(folder) if model_id is None else model_id
+
+    def _linked_id(self, name: str) -> str | None:
+        model_id = model_id_of(name)
+        if model_id is None or not leads_to_model(self._system, self._root.folder, Listed(name, False, True)):
+            raise Malformed("it is a link to what is no model")
+        _log.error("damage on the archive: {error}", error=_linked(model_id))
+        return model_id
 
     def _told_id(self, folder: ModelFolder) -> str:
         # The model's file tells it, or where that is damaged one of its versions'.
@@ -118,35 +140,38 @@ class ModelFolders:
 
     def is_model(self, folder: ModelFolder) -> bool:
         """
-        Tell whether a folder is there and holds a model, if perhaps a damaged one.
+        Tell whether an open folder holds a model, if perhaps a damaged one.
 
         @raise OSError: that cannot be told.
         """
-        try:
-            self._system.lstat(folder.yaml)
-        except OSError as error:
-            if not is_absent(error):
-                raise
-        else:
+        if is_named(self._system, folder.yaml):
             return True
+        names = self._system.listdir(folder.path)
+        return DELETED not in names and bool(version_files(folder.name, names).numbers)
+
+    @contextmanager
+    def opened(self, model_id: str) -> Iterator[ModelFolder]:
+        """
+        Open a model's folder.
+
+        @raise UnknownModel: there is none.
+        @raise CorruptModel: it is a link.
+        @raise OSError: it cannot be opened.
+        """
+        name = folder_of(model_id)
+        path = within(self._root.folder, name)
         try:
-            return bool(version_files(folder.name, self._system.listdir(folder.path)).numbers)
+            folder = hold_folder(self._system, path)
+        except LinkedFolder as error:
+            raise _linked(model_id) from error
         except OSError as error:
-            if not is_absent(error):
-                raise
-            return False
-
-    def known(self, model_id: str) -> ModelFolder:
-        """
-        Give a model's folder.
-
-        @raise UnknownModel: there is no such model.
-        @raise OSError: that cannot be told.
-        """
-        folder = model_folder(self._root, model_id)
-        if not self.is_model(folder):
-            raise UnknownModel(model_id)
-        return folder
+            if is_absent(error):
+                raise UnknownModel(model_id) from error
+            raise
+        try:
+            yield ModelFolder(name, folder)
+        finally:
+            close_quietly(self._system, folder.descriptor)
 
     # One model.
 
@@ -154,39 +179,133 @@ class ModelFolders:
         """
         Read a model; see L{twisted_registry.interfaces.IModelStore.load_model}.
         """
-        folder = model_folder(self._root, model_id)
-        subject = f"model {shown(model_id)}"
         try:
-            with telling_damage(subject):
+            with telling_damage(f"model {shown(model_id)}"), self.opened(model_id) as folder:
                 return self._read(folder, model_id)
         except Malformed as error:
-            with reading(subject):
-                self.known(model_id)
             raise CorruptModel(model_id, f"its .yaml: {error.reason}") from error
 
     def _read(self, folder: ModelFolder, model_id: str) -> ModelInfo:
-        told = parse_model(read_metadata(self._system, folder.yaml))
+        try:
+            content = read_metadata(self._system, folder.yaml)
+        except FileNotFoundError:
+            self._check_known(folder, model_id)
+            raise
+        told = parse_model(content)
         if is_digest(folder.name) and told.model_id != model_id:
             raise Malformed("it does not tell the model's id")
         return ModelInfo(model_id, told.user_data)
+
+    def _check_known(self, folder: ModelFolder, model_id: str) -> None:
+        if not self.is_model(folder):
+            raise UnknownModel(model_id)
+
+    @contextmanager
+    def known(self, model_id: str) -> Iterator[ModelFolder]:
+        """
+        Open a model's folder, which holds a model.
+
+        @raise UnknownModel: there is none.
+        @raise CorruptModel: its folder is a link.
+        @raise OSError: that cannot be told.
+        """
+        with self.opened(model_id) as folder:
+            self._check_known(folder, model_id)
+            yield folder
 
     def save(self, info: ModelInfo) -> None:
         """
         Write a model; see L{twisted_registry.interfaces.IModelStore.save_model}.
         """
-        folder = model_folder(self._root, info.model_id)
         content = dump_model(info)
         with writing():
-            if is_there(self._system, folder.path):
-                self._bench.replace(folder.path, folder.yaml, content)
-            else:
-                self._bench.create_folder(folder.path, os.path.basename(folder.yaml), content)
+            try:
+                self._replace(info.model_id, content)
+            except UnknownModel:
+                self._create(info.model_id, content)
+
+    def _create(self, model_id: str, content: bytes) -> None:
+        folder = ModelFolder(folder_of(model_id), "")
+        try:
+            self._bench.create_folder(folder.name, folder.yaml_name, content)
+        except FileExistsError as error:
+            try:
+                self._replace(model_id, content)  # A folder came here just now.
+            except UnknownModel:
+                raise error from None
+
+    def _replace(self, model_id: str, content: bytes) -> None:
+        with self.opened(model_id) as folder:
+            if self._is_deleted(folder):
+                self._empty(folder)
+            self._bench.replace(folder.opened, folder.yaml_name, content)
 
     def delete(self, model_id: str) -> None:
         """
         Remove a model; see L{twisted_registry.interfaces.IModelStore.delete_model}.
         """
-        with removing():
-            folder = self.known(model_id)
-            grave = self._bench.bury(folder.path)
-        self._bench.discard(grave)
+        with removing(), self.known(model_id) as folder:
+            try:
+                grave = self._bench.bury(folder.name)
+            except OSError as error:
+                if error.errno not in _STAYS:
+                    raise
+                return self._delete_in_place(folder)
+        self._bench.clear_grave(grave)
+
+    # Deleting where a folder cannot leave its file system: that the model is gone is one rename within its folder.
+
+    def _delete_in_place(self, folder: ModelFolder) -> None:
+        opened, gone = folder.opened, within(folder.path, DELETED)
+        try:
+            self._system.rename(folder.yaml, gone)
+        except FileNotFoundError:
+            self._bench.replace(opened, DELETED, b"")
+        else:
+            try:
+                self._bench.sync_folder(opened)
+            except OSError as error:
+                self._system.rename(gone, folder.yaml)
+                raise StorageFailure(reason_of(error)) from error
+        self._resume_deletion(folder)
+
+    def _is_deleted(self, folder: ModelFolder) -> bool:
+        return not is_named(self._system, folder.yaml) and is_named(self._system, within(folder.path, DELETED))
+
+    def _resume_deletion(self, folder: ModelFolder) -> None:
+        # Never raises: another start, or the next who makes the model, resumes it.
+        try:
+            if self._is_deleted(folder):
+                self._empty(folder)
+                self._system.rmdir(within(self._root.folder, folder.name))
+        except OSError as error:
+            # Where a file system is mounted its folder stays, empty.
+            _log.info("what is left of {path} stays: {reason}", path=folder.path, reason=reason_of(error))
+
+    def _empty(self, folder: ModelFolder) -> None:
+        # That the model is gone is at rest before anything goes, and all else is gone for good before it is forgotten.
+        self._bench.sync_folder(folder.opened)
+        empty(self._system, folder.opened, keep=DELETED)
+        self._bench.sync_folder(folder.opened)
+        self._system.unlink(within(folder.path, DELETED))
+
+
+def _linked(model_id: str) -> CorruptModel:
+    return CorruptModel(model_id, LINKED, _MEND_LINK)
+
+
+def leads_to_model(system: System, root: Folder, entry: Listed) -> bool:
+    """
+    Tell whether a link in the root stands for a model: leads to a folder that is laid out as that model's, or nowhere,
+    as where a disk is missing.  Of what it leads to nothing is read.
+
+    @raise OSError: that cannot be told.
+    """
+    try:
+        return is_there(system, within(root, f"{entry.name}/{entry.name}.yaml")) or not is_there(
+            system, within(root, entry.name)
+        )
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise

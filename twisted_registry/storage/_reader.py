@@ -2,6 +2,7 @@
 Reading files of the archive, whatever state they are in.
 """
 
+import errno
 import os
 from stat import S_ISREG
 
@@ -13,10 +14,13 @@ from twisted_registry.interfaces import IArchiveReader
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import Malformed, reading
 from twisted_registry.storage._metadata import MAX_METADATA_BYTES
+from twisted_registry.storage._root import is_link
 from twisted_registry.storage._system import System
 
-# What has a file's name may be a pipe, which without O_NONBLOCK would be waited for without end.
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK
+# What has a file's name may be a pipe, which without O_NONBLOCK would be waited for without end, or lead elsewhere.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+
+LINK = "it is a link, and links in an archive are not followed"
 
 
 def open_file(system: System, path: str) -> tuple[int, int]:
@@ -28,7 +32,7 @@ def open_file(system: System, path: str) -> tuple[int, int]:
     @raise OSError: it cannot be opened.
     @raise Malformed: it is no file.
     """
-    descriptor = system.open(path, _FLAGS)
+    descriptor = _open(system, path)
     try:
         status = system.fstat(descriptor)
         if not S_ISREG(status.st_mode):
@@ -37,6 +41,18 @@ def open_file(system: System, path: str) -> tuple[int, int]:
         close_quietly(system, descriptor)
         raise
     return descriptor, status.st_size
+
+
+def _open(system: System, path: str) -> int:
+    try:
+        return system.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno == errno.ELOOP and is_link(system, path):
+            raise Malformed(LINK) from error
+        # So a socket answers, and a device that is not there.
+        if error.errno == errno.ENXIO and not S_ISREG(system.lstat(path).st_mode):
+            raise Malformed("it is not a file") from error
+        raise
 
 
 def read_metadata(system: System, path: str) -> bytes:

@@ -7,7 +7,7 @@ import zlib
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import shown
+from twisted_registry.errors import UnknownModel, shown
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import (
     Malformed,
@@ -18,7 +18,7 @@ from twisted_registry.storage._failures import (
     unreadable,
     writing,
 )
-from twisted_registry.storage._layout import ModelFolder, model_folder, version_files
+from twisted_registry.storage._layout import RESERVED, ModelFolder, version_files
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._reader import read_metadata
 from twisted_registry.values import MAX_VERSION_NUMBER
@@ -34,8 +34,7 @@ class NumberReserve:
     The part of an archive that remembers numbers.  May be used in any thread.
     """
 
-    def __init__(self, root: str, bench: Workbench, models: ModelFolders) -> None:
-        self._root = root
+    def __init__(self, bench: Workbench, models: ModelFolders) -> None:
         self._bench = bench
         self._models = models
 
@@ -43,29 +42,33 @@ class NumberReserve:
         """
         Remember a number; see L{twisted_registry.interfaces.INumberReserve.reserve}.
         """
-        with writing():
-            self.reserve_in(self._models.known(model_id), version_number)
+        with writing(), self._models.known(model_id) as folder:
+            self.reserve_in(folder, version_number)
 
     def reserve_in(self, folder: ModelFolder, version_number: int) -> None:
         """
-        Remember a number in a folder, whoever's it is.
+        Remember a number in an open folder, whoever's it is.
 
         @raise StorageFull: there is no room.
         @raise StorageReadOnly: nothing can be changed there.
         @raise StorageFailure: the medium failed.
         """
         with writing():
-            self._bench.replace(folder.path, folder.reserved, format_reserved(version_number))
+            self._bench.replace(folder.opened, RESERVED, format_reserved(version_number))
 
     def reserved(self, model_id: str) -> int:
         """
         Give the number remembered; see L{twisted_registry.interfaces.INumberReserve.reserved}.
         """
-        return self.reserved_in(model_folder(self._root, model_id))
+        try:
+            with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.opened(model_id) as folder:
+                return self.reserved_in(folder)
+        except UnknownModel:
+            return 0
 
     def reserved_in(self, folder: ModelFolder) -> int:
         """
-        Give the number remembered in a folder; where what is remembered is damaged, one that is surely no less.
+        Give the number remembered in an open folder; where what is remembered is damaged, one that is surely no less.
 
         @raise StorageUnavailable: it cannot be read now.
         """

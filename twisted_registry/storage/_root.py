@@ -1,16 +1,67 @@
 """
-The archive's own folder, held open and locked.
+The archive's own folder, held open: everything in the archive is found from its descriptor, and no link is followed.
 """
 
 import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from stat import S_ISLNK
 
-from twisted_registry.errors import ArchiveMoved
+from twisted_registry.errors import ArchiveMoved, StorageFailure
 from twisted_registry.storage._calls import close_quietly
-from twisted_registry.storage._failures import reading
 from twisted_registry.storage._lock import take_lock
-from twisted_registry.storage._system import System
+from twisted_registry.storage._system import Folder, System, within
 
 _ELSEWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
+
+
+class LinkedFolder(OSError):
+    """
+    What should be a folder is a link.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+@contextmanager
+def open_folder(system: System, path: str) -> Iterator[Folder]:
+    """
+    Open a folder of the archive, which is no link.
+
+    @raise LinkedFolder: it is one.
+    @raise OSError: it cannot be opened.
+    """
+    folder = hold_folder(system, path)
+    try:
+        yield folder
+    finally:
+        close_quietly(system, folder.descriptor)
+
+
+def hold_folder(system: System, path: str) -> Folder:
+    """
+    Open a folder of the archive as L{open_folder} does; the caller closes its descriptor.
+    """
+    try:
+        descriptor = system.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in _NO_FOLDER and is_link(system, path):
+            raise LinkedFolder from error
+        raise
+    return Folder(path, descriptor)
+
+
+def is_link(system: System, path: str) -> bool:
+    """
+    Tell whether a name is that of a link.  Never raises.
+    """
+    try:
+        return S_ISLNK(system.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 class Root:
@@ -22,31 +73,54 @@ class Root:
     def __init__(self, path: str, system: System) -> None:
         self.path = path
         self.system = system
-        self._descriptor: int | None = None
+        self._folder: Folder | None = None
         self._identity = (0, 0)
 
-    def hold(self) -> None:
+    def hold(self, *, locked: bool = True) -> None:
         """
-        Open the folder and lock it.
+        Open the folder, and lock it for this process alone.
 
-        @raise NotHeld: another process has it, or it cannot be used.
-        @raise OSError: it cannot be examined.
+        @param locked: whether to lock it; not where this process has done so, or only reads.
+
+        @raise NotHeld: another process has it, or it cannot be locked.
+        @raise OSError: it cannot be used.
         """
-        descriptor = take_lock(self.system, self.path)
+        if locked:
+            descriptor = take_lock(self.system, self.path)
+        else:
+            descriptor = self.system.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             status = self.system.fstat(descriptor)
         except BaseException:
             close_quietly(self.system, descriptor)
             raise
-        self._descriptor, self._identity = descriptor, (status.st_dev, status.st_ino)
+        self._folder, self._identity = Folder(self.path, descriptor), (status.st_dev, status.st_ino)
 
     def release(self) -> None:
         """
-        Close the folder and unlock it.  Does nothing where it is not held.
+        Close the folder, and so unlock it.  Does nothing where it is not held.
         """
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            self.system.close(descriptor)
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            close_quietly(self.system, folder.descriptor)
+
+    @property
+    def is_held(self) -> bool:
+        """
+        Whether the folder is open.
+        """
+        return self._folder is not None
+
+    @property
+    def folder(self) -> Folder:
+        """
+        The open folder.
+
+        @raise StorageFailure: it is not held.
+        """
+        if self._folder is None:
+            raise StorageFailure("the archive is closed")
+        return self._folder
 
     def check(self) -> None:
         """
@@ -54,14 +128,24 @@ class Root:
         over.  Costs one C{stat}.
 
         @raise ArchiveMoved: it does not.
-        @raise StorageFailure: that cannot be told.
+        @raise OSError: that cannot be told.
         """
-        with reading():
-            try:
-                status = self.system.stat(self.path)
-            except OSError as error:
-                if error.errno not in _ELSEWHERE:
-                    raise
-                raise ArchiveMoved("nothing is at its path, or no directory") from error
+        try:
+            status = self.system.stat(self.path)
+        except OSError as error:
+            if error.errno not in _ELSEWHERE:
+                raise
+            raise ArchiveMoved("nothing is at its path, or no directory") from error
         if (status.st_dev, status.st_ino) != self._identity:
             raise ArchiveMoved("another directory is at its path")
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Folder]:
+        """
+        Open a folder in this one.
+
+        @raise LinkedFolder: it is a link.
+        @raise OSError: it cannot be opened.
+        """
+        with open_folder(self.system, within(self.folder, name)) as folder:
+            yield folder

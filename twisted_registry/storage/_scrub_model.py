@@ -10,17 +10,21 @@ from attrs import evolve, field, frozen
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
 from twisted_registry.storage._layout import (
+    DELETED,
     ModelFolder,
     VersionFiles,
     folder_of,
     is_digest,
+    is_draft,
     model_id_of,
     version_files,
 )
 from twisted_registry.storage._metadata import parse_model
+from twisted_registry.storage._models import LINKED
 from twisted_registry.storage._reserve import parse_reserved
-from twisted_registry.storage._scrub_version import Unread, Watched, described, is_named
-from twisted_registry.storage._system import System
+from twisted_registry.storage._root import LinkedFolder, hold_folder
+from twisted_registry.storage._scrub_version import Unread, Watched, described, may_be_named
+from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.storage.findings import Finding, Kind
 
 
@@ -38,26 +42,28 @@ class Look:
     findings: list[Finding] = field(factory=list)
 
 
-def look_into(system: System, root: str, name: str) -> Look:
+def look_into(system: System, root: Folder, name: str) -> Look:
     """
     Look through a folder that has the name of a model's.
 
     @raise StorageUnavailable: this process lacks something.
     """
-    folder = ModelFolder(name, os.path.join(root, name))
+    place = within(root, name)
     try:
-        descriptor = system.open(folder.path, os.O_RDONLY | os.O_DIRECTORY)
+        opened = hold_folder(system, place)
+    except LinkedFolder:
+        return Look(findings=[Finding(Kind.FOLDER, model_id_of(name), None, name, LINKED)])
     except OSError as error:
         return Look(findings=_unreadable(name, error))
-    model = Watched(folder, model_id_of(name), descriptor, system)
+    model = Watched(ModelFolder(name, opened), model_id_of(name), system, place)
     look = Look()
     try:
-        look = _look(model, system.listdir(folder.path))
+        look = _look(model, system.listdir(opened))
     except OSError as error:
         look = Look(findings=_unreadable(name, error))
     finally:
         if look.model is None:
-            close_quietly(system, descriptor)
+            close_quietly(system, opened.descriptor)
     return look
 
 
@@ -73,8 +79,12 @@ def _unreadable(name: str, error: OSError) -> list[Finding]:
 def _look(model: Watched, names: list[str]) -> Look:
     listed = version_files(model.folder.name, names)
     files = _settled(model, listed)
-    if not (files.numbers or files.impossible or is_named(model.system, model.folder.yaml)):
-        return Look(findings=_foreign_folder(model))
+    if not may_be_named(model.system, model.folder.yaml):
+        if DELETED in names:
+            reason = "its model is deleted; the next start removes what is left of it"
+            return Look(findings=[Finding(Kind.LEFT_OVER, None, None, model.folder.name, reason)])
+        if not (files.numbers or files.impossible):
+            return Look(findings=_foreign_folder(model))
     model, findings = _own_file(model)
     if any(finding.is_damage for finding in findings):
         model, findings = _own_file(model)  # It may have been mended, or removed, just now.
@@ -89,7 +99,7 @@ def _look(model: Watched, names: list[str]) -> Look:
 def _settled(model: Watched, files: VersionFiles) -> VersionFiles:
     # Names are listed one after another: a .yaml may have got its name behind the listing's back.
     single = [*files.orphans, *files.unfinished]
-    late = {number for number in single if is_named(model.system, model.folder.version_yaml(number))}
+    late = {number for number in single if may_be_named(model.system, model.folder.version_yaml(number))}
     return evolve(
         files,
         numbers=sorted({*files.numbers, *late}) if late else files.numbers,
@@ -160,5 +170,8 @@ def _foreign_files(model: Watched, listed: VersionFiles, names: list[str]) -> It
     for number in (*described_numbers, *listed.orphans, *listed.unfinished):
         known.add(os.path.basename(folder.version_data(number)))
     for name in names:
-        if name not in known:
+        if is_draft(name):
+            reason = "being written, or what a crash left; it is swept when the model is first used"
+            yield model.finding(Kind.LEFT_OVER, None, name, reason)
+        elif name not in known:
             yield model.finding(Kind.FOREIGN, None, name, "it is no part of a model")

@@ -47,12 +47,21 @@ class Stopped(Exception):
 class Watched:
     """
     A model's folder, held open: as long as it is, no other folder gets its inode.
+
+    @ivar place: its path in the root.
     """
 
     folder: ModelFolder
     model_id: str | None
-    descriptor: int
     system: System
+    place: str
+
+    @property
+    def descriptor(self) -> int:
+        """
+        The folder's descriptor.
+        """
+        return self.folder.opened.descriptor
 
     def is_gone(self) -> bool:
         """
@@ -60,7 +69,7 @@ class Watched:
         """
         held = self.system.fstat(self.descriptor)
         try:
-            named = self.system.stat(self.folder.path)
+            named = self.system.lstat(self.place)
         except OSError as error:
             return is_absent(error)
         return (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino)
@@ -73,7 +82,7 @@ class Watched:
         return Finding(kind, self.model_id, number, place, reason, is_unread)
 
 
-def is_named(system: System, path: str) -> bool:
+def may_be_named(system: System, path: str) -> bool:
     """
     Tell whether anything seems to have a name; where that cannot be told, it does.
     """
@@ -114,7 +123,7 @@ def described(system: System, path: str) -> bytes | Unread | None:
             raise read_failure(error) from error
         reason = "it is missing" if is_absent(error) else unreadable(error)
         unread = Unread(reason, is_damage=is_absent(error) or is_link_loop(error))
-    return unread if is_named(system, path) else None
+    return unread if may_be_named(system, path) else None
 
 
 @define

@@ -3,27 +3,97 @@ The operating system, as far as the archive needs it.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 _SYNC_FILE_RANGE_WRITE = 2
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
 
 
-def _find_sync_file_range() -> Callable[..., int] | None:
+def _find_function(name: str, *types: Any) -> Callable[..., int] | None:
     """
-    Give C{sync_file_range(2)}, which Python does not have; C{None} where there is none.
+    Return a function of the C library that Python does not have; C{None} where there is none.
     """
     try:
-        function: Any = ctypes.CDLL(None).sync_file_range
+        function: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (AttributeError, OSError):
         return None
-    function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    function.argtypes = types
     return function  # type: ignore[no-any-return]  # what ctypes gives is of no type
 
 
-_sync_file_range = _find_sync_file_range()
+_sync_file_range = _find_function("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_renameat2 = _find_function("renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+
+
+class Folder(str):
+    """
+    An open folder.  As text it is its path, for logs and for systems that are simulated; the real system uses the
+    descriptor alone, and so finds what was opened, whatever became of the path.
+    """
+
+    __slots__ = ("descriptor",)
+    descriptor: int
+
+    def __new__(cls, path: str, descriptor: int) -> "Folder":
+        """
+        Name an open folder.
+        """
+        self = super().__new__(cls, path)
+        self.descriptor = descriptor
+        return self
+
+
+class Entry(str):
+    """
+    A name in an open folder.  As text it is the whole path; the real system looks for the name in the folder alone.
+    Must not be used after the folder is closed.
+    """
+
+    __slots__ = ("folder", "name")
+    folder: Folder
+    name: str
+
+    def __new__(cls, folder: Folder, name: str) -> "Entry":
+        """
+        Name something in an open folder.
+        """
+        self = super().__new__(cls, os.path.join(folder, name))
+        self.folder, self.name = folder, name
+        return self
+
+
+def within(folder: str, name: str) -> str:
+    """
+    Return the path of something in a folder: an L{Entry} where the folder is open.
+    """
+    return Entry(folder, name) if isinstance(folder, Folder) else os.path.join(folder, name)
+
+
+def _place(path: str) -> tuple[str, int | None]:
+    """
+    Return what to ask the system for: a name, and the descriptor of the folder to look for it in.
+    """
+    if isinstance(path, Entry):
+        return path.name, path.folder.descriptor
+    if isinstance(path, Folder):
+        return ".", path.descriptor
+    return path, None
+
+
+class Listed(NamedTuple):
+    """
+    A name in a folder, and what it names: a link is never followed.
+    """
+
+    name: str
+    is_folder: bool
+    is_link: bool
 
 
 class System:
@@ -38,7 +108,8 @@ class System:
         """
         Open a file or a folder; what is created has the permissions that the process's umask leaves.
         """
-        return os.open(path, flags | os.O_CLOEXEC, 0o666)
+        name, folder = _place(path)
+        return os.open(name, flags | os.O_CLOEXEC, 0o666, dir_fd=folder)
 
     def close(self, descriptor: int) -> None:
         """
@@ -112,56 +183,102 @@ class System:
         """
         Tell of what is found at the end of a path and its links.
         """
-        return os.stat(path)
+        name, folder = _place(path)
+        return os.stat(name, dir_fd=folder)
 
     def lstat(self, path: str) -> os.stat_result:
         """
         Tell of what has this very name.
         """
-        return os.lstat(path)
+        name, folder = _place(path)
+        return os.lstat(name, dir_fd=folder)
 
     def rename(self, source: str, target: str) -> None:
         """
         Give something another name, in place of what had it.
         """
-        os.rename(source, target)
+        (old, old_folder), (new, new_folder) = _place(source), _place(target)
+        os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
+
+    def rename_new(self, source: str, target: str) -> None:
+        """
+        Give something another name, which nothing has yet (C{RENAME_NOREPLACE} of C{renameat2}:
+        U{https://man7.org/linux/man-pages/man2/rename.2.html}).
+
+        @raise FileExistsError: something has the name.
+        @raise OSError: C{EINVAL} or C{ENOSYS} where the system or the file system cannot do this.
+        """
+        if _renameat2 is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        (old, old_folder), (new, new_folder) = _place(source), _place(target)
+        folders = [_AT_FDCWD if folder is None else folder for folder in (old_folder, new_folder)]
+        if _renameat2(folders[0], os.fsencode(old), folders[1], os.fsencode(new), _RENAME_NOREPLACE) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
     def mkdir(self, path: str) -> None:
         """
         Make a folder.
         """
-        os.mkdir(path)
+        name, folder = _place(path)
+        os.mkdir(name, dir_fd=folder)
 
     def link(self, source: str, target: str) -> None:
         """
-        Give a file a second name.
+        Give a file a second name, which nothing has yet.
         """
-        os.link(source, target)
+        (old, old_folder), (new, new_folder) = _place(source), _place(target)
+        os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
 
     def rmdir(self, path: str) -> None:
         """
         Remove an empty folder.
         """
-        os.rmdir(path)
+        name, folder = _place(path)
+        os.rmdir(name, dir_fd=folder)
 
     def unlink(self, path: str) -> None:
         """
         Remove a file, or a link.
         """
-        os.unlink(path)
+        name, folder = _place(path)
+        os.unlink(name, dir_fd=folder)
 
     def listdir(self, path: str) -> list[str]:
         """
         Give the names in a folder.
         """
-        return os.listdir(path)
+        with self._opened_to_list(path) as descriptor:
+            return os.listdir(descriptor)
 
-    def scandir(self, path: str) -> list[os.DirEntry[str]]:
+    def scandir(self, path: str) -> list[Listed]:
         """
-        Give the entries of a folder, which know what kind each is.
+        Give the names in a folder, and what kind of thing has each.
         """
-        with os.scandir(path) as entries:
-            return list(entries)
+        with self._opened_to_list(path) as descriptor, os.scandir(descriptor) as entries:
+            return [Listed(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
+
+    @contextmanager
+    def _opened_to_list(self, path: str) -> Iterator[int]:
+        # A descriptor of its own: how far a folder is read belongs to the descriptor, and threads may share a folder's.
+        name, folder = _place(path)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if folder is None else os.O_NOFOLLOW)
+        descriptor = os.open(name, flags, dir_fd=folder)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def mount_of(self, descriptor: int) -> int:
+        """
+        Return the number of the mount that something was opened on; 0 where that cannot be told.
+        """
+        try:
+            with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
+                lines = dict(line.split(b":", 1) for line in file if b":" in line)
+            return int(lines[b"mnt_id"])
+        except (OSError, KeyError, ValueError):
+            return 0
 
     def flock(self, descriptor: int) -> None:
         """

@@ -2,19 +2,19 @@
 Versions on the file system: two files each in the folder of their model.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from stat import S_ISREG
+from stat import S_ISLNK, S_ISREG
 
 from twisted.logger import Logger
 
 from twisted_registry.errors import CorruptVersion, UnknownModel, shown
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, read_failure, telling_damage
-from twisted_registry.storage._layout import ModelFolder, VersionFiles, model_folder, version_files
+from twisted_registry.storage._failures import Malformed, reading, telling_damage
+from twisted_registry.storage._layout import DELETED, ModelFolder, VersionFiles, version_files
 from twisted_registry.storage._metadata import parse_version
-from twisted_registry.storage._reader import FileReader, open_file, read_metadata
+from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._reader import LINK, FileReader, open_file, read_metadata
 from twisted_registry.storage._writer import FileWriter, Publications
 from twisted_registry.values import VersionInfo
 
@@ -26,11 +26,18 @@ class ArchivedVersions:
     The part of an archive that keeps versions.  May be used in any thread.
     """
 
-    def __init__(self, root: str, bench: Workbench) -> None:
-        self._root = root
+    def __init__(self, bench: Workbench, models: ModelFolders) -> None:
         self._bench = bench
+        self._models = models
         self._system = bench.system
         self._publications = Publications(bench)
+        self._swept: set[str] = set()
+
+    def restart(self) -> None:
+        """
+        Sweep again what is left in each model, when it is first used.
+        """
+        self._swept.clear()
 
     # All versions of a model.
 
@@ -38,23 +45,26 @@ class ArchivedVersions:
         """
         Give a model's numbers; see L{twisted_registry.interfaces.IVersionStore.version_numbers}.
         """
-        folder = model_folder(self._root, model_id)
-        files = self._files(model_id, folder)
-        # A removal that is not at rest yet may be undone: then the .yaml would be back, and its data gone.
-        for number in files.unfinished if self._bench.settle(folder.path) else ():
-            self._publications.remove_leftover(folder.version_data(number), folder.version_yaml(number))
+        with reading(f"the versions of model {shown(model_id)}"), self._models.opened(model_id) as folder:
+            names = self._system.listdir(folder.path)
+            files = self._files(model_id, folder, names)
+            if folder.name not in self._swept:
+                self._sweep(folder, files, names)
+            # What else has come since may be about to be restored by others, its .yaml last.
         _log_damage(folder, files)
         return files.numbers
 
-    def _files(self, model_id: str, folder: ModelFolder) -> VersionFiles:
-        try:
-            names = self._system.listdir(folder.path)
-        except OSError as error:
-            if is_absent(error):
-                raise UnknownModel(model_id) from error
-            raise read_failure(error, f"the versions of model {shown(model_id)}") from error
+    def _sweep(self, folder: ModelFolder, files: VersionFiles, names: list[str]) -> None:
+        self._bench.sweep_drafts(folder.opened, names)
+        # A removal that is not at rest yet may be undone: then the .yaml would be back, and its data gone.
+        if self._bench.settle(folder.opened):
+            removed = [self._publications.remove_leftover(folder, number) for number in files.unfinished]
+            if all(removed):
+                self._swept.add(folder.name)
+
+    def _files(self, model_id: str, folder: ModelFolder, names: list[str]) -> VersionFiles:
         files = version_files(folder.name, names)
-        if not files.numbers and os.path.basename(folder.yaml) not in names:
+        if folder.yaml_name not in names and (not files.numbers or DELETED in names):
             raise UnknownModel(model_id)
         return files
 
@@ -64,16 +74,17 @@ class ArchivedVersions:
         """
         Read what is known of a version; see L{twisted_registry.interfaces.IVersionStore.load_version}.
         """
-        folder = model_folder(self._root, model_id)
-        with _isolated(model_id, version_number, ".yaml"):
+        with _isolated(model_id, version_number, ".yaml"), self._models.opened(model_id) as folder:
             content = read_metadata(self._system, folder.version_yaml(version_number))
             info = parse_version(content, model_id, version_number)
-        with _isolated(model_id, version_number, ".data"):
-            self._check_data(folder.version_data(version_number), info.size_bytes)
-        return info
+            with _isolated(model_id, version_number, ".data"):
+                self._check_data(folder.version_data(version_number), info.size_bytes)
+            return info
 
     def _check_data(self, path: str, size_bytes: int) -> None:
-        status = self._system.stat(path)
+        status = self._system.lstat(path)
+        if S_ISLNK(status.st_mode):
+            raise Malformed(LINK)
         if not S_ISREG(status.st_mode):
             raise Malformed("it is not a file")
         if status.st_size != size_bytes:
@@ -83,16 +94,15 @@ class ArchivedVersions:
         """
         Start reading a version's data; see L{twisted_registry.interfaces.IVersionStore.open_version}.
         """
-        path = model_folder(self._root, model_id).version_data(version_number)
-        with _isolated(model_id, version_number, ".data"):
-            descriptor, _ = open_file(self._system, path)
+        with _isolated(model_id, version_number, ".data"), self._models.opened(model_id) as folder:
+            descriptor, _ = open_file(self._system, folder.version_data(version_number))
         return FileReader(self._system, descriptor, _subject(model_id, version_number))
 
     def create(self, model_id: str) -> FileWriter:
         """
         Start writing a version; see L{twisted_registry.interfaces.IVersionStore.create_version}.
         """
-        return FileWriter(self._bench, self._publications, model_folder(self._root, model_id), model_id)
+        return FileWriter(self._bench, self._models, self._publications, model_id)
 
 
 def _subject(model_id: str, version_number: int) -> str:

@@ -15,13 +15,16 @@ from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.errors import CommitUncertain, RegistryError, StorageFailure, UnknownModel
+from twisted_registry.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
 from twisted_registry.interfaces import IArchiveWriter
-from twisted_registry.storage._calls import close_quietly
+from twisted_registry.storage._calls import close_quietly, is_named
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import is_absent, reason_of, write_failure, writing
-from twisted_registry.storage._layout import ModelFolder
+from twisted_registry.storage._failures import reason_of, writing
+from twisted_registry.storage._layout import ModelFolder, version_files
 from twisted_registry.storage._metadata import dump_version
+from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._removal import remove
+from twisted_registry.storage._system import within
 from twisted_registry.values import Chunk, VersionInfo
 
 _log = Logger()
@@ -37,59 +40,64 @@ class Publications:
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
         self._lock = Lock()
-        self._under_way: set[str] = set()
+        # Names of folders, and of files in them.
+        self._under_way: set[tuple[str, str]] = set()
         self._left: set[tuple[str, str]] = set()
 
     @contextmanager
-    def announced(self, data: str) -> Iterator[None]:
+    def announced(self, folder: str, data: str) -> Iterator[None]:
         """
         Keep a data file from being taken for a left-over.
         """
         with self._lock:
-            self._under_way.add(data)
+            self._under_way.add((folder, data))
         try:
             yield
         finally:
             with self._lock:
-                self._under_way.discard(data)
+                self._under_way.discard((folder, data))
 
-    def remove_leftover(self, data: str, yaml: str) -> None:
+    def remove_leftover(self, folder: ModelFolder, number: int) -> bool:
         """
-        Remove a data file, unless it is, or has become, that of a version.  Never raises.
+        Remove a version's data, unless it is, or has become, that of a version.  Never raises.
+
+        @return: whether no left-over is there.
+        """
+        data, yaml = folder.version_data_name(number), folder.version_yaml(number)
+        with self._lock:
+            if (folder.name, data) in self._under_way:
+                return True
+            try:
+                if is_named(self._bench.system, yaml):
+                    return True
+            except OSError:
+                return False
+            if not self._bench.discard(folder.opened, data):
+                return False
+        _log.info("removed {path}, which a crash had left behind", path=folder.version_data(number))
+        return True
+
+    def leave(self, folder: ModelFolder, name: str) -> None:
+        """
+        Note that a commit that failed had to leave a file behind.
         """
         with self._lock:
-            if data not in self._under_way and self._is_absent(yaml) and self._bench.discard(data):
-                _log.info("removed {path}, which a crash had left behind", path=data)
+            self._left.add((folder.name, name))
 
-    def leave(self, folder: str, data: str) -> None:
-        """
-        Note that a commit that failed had to leave its data file behind, though no longer its .yaml.
-        """
-        with self._lock:
-            self._left.add((folder, data))
-
-    def clear(self, folder: str) -> None:
+    def clear(self, folder: ModelFolder) -> None:
         """
         Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
 
         @raise OSError: something is still there.
         """
         with self._lock:
-            left = [data for where, data in self._left if where == folder]
+            left = [name for where, name in self._left if where == folder.name]
         if left:
-            with self._bench.opened_folder(folder) as descriptor:
-                self._bench.sync_folder(descriptor)
-        for data in left:
-            self._bench.remove(data)
+            self._bench.sync_folder(folder.opened)
+        for name in left:
+            remove(self._bench.system, within(folder.path, name))
             with self._lock:
-                self._left.discard((folder, data))
-
-    def _is_absent(self, path: str) -> bool:
-        try:
-            self._bench.system.lstat(path)
-        except OSError as error:
-            return is_absent(error)
-        return False
+                self._left.discard((folder.name, name))
 
 
 WRITTEN_AT_ONCE_BYTES = 1024 * 1024
@@ -110,8 +118,8 @@ class FileWriter:
     """
 
     _bench: Workbench
+    _models: ModelFolders
     _publications: Publications
-    _folder: ModelFolder
     _model_id: str
     _stage: _Stage = field(default=_Stage.WRITING, init=False)
     _descriptor: int | None = field(default=None, init=False)
@@ -149,16 +157,14 @@ class FileWriter:
     def commit(self, info: VersionInfo) -> None:
         """See L{IArchiveWriter.commit}."""
         content = dump_version(info)
-        data = self._folder.version_data(info.version_number)
-        yaml = self._folder.version_yaml(info.version_number)
-        with self._given_up_on_failure(_Stage.FINISHED), self._publications.announced(data):
-            try:
-                self._bench.settle_models()
-                self._publications.clear(self._folder.path)
-                with self._bench.opened_folder(self._folder.path) as descriptor:
-                    self._publish(descriptor, data, yaml, content)
-            except OSError as error:
-                raise self._failure(error) from error
+        with self._given_up_on_failure(_Stage.FINISHED), writing():
+            self._bench.root.check()
+            with self._models.opened(self._model_id) as folder:
+                number = info.version_number
+                with self._publications.announced(folder.name, folder.version_data_name(number)):
+                    self._bench.settle_models()
+                    self._publications.clear(folder)
+                    self._publish(folder, number, content)
             self._stage = _Stage.OVER
 
     def abort(self) -> None:
@@ -169,11 +175,23 @@ class FileWriter:
             close_quietly(self._bench.system, descriptor)
         draft, self._draft = self._draft, ""
         if draft:
-            self._bench.discard(draft)
+            self._discard_draft(draft)
+
+    def _discard_draft(self, draft: str) -> None:
+        try:
+            with self._models.opened(self._model_id) as folder:
+                if not self._bench.discard(folder.opened, draft):
+                    self._publications.leave(folder, draft)
+        except RegistryError:
+            return  # it went with the model
+        except OSError as error:
+            _log.warn("a draft of {id!r} is left for later: {reason}", id=self._model_id, reason=reason_of(error))
 
     def _opened(self) -> int:
         if self._descriptor is None:
-            self._descriptor, self._draft = self._bench.create_draft()
+            self._bench.root.check()
+            with self._models.opened(self._model_id) as folder:
+                self._descriptor, self._draft = self._bench.create_draft(folder.opened)
         return self._descriptor
 
     @contextmanager
@@ -182,58 +200,80 @@ class FileWriter:
             raise StorageFailure("the version was given up before, or is not at this point")
         try:
             yield
+        except NumberTaken:
+            raise
         except RegistryError:
             self.abort()
             raise
 
-    def _publish(self, folder: int, data: str, yaml: str, content: bytes) -> None:
+    def _publish(self, folder: ModelFolder, number: int, content: bytes) -> None:
         draft, self._draft = self._draft, ""
-        self._bench.place(draft, data)
+        data, yaml = folder.version_data_name(number), folder.version_yaml_name(number)
         try:
-            described = self._bench.draft(content)
+            self._bench.place_new(folder.opened, draft, data)
+        except FileExistsError as error:
+            self._draft = draft
+            raise self._taken(folder, number) from error
+        try:
+            described = self._bench.draft(folder.opened, content)
             self._sync_or_discard(folder, described)
-            self._bench.place(described, yaml)
+            self._place_yaml(folder, described, yaml)
+        except FileExistsError as error:
+            self._draft = self._taken_back(folder, data, draft)
+            raise self._taken(folder, number) from error
         except OSError:
-            self._discard_data(data)
+            self._discard_data(folder, data)
             raise
         try:
-            self._bench.sync_folder(folder)
+            self._bench.sync_folder(folder.opened)
         except OSError as error:
             self._withdraw(folder, data, yaml)
             raise CommitUncertain(reason_of(error)) from error
 
-    def _sync_or_discard(self, folder: int, described: str) -> None:
+    def _taken_back(self, folder: ModelFolder, data: str, draft: str) -> str:
         try:
-            self._bench.sync_folder(folder)
+            self._bench.take_back(folder.opened, data, draft)
         except OSError:
-            self._bench.discard(described)
+            self._discard_data(folder, data)
+            raise
+        return draft
+
+    def _taken(self, folder: ModelFolder, number: int) -> NumberTaken:
+        # Its data alone may be there so far, the .yaml about to follow.
+        files = version_files(folder.name, self._bench.system.listdir(folder.path))
+        return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.unfinished]))
+
+    def _sync_or_discard(self, folder: ModelFolder, described: str) -> None:
+        try:
+            self._bench.sync_folder(folder.opened)
+        except OSError:
+            self._bench.discard(folder.opened, described)
             raise
 
-    def _withdraw(self, folder: int, data: str, yaml: str) -> None:
+    def _place_yaml(self, folder: ModelFolder, described: str, yaml: str) -> None:
+        try:
+            self._bench.place_new(folder.opened, described, yaml, is_claimed=True)
+        except FileExistsError:
+            self._bench.discard(folder.opened, described)
+            raise
+
+    def _withdraw(self, folder: ModelFolder, data: str, yaml: str) -> None:
         # The data goes only when the .yaml is sure to be gone: should that come back after a power cut, the version is
         # whole.
-        if not self._bench.discard(yaml):
+        if not self._bench.discard(folder.opened, yaml):
             return
         try:
-            self._bench.sync_folder(folder)
+            self._bench.sync_folder(folder.opened)
         except OSError as error:
-            _log.warn("{path} is left, its version may come back: {reason}", path=data, reason=reason_of(error))
-            self._publications.leave(self._folder.path, data)
+            _log.warn(
+                "{path} is left, its version may come back: {reason}",
+                path=within(folder.path, data),
+                reason=reason_of(error),
+            )
+            self._publications.leave(folder, data)
             return
-        self._discard_data(data)
+        self._discard_data(folder, data)
 
-    def _discard_data(self, data: str) -> None:
-        if not self._bench.discard(data):
-            self._publications.leave(self._folder.path, data)
-
-    def _failure(self, error: OSError) -> RegistryError:
-        if is_absent(error) and self._is_model_gone():
-            return UnknownModel(self._model_id)
-        return write_failure(error)
-
-    def _is_model_gone(self) -> bool:
-        try:
-            self._bench.system.lstat(self._folder.path)
-        except OSError as error:
-            return is_absent(error)
-        return False
+    def _discard_data(self, folder: ModelFolder, data: str) -> None:
+        if not self._bench.discard(folder.opened, data):
+            self._publications.leave(folder, data)

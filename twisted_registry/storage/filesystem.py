@@ -12,14 +12,15 @@ from zope.interface import implementer
 
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import IArchiveReader, IArchiveWriter, ILocatedArchive
-from twisted_registry.storage._calls import is_there
+from twisted_registry.storage._calls import close_quietly, is_there
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import reason_of
+from twisted_registry.storage._failures import reading, reason_of
 from twisted_registry.storage._lock import NotHeld
 from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._private import NotPrivate
 from twisted_registry.storage._reserve import NumberReserve
 from twisted_registry.storage._root import Root
-from twisted_registry.storage._system import System
+from twisted_registry.storage._system import Folder, System
 from twisted_registry.storage._versions import ArchivedVersions
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -52,10 +53,10 @@ class FilesystemArchive:
         self._root = self.description
         self._system = system or System()
         self._held = Root(self._root, self._system)
-        self._bench = Workbench(self._root, self._system)
-        self._models = ModelFolders(self._root, self._bench)
-        self._versions = ArchivedVersions(self._root, self._bench)
-        self._reserve = NumberReserve(self._root, self._bench, self._models)
+        self._bench = Workbench(self._held)
+        self._models = ModelFolders(self._bench)
+        self._versions = ArchivedVersions(self._bench, self._models)
+        self._reserve = NumberReserve(self._bench, self._models)
 
     # Taking it, and letting go.
 
@@ -74,7 +75,8 @@ class FilesystemArchive:
 
     def check(self) -> None:
         """See L{ILocatedArchive.check}."""
-        self._held.check()
+        with reading():
+            self._held.check()
 
     def _hold_root(self) -> None:
         try:
@@ -94,14 +96,24 @@ class FilesystemArchive:
             self._system.mkdir(path)
         except FileExistsError:
             return
-        with self._bench.opened_folder(parent) as descriptor:
-            self._bench.sync_folder(descriptor)
+        descriptor = self._system.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._bench.sync_folder(Folder(parent, descriptor))
+        finally:
+            close_quietly(self._system, descriptor)
 
     def _tidy(self) -> None:
+        self._versions.restart()
         try:
+            self._bench.private.check()
             self._bench.settle_models()
-            self._bench.prepare()
+            self._bench.private.prepare()
             self._bench.sweep()
+        except NotPrivate as error:
+            raise CannotStart(
+                f"{error.what}, and a start removes what lies in the archive's private folders: remove the link or the "
+                "mount, or rename the folder to another name, and start again"
+            ) from error
         except OSError as error:
             _log.warn(
                 "the archive {root} cannot be tidied, is it read-only? {reason}",

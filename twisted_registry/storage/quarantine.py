@@ -13,26 +13,28 @@ number would pass for what a crash left, and be swept.  And before the highest n
 out.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from attrs import frozen
 
 from twisted_registry.errors import RegistryError, StorageUnavailable
-from twisted_registry.storage._calls import close_quietly, is_there
+from twisted_registry.storage._calls import close_quietly, is_named
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import Malformed, is_bad_medium, reason_of, unreadable
-from twisted_registry.storage._layout import PRIVATE_FOLDER, ModelFolder, version_files
+from twisted_registry.storage._layout import PRIVATE_FOLDER, QUARANTINE, RESERVED, ModelFolder, version_files
 from twisted_registry.storage._lock import NotHeld, take_lock
 from twisted_registry.storage._models import ModelFolders
+from twisted_registry.storage._private import NotPrivate
 from twisted_registry.storage._reader import open_file, read_up_to
 from twisted_registry.storage._reserve import NumberReserve
-from twisted_registry.storage._system import System
+from twisted_registry.storage._root import Root
+from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.storage.findings import CannotVerify, Finding, Kind
-from twisted_registry.storage.scrub import QUARANTINE
 
 _BLOCK_BYTES = 1024 * 1024
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
@@ -78,17 +80,18 @@ class Quarantine:
     def __init__(self, root: str, system: System | None = None) -> None:
         self._root = os.path.abspath(root)
         self._system = system or System()
-        self._bench = Workbench(self._root, self._system)
-        self._reserve = NumberReserve(self._root, self._bench, ModelFolders(self._root, self._bench))
+        self._held = Root(self._root, self._system)
+        self._bench = Workbench(self._held)
+        self._private = self._bench.private
+        self._reserve = NumberReserve(self._bench, ModelFolders(self._bench))
         self._stamp = datetime.now(UTC).strftime(_STAMP)
-        self._own = os.path.join(self._root, PRIVATE_FOLDER, QUARANTINE, self._stamp)
 
     @property
     def path(self) -> str:
         """
         The folder that things are put into, relative to the archive.
         """
-        return os.path.relpath(self._own, self._root)
+        return os.path.join(PRIVATE_FOLDER, QUARANTINE, self._stamp)
 
     def put_aside(self, findings: Iterable[Finding]) -> Iterator[PutAside]:
         """
@@ -102,71 +105,72 @@ class Quarantine:
         for finding in findings:
             if finding.is_damage:
                 damaged.setdefault(finding.path.partition(os.sep)[0], []).append(finding)
-        if damaged:
-            try:
-                self._prepare([finding for of_model in damaged.values() for finding in of_model])
-            except (OSError, RegistryError) as error:
-                raise CannotVerify(f"no quarantine can be made, nothing was moved: {_reason(error)}") from error
-        for name, of_model in damaged.items():
-            yield from self._put_aside(ModelFolder(name, os.path.join(self._root, name)), of_model)
+        if not damaged:
+            return
+        try:
+            self._prepare([finding for of_model in damaged.values() for finding in of_model])
+            for name, of_model in damaged.items():
+                yield from self._put_aside(name, of_model)
+        finally:
+            self._held.release()
 
     # The folder.
 
     def _prepare(self, findings: list[Finding]) -> None:
+        try:
+            self._make(findings)
+        except NotPrivate as error:
+            raise CannotVerify(f"no quarantine can be made, nothing was moved: {error.what}") from error
+        except (OSError, RegistryError) as error:
+            raise CannotVerify(f"no quarantine can be made, nothing was moved: {_reason(error)}") from error
+
+    def _make(self, findings: list[Finding]) -> None:
         # A quarantine that is not at rest could take with it what was moved there.
-        self._bench.prepare()
-        self._sync(self._root)
-        parent = os.path.dirname(self._own)
-        if not is_there(self._system, parent):
-            self._system.mkdir(parent)
-        self._sync(os.path.dirname(parent))
-        self._system.mkdir(self._own)
-        self._sync(parent)
-        lines = [json.dumps(self._line(finding)) + "\n" for finding in findings]
-        self._bench.place(self._bench.draft("".join(lines).encode()), os.path.join(self._own, "report.jsonl"))
-        self._sync(self._own)
+        self._held.hold(locked=False)
+        self._private.check()
+        self._private.prepare()
+        self._bench.sync_folder(self._held.folder)
+        with self._private.opened_in(self._held.folder, PRIVATE_FOLDER) as private:
+            with suppress(FileExistsError):
+                self._system.mkdir(within(private, QUARANTINE))
+            self._bench.sync_folder(private)
+            with self._private.opened_in(private, QUARANTINE) as quarantine:
+                self._system.mkdir(within(quarantine, self._stamp))
+                self._bench.sync_folder(quarantine)
+        with self._own() as own:
+            lines = [json.dumps(_line(finding)) + "\n" for finding in findings]
+            self._bench.place(own, self._bench.draft(own, "".join(lines).encode()), "report.jsonl")
+            self._bench.sync_folder(own)
 
-    def _line(self, finding: Finding) -> dict[str, object]:
-        folder = ModelFolder(*self._folder_of(finding))
-        files = [os.path.relpath(path, self._root) for path in _files(folder, finding)]
-        return {
-            "kind": finding.kind.value,
-            "model_id": finding.model_id,
-            "version_number": finding.version_number,
-            "path": finding.path,
-            "reason": finding.reason,
-            "files": files,
-        }
-
-    def _folder_of(self, finding: Finding) -> tuple[str, str]:
-        name = finding.path.partition(os.sep)[0]
-        return name, os.path.join(self._root, name)
-
-    def _sync(self, path: str) -> None:
-        with self._bench.opened_folder(path) as descriptor:
-            self._bench.sync_folder(descriptor)
+    @contextmanager
+    def _own(self) -> Iterator[Folder]:
+        with self._private.opened(QUARANTINE) as quarantine, self._private.opened_in(quarantine, self._stamp) as own:
+            yield own
 
     # A model.
 
-    def _put_aside(self, folder: ModelFolder, findings: list[Finding]) -> Iterator[PutAside]:
+    def _put_aside(self, name: str, findings: list[Finding]) -> Iterator[PutAside]:
         moved: set[str] = set()
-        left = {finding: why for finding in findings if (why := self._why_left(finding))}
+        left: dict[Finding, str] = {}
         remark = ""
         try:
-            self._move(folder, [finding for finding in findings if finding not in left], moved)
+            with self._own() as own, self._held.opened(name) as opened:
+                folder = ModelFolder(name, opened)
+                left |= {finding: why for finding in findings if (why := self._why_left(folder, finding))}
+                self._move(folder, [finding for finding in findings if finding not in left], own, moved)
         except (OSError, RegistryError) as error:
             remark = f"left: {_reason(error)}"
         for finding in findings:
-            files = [path for path in _files(folder, finding) if path in moved]
-            aside = [os.path.join(self.path, os.path.relpath(path, self._root)) for path in files]
+            files = [file for file in _files(finding) if file in moved]
+            aside = [os.path.join(self.path, name, file) for file in files]
             yield PutAside(finding, aside, left.get(finding) or remark or _REMARKS.get(finding.kind, ""))
 
-    def _why_left(self, finding: Finding) -> str:
+    def _why_left(self, folder: ModelFolder, finding: Finding) -> str:
         # Where a disk was away while the archive was read, all that is on it seems unreadable, and is whole.
         if not finding.is_unread or finding.kind is Kind.FOLDER:
             return ""
         try:
-            self._read_through(os.path.join(self._root, finding.path))
+            self._read_through(within(folder.path, os.path.basename(finding.path)))
         except Malformed:
             return ""
         except OSError as error:
@@ -181,29 +185,30 @@ class Quarantine:
         finally:
             close_quietly(self._system, descriptor)
 
-    def _move(self, folder: ModelFolder, findings: list[Finding], moved: set[str]) -> None:
-        target = os.path.join(self._own, folder.name)
-        paths = list(dict.fromkeys(path for finding in findings for path in _files(folder, finding)))
-        self._system.mkdir(target)
-        self._sync(self._own)
-        self._remember_numbers(folder, findings, target, moved)
-        data = [path for path in paths if path.endswith(".data")]
-        yaml = [path for path in paths if path.endswith(".yaml")]
-        for batch in (data, yaml):
-            if self._move_all(batch, target, moved):
-                self._sync(target)
-                self._sync(folder.path)
+    def _move(self, folder: ModelFolder, findings: list[Finding], own: Folder, moved: set[str]) -> None:
+        names = list(dict.fromkeys(name for finding in findings for name in _files(finding)))
+        self._system.mkdir(within(own, folder.name))
+        self._bench.sync_folder(own)
+        with self._private.opened_in(own, folder.name) as target:
+            self._remember_numbers(folder, findings, target, moved)
+            data = [name for name in names if name.endswith(".data")]
+            yaml = [name for name in names if name.endswith(".yaml")]
+            for batch in (data, yaml):
+                if self._move_all(folder, batch, target, moved):
+                    self._bench.sync_folder(target)
+                    self._bench.sync_folder(folder.opened)
 
-    def _move_all(self, paths: list[str], target: str, moved: set[str]) -> bool:
-        for path in paths:
-            if _is_there_itself(self._system, path):
-                self._system.rename(path, os.path.join(target, os.path.basename(path)))
-                moved.add(path)
-        return not moved.isdisjoint(paths)
+    def _move_all(self, folder: ModelFolder, names: list[str], target: Folder, moved: set[str]) -> bool:
+        for name in names:
+            path = within(folder.path, name)
+            if is_named(self._system, path):
+                self._system.rename(path, within(target, name))
+                moved.add(name)
+        return not moved.isdisjoint(names)
 
     # Numbers.
 
-    def _remember_numbers(self, folder: ModelFolder, findings: list[Finding], target: str, moved: set[str]) -> None:
+    def _remember_numbers(self, folder: ModelFolder, findings: list[Finding], target: Folder, moved: set[str]) -> None:
         highest = max(version_files(folder.name, self._system.listdir(folder.path)).numbers, default=0)
         is_damaged = any(finding.kind is Kind.RESERVED for finding in findings)
         try:
@@ -218,42 +223,47 @@ class Quarantine:
             # Also where it seems to be remembered already: that may be a guess, for what could not be read just now.
             self._reserve.reserve_in(folder, max(reserved, highest))
 
-    def _set_reserve_aside(self, folder: ModelFolder, target: str, moved: set[str]) -> None:
+    def _set_reserve_aside(self, folder: ModelFolder, target: Folder, moved: set[str]) -> None:
         # It gets a second name, so that the first one is never without a file: a number might be used twice.
-        aside = os.path.join(target, os.path.basename(folder.reserved))
+        aside = within(target, RESERVED)
         try:
             self._system.link(folder.reserved, aside)
         except OSError:
             # A folder, say: it cannot have two names.
             self._system.rename(folder.reserved, aside)
-        moved.add(folder.reserved)
-        self._sync(target)
+        moved.add(RESERVED)
+        self._bench.sync_folder(target)
 
 
-def _files(folder: ModelFolder, finding: Finding) -> list[str]:
+def _line(finding: Finding) -> dict[str, object]:
+    name = finding.path.partition(os.sep)[0]
+    return {
+        "kind": finding.kind.value,
+        "model_id": finding.model_id,
+        "version_number": finding.version_number,
+        "path": finding.path,
+        "reason": finding.reason,
+        "files": [os.path.join(name, file) for file in _files(finding)],
+    }
+
+
+def _files(finding: Finding) -> list[str]:
+    """
+    Return the names of a finding's files in the model's folder.
+    """
+    folder = ModelFolder(finding.path.partition(os.sep)[0], "")
     if finding.kind is Kind.MODEL_YAML:
-        return [folder.yaml]
+        return [folder.yaml_name]
     if finding.kind is Kind.RESERVED:
-        return [folder.reserved]
+        return [RESERVED]
     if finding.version_number is None:
         return []
-    return [folder.version_data(finding.version_number), folder.version_yaml(finding.version_number)]
-
-
-def _is_there_itself(system: System, path: str) -> bool:
-    """
-    Tell whether anything has this very name, be it a link that leads nowhere.
-
-    @raise OSError: that cannot be told.
-    """
-    try:
-        system.lstat(path)
-    except FileNotFoundError:
-        return False
-    return True
+    return [folder.version_data_name(finding.version_number), folder.version_yaml_name(finding.version_number)]
 
 
 def _reason(error: OSError | RegistryError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EXDEV:
+        return "its folder lies on another file system; move its files by hand, or remove them"
     return reason_of(error) if isinstance(error, OSError) else str(error)
 
 

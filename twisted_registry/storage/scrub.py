@@ -22,14 +22,13 @@ from attrs import define, field, frozen
 
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import is_absent, reason_of
-from twisted_registry.storage._layout import PRIVATE_FOLDER, is_digest, model_id_of
+from twisted_registry.storage._layout import PRIVATE_FOLDER, QUARANTINE, is_digest, model_id_of
+from twisted_registry.storage._models import leads_to_model
+from twisted_registry.storage._root import Root, is_link, open_folder
 from twisted_registry.storage._scrub_model import Look, look_into
 from twisted_registry.storage._scrub_version import VersionCheck, Watched
-from twisted_registry.storage._system import System
+from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.storage.findings import CannotVerify, Finding, Kind
-
-QUARANTINE = "quarantine"
-"""The folder within the private one where damage is put aside; no part of the archive any more."""
 
 _T = TypeVar("_T")
 _GLANCE_SECONDS = 0.2
@@ -92,6 +91,7 @@ class Scrub:
         self.counts = Counts()
         self._root = os.path.abspath(root)
         self._system = system or System()
+        self._held_root = Root(self._root, self._system)
         self._read = read
         self._ahead = 4 * (jobs or default_jobs())
         self._pool = ThreadPoolExecutor(jobs or default_jobs(), "scrub")
@@ -110,6 +110,7 @@ class Scrub:
         self._pool.shutdown(cancel_futures=True)
         while self._held:
             close_quietly(self._system, self._held.pop())
+        self._held_root.release()
 
     # How much there is.
 
@@ -125,8 +126,9 @@ class Scrub:
     def _size_of(self, name: str) -> int:
         # What cannot be told here is told of when it is its turn.
         try:
-            entries = self._system.scandir(os.path.join(self._root, name))
-            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(".data"))
+            with self._held_root.opened(name) as folder:
+                data = [within(folder, file) for file in self._system.listdir(folder) if file.endswith(".data")]
+                return sum(self._system.lstat(path).st_size for path in data)
         except OSError:
             return 0
 
@@ -159,23 +161,34 @@ class Scrub:
 
     def _entries(self) -> tuple[list[str], list[Finding]]:
         try:
-            entries = sorted(self._system.scandir(self._root), key=lambda entry: entry.name)
+            entries = sorted(self._system.scandir(self._opened()))
         except OSError as error:
             raise CannotVerify(f"the archive's directory {self._root!r} cannot be read: {reason_of(error)}") from error
         folders, notes = [], []
         for entry in entries:
             if entry.name == PRIVATE_FOLDER:
                 continue
-            if (model_id_of(entry.name) is not None or is_digest(entry.name)) and _may_be_folder(entry):
+            is_named = model_id_of(entry.name) is not None or is_digest(entry.name)
+            if is_named and (
+                entry.is_folder or (entry.is_link and leads_to_model(self._system, self._opened(), entry))
+            ):
                 folders.append(entry.name)
             else:
                 notes.append(Finding(Kind.FOREIGN, None, None, entry.name, "it is no part of an archive"))
         return folders, notes
 
+    def _opened(self) -> Folder:
+        if not self._held_root.is_held:
+            self._held_root.hold(locked=False)
+        return self._held_root.folder
+
     def _private(self) -> Iterator[Finding]:
         for name in self._names(PRIVATE_FOLDER):
             path = os.path.join(PRIVATE_FOLDER, name)
-            if name in _LEFT_OVERS:
+            if name in (*_LEFT_OVERS, QUARANTINE) and is_link(self._system, within(self._opened(), path)):
+                reason = "it is a link; a start refuses an archive with such a private folder"
+                yield Finding(Kind.FOLDER, None, None, path, reason)
+            elif name in _LEFT_OVERS:
                 for left in self._names(path):
                     reason = "being written or removed, or what a crash left; the next start sweeps it"
                     yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, left), reason)
@@ -184,7 +197,8 @@ class Scrub:
 
     def _names(self, path: str) -> list[str]:
         try:
-            return sorted(self._system.listdir(os.path.join(self._root, path)))
+            with open_folder(self._system, within(self._opened(), path)) as folder:
+                return sorted(self._system.listdir(folder))
         except OSError as error:
             if is_absent(error):
                 return []
@@ -201,7 +215,7 @@ class Scrub:
                 yield partial(_Checked, finished=look.model)
 
     def _look(self, name: str) -> Look:
-        look = look_into(self._system, self._root, name)
+        look = look_into(self._system, self._held_root.folder, name)
         if look.model is not None:
             self._held.add(look.model.descriptor)
         return look
@@ -239,10 +253,3 @@ def _result(future: Future[_T]) -> _T:
     while not ended.acquire(timeout=_GLANCE_SECONDS):
         pass
     return future.result()
-
-
-def _may_be_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return True
