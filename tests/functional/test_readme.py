@@ -12,6 +12,8 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.daemon import PATIENCE_SECONDS, free_port
+from tests.support.grpcurl import ENDLESS
 from tests.support.reflected import ReflectedClient
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.settings import SETTINGS
@@ -20,7 +22,31 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 EXAMPLES = [ROOT / "examples" / name for name in ("first_model.py", "bare_grpc.py")]
 
-ENDLESS = "VersionUpdate"
+_SESSION = r"""
+set -euo pipefail
+make() {
+    case $1 in
+        run)
+            stop
+            .venv/bin/twistd --nodaemon --pidfile= model-registry > daemon.log 2>&1 < /dev/null &
+            daemon=$!
+            until grep -q 'listening on' daemon.log; do kill -0 $daemon; sleep 0.05; done ;;
+        test) grep -q '^test:' "$root/Makefile" ;;
+        *) return 1 ;;
+    esac
+}
+stop() { if [ "$daemon" ]; then kill -INT $daemon; wait $daemon; daemon=; fi; }
+docker() { :; }
+grpcurl() { PYTHONPATH=$root "$python" -m tests.support.grpcurl "$@"; }
+twisted-registry() {
+    # Instead of Ctrl-C.
+    if [ $1 = watch ]; then set -- watch --once "${@:2}"; fi
+    command twisted-registry "$@"
+}
+daemon=
+trap 'echo "at the end: $(tail -5 daemon.log)" >&2; [ -z "$daemon" ] || kill -9 $daemon' ERR
+"""
+"""What stands in for the second terminal, for Ctrl-C, and for tools that are not there or take too long."""
 
 
 def fenced(language: str, page: str = README) -> Iterator[str]:
@@ -68,6 +94,52 @@ class GrpcurlTests(RegistryTestCase):
         self.assertEqual(replies["RetrieveVersionData"], [{"data_chunk": "aGVsbG8="}])
         self.assertEqual(replies["VersionUpdate"][0]["version_info"]["version_number"], 2)
         self.assertEqual(replies["Check"], [{"status": "SERVING"}])
+
+
+class SessionTests(SynchronousTestCase):
+    """
+    The README as a newcomer types it.
+    """
+
+    def test_from_top_to_bottom(self) -> None:
+        """
+        All its commands succeed, one after another in one shell, in a checkout that was not prepared: nothing that the
+        README did not put there is on the PATH.
+        """
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / ".venv").symlink_to(sys.prefix)
+        for name in ("examples", "protos"):
+            (folder / name).symlink_to(ROOT / name)
+        address = f"localhost:{free_port()}"
+        typed = "\n".join(fenced("sh")).replace("localhost:9000", address)
+        typed = re.sub(r"(examples/\w+\.py)", rf"\1 {address}", typed)
+        done = subprocess.run(
+            ["bash", "-c", f"{_SESSION}\n{typed}\nstop"],
+            cwd=folder,
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "HOME": str(folder),
+                "root": str(ROOT),
+                "python": sys.executable,
+                "TWISTED_REGISTRY_SERVER": address,
+                "COGMENT_MODEL_REGISTRY_PORT": address.rpartition(":")[2],
+            },
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE_SECONDS,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, f"{done.stdout}\n{done.stderr}")
+        lines = done.stdout.splitlines()
+        for said in (
+            "published version 1",
+            "walker@2  1.0 MB  transient",
+            '{"data_chunk": "aGVsbG8="}',
+            '{"status": "SERVING"}',
+        ):
+            self.assertIn(said, lines)
+        self.assertEqual((folder / "copy.pt").read_bytes(), (folder / "walker.pt").read_bytes())
 
 
 class PythonTests(RegistryTestCase):
