@@ -392,6 +392,23 @@ class Limits:
     keepalive_seconds: float
 
 
+@frozen
+class ClientLimits:
+    """
+    How many clients there may be, and how much each may do at once.
+
+    @ivar connections_max: most connections.
+    @ivar calls_per_connection_max: most calls at once on one connection.
+    @ivar calls_per_client_max: most calls at once from one address.
+    @ivar calls_max: most calls at once.
+    """
+
+    connections_max: int
+    calls_per_connection_max: int
+    calls_per_client_max: int
+    calls_max: int
+
+
 class IArchiveProvider(Interface):
     """
     A plugin that makes archives from descriptions such as C{filesystem:/data}.

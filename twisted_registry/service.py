@@ -16,6 +16,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from twisted_registry._descriptor_limit import connections_within, raise_descriptor_limit, usable_descriptors
 from twisted_registry._malloc import give_back, reuse_memory
 from twisted_registry._memory_limit import resident_bytes
 from twisted_registry.clocks import ThreadTimer, use_monotonic_time
@@ -25,8 +26,9 @@ from twisted_registry.log import LoggedService
 from twisted_registry.options import Options
 from twisted_registry.providers import create_archive, create_transient_store
 from twisted_registry.registry import Framing, Registry
+from twisted_registry.rpc.endpoint import Endpoint
 from twisted_registry.rpc.frames import Cutter, frame
-from twisted_registry.rpc.server import Endpoint, RpcServer
+from twisted_registry.rpc.server import RpcServer
 from twisted_registry.settings import COMMAND, Settings
 from twisted_registry.startup import StartFailure, Terminal, hold_closed_streams
 from twisted_registry.threads import TalliedPool, threads_for
@@ -92,7 +94,7 @@ class RegistryService(Service):
             Framing(settings.chunk_size_bytes, frame, partial(Cutter, settings.chunk_size_bytes)),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
-        self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits)
+        self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits, settings.clients)
 
     def startService(self) -> None:
         """
@@ -112,6 +114,7 @@ class RegistryService(Service):
     def _start(self) -> None:
         self._take_signals(self._end_start)
         reuse_memory()
+        raise_descriptor_limit()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self.port = self._rpc.start(self._lost)
         try:
@@ -144,6 +147,14 @@ class RegistryService(Service):
             _log.info(
                 "only this machine can connect: to serve others, give --interface 0.0.0.0 "
                 "or set COGMENT_MODEL_REGISTRY_INTERFACE"
+            )
+        most = connections_within(usable_descriptors())
+        if self._settings.clients.connections_max > most:
+            _log.warn(
+                "--max-connections is {given}, more than the limit on descriptors leaves beside a reserve for files, "
+                "{most}: clients may keep archived versions from being read; raise that limit (ulimit -n)",
+                given=self._settings.clients.connections_max,
+                most=most,
             )
         _log.info("listening on {host}:{port}", host=self._rpc.host, port=self.port)
 

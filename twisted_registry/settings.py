@@ -9,10 +9,11 @@ from typing import Any
 
 from attrs import frozen
 
+from twisted_registry._descriptor_limit import connections_within, usable_descriptors
 from twisted_registry._kinds import DESCRIPTION, DIRECTORY, INTERFACE, SWITCH, Kind, one_of, seconds, whole
 from twisted_registry._memory_limit import usable_memory
 from twisted_registry.errors import CannotStart, shown
-from twisted_registry.interfaces import Limits, TransientBudget
+from twisted_registry.interfaces import ClientLimits, Limits, TransientBudget
 from twisted_registry.providers import escape
 
 COMMAND = "twistd model-registry"
@@ -30,6 +31,11 @@ LOG_FORMATS = ("text", "json")
 
 _MAX_ITEMS = 10**9
 _MAX_BYTES = 2**63 - 1
+_MAX_COUNT = 10**6
+_MAX_CONNECTIONS = 10_000
+_MAX_CALLS = 20_000
+_CALL_BYTES = 50_000
+"""What a call takes that waits for something, such as a subscriber's."""
 
 
 @frozen
@@ -43,6 +49,7 @@ class Settings:
     @ivar transient: the description of the transient store.
     @ivar budget: what the transient store may hold.
     @ivar limits: what calls may hold, and for how long.
+    @ivar clients: how many connections and calls there may be.
     @ivar chunk_size_bytes: the data in each message of a version that is sent.
     @ivar reflection: whether gRPC reflection is served.
     @ivar log_level: one of L{LOG_LEVELS}.
@@ -56,6 +63,7 @@ class Settings:
     transient: str
     budget: TransientBudget
     limits: Limits
+    clients: ClientLimits
     chunk_size_bytes: int
     reflection: bool
     log_level: str
@@ -101,6 +109,10 @@ class Setting:
 
 def _share_of_memory(share: int) -> Callable[[], int]:
     return lambda: max(1, usable_memory() // share)
+
+
+def _calls_by_memory() -> int:
+    return max(1, min(_MAX_CALLS, usable_memory() // 8 // _CALL_BYTES))
 
 
 def _setting(name: str, kind: Kind, help: str, default: Any, default_text: str | None = None) -> Setting:
@@ -191,6 +203,33 @@ SETTINGS: Sequence[Setting] = (
         60.0,
         "60",
     ),
+    Setting(
+        "max-connections",
+        whole(1, _MAX_COUNT),
+        "most connections at once; more are closed as they come, and near the limit those that carry no call",
+        lambda: min(_MAX_CONNECTIONS, connections_within(usable_descriptors())),
+        f"{_MAX_CONNECTIONS}, or what the limit on descriptors leaves beside a reserve for files",
+    ),
+    _setting(
+        "max-calls-per-connection",
+        whole(1, _MAX_COUNT),
+        "most calls at once on one connection, each subscription being one; more wait at the client",
+        500,
+    ),
+    _setting(
+        "max-calls-per-client",
+        whole(0, _MAX_COUNT),
+        "most calls at once from one address; more are refused",
+        0,
+        "half of --max-calls",
+    ),
+    Setting(
+        "max-calls",
+        whole(1, _MAX_COUNT),
+        "most calls at once; more are refused",
+        _calls_by_memory,
+        f"{_MAX_CALLS}, or what an eighth of the memory the process may use allows",
+    ),
     _setting(
         "sent-model-version-data-chunk-size",
         whole(1, MAX_CHUNK_SIZE_BYTES, " of bytes"),
@@ -280,6 +319,12 @@ def settings_from(given: Mapping[str, Given]) -> Settings:
             value["downloads-max-bytes"],
             value["download-idle-seconds"],
             value["keepalive-seconds"],
+        ),
+        clients=ClientLimits(
+            connections_max=value["max-connections"],
+            calls_per_connection_max=value["max-calls-per-connection"],
+            calls_per_client_max=value["max-calls-per-client"] or max(1, value["max-calls"] // 2),
+            calls_max=value["max-calls"],
         ),
         chunk_size_bytes=value["sent-model-version-data-chunk-size"],
         reflection=value["grpc-reflection"],

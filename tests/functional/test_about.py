@@ -21,7 +21,7 @@ from tests.support.daemon import Daemon, free_port
 from tests.support.gates import GatedTestCase
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.protocol.messages import SERVICE_NAME, common
+from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -81,6 +81,7 @@ class StatusTests(RegistryTestCase):
         An asterisk stands for all there are, among other names too.
         """
         known = {"overall_load", "uptime_seconds", "versions_in_memory", "bytes_in_memory", "subscribers"}
+        known |= {"calls", "connections"}
         self.assertLessEqual(known, set(self.client.statuses("*")))
         self.assertLessEqual(known, set(self.client.statuses("overall_load", "*", "nonsense")))
 
@@ -91,6 +92,19 @@ class StatusTests(RegistryTestCase):
         load = self.client.statuses("overall_load")["overall_load"]
         self.assertRegex(load, re.compile(r"\A[01](\.[0-9]+)?\Z"))
         self.assertTrue(0 <= float(load) <= 1, load)
+
+    def test_clients(self) -> None:
+        """
+        It tells how many calls and connections there are, its own among them.
+        """
+        self.assertEqual(self.client.statuses("calls", "connections"), {"calls": "1", "connections": "1"})
+        others = [self.connect(**{"grpc.use_local_subchannel_pool": 1}) for _ in range(3)]
+        self.client.save_model("m")
+        subscriptions = [other.updates("m") for other in others]
+        self.wait_for_subscribers(3)
+        self.assertEqual(self.client.statuses("calls", "connections"), {"calls": "4", "connections": "4"})
+        for subscription in subscriptions:
+            subscription.cancel()
 
     def test_memory(self) -> None:
         """
@@ -149,19 +163,34 @@ class HealthWhileItStartsTests(GatedTestCase):
 
     def test_starting(self) -> None:
         """
-        Until the archive is open the daemon is not healthy, and every call is UNAVAILABLE; then it is, and serves.
+        Until the archive is open the daemon is not healthy, and calls wait; then it is, and they are served.
         """
         self.wait_for_calls("open")
+        calls = [
+            self.client.begin("CreateOrUpdateModel", api.CreateOrUpdateModelRequest(model_info={"model_id": "m"})),
+            self.client.begin("Status", common.StatusRequest(names=["calls"])),
+            self.client.begin("RetrieveModels", api.RetrieveModelsRequest()),
+        ]
         for service in SERVICES:
             self.assertEqual(self.client.health(service), NOT_SERVING)
-        calls = (lambda: self.client.save_model("m"), lambda: self.client.statuses("*"), self.client.models)
-        for call in calls:
-            self.assert_refused(grpc.StatusCode.UNAVAILABLE, call, "starting")
+        self.assertEqual([call.done() for call in calls], [False] * len(calls))
         self.gates.release("open")
         self.daemon.wait_for("listening on")
+        for call in calls:
+            self.assertIsNotNone(call.result())
         self.wait_until_true(lambda: self.client.health() == SERVING, "it is healthy")
         self.assertEqual(self.client.health(SERVICE_NAME), SERVING)
-        self.client.save_model("m")
+        self.assertEqual(len(self.client.models("m").model_infos), 1)
+
+    def test_stopped_while_it_starts(self) -> None:
+        """
+        Calls that wait for the start are ended where the start is broken off.
+        """
+        self.wait_for_calls("open")
+        call = self.client.begin("RetrieveModels", api.RetrieveModelsRequest())
+        self.assertEqual(self.client.health(), NOT_SERVING)  # asked behind the call, on the same connection
+        self.daemon.process.terminate()
+        self.assert_refused(grpc.StatusCode.UNAVAILABLE, call.result)
 
 
 class HealthWhileItStopsTests(RegistryTestCase):

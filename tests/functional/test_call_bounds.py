@@ -2,8 +2,10 @@
 Tests for what one call may bring: its metadata and the size and form of its request.
 """
 
+from functools import partial
 from typing import Any
 
+import grpc
 from grpc import StatusCode
 
 from tests.support.client import DEADLINE_SECONDS
@@ -46,3 +48,21 @@ class MetadataTests(SharedRegistryTestCase):
                 lambda: self.call_with_metadata(("authorization", "x" * METADATA_MAX_BYTES)),
                 "metadata",
             )
+
+
+class CompressionTests(SharedRegistryTestCase):
+    """
+    Requests that are compressed.
+    """
+
+    def test_refused(self) -> None:
+        """
+        They are refused unread, in each call, health checks too: a kilobyte may unpack to a megabyte.
+        """
+        channel: Any = self.client.channel
+        for path in (f"/{SERVICE_NAME}/Status", f"/{SERVICE_NAME}/CreateVersion", "/grpc.health.v1.Health/Check"):
+            for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+                call = partial(channel.stream_unary(path), iter([bytes(100_000)]), compression=compression)
+                self.assert_refused(
+                    StatusCode.UNIMPLEMENTED, partial(call, timeout=DEADLINE_SECONDS), "Compression", "disabled"
+                )

@@ -3,7 +3,7 @@ Facts about how a call ends.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import grpc
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import Unavailable, UnknownModel
+from twisted_registry.errors import Overloaded, Unavailable, UnknownModel
 from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.status import Handler, guarded
 
@@ -44,6 +44,10 @@ def always() -> Iterator[None]:
     Let every call in.
     """
     yield
+
+
+async def _call(handler: Handler, context: Any) -> bytes | None:
+    return await handler(b"abc", context)
 
 
 class GuardTests(SynchronousTestCase):
@@ -103,6 +107,29 @@ class GuardTests(SynchronousTestCase):
             self.assertIsInstance(raised, asyncio.CancelledError)
             self.assertEqual(aborts, [])
 
+    def test_not_admitted(self) -> None:
+        """
+        A call that is not admitted ends with what that raised, also where it had to wait to be told.
+        """
+
+        def refuse(context: Any) -> None:
+            raise Overloaded("too many")
+
+        async def refuse_later() -> None:
+            raise Unavailable("starting")
+
+        async def handler(request: Any, context: Any) -> bytes | None:
+            raise AssertionError("it was called")
+
+        for admit, code in (
+            (refuse, grpc.StatusCode.RESOURCE_EXHAUSTED),
+            (lambda context: refuse_later(), grpc.StatusCode.UNAVAILABLE),
+        ):
+            context: Any = Context()
+            with self.assertRaises(Aborted):
+                asyncio.run(_call(guarded(handler, always, admit), context))
+            self.assertEqual([ended for ended, _ in context.aborts], [code])
+
     def test_unforeseen_errors_are_incidents(self) -> None:
         """
         What nobody foresaw is INTERNAL, and is logged.
@@ -143,6 +170,42 @@ class GateTests(SynchronousTestCase):
         self.enter()
         self.gate.close()
         self.assertIn("stopping", str(self.assertRaises(Unavailable, self.enter)))
+
+    def test_waits_for_the_start(self) -> None:
+        """
+        A call that comes while the registry starts waits until that is over, and is served or told that it stops.
+        """
+
+        async def begun(decide: Callable[[], None]) -> None:
+            self.assertTrue(self.gate.is_starting)
+            waiting = asyncio.create_task(self.gate.started())
+            await asyncio.sleep(0)
+            self.assertFalse(waiting.done())
+            decide()
+            await waiting
+            self.assertFalse(self.gate.is_starting)
+
+        asyncio.run(begun(self.gate.open))
+        self.enter()
+        self.gate = Gate()
+        asyncio.run(begun(self.gate.close))
+        self.assertIn("stopping", str(self.assertRaises(Unavailable, self.enter)))
+
+    def test_does_not_wait_for_ever(self) -> None:
+        """
+        A call waits for a bounded time, and only so many wait.
+        """
+        self.assertIn("starting", str(self.assertRaises(Unavailable, asyncio.run, self.gate.started(0))))
+
+        async def one_too_many() -> None:
+            waiting = [asyncio.create_task(self.gate.started()) for _ in range(1000)]
+            await asyncio.sleep(0)
+            with self.assertRaises(Unavailable):
+                await self.gate.started()
+            self.gate.open()
+            await asyncio.gather(*waiting)
+
+        asyncio.run(one_too_many())
 
     def test_waits_for_the_last_call(self) -> None:
         """

@@ -11,8 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.twistd_process import TAP, run_twistd
 from twisted_registry import __version__
+from twisted_registry._descriptor_limit import connections_within, usable_descriptors
 from twisted_registry._memory_limit import usable_memory
-from twisted_registry.interfaces import Limits, TransientBudget
+from twisted_registry.interfaces import ClientLimits, Limits, TransientBudget
 from twisted_registry.options import Options
 from twisted_registry.providers import parse_description
 from twisted_registry.settings import MAX_CHUNK_SIZE_BYTES, SETTINGS, Settings
@@ -32,7 +33,10 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("log-format", "log_format", "json", "json", ["xml"]),
     ("grace-seconds", "grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
 ]
-COUNTS = ("version-cache-max-items", "version-cache-max-bytes")
+COUNTS = (
+    *("version-cache-max-items", "version-cache-max-bytes"),
+    *("max-connections", "max-calls-per-connection", "max-calls"),
+)
 
 
 def variable(name: str) -> str:
@@ -84,6 +88,12 @@ class SettingsTests(SynchronousTestCase):
                     download_idle_seconds=60.0,
                     keepalive_seconds=60.0,
                 ),
+                clients=ClientLimits(
+                    connections_max=min(10_000, connections_within(usable_descriptors())),
+                    calls_per_connection_max=500,
+                    calls_per_client_max=min(20_000, usable_memory() // 400_000) // 2,
+                    calls_max=min(20_000, usable_memory() // 400_000),
+                ),
                 chunk_size_bytes=4 * 2**20 - 2**10,
                 reflection=False,
                 log_level="info",
@@ -130,6 +140,15 @@ class SettingsTests(SynchronousTestCase):
             KEEPALIVE_SECONDS="7",
         )
         self.assertEqual(settings.limits, Limits(1, 2, 0.0, 4.0, 5, 6.5, 7.0))
+
+    def test_client_limits(self) -> None:
+        """
+        Each limit on clients has an entry of its own; one address may make half of all calls unless told otherwise.
+        """
+        flags = ("--max-connections=1", "--max-calls-per-connection=2", "--max-calls=8")
+        self.assertEqual(parse(*flags, MAX_CALLS_PER_CLIENT="3").clients, ClientLimits(1, 2, 3, 8))
+        self.assertEqual(parse(*flags).clients, ClientLimits(1, 2, 4, 8))
+        self.assertEqual(parse("--max-calls=1").clients.calls_per_client_max, 1)
 
     def test_every_bad_value(self) -> None:
         """

@@ -14,6 +14,8 @@ from attrs import frozen
 
 import twisted_registry
 from twisted_registry.protocol.messages import common
+from twisted_registry.rpc.callers import Callers
+from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.updates import Hub
 from twisted_registry.rpc.wire import parse
@@ -35,6 +37,8 @@ class AboutCalls:
     _lookup: Lookup
     _hub: Hub
     _started_seconds: float
+    _connections: Connections
+    _callers: Callers
 
     async def version(self, raw: bytes, context: Any) -> bytes:
         """
@@ -57,6 +61,8 @@ class AboutCalls:
         names = set(parse(common.StatusRequest, raw).names)
         known = self._statuses()
         asked = {name: tell() for name, tell in known.items() if name in names or "*" in names}
+        if "connections" in names or "*" in names:
+            asked["connections"] = str(await self._connections.count())
         return common.StatusReply(statuses=asked).SerializeToString()
 
     def _statuses(self) -> dict[str, Callable[[], str]]:
@@ -67,4 +73,5 @@ class AboutCalls:
             "versions_in_memory": lambda: str(registry.usage().items),
             "bytes_in_memory": lambda: str(registry.usage().size_bytes),
             "subscribers": lambda: str(len(self._hub)),
+            "calls": lambda: str(len(self._callers)),
         }

@@ -7,6 +7,11 @@ from contextlib import suppress
 
 from twisted_registry.errors import Unavailable
 
+_START_SECONDS = 30.0
+"""How long a call waits for the start; a script that is started beside the daemon would try again anyway."""
+
+_WAITING_MAX = 1_000
+
 
 class Gate:
     """
@@ -15,6 +20,8 @@ class Gate:
 
     def __init__(self) -> None:
         self._refusal: str | None = "the registry is starting; try again in a moment"
+        self._decided = asyncio.Event()
+        self._waiting = 0
         self._inside: set[asyncio.Task[object]] = set()
         self._cut: set[asyncio.Task[object]] = set()
         self._empty = asyncio.Event()
@@ -27,6 +34,29 @@ class Gate:
         @raise Unavailable: no calls are taken now; raised where the context is entered.
         """
         return _Inside(self)
+
+    @property
+    def is_starting(self) -> bool:
+        """
+        Whether calls have to wait for the start.
+        """
+        return not self._decided.is_set()
+
+    async def started(self, most_seconds: float = _START_SECONDS) -> None:
+        """
+        Wait while the registry starts: until calls are let in, or will not be.
+
+        @raise Unavailable: it takes too long, or too many wait.
+        """
+        if self._waiting >= _WAITING_MAX:
+            raise Unavailable("the registry is starting, and too many calls wait for it; try again in a moment")
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._decided.wait(), most_seconds)
+        except TimeoutError:
+            raise Unavailable("the registry is still starting; try again later") from None
+        finally:
+            self._waiting -= 1
 
     def enter(self) -> "asyncio.Task[object]":
         """
@@ -60,12 +90,14 @@ class Gate:
         Let calls in.
         """
         self._refusal = None
+        self._decided.set()
 
     def close(self) -> None:
         """
         Let no more calls in.
         """
         self._refusal = "the registry is stopping; try again when it is back"
+        self._decided.set()
 
     async def empty(self, patience_seconds: float | None = None) -> None:
         """

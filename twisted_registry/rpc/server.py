@@ -3,16 +3,14 @@ The gRPC server: a thread with an event loop of its own.
 """
 
 import asyncio
-import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
 import grpc.aio
-from attrs import frozen
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from twisted.internet.defer import Deferred
@@ -20,12 +18,17 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import IRegistry, Limits
+from twisted_registry.interfaces import ClientLimits, IRegistry, Limits
 from twisted_registry.protocol.limits import METADATA_MAX_BYTES
 from twisted_registry.protocol.messages import POOL, SERVICE_NAME
+from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.bridge import Bridge
+from twisted_registry.rpc.callers import Callers
 from twisted_registry.rpc.checks import Checks
+from twisted_registry.rpc.connections import Connections
+from twisted_registry.rpc.endpoint import Endpoint, addresses_of, bracketed
 from twisted_registry.rpc.gate import Gate
+from twisted_registry.rpc.hangup import accepted_on
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.servicer import RegistryCalls, generic_handler
 from twisted_registry.rpc.updates import Hub
@@ -50,7 +53,11 @@ How much of a call's messages may come before it is read: enough for 40 MB/s fro
 widens this to what the connection could carry: a hundred megabytes came ahead of a slow disk.
 """
 
-_MOST_PENDING_CALLS = 1_000_000
+_HANDSHAKE_SECONDS = 10.0
+"""How long a client may take from connecting to its first words of HTTP/2."""
+
+_IDENTITY_ONLY = 1
+"""The set of the ways to compress that has none but 'not at all'."""
 
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.so_reuseport", 0),  # or a second daemon would share the port, silently
@@ -63,9 +70,9 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.bdp_probe", 0),
     # Clients may ping every 10 s.  (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS: its text has no 'recv'.)
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # By default gRPC cancels new calls at random beyond a thousand that wait: thousands of actors come back at once.
-    ("grpc.server.max_pending_requests", _MOST_PENDING_CALLS),
-    ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING_CALLS),
+    # A kilobyte can unpack to a megabyte, which would be taken before anybody could look at it.
+    ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
+    ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_SECONDS * 1000)),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
@@ -73,6 +80,19 @@ _OPTIONS: list[tuple[str, Any]] = [
 
 
 _MOST_ANSWER_SECONDS = 20.0
+
+
+def _bounds(clients: ClientLimits, addresses: int) -> list[tuple[str, Any]]:
+    """
+    @param addresses: how many are listened on: gRPC counts connections for each of them.
+    """
+    return [
+        ("grpc.max_allowed_incoming_connections", max(1, clients.connections_max // addresses)),
+        ("grpc.max_concurrent_streams", clients.calls_per_connection_max),
+        # By default gRPC cancels at random beyond a thousand that wait: thousands of actors come back at once.
+        ("grpc.server.max_pending_requests", clients.calls_max),
+        ("grpc.server.max_pending_requests_hard_limit", clients.calls_max),
+    ]
 
 
 def _keepalive(silent_seconds: float) -> list[tuple[str, Any]]:
@@ -87,49 +107,6 @@ def _keepalive(silent_seconds: float) -> list[tuple[str, Any]]:
     ]
 
 
-@frozen
-class Endpoint:
-    """
-    Where and how to serve.
-
-    @ivar interface: an address or a host's name.
-    @ivar port: 0 picks a free one.
-    @ivar chunk_bytes: length of the data in all chunks sent but a version's last.
-    @ivar reflection: whether clients may ask for the service's description.
-    """
-
-    interface: str
-    port: int
-    chunk_bytes: int
-    reflection: bool
-
-    @property
-    def host(self) -> str:
-        """
-        The interface as it stands before a port.
-        """
-        return f"[{self.interface}]" if ":" in self.interface else self.interface
-
-
-def _check_can_bind(endpoint: Endpoint) -> None:
-    """
-    Try the port, for gRPC does not say what is wrong with it.
-
-    @raise CannotStart: it cannot be had.
-    """
-    try:
-        # All of them: of a name's addresses gRPC takes those that are free, and says nothing of the others.
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            endpoint.interface, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-                probe.listen()
-    except OSError as error:
-        raise CannotStart(f"cannot listen on {endpoint.host}:{endpoint.port}: {error.strerror or error}") from None
-
-
 class RpcServer:
     """
     Serves a registry over gRPC.
@@ -137,11 +114,19 @@ class RpcServer:
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorFromThreads, registry: IRegistry, endpoint: Endpoint, limits: Limits) -> None:
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        registry: IRegistry,
+        endpoint: Endpoint,
+        limits: Limits,
+        clients: ClientLimits,
+    ) -> None:
         self._reactor = reactor
         self._registry = registry
         self._endpoint = endpoint
         self._limits = limits
+        self._clients = clients
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -162,7 +147,7 @@ class RpcServer:
 
         @raise CannotStart: it cannot be bound.
         """
-        _check_can_bind(self._endpoint)
+        self._addresses = addresses_of(self._endpoint)
         bound: Future[int] = Future()
         self._lost = lost
         self._thread = threading.Thread(target=self._run, args=(bound,), name="grpc", daemon=True)
@@ -220,10 +205,13 @@ class RpcServer:
         self._serve = asyncio.Event()
         self._stop = asyncio.Event()
         self._hub = hub = Hub(self._loop)
-        checks, gate = Checks(), Gate()
-        server = self._make_server(hub, checks, gate)
+        checks, gate, callers = Checks(), Gate(), Callers(self._clients)
+        connections = Connections(self._clients.connections_max, lambda: callers.busy, lambda: accepted_on(self._port))
+        server = self._make_server(hub, checks, gate, callers, connections)
         await checks.say(serving=False)
-        bound.set_result(await self._bind(server))
+        self._port = await self._bind(server)
+        bound.set_result(self._port)
+        watching = self._loop.create_task(connections.watch())
         if await self._told_to_serve():
             gate.open()
             await checks.say(serving=True)
@@ -237,6 +225,8 @@ class RpcServer:
         gate.cut()
         await gate.empty()
         await checks.end_watches()
+        watching.cancel()
+        connections.close()
         await server.stop(_FLUSH_SECONDS)
 
     async def _told_to_serve(self) -> bool:
@@ -246,11 +236,20 @@ class RpcServer:
             task.cancel()
         return self._serve.is_set()
 
-    def _make_server(self, hub: Hub, checks: Checks, gate: Gate) -> grpc.aio.Server:
-        server = grpc.aio.server(options=[*_OPTIONS, *_keepalive(self._limits.keepalive_seconds)])
+    def _make_server(
+        self, hub: Hub, checks: Checks, gate: Gate, callers: Callers, connections: Connections
+    ) -> grpc.aio.Server:
+        bounds = _bounds(self._clients, len(self._addresses))
+        server = grpc.aio.server(options=[*_OPTIONS, *bounds, *_keepalive(self._limits.keepalive_seconds)])
         lookup = Lookup(self._registry, Bridge(self._reactor))
-        calls = RegistryCalls(lookup, hub, self._limits, self._endpoint.chunk_bytes, time.monotonic())
-        server.add_generic_rpc_handlers((generic_handler(calls.handlers, gate.call),))
+        about = AboutCalls(lookup, hub, time.monotonic(), connections, callers)
+        calls = RegistryCalls(lookup, hub, about, self._limits, self._endpoint.chunk_bytes)
+
+        def admit(context: Any) -> Awaitable[None] | None:
+            callers.admit(context)
+            return gate.started() if gate.is_starting else None
+
+        server.add_generic_rpc_handlers((generic_handler(calls.handlers, gate.call, admit),))
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         if self._endpoint.reflection:
             names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -258,10 +257,13 @@ class RpcServer:
         return server
 
     async def _bind(self, server: grpc.aio.Server) -> int:
-        address = f"{self._endpoint.host}:{self._endpoint.port}"
-        try:
-            port = server.add_insecure_port(address)
-        except RuntimeError:
-            raise CannotStart(f"cannot listen on {address}: something else took it this moment") from None
+        port = self._endpoint.port
+        for address in self._addresses:
+            try:
+                port = server.add_insecure_port(f"{bracketed(address)}:{port}")
+            except RuntimeError:
+                raise CannotStart(
+                    f"cannot listen on {bracketed(address)}:{port}: something else took it this moment"
+                ) from None
         await server.start()
         return port

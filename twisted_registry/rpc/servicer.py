@@ -23,7 +23,7 @@ from twisted_registry.rpc.models import ModelCalls
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.pages import LongLists
 from twisted_registry.rpc.retrieve import DataCalls
-from twisted_registry.rpc.status import Handler, guarded
+from twisted_registry.rpc.status import Admit, Handler, guarded
 from twisted_registry.rpc.updates import Hub, UpdateCalls
 
 _METHOD_HANDLERS: dict[bool, Callable[[Any], Any]] = {
@@ -41,16 +41,14 @@ class RegistryCalls:
     waits for a request, and no longer than there is patience.
     """
 
-    def __init__(self, lookup: Lookup, hub: Hub, limits: Limits, chunk_bytes: int, started_seconds: float) -> None:
+    def __init__(self, lookup: Lookup, hub: Hub, about: AboutCalls, limits: Limits, chunk_bytes: int) -> None:
         """
         @param chunk_bytes: length of the data in all chunks sent but a version's last.
-        @param started_seconds: when the server started, on the monotonic clock.
         """
         self._patience = Patience(limits.upload_idle_seconds)
         outgoing = Outgoing(limits, hang_up)
         lists = LongLists(outgoing)
         models, infos = ModelCalls(lookup, lists), InfoCalls(lookup, lists)
-        about = AboutCalls(lookup, hub, started_seconds)
         self.handlers: dict[str, Handler] = {
             "CreateOrUpdateModel": self._asked(models.create_or_update_model),
             "DeleteModel": self._asked(models.delete_model),
@@ -81,7 +79,7 @@ class RegistryCalls:
 
 
 def generic_handler(
-    handlers: dict[str, Handler], call: Callable[[], AbstractContextManager[None]]
+    handlers: dict[str, Handler], call: Callable[[], AbstractContextManager[None]], admit: Admit
 ) -> "grpc.GenericRpcHandler[Any, Any]":
     """
     Give the service to add to a server.
@@ -90,9 +88,10 @@ def generic_handler(
     data is not to pass through protobuf.
 
     @param call: the context of a call; raises if none may be served now.
+    @param admit: admits a call by its client.
     """
     methods = {
-        method.name: _METHOD_HANDLERS[method.server_streaming](guarded(handlers[method.name], call))
+        method.name: _METHOD_HANDLERS[method.server_streaming](guarded(handlers[method.name], call, admit))
         for method in SERVICE.methods
     }
     return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)

@@ -77,15 +77,26 @@ def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[
     return details.to_metadata(error, number, text) if isinstance(error, errors.RegistryError) else ()
 
 
-def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]]) -> Handler:
+Admit = Callable[[Any], Awaitable[None] | None]
+"""Admits a call by its context, or raises; returns what the call has to wait for first, if anything."""
+
+
+def _admit_all(context: Any) -> None:
+    return None
+
+
+def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]], admit: Admit = _admit_all) -> Handler:
     """
     Make a handler that ends its call with a status, whatever it raises.
 
     @param call: the context of a call; raises if none may be served now.
+    @param admit: asked before that.
     """
 
     async def guard(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes | None:
         try:
+            if (waiting := admit(context)) is not None:
+                await waiting
             with call():
                 return await handler(request, context)
         except (asyncio.CancelledError, grpc.aio.AbortError):

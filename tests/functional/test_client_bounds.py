@@ -1,0 +1,192 @@
+"""
+Tests for how much clients may do at once: their connections, and their calls.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2
+
+from benchmarks.client import frames
+from tests.support.client import DEADLINE_SECONDS
+from tests.support.registry_case import RegistryTestCase
+from twisted_registry.protocol.messages import SERVICE_NAME
+
+ALONE = {"grpc.use_local_subchannel_pool": 1}
+"""A connection that nobody shares."""
+
+MAX_CONCURRENT_STREAMS = 3
+CANCEL = 8
+REFUSED = (7, 11)
+"""REFUSED_STREAM, and ENHANCE_YOUR_CALM for clients that have not heard of the limit yet."""
+PATH = f"/{SERVICE_NAME}/RetrieveVersionInfos"
+
+
+class RawConnection:
+    """
+    A connection whose frames are made by hand.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
+        self.socket.sendall(frames.greeting())
+
+    def open(self, count: int, *, reset: bool = False) -> None:
+        """
+        Begin calls that bring nothing; reset each at once, or leave them open.
+        """
+        headers = frames.request_headers(PATH)
+        for stream in range(1, 2 * count, 2):
+            self.socket.sendall(frames.frame(frames.Kind.HEADERS, frames.END_HEADERS, stream, headers))
+            if reset:
+                self.socket.sendall(frames.frame(frames.Kind.RST_STREAM, 0, stream, struct.pack(">I", CANCEL)))
+
+    def received(self) -> Iterator[tuple[int, int, bytes]]:
+        """
+        Read frames: the kind, the stream and the payload of each.
+        """
+        with self.socket.makefile("rb") as stream:
+            while header := stream.read(frames.HEADER_BYTES):
+                length, kind, flags, number = frames.parsed_header(header)
+                if kind == frames.Kind.SETTINGS and not flags & frames.ACK:
+                    self.socket.sendall(frames.frame(frames.Kind.SETTINGS, frames.ACK, 0, b""))
+                yield kind, number, stream.read(length)
+
+
+class CallsPerConnectionTests(RegistryTestCase):
+    """
+    Calls on one connection.
+    """
+
+    flags = ("--max-calls-per-connection", "5")
+
+    def connect_raw(self) -> RawConnection:
+        """
+        Connect without gRPC.
+        """
+        raw = RawConnection(self.daemon.port)
+        self.addCleanup(raw.socket.close)
+        return raw
+
+    def test_clients_are_told(self) -> None:
+        """
+        The limit is told in the way of HTTP/2, so that clients keep to it.
+        """
+        for kind, _, payload in self.connect_raw().received():
+            if kind == frames.Kind.SETTINGS and payload:
+                self.assertEqual(dict(frames.parsed_settings(payload))[MAX_CONCURRENT_STREAMS], 5)
+                return
+        self.fail("the server has hung up")
+
+    def test_more_are_refused(self) -> None:
+        """
+        Of a client that opens more all the same those beyond are refused, and others are served.
+        """
+        raw = self.connect_raw()
+        raw.open(12)
+        refused: set[int] = set()
+        for kind, stream, payload in raw.received():
+            if kind == frames.Kind.RST_STREAM and int.from_bytes(payload, "big") in REFUSED:
+                refused.add(stream)
+                if len(refused) == 7:
+                    break
+        self.assertEqual(len(refused), 7)
+        self.client.save_model("m")
+        self.wait_until_true(lambda: self.client.statuses("calls") == {"calls": "6"}, "five calls are open, and this")
+
+    def test_opened_and_reset(self) -> None:
+        """
+        Calls that are reset as soon as they are opened leave nothing, and others are served.
+        """
+        raw = self.connect_raw()
+        raw.open(50, reset=True)
+        self.client.save_model("m")
+        self.wait_until_true(lambda: self.client.statuses("calls") == {"calls": "1"}, "there is no call but this")
+
+    def test_more_wait(self) -> None:
+        """
+        A client of gRPC keeps to the limit: a call beyond it is made once another has ended.
+        """
+        self.client.save_model("m")
+        created = self.client.create("m", b"")
+        other = self.connect(**ALONE)
+        subscriptions = [other.updates("m") for _ in range(6)]
+        for subscription in subscriptions[:5]:
+            self.assertEqual(next(subscription).version_info, created)
+        subscriptions[0].cancel()
+        self.assertEqual(next(subscriptions[5]).version_info, created)
+
+
+class CallsPerClientTests(RegistryTestCase):
+    """
+    Calls from one address, and calls of all.
+    """
+
+    flags = ("--max-calls-per-client", "3")
+
+    def test_more_are_refused(self) -> None:
+        """
+        They are refused with what to do, on whatever connection; health checks are answered.
+        """
+        self.client.save_model("m")
+        self.client.create("m", b"")
+        others = [self.connect(**ALONE) for _ in range(3)]
+        subscriptions = [other.updates("m") for other in others]
+        for subscription in subscriptions:
+            next(subscription)
+        self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.client.models, "--max-calls-per-client")
+        self.assertEqual(self.client.health(), health_pb2.HealthCheckResponse.SERVING)
+        subscriptions[0].cancel()
+        self.wait_until_true(self.is_served, "another call is let in")
+
+    def is_served(self) -> bool:
+        """
+        Tell whether a call is let in.
+        """
+        call: Any = self.client.begin("RetrieveModels", b"")
+        return call.code() is StatusCode.OK
+
+
+class ConnectionsTests(RegistryTestCase):
+    """
+    Connections.
+    """
+
+    flags = ("--max-connections", "20")
+
+    def open_silent(self, count: int) -> list[socket.socket]:
+        """
+        Connect, and say nothing.
+        """
+        silent = [socket.create_connection(("127.0.0.1", self.daemon.port), DEADLINE_SECONDS) for _ in range(count)]
+        for connection in silent:
+            self.addCleanup(connection.close)
+        return silent
+
+    def is_closed(self, connection: socket.socket) -> bool:
+        """
+        Wait until the server has greeted or closed a connection, and tell which.
+        """
+        try:
+            return connection.recv(1) == b""
+        except ConnectionError:
+            return True
+
+    def test_no_more_than_allowed(self) -> None:
+        """
+        Connections beyond the limit are closed at once; silent ones make room, so that others get in; the log tells.
+        """
+        subscriber = self.connect(**ALONE)
+        subscriber.save_model("m")
+        subscriber.create("m", b"")
+        subscription = subscriber.updates("m")
+        next(subscription)
+        silent = self.open_silent(60)
+        self.assertGreaterEqual(sum(map(self.is_closed, silent)), 40)
+        self.assertTrue(self.client.call("Version", b"").versions)
+        self.wait_until_logged("--max-connections, 20")
+        newest = subscriber.create("m", b"more")
+        self.assertEqual(next(subscription).version_info, newest)

@@ -1,0 +1,307 @@
+"""
+Tests for what bounds clients: L{twisted_registry.rpc.callers}, L{twisted_registry.rpc.connections},
+L{twisted_registry._descriptor_limit}.
+"""
+
+import asyncio
+import itertools
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry._descriptor_limit import connections_within, open_descriptors, usable_descriptors
+from twisted_registry.errors import Overloaded
+from twisted_registry.interfaces import ClientLimits
+from twisted_registry.rpc.callers import Callers
+from twisted_registry.rpc.connections import Connections
+from twisted_registry.rpc.hangup import Address, accepted_on
+
+
+class Call:
+    """
+    Stands in for gRPC's side of a call.
+    """
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._callbacks: list[Callable[[Any], None]] = []
+
+    def peer(self) -> str:
+        """
+        Return the client.
+        """
+        return self._peer
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """
+        Have something called at the end.
+        """
+        self._callbacks.append(callback)
+
+    def end(self) -> None:
+        """
+        End the call.
+        """
+        for callback in self._callbacks:
+            callback(self)
+
+
+class CallersTests(SynchronousTestCase):
+    """
+    L{Callers} refuses calls beyond the limits.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make one that takes 3 calls, 2 of them from one address.
+        """
+        self.callers = Callers(ClientLimits(1, 1, calls_per_client_max=2, calls_max=3))
+
+    def admit(self, peer: str) -> Call:
+        """
+        Begin a call.
+        """
+        call = Call(peer)
+        self.callers.admit(call)
+        return call
+
+    def refusal(self, peer: str) -> str:
+        """
+        Give the text with which a call is refused.
+        """
+        return str(self.assertRaises(Overloaded, self.admit, peer))
+
+    def test_per_address(self) -> None:
+        """
+        One address has so many calls, on however many connections; others are let in.
+        """
+        first = self.admit("ipv4:10.0.0.1:5000")
+        self.admit("ipv4:10.0.0.1:5001")
+        self.assertIn("--max-calls-per-client", self.refusal("ipv4:10.0.0.1:5002"))
+        other = self.admit("ipv6:%5B::1%5D:5000")
+        other.end()
+        first.end()
+        self.admit("ipv4:10.0.0.1:5002")
+
+    def test_of_all(self) -> None:
+        """
+        All together have so many.
+        """
+        calls = [self.admit(f"ipv4:10.0.0.{number}:5000") for number in range(3)]
+        self.assertIn("--max-calls", self.refusal("ipv4:10.0.0.9:5000"))
+        self.assertEqual(len(self.callers), 3)
+        calls[0].end()
+        self.admit("ipv4:10.0.0.9:5000")
+
+    def test_nothing_is_kept(self) -> None:
+        """
+        Of calls that are over nothing is left, also of those that were refused.
+        """
+        calls = [self.admit(peer) for peer in ("ipv4:10.0.0.1:1", "ipv4:10.0.0.1:1")]
+        self.refusal("ipv4:10.0.0.1:1")
+        self.assertEqual(set(self.callers.busy), {"ipv4:10.0.0.1:1"})
+        for call in calls:
+            call.end()
+        self.assertEqual((len(self.callers), set(self.callers.busy)), (0, set()))
+
+
+class ConnectionsTests(SynchronousTestCase):
+    """
+    L{Connections} makes room where the limit of 20 is near.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin without connections.
+        """
+        self.accepted: dict[Address, int] = {}
+        self.ports = itertools.count()
+        self.busy: set[str] = set()
+        self.closed: list[Address] = []
+        self.now_seconds = 0.0
+        self.lines: list[str] = []
+        observe: Any = self.observe
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        self.connections = Connections(20, lambda: self.busy, lambda: self.accepted, self.shut_down, self.now)
+        self.addCleanup(self.connections.close)
+
+    def observe(self, event: Any) -> None:
+        """
+        Note what is logged.
+        """
+        self.lines.append(event["log_format"].format(**event))
+
+    def now(self) -> float:
+        """
+        Return the time.
+        """
+        return self.now_seconds
+
+    def shut_down(self, addresses: Collection[Address]) -> Collection[Address]:
+        """
+        Close connections.
+        """
+        self.closed += addresses
+        for address in addresses:
+            del self.accepted[address]
+        return addresses
+
+    def connect(self, host: str, count: int, sent_bytes: int = 33) -> None:
+        """
+        Connect clients from a host.
+        """
+        self.accepted.update({(host, next(self.ports)): sent_bytes for _ in range(count)})
+
+    def check(self) -> None:
+        """
+        Check once.
+        """
+        asyncio.run(self.connections.check())
+
+    def test_far_from_the_limit(self) -> None:
+        """
+        Idle connections are left alone where there is room.
+        """
+        self.connect("10.0.0.1", 18)
+        for _ in range(3):
+            self.check()
+        self.assertEqual((self.closed, self.lines), ([], []))
+
+    def test_idle_ones_are_closed(self) -> None:
+        """
+        Near the limit those go that carry no call: of the host with the most, and of those that have sent the least.
+        """
+        self.connect("10.0.0.2", 5)
+        self.connect("10.0.0.1", 5, sent_bytes=5000)
+        self.connect("10.0.0.1", 10)
+        self.busy = {f"ipv4:10.0.0.1:{port}" for port in range(12, 20)}
+        self.check()
+        self.assertEqual(self.closed, [], "one that has just come has had no time for a call")
+        self.check()
+        self.assertEqual(set(self.closed), {("10.0.0.1", 10), ("10.0.0.1", 11)})
+
+    def test_busy_ones_stay(self) -> None:
+        """
+        Connections with calls are not closed, however many there are.
+        """
+        self.connect("10.0.0.1", 20)
+        self.busy = {f"ipv4:10.0.0.1:{port}" for port in range(20)}
+        for _ in range(3):
+            self.check()
+        self.assertEqual(self.closed, [])
+
+    def test_a_line_a_minute(self) -> None:
+        """
+        The log tells how many there are, of whom, and which setting it is: once a minute.
+        """
+        self.connect("10.0.0.2", 1)
+        self.connect("10.0.0.1", 19)
+        for _ in range(3):
+            self.check()
+            self.connect("10.0.0.1", 20 - len(self.accepted), sent_bytes=1)
+        (line,) = self.lines
+        for part in ("20 connections", "19 of them from 10.0.0.1", "--max-connections, 20", "refused"):
+            self.assertIn(part, line)
+        self.now_seconds = 61.0
+        self.check()
+        self.assertEqual(len(self.lines), 2)
+        self.assertRegex(self.lines[1], "; [1-9] that carried no call were closed")
+
+    def test_checks_only_where_it_may_be_near(self) -> None:
+        """
+        Where there are few descriptors nothing is looked at.
+        """
+        looked = []
+
+        async def watch(open_descriptors: int) -> None:
+            counted = asyncio.Event()
+
+            def count() -> int:
+                counted.set()
+                return open_descriptors
+
+            def accepted() -> Mapping[Address, int]:
+                looked.append(True)
+                return {}
+
+            connections = Connections(20, lambda: self.busy, accepted, self.shut_down)
+            self.addCleanup(connections.close)
+            watching = asyncio.create_task(connections.watch(count, 0.0))
+            for _ in range(3):
+                counted.clear()
+                await counted.wait()
+            watching.cancel()
+
+        asyncio.run(watch(18))
+        self.assertEqual(looked, [])
+        asyncio.run(watch(19))
+        self.assertNotEqual(looked, [])
+
+    def test_accepted(self) -> None:
+        """
+        Clients of a port are found, with what they have sent; connections that this process made itself are not.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            client = socket.create_connection(server.getsockname())
+            self.addCleanup(client.close)
+            accepted, _ = server.accept()
+            self.addCleanup(accepted.close)
+            client.sendall(b"12345")
+            self.assertEqual(accepted.recv(5), b"12345")
+            received = 5 if sys.platform == "linux" else 0
+            self.assertEqual(accepted_on(server.getsockname()[1]), {client.getsockname(): received})
+            self.assertEqual(accepted_on(client.getsockname()[1]), {server.getsockname(): 0})
+
+
+class DescriptorTests(SynchronousTestCase):
+    """
+    The limit on descriptors.
+    """
+
+    def test_connections_leave_a_reserve(self) -> None:
+        """
+        A quarter is kept for files, at least 96; a few connections there are always.
+        """
+        for descriptors, connections in {64: 8, 256: 160, 1024: 768, 100_000: 75_000}.items():
+            self.assertEqual(connections_within(descriptors), connections)
+
+    def test_usable(self) -> None:
+        """
+        What can be had is what the hard limit allows.
+        """
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.assertGreaterEqual(usable_descriptors(), soft)
+
+    def test_raised(self) -> None:
+        """
+        The soft limit is raised to the hard one.
+        """
+        code = (
+            "import resource\n"
+            "from twisted_registry._descriptor_limit import raise_descriptor_limit, usable_descriptors\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))\n"
+            "print(usable_descriptors())\n"
+            "raise_descriptor_limit()\n"
+            "print(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+        )
+        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(printed.splitlines(), ["200", "(200, 200)"])
+
+    def test_open(self) -> None:
+        """
+        Descriptors that are open are counted.
+        """
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+        try:
+            self.assertGreaterEqual(open_descriptors(), 50)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
