@@ -2,15 +2,18 @@
 The YAML files, to and from values.
 """
 
+from itertools import count, product
+
 import yaml
 from attrs import evolve
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archives import ODD_TEXTS, hash_of, version_info
+from twisted_registry.protocol.messages import api
 from twisted_registry.storage import _metadata
 from twisted_registry.storage._failures import Malformed
-from twisted_registry.values import ModelInfo, VersionInfo
+from twisted_registry.values import MAX_MODEL_ID_BYTES, MAX_USER_DATA_BYTES, MAX_VERSION_NUMBER, ModelInfo, VersionInfo
 
 TEXTS = strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=60) | strategies.sampled_from(
     ODD_TEXTS
@@ -31,6 +34,25 @@ data_size: 14
 user_data:
   "a": "="
 """
+
+
+def as_much_as_is_accepted(characters: str, length: int) -> dict[str, str]:
+    """
+    Give user data of as many pairs as are accepted.
+
+    @param characters: those that its texts are made of.
+    @param length: of each key, at the least, and of each value but for the shortest keys.
+    """
+    user_data: dict[str, str] = {}
+    size_bytes = 0
+    lengths = (length,) if length > 1 else count(0)
+    for key in ("".join(key) for n in lengths for key in product(characters, repeat=min(n, 16))):
+        pair = {key.ljust(length if length > 1 else 0, characters[0]): characters[0] * (length if length > 1 else 0)}
+        size_bytes += api.ModelInfo(user_data=pair).ByteSize()
+        if size_bytes > MAX_USER_DATA_BYTES:
+            break
+        user_data |= pair
+    return user_data
 
 
 def fields(**changed: str) -> bytes:
@@ -98,6 +120,21 @@ class RoundTripTests(SynchronousTestCase):
         """
         info = VersionInfo("m", 7, created_ns, archived, hash_of(b""), size_bytes, user_data)
         self.assertEqual(_metadata.parse_version(_metadata.dump_version(info), "m", 7), info)
+
+    def test_largest(self) -> None:
+        """
+        Whatever user data is accepted is written to a file that is read: as many pairs as possible, or as long texts,
+        of characters that take the most room in either.
+        """
+        most_id = "\u0100" * (MAX_MODEL_ID_BYTES // 2)
+        for characters in ("\x01\x02\x1f", "ab", "\u0100\u0101", "\u0800\uffff", "\U00010000\U0010ffff", '"\\'):
+            for length in (1, 130, 40_000):
+                user_data = as_much_as_is_accepted(characters, length)
+                info = version_info(most_id, MAX_VERSION_NUMBER, b"", archived=False, user_data=user_data)
+                written = _metadata.dump_version(evolve(info, created_ns=2**64 - 1, size_bytes=2**63 - 1))
+                self.assertLessEqual(len(written), _metadata.MAX_METADATA_BYTES)
+                read = _metadata.parse_version(written, most_id, MAX_VERSION_NUMBER).user_data
+                self.assertTrue(read == user_data, (characters, length))
 
     @settings(deadline=None)
     @given(USER_DATA)
@@ -266,6 +303,34 @@ class DamageTests(SynchronousTestCase):
             self.reason(fields(x=nested))
             self.reason(fields(user_data=nested))
             self.reason(nested.encode())
+
+    def test_more_values_than_a_client_can_store(self) -> None:
+        """
+        Within the size that is read, as many values as a client can have stored are read, and no more, in any form.
+        """
+        most = MAX_USER_DATA_BYTES // 6
+        pairs = "".join(f" {n}:\n" for n in range(most))
+        self.assertEqual(len(_metadata.parse_model(f"user_data:\n{pairs}".encode()).user_data), most)
+        for written in (
+            "user_data:\n" + " a:\n" * (most + 1000),
+            "x: [" + "a," * (2 * most + 1000) + "]\n",
+            "x: &a [b]\ny: [" + "*a," * (2 * most + 1000) + "]\n",
+            "a:\n" * (most + 1000),
+        ):
+            self.assertLess(len(written), _metadata.MAX_METADATA_BYTES)
+            self.assertIn("more values", self.reason(written.encode()))
+
+    def test_directives(self) -> None:
+        """
+        Directives are damage, wherever a line begins with one, and so is another encoding, in which they would hide.
+        """
+        directive, rest = "%TAG !a! tag:a\n", "---\nuser_data: {}\n"
+        for before in ("", "\ufeff", "# a\n", "\r", "\x85", "\u2028", "\u2029", "\n\n", "user_data: {}\n...\n"):
+            self.assertIn("directive", self.reason(f"{before}{directive}{rest}".encode()))
+        for encoding in ("utf-16-le", "utf-16-be"):
+            self.assertIn("UTF-8", self.reason(f"\ufeff{directive}{rest}".encode(encoding)))
+        user_data = {"%TAG": "%TAG !a! tag:a\n%TAG"}
+        self.assertEqual(_metadata.parse_model(_metadata.dump_model(ModelInfo("m", user_data))).user_data, user_data)
 
     @settings(deadline=None)
     @given(

@@ -15,6 +15,7 @@ from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.cli._told import finding_line
 from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._layout import folder_of
+from twisted_registry.storage._metadata import MAX_METADATA_BYTES
 from twisted_registry.storage.findings import CannotVerify, Finding, Kind
 from twisted_registry.storage.scrub import Scrub
 from twisted_registry.values import ModelInfo
@@ -177,6 +178,17 @@ class DamageTests(ScrubCase):
         path.unlink()
         path.mkdir()
         self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is not a file")
+
+    def test_large(self) -> None:
+        """
+        Metadata that is too large to be of a client's is damage, and not parsed.
+        """
+        for name, kind in (("m-v000002.yaml", Kind.VERSION_YAML), ("m.yaml", Kind.MODEL_YAML)):
+            os.truncate(self.file(name), MAX_METADATA_BYTES + 1)
+            (found,) = (finding for finding in self.found() if finding.kind is kind)
+            self.assertIn("more than", found.reason)
+        self.file(".reserved").write_bytes(b" " * 65)
+        self.assertIn(Kind.RESERVED, [finding.kind for finding in self.found()])
 
     def test_dangling_link(self) -> None:
         """

@@ -14,24 +14,37 @@ name is double-quoted, with every character beyond ASCII escaped (yaml.v2 misrea
     transient: true                             (only where the version is not archived)
 
 Read as text and nothing else: a YAML library's own types cut nanoseconds, take C{n: 1} for a number and refuse C{a: =}.
-Reading goes from event to event and stops at the first one that has no place here, because composing a whole document
-first takes libyaml minutes where someone nested brackets a hundred thousand deep.
+Reading goes from event to event and stops at the first one that has no place here, or when there are more than any
+client can have caused, because composing a whole document first takes libyaml minutes where someone nested brackets a
+hundred thousand deep.  Aliases stand for nothing.  Directives are refused before libyaml sees them: it compares each
+with all others, in one call that holds all threads for 11 s where a file of 1 MiB is full of them.
 """
 
 import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import yaml
 from attrs import frozen
 
 from twisted_registry.storage._failures import Malformed
 from twisted_registry.storage._timestamps import timestamp, timestamp_ns
-from twisted_registry.values import ModelInfo, VersionInfo
+from twisted_registry.values import MAX_USER_DATA_BYTES, ModelInfo, VersionInfo
 
-MAX_METADATA_BYTES = 8 * 1024 * 1024
-"""Far more than the user data that is accepted takes at its worst; a larger file is not one of these."""
+MAX_METADATA_BYTES = 4 * MAX_USER_DATA_BYTES + 4096
+"""
+The largest file that a client can have caused; a larger one is none of these, and would take long to parse.
+
+User data is bounded as it is encoded on the wire, where a pair takes at least 6 bytes beside its texts.  Here a byte of
+text takes at most 4, such as a control character written C{\\x01}, and a pair 9 to 14 more for its quotes and its line.
+So user data takes at most 4 times its bound.  The rest holds the other fields, of which the longest is a model's id of
+200 bytes, at 3 for each.
+"""
+
+_MOST_EVENTS = 2 * (MAX_USER_DATA_BYTES // 6) + 1000
+"""Two for each pair, and the other fields, as above.  Denser YAML of the same size would take ten times as long."""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -43,6 +56,9 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUES = frozenset({"true", "yes", "on", "y"})
 _FALSES = frozenset({"false", "no", "off", "n"}) | {text.lower() for text in _NULLS}
 _SIZE = re.compile(r"[0-9]{1,19}")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_DIRECTIVE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\n\r]|\xc2\x85|\xe2\x80[\xa8\xa9])%")
+"""At the beginning of a line, however that is broken."""
 
 _CLAIMS = ("model_id", "version_number")
 
@@ -114,12 +130,22 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
 
 
 def _parse(content: bytes) -> _Fields:
+    if content.startswith(_UTF_16):
+        raise Malformed("it is not UTF-8")
+    if _DIRECTIVE.search(content):
+        raise Malformed("a line in it begins with %, as a directive does")
     try:
-        return _document(yaml.parse(content, Loader=_LOADER))
+        return _document(_bounded(yaml.parse(content, Loader=_LOADER)))
     except yaml.YAMLError as error:
         raise Malformed(f"it is not YAML: {_problem_of(error)}") from error
     except (ValueError, OverflowError) as error:
         raise Malformed("it holds text that is not Unicode") from error
+
+
+def _bounded(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
+    yield from islice(events, _MOST_EVENTS)
+    if next(events, None) is not None:
+        raise Malformed("it holds more values than a client can have stored")
 
 
 def _problem_of(error: yaml.YAMLError) -> str:

@@ -55,17 +55,19 @@ def _open(system: System, path: str) -> int:
         raise
 
 
-def read_metadata(system: System, path: str) -> bytes:
+def read_metadata(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -> bytes:
     """
     Read a file that should be small.
+
+    @param most_bytes: more are not read.
 
     @raise OSError: it cannot be read.
     @raise Malformed: it is no file, or not small.
     """
     descriptor, size_bytes = open_file(system, path)
     try:
-        if size_bytes > MAX_METADATA_BYTES:
-            raise Malformed(f"it has {size_bytes} bytes, more than the {MAX_METADATA_BYTES} that are read")
+        if size_bytes > most_bytes:
+            raise Malformed(f"it has {size_bytes} bytes, more than the {most_bytes} that it can have")
         # One more than there should be, so that a single call usually tells that this was the end.
         return read_up_to(system, descriptor, size_bytes + 1)
     finally:

@@ -25,6 +25,9 @@ from twisted_registry.values import MAX_VERSION_NUMBER
 
 _log = Logger()
 
+MAX_RESERVED_BYTES = 64
+"""More than the longest number and its checksum take."""
+
 _SAFE_GAP = 1_000_000
 _FORMAT = re.compile(rb"([0-9]{1,10})(?: crc32=([0-9a-f]{8}))?\n")
 
@@ -73,7 +76,7 @@ class NumberReserve:
         @raise StorageUnavailable: it cannot be read now.
         """
         try:
-            return parse_reserved(read_metadata(self._bench.system, folder.reserved))
+            return parse_reserved(read_metadata(self._bench.system, folder.reserved, MAX_RESERVED_BYTES))
         except Malformed as error:
             return self.guess(folder, error.reason)
         except OSError as error:

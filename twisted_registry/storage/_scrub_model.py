@@ -21,7 +21,7 @@ from twisted_registry.storage._layout import (
 )
 from twisted_registry.storage._metadata import parse_model
 from twisted_registry.storage._models import LINKED
-from twisted_registry.storage._reserve import parse_reserved
+from twisted_registry.storage._reserve import MAX_RESERVED_BYTES, parse_reserved
 from twisted_registry.storage._root import LinkedFolder, hold_folder
 from twisted_registry.storage._scrub_version import Unread, Watched, described, may_be_named
 from twisted_registry.storage._system import Folder, System, within
@@ -138,7 +138,7 @@ def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
 
 def _reserved(model: Watched) -> list[Finding]:
     path = model.folder.reserved
-    content, what = described(model.system, path), "the memory of the numbers given out"
+    content, what = described(model.system, path, MAX_RESERVED_BYTES), "the memory of the numbers given out"
     if isinstance(content, Unread):
         reason, is_unread = f"{what}: {content.reason}", not content.is_damage
         return [model.finding(Kind.RESERVED, None, path, reason, is_unread=is_unread)]

@@ -24,7 +24,7 @@ from twisted_registry.storage._failures import (
     unreadable,
 )
 from twisted_registry.storage._layout import ModelFolder
-from twisted_registry.storage._metadata import parse_version_and_claims
+from twisted_registry.storage._metadata import MAX_METADATA_BYTES, parse_version_and_claims
 from twisted_registry.storage._reader import open_file, read_metadata
 from twisted_registry.storage._system import System
 from twisted_registry.storage.findings import Finding, Kind
@@ -106,16 +106,18 @@ class Unread:
     is_damage: bool
 
 
-def described(system: System, path: str) -> bytes | Unread | None:
+def described(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -> bytes | Unread | None:
     """
     Read a file that should be small.
+
+    @param most_bytes: more are not read.
 
     @return: what it holds; or why it cannot be read; or C{None} where nothing has its name.
 
     @raise StorageUnavailable: this process lacks something.
     """
     try:
-        return read_metadata(system, path)
+        return read_metadata(system, path, most_bytes)
     except Malformed as error:
         unread = Unread(error.reason, is_damage=True)
     except OSError as error:
