@@ -32,6 +32,12 @@ _NO_NEW_NAMES = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.E
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
 
 
+class ClaimLeft(OSError):
+    """
+    A name could not be given, and an empty file of ours that held it could not be removed.
+    """
+
+
 class Workbench:
     """
     The few ways in which things come to an archive and leave it.
@@ -216,6 +222,7 @@ class Workbench:
         @param is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
 
         @raise FileExistsError: something has the name; the draft is there still.
+        @raise ClaimLeft: the draft is gone, and an empty file has the name.
         @raise OSError: the draft is gone.
         """
         try:
@@ -252,8 +259,9 @@ class Workbench:
         close_quietly(self.system, self.system.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
         try:
             self.system.rename(source, target)
-        except OSError:
-            self._discard(target)
+        except OSError as error:
+            if not self._discard(target):
+                raise ClaimLeft(*error.args) from error
             raise
 
     def _check_free(self, path: str) -> None:

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from twisted_registry.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
 from twisted_registry.interfaces import IArchiveWriter
 from twisted_registry.storage._calls import close_quietly, is_named
-from twisted_registry.storage._durable import Workbench
+from twisted_registry.storage._durable import ClaimLeft, Workbench
 from twisted_registry.storage._failures import reason_of, writing
 from twisted_registry.storage._layout import ModelFolder, version_files
 from twisted_registry.storage._metadata import dump_version
@@ -214,6 +214,9 @@ class FileWriter:
         except FileExistsError as error:
             self._draft = draft
             raise self._taken(folder, number) from error
+        except ClaimLeft:
+            self._publications.leave(folder, data)
+            raise
         try:
             described = self._bench.draft(folder.opened, content)
             self._sync_or_discard(folder, described)
