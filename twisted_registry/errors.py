@@ -338,6 +338,9 @@ class TooManyOpenFiles(StorageUnavailable):
         )
 
 
+REWRITE_MODEL = "CreateOrUpdateModel writes its metadata anew"
+
+
 @define
 class CorruptModel(RegistryError):
     """
@@ -348,7 +351,7 @@ class CorruptModel(RegistryError):
 
     model_id: str
     reason: str
-    remedy: str = "CreateOrUpdateModel writes its metadata anew"
+    remedy: str = REWRITE_MODEL
 
     def __str__(self) -> str:
         return f"model {shown(self.model_id)} is damaged on the archive ({self.reason}); {self.remedy}"

@@ -41,6 +41,7 @@ class IChunkSink(Interface):
         """
         Take the next piece.
 
+        @raise UnknownModel: the model is gone.
         @raise StorageFull: no room.
         @raise StorageReadOnly: the medium takes no writes.
         @raise StorageFailure: the medium failed.
@@ -74,6 +75,8 @@ class IArchiveWriter(IChunkSink):
         @param info: the whole truth about the version; its number is above all numbers of the model.
 
         @raise UnknownModel: the model is gone; the version does not exist.
+        @raise NumberTaken: others have brought a version of this number, or a part of one, which stays as it is; this
+            version can be committed under a number above C{highest}.
         @raise StorageFull: no room; the version does not exist.
         @raise StorageReadOnly: the medium takes no writes; the version does not exist.
         @raise StorageFailure: the medium failed; the version does not exist.
@@ -160,6 +163,7 @@ class IVersionStore(Interface):
         Read what is known of a version, and see that data of its size is there.
 
         @raise CorruptVersion: the version, or a part of it, is damaged or missing.
+        @raise UnknownModel: the model is gone, where that can be told.
         @raise StorageFailure: the medium failed.
         """
 
@@ -168,6 +172,7 @@ class IVersionStore(Interface):
         Start reading a version's data.
 
         @raise CorruptVersion: its data is missing.
+        @raise UnknownModel: the model is gone, where that can be told.
         @raise StorageFailure: the medium failed.
         """
 
@@ -247,6 +252,14 @@ class ILocatedArchive(IArchive):
 
         @raise ArchiveMoved: it is not.
         @raise StorageFailure: that cannot be told; the medium failed.
+        """
+
+    def missing(model_ids: Sequence[str]) -> list[str]:
+        """
+        Return those of some models that have no folder any more: others removed it.  Cheap where nothing has come to
+        the archive or left it since this was asked last.
+
+        @raise StorageUnavailable: that cannot be told now.
         """
 
 
@@ -685,8 +698,9 @@ class IRegistry(ISnapshots):
 
     def check_archive() -> Deferred[None]:
         """
-        Check that the archive is still where it was opened, if it can tell (L{ILocatedArchive}).  Logs a failure
-        at once and then once a minute, and that the archive is back.  Cheap: for a periodic health check.
+        Check that the archive is still where it was opened, and that no model's folder was removed, if it can tell
+        (L{ILocatedArchive}).  Logs a failure at once and then once a minute, and that the archive is back; logs each
+        model that is gone.  Cheap: for a periodic health check.
 
         @return: fires when it is; fails with L{ArchiveMoved} or L{StorageFailure}.
         """

@@ -63,10 +63,13 @@ def _storage_full(error: errors.StorageFull) -> str:
 
 
 def _corrupt_model(error: errors.CorruptModel) -> str:
-    return (
-        f"model {harmless_id(error.model_id)} is damaged on the archive ({error.reason}); 'twisted-registry set "
-        f"--replace {model_word(error.model_id)} KEY=VALUE...' writes its user data anew, and its versions stay"
+    word = model_word(error.model_id)
+    remedy = (
+        f"'twisted-registry set --replace {word} KEY=VALUE...' writes its user data anew, and its versions stay"
+        if error.remedy == errors.REWRITE_MODEL
+        else error.remedy.replace("CreateOrUpdateModel", f"'twisted-registry set {word}'")
     )
+    return f"model {harmless_id(error.model_id)} is damaged on the archive ({error.reason}); {remedy}"
 
 
 def _corrupt_version(error: errors.CorruptVersion) -> str:

@@ -5,12 +5,14 @@ How an upload becomes a version, and how a copy of an archived one comes to memo
 from collections.abc import Callable
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from twisted_registry.errors import (
     ArchiveMoved,
     CommitUncertain,
+    CorruptModel,
     ModelReplaced,
+    NumberTaken,
     StorageFailure,
     StorageFull,
     StorageReadOnly,
@@ -24,9 +26,10 @@ from twisted_registry.registry._numbers import Numbers
 from twisted_registry.registry._state import State
 from twisted_registry.registry._transients import Publication
 from twisted_registry.registry._upload import Upload
+from twisted_registry.registry._watched import LostModel
 from twisted_registry.values import VersionInfo, VersionKey
 
-_SURELY_ABSENT = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure, UnknownModel)
+_SURELY_ABSENT = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure, UnknownModel, CorruptModel, NumberTaken)
 
 
 @frozen(eq=False)
@@ -60,16 +63,19 @@ class Committer:
         model = self._state.current(upload.snapshot.model_id, upload.snapshot.incarnation)
         if model is None:
             raise ModelReplaced(upload.snapshot.model_id)
+        if model.snapshot is None:
+            raise LostModel(model.model_id)
         info = upload.info(model.next_number(), self._now_ns())
         if upload.archive_writer is None:
             await self._commit_transient(model, upload, info)
-        else:
-            await self._commit_archived(model, upload, upload.archive_writer, info)
-        return info
+            return info
+        return await self._commit_archived(model, upload, upload.archive_writer, info)
 
-    async def _commit_archived(self, model: Model, upload: Upload, writer: IArchiveWriter, info: VersionInfo) -> None:
+    async def _commit_archived(
+        self, model: Model, upload: Upload, writer: IArchiveWriter, info: VersionInfo
+    ) -> VersionInfo:
         async with self._state.writes.hold(model.model_id):
-            await self._commit_to_archive(model, writer, info)
+            info = await self._commit_to_archive(model, writer, info)
         superseded = model.latest_transient()
         model.add_archived(info)
         key = model.loaded.key(info.version_number)
@@ -78,8 +84,29 @@ class Committer:
             await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:
             await self.keep_copy(key, info, upload.transient_writer)
+        return info
 
-    async def _commit_to_archive(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
+    async def _commit_to_archive(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> VersionInfo:
+        while True:
+            try:
+                await self._commit_once(model, writer, info)
+                return info
+            except NumberTaken as error:
+                await self._adopt(model, error)
+                info = evolve(info, version_number=model.next_number())
+
+    async def _adopt(self, model: Model, error: NumberTaken) -> None:
+        numbers = await self._state.threads.defer(partial(self._state.archive.version_numbers, model.model_id))
+        found = model.adopt(numbers, error.highest)
+        log.warn(
+            "others have put files into the folder of {id!r} while the daemon runs, {count} versions: numbers go on "
+            "after {last}",
+            id=model.model_id,
+            count=len(found),
+            last=model.last_number,
+        )
+
+    async def _commit_once(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
         try:
             await self._state.threads.defer(partial(writer.commit, info))
         except BaseException as error:
@@ -105,7 +132,7 @@ class Committer:
         read the version needs no copy.
         """
         model = self._state.current(key.model_id, key.incarnation)
-        if model is None or key.version_number in model.loaded.held:
+        if model is None or model.snapshot is None or key.version_number in model.snapshot.held:
             writer.abort()
             return
         publication = Publication(partial(model.hold_copy, info), self._state.evict)

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from xxhash import xxh3_128, xxh3_128_digest
 from zope.interface import implementer
 
-from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
+from twisted_registry.errors import CorruptModel, CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
 from twisted_registry.interfaces import (
     IArchive,
     IArchiveReader,
@@ -214,7 +214,7 @@ class ArchiveDownload:
             raise self._failure from None
 
     def _told(self, error: BaseException) -> BaseException:
-        if isinstance(error, CorruptVersion | StorageFailure) and self._watch.gone():
+        if isinstance(error, CorruptModel | CorruptVersion | StorageFailure) and self._watch.gone():
             return UnknownModel(self._info.model_id)
         if isinstance(error, CorruptVersion):
             self._watch.damaged(error)

@@ -16,7 +16,7 @@ class Model:
     any.
 
     @ivar incarnation: tells it from an earlier model of the same id that was deleted.
-    @ivar snapshot: its versions; C{None} until they are read from the archive.
+    @ivar snapshot: its versions; C{None} until they are read from the archive, and where the archive has lost them.
     @ivar last_number: the highest number that may have been given out.
     @ivar reserved: numbers up to here may be given out without asking the archive.
     @ivar saves: how often its metadata was written in this process.
@@ -46,7 +46,7 @@ class Model:
         """
         self._archived = archived
         self.reserved = reserved
-        self.last_number = max(reserved, archived[-1] if archived else 0)
+        self.last_number = max(self.last_number, reserved, archived[-1] if archived else 0)
         numbers = VersionNumbers(archived, len(archived))
         self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers)
         return self.snapshot
@@ -100,10 +100,31 @@ class Model:
         """
         self.snapshot = evolve(self.loaded, held={**self.loaded.held, info.version_number: info})
 
+    def adopt(self, archived: list[int], highest: int) -> list[int]:
+        """
+        Publish the archived versions that others brought.
+
+        @param archived: numbers that the archive has now.
+        @param highest: a number that no later version may have.
+
+        @return: those that were not known.
+        """
+        before = self.loaded
+        known = set(self._archived).union(before.numbers.transient)
+        found = sorted(set(archived) - known)
+        self._archived = sorted([*self._archived, *found])
+        self.last_number = max([self.last_number, highest, *found])
+        numbers = evolve(before.numbers, archived=self._archived, archived_count=len(self._archived))
+        is_latest = not found or (before.latest is not None and before.latest.version_number > found[-1])
+        self.snapshot = evolve(before, numbers=numbers, latest=before.latest if is_latest else None)
+        return found
+
     def evict(self, number: int) -> None:
         """
         Publish that a version left the memory: a transient one is gone with that.
         """
+        if self.snapshot is None:
+            return  # the model was lost with all its versions
         before = self.loaded
         held = dict(before.held)
         info = held.pop(number, None)
@@ -122,6 +143,8 @@ class Model:
         """
         Publish that a version's info is to be read from the archive again.
         """
+        if self.snapshot is None:
+            return
         latest = self.loaded.latest
         known = latest is None or latest.version_number != number
         self.snapshot = evolve(self.loaded, latest=latest if known else None)
@@ -130,6 +153,8 @@ class Model:
         """
         Publish the latest version's info, once it is read from the archive.
         """
+        if self.snapshot is None:
+            return
         numbers = self.loaded.numbers
         if numbers and numbers.at(len(numbers) - 1) == info.version_number:
             self.snapshot = evolve(self.loaded, latest=info)

@@ -16,6 +16,7 @@ from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
 from twisted_registry.registry._transients import Transients
 from twisted_registry.registry._watched import WatchedArchive
+from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
@@ -96,6 +97,17 @@ class State:
         Keep the digests of a version whose hash has matched.
         """
         self.digests.add(key, digests, _DIGESTS_BYTES + _DIGEST_BYTES * len(digests.chunks))
+
+    def lose(self, model: Model) -> ModelSnapshot | None:
+        """
+        Drop all that is known of a model that the archive has lost, but for its numbers: it may be restored.
+
+        @return: the snapshot it had.
+        """
+        self.index.mark(model, whole=False)
+        self.model_infos.discard(model.model_id)
+        snapshot, model.snapshot = model.snapshot, None
+        return snapshot
 
     def forget(self, model: Model) -> None:
         """

@@ -2,14 +2,15 @@
 An archive whose failures the log is told of: the one place, whatever the provider, and whoever asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from attrs import define
+from attrs import define, frozen
 from zope.interface import implementer
 
-from twisted_registry.errors import StorageFailure, StorageUnavailable
+from twisted_registry.errors import CorruptModel, StorageFailure, StorageUnavailable, UnknownModel
 from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter, ILocatedArchive
+from twisted_registry.registry._model import Model
 from twisted_registry.registry._troubles import TROUBLES, Act, Troubles
 from twisted_registry.values import Chunk, ModelInfo, VersionInfo
 
@@ -29,6 +30,46 @@ def _reading(troubles: Troubles) -> Iterator[None]:
         raise unavailable from error
 
 
+class LostModel(CorruptModel):
+    """
+    The registry knows a model that the archive no longer has.
+    """
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(
+            model_id,
+            "its folder is gone",
+            "restore its folder, or let CreateOrUpdateModel make the model anew, without versions",
+        )
+
+
+@frozen(eq=False)
+class KnownModels:
+    """
+    What the registry knows of models, for those who see that one is gone.  Called in any thread.
+
+    @ivar current: returns the model that has an id; C{None} where there is none, or it is being deleted.
+    @ivar lost: is notified that a model is gone from the archive.
+    """
+
+    current: Callable[[str], Model | None] = lambda model_id: None
+    lost: Callable[[Model], None] = lambda model: None
+
+    @contextmanager
+    def telling_lost(self, model_id: str) -> Iterator[None]:
+        """
+        Raise L{LostModel} for an L{UnknownModel} of a model that was known before and still is.
+        """
+        model = self.current(model_id)
+        try:
+            yield
+        except UnknownModel as error:
+            if model is None or self.current(model_id) is not model:
+                raise
+            self.lost(model)
+            raise LostModel(model_id) from error
+
+
 @contextmanager
 def _changing(troubles: Troubles, act: Act) -> Iterator[None]:
     try:
@@ -45,10 +86,11 @@ class WatchedArchive:
     Passes all calls on, and notes which of them fail because the medium does.
     """
 
-    def __init__(self, archive: IArchive, troubles: Troubles) -> None:
+    def __init__(self, archive: IArchive, troubles: Troubles, known: KnownModels | None = None) -> None:
         self.description: str = archive.description
         self._archive = archive
         self._troubles = troubles
+        self._known = known or KnownModels()
 
     # At the start, and at the end: who starts the daemon is told by other ways.
 
@@ -70,26 +112,34 @@ class WatchedArchive:
             with _changing(self._troubles, "check"):
                 self._archive.check()
 
+    def missing(self, model_ids: Sequence[str]) -> list[str]:
+        """See L{ILocatedArchive.missing}.  Returns nothing where the archive cannot tell."""
+        if not ILocatedArchive.providedBy(self._archive):
+            return []
+        with _reading(self._troubles):
+            missing: list[str] = self._archive.missing(model_ids)
+        return missing
+
     # Reading.
 
     def load_model(self, model_id: str) -> ModelInfo:
         """See L{IModelStore.load_model}."""
-        with _reading(self._troubles):
+        with _reading(self._troubles), self._known.telling_lost(model_id):
             return self._archive.load_model(model_id)
 
     def version_numbers(self, model_id: str) -> list[int]:
         """See L{IVersionStore.version_numbers}."""
-        with _reading(self._troubles):
+        with _reading(self._troubles), self._known.telling_lost(model_id):
             return self._archive.version_numbers(model_id)
 
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
         """See L{IVersionStore.load_version}."""
-        with _reading(self._troubles):
+        with _reading(self._troubles), self._known.telling_lost(model_id):
             return self._archive.load_version(model_id, version_number)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         """See L{IVersionStore.open_version}."""
-        with _reading(self._troubles):
+        with _reading(self._troubles), self._known.telling_lost(model_id):
             reader = self._archive.open_version(model_id, version_number)
         return WatchedReader(reader, self._troubles)
 
@@ -112,11 +162,12 @@ class WatchedArchive:
 
     def create_version(self, model_id: str) -> IArchiveWriter:
         """See L{IVersionStore.create_version}."""
-        return WatchedWriter(self._archive.create_version(model_id), self._troubles)
+        writer = self._archive.create_version(model_id)
+        return WatchedWriter(writer, self._troubles, model_id, self._known)
 
     def reserve(self, model_id: str, version_number: int) -> None:
         """See L{INumberReserve.reserve}."""
-        with _changing(self._troubles, "reserve"):
+        with _changing(self._troubles, "reserve"), self._known.telling_lost(model_id):
             self._archive.reserve(model_id, version_number)
 
 
@@ -149,6 +200,8 @@ class WatchedWriter:
 
     _writer: IArchiveWriter
     _troubles: Troubles
+    _model_id: str
+    _known: KnownModels
     _over: bool = False
 
     def write(self, chunk: Chunk) -> None:
@@ -175,7 +228,8 @@ class WatchedWriter:
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:
-            yield
+            with self._known.telling_lost(self._model_id):
+                yield
         except TROUBLES as error:
             if not self._over:
                 self._over = True

@@ -16,6 +16,7 @@ from twisted_registry.errors import (
     CannotStart,
     CorruptModel,
     CorruptVersion,
+    RegistryError,
     StorageFailure,
     TooLarge,
     UnknownModel,
@@ -42,7 +43,7 @@ from twisted_registry.registry._state import State
 from twisted_registry.registry._transients import Transients
 from twisted_registry.registry._troubles import Troubles
 from twisted_registry.registry._upload import Upload
-from twisted_registry.registry._watched import WatchedArchive
+from twisted_registry.registry._watched import KnownModels, LostModel, WatchedArchive
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo, VersionKey
 
@@ -73,7 +74,8 @@ class Registry:
         @param seconds: gives the time, from whenever, by which the log is told of troubles.
         """
         self._reactor = reactor
-        watched = WatchedArchive(archive, Troubles(archive.description, seconds))
+        known = KnownModels(self._current, lambda model: reactor.callFromThread(self._lose, model))
+        watched = WatchedArchive(archive, Troubles(archive.description, seconds), known)
         self._state = State(watched, archive_threads, Transients(store, store_threads), framing)
         self._loader = Loader(self._state)
         self._numbers = Numbers(self._state, self._run)
@@ -264,7 +266,29 @@ class Registry:
         return self._run(self._check_archive())
 
     async def _check_archive(self) -> None:
-        await self._state.threads.defer(self._state.archive.check)
+        archive = self._state.archive
+        models = {model.model_id: model for model in self._state.index.models() if not (model.damaged or model.going)}
+        await self._state.threads.defer(archive.check)
+        for model_id in await self._state.threads.defer(lambda: archive.missing(list(models))):
+            self._lose(models[model_id])
+
+    def _current(self, model_id: str) -> Model | None:
+        model = self._state.index.find(model_id)
+        return None if model is None or model.going else model
+
+    def _lose(self, model: Model) -> None:
+        self._run(self._lose_model(model))
+
+    async def _lose_model(self, model: Model) -> None:
+        async with self._state.locks.hold(model.model_id):
+            if self._current(model.model_id) is not model:
+                return
+            if not model.damaged:
+                log.error("damage on the archive: {error}", error=LostModel(model.model_id))
+            snapshot = self._state.lose(model)
+            if snapshot is not None:
+                await self._state.transients.remove(snapshot)
+        self._state.changed(model.model_id)
 
     def save_model(self, info: ModelInfo) -> Deferred[None]:
         """See L{IRegistry.save_model}."""
@@ -272,12 +296,44 @@ class Registry:
 
     async def _save_model(self, info: ModelInfo) -> None:
         async with self._state.locks.hold(info.model_id):
+            known = self._state.index.find(info.model_id)
             async with self._state.writes.hold(info.model_id):
-                await self._state.threads.defer(partial(self._state.archive.save_model, info))
+                is_lost = await self._state.threads.defer(partial(self._save, info, known is not None))
+                if known is not None and is_lost:
+                    await self._replace(known)
             model = self._state.index.find(info.model_id) or self._state.index.add(info.model_id)
             model.saves += 1
             self._loader.keep_model_info(model, info)
             await self._loader.versions_locked(model)
+        if is_lost:
+            self._state.changed(info.model_id)
+
+    def _save(self, info: ModelInfo, is_known: bool) -> bool:
+        # Called in the archive's thread.  A model that is gone the archive makes anew: then its versions are no longer
+        # those that are known.
+        is_lost = False
+        if is_known:
+            try:
+                self._state.archive.load_model(info.model_id)
+            except LostModel:
+                is_lost = True
+            except RegistryError:
+                pass  # it is there, if perhaps damaged
+        self._state.archive.save_model(info)
+        return is_lost
+
+    async def _replace(self, lost: Model) -> None:
+        model_id, last = lost.model_id, lost.last_number
+        snapshot = self._state.lose(lost)
+        self._state.forget(lost)
+        self._state.index.add(model_id).last_number = last
+        log.warn(
+            "{id!r} was gone from the archive and is made anew; numbers go on after {last}", id=model_id, last=last
+        )
+        if snapshot is not None:
+            await self._state.transients.remove(snapshot)
+        if last:
+            await self._state.threads.defer(partial(self._state.archive.reserve, model_id, last))
 
     def delete_model(self, model_id: str) -> Deferred[None]:
         """See L{IRegistry.delete_model}."""

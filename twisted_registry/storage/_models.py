@@ -3,7 +3,8 @@ Models on the file system: a folder each, with the model's own .yaml in it.
 """
 
 import errno
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from twisted.logger import Logger
@@ -42,6 +43,7 @@ from twisted_registry.values import ModelInfo
 _log = Logger()
 
 _MOST_ASKED_FOR_THE_ID = 10
+_CLOCK_NS = 3 * 10**9
 # What a file system says of a folder that cannot leave it, or that another is mounted on.
 _STAYS = frozenset({errno.EXDEV, errno.EBUSY})
 
@@ -59,6 +61,7 @@ class ModelFolders:
         self._root = bench.root
         self._system = bench.system
         self._logged: set[str] = set()
+        self._listed_ns = 0
 
     # What is there.
 
@@ -137,6 +140,21 @@ class ModelFolders:
         if name not in self._logged:
             self._logged.add(name)
             _log.info("passed over {name!r} in the archive: {reason}", name=name, reason=reason)
+
+    def missing(self, model_ids: Sequence[str]) -> list[str]:
+        """
+        Return those of some models whose folders are gone; see L{twisted_registry.interfaces.ILocatedArchive.missing}.
+
+        @raise OSError: that cannot be told.
+        """
+        changed_ns = self._system.fstat(self._root.folder.descriptor).st_mtime_ns
+        if changed_ns == self._listed_ns:
+            return []
+        names = set(self._system.listdir(self._root.folder))
+        missing = [model_id for model_id in model_ids if folder_of(model_id) not in names]
+        # The clock of a file system is coarse: what changed just now may change again and look the same.
+        self._listed_ns = changed_ns if time.time_ns() - changed_ns > _CLOCK_NS and not missing else 0
+        return missing
 
     def is_model(self, folder: ModelFolder) -> bool:
         """

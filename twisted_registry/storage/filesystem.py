@@ -6,6 +6,7 @@ L{twisted_registry.storage._durable}.
 """
 
 import os
+from collections.abc import Sequence
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -77,6 +78,11 @@ class FilesystemArchive:
         """See L{ILocatedArchive.check}."""
         with reading():
             self._held.check()
+
+    def missing(self, model_ids: Sequence[str]) -> list[str]:
+        """See L{ILocatedArchive.missing}."""
+        with reading():
+            return self._models.missing(model_ids)
 
     def _hold_root(self) -> None:
         try:

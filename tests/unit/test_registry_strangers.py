@@ -1,0 +1,264 @@
+"""
+Facts about how the registry takes it when others remove models from the archive, or bring versions to it.
+"""
+
+import shutil
+from pathlib import Path
+
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+
+from tests.support.archive_files import write_version
+from tests.support.memory_archive import MemoryArchive, MemoryMedium
+from tests.support.registry import PumpedRegistryCase
+from twisted_registry.errors import ArchiveMoved, CorruptModel, UnknownModel
+from twisted_registry.interfaces import IArchive
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import Chunk, ModelInfo, VersionHeader
+
+
+class StrangersCase(PumpedRegistryCase):
+    """
+    A registry over an archive in the test's own folder, with a model of two archived versions and a transient one.
+    """
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """
+        Make the archive.
+        """
+        self.root = Path(self.mktemp()).absolute()
+        archive: IArchive = FilesystemArchive(str(self.root))
+        self.addCleanup(archive.close)
+        return archive  # type: ignore[return-value]  # the case asks no more of it
+
+    def setUp(self) -> None:
+        """
+        Fill it.
+        """
+        super().setUp()
+        self.save()
+        self.infos = [self.create(archived=archived) for archived in (True, True, False)]
+        self.events = self.enterContext(capturedLogs())
+
+    def lines(self, level: LogLevel) -> list[str]:
+        """
+        Give the lines of the log of a level.
+        """
+        return [formatEvent(event) or "" for event in self.events if event["log_level"] is level]
+
+    def reopen(self) -> None:
+        """
+        Restart the registry.
+        """
+        self.done(self.registry.close())
+        self.open()
+
+
+class LostTests(StrangersCase):
+    """
+    A model's folder is removed while the registry runs.
+    """
+
+    def setUp(self) -> None:
+        """
+        Remove it.
+        """
+        super().setUp()
+        self.uploads = [self.upload(archived=archived) for archived in (True, False)]
+        self.aside = self.root.with_suffix(".aside")
+        (self.root / "m").rename(self.aside)
+
+    def assert_lost(self, error: CorruptModel) -> None:
+        """
+        Check that an error tells the one story.
+        """
+        self.assertEqual((error.model_id, error.reason), ("m", "its folder is gone"))
+        self.assertIn("CreateOrUpdateModel make the model anew, without versions", str(error))
+
+    def assert_one_story(self, *others: str) -> None:
+        """
+        Check that each call tells it, and the log once.
+
+        @param others: the models that are whole.
+        """
+        self.assertIsNone(self.registry.snapshot("m"))
+        self.assertIsNone(self.registry.model_info("m"))
+        self.assertIsNone(self.registry.model_ids())
+        self.assert_lost(self.fails(self.registry.load_snapshot("m"), CorruptModel))
+        (found,) = self.done(self.registry.load_model_infos(["m"]))
+        assert isinstance(found, CorruptModel)
+        self.assert_lost(found)
+        self.assertEqual(self.done(self.registry.survey()), others)
+        self.assertEqual(len([line for line in self.lines(LogLevel.error) if "its folder is gone" in line]), 1)
+
+    def test_seen_by_the_check(self) -> None:
+        """
+        The check of the archive sees it, whether or not anybody asks for the model; others are as they were.
+        """
+        self.save("n")
+        self.done(self.registry.check_archive())
+        self.assert_one_story("n")
+        self.assertEqual(self.numbers("n"), [])
+
+    def test_seen_by_a_reader(self) -> None:
+        """
+        Who reads a version that is not in memory is told so, and so is everybody from then on.
+        """
+        self.registry._state.version_infos.discard(self.snapshot().key(1))
+        self.assert_lost(self.fails(self.registry.load_version_infos(self.snapshot(), [1]), CorruptModel))
+        self.assert_one_story()
+
+    def test_seen_by_a_writer(self) -> None:
+        """
+        Who commits a version is told so, and so is who begins one.
+        """
+        header = VersionHeader("m", True, 4)
+        begun = self.registry.upload(header, self.snapshot())
+        write = begun.write(Chunk(b"data"))
+        self.pump()
+        error = write.exception(timeout=0)
+        assert isinstance(error, CorruptModel)
+        self.assert_lost(error)
+        for upload in self.uploads:
+            self.assert_lost(self.fails(upload.commit(), CorruptModel))
+        self.assert_one_story()
+
+    def test_seen_by_a_download(self) -> None:
+        """
+        Who reads data from the archive is told so.
+        """
+        self.registry._state.transients.store.remove([self.snapshot().key(1)])
+        self.registry._state.evict([self.snapshot().key(1)])
+        download = self.registry.download(self.snapshot(), self.infos[0])
+        read = download.read()
+        self.pump()
+        error = read.exception(timeout=0)
+        assert isinstance(error, CorruptModel)
+        self.assert_lost(error)
+        self.assert_one_story()
+
+    def test_made_anew(self) -> None:
+        """
+        Made anew it has no versions, is another than it was, and repeats no number, also after a restart.
+        """
+        before = self.snapshot()
+        self.save(a="b")
+        self.assertEqual(self.numbers(), [])
+        self.assertNotEqual(self.snapshot().incarnation, before.incarnation)
+        self.assertIn("is made anew; numbers go on after 3", self.lines(LogLevel.warn)[-1])
+        self.assertEqual(self.done(self.registry.load_model_infos(["m"])), [ModelInfo("m", {"a": "b"})])
+        self.assertEqual(self.registry.usage().items, 0)
+        self.assertEqual(self.create(archived=True).version_number, 4)
+        self.reopen()
+        self.done(self.registry.load_snapshot("m"))
+        self.assertEqual((self.numbers(), self.create().version_number), ([4], 5))
+
+    def test_restored(self) -> None:
+        """
+        Restored it is served again, and numbers go on above those that were given out.
+        """
+        self.done(self.registry.check_archive())
+        self.aside.rename(self.root / "m")
+        self.done(self.registry.load_snapshot("m"))
+        self.assertEqual(self.numbers(), [1, 2])
+        self.assertEqual(self.read(self.infos[1]), b"data")
+        self.assertGreater(self.create(archived=True).version_number, 3)
+        self.assertEqual(self.done(self.registry.survey()), ("m",))
+
+    def test_deleted(self) -> None:
+        """
+        It can be deleted, and is unknown then.
+        """
+        self.done(self.registry.check_archive())
+        self.done(self.registry.delete_model("m"))
+        self.fails(self.registry.load_snapshot("m"), UnknownModel)
+
+    def test_closed(self) -> None:
+        """
+        The registry can be closed.
+        """
+        self.done(self.registry.check_archive())
+        self.done(self.registry.close())
+
+
+class DeletedTests(StrangersCase):
+    """
+    A model that was deleted here is not lost.
+    """
+
+    def test_deleted_here(self) -> None:
+        """
+        The check says nothing of it, and neither of one that is made or deleted while it looks.
+        """
+        self.save("n")
+        check = self.registry.check_archive()
+        self.done(self.registry.delete_model("m"))
+        self.done(check)
+        self.done(self.registry.check_archive())
+        self.assertEqual(self.lines(LogLevel.error), [])
+
+
+class MovedTests(StrangersCase):
+    """
+    The archive's folder is no longer where it was.
+    """
+
+    def test_nothing_is_acknowledged(self) -> None:
+        """
+        Nothing durable is acknowledged, no model is said to be lost, what can be read is read, and all goes on when the
+        folder is back.
+        """
+        away = self.root.with_suffix(".away")
+        upload = self.upload(archived=True)
+        self.root.rename(away)
+        self.root.mkdir()
+        self.fails(upload.commit(), ArchiveMoved)
+        for act in (
+            self.registry.check_archive,
+            lambda: self.registry.save_model(ModelInfo("m", {"a": "b"})),
+            lambda: self.registry.save_model(ModelInfo("n")),
+            lambda: self.registry.delete_model("m"),
+        ):
+            self.fails(act(), ArchiveMoved)
+        self.assertEqual(list(self.root.iterdir()), [])
+        self.assertEqual(self.read(self.infos[0]), b"data")
+        self.assertEqual((len(self.lines(LogLevel.warn)), self.lines(LogLevel.error)), (1, []))
+        shutil.rmtree(self.root)
+        away.rename(self.root)
+        self.assertEqual(self.create(archived=True).version_number, 4)
+        self.assertEqual(len([line for line in self.lines(LogLevel.info) if "is back" in line]), 1)
+
+
+class BroughtTests(StrangersCase):
+    """
+    Files are put into a model's folder while the registry runs.
+    """
+
+    def test_numbers_go_on_above(self) -> None:
+        """
+        The next version gets a number above them, touches none of them, and they are served; the log tells.
+        """
+        paths = [write_version(self.root / "m", number, b"restored %d" % number) for number in (4, 5)]
+        self.assertEqual(self.create(b"new", archived=True).version_number, 6)
+        self.assertEqual([path.read_bytes() for path in paths], [b"restored 4", b"restored 5"])
+        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5, 6])
+        found = self.done(self.registry.load_version_infos(self.snapshot(), [4, 5, 6]))
+        self.assertEqual([self.read(info) for info in found], [b"restored 4", b"restored 5", b"new"])  # type: ignore[arg-type]
+        (line,) = self.lines(LogLevel.warn)
+        self.assertIn("2 versions: numbers go on after 5", line)
+
+    def test_half_restored(self) -> None:
+        """
+        A file whose other half has not come yet stays as it is: data without its .yaml, and a .yaml without its data.
+        """
+        for number, gone, expected in ((4, ".yaml", 5), (6, ".data", 7)):
+            path = write_version(self.root / "m", number, b"restored")
+            other = path.with_suffix(gone)
+            content = other.read_bytes()
+            other.unlink()
+            self.assertEqual(self.create(b"new", archived=True).version_number, expected)
+            other.write_bytes(content)
+        self.reopen()
+        self.done(self.registry.load_snapshot("m"))
+        self.assertEqual(self.numbers(), [1, 2, 4, 5, 6, 7])
+        found = self.done(self.registry.load_version_infos(self.snapshot(), [4, 6]))
+        self.assertEqual([self.read(info) for info in found], [b"restored"] * 2)  # type: ignore[arg-type]
