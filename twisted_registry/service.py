@@ -148,6 +148,18 @@ class RegistryService(Service):
                 "only this machine can connect: to serve others, give --interface 0.0.0.0 "
                 "or set COGMENT_MODEL_REGISTRY_INTERFACE"
             )
+        else:
+            _log.warn(
+                "there is no authentication yet: whoever can connect to {host}:{port} can read, create and delete "
+                "models; let only a trusted network reach it",
+                host=self._rpc.host,
+                port=self.port,
+            )
+        if os.geteuid() == 0:
+            _log.warn(
+                "running as root, in a container too that is more than it needs: run it as a user of its own "
+                "(User= of systemd, --user of docker run, --uid of twistd) that owns the archive"
+            )
         most = connections_within(usable_descriptors())
         if self._settings.clients.connections_max > most:
             _log.warn(

@@ -100,6 +100,16 @@ class ForegroundTests(DaemonTestCase):
         self.assertIn(f"listening on 0.0.0.0:{other.port}", other.log)
         self.assert_serves(other.port)
 
+    def test_warnings(self) -> None:
+        """
+        It warns where others can connect, for there is no authentication, and where it runs as root.
+        """
+        hint = "#warn] there is no authentication yet"
+        daemon = self.start()
+        self.assertNotIn(hint, daemon.log)
+        self.assertEqual("#warn] running as root" in daemon.log, os.geteuid() == 0)
+        self.assertIn(hint, self.start("--interface", "0.0.0.0", "--archive-dir", "other").log)
+
 
 class SettingsTests(DaemonTestCase):
     """
@@ -172,7 +182,8 @@ class LogTests(DaemonTestCase):
         self.assertEqual(daemon.stop(), 0)
         events = [json.loads(line) for line in daemon.log.splitlines()]
         self.assertIn(f"listening on 127.0.0.1:{daemon.port}", [event["message"] for event in events])
-        self.assertEqual({event["level"] for event in events}, {"info"})
+        warned = [event["message"] for event in events if event["level"] != "info"]
+        self.assertEqual([message for message in warned if not message.startswith("running as root")], [])
 
     def test_level(self) -> None:
         """

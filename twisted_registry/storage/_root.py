@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from stat import S_ISLNK
+from stat import S_ISLNK, S_IWOTH
 
 from twisted_registry.errors import ArchiveMoved, StorageFailure
 from twisted_registry.storage._calls import close_quietly
@@ -75,6 +75,7 @@ class Root:
         self.system = system
         self._folder: Folder | None = None
         self._identity = (0, 0)
+        self._mode = 0
 
     def hold(self, *, locked: bool = True) -> None:
         """
@@ -95,6 +96,7 @@ class Root:
             close_quietly(self.system, descriptor)
             raise
         self._folder, self._identity = Folder(self.path, descriptor), (status.st_dev, status.st_ino)
+        self._mode = status.st_mode
 
     def release(self) -> None:
         """
@@ -103,6 +105,13 @@ class Root:
         folder, self._folder = self._folder, None
         if folder is not None:
             close_quietly(self.system, folder.descriptor)
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """
+        Whether every user of the machine could write to the folder when it was opened.
+        """
+        return bool(self._mode & S_IWOTH)
 
     @property
     def is_held(self) -> bool:

@@ -106,10 +106,10 @@ class System:
 
     def open(self, path: str, flags: int) -> int:
         """
-        Open a file or a folder; what is created has the permissions that the process's umask leaves.
+        Open a file or a folder.  What is created is for the process's own user alone, whatever the umask.
         """
         name, folder = _place(path)
-        return os.open(name, flags | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        return os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
 
     def close(self, descriptor: int) -> None:
         """
@@ -218,10 +218,10 @@ class System:
 
     def mkdir(self, path: str) -> None:
         """
-        Make a folder.
+        Make a folder, for the process's own user alone, whatever the umask.
         """
         name, folder = _place(path)
-        os.mkdir(name, dir_fd=folder)
+        os.mkdir(name, 0o700, dir_fd=folder)
 
     def link(self, source: str, target: str) -> None:
         """

@@ -93,6 +93,13 @@ class FilesystemArchive:
         except NotHeld as error:
             raise CannotStart(error.reason) from error
 
+        if self._held.is_open_to_others:
+            _log.warn(
+                "every user of this machine can write to the archive {root}, and so replace what is in it: "
+                "chmod o-rwx {root}",
+                root=self._root,
+            )
+
     def _make(self, path: str) -> None:
         if is_there(self._system, path):
             return

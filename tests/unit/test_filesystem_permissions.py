@@ -1,0 +1,81 @@
+"""
+The archive on a file system: who else may look into it.
+"""
+
+import os
+from stat import S_IMODE
+
+from twisted.logger import capturedLogs, formatEvent
+
+from tests.support.archives import data_of, put
+from tests.support.damage import findings, flip_bit
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.storage.quarantine import Quarantine
+from twisted_registry.values import Chunk, ModelInfo
+
+
+class PermissionTests(FilesystemCase):
+    """
+    An archive that is made where the umask takes away nothing.
+    """
+
+    def prepare(self) -> None:
+        """
+        Set the umask, as some supervisors do.
+        """
+        self.addCleanup(os.umask, os.umask(0))
+
+    def modes(self) -> dict[str, set[int]]:
+        """
+        Give the permissions of all folders, and of all files.
+        """
+        paths = [self.root, *self.root.rglob("*")]
+        return {
+            "folders": {S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()},
+            "files": {S_IMODE(path.stat().st_mode) for path in paths if not path.is_dir()},
+        }
+
+    def warnings(self) -> list[str]:
+        """
+        Open the archive anew, and give what the log is told.
+        """
+        with capturedLogs() as events:
+            self.reopen()
+        return [formatEvent(event) for event in events if "can write" in formatEvent(event)]
+
+    def test_private(self) -> None:
+        """
+        All folders and files are for the daemon's user alone, whatever made them.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        self.archive.save_model(ModelInfo("m", {"a": "b"}))
+        for number in (1, 2):
+            put(self.archive, "m", number)
+        self.archive.reserve("m", 9)
+        self.archive.create_version("m").write(Chunk(b"draft"))
+        flip_bit(self.root / "m" / "m-v000002.data")
+        self.archive.close()
+        list(Quarantine(str(self.root)).put_aside(findings(self.root)))
+        self.assertEqual(self.modes(), {"folders": {0o700}, "files": {0o600}})
+
+    def test_existing(self) -> None:
+        """
+        An archive of other permissions keeps them, and is used; what is new in it is private.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1)
+        for path in (self.root, *self.root.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        self.assertEqual(self.warnings(), [])
+        put(self.archive, "m", 2)
+        self.assertEqual(data_of(self.archive, "m", 1), b"data")
+        self.assertEqual(self.modes(), {"folders": {0o755}, "files": {0o644, 0o600}})
+
+    def test_warning(self) -> None:
+        """
+        Where everybody may write to the archive, the log is told at the start, with what to do.
+        """
+        self.assertEqual(self.warnings(), [])
+        self.root.chmod(0o1777)
+        (warning,) = self.warnings()
+        self.assertIn(f"chmod o-rwx {self.root}", warning)
