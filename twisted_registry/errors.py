@@ -374,6 +374,44 @@ class CorruptVersion(RegistryError):
         )
 
 
+# The archive is another one.
+
+
+@define
+class ArchiveChanged(RegistryError):
+    """
+    The client has worked with another archive than the one that is served now.
+
+    @ivar seen: the id of the archive that the client has worked with.
+    @ivar served: the id of the archive that is served now.
+    """
+
+    seen: str
+    served: str
+
+    def __str__(self) -> str:
+        served = f"another one, {shown(self.served)}" if self.served else "one that has no id"
+        return (
+            f"this client has worked with the archive {shown(self.seen)}, and the registry now serves {served}; "
+            "nothing was done: check --archive-dir of the daemon and whether its disk is mounted, or make a new client "
+            "if the change is meant"
+        )
+
+
+@define
+class ArchiveTaken(RegistryError):
+    """
+    Another daemon has taken the archive.  No call ends with this: the daemon that notices it stops.
+
+    @ivar owner: the other daemon, for people.
+    """
+
+    owner: str
+
+    def __str__(self) -> str:
+        return f"another daemon has taken the archive: {self.owner}"
+
+
 # The server is at fault, or is on its way.
 
 

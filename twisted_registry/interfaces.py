@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from enum import IntEnum
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
@@ -260,6 +260,69 @@ class ILocatedArchive(IArchive):
         the archive or left it since this was asked last.
 
         @raise StorageUnavailable: that cannot be told now.
+        """
+
+
+@frozen
+class ArchiveIdentity:
+    """
+    Which archive it is.
+
+    @ivar archive_id: tells the archive from all others, wherever it is moved; empty where it has no id, C{None} where
+        it has one that cannot be read.
+    @ivar is_new: the archive was made when it was opened.
+    @ivar restores: how often its numbers were raised after a backup was restored.
+    """
+
+    archive_id: str | None = ""
+    is_new: bool = False
+    restores: int = 0
+
+
+@define
+class Standing:
+    """
+    What is known of the archive as a whole.  Changed in the reactor's thread; may be read in any.
+
+    @ivar identity: which archive it is.
+    @ivar trouble: why it cannot be used; empty where it can.
+    """
+
+    identity: ArchiveIdentity = field(factory=ArchiveIdentity)
+    trouble: str = ""
+
+
+class IIdentifiableArchive(Interface):
+    """
+    An archive that knows which one it is.  Optional, beside L{IArchive}.
+    """
+
+    def expect_existing() -> None:
+        """
+        Let L{IArchive.open} fail with L{CannotStart}, and make nothing, where there is no archive yet.  Called before
+        it.
+        """
+
+    def identity() -> ArchiveIdentity:
+        """
+        Return which archive it is.  Called after L{IArchive.open}; never blocks.
+        """
+
+
+class IOwnedArchive(Interface):
+    """
+    An archive that another machine could take while this process has it, unless the claim to it is renewed.  Optional,
+    beside L{IArchive}.
+    """
+
+    renew_seconds: float = Attribute("How often L{renew} is to be called.")
+
+    def renew() -> None:
+        """
+        Renew this process's claim.
+
+        @raise ArchiveTaken: another process has taken the archive; nothing is stored any more.
+        @raise StorageFailure: that cannot be told; the medium failed.
         """
 
 
@@ -644,6 +707,16 @@ class ISnapshots(Interface):
         Give what the transient store holds now.
         """
 
+    def went_back(model_id: str, seen: int) -> bool:
+        """
+        Return whether the model is in an earlier state than one that a client has seen: it was on the archive when that
+        was opened, and has not given this number yet.
+
+        @param seen: the highest number that the client has seen.
+
+        @raise UnknownModel: there is none.
+        """
+
 
 class IRegistry(ISnapshots):
     """
@@ -710,6 +783,14 @@ class IRegistry(ISnapshots):
         Read all models once, to know which are whole.
 
         @return: fires with the ids of those, ordered; fails with L{StorageFailure}.
+        """
+
+    def note_seen(snapshot: ModelSnapshot, version_number: int) -> Deferred[None]:
+        """
+        Note what a client has seen of a model that went back to an earlier state, as where a backup was restored: the
+        next version gets a higher number.
+
+        @return: fires when that is sure, or cannot be done; never fails.
         """
 
     def save_model(info: ModelInfo) -> Deferred[None]:

@@ -21,6 +21,7 @@ from twisted_registry.errors import CannotStart, shown
 from twisted_registry.interfaces import (
     IArchive,
     IArchiveProvider,
+    IIdentifiableArchive,
     ITransientProvider,
     ITransientStore,
     TransientBudget,
@@ -240,15 +241,26 @@ def _choose(kind: str, description: Description, providers: Iterable[Provider]) 
     return chosen[0]
 
 
-def create_archive(description: str, find_plugins: FindPlugins = getPlugins) -> IArchive:
+def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, must_exist: bool = False) -> IArchive:
     """
     Make the archive that a description asks for, not opened yet.
 
-    @raise CannotStart: the description makes no sense, or nothing installed knows it.
+    @param must_exist: whether it is to be opened only where it is there already.
+
+    @raise CannotStart: the description makes no sense, or nothing installed knows it; or it must exist, and its
+        provider cannot tell.
     """
     parsed = parse_description(description)
     provider = _choose("archive", parsed, find_plugins(IArchiveProvider))
-    return _call(provider.create_archive, (), parsed.name, parsed.arguments, parsed.options)
+    archive = _call(provider.create_archive, (), parsed.name, parsed.arguments, parsed.options)
+    if must_exist:
+        if not IIdentifiableArchive.providedBy(archive):
+            raise CannotStart(
+                f"an archive {shown(parsed.name)} cannot tell whether it was there before; "
+                "leave --archive-must-exist out"
+            )
+        archive.expect_existing()
+    return archive
 
 
 def create_transient_store(

@@ -20,8 +20,15 @@ from twisted_registry._descriptor_limit import connections_within, raise_descrip
 from twisted_registry._malloc import give_back, reuse_memory
 from twisted_registry._memory_limit import resident_bytes
 from twisted_registry.clocks import ThreadTimer, use_monotonic_time
-from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import IArchive, ITransientStore
+from twisted_registry.errors import ArchiveTaken, CannotStart
+from twisted_registry.interfaces import (
+    IArchive,
+    IIdentifiableArchive,
+    ILocatedArchive,
+    IOwnedArchive,
+    ITransientStore,
+    Standing,
+)
 from twisted_registry.log import LoggedService
 from twisted_registry.options import Options
 from twisted_registry.providers import create_archive, create_transient_store
@@ -31,7 +38,8 @@ from twisted_registry.rpc.frames import Cutter, frame
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.settings import COMMAND, Settings
 from twisted_registry.startup import StartFailure, Terminal, hold_closed_streams
-from twisted_registry.threads import TalliedPool, threads_for
+from twisted_registry.supervision import Supervisor
+from twisted_registry.threads import PooledThreads, TalliedPool, threads_for
 from twisted_registry.tidy import Tidying
 
 _log = Logger(namespace="twisted_registry")
@@ -42,6 +50,9 @@ _SWITCH_SECONDS = 0.0005
 How long a busy thread may keep gRPC's waiting.  By default it is ten times that: while the names of a large model were
 read, the slowest of the calls answered from memory took 13 to 31 ms, and 6 to 9 with this.
 """
+_CHECK_SECONDS = 5.0
+"""How often to look whether the archive is where it was opened."""
+
 _PATIENCE_SECONDS = 20.0
 """How long, after the grace, storage may take to come to rest before the daemon ends without it."""
 
@@ -94,7 +105,18 @@ class RegistryService(Service):
             Framing(settings.chunk_size_bytes, frame, partial(Cutter, settings.chunk_size_bytes)),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
-        self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits, settings.clients)
+        self._standing = Standing()
+        self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits, settings.clients, self._standing)
+        # Apart from the storage's threads, all of which may wait for a slow disk.
+        self._renewal_pool = ThreadPool(minthreads=0, maxthreads=1, name="renewal")
+        self._renewals = TalliedPool(reactor, self._renewal_pool)
+        self._supervisor = Supervisor(
+            reactor,
+            archive.description,
+            self._standing,
+            self._rpc.tell_health,
+            self._taken,
+        )
 
     def startService(self) -> None:
         """
@@ -123,13 +145,23 @@ class RegistryService(Service):
             self._rpc.stop(0)
             self._rpc.join()
             raise
-        for pool in self._pools:
+        for pool in (*self._pools, self._renewal_pool):
             pool.start()
+        self._know_archive()
         self._registry.observe(Tidying(self._held_bytes, resident_bytes, self._give_back))
         self._rpc.serve(self._tell_where)
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals(self._ask_to_stop)
         self._reactor.callWhenRunning(self._take_signals, self._ask_to_stop)
+
+    def _know_archive(self) -> None:
+        if IIdentifiableArchive.providedBy(self._archive):
+            self._standing.identity = self._archive.identity()
+        if ILocatedArchive.providedBy(self._archive):
+            self._supervisor.start(self._registry.check_archive, _CHECK_SECONDS)
+        if IOwnedArchive.providedBy(self._archive):
+            renew = partial(PooledThreads(self._reactor, self._renewals).defer, self._archive.renew)
+            self._supervisor.start(renew, self._archive.renew_seconds)
 
     def _held_bytes(self) -> int:
         return self._registry.usage().size_bytes
@@ -138,6 +170,12 @@ class RegistryService(Service):
         self._hashing.callInThread(give_back)  # it may take long
 
     def _tell_where(self) -> None:
+        if self._standing.identity.is_new:
+            _log.warn(
+                "new archive: {archive} was made just now; if there should be models in it, check --archive-dir and "
+                "whether its disk is mounted",
+                archive=self._archive.description,
+            )
         _log.info(
             "archive: {archive}; in memory at most {budget.max_items} versions and {budget.max_bytes} bytes",
             archive=self._archive.description,
@@ -193,6 +231,13 @@ class RegistryService(Service):
         self._end_as_failed()
         self._stop_reactor()
 
+    def _taken(self, error: ArchiveTaken) -> None:
+        _log.critical("{error}; this one stores nothing any more, and ends", error=error)
+        self._standing.trouble = str(error)
+        self._rpc.tell_health()
+        self._end_as_failed()
+        self._stop_reactor()
+
     def _end_as_failed(self) -> None:
         # A reactor that is stopped ends with status 0, and whoever looks after the daemon would not start it again.
         self._reactor.addSystemEventTrigger("after", "shutdown", self._exit_failed)
@@ -216,13 +261,15 @@ class RegistryService(Service):
             _log.failure("the stores were not closed as they should be")
             self._end_as_failed()
         giving_up.cancel()
-        for pool in self._pools:
+        for pool in (*self._pools, self._renewal_pool):
             pool.stop()
         _log.info("stopped")
 
     async def _close(self) -> None:
+        self._supervisor.stop()
         await self._rpc.stop(self._settings.grace_seconds)
         # Uploads that were cut tidy up yet, and a pool that is stopped drops what its jobs hand on to it.
+        await self._renewals.idle()
         await self._storage.idle()
         await self._hashing.idle()
         await self._registry.close()
@@ -248,7 +295,7 @@ def makeService(options: Options) -> IService:
     use_monotonic_time(reactor)
     settings = options.settings
     try:
-        archive = create_archive(settings.archive)
+        archive = create_archive(settings.archive, must_exist=settings.archive_must_exist)
         store = create_transient_store(settings.transient, settings.budget)
     except CannotStart as error:
         raise SystemExit(f"{COMMAND}: {error}") from None

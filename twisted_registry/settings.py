@@ -46,6 +46,7 @@ class Settings:
     @ivar port: the TCP port; 0 picks a free one.
     @ivar interface: an address, without brackets, or a host's name.
     @ivar archive: the description of the archive.
+    @ivar archive_must_exist: whether not to start where there is no archive yet.
     @ivar transient: the description of the transient store.
     @ivar budget: what the transient store may hold.
     @ivar limits: what calls may hold, and for how long.
@@ -60,6 +61,7 @@ class Settings:
     port: int
     interface: str
     archive: str
+    archive_must_exist: bool
     transient: str
     budget: TransientBudget
     limits: Limits
@@ -144,6 +146,13 @@ SETTINGS: Sequence[Setting] = (
     ),
     _ARCHIVE_DIR,
     _ARCHIVE,
+    _setting(
+        "archive-must-exist",
+        SWITCH,
+        "start only where there is an archive already, so that a disk that is not mounted is noticed",
+        False,
+        "off",
+    ),
     _setting("transient", DESCRIPTION, "where versions that are not archived are kept, written likewise", "memory"),
     _setting("version-cache-max-items", whole(1, _MAX_ITEMS), "most versions held in memory", 100),
     Setting(
@@ -309,6 +318,7 @@ def settings_from(given: Mapping[str, Given]) -> Settings:
         port=value["port"],
         interface=value["interface"],
         archive=archive,
+        archive_must_exist=value["archive-must-exist"],
         transient=value["transient"],
         budget=TransientBudget(value["version-cache-max-items"], value["version-cache-max-bytes"]),
         limits=Limits(

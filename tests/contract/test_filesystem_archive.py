@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.contract import archive, archive_models, archive_unavailable, archive_versions
+from tests.contract import archive, archive_identity, archive_models, archive_unavailable, archive_versions
 from tests.support.faulty_system import FaultySystem, failing_where
 from twisted_registry.interfaces import IArchive
 from twisted_registry.storage.filesystem import FilesystemArchive
@@ -59,3 +59,15 @@ class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableC
             yield
         finally:
             self.system.disturbance = None
+
+
+class FilesystemIdentityTests(_OnFilesystem, archive_identity.IdentityContract):
+    """
+    The suite for identities, on L{FilesystemArchive}.
+    """
+
+    def make_elsewhere(self) -> IArchive:
+        """
+        Make an archive in another folder.
+        """
+        return FilesystemArchive(self.mktemp())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.contract import archive, archive_models, archive_unavailable, archive_versions
+from tests.contract import archive, archive_identity, archive_models, archive_unavailable, archive_versions
 from tests.support.archives import put
 from twisted_registry.errors import CorruptModel, CorruptVersion
 from twisted_registry.interfaces import IArchive
@@ -26,9 +26,15 @@ class _InDatabase(archive.ArchiveContract):
         """
         Make an archive on the test's own database.
         """
-        self.patch(sys, "path", [*sys.path, str(EXAMPLE)])
         self.path = self.path or f"{self.mktemp()}.db"
-        return LazyArchiveProvider("sqlite", "sqlite_archive.SqliteArchive").create_archive(self.path)
+        return self.make_in(self.path)
+
+    def make_in(self, path: str) -> IArchive:
+        """
+        Make an archive on a database.
+        """
+        self.patch(sys, "path", [*sys.path, str(EXAMPLE)])
+        return LazyArchiveProvider("sqlite", "sqlite_archive.SqliteArchive").create_archive(path)
 
 
 class SqliteModelTests(_InDatabase, archive_models.ModelContract):
@@ -71,6 +77,18 @@ class SqliteUnavailableTests(_InDatabase, archive_unavailable.UnavailableContrac
             yield
         finally:
             database._connection = connection
+
+
+class SqliteIdentityTests(_InDatabase, archive_identity.IdentityContract):
+    """
+    The suite for identities, on the example.
+    """
+
+    def make_elsewhere(self) -> IArchive:
+        """
+        Make an archive on another database.
+        """
+        return self.make_in(f"{self.mktemp()}.db")
 
 
 class SqliteDamageTests(_InDatabase):

@@ -22,7 +22,7 @@ TYPED = "".join(f"{block.text}\n" for block in SNIPPETS if block.text not in PRO
 
 Run = Callable[[Path, str], "subprocess.CompletedProcess[str]"]
 
-SERVER_ONLY = {"RegistryError", "CannotStart"}
+SERVER_ONLY = {"RegistryError", "CannotStart", "ArchiveTaken"}
 """The base of all, and what nobody meets but who starts a server."""
 
 

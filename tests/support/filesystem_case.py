@@ -42,6 +42,6 @@ class FilesystemCase(SynchronousTestCase):
         """
         Give the files and the empty folders there are, other than the private ones.
         """
-        private = {".0", ".0/tmp", ".0/trash"}
+        private = {".0", ".0/tmp", ".0/trash", ".0/identity"}
         paths = [path for path in self.root.rglob("*") if not path.is_dir() or not any(path.iterdir())]
         return sorted({str(path.relative_to(self.root)) for path in paths} - private)

@@ -66,3 +66,33 @@ class ChecksTests(SynchronousTestCase):
             return list(watcher.told)
 
         self.assertEqual(asyncio.run(told()), [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING])
+
+    def test_archive_cannot_be_used(self) -> None:
+        """
+        Where the archive cannot be used, the server is not serving, to whoever asks and to whoever watches.
+        """
+
+        async def told() -> list[int]:
+            checks = Checks()
+            watcher: Any = SlowWatcher()
+            watcher.free.set()
+            await checks.say(serving=True)
+            call: Any = checks.Watch(HealthCheckRequest(), watcher)
+            watching = asyncio.create_task(call)
+            await watcher.begun.wait()
+            asked: list[int] = []
+            for usable in (False, True, False):
+                checks.say_usable(usable)
+                while len(watcher.told) < len(asked) + 2:
+                    await asyncio.sleep(0)
+                asked.append((await checks.Check(HealthCheckRequest(), None)).status)
+            await checks.say(serving=False)
+            self.assertEqual(watcher.told[1:], asked)
+            ending = asyncio.create_task(checks.end_watches())
+            with self.assertRaises(grpc.aio.AbortError):
+                await watching
+            await ending
+            return asked
+
+        serving, not_serving = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+        self.assertEqual(asyncio.run(told()), [not_serving, serving, not_serving])

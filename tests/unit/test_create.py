@@ -66,6 +66,18 @@ class Messages:
         return bytes(header("m", 5 * MIB).SerializeToString())
 
 
+class Context:
+    """
+    A call whose metadata say nothing.
+    """
+
+    def invocation_metadata(self) -> tuple[()]:
+        """
+        Give them.
+        """
+        return ()
+
+
 class CreateTests(SynchronousTestCase):
     """
     L{CreateCalls} gives up what it began.
@@ -82,7 +94,7 @@ class CreateTests(SynchronousTestCase):
             messages: Any = Messages()
             async with admission.admitted(6 * MIB):
                 with self.assertRaises(Overloaded):
-                    await CreateCalls(lookup, admission, MIB).create_version(messages, None)
+                    await CreateCalls(lookup, admission, MIB).create_version(messages, Context())
             self.assertTrue(lookup.begun.aborted)
 
         asyncio.run(test())

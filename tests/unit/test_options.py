@@ -77,6 +77,7 @@ class SettingsTests(SynchronousTestCase):
                 port=9000,
                 interface="127.0.0.1",
                 archive="filesystem:.cogment_model_registry",
+                archive_must_exist=False,
                 transient="memory",
                 budget=TransientBudget(max_items=100, max_bytes=usable_memory() // 4),
                 limits=Limits(

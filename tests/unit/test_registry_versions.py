@@ -3,7 +3,7 @@ Facts about how the registry creates, keeps and evicts versions.
 """
 
 from attrs import evolve
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from zope.interface import classImplementsOnly
 from zope.interface.verify import verifyObject
 
@@ -13,10 +13,12 @@ from twisted_registry.errors import (
     HashMismatch,
     ModelReplaced,
     NumbersExhausted,
+    StorageReadOnly,
     TooLarge,
     UnknownVersion,
 )
 from twisted_registry.interfaces import IDownload, IRegistry, ITransientStore, IUpload, Usage
+from twisted_registry.registry._numbers import MOST_RAISED
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo, VersionHeader
 
@@ -148,6 +150,126 @@ class CreateTests(PumpedRegistryCase):
         header = VersionHeader("m", False, BUDGET.max_bytes + 1)
         self.assertRaises(TooLarge, self.registry.upload, header, self.snapshot())
         self.assertEqual(self.create(b"x" * (BUDGET.max_bytes + 1), archived=True).version_number, 1)
+
+
+class SeenTests(PumpedRegistryCase):
+    """
+    A client has seen higher numbers than were given here.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model that has lost versions, as where a backup was restored.
+        """
+        super().setUp()
+        self.save()
+        self.create(archived=True)
+        self.reopen()
+        self.events = self.enterContext(capturedLogs())
+
+    def reopen(self) -> None:
+        """
+        Start the registry again.
+        """
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+
+    def note_seen(self, number: int) -> None:
+        """
+        Let a client have seen a number.
+        """
+        self.done(self.registry.note_seen(self.snapshot(), number))
+
+    def warnings(self) -> list[str]:
+        """
+        Give what the log was told.
+        """
+        return [formatEvent(event) for event in self.events if event["log_level"] is LogLevel.warn]
+
+    def test_numbers_go_on_after_it(self) -> None:
+        """
+        The next version, archived or not, gets a higher number; the log names the model, both numbers and the command.
+        """
+        for number, archived in ((5, True), (9, False)):
+            self.note_seen(number)
+            self.assertEqual(self.create(archived=archived).version_number, number + 1)
+        (line,) = self.warnings()
+        for part in ("version 5", "'m'", "here is 1", "the next number is 6", "archive raise-numbers"):
+            self.assertIn(part, line)
+
+    def test_durable(self) -> None:
+        """
+        That is remembered on the archive before anything else happens.
+        """
+        self.note_seen(5)
+        self.reopen()
+        self.assertEqual(self.create().version_number, 6)
+
+    def test_reserved_numbers_stay_reserved(self) -> None:
+        """
+        A number that was reserved is not taken back.
+        """
+        self.create()
+        reserved = self.archive.reserved("m")
+        self.note_seen(5)
+        self.assertEqual(self.archive.reserved("m"), reserved)
+        self.assertEqual(self.create().version_number, 6)
+
+    def test_no_higher(self) -> None:
+        """
+        A number that was given here changes nothing.
+        """
+        self.note_seen(1)
+        self.assertEqual((self.create().version_number, self.warnings()), (2, []))
+
+    def test_bounded(self) -> None:
+        """
+        Clients can raise the numbers of a model by a million in the life of a process, and no further.
+        """
+        self.note_seen(MOST_RAISED + 2)
+        self.assertEqual(self.create().version_number, 2)
+        (line,) = self.warnings()
+        self.assertIn("too far to be believed", line)
+        self.note_seen(MOST_RAISED - 100)
+        self.assertEqual(self.create().version_number, MOST_RAISED - 99)
+        self.note_seen(MOST_RAISED + 100)
+        self.assertEqual(self.create().version_number, MOST_RAISED - 98)
+        self.assertEqual(len(self.warnings()), 1)
+
+    def test_no_number_that_cannot_be(self) -> None:
+        """
+        No version has a number over the highest there can be.
+        """
+        self.archive.reserve("m", MAX_VERSION_NUMBER - 10)
+        self.reopen()
+        self.note_seen(MAX_VERSION_NUMBER + 1)
+        self.assertEqual(self.create().version_number, MAX_VERSION_NUMBER - 9)
+
+    def test_cannot_be_remembered(self) -> None:
+        """
+        Where the archive takes no writes, the numbers are raised as long as the process lives, and the log says so.
+        """
+
+        def refuse(model_id: str, version_number: int) -> None:
+            raise StorageReadOnly("read-only")
+
+        self.patch(self.archive, "reserve", refuse)
+        self.note_seen(5)
+        self.assertIn("in memory only", self.warnings()[-2])
+        self.fails(self.upload().commit(), StorageReadOnly)
+        self.assertEqual(self.create(archived=True).version_number, 6)
+
+    def test_made_anew(self) -> None:
+        """
+        A model that was made since the start counts from 1, whatever was seen of an earlier one of its id.
+        """
+        snapshot = self.snapshot()
+        self.done(self.registry.delete_model("m"))
+        self.save()
+        self.done(self.registry.note_seen(snapshot, 5))
+        self.assertFalse(self.registry.went_back("m", 5))
+        self.note_seen(5)
+        self.assertEqual((self.create().version_number, self.warnings()), (1, []))
 
 
 class EvictionTests(PumpedRegistryCase):

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_memory_limit": set(),
     "_malloc": set(),
     "tidy": FOUNDATION,
+    "supervision": FOUNDATION,
     "_kinds": set(),
     "settings": FOUNDATION | {"providers", "_memory_limit", "_kinds"},
     "log": {"settings", "log_queue", "startup"},

@@ -27,6 +27,11 @@ EXAMPLES = [
     (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "make room"]),
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),
     (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "put its directory or mount back"]),
+    (
+        errors.ArchiveChanged("one", "other"),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ["'one'", "'other'", "--archive-dir", "new client"],
+    ),
     (errors.StorageFailure("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
     (errors.StorageUnavailable("stale", "version 3 of 'm'"), grpc.StatusCode.UNAVAILABLE, ["stale", "3", "try again"]),
     (errors.TooManyOpenFiles("too many"), grpc.StatusCode.UNAVAILABLE, ["too many", "ulimit -n", "LimitNOFILE"]),
@@ -38,6 +43,7 @@ EXAMPLES = [
 
 NEVER_SENT = {
     errors.RegistryError,
+    errors.ArchiveTaken,
     errors.CannotStart,
     errors.ClientUnusable,
     errors.CorruptTransfer,

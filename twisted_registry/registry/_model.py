@@ -19,6 +19,9 @@ class Model:
     @ivar snapshot: its versions; C{None} until they are read from the archive, and where the archive has lost them.
     @ivar last_number: the highest number that may have been given out.
     @ivar reserved: numbers up to here may be given out without asking the archive.
+    @ivar found: it was there when the archive was opened.
+    @ivar raised: by how much its numbers were raised in this process, because clients had seen higher ones.
+    @ivar told_seen: the log was told of a client that has seen a higher number.
     @ivar saves: how often its metadata was written in this process.
     @ivar reserving: more are being reserved.
     @ivar checked: its metadata was read or written in this process.
@@ -31,6 +34,9 @@ class Model:
     snapshot: ModelSnapshot | None = None
     last_number: int = 0
     reserved: int = 0
+    found: bool = False
+    raised: int = 0
+    told_seen: bool = False
     saves: int = 0
     reserving: bool = False
     checked: bool = False
@@ -58,6 +64,13 @@ class Model:
         """
         assert self.snapshot is not None, "the model's versions are not read yet"
         return self.snapshot
+
+    def went_back(self, seen: int) -> bool:
+        """
+        Return whether a client that has seen a number must have seen it before the archive went back to an earlier
+        state.  Of a model that was made since the start it has seen an earlier one of the same id.
+        """
+        return self.found and self.snapshot is not None and seen > self.last_number
 
     def next_number(self) -> int:
         """

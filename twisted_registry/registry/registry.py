@@ -93,7 +93,12 @@ class Registry:
             self._state.archive.close()
             raise CannotStart(f"the archive's models cannot be listed: {error.reason}") from error
         for model_id in model_ids:
-            self._state.index.add(model_id)
+            self._state.index.add(model_id).found = True
+        log.info(
+            "the archive {archive} holds {count} models",
+            archive=self._state.archive.description,
+            count=len(model_ids),
+        )
 
     def close(self) -> Deferred[None]:
         """See L{IRegistry.close}."""
@@ -146,6 +151,10 @@ class Registry:
     def usage(self) -> Usage:
         """See L{ISnapshots.usage}."""
         return self._state.transients.store.usage()
+
+    def went_back(self, model_id: str, seen: int) -> bool:
+        """See L{ISnapshots.went_back}."""
+        return self._state.index.get(model_id).went_back(seen)
 
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
         """See L{ISnapshots.upload}."""
@@ -289,6 +298,10 @@ class Registry:
             if snapshot is not None:
                 await self._state.transients.remove(snapshot)
         self._state.changed(model.model_id)
+
+    def note_seen(self, snapshot: ModelSnapshot, version_number: int) -> Deferred[None]:
+        """See L{IRegistry.note_seen}."""
+        return self._run(self._numbers.note_seen(snapshot, version_number))
 
     def save_model(self, info: ModelInfo) -> Deferred[None]:
         """See L{IRegistry.save_model}."""

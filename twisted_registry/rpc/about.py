@@ -13,6 +13,7 @@ import twisted
 from attrs import frozen
 
 import twisted_registry
+from twisted_registry.interfaces import Standing
 from twisted_registry.protocol.messages import common
 from twisted_registry.rpc.callers import Callers
 from twisted_registry.rpc.connections import Connections
@@ -39,6 +40,7 @@ class AboutCalls:
     _started_seconds: float
     _connections: Connections
     _callers: Callers
+    _standing: Standing
 
     async def version(self, raw: bytes, context: Any) -> bytes:
         """
@@ -66,12 +68,17 @@ class AboutCalls:
         return common.StatusReply(statuses=asked).SerializeToString()
 
     def _statuses(self) -> dict[str, Callable[[], str]]:
-        registry = self._lookup.registry
-        return {
+        registry, standing = self._lookup.registry, self._standing
+        statuses = {
             "overall_load": _overall_load,
             "uptime_seconds": lambda: f"{time.monotonic() - self._started_seconds:.3f}",
             "versions_in_memory": lambda: str(registry.usage().items),
             "bytes_in_memory": lambda: str(registry.usage().size_bytes),
             "subscribers": lambda: str(len(self._hub)),
             "calls": lambda: str(len(self._callers)),
+            "archive": lambda: standing.trouble or "usable",
         }
+        if standing.identity.archive_id:
+            statuses["archive_id"] = lambda: str(standing.identity.archive_id)
+            statuses["archive_restores"] = lambda: str(standing.identity.restores)
+        return statuses

@@ -30,6 +30,9 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._serving = False
+        self._usable = True
+        # An event loop keeps no hold on its tasks.
+        self._telling: set[asyncio.Task[None]] = set()
         self._over = False
         self._watches: set[asyncio.Event] = set()
         self._gate = Gate()
@@ -41,6 +44,18 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
         Tell whoever asks, and whoever watches.
         """
         self._serving = serving
+        await self._tell()
+
+    def say_usable(self, usable: bool) -> None:
+        """
+        Say whether the archive can be used.  Where it cannot, the server is not serving, though it answers what it can.
+        """
+        self._usable = usable
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self) -> None:
         for service in _SERVICES:
             await self.set(service, self._status(service))
         self._wake()
@@ -52,7 +67,7 @@ class Checks(_aio.HealthServicer):  # type: ignore[misc]
     def _status(self, service: str) -> Any:
         if service not in _SERVICES:
             return _Status.SERVICE_UNKNOWN
-        return _Status.SERVING if self._serving else _Status.NOT_SERVING
+        return _Status.SERVING if self._serving and self._usable else _Status.NOT_SERVING
 
     async def _watch(self, request: Any, context: Any) -> None:
         changed = asyncio.Event()

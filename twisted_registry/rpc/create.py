@@ -14,6 +14,7 @@ from twisted_registry.interfaces import IUpload
 from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.admission import Admission
+from twisted_registry.rpc.archive import note_seen
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.frames import Gatherer, body_chunk
 from twisted_registry.rpc.incoming import Incoming
@@ -46,6 +47,7 @@ class CreateCalls:
         """
         header = await self._header(messages)
         snapshot = await self._lookup.snapshot(header.model_id)
+        await note_seen(self._lookup, snapshot, context)
         self._admission.check(header.size_bytes)
         upload = self._lookup.registry.upload(header, snapshot)
         passing_bytes = min(header.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)

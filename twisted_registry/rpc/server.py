@@ -18,10 +18,11 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import ClientLimits, IRegistry, Limits
+from twisted_registry.interfaces import ClientLimits, IRegistry, Limits, Standing
 from twisted_registry.protocol.limits import METADATA_MAX_BYTES
 from twisted_registry.protocol.messages import POOL, SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls
+from twisted_registry.rpc.archive import ArchiveCheck
 from twisted_registry.rpc.bridge import Bridge
 from twisted_registry.rpc.callers import Callers
 from twisted_registry.rpc.checks import Checks
@@ -121,8 +122,10 @@ class RpcServer:
         endpoint: Endpoint,
         limits: Limits,
         clients: ClientLimits,
+        standing: Standing,
     ) -> None:
         self._reactor = reactor
+        self._standing = standing
         self._registry = registry
         self._endpoint = endpoint
         self._limits = limits
@@ -163,6 +166,14 @@ class RpcServer:
         self._serving = serving
         self._registry.observe(self._hub)
         self._loop.call_soon_threadsafe(self._serve.set)
+
+    def tell_health(self) -> None:
+        """
+        Let health checks say whether the archive can be used.  Called in the reactor's thread, while it serves.
+        """
+        usable = not self._standing.trouble
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._checks.say_usable, usable)
 
     def stop(self, grace_seconds: float) -> Deferred[None]:
         """
@@ -205,7 +216,8 @@ class RpcServer:
         self._serve = asyncio.Event()
         self._stop = asyncio.Event()
         self._hub = hub = Hub(self._loop)
-        checks, gate, callers = Checks(), Gate(), Callers(self._clients)
+        self._checks = checks = Checks()
+        gate, callers = Gate(), Callers(self._clients)
         connections = Connections(self._clients.connections_max, lambda: callers.busy, lambda: accepted_on(self._port))
         server = self._make_server(hub, checks, gate, callers, connections)
         await checks.say(serving=False)
@@ -242,8 +254,9 @@ class RpcServer:
         bounds = _bounds(self._clients, len(self._addresses))
         server = grpc.aio.server(options=[*_OPTIONS, *bounds, *_keepalive(self._limits.keepalive_seconds)])
         lookup = Lookup(self._registry, Bridge(self._reactor))
-        about = AboutCalls(lookup, hub, time.monotonic(), connections, callers)
-        calls = RegistryCalls(lookup, hub, about, self._limits, self._endpoint.chunk_bytes)
+        about = AboutCalls(lookup, hub, time.monotonic(), connections, callers, self._standing)
+        archive = ArchiveCheck(self._standing)
+        calls = RegistryCalls(lookup, hub, about, archive, self._limits, self._endpoint.chunk_bytes)
 
         def admit(context: Any) -> Awaitable[None] | None:
             callers.admit(context)

@@ -14,6 +14,7 @@ from twisted_registry.interfaces import Limits
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.admission import Admission
+from twisted_registry.rpc.archive import ArchiveCheck
 from twisted_registry.rpc.create import CreateCalls
 from twisted_registry.rpc.hangup import hang_up
 from twisted_registry.rpc.incoming import Incoming, Patience
@@ -41,10 +42,19 @@ class RegistryCalls:
     waits for a request, and no longer than there is patience.
     """
 
-    def __init__(self, lookup: Lookup, hub: Hub, about: AboutCalls, limits: Limits, chunk_bytes: int) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        hub: Hub,
+        about: AboutCalls,
+        archive: ArchiveCheck,
+        limits: Limits,
+        chunk_bytes: int,
+    ) -> None:
         """
         @param chunk_bytes: length of the data in all chunks sent but a version's last.
         """
+        self._archive = archive
         self._patience = Patience(limits.upload_idle_seconds)
         outgoing = Outgoing(limits, hang_up)
         lists = LongLists(outgoing)
@@ -57,18 +67,22 @@ class RegistryCalls:
             "RetrieveVersionInfos": self._asked(infos.retrieve_version_infos),
             "RetrieveVersionData": self._asked(DataCalls(lookup, outgoing, chunk_bytes).retrieve_version_data),
             "VersionUpdate": self._asked(UpdateCalls(lookup, hub).version_update),
-            "Version": self._asked(about.version),
-            "Status": self._asked(about.status),
+            # Of whatever archive: these say which one it is.
+            "Version": self._asked(about.version, checked=False),
+            "Status": self._asked(about.status, checked=False),
         }
 
     def _streamed(self, handler: Handler) -> Handler:
         async def call(_: Any, context: Any) -> bytes | None:
+            await self._archive.check(context)
             return await handler(Incoming(context, self._patience), context)
 
         return call
 
-    def _asked(self, handler: Handler) -> Handler:
+    def _asked(self, handler: Handler, checked: bool = True) -> Handler:
         async def call(_: Any, context: Any) -> bytes | None:
+            if checked:
+                await self._archive.check(context)
             raw = await Incoming(context, self._patience).read()
             if raw is None:
                 await asyncio.sleep(0)  # a client that has gone is noticed here

@@ -36,6 +36,7 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ArchiveMoved: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ArchiveChanged: grpc.StatusCode.FAILED_PRECONDITION,
     errors.StorageFailure: grpc.StatusCode.UNAVAILABLE,
     errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.TooManyOpenFiles: grpc.StatusCode.UNAVAILABLE,

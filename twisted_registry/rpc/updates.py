@@ -13,6 +13,7 @@ from zope.interface import implementer
 from twisted_registry.errors import CorruptVersion, Unavailable, UnknownModel
 from twisted_registry.interfaces import IObserver
 from twisted_registry.protocol.messages import api
+from twisted_registry.rpc.archive import note_seen
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.wire import parse, version_message
 from twisted_registry.snapshot import ModelSnapshot
@@ -116,6 +117,8 @@ class UpdateCalls:
                 self._hub.check()
                 changed.clear()
                 snapshot = await self._lookup.snapshot(model_id)
+                if incarnation is None:
+                    await note_seen(self._lookup, snapshot, context)
                 incarnation = incarnation or snapshot.incarnation
                 if snapshot.incarnation != incarnation:
                     raise UnknownModel(model_id)

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted_registry.errors import StorageFailure
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import is_absent, reason_of
-from twisted_registry.storage._layout import DRAFT_PREFIX, is_draft
+from twisted_registry.storage._layout import DRAFT_PREFIX, PRIVATE_FOLDER, is_draft
 from twisted_registry.storage._private import PrivateFolders
 from twisted_registry.storage._removal import remove
 from twisted_registry.storage._root import Root
@@ -192,6 +192,26 @@ class Workbench:
             raise
         self.place(folder, draft, name)
         self.sync_renamed(folder)
+
+    def replace_private(self, name: str, content: bytes) -> None:
+        """
+        Write a file in the private folder, in place of what has its name.  Durable when this returns.
+
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: there is the old file or the new one.
+        """
+        root = self.root.folder
+        # Written where a start sweeps what a crash left of it.
+        with self.private.opened("tmp") as drafts, self.private.opened_in(root, PRIVATE_FOLDER) as private:
+            draft = self.draft(drafts, content)
+            try:
+                self.system.rename(within(drafts, draft), within(private, name))
+            except OSError:
+                self.discard(drafts, draft)
+                raise
+            self._forget_draft(draft)
+            self.sync_renamed(private)
+            self.sync_renamed(root)  # the private folder itself may be new
 
     def _clear_folder(self, folder: Folder, name: str) -> None:
         # A file can take the place of anything but a folder.

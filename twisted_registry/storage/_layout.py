@@ -16,6 +16,7 @@ has been)::
         .0/                                what is not under its name yet, or no longer; no letter in the name, because
             tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
             trash/<unique>
+            identity                       which archive it is: see L{twisted_registry.storage._identity}
 
 A version exists from the moment its .yaml has its name.  The folder's name is the authority on the model's id, the
 file's name on the version's number; what the files themselves say of those is for people to read.
@@ -36,6 +37,9 @@ from twisted_registry.values import MAX_MODEL_ID_BYTES, MAX_VERSION_NUMBER, chec
 
 PRIVATE_FOLDER = ".0"
 """Hidden, and without a letter: see above."""
+
+IDENTITY = "identity"
+"""In the private folder: the file that says which archive it is."""
 
 QUARANTINE = "quarantine"
 """The folder within the private one where damage is put aside; no part of the archive any more."""

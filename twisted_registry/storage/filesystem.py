@@ -11,17 +11,25 @@ from collections.abc import Sequence
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import IArchiveReader, IArchiveWriter, ILocatedArchive
-from twisted_registry.storage._calls import close_quietly, is_there
+from twisted_registry.errors import CannotStart, StorageFailure
+from twisted_registry.interfaces import (
+    ArchiveIdentity,
+    IArchiveReader,
+    IArchiveWriter,
+    IIdentifiableArchive,
+    ILocatedArchive,
+)
+from twisted_registry.storage._calls import close_quietly, is_named, is_there
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import reading, reason_of
+from twisted_registry.storage._identity import IdentityFile
+from twisted_registry.storage._layout import PRIVATE_FOLDER
 from twisted_registry.storage._lock import NotHeld
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._private import NotPrivate
 from twisted_registry.storage._reserve import NumberReserve
 from twisted_registry.storage._root import Root
-from twisted_registry.storage._system import Folder, System
+from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.storage._versions import ArchivedVersions
 from twisted_registry.values import ModelInfo, VersionInfo
 
@@ -35,7 +43,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(ILocatedArchive)
+@implementer(ILocatedArchive, IIdentifiableArchive)
 class FilesystemArchive:
     """
     Keeps models and versions in a folder, laid out as the existing Cogment model registry does.
@@ -58,6 +66,9 @@ class FilesystemArchive:
         self._models = ModelFolders(self._bench)
         self._versions = ArchivedVersions(self._bench, self._models)
         self._reserve = NumberReserve(self._bench, self._models)
+        self._identity_file = IdentityFile(self._bench)
+        self._identity = ArchiveIdentity()
+        self._must_exist = False
 
     # Taking it, and letting go.
 
@@ -65,7 +76,9 @@ class FilesystemArchive:
         """See L{IArchive.open}."""
         self._hold_root()
         try:
+            is_identified, is_new = self._examined()
             self._tidy()
+            self._identity = self._identity_file.load() if is_identified else self._identity_file.make(is_new)
         except BaseException:
             self._held.release()
             raise
@@ -73,6 +86,14 @@ class FilesystemArchive:
     def close(self) -> None:
         """See L{IArchive.close}."""
         self._held.release()
+
+    def expect_existing(self) -> None:
+        """See L{IIdentifiableArchive.expect_existing}."""
+        self._must_exist = True
+
+    def identity(self) -> ArchiveIdentity:
+        """See L{IIdentifiableArchive.identity}."""
+        return self._identity
 
     def check(self) -> None:
         """See L{ILocatedArchive.check}."""
@@ -86,10 +107,13 @@ class FilesystemArchive:
 
     def _hold_root(self) -> None:
         try:
-            self._make(self._root)
+            if not self._must_exist:
+                self._make(self._root)
+            elif not is_there(self._system, self._root):
+                raise self._no_archive("it is missing")
             self._held.hold()
         except OSError as error:
-            raise CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}") from error
+            raise self._unusable(error) from error
         except NotHeld as error:
             raise CannotStart(error.reason) from error
 
@@ -99,6 +123,33 @@ class FilesystemArchive:
                 "chmod o-rwx {root}",
                 root=self._root,
             )
+
+    def _examined(self) -> tuple[bool, bool]:
+        """
+        Look whether the archive has an id, and whether it is new.
+
+        @raise CannotStart: there must be an archive, and is none; or that cannot be told.
+        """
+        try:
+            is_identified = self._identity_file.is_there
+            is_empty = not is_identified and not self._models.ids()
+            if is_empty and self._must_exist:
+                raise self._no_archive("it holds no archive")
+            is_new = is_empty and not is_named(self._system, within(self._held.folder, PRIVATE_FOLDER))
+        except OSError as error:
+            raise self._unusable(error) from error
+        except StorageFailure as error:
+            raise CannotStart(f"the models in {self._root!r} cannot be listed: {error.reason}") from error
+        return is_identified, is_new
+
+    def _unusable(self, error: OSError) -> CannotStart:
+        return CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}")
+
+    def _no_archive(self, what: str) -> CannotStart:
+        return CannotStart(
+            f"there is no archive in {self._root!r} ({what}), and --archive-must-exist is given: is its disk mounted? "
+            "To make a new archive there, start once without --archive-must-exist"
+        )
 
     def _make(self, path: str) -> None:
         if is_there(self._system, path):

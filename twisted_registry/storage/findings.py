@@ -31,6 +31,8 @@ class Kind(Enum):
     ORPHAN = "orphan"
     """Data below the highest number whose .yaml is lost."""
 
+    IDENTITY = "identity"
+    """The file that says which archive it is, is malformed."""
     CLAIM = "claim"
     """A .yaml speaks of another model or number than its name, which is the authority."""
     UNFINISHED = "unfinished"
@@ -48,7 +50,7 @@ class Kind(Enum):
         return self not in _NOTES
 
 
-_NOTES = frozenset({Kind.CLAIM, Kind.UNFINISHED, Kind.LEFT_OVER, Kind.FOREIGN})
+_NOTES = frozenset({Kind.IDENTITY, Kind.CLAIM, Kind.UNFINISHED, Kind.LEFT_OVER, Kind.FOREIGN})
 
 
 @frozen

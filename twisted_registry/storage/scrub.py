@@ -21,9 +21,11 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from twisted_registry.storage._calls import close_quietly
-from twisted_registry.storage._failures import is_absent, reason_of
-from twisted_registry.storage._layout import PRIVATE_FOLDER, QUARANTINE, is_digest, model_id_of
+from twisted_registry.storage._failures import Malformed, is_absent, reason_of
+from twisted_registry.storage._identity import parse_identity
+from twisted_registry.storage._layout import IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_digest, model_id_of
 from twisted_registry.storage._models import leads_to_model
+from twisted_registry.storage._reader import read_metadata
 from twisted_registry.storage._root import Root, is_link, open_folder
 from twisted_registry.storage._scrub_model import Look, look_into
 from twisted_registry.storage._scrub_version import VersionCheck, Watched
@@ -192,8 +194,19 @@ class Scrub:
                 for left in self._names(path):
                     reason = "being written or removed, or what a crash left; the next start sweeps it"
                     yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, left), reason)
+            elif name == IDENTITY:
+                yield from self._identity(path)
             elif name != QUARANTINE:
                 yield Finding(Kind.FOREIGN, None, None, path, "it is no part of an archive")
+
+    def _identity(self, path: str) -> Iterator[Finding]:
+        try:
+            parse_identity(read_metadata(self._system, within(self._opened(), path)))
+        except Malformed as error:
+            reason = f"the archive's id cannot be told: {error.reason}; restore the file, or remove it for a new id"
+            yield Finding(Kind.IDENTITY, None, None, path, reason)
+        except OSError as error:
+            raise CannotVerify(f"{path!r} in {self._root!r} cannot be read: {reason_of(error)}") from error
 
     def _names(self, path: str) -> list[str]:
         try:

@@ -7,11 +7,13 @@ upload, and an upload becomes a version by the one row of C{versions} that names
     models      model_id | user_data | reserved
     versions    model_id | version_number | upload | info
     pieces      upload | position | data
+    identity    archive_id
 
 Pieces that no version names are an upload under way, or what a crash left behind, which the next start drops.
 """
 
 import json
+import os
 from contextlib import suppress
 from uuid import uuid4
 
@@ -20,6 +22,7 @@ from zope.interface import implementer
 
 from sqlite_archive._database import Database
 from twisted_registry.errors import (
+    CannotStart,
     CommitUncertain,
     CorruptModel,
     CorruptVersion,
@@ -27,7 +30,7 @@ from twisted_registry.errors import (
     StorageFailure,
     UnknownModel,
 )
-from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.interfaces import ArchiveIdentity, IArchive, IArchiveReader, IArchiveWriter, IIdentifiableArchive
 from twisted_registry.values import Chunk, ModelInfo, VersionInfo
 
 
@@ -114,7 +117,7 @@ class SqliteReader:
                 self._database.end_reading(upload)
 
 
-@implementer(IArchive)
+@implementer(IArchive, IIdentifiableArchive)
 class SqliteArchive:
     """
     Keeps models and versions in a database.  What each method promises, L{IArchive} says.
@@ -126,9 +129,21 @@ class SqliteArchive:
         """
         self._database = Database(path)
         self.description: str = self._database.path
+        self._identity = ArchiveIdentity()
+        self._must_exist = False
 
     def open(self) -> None:
+        is_new = not os.path.exists(self.description)
+        if is_new and self._must_exist:
+            raise CannotStart(f"there is no database {self.description!r}, and --archive-must-exist is given")
         self._database.open()
+        self._identity = ArchiveIdentity(self._database.archive_id(), is_new)
+
+    def expect_existing(self) -> None:
+        self._must_exist = True
+
+    def identity(self) -> ArchiveIdentity:
+        return self._identity
 
     def close(self) -> None:
         self._database.close()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any
+from uuid import uuid4
 
 from twisted_registry.errors import CannotStart, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS versions (
     PRIMARY KEY (model_id, version_number)
 );
 CREATE TABLE IF NOT EXISTS pieces (upload TEXT, position INTEGER, data BLOB NOT NULL, PRIMARY KEY (upload, position));
+CREATE TABLE IF NOT EXISTS identity (archive_id TEXT NOT NULL);
 DELETE FROM pieces WHERE upload NOT IN (SELECT upload FROM versions);
 """
 
@@ -68,6 +70,16 @@ class Database:
         except sqlite3.Error as error:
             raise CannotStart(f"the database {self.path!r} cannot be used: {error}") from error
         self._connection = connection
+
+    def archive_id(self) -> str:
+        """
+        Return the id of the archive, which it gets when it is opened for the first time.
+        """
+        with self.transaction() as connection:
+            for (archive_id,) in connection.execute("SELECT archive_id FROM identity"):
+                return str(archive_id)
+            connection.execute("INSERT INTO identity VALUES (?)", (archive_id := str(uuid4()),))
+        return archive_id
 
     def close(self) -> None:
         """

@@ -14,9 +14,10 @@ from attrs import define, field, frozen
 from twisted_registry.client._calls.addresses import Address, is_loopback
 from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
+from twisted_registry.client._calls.memory import Memory
 from twisted_registry.client._calls.polling import ignore_empty_polls
 from twisted_registry.client._steps import is_being_cancelled
-from twisted_registry.errors import ClientUnusable, RegistryError
+from twisted_registry.errors import ClientUnusable, ModelReplaced, RegistryError, UnknownModel
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 
@@ -104,6 +105,7 @@ class Connection:
     @ivar address: C{HOST:PORT}, or another target gRPC knows.
     @ivar tls: C{None} for a connection in the clear.
     @ivar token: sent with each call as C{authorization: Bearer TOKEN}; C{None} sends none.
+    @ivar memory: of the archive behind it.
     """
 
     address: str
@@ -114,6 +116,7 @@ class Connection:
     _calls: dict[str, Any] = field(factory=dict, repr=False)
     _is_closed: bool = False
     _target: str = field(init=False, repr=False)
+    memory: Memory = field(factory=Memory)
 
     def __attrs_post_init__(self) -> None:
         self._target = Address.of(self.address).target
@@ -151,18 +154,21 @@ class Connection:
         try:
             with translated(self.address, model_id, selector):
                 yield
-        except (asyncio.CancelledError, RegistryError):
+        except (asyncio.CancelledError, RegistryError) as error:
+            if isinstance(error, UnknownModel | ModelReplaced):
+                self.memory.forget(error.model_id)
             # What is under way where a channel is closed fails as if whoever waits for it were cancelled.
             if self._is_closed and not is_being_cancelled():
                 raise ClientUnusable("the client was closed while this call was under way") from None
             raise
 
     @property
-    def metadata(self) -> tuple[tuple[str, str], ...] | None:
+    def metadata(self) -> tuple[tuple[str, str], ...]:
         """
         What goes with each call.
         """
-        return None if self.token is None else (("authorization", f"Bearer {self.token}"),)
+        told = self.memory.metadata
+        return told if self.token is None else (("authorization", f"Bearer {self.token}"), *told)
 
     async def close(self) -> None:
         """

@@ -59,7 +59,9 @@ class Lists:
         reply = await self._calls.ask(
             "RetrieveVersionInfos", request, api.RetrieveVersionInfosReply, model_id, selector
         )
-        return version_info(_only(list(reply.version_infos)))
+        info = version_info(_only(list(reply.version_infos)))
+        self._calls.connection.memory.note(model_id, info.version_number)
+        return info
 
     async def versions(self, model_id: str, since: int = 1) -> AsyncGenerator[VersionInfo, None]:
         """

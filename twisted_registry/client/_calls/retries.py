@@ -11,7 +11,14 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from twisted_registry.errors import DeadlineExceeded, Overloaded, StorageUnavailable, Unavailable, Unreachable
+from twisted_registry.errors import (
+    ArchiveChanged,
+    DeadlineExceeded,
+    Overloaded,
+    StorageUnavailable,
+    Unavailable,
+    Unreachable,
+)
 
 T = TypeVar("T")
 
@@ -30,9 +37,10 @@ def passes(error: BaseException) -> bool:
 
 def outlasts(error: BaseException) -> bool:
     """
-    Say whether this passes by itself for one who waits for as long as it takes.
+    Say whether this passes by itself for one who waits for as long as it takes: also for an operator to notice that the
+    daemon was started with the wrong archive.
     """
-    return passes(error) or isinstance(error, DeadlineExceeded)
+    return passes(error) or isinstance(error, DeadlineExceeded | ArchiveChanged)
 
 
 def was_not_done(error: BaseException) -> bool:
@@ -58,12 +66,13 @@ async def repeated(
 
     @raise Exception: the last error, where patience is at its end or another try is not worth it.
     """
+    told = _Told()
     try:
         return await act()  # as nearly always; the machinery costs as much as a fifth of a small call
     except Exception as error:
         if patience_seconds == 0 or not is_worth_it(error):
             raise
-        _log.info("trying again: %s", error)
+        told.tell(error)
     failed = time.monotonic()
 
     def is_at_its_end(state: RetryCallState) -> bool:
@@ -74,12 +83,31 @@ async def repeated(
         retry=retry_if_exception(is_worth_it),
         stop=is_at_its_end,
         wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
-        before_sleep=_tell,
+        before_sleep=told.tell_outcome,
         reraise=True,
     )
     return await retrying(act)
 
 
-def _tell(state: RetryCallState) -> None:
-    if state.outcome is not None:
-        _log.info("trying again: %s", state.outcome.exception())
+class _Told:
+    """
+    What the log is told of one wait: of another archive a warning, once, for somebody has to do something.
+    """
+
+    has_warned = False
+
+    def tell(self, error: BaseException | None) -> None:
+        """
+        Say why it is tried again.
+        """
+        level = logging.INFO
+        if isinstance(error, ArchiveChanged) and not self.has_warned:
+            level, self.has_warned = logging.WARNING, True
+        _log.log(level, "trying again: %s", error)
+
+    def tell_outcome(self, state: RetryCallState) -> None:
+        """
+        Say why what tenacity has tried is tried again.
+        """
+        if state.outcome is not None:
+            self.tell(state.outcome.exception())

@@ -92,11 +92,13 @@ class Calls:
         return decoded(reply_class, raw)
 
     async def _ask_once(self, name: str, request: bytes, model_id: str, selector: int | None) -> bytes:
-        call = self.connection.method(name)
+        method = self.connection.method(name)
         deadline_seconds = self.times.deadline_seconds
         try:
             with self.connection.guarded(model_id, selector):
-                reply: bytes = await call(request, timeout=deadline_seconds, metadata=self.connection.metadata)
+                call = method(request, timeout=deadline_seconds, metadata=self.connection.metadata)
+                reply: bytes = await call
+                await self.connection.memory.learn(call)
                 return reply
         except DeadlineExceeded:
             raise DeadlineExceeded(

@@ -108,6 +108,7 @@ class _Stream:
         if message is not EOF:
             return _data(message)
         self.checksum = from_metadata(await self._call.trailing_metadata())
+        await connection.memory.learn(self._call)
         return None
 
 

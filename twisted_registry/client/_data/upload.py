@@ -90,19 +90,22 @@ class _Attempt:
         @raise _SourceFailed: the source has raised something.
         """
         connection = self._connection
-        call = connection.method("CreateVersion")(metadata=connection.metadata)
+        model_id, memory = self._header.model_id, connection.memory
+        call = connection.method("CreateVersion")(metadata=(*connection.metadata, *memory.about(model_id)))
         ending = Ending(call)
         try:
-            with connection.guarded(self._header.model_id):
+            with connection.guarded(model_id):
                 try:
                     await self._write(call)
                     raw: bytes = await call
                     told = from_metadata(await call.trailing_metadata())
+                    await memory.learn(call)
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                     raise await ending.error() from None
         finally:
             call.cancel()
         info = version_info(decoded(api.CreateVersionReply, raw).version_info)
+        memory.note(model_id, info.version_number)
         if not await self._is_what_was_sent(info, told):
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         return info

@@ -62,7 +62,8 @@ class Subscription:
         """
         connection = self._calls.connection
         request = api.VersionUpdateRequest(model_id=known_model(self._model_id))
-        self._call = connection.method("VersionUpdate")(request.SerializeToString(), metadata=connection.metadata)
+        metadata = (*connection.metadata, *connection.memory.about(self._model_id))
+        self._call = connection.method("VersionUpdate")(request.SerializeToString(), metadata=metadata)
         self._has_told = False
         try:
             self._note(await self._ask())
@@ -104,6 +105,8 @@ class Subscription:
         if _are_of_two_models(self.latest, info):
             raise ModelReplaced(self._model_id)
         self.latest = info
+        if info is not None:
+            self._calls.connection.memory.note(self._model_id, info.version_number)
         self.changed.set()
 
     async def _read(self) -> VersionInfo:

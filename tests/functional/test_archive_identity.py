@@ -1,0 +1,217 @@
+"""
+A daemon, its clients, and which archive it is.
+"""
+
+import logging
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+from uuid import UUID
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.daemon import PATIENCE_SECONDS, run_twistd
+from tests.support.registry_case import RegistryTestCase
+from twisted_registry import errors
+from twisted_registry.client import BlockingClient, BlockingTracker, Version
+from twisted_registry.values import VersionInfo
+
+
+class StartTests(RegistryTestCase):
+    """
+    What a start says of the archive.
+    """
+
+    flags: ClassVar = ["--archive-must-exist"]
+
+    def prepare(self) -> None:
+        """
+        Make the archive.
+        """
+        self.daemon = self.make_daemon("--no-archive-must-exist")
+        self.daemon.flags = [flag for flag in self.daemon.flags if flag != "--archive-must-exist"]
+        self.addCleanup(self.daemon.kill)
+        self.daemon.start()
+        self.first_client = self.connect()
+        self.first_client.save_model("walker")
+        self.first = self.first_client.statuses("archive_id")["archive_id"]
+        self.first_log = self.daemon.log
+        self.daemon.stop()
+
+    def test_new_archive(self) -> None:
+        """
+        The log warns of an archive that is new, with its path; of another it says how many models it holds.
+        """
+        self.assertIn(f"new archive: {self.archive} ", self.first_log)
+        self.assertNotIn("new archive", self.daemon.log)
+        self.assertIn(f"{self.archive} holds 1 models", self.daemon.log)
+
+    def test_status(self) -> None:
+        """
+        The status tells the id, which is the same after a restart, by its name and among all.
+        """
+        self.assertEqual(str(UUID(self.first)), self.first)
+        for names in (("archive_id",), ("*",)):
+            self.assertEqual(self.client.statuses(*names)["archive_id"], self.first)
+        self.assertEqual(self.client.statuses("archive"), {"archive": "usable"})
+
+
+class MustExistTests(SynchronousTestCase):
+    """
+    C{--archive-must-exist}.
+    """
+
+    def test_refused(self) -> None:
+        """
+        Where there is no archive, the start fails with one line, whichever way it is told, and makes nothing.
+        """
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        missing, empty = directory / "missing", directory / "empty"
+        empty.mkdir()
+        variable = {"COGMENT_MODEL_REGISTRY_ARCHIVE_MUST_EXIST": "1"}
+        for flags, environment in ((["--archive-must-exist"], {}), ([], variable)):
+            for archive in (missing, empty):
+                arguments = ["--nodaemon", "--pidfile=", "model-registry", "--port", "0", "--archive-dir", str(archive)]
+                ended = run_twistd(directory, *arguments, *flags, environment=environment)
+                self.assertEqual((ended.returncode, ended.stderr.count("\n")), (1, 1), ended.stderr)
+                self.assertIn("there is no archive", ended.stderr)
+        self.assertEqual((missing.exists(), list(empty.iterdir())), (False, []))
+
+
+class AnotherArchiveTests(RegistryTestCase):
+    """
+    The daemon is started with another folder by mistake, and then with the right one.
+    """
+
+    keeps_port = True
+
+    def setUp(self) -> None:
+        """
+        Follow a model.
+        """
+        super().setUp()
+        self.registry = BlockingClient(self.daemon.address, patience_seconds=PATIENCE_SECONDS)
+        self.addCleanup(self.registry.close)
+        self.registry.save_model("walker")
+        self.registry.store("walker", b"1")
+        self.tracker: BlockingTracker[Version] = self.registry.track("walker", data=True)
+        self.addCleanup(self.tracker.close)
+        self.assertEqual(next(self.tracker).data, b"1")
+        self.pool = ThreadPoolExecutor(1)
+        self.addCleanup(self.pool.shutdown, wait=False)
+        self.lines: list[str] = []
+        log = logging.getLogger("twisted_registry.client")
+        handler = logging.Handler()
+        handler.emit = lambda record: self.lines.append(f"{record.levelname} {record.getMessage()}")  # type: ignore[method-assign]
+        log.addHandler(handler)
+        self.addCleanup(log.removeHandler, handler)
+
+    def start_with(self, archive: Path) -> None:
+        """
+        Start the daemon again, with a folder.
+        """
+        self.daemon.stop()
+        self.archive = archive
+        self.daemon = self.start_daemon()
+
+    def test_told_so(self) -> None:
+        """
+        Calls of a client that has worked with the right archive are refused with both ids, before anything is done; a
+        tracker waits and says so once, and goes on when the right archive is back.
+        """
+        right, wrong = self.archive, self.directory / "wrong"
+        asked: Future[Version] = self.pool.submit(next, self.tracker)
+        self.start_with(wrong)
+        ids = self.registry.statuses("archive_id")
+        for act in (
+            lambda: self.registry.save_model("walker"),
+            lambda: self.registry.store("walker", b"2"),
+            lambda: self.registry.publish("walker", b"2"),
+            lambda: self.registry.retrieve("walker", 1),
+            lambda: self.registry.latest("walker"),
+            lambda: list(self.registry.models()),
+            lambda: self.registry.delete_model("walker"),
+        ):
+            error = self.assertRaises(errors.ArchiveChanged, act)
+            self.assertEqual(error.served, ids["archive_id"])
+        self.assertEqual(list((self.archive).glob("w*")), [])
+        self.wait_until_true(lambda: any("another one" in line for line in self.lines), "the tracker says why it waits")
+        self.assertFalse(asked.done())
+        self.start_with(right)
+        newer = BlockingClient(self.daemon.address)
+        self.addCleanup(newer.close)
+        newer.store("walker", b"2")
+        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"2")
+        self.assertEqual(self.registry.latest("walker").version_number, 2)
+        self.assertEqual([line[:8] for line in self.lines], ["WARNING "])
+
+    def test_clients_of_other_makes_are_not_concerned(self) -> None:
+        """
+        A client that says nothing of an archive is served what is there.
+        """
+        self.start_with(self.directory / "wrong")
+        self.client.save_model("other")
+        self.assertEqual([info.model_id for info in self.connect().models().model_infos], ["other"])
+
+
+class RestoredTests(RegistryTestCase):
+    """
+    The archive goes back to an earlier state while clients remember the later one.
+    """
+
+    keeps_port = True
+
+    def restore(self) -> None:
+        """
+        Store versions, two of which are lost as a backup is restored.
+        """
+        self.registry = BlockingClient(self.daemon.address, patience_seconds=PATIENCE_SECONDS)
+        self.addCleanup(self.registry.close)
+        self.registry.save_model("walker")
+        self.store(b"1")
+        self.daemon.stop()
+        backup = self.directory / "backup"
+        shutil.copytree(self.archive, backup)
+        self.daemon = self.start_daemon()
+        self.assertEqual([self.store(b"2").version_number, self.store(b"3").version_number], [2, 3])
+        self.restored_from = backup
+
+    def store(self, data: bytes) -> VersionInfo:
+        """
+        Store a version.
+        """
+        return self.registry.store("walker", data)
+
+    def go_back(self) -> None:
+        """
+        Put the backup in the archive's place.
+        """
+        self.daemon.stop()
+        shutil.rmtree(self.archive)
+        shutil.copytree(self.restored_from, self.archive)
+        self.daemon = self.start_daemon()
+
+    def test_creator(self) -> None:
+        """
+        Who creates versions and has seen later numbers gets a higher one, and the log says so once.
+        """
+        self.restore()
+        self.go_back()
+        self.assertEqual([self.store(b"4").version_number, self.store(b"5").version_number], [4, 5])
+        self.assertEqual(self.daemon.log.count("archive raise-numbers"), 1)
+
+    def test_tracker(self) -> None:
+        """
+        Where a tracker has seen them, anybody gets a higher number.
+        """
+        self.restore()
+        with self.registry.track("walker") as tracker:
+            next(tracker)
+            self.go_back()
+            self.wait_until_logged("archive raise-numbers")
+            other = BlockingClient(self.daemon.address)
+            self.addCleanup(other.close)
+            self.assertEqual(other.publish("walker", b"4").version_number, 4)
+            self.assertEqual(next(tracker).version_number, 4)

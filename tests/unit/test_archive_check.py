@@ -1,0 +1,169 @@
+"""
+What calls say about the archive.
+"""
+
+import asyncio
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.client._calls.memory import Memory
+from twisted_registry.errors import ArchiveChanged
+from twisted_registry.interfaces import ArchiveIdentity, Standing
+from twisted_registry.protocol.archive import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
+from twisted_registry.rpc.archive import ArchiveCheck
+
+
+class Call:
+    """
+    A call, as both ends know it.
+
+    @ivar told: the initial metadata that were sent.
+    """
+
+    def __init__(self, *metadata: tuple[str, Any]) -> None:
+        self._metadata = metadata
+        self.told: tuple[tuple[str, str], ...] = ()
+
+    def invocation_metadata(self) -> Any:
+        """
+        Give what the client sent.
+        """
+        return self._metadata
+
+    async def send_initial_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        """
+        Tell the client.
+        """
+        self.told = metadata
+
+    async def initial_metadata(self) -> Any:
+        """
+        Give what the client was told.
+        """
+        return self.told
+
+
+def check(call: Call, archive_id: str | None) -> None:
+    """
+    Check a call at a server with this archive.
+    """
+    asyncio.run(ArchiveCheck(Standing(ArchiveIdentity(archive_id))).check(call))
+
+
+class MetadataTests(SynchronousTestCase):
+    """
+    Whatever comes as metadata is read as what it is, or is nothing.
+    """
+
+    def test_archive(self) -> None:
+        """
+        An id is short, and of letters, digits and hyphens.
+        """
+        for value in ("a", "x" * 64, "0-Z", ASKED):
+            self.assertEqual(archive_in((("user-agent", "x"), (ARCHIVE_KEY, value))), value)
+        for wrong in ("", "x" * 65, "a b", "a\n", "??", "é", b"a"):
+            self.assertEqual(archive_in(((ARCHIVE_KEY, wrong),)), "")
+        self.assertEqual(archive_in(None), "")
+
+    def test_seen(self) -> None:
+        """
+        A number is a decimal of ten digits at most.
+        """
+        self.assertEqual(seen_in(((SEEN_KEY, "2147483647"),)), 2**31 - 1)
+        for wrong in ("", "0", "-1", "1.0", "01", "9" * 11, "\u0661", b"1"):
+            self.assertEqual(seen_in(((SEEN_KEY, wrong),)), 0)
+        self.assertEqual(seen_in(None), 0)
+
+
+class ArchiveCheckTests(SynchronousTestCase):
+    """
+    L{ArchiveCheck}.
+    """
+
+    def test_clients_of_other_makes(self) -> None:
+        """
+        A call that says nothing of an archive is let through, and told nothing.
+        """
+        call = Call(("user-agent", "x"))
+        check(call, "one")
+        self.assertEqual(call.told, ())
+
+    def test_asked(self) -> None:
+        """
+        Who asks is told the id, if there is one.
+        """
+        for archive_id, told in (("one", ((ARCHIVE_KEY, "one"),)), ("", ()), (None, ())):
+            call = Call((ARCHIVE_KEY, ASKED))
+            check(call, archive_id)
+            self.assertEqual(call.told, told)
+
+    def test_the_same(self) -> None:
+        """
+        A call that names the archive is let through.
+        """
+        check(Call((ARCHIVE_KEY, "one")), "one")
+
+    def test_another(self) -> None:
+        """
+        A call that names another archive is refused, also where the one that is served has no id.
+        """
+        for served in ("other", ""):
+            error = self.assertRaises(ArchiveChanged, check, Call((ARCHIVE_KEY, "one")), served)
+            self.assertEqual((error.seen, error.served), ("one", served))
+            self.assertIn("'one'", str(error))
+            self.assertIn(repr(served) if served else "no id", str(error))
+
+    def test_cannot_be_told(self) -> None:
+        """
+        Where the id of the archive is damaged, nobody is kept from it.
+        """
+        check(Call((ARCHIVE_KEY, "one")), None)
+
+
+class MemoryTests(SynchronousTestCase):
+    """
+    What a client remembers.
+    """
+
+    def learn(self, memory: Memory, *metadata: tuple[str, Any]) -> None:
+        """
+        Let a server answer with these initial metadata.
+        """
+        call = Call()
+        call.told = metadata
+        asyncio.run(memory.learn(call))
+
+    def test_first_archive(self) -> None:
+        """
+        It asks until it is told, and then names the archive it was told of first.
+        """
+        memory = Memory()
+        self.learn(memory)
+        self.learn(memory, (ARCHIVE_KEY, ASKED))
+        self.assertEqual(memory.metadata, ((ARCHIVE_KEY, ASKED),))
+        self.learn(memory, (ARCHIVE_KEY, "one"))
+        self.learn(memory, (ARCHIVE_KEY, "other"))
+        self.assertEqual(memory.metadata, ((ARCHIVE_KEY, "one"),))
+
+    def test_highest_number(self) -> None:
+        """
+        It names the highest number it has seen of a model, until that is gone.
+        """
+        memory = Memory()
+        self.assertEqual(memory.about("m"), ())
+        for number in (3, 5, 4):
+            memory.note("m", number)
+        self.assertEqual(memory.about("m"), ((SEEN_KEY, "5"),))
+        memory.forget("m")
+        memory.forget("m")
+        self.assertEqual(memory.about("m"), ())
+
+    def test_bounded(self) -> None:
+        """
+        Of very many models the first ones are forgotten.
+        """
+        memory = Memory()
+        for number in range(1001):
+            memory.note(f"m{number}", 1)
+        self.assertEqual((memory.about("m0"), memory.about("m1")), ((), ((SEEN_KEY, "1"),)))
