@@ -13,6 +13,7 @@ from twisted_registry import errors
 from twisted_registry.cli._advice import advised
 from twisted_registry.cli.main import command
 from twisted_registry.protocol.details import KINDS
+from twisted_registry.registry._watched import LostModel
 
 _CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
 
@@ -21,7 +22,12 @@ def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
     """
     Make an error of a kind.
     """
-    facts = {"model_id": model_id, "reason": "the cause; do this", "address": "localhost:1"}
+    facts = {
+        "model_id": model_id,
+        "reason": "the cause; do this",
+        "address": "localhost:1",
+        "remedy": errors.REWRITE_MODEL,
+    }
     error: errors.RegistryError = kind(*(facts.get(fact.name, 3) for fact in fields(kind)))
     return error
 
@@ -72,6 +78,14 @@ class AdviceTests(SynchronousTestCase):
                 )
                 found.add(name)
         self.assertEqual(found, {"push", "set", "rm", "ls", "versions"})
+
+    def test_lost_model(self) -> None:
+        """
+        What to do about a model whose folder is gone is named as a command too.
+        """
+        advice = advised(LostModel("walker"))
+        self.assertIn("let 'twisted-registry set walker' make the model anew, without versions", advice)
+        self.assertIsNone(_CALL.search(advice))
 
     def test_derived(self) -> None:
         """

@@ -76,17 +76,27 @@ def folder_of(model_id: str) -> str:
     """
     if _PLAIN.fullmatch(model_id) and len(model_id) <= _LONGEST_ESCAPED:
         return model_id
-    escaped = _escape(model_id.encode("utf-8"))
-    return escaped if len(escaped) <= _LONGEST_ESCAPED else _digest(model_id)
+    return digest_name(model_id, escaped_id(model_id, _KEPT))
 
 
-def _escape(text: bytes) -> str:
-    escaped = "".join(chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in text)
+def escaped_id(model_id: str, kept: frozenset[int]) -> str:
+    """
+    Escape an id.
+
+    @param kept: the bytes that stand for themselves.
+    """
+    text = model_id.encode("utf-8")
+    escaped = "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in text)
     # An id such as '9abc' holds nothing to escape and still is not its own folder's name.
     return escaped if "%" in escaped else f"%{text[0]:02X}{escaped[1:]}"
 
 
-def _digest(model_id: str) -> str:
+def digest_name(model_id: str, escaped: str) -> str:
+    """
+    Return the escaped form of an id, or its digest where that would be too long.
+    """
+    if len(escaped) <= _LONGEST_ESCAPED:
+        return escaped
     return f"%%{hashlib.sha256(model_id.encode('utf-8')).hexdigest()}"
 
 

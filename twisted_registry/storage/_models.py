@@ -24,13 +24,12 @@ from twisted_registry.storage._failures import (
     telling_damage,
     writing,
 )
+from twisted_registry.storage._folding import FolderNames, folds_case, id_of, may_be_named
 from twisted_registry.storage._layout import (
     DELETED,
     PRIVATE_FOLDER,
     ModelFolder,
-    folder_of,
     is_digest,
-    model_id_of,
     version_files,
 )
 from twisted_registry.storage._metadata import dump_model, parse_model
@@ -62,6 +61,20 @@ class ModelFolders:
         self._system = bench.system
         self._logged: set[str] = set()
         self._listed_ns = 0
+        self._names = FolderNames()
+
+    def learn_names(self) -> None:
+        """
+        Learn how the models' folders are named in this archive, which was opened just now.
+
+        @raise OSError: that cannot be told.
+        """
+        is_folding = folds_case(self._system, self._root.folder)
+        self._names.learn(self._system.listdir(self._root.folder), is_folding=is_folding)
+        if is_folding:
+            _log.info(
+                "{path} folds case: capitals in the names of new models' folders are escaped", path=self._root.path
+            )
 
     # What is there.
 
@@ -92,7 +105,7 @@ class ModelFolders:
         if is_link_loop(error):
             self._log_passed_over(name, reason_of(error))
             return None
-        model_id = model_id_of(name)
+        model_id = id_of(name)
         if is_denied(error) and model_id is not None:
             # Its name says which model it is.  Were it left out, it would be made anew and numbers would begin at 1.
             _log.warn("the daemon may not look into {name!r} in the archive: {error}", name=name, error=error)
@@ -100,9 +113,11 @@ class ModelFolders:
         raise read_failure(error, f"the folder {shown(name)}") from error
 
     def _listed_id(self, name: str) -> str:
-        model_id = model_id_of(name)
+        model_id = id_of(name)
         if model_id is None and not is_digest(name):
             raise Malformed("no model's folder has such a name")
+        if model_id is not None and self._names.of(model_id) != name:
+            raise Malformed("the folder of the model of this name is another")
         if model_id is not None and is_named(self._system, within(self._root.folder, f"{name}/{name}.yaml")):
             return model_id
         with self._root.opened(name) as opened:
@@ -113,7 +128,7 @@ class ModelFolders:
             return self._told_id(folder) if model_id is None else model_id
 
     def _linked_id(self, name: str) -> str | None:
-        model_id = model_id_of(name)
+        model_id = id_of(name)
         if model_id is None or not leads_to_model(self._system, self._root.folder, Listed(name, False, True)):
             raise Malformed("it is a link to what is no model")
         _log.error("damage on the archive: {error}", error=_linked(model_id))
@@ -127,7 +142,7 @@ class ModelFolders:
                     model_id = parse_model(read_metadata(self._system, path)).model_id
             except Malformed:
                 continue
-            if model_id and folder_of(model_id) == folder.name:
+            if model_id and may_be_named(model_id, folder.name):
                 return model_id
         raise Malformed("none of its files tells the model's id, which the name of such a folder does not")
 
@@ -151,7 +166,7 @@ class ModelFolders:
         if changed_ns == self._listed_ns:
             return []
         names = set(self._system.listdir(self._root.folder))
-        missing = [model_id for model_id in model_ids if folder_of(model_id) not in names]
+        missing = [model_id for model_id in model_ids if self._names.of(model_id) not in names]
         # The clock of a file system is coarse: what changed just now may change again and look the same.
         self._listed_ns = changed_ns if time.time_ns() - changed_ns > _CLOCK_NS and not missing else 0
         return missing
@@ -176,7 +191,7 @@ class ModelFolders:
         @raise CorruptModel: it is a link.
         @raise OSError: it cannot be opened.
         """
-        name = folder_of(model_id)
+        name = self._names.of(model_id)
         path = within(self._root.folder, name)
         try:
             folder = hold_folder(self._system, path)
@@ -243,7 +258,7 @@ class ModelFolders:
                 self._create(info.model_id, content)
 
     def _create(self, model_id: str, content: bytes) -> None:
-        folder = ModelFolder(folder_of(model_id), "")
+        folder = ModelFolder(self._names.of(model_id), "")
         try:
             self._bench.create_folder(folder.name, folder.yaml_name, content)
         except FileExistsError as error:

@@ -9,21 +9,20 @@ from attrs import evolve, field, frozen
 
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
+from twisted_registry.storage._folding import id_of, may_be_named
 from twisted_registry.storage._layout import (
     DELETED,
     ModelFolder,
     VersionFiles,
-    folder_of,
     is_digest,
     is_draft,
-    model_id_of,
     version_files,
 )
 from twisted_registry.storage._metadata import parse_model
 from twisted_registry.storage._models import LINKED
 from twisted_registry.storage._reserve import MAX_RESERVED_BYTES, parse_reserved
 from twisted_registry.storage._root import LinkedFolder, hold_folder
-from twisted_registry.storage._scrub_version import Unread, Watched, described, may_be_named
+from twisted_registry.storage._scrub_version import Unread, Watched, described, seems_named
 from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.storage.findings import Finding, Kind
 
@@ -52,10 +51,10 @@ def look_into(system: System, root: Folder, name: str) -> Look:
     try:
         opened = hold_folder(system, place)
     except LinkedFolder:
-        return Look(findings=[Finding(Kind.FOLDER, model_id_of(name), None, name, LINKED)])
+        return Look(findings=[Finding(Kind.FOLDER, id_of(name), None, name, LINKED)])
     except OSError as error:
         return Look(findings=_unreadable(name, error))
-    model = Watched(ModelFolder(name, opened), model_id_of(name), system, place)
+    model = Watched(ModelFolder(name, opened), id_of(name), system, place)
     look = Look()
     try:
         look = _look(model, system.listdir(opened))
@@ -73,13 +72,13 @@ def _unreadable(name: str, error: OSError) -> list[Finding]:
     if is_process_limit(error):
         raise read_failure(error) from error
     reason = f"its folder cannot be read: {reason_of(error)}"
-    return [Finding(Kind.FOLDER, model_id_of(name), None, name, reason, is_unread=True)]
+    return [Finding(Kind.FOLDER, id_of(name), None, name, reason, is_unread=True)]
 
 
 def _look(model: Watched, names: list[str]) -> Look:
     listed = version_files(model.folder.name, names)
     files = _settled(model, listed)
-    if not may_be_named(model.system, model.folder.yaml):
+    if not seems_named(model.system, model.folder.yaml):
         if DELETED in names:
             reason = "its model is deleted; the next start removes what is left of it"
             return Look(findings=[Finding(Kind.LEFT_OVER, None, None, model.folder.name, reason)])
@@ -99,7 +98,7 @@ def _look(model: Watched, names: list[str]) -> Look:
 def _settled(model: Watched, files: VersionFiles) -> VersionFiles:
     # Names are listed one after another: a .yaml may have got its name behind the listing's back.
     single = [*files.orphans, *files.unfinished]
-    late = {number for number in single if may_be_named(model.system, model.folder.version_yaml(number))}
+    late = {number for number in single if seems_named(model.system, model.folder.version_yaml(number))}
     return evolve(
         files,
         numbers=sorted({*files.numbers, *late}) if late else files.numbers,
@@ -125,7 +124,7 @@ def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
         if content is None:
             raise Malformed("it is missing")
         told = parse_model(content).model_id
-        if hidden and folder_of(told or "?") != model.folder.name:
+        if hidden and not (told and may_be_named(told, model.folder.name)):
             raise Malformed("it does not tell the model's id, which it alone knows")
     except Malformed as error:
         return model, [model.finding(Kind.MODEL_YAML, None, path, f"the model's .yaml: {error.reason}")]

@@ -82,7 +82,7 @@ class Watched:
         return Finding(kind, self.model_id, number, place, reason, is_unread)
 
 
-def may_be_named(system: System, path: str) -> bool:
+def seems_named(system: System, path: str) -> bool:
     """
     Tell whether anything seems to have a name; where that cannot be told, it does.
     """
@@ -125,7 +125,7 @@ def described(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -
             raise read_failure(error) from error
         reason = "it is missing" if is_absent(error) else unreadable(error)
         unread = Unread(reason, is_damage=is_absent(error) or is_link_loop(error))
-    return unread if may_be_named(system, path) else None
+    return unread if seems_named(system, path) else None
 
 
 @define

@@ -76,6 +76,7 @@ class FilesystemArchive:
         """See L{IArchive.open}."""
         self._hold_root()
         try:
+            self._learn_names()
             is_identified, is_new = self._examined()
             self._tidy()
             self._identity = self._identity_file.load() if is_identified else self._identity_file.make(is_new)
@@ -141,6 +142,12 @@ class FilesystemArchive:
         except StorageFailure as error:
             raise CannotStart(f"the models in {self._root!r} cannot be listed: {error.reason}") from error
         return is_identified, is_new
+
+    def _learn_names(self) -> None:
+        try:
+            self._models.learn_names()
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> CannotStart:
         return CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}")

@@ -22,8 +22,9 @@ from attrs import define, field, frozen
 
 from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import Malformed, is_absent, reason_of
+from twisted_registry.storage._folding import id_of
 from twisted_registry.storage._identity import parse_identity
-from twisted_registry.storage._layout import IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_digest, model_id_of
+from twisted_registry.storage._layout import IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_digest
 from twisted_registry.storage._models import leads_to_model
 from twisted_registry.storage._reader import read_metadata
 from twisted_registry.storage._root import Root, is_link, open_folder
@@ -170,7 +171,7 @@ class Scrub:
         for entry in entries:
             if entry.name == PRIVATE_FOLDER:
                 continue
-            is_named = model_id_of(entry.name) is not None or is_digest(entry.name)
+            is_named = id_of(entry.name) is not None or is_digest(entry.name)
             if is_named and (
                 entry.is_folder or (entry.is_link and leads_to_model(self._system, self._opened(), entry))
             ):

@@ -1,0 +1,212 @@
+"""
+The archive on a file system that folds case, and archives that were on one.
+"""
+
+import os
+from pathlib import Path
+
+from hypothesis import given, settings
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.archives import ODD_IDS, data_of, put
+from tests.support.faulty_system import FaultySystem
+from tests.support.filesystem_case import FilesystemCase
+from tests.unit.test_layout import MODEL_IDS
+from twisted_registry.storage import _folding
+from twisted_registry.storage._folding import FolderNames
+from twisted_registry.storage._layout import folder_of, is_digest
+from twisted_registry.storage._system import Entry, Listed
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import ModelInfo
+
+
+class FoldingSystem(FaultySystem):
+    """
+    A system whose folders fold case: a name is found under any spelling, and keeps the one it was made with.
+    """
+
+    def found(self, path: str) -> str:
+        """
+        Return the path as it is spelled on the disk.
+        """
+        if not isinstance(path, Entry):
+            return path
+        folder = path.folder
+        spelled: list[str] = []
+        for name in path.name.split("/"):
+            inner = "/".join(spelled)
+            names = os.listdir(os.path.join(f"/proc/self/fd/{folder.descriptor}", inner))
+            spelled.append(next((there for there in names if there.lower() == name.lower()), name))
+        return Entry(folder, "/".join(spelled))
+
+    def open(self, path: str, flags: int) -> int:
+        """See L{System.open}."""
+        return super().open(self.found(path), flags)
+
+    def stat(self, path: str) -> os.stat_result:
+        """See L{System.stat}."""
+        return super().stat(self.found(path))
+
+    def lstat(self, path: str) -> os.stat_result:
+        """See L{System.lstat}."""
+        return super().lstat(self.found(path))
+
+    def rename(self, source: str, target: str) -> None:
+        """See L{System.rename}."""
+        super().rename(self.found(source), self.found(target))
+
+    def rename_new(self, source: str, target: str) -> None:
+        """See L{System.rename_new}."""
+        super().rename_new(self.found(source), self.found(target))
+
+    def mkdir(self, path: str) -> None:
+        """See L{System.mkdir}."""
+        super().mkdir(self.found(path))
+
+    def unlink(self, path: str) -> None:
+        """See L{System.unlink}."""
+        super().unlink(self.found(path))
+
+    def listdir(self, path: str) -> list[str]:
+        """See L{System.listdir}."""
+        return super().listdir(self.found(path))
+
+    def scandir(self, path: str) -> list[Listed]:
+        """See L{System.scandir}."""
+        return super().scandir(self.found(path))
+
+
+class NameTests(SynchronousTestCase):
+    """
+    Names of folders.
+    """
+
+    def test_folded(self) -> None:
+        """
+        Capitals are escaped; an id without any has the name it has everywhere.
+        """
+        cases = {"Walker": "%57alker", "WALKER-1": "%57%41%4C%4B%45%52-1", "walker": "walker", "9abc": "%39abc"}
+        for model_id, name in cases.items():
+            self.assertEqual(_folding.folded_name(model_id), name)
+            self.assertEqual(_folding.id_of(name), model_id)
+        self.assertTrue(is_digest(_folding.folded_name("A" * 200)))
+
+    @settings(max_examples=300)
+    @given(MODEL_IDS, MODEL_IDS)
+    def test_never_in_case_alone(self, first: str, second: str) -> None:
+        """
+        No two ids have names that differ in case alone, whichever of their names that is; each tells its id.
+        """
+        forms = (_folding.folded_name, _folding.full_name)
+        for form in forms:
+            name = form(first)
+            self.assertEqual(is_digest(name) or _folding.id_of(name) == first, True)
+            if first != second:
+                self.assertNotIn(name.lower(), [other(second).lower() for other in forms])
+
+    def test_unusual_names(self) -> None:
+        """
+        What lies in an archive keeps its name; what would differ from that in case alone gets another.
+        """
+        names = FolderNames()
+        names.learn(["Walker", "%39Abc", "other", "lost+found"], is_folding=True)
+        found = {model_id: names.of(model_id) for model_id in ("Walker", "walker", "WALKER", "9Abc", "9abc", "other")}
+        self.assertEqual((found["Walker"], found["9Abc"], found["other"]), ("Walker", "%39Abc", "other"))
+        self.assertEqual(len({name.lower() for name in found.values()}), len(found))
+
+    def test_moved(self) -> None:
+        """
+        On a file system that knows case, a model keeps the name it got on one that does not, and others have the usual.
+        """
+        names = FolderNames()
+        names.learn(["%57alker", "Other", "%4Fther"], is_folding=False)
+        found = [names.of(model_id) for model_id in ("Walker", "walker", "Other", "New")]
+        self.assertEqual(found, ["%57alker", "walker", "Other", "New"])
+
+
+class FoldingTests(FilesystemCase):
+    """
+    An archive whose folder folds case, with a model whose plain name has a capital.
+    """
+
+    def prepare(self) -> None:
+        """
+        Lay out the model as an archive has it that comes from elsewhere, and fold case from then on.
+        """
+        archive = FilesystemArchive(str(self.root))
+        archive.open()
+        archive.save_model(ModelInfo("Old", {"whose": "Old"}))
+        put(archive, "Old", 1, b"Old")
+        archive.close()
+        self.system = FoldingSystem(str(self.root))
+        self.archive = FilesystemArchive(str(self.root), self.system)
+
+    def test_probe_leaves_nothing(self) -> None:
+        """
+        The look for it leaves no file.
+        """
+        self.assertEqual({path.name for path in self.root.iterdir()}, {".0", "Old"})
+
+    def test_ids_that_differ_in_case(self) -> None:
+        """
+        Models whose ids differ in case alone do not meet, before and after a restart.
+        """
+        model_ids = ("old", "OLD", "walker", "Walker", "wAlker", *ODD_IDS)
+        for model_id in model_ids:
+            self.archive.save_model(ModelInfo(model_id, {"whose": model_id}))
+            put(self.archive, model_id, 1, model_id.encode())
+        for _ in range(2):
+            self.assertEqual(sorted(self.archive.model_ids()), sorted({"Old", *model_ids}))
+            for model_id in ("Old", *model_ids):
+                self.assertEqual(self.archive.load_model(model_id).user_data, {"whose": model_id})
+                self.assertEqual(data_of(self.archive, model_id, 1), model_id.encode())
+            self.reopen()
+
+    def test_moved_to_a_system_that_knows_case(self) -> None:
+        """
+        Elsewhere all models are found, and a new one there has its plain name.
+        """
+        for model_id in ("walker", "Walker"):
+            self.archive.save_model(ModelInfo(model_id))
+        self.archive.close()
+        archive = FilesystemArchive(str(self.root))
+        archive.open()
+        self.addCleanup(archive.close)
+        archive.save_model(ModelInfo("New"))
+        archive.save_model(ModelInfo("Walker", {"a": "b"}))
+        self.assertEqual(sorted(archive.model_ids()), ["New", "Old", "Walker", "walker"])
+        self.assertEqual(sorted(path.name for path in self.root.iterdir()), ["%57alker", ".0", "New", "Old", "walker"])
+
+    def test_deleted(self) -> None:
+        """
+        A model is deleted under the name it has.
+        """
+        self.archive.save_model(ModelInfo("old"))
+        self.archive.delete_model("Old")
+        self.assertEqual(self.archive.model_ids(), ["old"])
+
+
+class PlainTests(FilesystemCase):
+    """
+    An archive whose folder knows case.
+    """
+
+    def test_names(self) -> None:
+        """
+        Ids that differ in case have their plain names, and the look for it leaves nothing.
+        """
+        for model_id in ("walker", "Walker"):
+            self.archive.save_model(ModelInfo(model_id))
+            self.assertEqual(folder_of(model_id), model_id)
+        self.assertEqual({path.name for path in Path(self.root).iterdir()}, {".0", "Walker", "walker"})
+
+    def test_two_folders_of_one_model(self) -> None:
+        """
+        Where two folders are one model's by their names, that of the usual name is, and the model is listed once.
+        """
+        for name, text in (("Walker", "usual"), ("%57alker", "other")):
+            (self.root / name).mkdir()
+            (self.root / name / f"{name}.yaml").write_text(f"user_data:\n  a: {text}\n")
+        self.reopen()
+        self.assertEqual(self.archive.model_ids(), ["Walker"])
+        self.assertEqual(self.archive.load_model("Walker").user_data, {"a": "usual"})

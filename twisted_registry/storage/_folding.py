@@ -1,0 +1,139 @@
+"""
+Folder names where the file system folds case: exFAT, SMB, bind mounts of macOS and Windows, ext4's casefold.
+
+There ids that differ in case alone would share a folder, and one would overwrite the other's versions.  So the capitals
+of an id are escaped as other bytes are (see L{twisted_registry.storage._layout}): C{Walker} lies in C{%57alker}.  All
+names are ASCII, so that it does not matter how else a file system compares them.
+
+Such a name is understood on every file system, so that an archive can be moved.  A model that already has a folder is
+found under the name that lies there; where that differs from a usual name in case alone, the model with the usual name
+gets one in which every byte is escaped.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from twisted_registry.errors import InvalidModelId
+from twisted_registry.storage._calls import close_quietly, is_named
+from twisted_registry.storage._layout import PRIVATE_FOLDER, digest_name, escaped_id, folder_of, model_id_of
+from twisted_registry.storage._system import Folder, System, within
+from twisted_registry.values import check_model_id
+
+_PROBE = ".probe-case"
+_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def folded_name(model_id: str) -> str:
+    """
+    Return the name of a model's folder where case is folded.  Two of them never differ in case alone.
+    """
+    usual = folder_of(model_id)
+    return usual if _is_lower(model_id) else digest_name(model_id, escaped_id(model_id, _LOWER))
+
+
+def full_name(model_id: str) -> str:
+    """
+    Return the name of a model's folder with every byte escaped, which no other model's differs from in case alone.
+    """
+    return digest_name(model_id, escaped_id(model_id, frozenset()))
+
+
+def _is_lower(model_id: str) -> bool:
+    return not any("A" <= character <= "Z" for character in model_id)
+
+
+def may_be_named(model_id: str, folder: str) -> bool:
+    """
+    Tell whether a model's folder may have this name, on one file system or another.
+    """
+    return folder in (folder_of(model_id), folded_name(model_id), full_name(model_id))
+
+
+def id_of(folder: str) -> str | None:
+    """
+    Return the id of the model whose folder may have this name, on one file system or another; C{None} where there is
+    none, or where only the model's .yaml knows it.
+    """
+    model_id = model_id_of(folder)
+    if model_id is not None or "%" not in folder:
+        return model_id
+    try:
+        model_id = check_model_id(bytes_of(folder).decode("utf-8"))
+    except (ValueError, InvalidModelId):
+        return None
+    return model_id if may_be_named(model_id, folder) else None
+
+
+def bytes_of(folder: str) -> bytes:
+    """
+    Return what an escaped name stands for.
+
+    @raise ValueError: it is not one.
+    """
+    first, *others = folder.split("%")
+    return first.encode("ascii") + b"".join(bytes.fromhex(part[:2]) + part[2:].encode("ascii") for part in others)
+
+
+def folds_case(system: System, root: Folder) -> bool:
+    """
+    Look whether names in an open folder that differ in case alone are the same: make one, and look for it in capitals.
+
+    @raise OSError: that cannot be told.
+    """
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        close_quietly(system, system.open(within(root, _PROBE), flags))
+    except OSError:
+        # It cannot be written.  The archive's own folders are there, unless nothing ever was.
+        return is_named(system, within(root, f"{PRIVATE_FOLDER}/TMP"))
+    try:
+        return is_named(system, within(root, _PROBE.upper()))
+    finally:
+        with suppress(OSError):  # the next start removes it
+            system.unlink(within(root, _PROBE))
+
+
+class FolderNames:
+    """
+    The names that models' folders have in one archive.
+
+    @ivar is_folding: whether names that differ in case alone are the same there.
+    """
+
+    def __init__(self) -> None:
+        self.is_folding = False
+        self._there: dict[str, str] = {}
+        self._unusual: set[str] = set()
+
+    def learn(self, names: Iterable[str], *, is_folding: bool) -> None:
+        """
+        Take up what is in the archive.
+
+        @param names: all names in its folder.
+        """
+        self.is_folding = is_folding
+        self._there = {}
+        self._unusual = set()
+        known = [(name, model_id) for name in names if (model_id := id_of(name)) is not None]
+        usual = {model_id for name, model_id in known if name == self._usual(model_id)}
+        for name, model_id in known:
+            if name != self._usual(model_id):
+                if model_id not in usual:
+                    self._there[model_id] = name
+                self._unusual.add(name.lower())
+
+    def _usual(self, model_id: str) -> str:
+        return folded_name(model_id) if self.is_folding else folder_of(model_id)
+
+    def of(self, model_id: str) -> str:
+        """
+        Return the name of a model's folder.  No two ids share one, and none has a separator or a dot in it.
+        """
+        if not self._unusual and not self.is_folding:
+            return folder_of(model_id)
+        there = self._there.get(model_id)
+        if there is not None:
+            return there
+        usual = self._usual(model_id)
+        return full_name(model_id) if self.is_folding and usual.lower() in self._unusual else usual
