@@ -83,7 +83,8 @@ class AdviceTests(SynchronousTestCase):
         """
         What to do about a model whose folder is gone is named as a command too.
         """
-        advice = advised(LostModel("walker"))
+        lost = LostModel("walker")
+        advice = advised(errors.CorruptModel(lost.model_id, lost.reason, lost.remedy))
         self.assertIn("let 'twisted-registry set walker' make the model anew, without versions", advice)
         self.assertIsNone(_CALL.search(advice))
 
