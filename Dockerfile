@@ -3,14 +3,25 @@
 #   docker build --tag twisted-registry .
 #   docker run --rm --publish 9000:9000 --volume models:/data twisted-registry
 
-FROM python:3.13-slim AS build
+# Nothing in it comes as its index or registry has it today: the base image is named by its digest, of all processors, and
+# the packages by their hashes, in locks/.  A newer base is given by --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:...
+ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+COPY locks /locks
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes -r /locks/build.txt \
+    && python -m venv /opt/registry \
+    && /opt/registry/bin/pip install --require-hashes -r /locks/image.txt
 COPY . /source
 # The last step has Twisted write its cache of plugins, which the daemon's user may not.
-RUN python -m venv /opt/registry \
-    && /opt/registry/bin/pip install --no-cache-dir /source \
+RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels /source \
+    && /opt/registry/bin/pip install --no-deps --no-index /wheels/*.whl \
     && /opt/registry/bin/python -c "from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))"
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --user-group --no-create-home registry \
     && install --directory --owner=registry --group=registry /data
 COPY --from=build /opt/registry /opt/registry

@@ -5,6 +5,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 
+# What is installed; without it (LOCK=), the newest that setup.cfg allows.
+LOCK ?= locks/dev.txt
+
 # How many processes share the tests.
 JOBS ?= 2
 
@@ -24,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-with-report torture benchmark lint format docs build release tag clean FORCE
+.PHONY: help run test test-with-report torture benchmark lint format docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -76,11 +79,28 @@ docs: $(INSTALLED_DEV)  ## Build the reference of the Python package into build/
 	@$(BIN)/pydoctor --project-version="$$($(BIN)/python -c 'import twisted_registry as it; print(it.__version__)')"
 	@echo build/docs/index.html
 
-build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dist/
-	@rm -rf dist
+build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dist/, the same bytes each time
+	@$(BIN)/python -m release build
+
+# Of an environment that holds what the image holds, and nothing else.
+sbom: build  ## Write what the image is made of to dist/sbom.json, in CycloneDX's format
+	@$(PYTHON) -m venv --clear build/image
+	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r locks/image.txt
+	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-index dist/*.whl
+	@build/image/bin/python -m pip --disable-pip-version-check --quiet uninstall --yes setuptools pip 2> /dev/null
+	@$(BIN)/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/sbom.json build/image
+	@echo dist/sbom.json
+
+lock:  ## Write the locks anew, with the newest versions that setup.cfg and locks/*.in allow
 	@mkdir -p build
-	@$(BIN)/python -m build --outdir dist . > build/build.log 2>&1 || { cat build/build.log >&2; exit 1; }
-	@ls dist/*
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install uv
+	@set -e; compile() { UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade "$$@"; }; \
+	compile --extra dev --output-file locks/dev.txt setup.cfg locks/build.in locks/dev.in; \
+	compile --constraints locks/dev.txt --output-file locks/build.txt locks/build.in; \
+	compile --constraints locks/dev.txt --output-file locks/image.txt setup.cfg
+	@ls locks/*.txt
 
 # Such as: make release DRY=1
 DRY ?=
@@ -118,9 +138,14 @@ $(INSTALLED): $(CREATED) $(PACKAGING) $(PROTOS) $(MISSING)
 	@$(PIP) install --editable .
 	@touch $@
 
-$(INSTALLED_DEV): $(CREATED) $(PACKAGING) $(PROTOS) $(MISSING)
-	@echo "make: installing into $(VENV), with the tools"
-	@$(PIP) install --editable '.[dev]'
+$(INSTALLED_DEV): $(CREATED) $(PACKAGING) $(PROTOS) $(LOCK) $(MISSING)
+	@echo "make: installing into $(VENV), with the tools$(if $(LOCK),, and the newest of all)"
+ifeq ($(LOCK),)
+	@$(PIP) install --upgrade --editable '.[dev]' -r locks/build.in -r locks/dev.in
+else
+	@$(PIP) install --require-hashes -r $(LOCK)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+endif
 	@touch $(INSTALLED) $@
 
 # What type checkers read in place of twisted_registry.protocol.messages.

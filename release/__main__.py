@@ -2,12 +2,13 @@
 The command: C{python -m release}, or C{make release} and C{make tag}.
 """
 
+import hashlib
 from pathlib import Path
 
 import click
 from packaging.version import Version
 
-from release import _notes, _source
+from release import _archives, _notes, _source
 from release._git import Repository
 from release._refusal import Refused
 from release._version import next_version
@@ -46,6 +47,13 @@ def _write(repository: Repository, name: str, version: Version) -> None:
         _source.write_version(ROOT, version)
         _notes.gather(ROOT, version)
         repository.commit(f"Version {version}")
+
+
+@command.command()
+def build() -> None:
+    """Build the wheel and the source distribution into dist/."""
+    for path in _archives.build(ROOT, ROOT / "dist"):
+        click.echo(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT)}")
 
 
 @command.command()

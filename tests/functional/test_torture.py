@@ -2,6 +2,10 @@
 Each kind of harm, in short.
 """
 
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -10,6 +14,7 @@ from torture.case import Case, Trial
 from torture.cases import CASES
 
 SEED = 1
+ROOT = Path(__file__).parents[2]
 
 
 class TortureTests(SynchronousTestCase):
@@ -29,6 +34,33 @@ class TortureTests(SynchronousTestCase):
         outcome = case.run(Trial(case.short, SEED, directory))
         self.assertEqual(list(outcome.wrong), [])
         self.assertGreaterEqual(outcome.done, case.short)
+
+
+LARGE_STARTER = """
+import subprocess
+import sys
+held = bytearray(b"x") * 400_000_000
+sys.exit(subprocess.run([sys.executable, "-m", "torture.fuzzers", *sys.argv[1:]]).returncode)
+"""
+"""Starts a fuzzer from a process of 400 MB."""
+
+
+class FuzzerTests(SynchronousTestCase):
+    """
+    A fuzzer, however it is started.
+    """
+
+    def test_the_memory_of_the_starter_does_not_count(self) -> None:
+        """
+        What a fuzzer is allowed to take is not taken up by whoever starts it.
+        """
+        if find_spec("atheris") is None:
+            raise SkipTest("it needs atheris")
+        words = ["timestamps", "--runs", "50", "--directory", str(Path(self.mktemp()).absolute())]
+        command = [sys.executable, "-c", LARGE_STARTER, *words]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertLess(max(map(int, re.findall(r"rss: (\d+)Mb", ended.stderr))), 350)
 
 
 def _add_test(case: Case) -> None:

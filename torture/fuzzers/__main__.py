@@ -1,13 +1,16 @@
 """
-Runs one fuzzer under Atheris, in this process, which ends with it.
+Runs one fuzzer under Atheris, in a process of its own that this one starts.
+
+Atheris stops a fuzzer that takes too much memory, and measures that by the peak of its process.  A process begins with
+the peak of the one that started it, which may be a test runner of gigabytes.  This one is small.
 """
 
 import argparse
 import importlib
+import subprocess
 import sys
 from pathlib import Path
-
-import atheris
+from typing import NoReturn
 
 from torture.fuzzers import NAMES
 
@@ -15,16 +18,29 @@ _LONGEST_BYTES = 4096
 _PATIENCE_SECONDS = 20
 
 
-def main() -> None:
+def main() -> int:
     """
     Fuzz.
+
+    @return: the exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m torture.fuzzers")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--runs", type=int, default=100_000, help="how many inputs")
     parser.add_argument("--seed", type=int, default=1, help="where chance begins; not 0")
     parser.add_argument("--directory", type=Path, default=Path("build/fuzzers"), help="for the inputs kept")
+    parser.add_argument("--here", action="store_true", help="fuzz in this process, which ends with it")
     arguments = parser.parse_args()
+    if arguments.here:
+        _fuzz(arguments)
+    command = [sys.executable, "-m", "torture.fuzzers", *sys.argv[1:], "--here"]
+    return subprocess.run(command, check=False).returncode
+
+
+def _fuzz(arguments: argparse.Namespace) -> NoReturn:
+    # Here, for it takes memory.
+    import atheris
+
     corpus = arguments.directory / arguments.name
     corpus.mkdir(parents=True, exist_ok=True)
     with atheris.instrument_imports(include=["twisted_registry"], enable_loader_override=False):
@@ -35,7 +51,8 @@ def main() -> None:
     places = [f"-timeout={_PATIENCE_SECONDS}", f"-artifact_prefix={arguments.directory}/{arguments.name}-", str(corpus)]
     atheris.Setup([sys.argv[0], *limits, *places], fuzzer.test_one_input)
     atheris.Fuzz()
+    raise AssertionError("Atheris ends the process")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

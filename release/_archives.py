@@ -1,0 +1,129 @@
+"""
+The wheel and the source distribution, the same bytes each time they are built from the same files.
+
+A wheel and an sdist hold more than their files: times, modes by the umask, owners, an order.  So they are built from a
+copy of the files that belong to the source, and packed again afterwards, with all of that set.
+"""
+
+import gzip
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from release._refusal import Refused
+
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+FALLBACK_EPOCH = 315_532_800
+"""1 January 1980, the earliest that a wheel can hold: outside git nothing says when the source was written."""
+
+_NOT_SOURCE = shutil.ignore_patterns(
+    ".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".mypy_cache", ".ruff_cache", "_trial_temp*"
+)
+
+
+def build(root: Path, target: Path) -> list[Path]:
+    """
+    Build both.
+
+    @param target: a folder for them; what is in it goes.
+
+    @raise Refused: they cannot be built.
+    """
+    epoch = source_epoch(root)
+    with tempfile.TemporaryDirectory(prefix="build-") as folder:
+        source, built = Path(folder, "source"), Path(folder, "dist")
+        copy_source(root, source)
+        # Not in an environment of its own: the tools are those of the lock.
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)]
+        environment = {**os.environ, EPOCH_VARIABLE: str(epoch)}
+        told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if told.returncode != 0:
+            raise Refused(f"the package cannot be built:\n{told.stdout}{told.stderr}")
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        return [_packed_again(path, target / path.name, epoch) for path in sorted(built.iterdir())]
+
+
+def source_epoch(root: Path) -> int:
+    """
+    Return when the source was written: what the environment says, or else the time of the last commit.
+    """
+    given = os.environ.get(EPOCH_VARIABLE)
+    if given:
+        return int(given)
+    listed = _git(root, "log", "-1", "--format=%ct")
+    return int(listed) if listed else FALLBACK_EPOCH
+
+
+def copy_source(root: Path, target: Path) -> None:
+    """
+    Copy what belongs to the source: what git knows and what it does not ignore; outside git all but what is built.
+    """
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if not listed:
+        shutil.copytree(root, target, ignore=_NOT_SOURCE)
+        return
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():  # it may have been deleted since
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, target / name)
+
+
+def _git(root: Path, *words: str) -> str:
+    # Only a checkout of its own counts, not one around an unpacked source distribution.
+    if not (root / ".git").exists():
+        return ""
+    told = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+    return told.stdout if told.returncode == 0 else ""
+
+
+def _packed_again(path: Path, target: Path, epoch: int) -> Path:
+    pack = pack_wheel if path.suffix == ".whl" else pack_sdist
+    target.write_bytes(pack(path, epoch))
+    return target
+
+
+def pack_wheel(path: Path, epoch: int) -> bytes:
+    """
+    Pack a wheel again.
+    """
+    packed = io.BytesIO()
+    date_time = time.gmtime(max(epoch, FALLBACK_EPOCH))[:6]
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in _sorted(old.namelist()):
+            member = zipfile.ZipInfo(name, date_time)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3  # Unix, which the modes are of
+            executable = old.getinfo(name).external_attr >> 16 & 0o100
+            member.external_attr = (0o100755 if executable else 0o100644) << 16
+            new.writestr(member, old.read(name))
+    return packed.getvalue()
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    # As the format recommends it: what describes the wheel comes last, and its list of files at the very end.
+    return sorted(names, key=lambda name: (".dist-info/" in name, name.endswith("/RECORD"), name))
+
+
+def pack_sdist(path: Path, epoch: int) -> bytes:
+    """
+    Pack a source distribution again.
+    """
+    unpacked = io.BytesIO()
+    with tarfile.open(path) as old, tarfile.open(fileobj=unpacked, mode="w", format=tarfile.GNU_FORMAT) as new:
+        for member in sorted(old.getmembers(), key=lambda member: member.name):
+            member.mtime = epoch
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            member.pax_headers = {}
+            new.addfile(member, old.extractfile(member) if member.isreg() else None)
+    return gzip.compress(unpacked.getvalue(), mtime=epoch)
