@@ -501,6 +501,42 @@ class CreationUncertain(RegistryError):
 
 
 @define
+class DataChanged(RegistryError):
+    """
+    A file changed while it was sent: what was read of it may be half of one save and half of the next.
+
+    @ivar reason: how it changed.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the file changed while it was read ({self.reason}); nothing was created: save to another name and rename "
+            "the file when it is complete, then send it again"
+        )
+
+
+@define
+class BadReply(RegistryError):
+    """
+    The server answered something other than what it was asked.
+
+    @ivar asked: what the client asked for.
+    @ivar told: what is wrong with the answer.
+    """
+
+    asked: str
+    told: str
+
+    def __str__(self) -> str:
+        return (
+            f"the server was asked for {self.asked}, but {self.told}; the answer was not used: check that this is the "
+            "address of a model registry, and what stands between"
+        )
+
+
+@define
 class CorruptTransfer(CorruptVersion):
     """
     What arrived at one end is not what the other end has.

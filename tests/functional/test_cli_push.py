@@ -86,6 +86,26 @@ class PushTests(SharedRegistryTestCase):
         done = invoke(self.daemon.address, "push", self.model_id, self.file(b""))
         self.assertEqual(done.stdout, f"{self.model_id}@1  0 bytes  transient\n")
 
+    def test_pipe_of_nothing(self) -> None:
+        """
+        A pipe that ends without a byte, as after a command that failed, is 1, and no version is there.
+        """
+        self.client.save_model(self.model_id)
+        done = run(self.daemon.address, "push", self.model_id, "-", input=b"")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"without a single piece", done.stderr)
+        self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
+
+    def test_file_at_its_end(self) -> None:
+        """
+        So is a file that was read before.
+        """
+        self.client.save_model(self.model_id)
+        with self.file(b"data").open("rb") as file:
+            file.seek(4)
+            done = run(self.daemon.address, "push", self.model_id, "-", stdin=file)
+        self.assertEqual((done.returncode, b"stands at its end" in done.stderr), (1, True))
+
     def test_create(self) -> None:
         """
         With --create a model is made where there is none, and one that is there keeps its user data.

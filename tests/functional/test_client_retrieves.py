@@ -242,7 +242,7 @@ class WrongDataTests(SynchronousTestCase):
 
         streams = ("RetrieveVersionData", "VersionUpdate")
         answers = {method.name: noises if method.name in streams else noise for method in SERVICE.methods}
-        server = FakeServer(None, **answers)
+        server = FakeServer(None, None, **answers)
         self.addCleanup(server.stop)
         with BlockingClient(server.address) as client:
             for ask in (

@@ -83,9 +83,15 @@ class FakeServer:
 
     also: Sequence[str] = ()
 
-    def __init__(self, credentials: grpc.ServerCredentials | None = None, **answers: Answer) -> None:
+    def __init__(
+        self,
+        credentials: grpc.ServerCredentials | None = None,
+        compression: grpc.Compression | None = None,
+        **answers: Answer,
+    ) -> None:
         self.metadata: list[dict[str, Any]] = []
-        self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+        options = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
+        self._server = grpc.server(ThreadPoolExecutor(8), options=options, compression=compression)
         handlers = {name: self._handler(name, answer) for name, answer in answers.items()}
         self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)])
         if credentials is None:

@@ -44,10 +44,12 @@ EXAMPLES = [
 NEVER_SENT = {
     errors.RegistryError,
     errors.ArchiveTaken,
+    errors.BadReply,
     errors.CannotStart,
     errors.ClientUnusable,
     errors.CorruptTransfer,
     errors.CreationUncertain,
+    errors.DataChanged,
     errors.DeadlineExceeded,
     errors.IncidentReported,
     errors.NotAuthenticated,

@@ -15,7 +15,14 @@ import click
 
 from twisted_registry.cli._advice import advised
 from twisted_registry.cli._text import harmless, harmless_line
-from twisted_registry.errors import CommitUncertain, CreationUncertain, DeadlineExceeded, RegistryError, Unavailable
+from twisted_registry.errors import (
+    CommitUncertain,
+    CreationUncertain,
+    DataChanged,
+    DeadlineExceeded,
+    RegistryError,
+    Unavailable,
+)
 
 
 class Exit(IntEnum):
@@ -54,6 +61,8 @@ def exit_of(error: RegistryError) -> Exit:
     """
     if isinstance(error, CreationUncertain | CommitUncertain):
         return Exit.UNCERTAIN
+    if isinstance(error, DataChanged):
+        return Exit.USAGE
     return Exit.UNREACHABLE if isinstance(error, Unavailable | DeadlineExceeded) else Exit.REFUSED
 
 

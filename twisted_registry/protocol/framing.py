@@ -17,6 +17,8 @@ DATA_TAG = 0x0A
 """A C{Body}'s and a C{RetrieveVersionDataReplyChunk}'s C{data_chunk}."""
 
 _MOST_VARINT_BYTES = 5  # of a length below 4 GiB
+_MOST_LONG_VARINT_BYTES = 10
+_FIXED_BYTES = {1: 8, 5: 4}
 
 
 def field_header(tag: int, length: int) -> bytes:
@@ -49,3 +51,41 @@ def content_offset(message: bytes, position: int, tag: int) -> int | None:
             return index + 1 if index + 1 + length == len(message) else None
         shift += 7
     return None
+
+
+def has_more_fields(message: bytes, most: int) -> bool:
+    """
+    Return whether a message has more than so many fields at its top level, without parsing what they hold.  Bytes that
+    are not a message have none.
+    """
+    position = count = 0
+    while position < len(message):
+        wire_type = message[position] & 0x07
+        _, position = _varint(message, position)
+        if wire_type == 2:
+            length, position = _varint(message, position)
+            position += length
+        elif wire_type == 0:
+            _, position = _varint(message, position)
+        elif wire_type in _FIXED_BYTES:
+            position += _FIXED_BYTES[wire_type]
+        else:
+            return False
+        count += 1
+        if count > most:
+            return True
+    return False
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    """
+    Return the number that begins at a position, and where it ends.
+    """
+    number = shift = 0
+    for index in range(position, min(position + _MOST_LONG_VARINT_BYTES, len(message))):
+        byte = message[index]
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return number, index + 1
+    return number, len(message)

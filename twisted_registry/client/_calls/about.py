@@ -9,6 +9,8 @@ from twisted_registry.client._calls.connection import HEALTH_CHECK
 from twisted_registry.client._calls.unary import Calls
 from twisted_registry.protocol.messages import SERVICE_NAME, common
 
+_MOST_NAMES = 1000
+
 
 @frozen
 class About:
@@ -22,14 +24,14 @@ class About:
         """
         Give the versions of the service, and of what it runs on.
         """
-        reply = await self._calls.ask("Version", common.VersionRequest(), common.VersionInfo)
+        reply = await self._calls.ask("Version", common.VersionRequest(), common.VersionInfo, most=_MOST_NAMES)
         return {version.name: version.version for version in reply.versions}
 
     async def statuses(self, *names: str) -> dict[str, str]:
         """
         Give the statuses that the server knows of those asked for.
         """
-        reply = await self._calls.ask("Status", common.StatusRequest(names=names), common.StatusReply)
+        reply = await self._calls.ask("Status", common.StatusRequest(names=names), common.StatusReply, most=_MOST_NAMES)
         return dict(reply.statuses)
 
     async def is_serving(self) -> bool:

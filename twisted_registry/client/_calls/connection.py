@@ -16,6 +16,7 @@ from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.memory import Memory
 from twisted_registry.client._calls.polling import ignore_empty_polls
+from twisted_registry.client._calls.values import MOST_REPLY_BYTES
 from twisted_registry.client._steps import is_being_cancelled
 from twisted_registry.errors import ClientUnusable, ModelReplaced, RegistryError, UnknownModel
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
@@ -26,7 +27,9 @@ _PEM = b"-----BEGIN "
 _TCP_CHUNK_BYTES = 256 * 1024
 
 _OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", MOST_REPLY_BYTES),
+    # A reply of some kilobytes can unpack to gigabytes, and older releases of gRPC look at its size only then.
+    ("grpc.compression_enabled_algorithms_bitset", 1),  # identity
     ("grpc.max_send_message_length", -1),
     # Left to itself, gRPC waits up to two minutes before it tries a server again that was away.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from twisted_registry import errors
+from twisted_registry.client._calls.values import bad_reply
 from twisted_registry.protocol import details
 
 _NOT_CONNECTED = re.compile(
@@ -23,6 +24,9 @@ _STATUS_NAME = re.compile("^[A-Z_]+: ")
 
 _RESET = re.compile(r"RST_STREAM|GOAWAY", re.IGNORECASE)
 """gRPC's words where a proxy has broken off a call; the code, often INTERNAL, is none of the registry's."""
+
+_UNREADABLE = re.compile("CLIENT: Received message larger than max|Decompressed message larger|Compression algorithm")
+"""gRPC's own words about a reply that it does not take, under a code that would be the server's fault otherwise."""
 
 _REASONED: dict[grpc.StatusCode, Any] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
@@ -53,6 +57,8 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
     if told is not None:
         return told
     code, text = failed.code(), failed.details() or ""
+    if _UNREADABLE.search(text):
+        return bad_reply(f"its reply is too large or compressed ({_short(text)})", model_id, selector)
     if code in _REASONED and not _RESET.search(text):
         reasoned: errors.RegistryError = _REASONED[code](text or code.name)
         return reasoned

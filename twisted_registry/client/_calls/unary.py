@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from twisted_registry.client._calls.connection import Connection
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.retries import passes, repeated, was_not_done
+from twisted_registry.client._calls.values import check_size
 from twisted_registry.errors import DeadlineExceeded, Unsupported
 
 M = TypeVar("M", bound=Message)
@@ -74,6 +75,7 @@ class Calls:
         model_id: str = "",
         selector: int | None = None,
         repeatable: bool = True,
+        most: int = 1,
     ) -> M:
         """
         Make a call.
@@ -82,13 +84,16 @@ class Calls:
         @param selector: the version it is about; C{None} where it is about the model.
         @param repeatable: whether doing it twice is as good as once; else it is tried again only where nothing was
             sent.
+        @param most: how many entries the reply may hold.
 
         @return: the reply.
 
         @raise RegistryError: whatever the server raised; L{DeadlineExceeded}, L{Unavailable}.
+        @raise BadReply: the reply is too large.
         """
         attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector)
         raw = await repeated(attempt, self.times.patience_seconds, passes if repeatable else was_not_done)
+        check_size(raw, most, model_id, selector)
         return decoded(reply_class, raw)
 
     async def _ask_once(self, name: str, request: bytes, model_id: str, selector: int | None) -> bytes:

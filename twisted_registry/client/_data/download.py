@@ -6,6 +6,7 @@ come already is passed over: the hash of all of it is checked at the end in any 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -28,6 +29,15 @@ Progress = Callable[[int], None]
 """Is told how many bytes more have been transferred."""
 
 _EMPTY = memoryview(b"")
+
+_LEAST_BYTES = 64 * 1024
+"""A server that sends less than this in C{idle_seconds} sends next to nothing."""
+
+_MOST_UNTOLD_BYTES = 64 * 1024 * 1024
+"""What is taken of a version that was named by its number before its size is asked for: most have less."""
+
+_SMALL_BYTES = 4096
+"""A piece smaller than this takes more memory as an object of its own than its bytes do."""
 
 
 def _data(message: bytes) -> memoryview:
@@ -57,6 +67,8 @@ class _Stream:
     _call: Any = None
     received_bytes: int = 0
     _to_skip_bytes: int = 0
+    _waited_seconds: float = 0.0
+    _recent_bytes: int = 0
     checksum: Checksum | None = None
 
     async def read(self) -> memoryview | None:
@@ -97,19 +109,57 @@ class _Stream:
                 request = api.RetrieveVersionDataRequest(model_id=known_model(self._model_id), version_number=number)
                 method = connection.method("RetrieveVersionData")
                 self._call = method(request.SerializeToString(), metadata=connection.metadata)
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(idle_seconds):
+                async with asyncio.timeout(idle_seconds - self._waited_seconds):
                     message = await self._call.read()
             except TimeoutError:
                 raise DeadlineExceeded(
-                    f"nothing came of version {self._version_number} for {idle_seconds:g} s; try again, or give the "
-                    "client longer idle_seconds"
+                    f"nothing came of version {self._version_number} for {idle_seconds:g} s, or next to nothing; try "
+                    "again, or give the client longer idle_seconds"
                 ) from None
         if message is not EOF:
-            return _data(message)
+            data = _data(message)
+            self._note_progress(time.monotonic() - began, len(data))
+            return data
         self.checksum = from_metadata(await self._call.trailing_metadata())
         await connection.memory.learn(self._call)
         return None
+
+    def _note_progress(self, waited_seconds: float, size_bytes: int) -> None:
+        # Only the time in which the server is waited for counts, as at its own end: a reader may be slow.
+        self._waited_seconds += waited_seconds
+        self._recent_bytes += size_bytes
+        if self._recent_bytes >= _LEAST_BYTES:
+            self._waited_seconds, self._recent_bytes = 0.0, 0
+
+
+class _Gathered:
+    """
+    Pieces that have come.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[memoryview | bytearray] = []
+        self._small = bytearray()
+
+    def add(self, piece: memoryview) -> None:
+        """
+        Add a piece.
+        """
+        if len(piece) < _SMALL_BYTES:
+            self._small += piece
+            return
+        if self._small:
+            self._pieces.append(self._small)
+            self._small = bytearray()
+        self._pieces.append(piece)
+
+    def whole(self) -> bytes:
+        """
+        Return all of them, one after the other.
+        """
+        return b"".join((*self._pieces, self._small))
 
 
 @define
@@ -118,6 +168,7 @@ class Download:
     Retrieves the data of a version.
 
     @ivar info: the version's info, where it is known.
+    @ivar is_pinned: whether the caller has brought the info, so that nothing the server says of its hash is believed.
     """
 
     _calls: Calls
@@ -125,6 +176,7 @@ class Download:
     _version_number: int
     info: VersionInfo | None
     _progress: Progress
+    is_pinned: bool = False
 
     async def whole(self) -> bytes:
         """
@@ -134,18 +186,24 @@ class Download:
         @raise RegistryError: see L{twisted_registry.client.Client.retrieve}.
         """
         digest = xxh3_128()
-        gathered = []
+        hashing = Hashing()
+        gathered = _Gathered()
         stream = self._stream()
         try:
             while (piece := await self._next(stream)) is not None:
-                digest.update(piece)
-                gathered.append(piece)
+                if self.is_pinned:
+                    await hashing.add(piece)
+                else:
+                    digest.update(piece)
+                gathered.add(piece)
         finally:
             stream.close()
-        data = b"".join(gathered)
+        data = gathered.whole()
         expected = await self._expected(stream)
         self._check_size(len(data), expected)
-        if expected.digest:
+        if self.is_pinned:
+            self._check("hash", await hashing.result(), expected.data_hash)
+        elif expected.digest:
             self._check("digest", digest.hexdigest(), expected.digest)
         else:
             self._check("hash", await hash_of(data), expected.data_hash)
@@ -181,6 +239,8 @@ class Download:
     async def _next(self, stream: _Stream) -> memoryview | None:
         piece = await stream.read()
         if piece is not None:
+            if self.info is None and stream.received_bytes > _MOST_UNTOLD_BYTES:
+                self.info = await Lists(self._calls).version(self._model_id, self._version_number)
             if self.info is not None and stream.received_bytes > self.info.size_bytes:
                 self._refuse(f"more than its {self.info.size_bytes} bytes came")
             self._progress(len(piece))

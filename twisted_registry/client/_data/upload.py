@@ -16,11 +16,19 @@ from twisted_registry.client._calls.connection import Connection
 from twisted_registry.client._calls.ending import Ending
 from twisted_registry.client._calls.retries import passes, repeated, was_not_done
 from twisted_registry.client._calls.unary import Calls, decoded
-from twisted_registry.client._calls.values import version_info
+from twisted_registry.client._calls.values import check_size, version_info
 from twisted_registry.client._data.hashing import Hashing
 from twisted_registry.client._data.outcome import Outcome
 from twisted_registry.client._data.sources import Buffer, Source
-from twisted_registry.errors import CorruptTransfer, Unavailable
+from twisted_registry.errors import (
+    BadReply,
+    CorruptTransfer,
+    CreationUncertain,
+    DataChanged,
+    SizeMismatch,
+    Unavailable,
+    shown,
+)
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header
 from twisted_registry.protocol.messages import api
@@ -104,15 +112,22 @@ class _Attempt:
                     raise await ending.error() from None
         finally:
             call.cancel()
-        info = version_info(decoded(api.CreateVersionReply, raw).version_info)
+        info = self._info(raw)
         memory.note(model_id, info.version_number)
-        if not await self._is_what_was_sent(info, told):
+        try:
+            is_what_was_sent = await self._is_what_was_sent(info, told)
+        except DataChanged:
+            reason = "its file changed before the hash of what was stored could be compared"
+            raise CorruptTransfer(info.model_id, info.version_number, reason) from None
+        if not is_what_was_sent:
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         return info
 
     async def data_hash(self) -> str:
         """
         Give the hash of what was sent, once all of it was.
+
+        @raise DataChanged: the file is no longer what was sent.
         """
         if self._hashing is not None:
             return await self._hashing.result()
@@ -122,22 +137,39 @@ class _Attempt:
         return await hashing.result()
 
     async def _write(self, call: Any) -> None:
+        """
+        Send all of it.
+
+        The server commits once it has all it was told of.  So the end is held back until the source has come to its
+        own: it may fail instead.  Of a source that may take its time until then, a byte is held back.
+
+        @raise SizeMismatch: the source gave more or less than it should.
+        """
+        left_bytes = self._source.size_bytes
         async with aclosing(self._source.pieces()) as pieces:
-            # The server commits once it has all it was told of.  So the end of it is held back until the source has
-            # come to its own: it may fail instead.
-            held: Buffer | None = b""
-            if self._source.size_bytes == 0:
-                held = await self._taken(pieces)
-            self.is_complete = held is None
-            await call.write(_first_message(self._header))
-            while held is not None:
-                following = await self._taken(pieces)
-                self.is_complete = following is None
-                if held:
-                    await call.write(_body(held))
-                    self._told(len(held))
-                held = following
+            if left_bytes:
+                await call.write(_first_message(self._header))
+            end: Buffer = b""
+            while (piece := await self._taken(pieces)) is not None:
+                left_bytes -= len(piece)
+                if left_bytes == 0 and piece:
+                    end = piece if self._source.ends_at_once else piece[-1:]
+                    piece = piece[: len(piece) - len(end)]
+                if left_bytes < 0:
+                    raise SizeMismatch(self._header.size_bytes, self._header.size_bytes - left_bytes)
+                await self._write_body(call, piece)
+            if left_bytes:
+                raise SizeMismatch(self._header.size_bytes, self._header.size_bytes - left_bytes)
+            self.is_complete = True
+            if not self._header.size_bytes:
+                await call.write(_first_message(self._header))
+            await self._write_body(call, end)
         await call.done_writing()
+
+    async def _write_body(self, call: Any, piece: Buffer) -> None:
+        if piece:
+            await call.write(_body(piece))
+            self._told(len(piece))
 
     async def _taken(self, pieces: AsyncIterator[Buffer]) -> Buffer | None:
         self.has_begun = True
@@ -153,7 +185,17 @@ class _Attempt:
             await self._hashing.add(piece)
         return piece
 
+    def _info(self, raw: bytes) -> VersionInfo:
+        check_size(raw, 1, self._header.model_id)
+        info = version_info(decoded(api.CreateVersionReply, raw).version_info, self._header.model_id)
+        kind = "an archived" if self._header.archived else "a transient"
+        if info.archived != self._header.archived:
+            raise BadReply(f"{kind} version of model {shown(info.model_id)}", "it created one of the other kind")
+        return info
+
     async def _is_what_was_sent(self, info: VersionInfo, told: Checksum | None) -> bool:
+        if info.size_bytes != self._header.size_bytes:
+            return False
         # The server tells the digest of transient data beside its hash; to compare it takes a fifteenth of the time.
         if self._hashing is None and told is not None and told.digest and told.data_hash == info.data_hash:
             return told.digest == self._digest.hexdigest()
@@ -203,10 +245,17 @@ class Upload:
         except Unavailable as lost:
             lost_seconds = time.monotonic()
             if attempt.is_complete and not was_not_done(lost):
-                info = await self._outcome(lost_seconds, await attempt.data_hash()).find_out(str(lost))
+                info = await self._found(attempt, lost_seconds, str(lost))
                 if info is not None:
                     return info
             raise
+
+    async def _found(self, attempt: _Attempt, lost_seconds: float, lost: str) -> VersionInfo | None:
+        try:
+            data_hash = await attempt.data_hash()
+        except DataChanged:
+            raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
+        return await self._outcome(lost_seconds, data_hash).find_out(lost)
 
     def _outcome(self, lost_seconds: float, data_hash: str) -> Outcome:
         calls, patience_seconds = self._calls.impatient(), self._calls.times.patience_seconds

@@ -13,7 +13,7 @@ from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.lists import Lists
 from twisted_registry.client._calls.retries import outlasts, repeated
 from twisted_registry.client._calls.unary import Calls, decoded, hang_up
-from twisted_registry.client._calls.values import version_info
+from twisted_registry.client._calls.values import bad_reply, check_size, version_info
 from twisted_registry.errors import (
     CorruptVersion,
     ModelReplaced,
@@ -43,6 +43,7 @@ class Subscription:
         self._error: RegistryError | None = None
         self._call: Any = None
         self._has_told = False
+        self._told: VersionInfo | None = None
 
     def check(self) -> None:
         """
@@ -65,6 +66,7 @@ class Subscription:
         metadata = (*connection.metadata, *connection.memory.about(self._model_id))
         self._call = connection.method("VersionUpdate")(request.SerializeToString(), metadata=metadata)
         self._has_told = False
+        self._told = None
         try:
             self._note(await self._ask())
         except BaseException:
@@ -133,7 +135,17 @@ class Subscription:
             self.close()
             raise Unavailable(f"the server at {connection.address} has ended the subscription")
         self._has_told = True
-        return version_info(decoded(api.VersionUpdateReply, raw).version_info)
+        check_size(raw, 1, self._model_id)
+        info = version_info(decoded(api.VersionUpdateReply, raw).version_info, self._model_id)
+        if _goes_back(self._told, info):
+            raise bad_reply(f"its subscription told of version {info.version_number} again, or late", self._model_id)
+        self._told = info
+        return info
+
+
+def _goes_back(before: VersionInfo | None, info: VersionInfo) -> bool:
+    # The numbers of one subscription only rise; to tell of the same version twice harms nobody.
+    return before is not None and info.version_number <= before.version_number and info != before
 
 
 def _are_of_two_models(one: VersionInfo | None, other: VersionInfo | None) -> bool:
