@@ -17,7 +17,7 @@ def main(address: str) -> None:
     Go round once.
     """
     with BlockingClient(address) as registry:
-        registry.save_model("walker", {"algorithm": "ppo"})
+        registry.ensure_model("walker", {"algorithm": "ppo"})
 
         weights = os.urandom(10_000_000)
         published = registry.publish("walker", weights)

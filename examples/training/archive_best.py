@@ -33,7 +33,7 @@ def archive(client: BlockingClient, arguments: Namespace) -> None:
             data = client.retrieve(arguments.model, info)
         except UnknownVersion:
             continue  # it was evicted a moment ago
-        client.save_model(arguments.to, {"task": "cart-pole", "format": "npz"})
+        client.ensure_model(arguments.to, {"task": "cart-pole", "format": "npz"})
         archived = client.store(arguments.to, data, {**info.user_data, **origin(info)})
         say(f"version {info.version_number} of {arguments.model}, score {score.mean:.1f}, is archived")
         say(f"it is version {archived.version_number} of {arguments.to}")

@@ -43,7 +43,7 @@ async def train(arguments: Namespace) -> None:
     done = 0
     async with Client(arguments.server) as client:
         patience = Patience(client.address)
-        await patience.insist(lambda: client.save_model(arguments.model, {"task": "cart-pole", "format": "npz"}))
+        await patience.insist(lambda: client.ensure_model(arguments.model, {"task": "cart-pole", "format": "npz"}))
         while done != arguments.versions:
             period = asyncio.create_task(asyncio.sleep(arguments.period))
             # In a thread, so that the client can answer the server meanwhile.

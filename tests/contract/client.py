@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy
+from attrs import evolve
 
 from tests.support.client import data_hash
 from tests.support.daemon import free_port
@@ -64,6 +65,43 @@ class ClientContract(SharedRegistryTestCase):
         self.assertLessEqual(ids, set(listed))
         self.assertEqual(listed, sorted(set(listed)))
 
+    def test_ensured_model_is_made(self) -> None:
+        """
+        A model that is not there is made, with the user data given.
+        """
+        other = f"{self.model_id}-2"
+        ensured = self.registry.call("ensure_model", other, {"algorithm": "sac"})
+        self.assertEqual((ensured.model_id, ensured.user_data), (other, {"algorithm": "sac"}))
+        self.assertEqual(self.registry.call("model", other), ensured)
+
+    def test_ensured_model_keeps_what_it_has(self) -> None:
+        """
+        A model that is there keeps all its user data, and is given what it does not have.
+        """
+        self.registry.call("save_model", self.model_id, {"algorithm": "ppo", "production": "7"})
+        ensured = self.registry.call("ensure_model", self.model_id, {"algorithm": "sac", "task": "walk"})
+        self.assertEqual(ensured.user_data, {"algorithm": "ppo", "production": "7", "task": "walk"})
+        self.assertEqual(self.registry.call("model", self.model_id), ensured)
+        self.assertEqual(self.registry.call("ensure_model", self.model_id), ensured)
+
+    def test_updated_model(self) -> None:
+        """
+        Some of a model's user data is set and removed, and the rest stays.
+        """
+        self.registry.call("save_model", self.model_id, {"algorithm": "ppo", "production": "7", "owner": "ada"})
+        pairs, removed = {"production": "8"}, ["owner", "nothing"]
+        updated = self.registry.call("update_model", self.model_id, pairs, remove=removed)
+        self.assertEqual(updated.user_data, {"algorithm": "ppo", "production": "8"})
+        self.assertEqual(self.registry.call("model", self.model_id), updated)
+
+    def test_unknown_model_is_not_updated(self) -> None:
+        """
+        To update a model that is not there fails, and makes none.
+        """
+        other = f"{self.model_id}-2"
+        for name in ("update_model", "model"):
+            self.assertRaises(errors.UnknownModel, self.registry.call, name, other)
+
     def test_deleted_model(self) -> None:
         """
         A deleted model is not there any more.
@@ -118,6 +156,41 @@ class ClientContract(SharedRegistryTestCase):
         file.seek(6)
         self.registry.call("publish", self.model_id, file)
         self.assertEqual(self.client.data(self.model_id, 1), DATA)
+
+    def test_open_file_at_its_end(self) -> None:
+        """
+        A file that was written and not rewound is refused, and can be published once it was.
+        """
+        file = io.BytesIO()
+        file.write(DATA)
+        for create in ("publish", "store"):
+            with self.assertRaises(errors.InvalidRequest) as caught:
+                self.registry.call(create, self.model_id, file)
+            self.assertIn("seek(0)", str(caught.exception))
+        self.assertEqual(list(self.registry.iterate("versions", self.model_id)), [])
+        file.seek(0)
+        self.assertEqual(self.registry.call("publish", self.model_id, file).data_hash, data_hash(DATA))
+
+    def test_file_that_is_saved_meanwhile(self) -> None:
+        """
+        A file that is written to while it is sent is refused, by its path and open, and no version is there.
+        """
+        path = Path(self.mktemp())
+
+        def save(size_bytes: int) -> None:
+            with path.open("r+b") as file:
+                file.write(b"new")
+            os.utime(path, ns=(1, 1))  # the clock of the file system may not have moved
+
+        for create in ("publish", "store"):
+            path.write_bytes(DATA)
+            with path.open("rb") as file:
+                for data in (path, file):
+                    with self.assertRaises(errors.DataChanged) as caught:
+                        self.registry.call(create, self.model_id, data, progress=save)
+                    self.assertIn("rename", str(caught.exception))
+                    os.utime(path, ns=(2, 2))
+        self.assertEqual(list(self.registry.iterate("versions", self.model_id)), [])
 
     def test_pipe(self) -> None:
         """
@@ -207,6 +280,19 @@ class ClientContract(SharedRegistryTestCase):
         info = self.registry.call("publish", self.model_id, DATA)
         for version in ((1,), (-1,), (info,), ()):
             self.assertEqual(self.registry.call("retrieve", self.model_id, *version), DATA)
+
+    def test_data_by_an_info_from_elsewhere(self) -> None:
+        """
+        Data that does not have the hash that the caller brought is refused, in whatever way it is retrieved.
+        """
+        info = self.registry.call("publish", self.model_id, DATA)
+        wrong = evolve(info, data_hash=data_hash(b"other"))
+        path = Path(self.mktemp())
+        for name, *arguments in (("retrieve", wrong), ("retrieve_file", path, wrong)):
+            self.assertRaises(errors.CorruptTransfer, self.registry.call, name, self.model_id, *arguments)
+        with self.assertRaises(errors.CorruptTransfer):
+            list(self.registry.iterate("retrieve_chunks", self.model_id, wrong))
+        self.assertFalse(path.exists())
 
     def test_archived_data(self) -> None:
         """

@@ -323,7 +323,8 @@ class DataTests(FakeServerTestCase):
         A version is not given the memory that the server says it needs before its data comes.
         """
         client = self.connect(RetrieveVersionInfos=infos(info(data_size=2**50)), RetrieveVersionData=chunks([DATA]))
-        for retrieve in self.retrievals(client, -1):
+        into_memory, _, in_chunks = self.retrievals(client, -1)
+        for retrieve in (into_memory, in_chunks):
             self.assertRaises(errors.CorruptTransfer, retrieve)
 
     def test_next_to_nothing(self) -> None:

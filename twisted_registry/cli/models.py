@@ -3,6 +3,7 @@ The commands that change models.
 """
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,7 @@ Examples:
 _SET_HELP = """Set user data of MODEL, and make the model where there is none.
 
 What else is there stays, unless --replace is given. The registry takes all user data of a model at once: where two
-change it in the same moment, one of them loses.
+change it in the same moment, each looks afterwards and tries again, and in the worst case the later one wins.
 
 \b
 Examples:
@@ -113,30 +114,31 @@ def set_(
     Run the command.
     """
     with server.client() as client:
-        kept = {} if replace else _user_data(client, model.model_id)
-        wanted = {key: value for key, value in {**kept, **dict(user_data)}.items() if key not in unset}
-        with if_interrupted(lambda: saving(server, ModelInfo(model.model_id, wanted))):
-            info = client.save_model(model.model_id, wanted)
+        wanted = ModelInfo(model.model_id, {key: value for key, value in user_data if key not in unset})
+        with if_interrupted(lambda: saving(server, wanted, None if replace else unset)):
+            if replace:
+                info = client.save_model(wanted.model_id, wanted.user_data)
+            else:
+                client.ensure_model(wanted.model_id)
+                info = client.update_model(wanted.model_id, wanted.user_data, remove=unset)
             if as_json:
                 print_object(model_object(info))
             else:
                 print_table(("MODEL", "USER DATA"), [(harmless_id(info.model_id), pairs(info.user_data))])
 
 
-def saving(server: Server, wanted: ModelInfo) -> str:
+def saving(server: Server, wanted: ModelInfo, unset: Collection[str] | None = None) -> str:
     """
     Say whether a model's user data was set where that was interrupted.
+
+    @param unset: the keys that were removed; C{None} for all others.
     """
 
     def look(client: "BlockingClient") -> bool | None:
-        return client.model(wanted.model_id).user_data == wanted.user_data or None
+        found = client.model(wanted.model_id).user_data
+        if unset is None:
+            return found == wanted.user_data or None
+        return (found.items() >= wanted.user_data.items() and not found.keys() & unset) or None
 
     fact = f"the user data of model {harmless_id(wanted.model_id)} was set"
     return fact if server.looked_for(look) else _not_known(fact, wanted.model_id)
-
-
-def _user_data(client: "BlockingClient", model_id: str) -> dict[str, str]:
-    try:
-        return dict(client.model(model_id).user_data)
-    except UnknownModel:
-        return {}

@@ -112,7 +112,7 @@ def _has_made(client: "BlockingClient", model_id: str, create: bool) -> bool:
     except UnknownModel:
         if not create:
             fail(f"there is no model {harmless_id(model_id)}; with --create it is made")
-        client.save_model(model_id)
+        client.ensure_model(model_id)
         return True
     return False
 

@@ -3,7 +3,7 @@ The client for programs without an event loop.
 """
 
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
@@ -148,6 +148,16 @@ class BlockingClient:
     def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
         """See L{Client.save_model}."""
         return shared.run(self._client.save_model(model_id, user_data))
+
+    def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+        """See L{Client.ensure_model}."""
+        return shared.run(self._client.ensure_model(model_id, user_data))
+
+    def update_model(
+        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+    ) -> ModelInfo:
+        """See L{Client.update_model}."""
+        return shared.run(self._client.update_model(model_id, user_data, remove=remove))
 
     def delete_model(self, model_id: str) -> None:
         """See L{Client.delete_model}."""

@@ -5,7 +5,7 @@ The client itself, for asyncio.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._calls.checks import creation_time, known_model, text_pairs
 from twisted_registry.client._calls.connection import Connection, Tls
 from twisted_registry.client._calls.lists import Lists
+from twisted_registry.client._calls.models import Models
 from twisted_registry.client._calls.unary import Calls, Times
 from twisted_registry.client._data.download import Download, Progress
 from twisted_registry.client._data.files import replaced_whole
@@ -28,8 +29,7 @@ from twisted_registry.client._data.worker import in_thread
 from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._steps import Items
 from twisted_registry.errors import DeadlineExceeded, shown
-from twisted_registry.protocol.messages import api
-from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo, check_model_id
+from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo
 
 
 def unwatched(size_bytes: int) -> None:
@@ -64,7 +64,7 @@ class Client:
         @param deadline_seconds: how long the answer may take to a call that brings no data.
         @param patience_seconds: how long something is tried again while the server is away, from the first failure on;
             0 for not at all, C{math.inf} for as long as it takes.
-        @param idle_seconds: how long nothing may come of data that is being retrieved.
+        @param idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved.
 
         @raise ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in
             the clear.
@@ -72,6 +72,7 @@ class Client:
         self._connection = Connection(address, tls, token)
         self._calls = Calls(self._connection, Times(deadline_seconds, patience_seconds, idle_seconds))
         self._lists = Lists(self._calls)
+        self._models = Models(self._calls)
         self._about = About(self._calls)
         self._trackers: WeakSet[Tracker[Any]] = WeakSet()
 
@@ -102,7 +103,8 @@ class Client:
 
     async def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
         """
-        Make a model, or replace the user data of the one there is.
+        Make a model, or replace the user data of the one there is: whatever others have written there is gone.  See
+        L{ensure_model} and L{update_model}, which keep it.
 
         @param model_id: 1 to 200 bytes of UTF-8 without control characters.
         @param user_data: at most 256 KiB; C{None} for none.
@@ -112,11 +114,46 @@ class Client:
         @raise InvalidModelId: the id is not allowed.
         @raise InvalidRequest: there is too much user data, or it is no text.
         """
-        info = ModelInfo(check_model_id(model_id), text_pairs(user_data))
-        message = api.ModelInfo(model_id=info.model_id, user_data=info.user_data)
-        request = api.CreateOrUpdateModelRequest(model_info=message)
-        await self._calls.ask("CreateOrUpdateModel", request, api.CreateOrUpdateModelReply, model_id)
-        return info
+        return await self._models.save(model_id, user_data)
+
+    async def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+        """
+        Make a model if there is none.  One that is there keeps all its user data, and is given those pairs whose keys
+        it does not have.  So a trainer can call this each time it starts.
+
+        It reads, merges and writes: see L{update_model}.  Where nothing is missing, nothing is written.
+
+        @param user_data: C{None} for none.
+
+        @return: what it is now.
+
+        @raise InvalidModelId: the id is not allowed.
+        @raise InvalidRequest: there is too much user data, or it is no text.
+        @raise CorruptModel: its metadata is damaged; L{save_model} writes it anew.
+        """
+        return await self._models.ensure(model_id, user_data)
+
+    async def update_model(
+        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+    ) -> ModelInfo:
+        """
+        Set some of a model's user data, and remove some.  All other pairs stay.
+
+        The server can only replace all user data at once, so this reads, merges and writes.  Within one client one such
+        change is made after another.  Where two clients change a model within the same milliseconds, each looks
+        afterwards, and makes its change again if the other has overwritten it; in the worst case the later one still
+        wins.
+
+        @param user_data: the pairs to set; C{None} for none.
+        @param remove: the keys to remove, whether or not they are there.
+
+        @return: what it is now.
+
+        @raise UnknownModel: there is none.
+        @raise InvalidRequest: there is too much user data, or it is no text.
+        @raise CorruptModel: its metadata is damaged; L{save_model} writes it anew.
+        """
+        return await self._models.update(model_id, user_data, remove)
 
     async def delete_model(self, model_id: str) -> None:
         """
@@ -127,8 +164,7 @@ class Client:
 
         @raise UnknownModel: there is none.
         """
-        request = api.DeleteModelRequest(model_id=known_model(model_id))
-        await self._calls.ask("DeleteModel", request, api.DeleteModelReply, model_id, repeatable=False)
+        await self._models.delete(model_id)
 
     async def model(self, model_id: str) -> ModelInfo:
         """
@@ -180,7 +216,9 @@ class Client:
 
         @raise UnknownModel: there is no such model.
         @raise ModelReplaced: the model was deleted meanwhile.
-        @raise InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range.
+        @raise InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range; or a
+            file stands at its end, or an iterable was at its end before.
+        @raise DataChanged: a file was written to while it was sent.
         @raise SizeMismatch: the data is not as long as C{size_bytes}.
         @raise TooLarge: the server takes no versions of this size.
         @raise Overloaded: the server has no room for it now, and had none for C{patience_seconds}.
@@ -256,13 +294,15 @@ class Client:
         """
         Give a version's data.  Its size and its hash are checked.
 
-        @param version: its number; -n for the n-th to last; or its info, where it is known already.
+        @param version: its number; -n for the n-th to last; or its info, where it is known already: then the SHA-256 of
+            the data is computed, and compared with that of the info, whatever the server says of it.
         @param progress: told how many bytes more came.
 
         @raise UnknownModel: there is no such model.
         @raise UnknownVersion: it has no such version, or no longer: it was evicted.
         @raise CorruptVersion: its files are damaged; L{CorruptTransfer} where the data was damaged on its way.
-        @raise DeadlineExceeded: nothing came for C{idle_seconds}.
+        @raise BadReply: the server told of another version.
+        @raise DeadlineExceeded: nothing came for C{idle_seconds}, or less than 64 KiB.
         @raise Unavailable: the server is away, and was so for C{patience_seconds}.
         """
         download = await self._download(model_id, version, progress)
@@ -395,7 +435,7 @@ class Client:
             return Download(self._calls, model_id, version, None, progress)
         # '-1' may mean another one in the middle of it all: it is asked once which one that is.
         info = await self._info(model_id, version)
-        return Download(self._calls, model_id, info.version_number, info, progress)
+        return Download(self._calls, model_id, info.version_number, info, progress, isinstance(version, VersionInfo))
 
     async def _pieces(
         self, model_id: str, version: int | VersionInfo, progress: Progress
@@ -409,7 +449,8 @@ class Client:
         return version if isinstance(version, VersionInfo) else await self._lists.version(model_id, version)
 
     async def _with_data(self, info: VersionInfo) -> Version:
-        return Version(info, await self.retrieve(info.model_id, info))
+        # The info has come from the server that sends the data: no caller has brought its hash.
+        return Version(info, await Download(self._calls, info.model_id, info.version_number, info, unwatched).whole())
 
     async def _without_data(self, info: VersionInfo) -> VersionInfo:
         return info

@@ -3,7 +3,7 @@ The client for Twisted.
 """
 
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
@@ -204,6 +204,16 @@ class DeferredClient:
     def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
         """See L{Client.save_model}."""
         return self._defer(self._client.save_model(model_id, user_data))
+
+    def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
+        """See L{Client.ensure_model}."""
+        return self._defer(self._client.ensure_model(model_id, user_data))
+
+    def update_model(
+        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+    ) -> "Deferred[ModelInfo]":
+        """See L{Client.update_model}."""
+        return self._defer(self._client.update_model(model_id, user_data, remove=remove))
 
     def delete_model(self, model_id: str) -> "Deferred[None]":
         """See L{Client.delete_model}."""

@@ -1,0 +1,149 @@
+"""
+User data that several write at once.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.fake_server import FakeServer, failure
+from twisted_registry import errors
+from twisted_registry.client import BlockingClient
+from twisted_registry.protocol.messages import api
+
+
+class OneModel:
+    """
+    A registry of one model.
+
+    @ivar user_data: what the model has; C{None} where there is no model.
+    @ivar written: all that was written, in its order.
+    @ivar others: what other clients write after each write, one each time; C{None} for nothing.
+    """
+
+    def __init__(self, user_data: Mapping[str, str] | None, *others: Mapping[str, str] | None) -> None:
+        self.user_data = user_data
+        self.others = list(others)
+        self.written: list[Mapping[str, str]] = []
+
+    def read(self, request: bytes, context: grpc.ServicerContext) -> Any:
+        """
+        Answer RetrieveModels.
+        """
+        if self.user_data is None:
+            return failure(errors.UnknownModel("walker"))(request, context)
+        return api.RetrieveModelsReply(model_infos=[api.ModelInfo(model_id="walker", user_data=self.user_data)])
+
+    def write(self, request: bytes, context: grpc.ServicerContext) -> Any:
+        """
+        Answer CreateOrUpdateModel.
+        """
+        self.user_data = dict(api.CreateOrUpdateModelRequest.FromString(request).model_info.user_data)
+        self.written.append(self.user_data)
+        other = self.others.pop(0) if self.others else None
+        if other is not None:
+            self.user_data = other
+        return api.CreateOrUpdateModelReply()
+
+
+class MergingTests(SynchronousTestCase):
+    """
+    C{ensure_model} and C{update_model}.
+    """
+
+    def connect(self, model: OneModel, **answers: Any) -> BlockingClient:
+        """
+        Return a client of a registry that has a model.
+        """
+        calls = {"RetrieveModels": model.read, "CreateOrUpdateModel": model.write, **answers}
+        server = FakeServer(None, None, **calls)
+        self.addCleanup(server.stop)
+        client = BlockingClient(server.address)
+        self.addCleanup(client.close)
+        return client
+
+    def test_nothing_to_write(self) -> None:
+        """
+        Where nothing is missing or changes, nothing is written.
+        """
+        model = OneModel({"a": "1"})
+        client = self.connect(model)
+        client.ensure_model("walker", {"a": "2"})
+        client.ensure_model("walker")
+        client.update_model("walker", {"a": "1"}, remove=["b"])
+        self.assertEqual(model.written, [])
+
+    def test_change_that_was_overwritten(self) -> None:
+        """
+        A change that another client has overwritten is made again, on what that client has written.
+        """
+        for name in ("ensure_model", "update_model"):
+            model = OneModel({"a": "1"}, {"a": "1", "theirs": "2"})
+            found = getattr(self.connect(model), name)("walker", {"ours": "3"})
+            self.assertEqual(model.user_data, {"a": "1", "theirs": "2", "ours": "3"})
+            self.assertEqual(found.user_data, model.user_data)
+
+    def test_made_by_two(self) -> None:
+        """
+        So it is where two make the model at once.
+        """
+        model = OneModel(None, {"theirs": "2"})
+        self.connect(model).ensure_model("walker", {"ours": "3"})
+        self.assertEqual(model.user_data, {"theirs": "2", "ours": "3"})
+
+    def test_change_that_is_always_overwritten(self) -> None:
+        """
+        It is not made again for ever.
+        """
+        model = OneModel({}, *[{"theirs": str(number)} for number in range(100)])
+        self.connect(model).update_model("walker", {"ours": "3"})
+        self.assertEqual(len(model.written), 3)
+
+    def test_answer_that_was_lost(self) -> None:
+        """
+        Where the answer to the write is lost, it begins with reading again: what was merged may be out of date.
+        """
+        model = OneModel({"a": "1"})
+
+        def write(request: bytes, context: grpc.ServicerContext) -> Any:
+            if model.written:
+                return model.write(request, context)
+            model.write(request, context)
+            model.user_data = {"theirs": "2"}
+            return failure(errors.Unavailable("lost"))(request, context)
+
+        self.connect(model, CreateOrUpdateModel=write).update_model("walker", {"ours": "3"})
+        self.assertEqual(model.user_data, {"theirs": "2", "ours": "3"})
+
+    def test_damaged_model(self) -> None:
+        """
+        A model whose user data cannot be read is not written over.
+        """
+        model = OneModel({})
+        client = self.connect(model, RetrieveModels=failure(errors.CorruptModel("walker", "garbage")))
+        for change in (client.ensure_model, client.update_model):
+            self.assertRaises(errors.CorruptModel, change, "walker", {"a": "1"})
+        self.assertEqual(model.written, [])
+
+    def test_one_client_in_many_threads(self) -> None:
+        """
+        Changes that one client makes at once are all made.
+        """
+        model = OneModel({})
+        client = self.connect(model)
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(client.update_model, "walker", {str(number): "x"}) for number in range(40)]:
+                done.result()
+        self.assertEqual(model.user_data, {str(number): "x" for number in range(40)})
+
+    def test_what_is_no_text(self) -> None:
+        """
+        User data that is no text is refused before anything is asked.
+        """
+        client = self.connect(OneModel(None))
+        self.assertRaises(errors.InvalidRequest, client.ensure_model, "walker", {"a": 1})
+        self.assertRaises(errors.InvalidRequest, client.update_model, "walker", {"a": 1})
+        self.assertRaises(errors.InvalidModelId, client.ensure_model, "")

@@ -1,0 +1,106 @@
+"""
+Models that are made, changed and deleted.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from attrs import field, frozen
+
+from twisted_registry.client._calls.checks import known_model, text_pairs
+from twisted_registry.client._calls.lists import Lists
+from twisted_registry.client._calls.retries import repeated
+from twisted_registry.client._calls.unary import Calls
+from twisted_registry.errors import UnknownModel
+from twisted_registry.protocol.messages import api
+from twisted_registry.values import ModelInfo, check_model_id
+
+Merge = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""Takes the user data that a model has, and returns what it should have."""
+
+_MOST_ROUNDS = 3
+"""How often a change is made that another client has overwritten in the same moment."""
+
+
+@frozen
+class Models:
+    """
+    Changes models.
+
+    The wire replaces all user data of a model at once.  So to change some of it is to read, merge and write; whatever
+    another client writes between the read and the write is lost.  It is read again afterwards: where another client
+    has done the same, and has overwritten this change, the change is made again.
+    """
+
+    _calls: Calls
+    _one_merges: asyncio.Lock = field(factory=asyncio.Lock)
+
+    async def save(self, model_id: str, user_data: Mapping[str, str] | None) -> ModelInfo:
+        """
+        Make a model, or replace its user data.
+        """
+        info = ModelInfo(check_model_id(model_id), text_pairs(user_data))
+        await self._write(self._calls, info)
+        return info
+
+    async def ensure(self, model_id: str, user_data: Mapping[str, str] | None) -> ModelInfo:
+        """
+        Make a model where there is none; give one that is there the pairs whose keys it does not have.
+        """
+        pairs = text_pairs(user_data)
+        return await self._merge(check_model_id(model_id), lambda found: {**pairs, **found}, is_made=True)
+
+    async def update(self, model_id: str, user_data: Mapping[str, str] | None, remove: Iterable[str]) -> ModelInfo:
+        """
+        Set and remove some of a model's user data.
+        """
+        pairs, removed = text_pairs(user_data), frozenset([remove] if isinstance(remove, str) else remove)
+
+        def merged(found: Mapping[str, str]) -> Mapping[str, str]:
+            return {key: value for key, value in {**found, **pairs}.items() if key not in removed}
+
+        return await self._merge(known_model(model_id), merged, is_made=False)
+
+    async def delete(self, model_id: str) -> None:
+        """
+        Remove a model with all its versions.
+        """
+        request = api.DeleteModelRequest(model_id=known_model(model_id))
+        await self._calls.ask("DeleteModel", request, api.DeleteModelReply, model_id, repeatable=False)
+
+    async def _merge(self, model_id: str, merge: Merge, is_made: bool) -> ModelInfo:
+        # One after another: in one client, no change overwrites another.
+        async with self._one_merges:
+            for _ in range(_MOST_ROUNDS):
+                # Retried from the read on: what was merged before the server went away may be out of date.
+                info, is_written = await repeated(
+                    partial(self._merge_once, model_id, merge, is_made), self._calls.times.patience_seconds
+                )
+                if not is_written:
+                    break
+            return info
+
+    async def _merge_once(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo, bool]:
+        """
+        Read, merge, and write where that changes something.
+
+        @return: what the model is now, and whether it was written.
+        """
+        calls = self._calls.impatient()
+        try:
+            found: ModelInfo | None = await Lists(calls).model(model_id)
+        except UnknownModel:
+            if not is_made:
+                raise
+            found = None
+        info = ModelInfo(model_id, merge(found.user_data if found is not None else {}))
+        if info == found:
+            return info, False
+        await self._write(calls, info)
+        return info, True
+
+    async def _write(self, calls: Calls, info: ModelInfo) -> None:
+        message = api.ModelInfo(model_id=info.model_id, user_data=info.user_data)
+        request = api.CreateOrUpdateModelRequest(model_info=message)
+        await calls.ask("CreateOrUpdateModel", request, api.CreateOrUpdateModelReply, info.model_id)
