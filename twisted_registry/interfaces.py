@@ -329,6 +329,9 @@ class IOwnedArchive(Interface):
 class Rank(IntEnum):
     """
     What is evicted first: lower ranks before higher ones, and within a rank the least recently used.
+
+    So the latest version of each model stays before a second one of any other, however many that publishes, whether
+    items or bytes are short.
     """
 
     COPY = 0
@@ -705,6 +708,11 @@ class ISnapshots(Interface):
     def usage() -> Usage:
         """
         Give what the transient store holds now.
+        """
+
+    def evicted_latest() -> int:
+        """
+        Return how often, since the start, a version was evicted that was its model's latest, and is nowhere else.
         """
 
     def went_back(model_id: str, seen: int) -> bool:

@@ -157,6 +157,29 @@ class TransientStoreContract(SynchronousTestCase):
         self.store.touch([key(1), key(2), key(3)])
         self.assertEqual([self.put(number) for number in (5, 6, 7)], [[key(3)], [key(2)], [key(4)]])
 
+    def publish(self, number: int, model_id: str, data: bytes) -> list[VersionKey]:
+        """
+        Commit a model's next version as the registry does: the one before is superseded first.
+        """
+        self.store.set_rank(key(number - 1, model_id), Rank.SUPERSEDED)
+        writer = self.store.create_version()
+        writer.write(Chunk(data))
+        return writer.commit(key(number, model_id), Rank.LATEST)
+
+    def test_latest_of_each_model_before_a_second_of_another(self) -> None:
+        """
+        A model that gets many versions evicts its own, and no other model's latest, whichever budget is short.
+        """
+        for data, most in ((b"x", 4), (b"x" * 250, 4), (b"x" * 240, 4)):
+            others = [key(1, model_id) for model_id in "abc"]
+            for model_id in "abc":
+                self.publish(1, model_id, data)
+            evicted = [gone for number in range(1, 50) for gone in self.publish(number, "m", data)]
+            self.assertEqual(evicted, [key(number) for number in range(1, 49)])
+            self.assertEqual(self.store.usage().items, most)
+            self.store.remove([*others, key(49)])
+            self.assertEqual(self.store.usage(), Usage(0, 0))
+
     def test_rank_can_change(self) -> None:
         """
         A version whose rank is lowered goes first.

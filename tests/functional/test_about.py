@@ -81,7 +81,7 @@ class StatusTests(RegistryTestCase):
         An asterisk stands for all there are, among other names too.
         """
         known = {"overall_load", "uptime_seconds", "versions_in_memory", "bytes_in_memory", "subscribers"}
-        known |= {"calls", "connections"}
+        known |= {"calls", "connections", "evicted_latest"}
         known |= {"archive", "archive_id", "archive_restores"}
         self.assertLessEqual(known, set(self.client.statuses("*")))
         self.assertLessEqual(known, set(self.client.statuses("overall_load", "*", "nonsense")))

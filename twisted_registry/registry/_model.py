@@ -89,6 +89,15 @@ class Model:
         transient = self.loaded.numbers.transient
         return self.loaded.key(transient[-1]) if transient else None
 
+    def is_latest_transient(self, number: int) -> bool:
+        """
+        Return whether a version is the model's latest, and is not on the archive.
+        """
+        if self.snapshot is None:
+            return False
+        numbers = self.snapshot.numbers
+        return numbers.is_transient(number) and numbers.at(len(numbers) - 1) == number
+
     def add_archived(self, info: VersionInfo) -> None:
         """
         Publish a new archived version.
@@ -132,25 +141,28 @@ class Model:
         self.snapshot = evolve(before, numbers=numbers, latest=before.latest if is_latest else None)
         return found
 
-    def evict(self, number: int) -> None:
+    def evict(self, number: int) -> int:
         """
         Publish that a version left the memory: a transient one is gone with that.
+
+        @return: how many bytes of data it had.
         """
         if self.snapshot is None:
-            return  # the model was lost with all its versions
+            return 0  # the model was lost with all its versions
         before = self.loaded
         held = dict(before.held)
         info = held.pop(number, None)
         if info is None:
-            return
+            return 0
         if not before.numbers.is_transient(number):
             self.snapshot = evolve(before, held=held)
-            return
+            return info.size_bytes
         numbers = before.numbers.without_transient(number)
         latest = before.latest
         if latest is not None and latest.version_number == number:
             latest = held.get(numbers.at(len(numbers) - 1)) if numbers else None
         self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest)
+        return info.size_bytes
 
     def forget_info(self, number: int) -> None:
         """

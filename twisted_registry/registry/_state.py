@@ -14,7 +14,7 @@ from twisted_registry.registry._infos import InfoCache
 from twisted_registry.registry._locks import KeyedLocks
 from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
-from twisted_registry.registry._transients import Transients
+from twisted_registry.registry._transients import LostLatest, Transients
 from twisted_registry.registry._watched import WatchedArchive
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import ModelInfo, VersionInfo, VersionKey
@@ -32,6 +32,7 @@ class State:
     The stores, and what is known of what they hold.
 
     @ivar threads: where the archive's calls run.
+    @ivar lost_latest: counts the models whose latest version was evicted.
     @ivar digests: of archived versions whose hash has matched in this process.
     @ivar damaged: versions whose damage the log has told of.
     @ivar locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
@@ -42,6 +43,7 @@ class State:
     threads: IThreads
     transients: Transients
     framing: Framing
+    lost_latest: LostLatest
     index: Index = field(factory=Index)
     locks: KeyedLocks = field(factory=KeyedLocks)
     writes: KeyedLocks = field(factory=KeyedLocks)
@@ -72,11 +74,18 @@ class State:
         """
         Publish that versions left the transient store.
         """
+        lost, size_bytes = [], 0
         for key in keys:
             # Also of a model that is being deleted: that may yet fail.
             model = self.index.find(key.model_id)
             if model is not None and model.incarnation == key.incarnation:
-                model.evict(key.version_number)
+                if model.is_latest_transient(key.version_number):
+                    lost.append(key.model_id)
+                size_bytes += model.evict(key.version_number)
+        if lost:
+            store = self.transients.store
+            were_bytes = store.usage().size_bytes + size_bytes > store.max_bytes
+            self.lost_latest.add(lost, f"version-cache-max-{'bytes' if were_bytes else 'items'}")
 
     def note_damage(self, key: VersionKey, error: CorruptVersion) -> None:
         """

@@ -2,11 +2,11 @@
 The transient store as the registry uses it.
 """
 
-from collections import deque
+import math
 from collections.abc import Callable
 from functools import partial
 
-from attrs import frozen
+from attrs import define, frozen
 from twisted.internet.defer import Deferred
 
 from twisted_registry.interfaces import INonBlocking, IThreads, ITransientStore, ITransientWriter, Rank
@@ -16,7 +16,7 @@ from twisted_registry.registry._log import log
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import VersionKey
 
-_MOST_TOUCHES = 10_000
+_TOLD_AGAIN_SECONDS = 60.0
 _COPY_SHARE = 8
 _TURN = "the store"
 
@@ -29,6 +29,46 @@ class Publication:
 
     kept: Callable[[], None]
     evicted: Callable[[list[VersionKey]], None]
+
+
+@define(eq=False)
+class LostLatest:
+    """
+    Counts the models whose latest version was evicted though it is nowhere else, and warns in the log, once a minute.
+
+    Of each model the latest version stays before a second one of any other.  So this happens only where there are more
+    models than the budget has room for, or larger ones.
+
+    @ivar count: how often it has happened.
+    @ivar _seconds: gives the time, from whenever.
+    @ivar _told_count: how often it had happened when the log was told last.
+    """
+
+    _seconds: Callable[[], float]
+    count: int = 0
+    _told_seconds: float = -math.inf
+    _told_count: int = 0
+
+    def add(self, model_ids: list[str], setting: str) -> None:
+        """
+        Count what was evicted for one commit.
+
+        @param model_ids: whose latest version was evicted; at least one.
+        @param setting: the setting that would have kept them, were it higher.
+        """
+        self.count += len(model_ids)
+        now = self._seconds()
+        if now - self._told_seconds < _TOLD_AGAIN_SECONDS:
+            return
+        more = self.count - self._told_count - 1
+        self._told_seconds, self._told_count = now, self.count
+        log.warn(
+            "the latest version of model {id!r} was evicted, and is nowhere else{more}: there is not room for the "
+            "latest of each model; raise --{setting}",
+            id=model_ids[0],
+            more=f" ({more} more since this was told last)" if more else "",
+            setting=setting,
+        )
 
 
 class Transients:
@@ -46,8 +86,9 @@ class Transients:
         self.threads = threads
         self.in_memory = INonBlocking.providedBy(store)
         self._turns = KeyedLocks()
-        # Any thread notes a use here; the store hears of them only before it is to choose what to evict.
-        self._touched: deque[VersionKey] = deque(maxlen=_MOST_TOUCHES)
+        # Any thread notes a use here, the last one at the end; the store hears of them only before it is to choose what
+        # to evict.  Each version is in it once: one that is read all the time does not make others seem unused.
+        self._touched: dict[VersionKey, None] = {}
         self._copying: dict[VersionKey, object] = {}
 
     # Copies of archived versions
@@ -87,7 +128,8 @@ class Transients:
 
         @raise UnknownVersion: it was evicted.
         """
-        self._touched.append(key)
+        self._touched.pop(key, None)
+        self._touched[key] = None
         download = TransientDownload(key, digest, self.store, self.threads.lane)
         if self.in_memory:
             download.open()
@@ -109,8 +151,8 @@ class Transients:
         @param superseded: the version that is its model's latest no more.
         """
         async with self._turns.hold(_TURN):
-            touched = [self._touched.popleft() for _ in range(len(self._touched))]
-            evicted = await self.threads.defer(lambda: self._commit(writer, key, rank, touched, superseded))
+            touched, self._touched = self._touched, {}
+            evicted = await self.threads.defer(lambda: self._commit(writer, key, rank, list(touched), superseded))
             publication.kept()
             publication.evicted(evicted)
 

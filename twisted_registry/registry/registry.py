@@ -40,7 +40,7 @@ from twisted_registry.registry._log import log
 from twisted_registry.registry._model import Model
 from twisted_registry.registry._numbers import Numbers
 from twisted_registry.registry._state import State
-from twisted_registry.registry._transients import Transients
+from twisted_registry.registry._transients import LostLatest, Transients
 from twisted_registry.registry._troubles import Troubles
 from twisted_registry.registry._upload import Upload
 from twisted_registry.registry._watched import KnownModels, LostModel, WatchedArchive
@@ -76,7 +76,7 @@ class Registry:
         self._reactor = reactor
         known = KnownModels(self._current, lambda model: reactor.callFromThread(self._lose, model))
         watched = WatchedArchive(archive, Troubles(archive.description, seconds), known)
-        self._state = State(watched, archive_threads, Transients(store, store_threads), framing)
+        self._state = State(watched, archive_threads, Transients(store, store_threads), framing, LostLatest(seconds))
         self._loader = Loader(self._state)
         self._numbers = Numbers(self._state, self._run)
         self._committer = Committer(self._state, self._numbers, now_ns)
@@ -155,6 +155,10 @@ class Registry:
     def went_back(self, model_id: str, seen: int) -> bool:
         """See L{ISnapshots.went_back}."""
         return self._state.index.get(model_id).went_back(seen)
+
+    def evicted_latest(self) -> int:
+        """See L{ISnapshots.evicted_latest}."""
+        return self._state.lost_latest.count
 
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
         """See L{ISnapshots.upload}."""

@@ -74,6 +74,7 @@ class AboutCalls:
             "uptime_seconds": lambda: f"{time.monotonic() - self._started_seconds:.3f}",
             "versions_in_memory": lambda: str(registry.usage().items),
             "bytes_in_memory": lambda: str(registry.usage().size_bytes),
+            "evicted_latest": lambda: str(registry.evicted_latest()),
             "subscribers": lambda: str(len(self._hub)),
             "calls": lambda: str(len(self._callers)),
             "archive": lambda: standing.trouble or "usable",

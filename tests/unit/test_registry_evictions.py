@@ -1,0 +1,123 @@
+"""
+Facts about whose versions are evicted, and what is told of it.
+"""
+
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+
+from tests.support.registry import BUDGET, PumpedRegistryCase
+from twisted_registry.errors import UnknownVersion
+
+MOST = BUDGET.max_items
+
+
+class EvictionTests(PumpedRegistryCase):
+    """
+    Models that share a budget of four versions.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make more models than there is room for the latest of, and read the log.
+        """
+        super().setUp()
+        self.model_ids = [f"m{number}" for number in range(MOST + 4)]
+        for model_id in self.model_ids:
+            self.save(model_id)
+        self.events = self.enterContext(capturedLogs())
+
+    def warnings(self) -> list[str]:
+        """
+        Give what the log was told.
+        """
+        return [formatEvent(event) for event in self.events if event["log_level"] is LogLevel.warn]
+
+    def latest(self) -> dict[str, int]:
+        """
+        Give the number of the latest version of each model that has one.
+        """
+        numbers = {model_id: self.numbers(model_id) for model_id in self.model_ids}
+        return {model_id: found[-1] for model_id, found in numbers.items() if found}
+
+    def test_one_model_evicts_no_other(self) -> None:
+        """
+        However many versions a model gets, all others keep their latest, and nothing is told or counted.
+        """
+        others = self.model_ids[: MOST - 1]
+        for model_id in others:
+            self.create(b"x" * (BUDGET.max_bytes // MOST), model_id)
+        for _ in range(50):
+            self.create(b"x" * (BUDGET.max_bytes // MOST), "m7")
+        self.assertEqual(self.latest(), {**dict.fromkeys(others, 1), "m7": 50})
+        self.assertEqual((self.registry.evicted_latest(), self.warnings()), (0, []))
+
+    def test_latest_of_too_many_models(self) -> None:
+        """
+        Where there are more models than items, each latest that goes is counted, and told with the setting to raise.
+        """
+        for model_id in self.model_ids[: MOST + 1]:
+            self.create(b"x", model_id)
+        self.assertEqual(list(self.latest()), self.model_ids[1 : MOST + 1])
+        self.assertEqual(self.registry.evicted_latest(), 1)
+        (line,) = self.warnings()
+        for part in ("'m0'", "raise --version-cache-max-items"):
+            self.assertIn(part, line)
+
+    def test_latest_of_too_large_models(self) -> None:
+        """
+        Where it is bytes that are short, that setting is named.
+        """
+        for model_id in ("m0", "m1"):
+            self.create(b"x", model_id)
+        self.create(b"x" * BUDGET.max_bytes, "m2")
+        self.assertEqual(self.latest(), {"m2": 1})
+        self.assertEqual(self.registry.evicted_latest(), 2)
+        (line,) = self.warnings()
+        self.assertIn("raise --version-cache-max-bytes", line)
+
+    def test_told_once_a_minute(self) -> None:
+        """
+        The log has one line a minute, with how many there were since the last; the count has all.
+        """
+        for model_id in self.model_ids[: MOST + 3]:
+            self.create(b"x", model_id)
+        self.clock.advance(59)
+        self.create(b"x", self.model_ids[-1])
+        self.assertEqual(len(self.warnings()), 1)
+        self.clock.advance(1)
+        self.create(b"x", self.model_ids[0])
+        first, second = self.warnings()
+        self.assertNotIn("more since", first)
+        self.assertIn("(3 more since", second)
+        self.assertEqual(self.registry.evicted_latest(), 5)
+
+    def test_archived_latest(self) -> None:
+        """
+        Of a model whose latest version is archived nothing is lost that counts: neither the copy nor an older one.
+        """
+        self.create(b"x", "m0")
+        self.create(b"x", "m0", archived=True)
+        for model_id in self.model_ids[1 : MOST + 1]:
+            self.create(b"x", model_id)
+        self.assertEqual(self.numbers("m0"), [2])
+        self.assertEqual((self.registry.evicted_latest(), self.warnings()), (0, []))
+
+    def test_deleted_model(self) -> None:
+        """
+        What goes with its model was not evicted.
+        """
+        self.create(b"x", "m0")
+        self.done(self.registry.delete_model("m0"))
+        self.assertEqual(self.registry.evicted_latest(), 0)
+
+    def test_one_version_that_is_read_all_the_time(self) -> None:
+        """
+        Whoever reads one version however often does not make others seem unused.
+        """
+        infos = {model_id: self.create(b"x", model_id) for model_id in self.model_ids[:MOST]}
+        self.read(infos["m0"])
+        download = self.registry.download
+        for _ in range(20_000):
+            download(self.snapshot("m1"), infos["m1"]).close()
+        self.create(b"x", "m7")
+        self.assertEqual(self.read(infos["m0"]), b"x")
+        self.assertRaises(UnknownVersion, self.registry.download, self.snapshot("m2"), infos["m2"])
