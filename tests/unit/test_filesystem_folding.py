@@ -83,12 +83,22 @@ class NameTests(SynchronousTestCase):
 
     def test_folded(self) -> None:
         """
-        Capitals are escaped; an id without any has the name it has everywhere.
+        Capitals and all else are escaped in small letters; an id of small letters has the name it has everywhere.
         """
-        cases = {"Walker": "%57alker", "WALKER-1": "%57%41%4C%4B%45%52-1", "walker": "walker", "9abc": "%39abc"}
+        cases = {
+            "Walker": "%_%57alker",
+            "WALKER-1": "%_%57%41%4c%4b%45%52-1",
+            "walker-1_x": "walker-1_x",
+            "9abc": "%_9abc",
+            "\u00e9": "%_%c3%a9",
+            "%_": "%_%25_",
+        }
         for model_id, name in cases.items():
             self.assertEqual(_folding.folded_name(model_id), name)
             self.assertEqual(_folding.id_of(name), model_id)
+            self.assertEqual(name, name.lower())
+        for foreign in ("%_", "%_%57ALKER", "%_Walker", "%_walker", "%_%4Bx", "%_x%2F", "%57alker", "x%2f"):
+            self.assertIsNone(_folding.id_of(foreign))
         self.assertTrue(is_digest(_folding.folded_name("A" * 200)))
 
     @settings(max_examples=300)
@@ -119,9 +129,9 @@ class NameTests(SynchronousTestCase):
         On a file system that knows case, a model keeps the name it got on one that does not, and others have the usual.
         """
         names = FolderNames()
-        names.learn(["%57alker", "Other", "%4Fther"], is_folding=False)
+        names.learn(["%_%57alker", "Other", "%_%4fther"], is_folding=False)
         found = [names.of(model_id) for model_id in ("Walker", "walker", "Other", "New")]
-        self.assertEqual(found, ["%57alker", "walker", "Other", "New"])
+        self.assertEqual(found, ["%_%57alker", "walker", "Other", "New"])
 
 
 class FoldingTests(FilesystemCase):
@@ -175,7 +185,8 @@ class FoldingTests(FilesystemCase):
         archive.save_model(ModelInfo("New"))
         archive.save_model(ModelInfo("Walker", {"a": "b"}))
         self.assertEqual(sorted(archive.model_ids()), ["New", "Old", "Walker", "walker"])
-        self.assertEqual(sorted(path.name for path in self.root.iterdir()), ["%57alker", ".0", "New", "Old", "walker"])
+        names = sorted(path.name for path in self.root.iterdir())
+        self.assertEqual(names, ["%_%57alker", ".0", "New", "Old", "walker"])
 
     def test_deleted(self) -> None:
         """
@@ -204,7 +215,7 @@ class PlainTests(FilesystemCase):
         """
         Where two folders are one model's by their names, that of the usual name is, and the model is listed once.
         """
-        for name, text in (("Walker", "usual"), ("%57alker", "other")):
+        for name, text in (("Walker", "usual"), ("%_%57alker", "other")):
             (self.root / name).mkdir()
             (self.root / name / f"{name}.yaml").write_text(f"user_data:\n  a: {text}\n")
         self.reopen()

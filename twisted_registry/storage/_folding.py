@@ -1,9 +1,10 @@
 """
 Folder names where the file system folds case: exFAT, SMB, bind mounts of macOS and Windows, ext4's casefold.
 
-There ids that differ in case alone would share a folder, and one would overwrite the other's versions.  So the capitals
-of an id are escaped as other bytes are (see L{twisted_registry.storage._layout}): C{Walker} lies in C{%57alker}.  All
-names are ASCII, so that it does not matter how else a file system compares them.
+There ids that differ in case alone would share a folder, and one would overwrite the other's versions.  So an id of
+anything but small letters, digits, dashes and underscores has a folder that begins with C{%_}, in which each other byte
+is escaped, in small letters as well, because some of those file systems do not keep the case of a name at all:
+C{Walker} lies in C{%_%57alker}.  All names are ASCII, so that it does not matter how else a file system compares them.
 
 Such a name is understood on every file system, so that an archive can be moved.  A model that already has a folder is
 found under the name that lies there; where that differs from a usual name in case alone, the model with the usual name
@@ -11,36 +12,42 @@ gets one in which every byte is escaped.
 """
 
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
+from urllib.parse import unquote_to_bytes
 
 from twisted_registry.errors import InvalidModelId
 from twisted_registry.storage._calls import close_quietly, is_named
-from twisted_registry.storage._layout import PRIVATE_FOLDER, digest_name, escaped_id, folder_of, model_id_of
+from twisted_registry.storage._layout import PRIVATE_FOLDER, digest_name, folder_of, model_id_of
 from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.values import check_model_id
 
 _PROBE = ".probe-case"
+_MARK = "%_"
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+_PLAIN = re.compile(r"[a-z][a-z0-9_-]*")
+_ESCAPED = re.compile(r"%_(?:[a-z0-9_-]|%[0-9a-f]{2})+")
 
 
 def folded_name(model_id: str) -> str:
     """
-    Return the name of a model's folder where case is folded.  Two of them never differ in case alone.
+    Return the name of a model's folder where case is folded.  No two ids have names that differ in case alone.
     """
     usual = folder_of(model_id)
-    return usual if _is_lower(model_id) else digest_name(model_id, escaped_id(model_id, _LOWER))
+    return usual if usual == model_id and _PLAIN.fullmatch(model_id) else _marked(model_id, _LOWER)
 
 
 def full_name(model_id: str) -> str:
     """
-    Return the name of a model's folder with every byte escaped, which no other model's differs from in case alone.
+    Return the name of a model's folder with every byte escaped.
     """
-    return digest_name(model_id, escaped_id(model_id, frozenset()))
+    return _marked(model_id, frozenset())
 
 
-def _is_lower(model_id: str) -> bool:
-    return not any("A" <= character <= "Z" for character in model_id)
+def _marked(model_id: str, kept: frozenset[int]) -> str:
+    escaped = "".join(chr(byte) if byte in kept else f"%{byte:02x}" for byte in model_id.encode("utf-8"))
+    return digest_name(model_id, f"{_MARK}{escaped}")
 
 
 def may_be_named(model_id: str, folder: str) -> bool:
@@ -55,24 +62,15 @@ def id_of(folder: str) -> str | None:
     Return the id of the model whose folder may have this name, on one file system or another; C{None} where there is
     none, or where only the model's .yaml knows it.
     """
-    model_id = model_id_of(folder)
-    if model_id is not None or "%" not in folder:
-        return model_id
+    if not folder.startswith(_MARK):
+        return model_id_of(folder)
+    if not _ESCAPED.fullmatch(folder):
+        return None
     try:
-        model_id = check_model_id(bytes_of(folder).decode("utf-8"))
-    except (ValueError, InvalidModelId):
+        model_id = check_model_id(unquote_to_bytes(folder.removeprefix(_MARK)).decode("utf-8"))
+    except (UnicodeDecodeError, InvalidModelId):
         return None
     return model_id if may_be_named(model_id, folder) else None
-
-
-def bytes_of(folder: str) -> bytes:
-    """
-    Return what an escaped name stands for.
-
-    @raise ValueError: it is not one.
-    """
-    first, *others = folder.split("%")
-    return first.encode("ascii") + b"".join(bytes.fromhex(part[:2]) + part[2:].encode("ascii") for part in others)
 
 
 def folds_case(system: System, root: Folder) -> bool:

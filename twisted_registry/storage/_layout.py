@@ -76,17 +76,11 @@ def folder_of(model_id: str) -> str:
     """
     if _PLAIN.fullmatch(model_id) and len(model_id) <= _LONGEST_ESCAPED:
         return model_id
-    return digest_name(model_id, escaped_id(model_id, _KEPT))
+    return digest_name(model_id, _escape(model_id.encode("utf-8")))
 
 
-def escaped_id(model_id: str, kept: frozenset[int]) -> str:
-    """
-    Escape an id.
-
-    @param kept: the bytes that stand for themselves.
-    """
-    text = model_id.encode("utf-8")
-    escaped = "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in text)
+def _escape(text: bytes) -> str:
+    escaped = "".join(chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in text)
     # An id such as '9abc' holds nothing to escape and still is not its own folder's name.
     return escaped if "%" in escaped else f"%{text[0]:02X}{escaped[1:]}"
 
