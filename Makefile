@@ -86,7 +86,8 @@ build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dis
 sbom: build  ## Write what the image is made of to dist/sbom.json, in CycloneDX's format
 	@$(PYTHON) -m venv --clear build/image
 	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r locks/image.txt
-	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-index dist/*.whl
+	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-index --pre \
+		--find-links dist twisted-registry
 	@build/image/bin/python -m pip --disable-pip-version-check --quiet uninstall --yes setuptools pip 2> /dev/null
 	@$(BIN)/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/sbom.json build/image
 	@echo dist/sbom.json

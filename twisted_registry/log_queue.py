@@ -248,9 +248,9 @@ class LineQueue:
         loss = self._describe_loss(self._lost, self._reason).encode() if self._lost else b""
         try:
             self._output.write(loss + line)
-        except OSError as error:
+        except Exception as error:  # the thread outlives whatever one line meets
             self._lost += 1
-            self._reason = error.strerror or str(error)
+            self._reason = getattr(error, "strerror", None) or str(error)
         else:
             self._lost = 0
 
