@@ -187,8 +187,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a failed sync of the root is forgotten",
         _DURABLE,
-        "                self._put_back(there, here)\n                self._note_failed_sync()\n",
-        "                self._put_back(there, here)\n",
+        "                self.put_back(there, here)\n                self._note_failed_sync()\n",
+        "                self.put_back(there, here)\n",
     ),
     Mutation(
         "a failed sync of a new model is forgotten",
@@ -214,6 +214,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            self._publications.leave(folder, data)\n            return\n",
         "",
     ),
-    Mutation("a failed deletion is not put back", _DURABLE, "                self._put_back(there, here)\n", ""),
+    Mutation("a failed deletion is not put back", _DURABLE, "                self.put_back(there, here)\n", ""),
 )
 """All of them."""

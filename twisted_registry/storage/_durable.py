@@ -327,12 +327,17 @@ class Workbench:
 
     def _rename_new_folder(self, source: str, target: str) -> None:
         try:
-            self.system.rename_new(source, target)
+            return self.system.rename_new(source, target)
         except OSError as error:
             if error.errno not in _NO_NEW_NAMES:
                 raise
-            # Of all there can be, a folder takes the place of an empty folder alone.
+        # Of all there can be, a folder takes the place of an empty folder alone.
+        try:
             self.system.rename(source, target)
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+            raise
 
     def _draft_folder(self, drafts: Folder, name: str, content: bytes) -> str:
         draft = uuid4().hex
@@ -364,12 +369,15 @@ class Workbench:
                 self.sync_folder(trash)
                 self.sync_folder(self.root.folder)
             except OSError as error:
-                self._put_back(there, here)
+                self.put_back(there, here)
                 self._note_failed_sync()
                 raise StorageFailure(reason_of(error)) from error
         return grave
 
-    def _put_back(self, grave: str, path: str) -> None:
+    def put_back(self, grave: str, path: str) -> None:
+        """
+        Give something its name back.  Never raises.
+        """
         try:
             self.system.rename(grave, path)
         except OSError as error:

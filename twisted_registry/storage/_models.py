@@ -298,7 +298,7 @@ class ModelFolders:
             try:
                 self._bench.sync_folder(opened)
             except OSError as error:
-                self._system.rename(gone, folder.yaml)
+                self._bench.put_back(gone, folder.yaml)
                 raise StorageFailure(reason_of(error)) from error
         self._resume_deletion(folder)
 

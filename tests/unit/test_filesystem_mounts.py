@@ -1,0 +1,381 @@
+"""
+The archive on a file system: links, and folders that are on another file system.
+"""
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+
+from tests.support.archives import data_of, put
+from tests.support.damage import findings
+from tests.support.fault_case import FaultCase, delete, fill
+from tests.support.faulty_system import Disturbance, FaultySystem, failing_at, failing_from, failing_where, killed_at
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import CannotStart, CorruptModel, CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.storage._system import Entry, Folder
+from twisted_registry.storage.findings import CannotVerify, Kind
+from twisted_registry.storage.quarantine import Quarantine
+from twisted_registry.values import ModelInfo
+
+_STAYS = r"rename m \.0/trash/\*"
+
+
+def staying(number: int, then: Disturbance = lambda call: None) -> Disturbance:
+    """
+    Let the model's folder stay where it is.
+
+    @param number: with which error.
+    @param then: what comes between besides, once that is known.
+    """
+    stay = failing_where(_STAYS, number)
+    seen: list[str] = []
+
+    def disturb(call: str) -> None:
+        if seen:
+            then(call)
+        elif re.fullmatch(_STAYS, call):
+            seen.append(call)
+        stay(call)
+
+    return disturb
+
+
+class MountedFaultTests(FaultCase):
+    """
+    A deletion of such a model, disturbed at each call once it is known that its folder stays.
+    """
+
+    def test_wholly_there_or_gone(self) -> None:
+        """
+        Whatever fails, or wherever the process dies, the model is whole or gone, and a start finishes what was begun.
+        """
+        for disturbance in (killed_at, partial(failing_at, errno.EIO), partial(failing_from, errno.EROFS)):
+            calls: list[str] = []
+            self.attempt(fill, delete, staying(errno.EXDEV, calls.append))
+            self.assertGreater(len(calls), 10)
+            for position in range(len(calls)):
+                attempt = self.attempt(fill, delete, staying(errno.EXDEV, disturbance(position)))
+                self.check_reopened(attempt)
+                left = {path.name for path in attempt.root.glob("m/*")}
+                self.assertIn(left & {"m.yaml", ".deleted"}, ({"m.yaml"}, set()))
+                self.assertTrue("m.yaml" in left or not left)
+
+
+class MountedTests(FilesystemCase):
+    """
+    A model's folder that cannot be renamed to the trash: a mount, or a layer below.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make the model, with two versions and a number reserved.
+        """
+        super().setUp()
+        self.fill()
+
+    def fill(self) -> None:
+        """
+        Make the model.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        for number in (1, 2):
+            put(self.archive, "m", number)
+        self.archive.reserve("m", 9)
+
+    def assert_gone(self) -> None:
+        """
+        Check that nothing is left of the model, and that it can be made anew.
+        """
+        self.assertEqual(self.archive.model_ids(), [])
+        for call in (self.archive.load_model, self.archive.version_numbers, self.archive.delete_model):
+            self.assertRaises(UnknownModel, call, "m")
+        self.archive.save_model(ModelInfo("m"))
+        self.assertEqual((self.archive.version_numbers("m"), self.archive.reserved("m")), ([], 0))
+        self.assertEqual(self.files(), ["m/m.yaml"])
+
+    def test_deleted(self) -> None:
+        """
+        It is deleted where it is, and its folder goes.
+        """
+        for number in (errno.EXDEV, errno.EBUSY):
+            self.system.disturbance = staying(number)
+            self.archive.delete_model("m")
+            self.assertEqual(self.files(), [])
+            self.assert_gone()
+            self.fill()
+
+    def test_mount_point(self) -> None:
+        """
+        Where its folder stays for good, empty, it is no model.
+        """
+        for _ in range(2):
+            self.system.disturbance = failing_where(rf"({_STAYS}|rmdir m)", errno.EBUSY)
+            self.archive.delete_model("m")
+            self.assertEqual(self.files(), ["m"])
+            self.assert_gone()
+
+    def test_damaged(self) -> None:
+        """
+        One whose .yaml is missing is deleted as well.
+        """
+        (self.root / "m" / "m.yaml").unlink()
+        self.system.disturbance = staying(errno.EXDEV)
+        self.archive.delete_model("m")
+        self.assert_gone()
+
+    def test_synced_before_anything_goes(self) -> None:
+        """
+        That the model is gone is synced before any of its files goes, and all of them are gone before it is forgotten.
+        """
+        self.system.disturbance = staying(errno.EXDEV)
+        self.system.calls.clear()
+        self.archive.delete_model("m")
+        changes = self.system.changes()
+        gone = changes.index("rename m/m.yaml m/.deleted")
+        unlinks = [position for position, call in enumerate(changes) if call.startswith("unlink m/m-v")]
+        last = changes.index("unlink m/.deleted")
+        self.assertEqual(changes[gone + 1], "fsync m")
+        self.assertLess(gone + 1, unlinks[0])
+        self.assertIn("fsync m", changes[unlinks[-1] : last])
+
+    def test_unfinished_deletion_is_no_damage(self) -> None:
+        """
+        A verification takes what is left of a model that was deleted so for what it is.
+        """
+        (self.root / "m" / "m.yaml").rename(self.root / "m" / ".deleted")
+        (finding,) = findings(self.root)
+        self.assertEqual((finding.kind, finding.path), (Kind.LEFT_OVER, "m"))
+
+    def test_quarantine(self) -> None:
+        """
+        Damage that cannot be moved to the quarantine is left, and said so.
+        """
+        self.archive.close()
+        (self.root / "m" / "m-v000001.data").write_bytes(b"")
+        system = FaultySystem(str(self.root), disturbance=failing_where("rename m/m-v.*", errno.EXDEV))
+        (left,) = Quarantine(str(self.root), system).put_aside(findings(self.root))
+        self.assertEqual(left.files, [])
+        self.assertIn("on another file system", left.remark)
+
+
+class PrivateTests(FilesystemCase):
+    """
+    Private folders that are not the archive's own.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make something precious elsewhere.
+        """
+        super().setUp()
+        self.archive.close()
+        self.elsewhere = Path(self.mktemp()).absolute()
+        (self.elsewhere / "sub").mkdir(parents=True)
+        (self.elsewhere / "sub" / "precious").write_bytes(b"")
+
+    def link(self, name: str) -> Path:
+        """
+        Put a link in a folder's place.
+        """
+        path = self.root / name
+        path.rename(path.with_name(f"own{path.name}")) if path.exists() else None
+        path.symlink_to(self.elsewhere)
+        return path
+
+    def test_links(self) -> None:
+        """
+        The archive is not opened, the link is named, and nothing behind it is touched.
+        """
+        for name in (".0/tmp", ".0/trash", ".0/quarantine", ".0"):
+            path = self.link(name)
+            error = self.assertRaises(CannotStart, self.archive.open)
+            self.assertIn(f"{path} is a link", error.reason)
+            self.assertTrue((self.elsewhere / "sub" / "precious").exists())
+            self.assertEqual(self.system.descriptors, {})
+            path.unlink()
+
+    def test_other_mounts(self) -> None:
+        """
+        Neither is it where one is on another device, or mounted from elsewhere on the same one.
+        """
+
+        def mount_of(descriptor: int) -> int:
+            return 2 if self.system.descriptors[descriptor].endswith(".0/trash") else 1
+
+        self.patch(self.system, "mount_of", mount_of)
+        error = self.assertRaises(CannotStart, self.archive.open)
+        self.assertIn(f"{self.root}/.0/trash is on another file system", error.reason)
+
+    def test_what_is_mounted_inside_stays(self) -> None:
+        """
+        What is mounted within what a crash left behind is neither entered nor removed.
+        """
+        (self.root / ".0" / "tmp" / "left" / "mount").mkdir(parents=True)
+        (self.root / ".0" / "tmp" / "left" / "mount" / "precious").write_bytes(b"")
+        self.patch(self.system, "mount_of", lambda descriptor: len(self.system.descriptors[descriptor].split("mount")))
+        self.archive.open()
+        self.assertTrue((self.root / ".0" / "tmp" / "left" / "mount" / "precious").exists())
+
+    def test_while_it_runs(self) -> None:
+        """
+        A link that takes a private folder's place later is not followed either.
+        """
+        self.archive.open()
+        self.archive.save_model(ModelInfo("m"))
+        for name, act in (
+            (".0/trash", lambda: self.archive.delete_model("m")),
+            (".0/tmp", lambda: self.archive.save_model(ModelInfo("n"))),
+        ):
+            self.link(name)
+            self.assertRaises(StorageFailure, act)
+        self.assertEqual(sorted(path.name for path in self.elsewhere.rglob("*")), ["precious", "sub"])
+
+    def test_verification(self) -> None:
+        """
+        A verification names the link, and nothing is put aside through it.
+        """
+        self.link(".0/quarantine")
+        (finding,) = findings(self.root)
+        self.assertEqual((finding.kind, finding.path), (Kind.FOLDER, ".0/quarantine"))
+        error = self.assertRaises(CannotVerify, list, Quarantine(str(self.root)).put_aside([finding]))
+        self.assertIn("is a link", str(error))
+        self.assertEqual([path.name for path in self.elsewhere.iterdir()], ["sub"])
+
+
+class OddFileTests(FilesystemCase):
+    """
+    What is no file where one should be, and links.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model with a version.
+        """
+        super().setUp()
+        self.archive.save_model(ModelInfo("m", {"a": "b"}))
+        put(self.archive, "m", 1, b"data")
+        self.precious = Path(self.mktemp()).absolute()
+        self.precious.write_bytes(b"data")
+
+    def socket(self, path: Path) -> None:
+        """
+        Make a socket.
+        """
+        made = socket.socket(socket.AF_UNIX)
+        self.addCleanup(made.close)
+        before = os.getcwd()
+        os.chdir(path.parent)
+        self.addCleanup(os.chdir, before)
+        made.bind(path.name)
+        os.chdir(before)
+
+    def ways(self) -> list[Callable[[Path], None]]:
+        """
+        Give what can be in a file's place.
+        """
+        return [os.mkfifo, self.socket, Path.mkdir, lambda path: path.symlink_to(self.precious)]
+
+    def test_data(self) -> None:
+        """
+        Such data is damage: nothing is waited for, and nothing is read through a link of the right size.
+        """
+        path = self.root / "m" / "m-v000001.data"
+        path.unlink()
+        for make in self.ways():
+            make(path)
+            for call in (self.archive.load_version, self.archive.open_version):
+                self.assertRaises(CorruptVersion, call, "m", 1)
+            self.assertIn((Kind.DATA_UNREADABLE, 1), [(each.kind, each.version_number) for each in findings(self.root)])
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+    def test_metadata(self) -> None:
+        """
+        Such metadata is damage, a model's is mended, and nothing is written through a link.
+        """
+        yaml, version = self.root / "m" / "m.yaml", self.root / "m" / "m-v000001.yaml"
+        for make in self.ways():
+            for path in (yaml, version):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+                make(path)
+            self.assertRaises(CorruptModel, self.archive.load_model, "m")
+            self.assertRaises(CorruptVersion, self.archive.load_version, "m", 1)
+            self.archive.save_model(ModelInfo("m", {"a": "b"}))
+            self.assertEqual(self.archive.load_model("m").user_data, {"a": "b"})
+        self.assertEqual(self.precious.read_bytes(), b"data")
+
+    def test_linked_models(self) -> None:
+        """
+        A link that stands for a model is damage, said so at the start and by a verification; any other is foreign.
+        """
+        (self.root / "m").rename(self.root.parent / f"{self.root.name}-aside")
+        (self.root / "m").symlink_to(self.root.parent / f"{self.root.name}-aside")
+        (self.root / "gone").symlink_to("nowhere")
+        (self.root / "current").symlink_to(self.root.parent)
+        (self.root / "loop").symlink_to("loop")
+        self.reopen()
+        with capturedLogs() as events:
+            self.assertEqual(sorted(self.archive.model_ids()), ["gone", "m"])
+        lines = [formatEvent(event) or "" for event in events if event["log_level"] is LogLevel.error]
+        self.assertEqual(sorted("its folder is a link" in line for line in lines), [True, True])
+        found = [(each.kind, each.path) for each in findings(self.root)]
+        damaged, foreign = Kind.FOLDER, Kind.FOREIGN
+        self.assertEqual(
+            sorted(found, key=str),
+            sorted([(damaged, "gone"), (damaged, "m"), (foreign, "current"), (foreign, "loop")], key=str),
+        )
+
+
+class DescriptorTests(FilesystemCase):
+    """
+    After the start nothing is found by the archive's path.
+    """
+
+    def test_no_path_is_walked(self) -> None:
+        """
+        All calls look for one name in an open folder, but for the one that compares the path with the folder.
+        """
+        walked: list[str] = []
+
+        def watch(name: str) -> None:
+            original = getattr(self.system, name)
+
+            def call(path: str, *others: object) -> object:
+                for each in (path, *(other for other in others if isinstance(other, str))):
+                    if not isinstance(each, Folder) and not (isinstance(each, Entry) and "/" not in each.name):
+                        walked.append(f"{name} {os.path.relpath(each, self.root)}")
+                return original(path, *others)
+
+            self.patch(self.system, name, call)
+
+        for name in (
+            "open",
+            "stat",
+            "lstat",
+            "rename",
+            "rename_new",
+            "link",
+            "mkdir",
+            "rmdir",
+            "unlink",
+            "listdir",
+            "scandir",
+        ):
+            watch(name)
+        self.archive.save_model(ModelInfo("m"))
+        for number in (1, 2):
+            put(self.archive, "m", number)
+        self.archive.save_model(ModelInfo("m", {"a": "b"}))
+        self.archive.reserve("m", 9)
+        self.archive.reserved("m")
+        self.archive.load_model("m")
+        self.archive.load_version("m", self.archive.version_numbers("m")[0])
+        data_of(self.archive, "m", 2)
+        self.archive.delete_model("m")
+        self.assertEqual(set(walked), {"stat ."})
+        self.assertEqual(self.archive.model_ids(), [])

@@ -1,0 +1,196 @@
+"""
+The archive on a file system: a name that something has is never given to something else.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tests.support.archives import data_of, finished, put, version_info
+from tests.support.fault_case import FaultCase, create, fill
+from tests.support.faulty_system import Disturbance, failing_at, failing_from, failing_where, killed_at
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.errors import NumberTaken, StorageFailure
+from twisted_registry.values import ModelInfo
+
+LINK, CLAIM = "link", "claim"
+
+
+def both(*disturbances: Disturbance) -> Disturbance:
+    """
+    Let several things come between calls.
+    """
+
+    def disturb(call: str) -> None:
+        for disturbance in disturbances:
+            disturbance(call)
+
+    return disturb
+
+
+def lacking(*calls: tuple[str, int]) -> Disturbance:
+    """
+    Let the file system lack calls.
+
+    @param calls: which, and what it says.
+    """
+    return both(*(failing_where(rf"{name} .*", number) for name, number in calls))
+
+
+def file_systems() -> Iterator[tuple[str, Disturbance]]:
+    """
+    Give what file systems lack, and which way is left.
+    """
+    yield "rename_new", lacking()
+    for number in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
+        yield LINK, lacking(("rename_new", number))
+    for number in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+        yield CLAIM, lacking(("rename_new", errno.EINVAL), ("link", number))
+
+
+class NewNameTests(FilesystemCase):
+    """
+    Each way to give a name that nothing has.
+    """
+
+    def bring(self, name: str, content: bytes = b"brought") -> Path:
+        """
+        Bring a file to the model's folder.
+        """
+        path = self.root / "m" / name
+        path.write_bytes(content)
+        return path
+
+    def test_each_way(self) -> None:
+        """
+        A version is created in each way, and nothing else is left.
+        """
+        for way, disturbance in file_systems():
+            self.system.disturbance = disturbance
+            self.archive.save_model(ModelInfo("m"))
+            self.system.calls.clear()
+            put(self.archive, "m", 1)
+            self.assertEqual(data_of(self.archive, "m", 1), b"data")
+            self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
+            claims = [call for call in self.system.calls if call == "create m/m-v000001.data"]
+            self.assertEqual(len(claims), int(way == CLAIM))
+            self.assertEqual(any(call.startswith("link ") for call in self.system.calls), way != "rename_new")
+            self.archive.delete_model("m")
+
+    def test_data_is_there(self) -> None:
+        """
+        Where a file has the data's name, that stays, the number is refused, and the version can have a higher one.
+        """
+        for _, disturbance in file_systems():
+            self.archive.save_model(ModelInfo("m"))
+            brought = self.bring("m-v000001.data"), self.bring("m-v000003.data")
+            self.system.disturbance = disturbance
+            writer = finished(self.archive, "m", b"data")
+            error = self.assertRaises(NumberTaken, writer.commit, version_info("m", 1, b"data"))
+            self.assertEqual((error.version_number, error.highest), (1, 3))
+            writer.commit(version_info("m", 4, b"data"))
+            self.assertEqual(data_of(self.archive, "m", 4), b"data")
+            self.assertEqual([path.read_bytes() for path in brought], [b"brought"] * 2)
+            self.system.disturbance = None
+            self.archive.delete_model("m")
+
+    def test_yaml_is_there(self) -> None:
+        """
+        Where a file has the .yaml's name, that stays, and nothing of the version is left beside it.
+        """
+        for _, disturbance in file_systems():
+            self.archive.save_model(ModelInfo("m"))
+            brought = self.bring("m-v000001.yaml")
+            self.system.disturbance = disturbance
+            writer = finished(self.archive, "m", b"data")
+            error = self.assertRaises(NumberTaken, writer.commit, version_info("m", 1, b"data"))
+            self.assertEqual(error.highest, 1)
+            self.assertEqual(brought.read_bytes(), b"brought")
+            self.assertFalse(brought.with_suffix(".data").exists())
+            writer.commit(version_info("m", 2, b"data"))
+            self.assertEqual(data_of(self.archive, "m", 2), b"data")
+            self.assertEqual(brought.read_bytes(), b"brought")
+            self.system.disturbance = None
+            self.archive.delete_model("m")
+
+    def test_given_up(self) -> None:
+        """
+        A version whose number was refused can be given up, and leaves nothing.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        self.bring("m-v000001.data")
+        writer = finished(self.archive, "m", b"data")
+        self.assertRaises(NumberTaken, writer.commit, version_info("m", 1, b"data"))
+        writer.abort()
+        self.assertEqual(self.files(), ["m/m-v000001.data", "m/m.yaml"])
+
+    def test_model(self) -> None:
+        """
+        A model that is brought while it is made is taken for the one that is there: its versions stay.
+        """
+        for _, disturbance in file_systems():
+            away = self.root.with_suffix(".away")
+            self.archive.save_model(ModelInfo("m", {"a": "old"}))
+            put(self.archive, "m", 1)
+            (self.root / "m").rename(away)
+
+            def bring(call: str, disturbance: Disturbance = disturbance, away: Path = away) -> None:
+                if call.startswith(("rename", "rename_new")) and call.endswith(" m") and away.exists():
+                    away.rename(self.root / "m")
+                disturbance(call)
+
+            self.system.disturbance = bring
+            self.archive.save_model(ModelInfo("m", {"a": "new"}))
+            self.system.disturbance = None
+            self.assertEqual(self.archive.load_model("m").user_data, {"a": "new"})
+            self.assertEqual(self.archive.version_numbers("m"), [1])
+            self.assertEqual(list((self.root / ".0" / "tmp").iterdir()), [])
+            self.archive.delete_model("m")
+
+    def test_sweep_spares_what_comes_later(self) -> None:
+        """
+        Data that comes once the model is in use may be about to get its .yaml: it is not taken for a left-over.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        self.assertEqual(self.archive.version_numbers("m"), [])
+        brought = self.bring("m-v000001.data")
+        self.assertEqual(self.archive.version_numbers("m"), [])
+        self.assertTrue(brought.exists())
+
+    def test_claim_that_stays(self) -> None:
+        """
+        An empty file that held a name and could not be removed is gone before the next version.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        lacks = lacking(("rename_new", errno.EINVAL), ("link", errno.EPERM))
+        fails = failing_where(r"(rename .* m/m-v000001.data|unlink m/m-v.*)", errno.EIO)
+        self.system.disturbance = both(lacks, fails)
+        self.assertRaises(StorageFailure, put, self.archive, "m", 1)
+        self.assertIn("m/m-v000001.data", self.files())
+        self.system.disturbance = lacks
+        put(self.archive, "m", 2)
+        self.assertNotIn("m/m-v000001.data", self.files())
+
+
+class NewNameFaultTests(FaultCase):
+    """
+    A version that is created on file systems that lack something, disturbed at each call.
+    """
+
+    def test_whole_or_absent(self) -> None:
+        """
+        Whatever fails, or wherever the process dies, the version is whole or not there, and nothing stays.
+        """
+        lacks = (
+            lacking(("rename_new", errno.EINVAL)),
+            lacking(("rename_new", errno.EINVAL), ("link", errno.EPERM)),
+        )
+        for lack in lacks:
+            calls = len(self.attempt(fill, create, lack).system.calls)
+            for disturbance in (killed_at, partial(failing_at, errno.EIO), partial(failing_from, errno.EIO)):
+                for position in range(calls):
+                    attempt = self.attempt(fill, create, both(disturbance(position), lack))
+                    self.check_reopened(attempt)
+                    self.assertEqual(attempt.single_data(), [], os.linesep.join(attempt.system.calls))
