@@ -31,7 +31,7 @@ for seed in range(int(sys.argv[3])):
         sys.exit(line)
 """
 
-_TESTS = ("order", "faults", "settling", "leftovers")
+_TESTS = ("order", "faults", "settling", "leftovers", "names", "mounts")
 
 
 @frozen

@@ -139,7 +139,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "versions take names that are taken",
         _DURABLE,
+        "        source, target = within(folder, draft), within(folder, name)\n        try:\n"
         "            return self.system.rename_new(source, target)\n",
+        "        source, target = within(folder, draft), within(folder, name)\n        try:\n"
         "            return self.system.rename(source, target)\n",
     ),
     Mutation(
