@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 
 from twisted_registry.client import BlockingClient, VersionInfo
-from twisted_registry.errors import UnknownVersion
+from twisted_registry.errors import CorruptModel, UnknownVersion
 
 from score import Score
 from script import parser, run, say
@@ -33,12 +33,23 @@ def archive(client: BlockingClient, arguments: Namespace) -> None:
             data = client.retrieve(arguments.model, info)
         except UnknownVersion:
             continue  # it was evicted a moment ago
-        client.ensure_model(arguments.to, {"task": "cart-pole", "format": "npz"})
+        make_model(client, arguments.to)
         archived = client.store(arguments.to, data, {**info.user_data, **origin(info)})
         say(f"version {info.version_number} of {arguments.model}, score {score.mean:.1f}, is archived")
         say(f"it is version {archived.version_number} of {arguments.to}")
         return
     sys.exit(f"{sys.argv[0]}: no version of {arguments.model} has a score: has the trainer run?")
+
+
+def make_model(client: BlockingClient, model_id: str) -> None:
+    """
+    Make the model if there is none.  What others have written of it stays, unless it cannot be read any more.
+    """
+    user_data = {"task": "cart-pole", "format": "npz"}
+    try:
+        client.ensure_model(model_id, user_data)
+    except CorruptModel:
+        client.save_model(model_id, user_data)
 
 
 def best_first(client: BlockingClient, model_id: str) -> list[tuple[Score, VersionInfo]]:

@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from twisted_registry.client import Client
-from twisted_registry.errors import CreationUncertain, StorageFailure, StorageFull, StorageReadOnly, Unavailable
+from twisted_registry.errors import (
+    CorruptModel,
+    CreationUncertain,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    Unavailable,
+)
 
 from cartpole import Evolution
 from score import Score
@@ -43,7 +50,7 @@ async def train(arguments: Namespace) -> None:
     done = 0
     async with Client(arguments.server) as client:
         patience = Patience(client.address)
-        await patience.insist(lambda: client.ensure_model(arguments.model, {"task": "cart-pole", "format": "npz"}))
+        await patience.insist(lambda: make_model(client, arguments.model))
         while done != arguments.versions:
             period = asyncio.create_task(asyncio.sleep(arguments.period))
             # In a thread, so that the client can answer the server meanwhile.
@@ -51,6 +58,17 @@ async def train(arguments: Namespace) -> None:
             await publish(client, patience, arguments.model, evolution, score)
             done += 1
             await period
+
+
+async def make_model(client: Client, model_id: str) -> None:
+    """
+    Make the model if there is none.  What others have written of it stays, unless it cannot be read any more.
+    """
+    user_data = {"task": "cart-pole", "format": "npz"}
+    try:
+        await client.ensure_model(model_id, user_data)
+    except CorruptModel:
+        await client.save_model(model_id, user_data)
 
 
 def improve(evolution: Evolution) -> Score:

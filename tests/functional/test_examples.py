@@ -22,7 +22,14 @@ from tests.support.fake_server import FakeServer, failure, in_turn
 from tests.support.registry_case import RegistryTestCase
 from tests.support.scripts import TRAINING, Script, run_script
 from twisted_registry.client import BlockingClient, VersionInfo
-from twisted_registry.errors import RegistryError, StorageFailure, StorageFull, StorageReadOnly, Unavailable
+from twisted_registry.errors import (
+    RegistryError,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    Unavailable,
+    UnknownModel,
+)
 from twisted_registry.protocol.messages import api
 
 ACTORS = ("actor.py", "actor_twisted.py")
@@ -220,7 +227,11 @@ class StorageTests(SynchronousTestCase):
         The trainer says once what it waits for, tries again, and publishes when it can.
         """
         full = failure(StorageFull("No space left on device"))
+        absent = failure(UnknownModel("cartpole"))
+        info = api.ModelInfo(model_id="cartpole", user_data={"task": "cart-pole", "format": "npz"})
+        made = api.RetrieveModelsReply(model_infos=[info])
         server = FakeServer(
+            RetrieveModels=in_turn(absent, absent, lambda request, context: made),
             CreateOrUpdateModel=in_turn(
                 failure(StorageReadOnly("Read-only file system")),
                 lambda request, context: api.CreateOrUpdateModelReply(),
@@ -235,7 +246,7 @@ class StorageTests(SynchronousTestCase):
         for said in ("the registry's archive cannot be written", "the registry's storage is full (No space left"):
             waiting = f"trainer: waiting for the registry at {server.address}: {said}"
             self.assertEqual([line.startswith(waiting) for line in trainer.lines].count(True), 1, trainer.lines)
-        self.assertEqual(len(server.metadata), 5)
+        self.assertEqual(len(server.metadata), 8)
 
 
 class PatienceTests(SynchronousTestCase):
@@ -421,6 +432,15 @@ class DeploymentTests(ExampleTestCase):
         self.daemon = self.start_daemon()
         self.assert_refuses("run archive_best.py first, which writes it anew")
         self.archive_and_deploy()
+
+    def test_user_data_of_others_stays(self) -> None:
+        """
+        What a deployment has written of a model is kept where a version is archived for it again.
+        """
+        self.archive_and_deploy()
+        self.registry.update_model(ARCHIVED, {"production": "1"})
+        self.archive_and_deploy()
+        self.assertEqual(self.registry.model(ARCHIVED).user_data["production"], "1")
 
     def test_without_scores_nothing_is_archived(self) -> None:
         """
