@@ -460,6 +460,33 @@ class Unreachable(Unavailable):
 
 
 @define
+class ProxyUnavailable(Unavailable):
+    """
+    A proxy before the registry cannot reach it, or takes no more calls, for now.
+
+    @ivar http_status: what it answered.
+    """
+
+    http_status: int
+
+
+@define
+class ProxyRefused(RegistryError):
+    """
+    A proxy before the registry gave an answer of its own: the call can never succeed as things are.
+
+    @ivar reason: what is to be set, and where.
+    @ivar http_status: what it answered; 0 where that was lost.
+    """
+
+    reason: str
+    http_status: int
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
 class DeadlineExceeded(RegistryError):
     """
     The answer did not come in time.

@@ -54,6 +54,8 @@ NEVER_SENT = {
     errors.IncidentReported,
     errors.NotAuthenticated,
     errors.NotPermitted,
+    errors.ProxyRefused,
+    errors.ProxyUnavailable,
     errors.Unreachable,
     errors.Unsupported,
 }

@@ -16,6 +16,7 @@ from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.memory import Memory
 from twisted_registry.client._calls.polling import ignore_empty_polls
+from twisted_registry.client._calls.proxies import error_of_long_token
 from twisted_registry.client._calls.values import MOST_REPLY_BYTES
 from twisted_registry.client._steps import is_being_cancelled
 from twisted_registry.errors import ClientUnusable, ModelReplaced, RegistryError, UnknownModel
@@ -163,6 +164,8 @@ class Connection:
             # What is under way where a channel is closed fails as if whoever waits for it were cancelled.
             if self._is_closed and not is_being_cancelled():
                 raise ClientUnusable("the client was closed while this call was under way") from None
+            if isinstance(error, RegistryError) and self.token is not None:
+                raise error_of_long_token(error, self.address, len(self.token)) from None
             raise
 
     @property

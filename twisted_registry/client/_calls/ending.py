@@ -17,6 +17,8 @@ from attrs import frozen
 T = TypeVar("T")
 
 _OVERWRITTEN = (grpc.StatusCode.INTERNAL, "Internal error from Core")
+NO_STATUS = "a write failed, and no status came"
+
 _WAIT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.002
 
@@ -84,7 +86,7 @@ class Ending:
             waited_seconds += _PAUSE_SECONDS
         if status.is_real:
             return status.error()
-        return _Status(grpc.StatusCode.UNAVAILABLE, "a write failed, and no status came", ()).error()
+        return _Status(grpc.StatusCode.UNAVAILABLE, NO_STATUS, ()).error()
 
     def _note(self, call: Any) -> None:
         self._first = _Status.of(call)

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from twisted_registry import errors
+from twisted_registry.client._calls.proxies import error_of_proxy
 from twisted_registry.client._calls.values import bad_reply
 from twisted_registry.protocol import details
 
@@ -59,6 +60,8 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
     code, text = failed.code(), failed.details() or ""
     if _UNREADABLE.search(text):
         return bad_reply(f"its reply is too large or compressed ({_short(text)})", model_id, selector)
+    if (of_proxy := error_of_proxy(code, text, address)) is not None:
+        return of_proxy
     if code in _REASONED and not _RESET.search(text):
         reasoned: errors.RegistryError = _REASONED[code](text or code.name)
         return reasoned
@@ -90,6 +93,7 @@ def _short(text: str) -> str:
     """
     Give what matters of gRPC's words: they end with the cause, of one address where it has tried several.
     """
+    _, _, text = text.rpartition("(Pending writes failed due to stream closure ")
     before, _, cause = text.rpartition("; last error: ")
     cause = unquote(_STATUS_NAME.sub("", cause, count=1))[:200]
     return f"the last address tried was {cause}" if before else cause

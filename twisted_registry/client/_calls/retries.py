@@ -11,10 +11,12 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from twisted_registry.client._calls.proxies import TOO_MANY_REQUESTS
 from twisted_registry.errors import (
     ArchiveChanged,
     DeadlineExceeded,
     Overloaded,
+    ProxyUnavailable,
     StorageUnavailable,
     Unavailable,
     Unreachable,
@@ -47,6 +49,8 @@ def was_not_done(error: BaseException) -> bool:
     """
     Say whether this passes by itself, and the server has certainly done nothing of what was asked.
     """
+    if isinstance(error, ProxyUnavailable):
+        return error.http_status == TOO_MANY_REQUESTS
     return isinstance(error, Unreachable | Overloaded | StorageUnavailable)
 
 

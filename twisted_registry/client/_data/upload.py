@@ -12,8 +12,10 @@ import grpc.aio
 from attrs import define, evolve, field
 from xxhash import xxh3_128
 
+from twisted_registry.client._calls.about import About
 from twisted_registry.client._calls.connection import Connection
-from twisted_registry.client._calls.ending import Ending
+from twisted_registry.client._calls.ending import NO_STATUS, Ending
+from twisted_registry.client._calls.proxies import has_lost_answer, lost_answer
 from twisted_registry.client._calls.retries import passes, repeated, was_not_done
 from twisted_registry.client._calls.unary import Calls, decoded
 from twisted_registry.client._calls.values import check_size, version_info
@@ -36,6 +38,8 @@ from twisted_registry.values import VersionHeader, VersionInfo
 
 Progress = Callable[[int], None]
 """Is told how many bytes more have been transferred."""
+
+_MOST_LOST_ANSWERS = 3
 
 
 def _body(piece: Buffer) -> bytes:
@@ -216,6 +220,7 @@ class Upload:
     _progress: Progress
     _attempt: _Attempt | None = None
     _told_bytes: int = 0
+    _lost_answers: int = 0
 
     async def create(self) -> VersionInfo:
         """
@@ -244,7 +249,9 @@ class Upload:
             return await attempt.send()
         except Unavailable as lost:
             lost_seconds = time.monotonic()
-            if attempt.is_complete and not was_not_done(lost):
+            if has_lost_answer(lost) or (NO_STATUS in lost.reason and not attempt.is_complete):
+                await self._check_answers(attempt)
+            elif attempt.is_complete and not was_not_done(lost):
                 info = await self._found(attempt, lost_seconds, str(lost))
                 if info is not None:
                     return info
@@ -256,6 +263,23 @@ class Upload:
         except DataChanged:
             raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
         return await self._outcome(lost_seconds, data_hash).find_out(lost)
+
+    async def _check_answers(self, attempt: _Attempt) -> None:
+        """
+        Find out how it goes on where somebody answered before all was sent, and the answer was lost.
+
+        Most often that is a proxy, for which the upload is too large or which cannot reach the registry now.  Whether
+        it can, it says by its answer to another call; a further attempt may say the rest.
+
+        @raise ProxyRefused: it will not be taken.
+        @raise RegistryError: what the other call says.
+        """
+        await About(self._calls.impatient()).versions()
+        self._lost_answers += 1
+        # Not sent again where all was sent: the registry may have got it before somebody answered in its place.
+        is_over = attempt.is_complete or not self._source.repeatable or not self._calls.times.patience_seconds
+        if is_over or self._lost_answers == _MOST_LOST_ANSWERS:
+            raise lost_answer(self._calls.connection.address)
 
     def _outcome(self, lost_seconds: float, data_hash: str) -> Outcome:
         calls, patience_seconds = self._calls.impatient(), self._calls.times.patience_seconds
