@@ -81,11 +81,12 @@ class Ending:
         if self._first is not None and self._first.is_real:
             return self._first.error()
         waited_seconds = 0.0
-        while not (status := _Status.of(self._call)).is_real and waited_seconds < _WAIT_SECONDS:
+        while waited_seconds < _WAIT_SECONDS:
+            # It may go on where it was not a write that failed, but its end.
+            if self._call.done() and (status := _Status.of(self._call)).is_real:
+                return status.error()
             await asyncio.sleep(_PAUSE_SECONDS)
             waited_seconds += _PAUSE_SECONDS
-        if status.is_real:
-            return status.error()
         return _Status(grpc.StatusCode.UNAVAILABLE, NO_STATUS, ()).error()
 
     def _note(self, call: Any) -> None:

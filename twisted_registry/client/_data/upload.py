@@ -112,7 +112,7 @@ class _Attempt:
                     raw: bytes = await call
                     told = from_metadata(await call.trailing_metadata())
                     await memory.learn(call)
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
                     raise await ending.error() from None
         finally:
             call.cancel()

@@ -1,0 +1,200 @@
+"""
+Registries behind proxies of other makes: as they come, and as the documentation sets them up.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.support.daemon import free_port
+from tests.support.proxies import Proxy, certify, documented, program, replaced, start_envoy, start_nginx
+from tests.support.registry_case import RegistryTestCase
+from twisted_registry import errors
+from twisted_registry.client import BlockingClient, Tls
+
+TOKEN = "t" * 16 * 1024
+"""The longest there may be."""
+
+LARGE = bytes(range(256)) * 20_000
+
+BUFFER = """
+          - name: envoy.filters.http.buffer
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer
+              max_request_bytes: 1000000
+"""
+"""Has Envoy take a megabyte, and no more."""
+
+PATIENT_SECONDS = 600
+
+
+class ProxyCase(RegistryTestCase):
+    """
+    A daemon behind a proxy.
+
+    @cvar make: the name of its program, without which the tests are skipped.
+    """
+
+    keeps_port = True
+    make: ClassVar[str]
+    start: ClassVar[Callable[[Path, str, int], Proxy]]
+
+    def setUp(self) -> None:
+        """
+        Start the daemon.
+        """
+        program(self.make)
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.port = free_port()
+        self.tls: Tls | None = None
+
+    def begin(self, configuration: str) -> None:
+        """
+        Start the proxy.
+        """
+        self.addCleanup(type(self).start(self.folder, configuration, self.port).stop)
+
+    def documented(self, language: str, changes: dict[str, str]) -> str:
+        """
+        Return the documented configuration for this daemon, with TLS.
+        """
+        self.tls = Tls(certify(self.folder))
+        return replaced(documented(language), {f"/etc/{self.make}/": f"{self.folder}/", **changes})
+
+    def registry(self, **options: Any) -> BlockingClient:
+        """
+        Make a client that connects through the proxy.
+        """
+        registry = BlockingClient(f"localhost:{self.port}", tls=self.tls, **options)
+        self.addCleanup(registry.close)
+        return registry
+
+    def check_all(self) -> None:
+        """
+        Check that all works through the proxy, with the longest token and a large version.
+        """
+        registry = self.registry(token=TOKEN, patience_seconds=0)
+        registry.save_model("walker")
+        with registry.track("walker", data=True) as tracker:
+            registry.publish("walker", LARGE)
+            self.assertEqual(next(tracker).data, LARGE)
+        registry.store("walker", (LARGE for _ in range(3)), size_bytes=3 * len(LARGE))
+        self.assertEqual(registry.retrieve("walker"), LARGE * 3)
+        self.assertTrue(registry.is_serving())
+
+    def check_too_large(self) -> None:
+        """
+        Check that an upload which is too large for the proxy is told so at once, and what to set.
+        """
+        registry = self.registry(patience_seconds=PATIENT_SECONDS)
+        registry.save_model("walker")
+        for data in (bytes(1_100_000), LARGE, (LARGE for _ in range(3))):
+            size_bytes = None if isinstance(data, bytes) else 3 * len(LARGE)
+            with self.assertRaises(errors.ProxyRefused) as caught:
+                registry.publish("walker", data, size_bytes=size_bytes)
+            for said in ("HTTP 413", "client_max_body_size 0"):
+                self.assertIn(said, str(caught.exception))
+
+    def check_registry_away(self) -> None:
+        """
+        Check that an error says that the proxy is there and the registry is not, and that a restart is waited for.
+        """
+        self.client.save_model("walker")
+        self.daemon.kill()
+        with self.assertRaises(errors.ProxyUnavailable) as caught:
+            self.registry(patience_seconds=0).model("walker")
+        self.assertIn("proxy", str(caught.exception))
+        self.daemon = self.start_daemon()
+        self.assertEqual(self.registry(patience_seconds=PATIENT_SECONDS).model("walker").model_id, "walker")
+
+
+class NginxTests(ProxyCase):
+    """
+    nginx.
+    """
+
+    make = "nginx"
+    start = start_nginx
+
+    def as_it_comes(self) -> str:
+        """
+        Return a configuration that sets nothing but where the registry is.
+        """
+        location = f"location / {{ grpc_pass grpc://{self.daemon.address}; }}"
+        return f"server {{ listen 127.0.0.1:{self.port} http2; {location} }}"
+
+    def test_as_documented(self) -> None:
+        """
+        Behind nginx as the documentation sets it up all works.
+        """
+        changes = {"registry.internal:9000": self.daemon.address, "listen 443": f"listen 127.0.0.1:{self.port}"}
+        self.begin(self.documented("nginx", changes))
+        self.check_all()
+
+    def test_too_large(self) -> None:
+        """
+        nginx as it comes takes a megabyte; a client is told so.
+        """
+        self.begin(self.as_it_comes())
+        self.check_too_large()
+
+    def test_too_long_a_token(self) -> None:
+        """
+        nginx as it comes takes no tokens of 16 KiB; a client is told what to set.
+        """
+        self.begin(self.as_it_comes())
+        with self.assertRaises(errors.RegistryError) as caught:
+            self.registry(token=TOKEN, patience_seconds=0).server_versions()
+        self.assertIn("large_client_header_buffers", str(caught.exception))
+
+    def test_registry_away(self) -> None:
+        """
+        Where nginx cannot reach the registry, a client is told so, and waits for it.
+        """
+        self.begin(self.as_it_comes())
+        self.check_registry_away()
+
+
+class EnvoyTests(ProxyCase):
+    """
+    Envoy.
+    """
+
+    make = "envoy"
+    start = start_envoy
+
+    def configuration(self) -> str:
+        """
+        Return the documented configuration.
+        """
+        port = self.daemon.address.rpartition(":")[2]
+        return self.documented(
+            "yaml",
+            {
+                "address: registry.internal, port_value: 9000": f"address: 127.0.0.1, port_value: {port}",
+                "address: 0.0.0.0, port_value: 443": f"address: 127.0.0.1, port_value: {self.port}",
+            },
+        )
+
+    def test_as_documented(self) -> None:
+        """
+        Behind Envoy as the documentation sets it up all works.
+        """
+        self.begin(self.configuration())
+        self.check_all()
+
+    def test_too_large(self) -> None:
+        """
+        A client is told that Envoy takes no more than some size.
+        """
+        self.begin(replaced(self.configuration(), {"http_filters:\n": f"http_filters:\n{BUFFER}"}))
+        self.check_too_large()
+
+    def test_registry_away(self) -> None:
+        """
+        Where Envoy cannot reach the registry, a client is told so, and waits for it.
+        """
+        self.begin(self.configuration())
+        self.check_registry_away()

@@ -1,0 +1,57 @@
+"""
+How a call ended whose request streams: the status may come after the write that failed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.client._calls.ending import Ending
+
+
+class Call:
+    """
+    Stands for a call of gRPC that goes on for some time after a write has failed.
+    """
+
+    def __init__(self, polls: int, text: str) -> None:
+        self._polls = polls
+        self._text = text
+
+    def add_done_callback(self, act: Callable[[Any], object]) -> None:
+        """See C{grpc.aio.Call}."""
+
+    def done(self) -> bool:
+        """See C{grpc.aio.Call}."""
+        self._polls -= 1
+        return self._polls < 0
+
+    async def code(self) -> grpc.StatusCode:
+        """See C{grpc.aio.Call}."""
+        if self._polls >= 0:
+            await asyncio.Event().wait()
+        return grpc.StatusCode.UNKNOWN
+
+    async def details(self) -> str:
+        """See C{grpc.aio.Call}."""
+        return self._text
+
+    async def trailing_metadata(self) -> tuple[()]:
+        """See C{grpc.aio.Call}."""
+        return ()
+
+
+class EndingTests(SynchronousTestCase):
+    """
+    The end of a call of which a write has failed.
+    """
+
+    def test_call_that_goes_on(self) -> None:
+        """
+        The status of a call that has none yet is waited for.
+        """
+        error = asyncio.run(Ending(Call(3, "the status")).error())
+        self.assertEqual((error.code(), error.details()), (grpc.StatusCode.UNKNOWN, "the status"))
