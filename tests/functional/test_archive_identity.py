@@ -2,6 +2,7 @@
 A daemon, its clients, and which archive it is.
 """
 
+import json
 import logging
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -215,3 +216,62 @@ class RestoredTests(RegistryTestCase):
             self.addCleanup(other.close)
             self.assertEqual(other.publish("walker", b"4").version_number, 4)
             self.assertEqual(next(tracker).version_number, 4)
+
+
+class OwnerTests(RegistryTestCase):
+    """
+    Daemons that want the archive of another.
+    """
+
+    def test_killed(self) -> None:
+        """
+        After a kill the next start waits for nothing, and after a stop neither.
+        """
+        for _ in range(2):
+            self.crash()
+            self.restart()
+            self.assertNotIn("watching it", self.daemon.log)
+
+    def test_taken(self) -> None:
+        """
+        A daemon whose archive another has taken stops serving, says by whom in a critical line, and ends as failed.
+        """
+        claim = self.archive / ".0" / "claim"
+        mark = json.loads(claim.read_text())
+        mark["owner"] = "0" * 32
+        mark["process"].update(host="elsewhere", pid=7)
+        with claim.open("r+") as file:
+            file.write(json.dumps(mark).ljust(511) + "\n")
+        self.assertEqual(self.daemon.process.wait(PATIENCE_SECONDS), 1)
+        self.wait_until_logged("stores nothing any more")
+        (line,) = [line for line in self.daemon.log.splitlines() if "stores nothing any more" in line]
+        for part in ("#critical", "'elsewhere'", "process 7"):
+            self.assertIn(part, line)
+        self.assertEqual(json.loads(claim.read_text())["owner"], "0" * 32)
+
+
+class PlaceTests(RegistryTestCase):
+    """
+    The archive's directory goes away, and comes back.
+    """
+
+    def is_serving(self) -> bool:
+        """
+        Ask the health service.
+        """
+        with BlockingClient(self.daemon.address) as client:
+            return client.is_serving()
+
+    def test_health(self) -> None:
+        """
+        While the directory is not at its path, the daemon is not serving, and says why in the log and in its status.
+        """
+        away = self.archive.with_suffix(".away")
+        self.assertTrue(self.is_serving())
+        self.archive.rename(away)
+        self.wait_until_true(lambda: not self.is_serving(), "it is not serving")
+        self.assertIn("nothing is at its path", self.client.statuses("archive")["archive"])
+        self.wait_until_logged("health checks say NOT_SERVING")
+        away.rename(self.archive)
+        self.wait_until_true(self.is_serving, "it is serving again")
+        self.assertEqual(self.client.statuses("archive")["archive"], "usable")

@@ -13,7 +13,9 @@ from attrs import define, field
 from twisted_registry.storage._system import System
 
 _UNIQUE = re.compile(r"[0-9a-f]{32}")
-_CHANGES = frozenset({"write", "fsync", "rename", "rename_new", "link", "mkdir", "rmdir", "unlink"})
+_CHANGES = frozenset(
+    {"write", "write_at", "sync_data", "fsync", "rename", "rename_new", "link", "mkdir", "rmdir", "unlink"}
+)
 
 Disturbance = Callable[[str], None]
 """Is told each call before it is made, such as C{fsync .0/tmp/*}, and may raise in its place."""
@@ -110,6 +112,9 @@ for _name in (
     "listdir",
     "scandir",
     "flock",
+    "write_at",
+    "sync_data",
+    "lock_byte",
 ):
     setattr(FaultySystem, _name, _passing_on(_name, 1))
 FaultySystem.rename = _passing_on("rename", 2)  # type: ignore[method-assign]

@@ -225,7 +225,7 @@ class VersionDamageTests(FilesystemCase):
             self.assertRaises(CorruptModel, self.archive.load_model, "m"),
         ):
             self.assertEqual(error.reason, f"its .yaml: it cannot be read: {os.strerror(errno.ELOOP)}")
-        self.assertEqual(list(self.system.descriptors.values()), [str(self.root)])
+        self.assertEqual(list(self.system.descriptors.values()), [str(self.root), str(self.root / ".0" / "claim")])
 
 
 class UnreadTests(FilesystemCase):
@@ -273,7 +273,7 @@ class UnreadTests(FilesystemCase):
         self.assertEqual(self.acts["reserved"](), 9)
         self.assertEqual(self.acts["numbers"](), [1, 2])
         self.assertEqual(self.acts["data"](), b"data")
-        self.assertEqual(list(self.system.descriptors.values()), [str(self.root)])
+        self.assertEqual(list(self.system.descriptors.values()), [str(self.root), str(self.root / ".0" / "claim")])
 
     def assert_unavailable(self, act: Callable[[], object], number: int) -> None:
         """

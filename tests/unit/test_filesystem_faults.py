@@ -43,7 +43,9 @@ class FaultTests(FaultCase):
                 if isinstance(attempt.error, StorageFull | StorageReadOnly | StorageFailure):
                     self.assertEqual(attempt.error.reason, os.strerror(number))
                     self.assertEqual(attempt.private() + attempt.single_data(), [])
-                self.assertEqual(list(attempt.system.descriptors.values()), [str(attempt.root)])
+                self.assertEqual(
+                    list(attempt.system.descriptors.values()), [str(attempt.root), str(attempt.root / ".0" / "claim")]
+                )
                 self.check_held(attempt, attempt.archive)
                 self.check_reopened(attempt)
 
@@ -53,7 +55,9 @@ class FaultTests(FaultCase):
         """
         for number in ERRORS:
             for attempt in self.attempts(partial(failing_from, number)):
-                self.assertEqual(list(attempt.system.descriptors.values()), [str(attempt.root)])
+                self.assertEqual(
+                    list(attempt.system.descriptors.values()), [str(attempt.root), str(attempt.root / ".0" / "claim")]
+                )
                 self.check_reopened(attempt)
                 self.assertEqual(attempt.single_data(), [])
 

@@ -186,7 +186,8 @@ class ForeignTests(FilesystemCase):
         """
         The private folder is made again where someone has tidied it away.
         """
-        (self.root / ".0" / "identity").unlink()
+        for name in ("identity", "claim"):
+            (self.root / ".0" / name).unlink()
         for act in (lambda: self.archive.save_model(ModelInfo("m")), lambda: self.archive.delete_model("m")):
             for name in ("tmp", "trash", ""):
                 (self.root / ".0" / name).rmdir()

@@ -86,6 +86,7 @@ class FileTests(FilesystemCase):
         self.assertFalse(self.archive.identity().is_new)
         self.path.unlink()
         self.archive.save_model(ModelInfo("m"))
+        (self.root / ".0" / "claim").unlink()
         for name in ("tmp", "trash", ""):
             (self.root / ".0" / name).rmdir()
         self.reopen()

@@ -17,6 +17,7 @@ has been)::
             tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
             trash/<unique>
             identity                       which archive it is: see L{twisted_registry.storage._identity}
+            claim                          who has it open: see L{twisted_registry.storage._claim}
 
 A version exists from the moment its .yaml has its name.  The folder's name is the authority on the model's id, the
 file's name on the version's number; what the files themselves say of those is for people to read.
@@ -40,6 +41,9 @@ PRIVATE_FOLDER = ".0"
 
 IDENTITY = "identity"
 """In the private folder: the file that says which archive it is."""
+
+CLAIM = "claim"
+"""In the private folder: the file that says who has the archive open."""
 
 QUARANTINE = "quarantine"
 """The folder within the private one where damage is put aside; no part of the archive any more."""

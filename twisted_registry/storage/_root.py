@@ -4,7 +4,7 @@ The archive's own folder, held open: everything in the archive is found from its
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from stat import S_ISLNK, S_IWOTH
 
@@ -64,16 +64,23 @@ def is_link(system: System, path: str) -> bool:
         return False
 
 
+def _nothing() -> None:
+    pass
+
+
 class Root:
     """
     The folder an archive lives in.  From L{hold} to L{release} it is the one that was opened, whatever becomes of its
     path; L{check} tells whether the path still leads to it.
+
+    @ivar check_claim: checks, beside the path, that no other daemon has taken the archive.
     """
 
     def __init__(self, path: str, system: System) -> None:
         self.path = path
         self.system = system
         self._folder: Folder | None = None
+        self.check_claim: Callable[[], None] = _nothing
         self._identity = (0, 0)
         self._mode = 0
 
@@ -137,8 +144,10 @@ class Root:
         over.  Costs one C{stat}.
 
         @raise ArchiveMoved: it does not.
+        @raise StorageFailure: another daemon has taken the archive.
         @raise OSError: that cannot be told.
         """
+        self.check_claim()
         try:
             status = self.system.stat(self.path)
         except OSError as error:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -158,6 +159,12 @@ class System:
         """
         return os.write(descriptor, data)
 
+    def write_at(self, descriptor: int, data: bytes, start: int) -> int:
+        """
+        Write some of the data over what is in a file, and say how much.
+        """
+        return os.pwrite(descriptor, data, start)
+
     def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
         Have the disk begin to write a part of a file, and do not wait for it: a later sync is so much the shorter.  It
@@ -172,6 +179,12 @@ class System:
         Bring a file or a folder to rest.
         """
         os.fsync(descriptor)
+
+    def sync_data(self, descriptor: int) -> None:
+        """
+        Bring a file's data to rest, without what is told of it beside.
+        """
+        os.fdatasync(descriptor)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         """
@@ -287,3 +300,16 @@ class System:
         @raise BlockingIOError: another has it.
         """
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def lock_byte(self, descriptor: int, position: int) -> None:
+        """
+        Lock a byte of a file for this process alone, until the descriptor is closed (an open file description lock:
+        U{https://man7.org/linux/man-pages/man2/fcntl_locking.2.html}).
+
+        @raise BlockingIOError: another has it.
+        @raise OSError: C{ENOSYS} where the system has no such locks.
+        """
+        if not hasattr(fcntl, "F_OFD_SETLK"):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        lock = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, position, 1, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)

@@ -18,8 +18,10 @@ from twisted_registry.interfaces import (
     IArchiveWriter,
     IIdentifiableArchive,
     ILocatedArchive,
+    IOwnedArchive,
 )
 from twisted_registry.storage._calls import close_quietly, is_named, is_there
+from twisted_registry.storage._claim import Claim, ClaimTimes
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import reading, reason_of
 from twisted_registry.storage._identity import IdentityFile
@@ -43,16 +45,17 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(ILocatedArchive, IIdentifiableArchive)
+@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive)
 class FilesystemArchive:
     """
     Keeps models and versions in a folder, laid out as the existing Cogment model registry does.
     """
 
-    def __init__(self, root: str, system: System | None = None) -> None:
+    def __init__(self, root: str, system: System | None = None, times: ClaimTimes | None = None) -> None:
         """
         @param root: the archive's folder, made if missing when the archive is opened.
         @param system: the operating system.
+        @param times: how often the claim to the archive is renewed, and how long another's is watched.
 
         @raise CannotStart: the folder has no name.
         """
@@ -66,6 +69,9 @@ class FilesystemArchive:
         self._models = ModelFolders(self._bench)
         self._versions = ArchivedVersions(self._bench, self._models)
         self._reserve = NumberReserve(self._bench, self._models)
+        self._claim = Claim(self._bench, times)
+        self._held.check_claim = self._claim.check
+        self.renew_seconds: float = self._claim.times.renew_seconds
         self._identity_file = IdentityFile(self._bench)
         self._identity = ArchiveIdentity()
         self._must_exist = False
@@ -81,12 +87,17 @@ class FilesystemArchive:
             self._tidy()
             self._identity = self._identity_file.load() if is_identified else self._identity_file.make(is_new)
         except BaseException:
-            self._held.release()
+            self.close()
             raise
 
     def close(self) -> None:
         """See L{IArchive.close}."""
+        self._claim.release()
         self._held.release()
+
+    def renew(self) -> None:
+        """See L{IOwnedArchive.renew}."""
+        self._claim.renew()
 
     def expect_existing(self) -> None:
         """See L{IIdentifiableArchive.expect_existing}."""
@@ -179,7 +190,11 @@ class FilesystemArchive:
             self._bench.private.check()
             self._bench.settle_models()
             self._bench.private.prepare()
+            # What is swept must not be another's.
+            self._claim.take()
             self._bench.sweep()
+        except NotHeld as error:
+            raise CannotStart(error.reason) from error
         except NotPrivate as error:
             raise CannotStart(
                 f"{error.what}, and a start removes what lies in the archive's private folders: remove the link or the "

@@ -24,10 +24,11 @@ from attrs import frozen
 
 from twisted_registry.errors import RegistryError, StorageUnavailable
 from twisted_registry.storage._calls import close_quietly, is_named
+from twisted_registry.storage._claim import Claim, renewed
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import Malformed, is_bad_medium, reason_of, unreadable
 from twisted_registry.storage._layout import PRIVATE_FOLDER, QUARANTINE, RESERVED, ModelFolder, version_files
-from twisted_registry.storage._lock import NotHeld, take_lock
+from twisted_registry.storage._lock import NotHeld
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._private import NotPrivate
 from twisted_registry.storage._reader import open_file, read_up_to
@@ -61,15 +62,27 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
 
     @raise CannotVerify: another process has it, or the archive cannot be used.
     """
-    system = system or System()
+    held = Root(os.path.abspath(root), system or System())
+    bench = Workbench(held)
+    claim = Claim(bench)
     try:
-        descriptor = take_lock(system, os.path.abspath(root))
-    except NotHeld as error:
-        raise CannotVerify(error.reason) from error
-    try:
-        yield
+        try:
+            held.hold()
+            # Where there is no private folder, no daemon has it.
+            if is_named(held.system, within(held.folder, PRIVATE_FOLDER)):
+                bench.private.check()
+                claim.take()
+        except NotHeld as error:
+            raise CannotVerify(error.reason) from error
+        except NotPrivate as error:
+            raise CannotVerify(error.what) from error
+        except OSError as error:
+            raise CannotVerify(f"the archive's directory {held.path!r} cannot be used: {_reason(error)}") from error
+        with renewed(claim):
+            yield
     finally:
-        close_quietly(system, descriptor)
+        claim.release()
+        held.release()
 
 
 class Quarantine:

@@ -24,7 +24,7 @@ from twisted_registry.storage._calls import close_quietly
 from twisted_registry.storage._failures import Malformed, is_absent, reason_of
 from twisted_registry.storage._folding import id_of
 from twisted_registry.storage._identity import parse_identity
-from twisted_registry.storage._layout import IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_digest
+from twisted_registry.storage._layout import CLAIM, IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_digest
 from twisted_registry.storage._models import leads_to_model
 from twisted_registry.storage._reader import read_metadata
 from twisted_registry.storage._root import Root, is_link, open_folder
@@ -197,7 +197,7 @@ class Scrub:
                     yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, left), reason)
             elif name == IDENTITY:
                 yield from self._identity(path)
-            elif name != QUARANTINE:
+            elif name not in (CLAIM, QUARANTINE):
                 yield Finding(Kind.FOREIGN, None, None, path, "it is no part of an archive")
 
     def _identity(self, path: str) -> Iterator[Finding]:
