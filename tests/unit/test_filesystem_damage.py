@@ -2,6 +2,7 @@
 The archive on a file system: damage, and that it stays where it is.
 """
 
+import contextlib
 import errno
 import os
 import zlib
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from attrs import evolve
 
 from tests.support.archives import data_of, put
-from tests.support.faulty_system import failing_from, failing_where
+from tests.support.faulty_system import failing_at, failing_from, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.errors import CorruptModel, CorruptVersion, StorageUnavailable, TooManyOpenFiles
 from twisted_registry.storage import _layout
@@ -274,6 +275,21 @@ class UnreadTests(FilesystemCase):
         self.assertEqual(self.acts["numbers"](), [1, 2])
         self.assertEqual(self.acts["data"](), b"data")
         self.assertEqual(list(self.system.descriptors.values()), [str(self.root), str(self.root / ".0" / "claim")])
+
+    def test_one_fault(self) -> None:
+        """
+        Whichever single call of the system fails, an act gives all that there is, or is told as unavailable.
+        """
+        whole = {name: act() for name, act in self.acts.items()}
+        for number in (errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE):
+            for name, result in whole.items():
+                self.system.calls.clear()
+                self.acts[name]()
+                for position, call in enumerate(list(self.system.calls)):
+                    self.system.disturbance = failing_at(number, position)
+                    with contextlib.suppress(StorageUnavailable):
+                        self.assertEqual(self.acts[name](), result, f"{name}: {call}")
+                    self.system.disturbance = None
 
     def assert_unavailable(self, act: Callable[[], object], number: int) -> None:
         """
