@@ -64,7 +64,7 @@ class Entry(str):
         """
         Name something in an open folder.
         """
-        self = super().__new__(cls, os.path.join(folder, name))
+        self = str.__new__(cls, f"{folder}/{name}")
         self.folder, self.name = folder, name
         return self
 
@@ -224,8 +224,10 @@ class System:
         if _renameat2 is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         (old, old_folder), (new, new_folder) = _place(source), _place(target)
-        folders = [_AT_FDCWD if folder is None else folder for folder in (old_folder, new_folder)]
-        if _renameat2(folders[0], os.fsencode(old), folders[1], os.fsencode(new), _RENAME_NOREPLACE) != 0:
+        if old_folder is None or new_folder is None:
+            old_folder = new_folder = _AT_FDCWD  # the paths are whole
+            old, new = source, target
+        if _renameat2(old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
 
