@@ -21,7 +21,7 @@ from twisted_registry import errors
 from twisted_registry.client import BlockingClient, VersionInfo
 from twisted_registry.client._data import download
 from twisted_registry.protocol.checksum import to_metadata
-from twisted_registry.protocol.messages import api
+from twisted_registry.protocol.messages import api, common
 
 DATA = b"right"
 PAGE = 200
@@ -375,6 +375,61 @@ class DataTests(FakeServerTestCase):
         self.assertEqual(client.retrieve("walker", known), DATA)
         self.assertRaises(errors.CorruptTransfer, client.retrieve, "walker", 3)
         self.assertRaises(errors.CorruptTransfer, client.retrieve, "walker", evolve(known, size_bytes=4))
+
+
+class SilentServerTests(FakeServerTestCase):
+    """
+    Servers that take an upload, and say nothing.
+    """
+
+    def create(self, *found: Any, takes: bool) -> BlockingClient:
+        """
+        Return a client of a server that never answers.
+
+        @param found: the infos of the versions that it tells of.
+        @param takes: whether it reads what is sent.
+        """
+        over = threading.Event()
+
+        def silent(request: Iterator[bytes], context: Any) -> Any:
+            if takes:
+                list(request)
+            over.wait()
+            return api.CreateVersionReply()
+
+        status = always(common.StatusReply(statuses={"uptime_seconds": "1000000"}))
+        client = self.connect(1.0, CreateVersion=silent, RetrieveVersionInfos=infos(*found), Status=status)
+        self.addCleanup(over.set)
+        client.statuses()  # it is connected now
+        return client
+
+    def test_no_answer(self) -> None:
+        """
+        Where no answer comes, the client looks whether the version is there, and says that it does not know if not.
+        """
+        missing = info(1, creation_timestamp=7)
+        there = info(1, creation_timestamp=8)
+        for created in (missing, there):
+            client = self.create(created, takes=True)
+
+            def store(client: BlockingClient = client) -> VersionInfo:
+                return client.store("walker", DATA, created_ns=8, deadline_seconds=PATIENCE_SECONDS)
+
+            if created is there:
+                self.assertEqual(store().created_ns, 8)
+            else:
+                with self.assertRaises(errors.CreationUncertain) as caught:
+                    store()
+                self.assertIn("did not answer", str(caught.exception))
+
+    def test_nothing_is_taken(self) -> None:
+        """
+        Where nothing is taken of what is sent, it fails, and nothing was created.
+        """
+        client = self.create(takes=False)
+        with self.assertRaises(errors.Unavailable) as caught:
+            client.publish("walker", bytes(30_000_000), deadline_seconds=PATIENCE_SECONDS)
+        self.assertIn("no version was created", str(caught.exception))
 
 
 class SlowSourceTests(FakeServerTestCase):

@@ -64,7 +64,8 @@ class Client:
         @param deadline_seconds: how long the answer may take to a call that brings no data.
         @param patience_seconds: how long something is tried again while the server is away, from the first failure on;
             0 for not at all, C{math.inf} for as long as it takes.
-        @param idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved.
+        @param idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved; and how
+            long nothing of what is published may be taken, or no answer may come, a second more for each MiB.
 
         @raise ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in
             the clear.

@@ -18,6 +18,7 @@ from twisted_registry.client._calls.retries import outlasts, repeated
 from twisted_registry.client._calls.unary import Calls
 from twisted_registry.errors import (
     ArchiveChanged,
+    BadReply,
     CorruptVersion,
     CreationUncertain,
     DeadlineExceeded,
@@ -76,7 +77,7 @@ class Outcome:
             return await repeated(self._look, self._patience_seconds, _may_yet_be_told)
         except _StillOpen:
             raise CreationUncertain(self._header.model_id, lost) from None
-        except (Unavailable, StorageUnavailable, DeadlineExceeded, ArchiveChanged):
+        except (Unavailable, StorageUnavailable, DeadlineExceeded, ArchiveChanged, BadReply):
             raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
 
     async def _look(self) -> VersionInfo | None:

@@ -61,6 +61,10 @@ def _first_message(header: VersionHeader) -> bytes:
     return message.SerializeToString()
 
 
+_LEAST_BYTES_PER_SECOND = 1024 * 1024
+"""A server that stores data more slowly than this is not waited for."""
+
+
 class _SourceFailed(Exception):
     """
     The source could not give its data.  What it raised must not be taken for something the server said.
@@ -76,6 +80,7 @@ class _Attempt:
     One try to send a version.
 
     @ivar _told: told how many bytes more were sent.
+    @ivar _idle_seconds: how long the server may take nothing, or give no answer.
     @ivar has_begun: whether something was taken from the source.
     @ivar is_complete: whether a server may have got all of it.
     """
@@ -84,11 +89,13 @@ class _Attempt:
     _header: VersionHeader
     _source: Source
     _told: Progress
+    _idle_seconds: float
     has_begun: bool = False
     is_complete: bool = False
     # Where the digest is enough to compare, the hash can still be had: the source gives its data again.
     _hashing: Hashing | None = None
     _digest: xxh3_128 = field(factory=xxh3_128)
+    _limit: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
 
     def __attrs_post_init__(self) -> None:
         if self._header.archived or not self._source.repeatable:
@@ -108,8 +115,7 @@ class _Attempt:
         try:
             with connection.guarded(model_id):
                 try:
-                    await self._write(call)
-                    raw: bytes = await call
+                    raw = await self._answer(call)
                     told = from_metadata(await call.trailing_metadata())
                     await memory.learn(call)
                 except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
@@ -126,6 +132,29 @@ class _Attempt:
         if not is_what_was_sent:
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         return info
+
+    async def _answer(self, call: Any) -> bytes:
+        """
+        Send all of it, and wait for the answer.
+
+        @raise Unavailable: the server took nothing for too long, or did not answer.
+        """
+        try:
+            async with self._limit:
+                await self._write(call)
+                # It may have to wait for its disk until all is there.
+                self._wait_for_server(self._header.size_bytes / _LEAST_BYTES_PER_SECOND)
+                raw: bytes = await call
+                return raw
+        except TimeoutError:
+            if not self._limit.expired():
+                raise
+            what = "did not answer once all was sent" if self.is_complete else "took nothing of what was sent"
+            reason = f"the server at {self._connection.address} {what}, for {self._idle_seconds:g} s or more"
+            raise Unavailable(reason) from None
+
+    def _wait_for_server(self, more_seconds: float = 0.0) -> None:
+        self._limit.reschedule(asyncio.get_running_loop().time() + self._idle_seconds + more_seconds)
 
     async def data_hash(self) -> str:
         """
@@ -152,7 +181,7 @@ class _Attempt:
         left_bytes = self._source.size_bytes
         async with aclosing(self._source.pieces()) as pieces:
             if left_bytes:
-                await call.write(_first_message(self._header))
+                await self._write_message(call, _first_message(self._header))
             end: Buffer = b""
             while (piece := await self._taken(pieces)) is not None:
                 left_bytes -= len(piece)
@@ -166,14 +195,19 @@ class _Attempt:
                 raise SizeMismatch(self._header.size_bytes, self._header.size_bytes - left_bytes)
             self.is_complete = True
             if not self._header.size_bytes:
-                await call.write(_first_message(self._header))
+                await self._write_message(call, _first_message(self._header))
             await self._write_body(call, end)
         await call.done_writing()
 
     async def _write_body(self, call: Any, piece: Buffer) -> None:
         if piece:
-            await call.write(_body(piece))
+            await self._write_message(call, _body(piece))
             self._told(len(piece))
+
+    async def _write_message(self, call: Any, message: bytes) -> None:
+        self._wait_for_server()
+        await call.write(message)
+        self._limit.reschedule(None)  # how long the source takes is the caller's affair
 
     async def _taken(self, pieces: AsyncIterator[Buffer]) -> Buffer | None:
         self.has_begun = True
@@ -244,7 +278,8 @@ class Upload:
 
     async def _try(self) -> VersionInfo:
         self._tell(-self._told_bytes)
-        attempt = self._attempt = _Attempt(self._calls.connection, self._header, self._source, self._tell)
+        idle_seconds = self._calls.times.idle_seconds
+        attempt = self._attempt = _Attempt(self._calls.connection, self._header, self._source, self._tell, idle_seconds)
         try:
             return await attempt.send()
         except Unavailable as lost:
