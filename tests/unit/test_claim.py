@@ -355,6 +355,19 @@ class TakeTests(ClaimCase):
 
         self.assertRaises(CannotVerify, hold)
 
+    def test_cannot_be_told(self) -> None:
+        """
+        Where the mark cannot be opened or read now, nobody knows whether another has the archive: it is not taken.
+        """
+        before = self.mark()
+        for pattern in ("create .0/claim", "open .0/claim", "read .0/claim"):
+            for number in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE):
+                second = self.make("second", 22)
+                self.machine_of(second).disturbance = failing_where(pattern, number)
+                self.assertIn(os.strerror(number), str(self.assertRaises(CannotStart, second.open)))
+                self.assertEqual(self.mark(), before)
+                self.assertEqual(self.machine_of(second).descriptors, {})
+
     def test_cannot_be_claimed(self) -> None:
         """
         An archive that cannot be written is opened all the same, claimed by nobody.

@@ -108,6 +108,19 @@ class FileTests(FilesystemCase):
         self.assertIn(str(self.path), line)
         self.assertIn("does not hold an archive's id", line)
 
+    def test_cannot_be_read_now(self) -> None:
+        """
+        Where the file cannot be read for a moment the archive is not opened, for no id is not another one.
+        """
+        before = self.archive.identity()
+        for number in (errno.EIO, errno.ESTALE, errno.EACCES):
+            self.archive.close()
+            self.system.disturbance = failing_where("(open|read) .0/identity", number)
+            self.assertIn(os.strerror(number), str(self.assertRaises(CannotStart, self.archive.open)))
+            self.system.disturbance = None
+            self.archive.open()
+            self.assertEqual(self.archive.identity().archive_id, before.archive_id)
+
     def test_read_only(self) -> None:
         """
         An archive that cannot be written is opened, with its id or without one.

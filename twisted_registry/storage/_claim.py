@@ -20,10 +20,10 @@ from uuid import uuid4
 from attrs import asdict, evolve, field, fields, frozen
 from twisted.logger import Logger
 
-from twisted_registry.errors import ArchiveTaken, StorageFailure, shown
+from twisted_registry.errors import ArchiveTaken, StorageFailure, StorageFull, StorageReadOnly, shown
 from twisted_registry.storage._calls import close_quietly, is_named
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, reading, reason_of
+from twisted_registry.storage._failures import Malformed, is_absent, reading, reason_of, write_failure
 from twisted_registry.storage._layout import CLAIM, PRIVATE_FOLDER
 from twisted_registry.storage._lock import NotHeld
 from twisted_registry.storage._process import Process, has_ended, this_process
@@ -144,7 +144,7 @@ class Claim:
         """
         Claim the archive.  Blocks while another's mark is watched.
 
-        @raise NotHeld: another daemon has it.
+        @raise NotHeld: another daemon has it, or whether one has cannot be told now.
         """
         device = self._system.fstat(self._root.folder.descriptor).st_dev
         self._mark = Mark(uuid4().hex, self._this(), device)
@@ -154,6 +154,8 @@ class Claim:
         except BlockingIOError as error:
             raise self._in_use(self._found_if_readable()) from error
         except OSError as error:
+            if not isinstance(write_failure(error), StorageFull | StorageReadOnly):
+                raise self._unknown(error) from error
             _log.info(
                 "the archive {root} cannot be claimed, so another machine may use it too: {reason}",
                 root=self._root.path,
@@ -162,16 +164,30 @@ class Claim:
             return
         self._descriptor = descriptor
         try:
-            is_stale = self._wait_for_another()
-            self._write()
-            if is_stale:
-                self._wait_for_competitors()
+            self._take_opened()
         except OSError as error:
-            self._warn(error)
+            self._close()
+            raise self._unknown(error) from error
         except BaseException:
             self._close()
             raise
         self._looked = self.times.seconds()
+
+    def _take_opened(self) -> None:
+        is_stale = self._wait_for_another()
+        try:
+            self._write()
+        except OSError as error:
+            self._warn(error)
+            return
+        if is_stale:
+            self._wait_for_competitors()
+
+    def _unknown(self, error: OSError) -> NotHeld:
+        return NotHeld(
+            f"whether another daemon has the archive {self._root.path!r} cannot be told now: {self._path!r} cannot be "
+            f"opened or read ({reason_of(error)}); start again when its disk is well"
+        )
 
     def release(self) -> None:
         """

@@ -18,7 +18,7 @@ from twisted_registry.errors import StorageFailure
 from twisted_registry.interfaces import ArchiveIdentity
 from twisted_registry.storage._calls import is_named
 from twisted_registry.storage._durable import Workbench
-from twisted_registry.storage._failures import Malformed, is_absent, reason_of
+from twisted_registry.storage._failures import Malformed, reason_of
 from twisted_registry.storage._layout import IDENTITY, PRIVATE_FOLDER
 from twisted_registry.storage._reader import read_metadata
 from twisted_registry.storage._system import within
@@ -54,17 +54,19 @@ class IdentityFile:
         Read it.
 
         @return: without an id where there is no file, or with one that cannot be told where it is damaged.
+
+        @raise OSError: it cannot be read now.
         """
         try:
             return parse_identity(read_metadata(self._bench.system, self._path))
-        except (Malformed, OSError) as error:
-            if isinstance(error, OSError) and is_absent(error):
-                return ArchiveIdentity()
+        except FileNotFoundError:
+            return ArchiveIdentity()
+        except Malformed as error:
             _log.warn(
                 "{path} cannot be read, so the archive's id is not told: {reason}; remove it to give the archive a new "
                 "id, or restore it from a backup",
                 path=self._path,
-                reason=error.reason if isinstance(error, Malformed) else reason_of(error),
+                reason=error.reason,
             )
             return ArchiveIdentity(None)
 

@@ -85,7 +85,7 @@ class FilesystemArchive:
             self._learn_names()
             is_identified, is_new = self._examined()
             self._tidy()
-            self._identity = self._identity_file.load() if is_identified else self._identity_file.make(is_new)
+            self._identity = self._loaded_identity() if is_identified else self._identity_file.make(is_new)
         except BaseException:
             self.close()
             raise
@@ -135,6 +135,12 @@ class FilesystemArchive:
                 "chmod o-rwx {root}",
                 root=self._root,
             )
+
+    def _loaded_identity(self) -> ArchiveIdentity:
+        try:
+            return self._identity_file.load()
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _examined(self) -> tuple[bool, bool]:
         """
