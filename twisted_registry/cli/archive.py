@@ -2,6 +2,7 @@
 Commands for the archive on disk.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -9,14 +10,18 @@ from contextlib import contextmanager, nullcontext
 from enum import IntEnum
 
 import click
+from attrs import asdict
 from click.shell_completion import CompletionItem
 
 from twisted_registry.cli._progress import ByteProgress
+from twisted_registry.cli._text import harmless_id, harmless_line
 from twisted_registry.cli._told import Summary, Teller
 from twisted_registry.errors import RegistryError
 from twisted_registry.storage.findings import Finding
 from twisted_registry.storage.quarantine import Quarantine, locked
+from twisted_registry.storage.raising import DEFAULT_BY, Raised, Raising
 from twisted_registry.storage.scrub import Scrub, default_jobs
+from twisted_registry.values import MAX_VERSION_NUMBER
 
 _VERIFY_HELP = """Verify the archive in DIR: names, metadata, sizes, and the hash of every version's data.
 
@@ -36,6 +41,27 @@ Examples:
   twisted-registry archive verify --quiet /data || mail -s "models damaged" ops
   twisted-registry archive verify --json /data | jq 'select(.finding == "damage")'
   twisted-registry archive verify --quarantine /data
+"""
+
+
+_RAISE_HELP = f"""Raise the numbers of all models in the archive in DIR, after it was restored from a backup.
+
+Versions that were created after the backup are lost, and their numbers must not be given again: clients know them by
+these. So numbers go on higher than any that can have been given since. No daemon may be running. By default
+{DEFAULT_BY:,} numbers are passed over, as many as a trainer needs in eleven days that creates a version each second;
+give more with --by where that may not be enough, or a number beyond all that were seen with --to. Run it once: run
+again, it raises them again.
+
+\b
+Exit status:
+  0    all were raised
+  1    those of some models were not
+  2    it cannot be done: no archive, or in use, or not writable
+
+\b
+Examples:
+  twisted-registry archive raise-numbers /data
+  twisted-registry archive raise-numbers --to 20000 /data
 """
 
 
@@ -69,12 +95,49 @@ def verify(directory: str, quarantine: bool, jobs: int, as_json: bool, quiet: bo
     """
     Run the command.
     """
-    if not directory:
-        # A variable that is not set, most likely: to take the folder one stands in for it would be a bad surprise.
-        raise click.BadParameter("the archive's directory has no name", param_hint="DIR")
+    _check_named(directory)
     teller = Teller(as_json, quiet)
     with _telling_failure():
         sys.exit(_verify(directory, teller, jobs, quarantine))
+
+
+@archive.command("raise-numbers", help=_RAISE_HELP, short_help="Raise numbers after a backup was restored.")
+@click.argument("directory", metavar="DIR", shell_complete=_directories)
+@click.option("--by", type=click.IntRange(1, MAX_VERSION_NUMBER), metavar="N", help="Pass over N numbers.")
+@click.option("--to", type=click.IntRange(1, MAX_VERSION_NUMBER), metavar="N", help="Go on after N.")
+@click.option("--json", "as_json", is_flag=True, help="An object a line for each model.")
+def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool) -> None:
+    """
+    Run the command.
+    """
+    _check_named(directory)
+    if by is not None and to is not None:
+        raise click.UsageError("--by and --to exclude each other")
+    with _telling_failure():
+        with locked(directory):
+            models = list(_told(Raising(directory, by or DEFAULT_BY, to).models(), as_json))
+        failed = sum(bool(model.error) for model in models)
+        if not as_json:
+            click.echo(f"raised the numbers of {len(models) - failed:,} models, not those of {failed:,}")
+        sys.exit(Status.DAMAGED if failed else Status.SOUND)
+
+
+def _told(models: Iterator[Raised], as_json: bool) -> Iterator[Raised]:
+    for model in models:
+        name = harmless_id(model.folder if model.model_id is None else model.model_id)
+        if as_json:
+            click.echo(json.dumps(asdict(model), sort_keys=True))
+        elif model.error:
+            click.echo(f"{name}: not raised: {harmless_line(model.error)}", err=True)
+        else:
+            click.echo(f"{name}: numbers go on after {model.after}, not after {model.before}")
+        yield model
+
+
+def _check_named(directory: str) -> None:
+    if not directory:
+        # A variable that is not set, most likely: to take the folder one stands in for it would be a bad surprise.
+        raise click.BadParameter("the archive's directory has no name", param_hint="DIR")
 
 
 @contextmanager

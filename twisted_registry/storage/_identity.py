@@ -98,8 +98,9 @@ class IdentityFile:
         @raise StorageFailure: there is the old file or the new one.
         """
         before = self.load()
-        archive_id = before.archive_id or str(uuid4())
-        identity = ArchiveIdentity(archive_id, restores=before.restores + 1)
+        if before.archive_id is None:
+            return before  # what cannot be read is for somebody to restore
+        identity = ArchiveIdentity(before.archive_id or str(uuid4()), restores=before.restores + 1)
         self._write(identity)
         return identity
 

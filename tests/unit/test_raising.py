@@ -1,0 +1,132 @@
+"""
+Raising the numbers of an archive that was restored.
+"""
+
+import errno
+import os
+
+from tests.support.archives import put
+from tests.support.faulty_system import FaultySystem, failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.storage._reserve import format_reserved, parse_reserved
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.storage.findings import CannotVerify
+from twisted_registry.storage.raising import DEFAULT_BY, Raising
+from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo
+
+
+class RaisingTests(FilesystemCase):
+    """
+    L{Raising}, on an archive with models in every state.
+    """
+
+    def prepare(self) -> None:
+        """
+        Make models: without a version, with versions, with numbers reserved, one whose folder is named otherwise.
+        """
+        archive = FilesystemArchive(str(self.root))
+        archive.open()
+        for model_id in ("empty", "given", "reserved", "Odd id"):
+            archive.save_model(ModelInfo(model_id))
+        for number in (1, 2):
+            put(archive, "given", number)
+        put(archive, "reserved", 1)
+        archive.reserve("reserved", 100)
+        archive.close()
+        (self.root / "foreign").mkdir()
+        (self.root / "notes").write_text("notes")
+
+    def raised(self, by: int = DEFAULT_BY, to: int | None = None) -> dict[str | None, tuple[int, int, str]]:
+        """
+        Raise the numbers while no daemon runs; give what became of them, by the models' ids.
+        """
+        self.archive.close()
+        raised = list(Raising(str(self.root), by, to).models())
+        self.archive.open()
+        return {each.model_id: (each.before, each.after, each.error) for each in raised}
+
+    def reserved(self, model_id: str) -> int:
+        """
+        Give the highest number that the archive now knows of.
+        """
+        return max(self.archive.reserved(model_id), *self.archive.version_numbers(model_id), 0)
+
+    def test_all_models(self) -> None:
+        """
+        Each model goes on a million higher than anything that the archive knows of it; what is foreign stays as it is.
+        """
+        before = {"empty": 0, "given": 2, "reserved": 100, "Odd id": 0}
+        raised = self.raised()
+        self.assertEqual(raised, {name: (number, number + 10**6, "") for name, number in before.items()})
+        for name, number in before.items():
+            self.assertEqual(self.reserved(name), number + 10**6)
+        self.assertEqual(os.listdir(self.root / "foreign"), [])
+
+    def test_to_a_number(self) -> None:
+        """
+        Numbers may be raised to one that is known to be high enough; those beyond it stay.
+        """
+        raised = self.raised(to=50)
+        self.assertEqual(raised["given"], (2, 50, ""))
+        self.assertEqual(raised["reserved"], (100, 100, ""))
+
+    def test_counted(self) -> None:
+        """
+        The archive stays itself, and counts how often that was done.
+        """
+        first = self.archive.identity()
+        self.raised(by=1)
+        self.raised(by=1)
+        self.assertEqual((self.archive.identity().archive_id, self.archive.identity().restores), (first.archive_id, 2))
+        self.assertEqual(self.reserved("given"), 4)
+
+    def test_none_left(self) -> None:
+        """
+        Where a model has not as many numbers left, it keeps its own, and the others are raised.
+        """
+        (self.root / "given" / ".reserved").write_bytes(format_reserved(MAX_VERSION_NUMBER - 5))
+        raised = self.raised()
+        before, after, error = raised["given"]
+        self.assertEqual(before, after)
+        self.assertIn("--by", error)
+        self.assertEqual(raised["empty"][1], 10**6)
+
+    def test_damaged_models(self) -> None:
+        """
+        The numbers of a damaged model are raised too: it may be mended.  Where they are damaged, a guess is raised.
+        """
+        (self.root / "given" / "given.yaml").write_bytes(b"\xff")
+        (self.root / "reserved" / ".reserved").write_bytes(b"damaged")
+        raised = self.raised()
+        self.assertEqual(raised["given"][1], 10**6 + 2)
+        self.assertEqual(raised["reserved"][1], 2 * 10**6 + 1)
+        self.assertEqual(parse_reserved((self.root / "reserved" / ".reserved").read_bytes()), 2 * 10**6 + 1)
+
+    def test_linked(self) -> None:
+        """
+        A model that is a link is not written through.
+        """
+        (self.root / "given").rename(self.root.with_suffix(".elsewhere"))
+        (self.root / "given").symlink_to(self.root.with_suffix(".elsewhere"))
+        self.assertTrue(self.raised()["given"][2])
+        self.assertFalse((self.root / "given" / ".reserved").exists())
+
+    def test_one_fails(self) -> None:
+        """
+        Where one model cannot be written, the others are raised.
+        """
+        system = FaultySystem(str(self.root), disturbance=failing_where("create given/.*", errno.EIO))
+        raised = {each.folder: each for each in Raising(str(self.root), 1, system=system).models()}
+        self.assertIn(os.strerror(errno.EIO), raised["given"].error)
+        self.assertEqual(raised["empty"].error, "")
+        self.assertEqual(system.descriptors, {})
+
+    def test_no_archive(self) -> None:
+        """
+        What is no archive is not made one.
+        """
+        nothing = self.root.with_suffix(".nothing")
+        for _ in range(2):
+            self.assertRaises(CannotVerify, lambda: list(Raising(str(nothing)).models()))
+            nothing.mkdir(exist_ok=True)
+        self.assertEqual(os.listdir(nothing), [])
