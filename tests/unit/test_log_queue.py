@@ -24,6 +24,7 @@ class Output(Stream):
     @ivar held: set when a line waits.
     @ivar error: raised by each line, if there is one.
     @ivar done: lines, and what was done between them.
+    @ivar writes: how often something was written.
     """
 
     def __init__(self) -> None:
@@ -33,19 +34,22 @@ class Output(Stream):
         self.held = threading.Event()
         self.error: OSError | None = None
         self.done: list[str] = []
+        self.writes = 0
 
     def ready(self) -> bool:
         """See L{Stream.ready}."""
         return self.free.is_set()
 
-    def write(self, line: bytes) -> None:
+    def write(self, lines: bytes) -> None:
         """See L{Stream.write}."""
+        self.written_bytes = 0
         if not self.free.is_set():
             self.held.set()
         assert self.free.wait(PATIENCE_SECONDS)
         if self.error:
             raise self.error
-        self.done += line.decode().splitlines()
+        self.done += lines.decode().splitlines()
+        self.writes += 1
 
     def reopen(self) -> None:
         """See L{Stream.reopen}."""
@@ -133,6 +137,43 @@ class LineQueueTests(SynchronousTestCase):
             self.queue.write(f"{word}\n")
             self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
         self.assertEqual(self.output.done, ["(2 lost: the disk is full)", "room", "again"])
+
+    def test_burst(self) -> None:
+        """
+        What has gathered is written at once, so that a burst of lines does not overtake the thread that writes them.
+        """
+        self.hold()
+        self.queue.write("second\n")
+        self.queue.write("third\n")
+        self.assertEqual(self.written(), ["first", "second", "third"])
+        self.assertEqual(self.output.writes, 2)
+
+    def test_lines_that_were_written_are_not_lost(self) -> None:
+        """
+        Of lines that are written at once, and in part, only those are counted that are not whole.
+        """
+        written, room = b"", [0]
+
+        def write(descriptor: int, data: memoryview) -> int:
+            nonlocal written
+            size = min(room[0], len(data))
+            if not size:
+                raise OSError(errno.ENOSPC, "the disk is full")
+            room[0] -= size
+            written += data[:size]
+            return size
+
+        queue = LineQueue(Stream(-1, write), lambda count, reason: f"({count} lost: {reason})\n")
+        for line in ("first\n", "second\n", "third\n"):
+            queue._items.append((next(queue._numbers), line.encode()))
+        room[0] = len("first\nsec")
+        queue._take(1000)
+        queue._items.append((next(queue._numbers), b"fourth\n"))
+        queue._take(1000)
+        room[0] = 1000
+        queue._items.append((next(queue._numbers), b"fifth\n"))
+        queue._take(1000)
+        self.assertEqual(written, b"first\nsec\n(3 lost: the disk is full)\nfifth\n")
 
     def test_reopening_is_in_order(self) -> None:
         """
