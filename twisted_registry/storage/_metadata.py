@@ -132,10 +132,12 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
 def _parse(content: bytes) -> _Fields:
     if content.startswith(_UTF_16):
         raise Malformed("it is not UTF-8")
-    if _DIRECTIVE.search(content):
+    if b"%" in content and _DIRECTIVE.search(content):  # nearly no file has one, and a search takes as long as the rest
         raise Malformed("a line in it begins with %, as a directive does")
     try:
-        return _document(_bounded(yaml.parse(content, Loader=_LOADER)))
+        events = yaml.parse(content, Loader=_LOADER)
+        # Each event takes a byte at least.
+        return _document(events if len(content) < _MOST_EVENTS else _bounded(events))
     except yaml.YAMLError as error:
         raise Malformed(f"it is not YAML: {_problem_of(error)}") from error
     except (ValueError, OverflowError) as error:
