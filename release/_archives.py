@@ -44,9 +44,9 @@ def build(root: Path, target: Path) -> list[Path]:
         # Not in an environment of its own: the tools are those of the lock.
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)]
         environment = {**os.environ, EPOCH_VARIABLE: str(epoch)}
-        told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if told.returncode != 0:
-            raise Refused(f"the package cannot be built:\n{told.stdout}{told.stderr}")
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode != 0:
+            raise Refused(f"the package cannot be built:\n{ended.stdout}{ended.stderr}")
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         return [_packed_again(path, target / path.name, epoch) for path in sorted(built.iterdir())]
@@ -81,8 +81,8 @@ def _git(root: Path, *words: str) -> str:
     # Only a checkout of its own counts, not one around an unpacked source distribution.
     if not (root / ".git").exists():
         return ""
-    told = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
-    return told.stdout if told.returncode == 0 else ""
+    ended = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+    return ended.stdout if ended.returncode == 0 else ""
 
 
 def _packed_again(path: Path, target: Path, epoch: int) -> Path:

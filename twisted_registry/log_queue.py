@@ -267,16 +267,16 @@ class LineQueue:
         """
         if not lines:
             return
-        told = self._lost
-        if told:
-            lines.insert(0, self._describe_loss(told, self._reason).encode())
+        described = self._lost
+        if described:
+            lines.insert(0, self._describe_loss(described, self._reason).encode())
         try:
             self._output.write(b"".join(lines))
         except Exception as error:  # the thread outlives whatever one line meets
             whole = sum(end <= self._output.written_bytes for end in accumulate(map(len, lines)))
             self._lost = len(lines) - whole
-            if told and not whole:
-                self._lost += told - 1  # the line that tells of them is not one of them
+            if described and not whole:
+                self._lost += described - 1  # the line that tells of them is not one of them
             self._reason = getattr(error, "strerror", None) or str(error)
         else:
             self._lost = 0

@@ -255,6 +255,8 @@ class Says(Service):
         from twisted.internet import reactor
         log.info("started")
         log.error("failed")
+        if os.path.exists("says_more.py"):
+            __import__("says_more").say_more()
         if "--logfile" in sys.argv:
             os.kill(os.getpid(), signal.SIGUSR1)
         # The signal's work comes by callFromThread, which is done first.
@@ -273,6 +275,26 @@ def chosen():
     return observer
 """
 """A service that logs two events, and stops."""
+
+SAYS_MORE = """
+import logging
+import sys
+import threading
+import warnings
+
+def say():
+    print("printed in a thread")
+    print("printed to stderr", file=sys.stderr)
+    logging.getLogger("library").warning("by logging")
+    warnings.warn("by warnings")
+    raise RuntimeError("died in a thread")
+
+def say_more():
+    thread = threading.Thread(target=say)
+    thread.start()
+    thread.join()
+"""
+"""What other libraries do in a service, once there is this file."""
 
 
 class TwistdTests(SynchronousTestCase):
@@ -305,6 +327,17 @@ class TwistdTests(SynchronousTestCase):
         self.assertIn("starting up", messages[0])
         self.assertIn("started", messages)
         self.assertIn("Server Shut Down.", messages)
+
+    def test_what_python_prints(self) -> None:
+        """
+        What is printed, warned of, logged by Python's own means or left to die in a thread is in the log as well.
+        """
+        (self.folder / "says_more.py").write_text(SAYS_MORE)
+        lines = [json.loads(line) for line in self.twistd("-n", TAP, "--log-format=json").splitlines()]
+        logged = "\n".join(line["message"] for line in lines)
+        for text in ("printed in a thread", "printed to stderr", "died in a thread", "by logging", "by warnings"):
+            self.assertIn(text, logged)
+        self.assertIn("Server Shut Down.", lines[-1]["message"])
 
     def test_level(self) -> None:
         """
