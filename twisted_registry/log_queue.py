@@ -22,6 +22,9 @@ DRAIN_SECONDS = 2.0
 _ROTATED_BYTES = 1_000_000
 """Where a log file is begun anew, as twistd does it."""
 
+_NEW_MODE = 0o644
+"""Others may read a log, as far as the umask allows; only its owner writes to it, whatever the umask."""
+
 _WRITTEN_AT_ONCE = 64 * 1024
 """
 Bytes of lines that are written in one call.  Each call hands the interpreter's lock to whoever logs, and gets it back
@@ -98,9 +101,9 @@ class File(Stream):
     def _open(self, mode: int | None) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
         try:
-            descriptor = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
+            descriptor = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, _NEW_MODE if mode is None else 0o600)
         except FileExistsError:
-            return os.open(self._path, flags | os.O_CREAT, 0o666)
+            return os.open(self._path, flags | os.O_CREAT, _NEW_MODE)
         if mode is not None:
             os.fchmod(descriptor, mode)
         return descriptor

@@ -384,6 +384,15 @@ class FileTests(SynchronousTestCase):
         self.file.reopen()
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
 
+    def test_mode_of_a_first_file(self) -> None:
+        """
+        Nobody else may write to a new file, where the umask takes away nothing.
+        """
+        self.addCleanup(os.umask, os.umask(0))
+        path = self.folder / "another"
+        self.addCleanup(os.close, File(str(path))._descriptor)
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o644)
+
     def test_cannot_be_opened_anew(self) -> None:
         """
         Where there can be no new file, the old one is gone on with.
