@@ -113,6 +113,7 @@ class CallsPerConnectionTests(RegistryTestCase):
         self.client.save_model("m")
         created = self.client.create("m", b"")
         other = self.connect(**ALONE)
+        other.models()  # it is connected: calls that wait for a connection are not made in their order
         subscriptions = [other.updates("m") for _ in range(6)]
         for subscription in subscriptions[:5]:
             self.assertEqual(next(subscription).version_info, created)
@@ -185,8 +186,8 @@ class ConnectionsTests(RegistryTestCase):
         subscription = subscriber.updates("m")
         next(subscription)
         silent = self.open_silent(60)
-        self.assertGreaterEqual(sum(map(self.is_closed, silent)), 40)
-        self.assertTrue(self.client.call("Version", b"").versions)
+        self.assertTrue(any([*map(self.is_closed, silent)]))
+        self.assertLessEqual(int(self.client.statuses("connections")["connections"]), 20)
         self.wait_until_logged("--max-connections, 20")
         newest = subscriber.create("m", b"more")
         self.assertEqual(next(subscription).version_info, newest)
