@@ -2,16 +2,26 @@
 Tests for what one call may bring: its metadata and the size and form of its request.
 """
 
+import threading
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import grpc
 from grpc import StatusCode
 
-from tests.support.client import DEADLINE_SECONDS
-from tests.support.registry_case import SharedRegistryTestCase
-from twisted_registry.protocol.limits import METADATA_MAX_BYTES, TOKEN_MAX_BYTES
-from twisted_registry.protocol.messages import SERVICE_NAME
+from tests.support.client import DEADLINE_SECONDS, body, header
+from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from twisted_registry.protocol.limits import (
+    ENTRIES_MAX,
+    METADATA_MAX_BYTES,
+    MODELS_REQUEST_MAX_BYTES,
+    REQUEST_MAX_BYTES,
+    TOKEN_MAX_BYTES,
+)
+from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
+
+UNKNOWN_FIELD = b"\xfa\x3f\x00"
 
 TRIES = 50
 """Where gRPC refuses at random it refuses at least one of so many."""
@@ -66,3 +76,141 @@ class CompressionTests(SharedRegistryTestCase):
                 self.assert_refused(
                     StatusCode.UNIMPLEMENTED, partial(call, timeout=DEADLINE_SECONDS), "Compression", "disabled"
                 )
+
+
+class RequestSizeTests(SharedRegistryTestCase):
+    """
+    The size of requests.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make the test's model, with a version.
+        """
+        super().setUp()
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"data")
+
+    def assert_too_large(self, name: str, request: Any, *said: str) -> None:
+        """
+        Check that a request is refused for its size.
+        """
+        self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, partial(self.replies, name, request), *said)
+
+    def replies(self, name: str, request: Any) -> list[Any]:
+        """
+        Make a call, and wait for its end.
+        """
+        method = SERVICE.methods_by_name[name]
+        reply = self.client.call(name, [request] if method.client_streaming else request)
+        return list(reply) if method.server_streaming else [reply]
+
+    def test_any_call(self) -> None:
+        """
+        A request over the limit is refused before it is read, in each call, with both sizes.
+        """
+        for method in SERVICE.methods:
+            most = MODELS_REQUEST_MAX_BYTES if method.name == "RetrieveModels" else REQUEST_MAX_BYTES
+            has_user_data = method.name in ("CreateOrUpdateModel", "CreateVersion")
+            code = StatusCode.INVALID_ARGUMENT if has_user_data else StatusCode.RESOURCE_EXHAUSTED
+            call = partial(self.replies, method.name, UNKNOWN_FIELD + bytes(most))
+            self.assert_refused(code, call, str(most), method.input_type.name)
+
+    def test_most_entries(self) -> None:
+        """
+        As many models or versions as may be named are answered; one more is refused with what to do.
+        """
+        other = self.connect(**{"grpc.max_receive_message_length": -1})
+        self.assertEqual(len(other.infos(self.model_id, *[-1] * ENTRIES_MAX).version_infos), ENTRIES_MAX)
+        self.assertEqual(len(other.models(*[self.model_id] * ENTRIES_MAX).model_infos), ENTRIES_MAX)
+        for name, request in (
+            ("RetrieveVersionInfos", api.RetrieveVersionInfosRequest(version_numbers=[1] * (ENTRIES_MAX + 1))),
+            ("RetrieveModels", api.RetrieveModelsRequest(model_ids=["m"] * (ENTRIES_MAX + 1))),
+        ):
+            self.assert_too_large(name, request, str(ENTRIES_MAX + 1), f"at most {ENTRIES_MAX}")
+
+    def test_fields_in_a_long_message(self) -> None:
+        """
+        Fields are counted before a long request is read, however their tags and lengths are written.
+        """
+        for field in (b"\x0a\x00", b"\x8a\x00\x00", b"\x0a\x80\x00", b"\xfa\x01\x00", b"\x10\x01", b"\xa3\x06\xa4\x06"):
+            self.assert_too_large("RetrieveModels", field * (MODELS_REQUEST_MAX_BYTES // len(field)), "100000")
+
+    def test_statuses(self) -> None:
+        """
+        A thousand statuses may be named.
+        """
+        self.assertEqual(set(self.client.statuses("subscribers", *["nonsense"] * 999)), {"subscribers"})
+        self.assert_refused(
+            StatusCode.INVALID_ARGUMENT, lambda: self.client.statuses(*["nonsense"] * 1001), "1001", "'*'"
+        )
+
+    def test_user_data_of_many_pairs(self) -> None:
+        """
+        Many tiny pairs of user data are refused as large ones are.
+        """
+        pairs = {str(number): "" for number in range(60_000)}
+        for call in (
+            lambda: self.client.save_model(self.model_id, **pairs),
+            lambda: self.client.create(self.model_id, b"", user_data=pairs),
+        ):
+            self.assert_refused(StatusCode.INVALID_ARGUMENT, call, "user data", "262144")
+
+    def test_header_beside_data(self) -> None:
+        """
+        A message of data that has more in it than that is refused where it is long.
+        """
+        first = header(self.model_id, REQUEST_MAX_BYTES)
+        long_body = UNKNOWN_FIELD + body(bytes(REQUEST_MAX_BYTES)).SerializeToString()
+        self.assert_refused(
+            StatusCode.INVALID_ARGUMENT, lambda: self.client.upload(first, [long_body]), "data_chunk and nothing else"
+        )
+
+
+class StandardServicesTests(RegistryTestCase):
+    """
+    Health and reflection have the bounds of the other calls.
+    """
+
+    flags = ("--grpc-reflection", "--upload-idle-seconds", "1")
+    paths = (
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    )
+
+    def call(self, path: str, requests: Iterator[bytes]) -> list[bytes]:
+        """
+        Make a call with raw messages.
+        """
+        channel: Any = self.client.channel
+        return list(channel.stream_stream(path)(requests, timeout=DEADLINE_SECONDS))
+
+    def test_too_large(self) -> None:
+        """
+        A request over the limit is refused.
+        """
+        for path in self.paths:
+            request = UNKNOWN_FIELD + bytes(REQUEST_MAX_BYTES)
+            self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, partial(self.call, path, iter([request])))
+
+    def test_no_message(self) -> None:
+        """
+        Bytes that are no message are the client's fault.
+        """
+        for path in self.paths:
+            self.assert_refused(StatusCode.INVALID_ARGUMENT, partial(self.call, path, iter([b"\xff"])))
+
+    def test_nothing_comes(self) -> None:
+        """
+        A call that never brings its request is ended.
+        """
+        over = threading.Event()
+        self.addCleanup(over.set)
+        for path in self.paths:
+            self.assert_refused(StatusCode.DEADLINE_EXCEEDED, partial(self.call, path, _nothing_until(over)))
+
+
+def _nothing_until(over: threading.Event) -> Iterator[bytes]:
+    over.wait(DEADLINE_SECONDS)
+    yield from ()

@@ -193,13 +193,13 @@ class LimitTests(RefusalTestCase):
         Messages that are too large, and lists that are too long: the text says how to ask instead.
         """
         self.client.create("m", b"data", user_data={"k": "x" * 200_000})
-        too_many = api.RetrieveVersionInfosRequest(model_id="m", version_numbers=[1] * 1_000_001)
-        too_many_models = api.RetrieveModelsRequest(model_ids=["m"] * 1_000_001)
+        too_many = api.RetrieveVersionInfosRequest(model_id="m", version_numbers=[1] * 100_001)
+        too_many_models = api.RetrieveModelsRequest(model_ids=["m"] * 100_001)
         self.refuse(
             StatusCode.RESOURCE_EXHAUSTED,
             (lambda: self.client.infos("m", *[2] * 400), [str(64 * MIB), "smaller pages", "versions_count"]),
-            (lambda: self.client.call("RetrieveVersionInfos", too_many), ["1000001", "at most 1000000"]),
-            (lambda: self.client.call("RetrieveModels", too_many_models), ["1000001", "at most 1000000"]),
+            (lambda: self.client.call("RetrieveVersionInfos", too_many), ["100001", "at most 100000"]),
+            (lambda: self.client.call("RetrieveModels", too_many_models), ["100001", "at most 100000"]),
             (lambda: self.client.delete_model("x" * 64 * MIB), ["larger than max"]),
         )
 

@@ -10,47 +10,19 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.calls import Call
 from twisted_registry._descriptor_limit import connections_within, open_descriptors, usable_descriptors
 from twisted_registry.errors import Overloaded
 from twisted_registry.interfaces import ClientLimits
 from twisted_registry.rpc.callers import Callers
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.hangup import Address, accepted_on
-
-
-class Call:
-    """
-    Stands in for gRPC's side of a call.
-    """
-
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-        self._callbacks: list[Callable[[Any], None]] = []
-
-    def peer(self) -> str:
-        """
-        Return the client.
-        """
-        return self._peer
-
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """
-        Have something called at the end.
-        """
-        self._callbacks.append(callback)
-
-    def end(self) -> None:
-        """
-        End the call.
-        """
-        for callback in self._callbacks:
-            callback(self)
 
 
 class CallersTests(SynchronousTestCase):

@@ -13,6 +13,7 @@ from twisted_registry.errors import Overloaded
 from twisted_registry.interfaces import Limits
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.create import CreateCalls
+from twisted_registry.rpc.outgoing import Outgoing
 
 MIB = 2**20
 
@@ -89,12 +90,13 @@ class CreateTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            admission = Admission(Limits(0, 8 * MIB, 0.0, 0.0, 0, 0.0, 0.0))
+            limits = Limits(0, 8 * MIB, 0.0, 0.0, 0, 0.0, 0.0)
+            admission, outgoing = Admission(limits), Outgoing(limits, set)
             lookup: Any = Lookup()
             messages: Any = Messages()
             async with admission.admitted(6 * MIB):
                 with self.assertRaises(Overloaded):
-                    await CreateCalls(lookup, admission, MIB).create_version(messages, Context())
+                    await CreateCalls(lookup, admission, outgoing, MIB).create_version(messages, Context())
             self.assertTrue(lookup.begun.aborted)
 
         asyncio.run(test())

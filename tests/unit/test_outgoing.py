@@ -12,10 +12,33 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.calls import Call
 from twisted_registry.interfaces import Limits
 from twisted_registry.rpc.hangup import hang_up
-from twisted_registry.rpc.outgoing import Outgoing
+from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 
 MIB = 2**20
 TIMES = 100
+
+
+class WritingCall(Call):
+    """
+    A call whose client takes messages when it is told to.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.taken = asyncio.Event()
+
+    async def write(self, message: bytes) -> None:
+        """
+        Send a message.
+        """
+        await self.taken.wait()
+
+    def end(self) -> None:
+        """
+        Be over.
+        """
+        super().end()
+        self.taken.set()
 
 
 class OutgoingTests(SynchronousTestCase):
@@ -79,6 +102,50 @@ class OutgoingTests(SynchronousTestCase):
 
         asyncio.run(test())
         self.assertEqual(self.hung_up, ["b"])
+
+    def test_replies_are_counted(self) -> None:
+        """
+        A reply of a kilobyte and more takes a share until its call is over; a shorter one goes out whatever there is.
+        """
+
+        async def test() -> None:
+            replies = [self.context(str(number)) for number in range(16)]
+            for call in replies:
+                await self.outgoing.count(call, bytes(64 * 1024))
+            waiting = asyncio.create_task(self.outgoing.count(self.context("b"), bytes(COUNTED_BYTES)))
+            self.assertEqual(await self.outgoing.count(self.context("c"), bytes(COUNTED_BYTES - 1)), bytes(1023))
+            self.assertFalse(waiting.done())
+            replies[0].end()
+            self.assertEqual(await waiting, bytes(COUNTED_BYTES))
+
+        asyncio.run(test())
+
+    def test_updates_are_counted(self) -> None:
+        """
+        An update takes a share until gRPC has taken it.  Who takes none is hung up on for another.
+        """
+
+        async def test() -> None:
+            stalled = [WritingCall(str(number)) for number in range(4)]
+            self.connected.update((call.peer(), call) for call in stalled)
+            writing = []
+            for call in stalled:
+                writing.append(asyncio.create_task(self.outgoing.write(call, bytes(256 * 1024))))
+                await asyncio.sleep(0)
+                self.now_seconds += 0.01
+            short, long = WritingCall("short"), WritingCall("long")
+            long.taken.set()
+            waiting = asyncio.create_task(self.outgoing.write(long, bytes(256 * 1024)))
+            short.taken.set()
+            await self.outgoing.write(short, bytes(1023))
+            self.now_seconds = 1.0
+            await waiting
+            for call in stalled:
+                call.end()
+            await asyncio.gather(*writing)
+
+        asyncio.run(test())
+        self.assertEqual(self.hung_up, ["0"])
 
     def test_left_alone_while_it_waits(self) -> None:
         """

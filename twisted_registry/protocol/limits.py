@@ -10,3 +10,12 @@ does: the bytes of all names and values, gRPC's own among them, and 32 bytes for
 
 TOKEN_MAX_BYTES = 16 * 1024
 """The longest bearer token; the rest of the metadata is left for what else comes with a call."""
+
+REQUEST_MAX_BYTES = 2**20 + 2**16
+"""The longest request of a call, the header of an upload among them; list calls by names may be longer."""
+
+ENTRIES_MAX = 100_000
+"""Most models or versions that one request may name."""
+
+MODELS_REQUEST_MAX_BYTES = REQUEST_MAX_BYTES + 203 * ENTRIES_MAX
+"""The longest C{RetrieveModelsRequest}: so many ids, each as long as may be."""

@@ -13,6 +13,7 @@ import twisted
 from attrs import frozen
 
 import twisted_registry
+from twisted_registry.errors import InvalidRequest
 from twisted_registry.interfaces import Standing
 from twisted_registry.protocol.messages import common
 from twisted_registry.rpc.callers import Callers
@@ -20,6 +21,8 @@ from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.updates import Hub
 from twisted_registry.rpc.wire import parse
+
+_NAMES_MAX = 1_000
 
 
 def _overall_load() -> str:
@@ -60,7 +63,10 @@ class AboutCalls:
         """
         Tell the statuses asked for, of those there are.
         """
-        names = set(parse(common.StatusRequest, raw).names)
+        request = parse(common.StatusRequest, raw)
+        if len(request.names) > _NAMES_MAX:
+            raise InvalidRequest(f"the request names {len(request.names)} statuses; name at most {_NAMES_MAX}, or '*'")
+        names = set(request.names)
         known = self._statuses()
         asked = {name: tell() for name, tell in known.items() if name in names or "*" in names}
         if "connections" in names or "*" in names:

@@ -19,6 +19,7 @@ from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.frames import Gatherer, body_chunk
 from twisted_registry.rpc.incoming import Incoming
 from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import version_header, version_message
 from twisted_registry.values import Chunk, VersionHeader, VersionInfo
 
@@ -37,6 +38,7 @@ class CreateCalls:
 
     _lookup: Lookup
     _admission: Admission
+    _outgoing: Outgoing
     _chunk_bytes: int
     # An event loop keeps no hold on its tasks, and these must outlive the calls that began them.
     _commits: "set[asyncio.Task[VersionInfo]]" = field(factory=set)
@@ -65,7 +67,8 @@ class CreateCalls:
             raise
         info = await asyncio.shield(commit)
         context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, info.digest))
-        return api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
+        reply = api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
+        return await self._outgoing.count(context, reply)
 
     async def _header(self, messages: Incoming) -> VersionHeader:
         raw = await messages.read()

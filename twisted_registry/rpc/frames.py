@@ -14,6 +14,7 @@ from zope.interface import implementer
 from twisted_registry.errors import InvalidRequest
 from twisted_registry.interfaces import ICutter
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, content_offset, field_header
+from twisted_registry.protocol.limits import REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
 from twisted_registry.values import Chunk
 
@@ -48,6 +49,11 @@ def body_chunk(message: bytes) -> Chunk:
 
 
 def _unusual_body_data(message: bytes) -> bytes:
+    if len(message) > REQUEST_MAX_BYTES:  # what else is in it could take long to read
+        raise InvalidRequest(
+            f"a message of {len(message)} bytes is no body with a data_chunk and nothing else; send it in smaller "
+            "messages, or as protobuf itself writes it"
+        )
     try:
         chunk = api.CreateVersionRequestChunk.FromString(message)
     except DecodeError:

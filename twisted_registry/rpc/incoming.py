@@ -4,10 +4,12 @@ What a call brings, while there is patience for it.
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from twisted_registry.errors import Stalled
+from twisted_registry.errors import InvalidRequest, Stalled
+
+T = TypeVar("T")
 
 _LEAST_BYTES = 64 * 1024
 """Who brings less than this in the time allowed brings next to nothing."""
@@ -130,3 +132,20 @@ class Incoming:
         if self._bytes >= _LEAST_BYTES:
             self._waited_seconds, self._bytes = 0.0, 0
         return message
+
+
+def asked(handler: Callable[[bytes, Any], Awaitable[T]], patience: Patience) -> Callable[[Any, Any], Awaitable[T]]:
+    """
+    Make the handler of a call that brings one request.  To gRPC its request streams.
+
+    @param handler: takes the request and the call's context.
+    """
+
+    async def call(_: Any, context: Any) -> T:
+        raw = await Incoming(context, patience).read()
+        if raw is None:
+            await asyncio.sleep(0)  # a client that has gone is noticed here
+            raise InvalidRequest("the call brought no message; send one request")
+        return await handler(raw, context)
+
+    return call

@@ -13,6 +13,7 @@ from twisted_registry.errors import CorruptVersion
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.outgoing import COUNTED_BYTES
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.replies import Replies
 from twisted_registry.rpc.wire import parse, version_message
@@ -51,7 +52,7 @@ class InfoCalls:
         """
         known = self._replies.find(raw)
         if known is not None:
-            return known
+            return known if len(known) < COUNTED_BYTES else await self._lists.outgoing.count(context, known)
         request = parse(api.RetrieveVersionInfosRequest, raw)
         if request.version_numbers:
             check_asked(len(request.version_numbers))

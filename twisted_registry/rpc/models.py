@@ -3,17 +3,19 @@ The calls about models.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from attrs import frozen
 
+from twisted_registry.protocol.limits import MODELS_REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
-from twisted_registry.rpc.wire import model_message, model_to_save, parse
+from twisted_registry.rpc.wire import model_message, model_to_save, parse, parse_long
 from twisted_registry.values import ModelInfo
 
 
@@ -46,7 +48,8 @@ class ModelCalls:
         """
         List models: all of them, or those asked for.
         """
-        request = parse(api.RetrieveModelsRequest, raw)
+        request = await parse_long(api.RetrieveModelsRequest, raw, MODELS_REQUEST_MAX_BYTES)
+        check_asked(len(request.model_ids))
         offset = parse_decimal(request.model_handle)
         length = len(request.model_ids) or len(await self._lookup.model_ids())
         length = min(length, request.models_count or length)
@@ -55,18 +58,17 @@ class ModelCalls:
     async def _listed(self, request: "api.RetrieveModelsRequest", offset: int) -> bytes:
         page: Page[api.ModelInfo] = Page(request.models_count, "models_count")
         if request.model_ids:
-            await self._add_asked(page, list(request.model_ids), offset)
+            await self._add_asked(page, request.model_ids, offset)
         else:
             await self._add_all(page, offset)
         following = str(offset + len(page.items)) if page.items else request.model_handle or "0"
         return api.RetrieveModelsReply(model_infos=page.items, next_model_handle=following).SerializeToString()
 
-    async def _add_asked(self, page: "Page[api.ModelInfo]", model_ids: list[str], offset: int) -> None:
-        check_asked(len(model_ids))
+    async def _add_asked(self, page: "Page[api.ModelInfo]", model_ids: Sequence[str], offset: int) -> None:
         async for batch in batches(model_ids):
             for model_id in batch:
                 self._lookup.registry.model_info(model_id)  # raises where it is unknown, on whatever page
-        rest = iter(model_ids[offset:])
+        rest = islice(model_ids, offset, None)
         while batch := list(islice(rest, page.room)):
             for result in await self._lookup.models(batch):
                 if not isinstance(result, ModelInfo):

@@ -1,5 +1,6 @@
 """
-How much may be on its way to readers.
+How much may be on its way to clients: data, and replies of a kilobyte and more.  Shorter ones are bounded by how many
+calls there may be.
 
 gRPC takes a message as soon as it has a place to keep it, not when it is read: about a chunk of every reader that does
 not read stays in memory.  So a reader takes a share before the first of its chunks is sent, and gives it back when gRPC
@@ -20,6 +21,9 @@ from twisted_registry.rpc.room import Room, Rooms
 _log = Logger()
 
 _LOOK_SECONDS = 1.0
+
+COUNTED_BYTES = 1024
+"""Replies and updates from this size on are counted."""
 
 
 @define(eq=False)
@@ -93,6 +97,33 @@ class Outgoing:
         room = self._rooms.of(size_bytes)
         taken = room.take_at_once(size_bytes)
         return None if taken is None else self._share(context, room, taken)
+
+    async def count(self, context: Any, reply: bytes) -> bytes:
+        """
+        Take a share for a reply that is made, if it is long enough to count.
+        """
+        size_bytes = len(reply)
+        if size_bytes >= COUNTED_BYTES:
+            share = self.share_at_once(context, size_bytes) or await self.share(context, size_bytes)
+            share.clients_turn()
+        return reply
+
+    async def write(self, context: Any, message: bytes) -> None:
+        """
+        Send a message of a stream that is silent for most of the time, with a share for as long as that takes.
+        """
+        if len(message) < COUNTED_BYTES:
+            await context.write(message)
+            return
+        room = self._rooms.of(len(message))
+        self._look_later()
+        taken = await room.take(len(message))
+        share = Share(context.peer(), room, taken, self._now_seconds(), self._now_seconds)
+        self._shares.add(share)
+        try:
+            await context.write(message)
+        finally:
+            self._give_back(share)
 
     def _share(self, context: Any, room: Room, taken: int) -> Share:
         share = Share(context.peer(), room, taken, None, self._now_seconds)

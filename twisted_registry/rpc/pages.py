@@ -11,31 +11,31 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from twisted_registry.errors import Overloaded, TooLarge
-from twisted_registry.rpc.outgoing import Outgoing
+from twisted_registry.protocol.limits import ENTRIES_MAX
+from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
-MOST_ASKED = 1_000_000
-"""No reply could hold so many infos: the smallest one takes more than 64 bytes."""
 
 BATCH = 512
 
 _SHORT = 16
 _LONG_AT_ONCE = 2
 _MOST_WAITING = 100
-_LARGE_REPLY_BYTES = 64 * 1024
 
 
 class LongLists:
     """
     Lets a few long lists be made at a time.  They keep the processor busy, so that more at once would be no faster, and
     each may take hundreds of megabytes.
+
+    @ivar outgoing: what may be on its way.
     """
 
     def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
+        self.outgoing = outgoing
         self._turns = asyncio.Semaphore(_LONG_AT_ONCE)
         self._waiting = 0
 
@@ -52,13 +52,13 @@ class LongLists:
             make = partial(self._in_turn, make)
         reply = await make()
         size_bytes = len(reply)
-        if size_bytes < _LARGE_REPLY_BYTES:
+        if size_bytes < COUNTED_BYTES:
             return reply
-        share = self._outgoing.share_at_once(context, size_bytes)
+        share = self.outgoing.share_at_once(context, size_bytes)
         if share is None:
             # It is made again when there is room for it: so many may wait that none is to wait with what it has made.
             del reply
-            share = await self._outgoing.share(context, size_bytes)
+            share = await self.outgoing.share(context, size_bytes)
             reply = await make()
         share.clients_turn()
         return reply
@@ -114,14 +114,14 @@ class Page(Generic[M]):
 
 def check_asked(asked: int) -> None:
     """
-    Refuse a list that no reply could answer.
+    Refuse a list that takes too long to answer.
 
     @param asked: how many entries a request names.
 
     @raise TooLarge: there are too many.
     """
-    if asked > MOST_ASKED:
-        raise TooLarge(f"the request names {asked} entries; ask for at most {MOST_ASKED} in one call")
+    if asked > ENTRIES_MAX:
+        raise TooLarge(f"the request names {asked} entries; ask for at most {ENTRIES_MAX} in one call")
 
 
 async def batches(items: Iterable[T]) -> AsyncIterator[list[T]]:

@@ -11,8 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
@@ -20,7 +19,7 @@ from twisted.logger import Logger
 from twisted_registry.errors import CannotStart
 from twisted_registry.interfaces import ClientLimits, IRegistry, Limits, Standing
 from twisted_registry.protocol.limits import METADATA_MAX_BYTES
-from twisted_registry.protocol.messages import POOL, SERVICE_NAME
+from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.archive import ArchiveCheck
 from twisted_registry.rpc.bridge import Bridge
@@ -32,6 +31,7 @@ from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.hangup import accepted_on
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.servicer import RegistryCalls, generic_handler
+from twisted_registry.rpc.standard import health_handler, reflection_handler
 from twisted_registry.rpc.updates import Hub
 
 try:
@@ -262,11 +262,13 @@ class RpcServer:
             callers.admit(context)
             return gate.started() if gate.is_starting else None
 
-        server.add_generic_rpc_handlers((generic_handler(calls.handlers, gate.call, admit),))
-        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+        handlers = [
+            generic_handler(calls.handlers, gate.call, admit),
+            health_handler(checks, calls.patience, callers.admit),
+        ]
         if self._endpoint.reflection:
-            names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server, pool=POOL)
+            handlers.append(reflection_handler((SERVICE_NAME, health.SERVICE_NAME), calls.patience, callers.admit))
+        server.add_generic_rpc_handlers(handlers)
         return server
 
     async def _bind(self, server: grpc.aio.Server) -> int:

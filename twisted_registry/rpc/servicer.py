@@ -2,14 +2,12 @@
 The nine calls, as gRPC wants them.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
 
-from twisted_registry.errors import InvalidRequest
 from twisted_registry.interfaces import Limits
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls
@@ -17,7 +15,7 @@ from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.archive import ArchiveCheck
 from twisted_registry.rpc.create import CreateCalls
 from twisted_registry.rpc.hangup import hang_up
-from twisted_registry.rpc.incoming import Incoming, Patience
+from twisted_registry.rpc.incoming import Incoming, Patience, asked
 from twisted_registry.rpc.infos import InfoCalls
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.models import ModelCalls
@@ -38,6 +36,8 @@ class RegistryCalls:
     """
     The handlers of the nine calls.
 
+    @ivar patience: ends calls whose client is waited for too long.
+
     To gRPC all of them are calls whose request streams: on the wire these look the same, and so it is here that one
     waits for a request, and no longer than there is patience.
     """
@@ -55,18 +55,19 @@ class RegistryCalls:
         @param chunk_bytes: length of the data in all chunks sent but a version's last.
         """
         self._archive = archive
-        self._patience = Patience(limits.upload_idle_seconds)
+        self.patience = Patience(limits.upload_idle_seconds)
         outgoing = Outgoing(limits, hang_up)
         lists = LongLists(outgoing)
+        creates = CreateCalls(lookup, Admission(limits), outgoing, chunk_bytes)
         models, infos = ModelCalls(lookup, lists), InfoCalls(lookup, lists)
         self.handlers: dict[str, Handler] = {
             "CreateOrUpdateModel": self._asked(models.create_or_update_model),
             "DeleteModel": self._asked(models.delete_model),
             "RetrieveModels": self._asked(models.retrieve_models),
-            "CreateVersion": self._streamed(CreateCalls(lookup, Admission(limits), chunk_bytes).create_version),
+            "CreateVersion": self._streamed(creates.create_version),
             "RetrieveVersionInfos": self._asked(infos.retrieve_version_infos),
             "RetrieveVersionData": self._asked(DataCalls(lookup, outgoing, chunk_bytes).retrieve_version_data),
-            "VersionUpdate": self._asked(UpdateCalls(lookup, hub).version_update),
+            "VersionUpdate": self._asked(UpdateCalls(lookup, hub, outgoing).version_update),
             # Of whatever archive: these say which one it is.
             "Version": self._asked(about.version, checked=False),
             "Status": self._asked(about.status, checked=False),
@@ -75,21 +76,18 @@ class RegistryCalls:
     def _streamed(self, handler: Handler) -> Handler:
         async def call(_: Any, context: Any) -> bytes | None:
             await self._archive.check(context)
-            return await handler(Incoming(context, self._patience), context)
+            return await handler(Incoming(context, self.patience), context)
 
         return call
 
     def _asked(self, handler: Handler, checked: bool = True) -> Handler:
-        async def call(_: Any, context: Any) -> bytes | None:
-            if checked:
-                await self._archive.check(context)
-            raw = await Incoming(context, self._patience).read()
-            if raw is None:
-                await asyncio.sleep(0)  # a client that has gone is noticed here
-                raise InvalidRequest("the call brought no message; send one request")
-            return await handler(raw, context)
+        call = asked(handler, self.patience)
 
-        return call
+        async def after_check(request: Any, context: Any) -> bytes | None:
+            await self._archive.check(context)
+            return await call(request, context)
+
+        return after_check if checked else call
 
 
 def generic_handler(

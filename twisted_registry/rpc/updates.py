@@ -15,6 +15,7 @@ from twisted_registry.interfaces import IObserver
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.archive import note_seen
 from twisted_registry.rpc.lookup import Lookup
+from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import parse, version_message
 from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.values import VersionInfo
@@ -104,6 +105,7 @@ class UpdateCalls:
 
     _lookup: Lookup
     _hub: Hub
+    _outgoing: Outgoing
     _written: Written = field(factory=Written)
 
     async def version_update(self, raw: bytes, context: Any) -> None:
@@ -125,7 +127,7 @@ class UpdateCalls:
                 info = await self._newer(snapshot, sent)
                 if info is not None:
                     sent = info.version_number
-                    await context.write(self._written.update(info))
+                    await self._outgoing.write(context, self._written.update(info))
                 await changed.wait()
 
     async def _newer(self, snapshot: ModelSnapshot, sent: int) -> VersionInfo | None:

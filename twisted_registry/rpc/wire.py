@@ -2,13 +2,14 @@
 Protobuf messages to and from values.
 """
 
-from collections.abc import Mapping
+import asyncio
 from functools import lru_cache
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from twisted_registry.errors import InvalidRequest
+from twisted_registry.errors import InvalidRequest, TooLarge
+from twisted_registry.protocol.limits import ENTRIES_MAX, REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
 from twisted_registry.values import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
 
@@ -16,28 +17,108 @@ M = TypeVar("M", bound=Message)
 
 _SHORT_BYTES = 1024
 
+_SAFE_BYTES = 64 * 1024
+"""A message as long as this has too few fields to hold anybody up."""
 
-def parse(message_class: type[M], raw: bytes) -> M:
-    """
-    Read a message.
+_FIELDS_AT_ONCE = 2048
+_ID_TAG = 0x0A
+"""The C{model_ids} of a C{RetrieveModelsRequest}."""
 
-    @raise InvalidRequest: the bytes are no such message.
+_WITH_USER_DATA = (api.CreateOrUpdateModelRequest, api.CreateVersionRequestChunk)
+"""Messages that are as long as their user data, of which too much is never taken."""
+
+_LEAST_PAIR_BYTES = 6
+"""A pair of user data, encoded: a tag and a length, for itself, for its key and for its value."""
+
+
+def parse(message_class: type[M], raw: bytes, most_bytes: int = REQUEST_MAX_BYTES) -> M:
     """
+    Read a message, if it is not too long: reading holds up all other calls.
+
+    @raise TooLarge: it has more bytes than allowed.
+    @raise InvalidRequest: the bytes are no such message; or they are too many where that is due to user data.
+    """
+    if len(raw) > most_bytes:
+        reason = f"the {message_class.DESCRIPTOR.name} has {len(raw)} bytes; at most {most_bytes} are taken"
+        if message_class in _WITH_USER_DATA:
+            raise InvalidRequest(
+                f"{reason}, with at most {MAX_USER_DATA_BYTES} of user data: keep large things as versions"
+            )
+        raise TooLarge(f"{reason}: ask for less in one call")
     try:
         return message_class.FromString(raw)
     except DecodeError:
         raise InvalidRequest(f"the bytes sent are no {message_class.DESCRIPTOR.full_name}") from None
 
 
-def _checked_user_data(user_data: Mapping[str, str]) -> dict[str, str]:
-    checked = dict(user_data)
-    size_bytes = api.ModelInfo(user_data=checked).ByteSize()
+async def parse_long(message_class: type[M], raw: bytes, most_bytes: int) -> M:
+    """
+    Read a message that may be long, if it has not too many fields: millions would take a second and hundreds of
+    megabytes.  They are counted a few at a time.
+
+    @raise TooLarge: it has more bytes, or more fields, than allowed.
+    @raise InvalidRequest: the bytes are no such message.
+    """
+    if _SAFE_BYTES < len(raw) <= most_bytes:
+        position = fields = 0
+        while position < len(raw):
+            position = _after_fields(raw, position)
+            fields += _FIELDS_AT_ONCE
+            if fields > ENTRIES_MAX + _FIELDS_AT_ONCE:
+                raise TooLarge(
+                    f"the request names more than {ENTRIES_MAX} entries; ask for at most {ENTRIES_MAX} in one call"
+                )
+            await asyncio.sleep(0)
+    return parse(message_class, raw, most_bytes)
+
+
+def _after_fields(raw: bytes, position: int) -> int:
+    """
+    Skip a few fields of a message.
+
+    @return: where the next one begins, or the end of the bytes; also where they are no message.
+    """
+    end = len(raw)
+    for _ in range(_FIELDS_AT_ONCE):
+        if position >= end:
+            break
+        # Nearly always a tag and a length of a byte each.
+        if position + 1 < end and raw[position] == _ID_TAG and raw[position + 1] < 0x80:
+            position += 2 + raw[position + 1]
+            continue
+        tag, position = _varint(raw, position)
+        kind = tag & 7
+        if kind == 0:
+            _, position = _varint(raw, position)
+        elif kind == 1:
+            position += 8
+        elif kind == 2:
+            length, position = _varint(raw, position)
+            position += length
+        elif kind == 5:
+            position += 4
+    return min(position, end)
+
+
+def _varint(raw: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for shift, byte in enumerate(raw[position : position + 10]):
+        value |= (byte & 0x7F) << 7 * shift
+        if byte < 0x80:
+            return value, position + shift + 1
+    return value, len(raw)
+
+
+def _checked_user_data(info: "api.ModelInfo | api.ModelVersionInfo") -> dict[str, str]:
+    size_bytes = _LEAST_PAIR_BYTES * len(info.user_data)
+    if size_bytes <= MAX_USER_DATA_BYTES:
+        size_bytes = api.ModelInfo(user_data=info.user_data).ByteSize()
     if size_bytes > MAX_USER_DATA_BYTES:
         raise InvalidRequest(
             f"the user data has {size_bytes} bytes encoded; at most {MAX_USER_DATA_BYTES} are allowed: "
             "keep large things as versions"
         )
-    return checked
+    return dict(info.user_data)
 
 
 def model_to_save(raw: bytes) -> ModelInfo:
@@ -51,7 +132,7 @@ def model_to_save(raw: bytes) -> ModelInfo:
     if not request.HasField("model_info"):
         raise InvalidRequest("the request has no model_info; set it, with a model_id")
     info = request.model_info
-    return ModelInfo(check_model_id(info.model_id), _checked_user_data(info.user_data))
+    return ModelInfo(check_model_id(info.model_id), _checked_user_data(info))
 
 
 def version_header(raw: bytes) -> VersionHeader:
@@ -70,7 +151,7 @@ def version_header(raw: bytes) -> VersionHeader:
         size_bytes=info.data_size,
         data_hash=info.data_hash,
         created_ns=info.creation_timestamp,
-        user_data=_checked_user_data(info.user_data),
+        user_data=_checked_user_data(info),
     )
 
 
