@@ -73,6 +73,9 @@ class FaultySystem(System):
         self.descriptors[descriptor] = path
         return descriptor
 
+    def claim_path(self, path: str) -> None:
+        """See L{System.claim_path}.  A process that is said to be dead here lives, and would keep its claim."""
+
     def close(self, descriptor: int) -> None:
         """See L{System.close}."""
         # The descriptor is gone also where closing fails.

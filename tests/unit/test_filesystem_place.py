@@ -4,17 +4,24 @@ The archive on a file system: what becomes of it when its folder is no longer at
 
 import errno
 import os
+import shutil
+from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import ArchiveMoved, StorageFailure
+from twisted_registry.errors import ArchiveMoved, CannotStart, StorageFailure
 from twisted_registry.interfaces import ILocatedArchive
 from twisted_registry.registry._troubles import TELL_AGAIN_SECONDS, Troubles
 from twisted_registry.registry._watched import WatchedArchive
+from twisted_registry.storage import _path_claim, _system
+from twisted_registry.storage._system import System
+from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.values import ModelInfo
 
 
 class CheckTests(FilesystemCase):
@@ -78,6 +85,66 @@ class CheckTests(FilesystemCase):
         self.system.disturbance = failing_where(r"stat \.", errno.EIO)
         error = self.assertRaises(StorageFailure, self.archive.check)
         self.assertEqual(error.reason, os.strerror(errno.EIO))
+
+
+class ClaimTests(SynchronousTestCase):
+    """
+    The claim to a path, by whatever is there.
+    """
+
+    def setUp(self) -> None:
+        """
+        Open an archive.
+        """
+        self.root = Path(self.mktemp()).absolute()
+        self.archive = FilesystemArchive(str(self.root))
+        self.archive.open()
+        self.addCleanup(self.archive.close)
+
+    def test_removed(self) -> None:
+        """
+        Where an open archive was removed no other is opened, by any name of the path, and none is made.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        shutil.rmtree(self.root)
+        link = Path(self.mktemp()).absolute()
+        link.symlink_to(self.root)
+        for path in (self.root, link):
+            error = self.assertRaises(CannotStart, FilesystemArchive(str(path)).open)
+            self.assertIn("in use by another process", error.reason)
+        self.assertFalse(self.root.exists())
+        self.archive.close()
+        second = FilesystemArchive(str(self.root))
+        second.open()
+        second.close()
+
+    def test_other_paths(self) -> None:
+        """
+        An archive that was moved away can be opened where it is now, once it is closed; another path is free at once.
+        """
+        other = FilesystemArchive(f"{self.root}-other")
+        other.open()
+        other.close()
+
+    def test_strangers(self) -> None:
+        """
+        Who is neither this user nor root cannot keep an archive from being opened.
+        """
+        self.patch(_path_claim, "_owner", lambda name: os.geteuid() + 1)
+        self.assertIsNone(System().claim_path(str(self.root)))
+
+    def test_no_claims(self) -> None:
+        """
+        Where a path cannot be claimed, archives are opened all the same.
+        """
+
+        def fail(path: str) -> int:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+        self.patch(_system, "claim_path", fail)
+        other = FilesystemArchive(f"{self.root}-other")
+        other.open()
+        other.close()
 
 
 class LogTests(FilesystemCase):

@@ -178,6 +178,9 @@ class LossySystem(System):
         super().unlink(path)
         self._disk.remove(self._within(path))
 
+    def claim_path(self, path: str) -> None:
+        """See L{System.claim_path}.  A process that is said to be dead here lives, and would keep its claim."""
+
     # Those that look.
 
     def read(self, descriptor: int, size_bytes: int) -> bytes:

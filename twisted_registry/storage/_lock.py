@@ -43,13 +43,18 @@ def take_lock(system: System, root: str) -> int:
     return descriptor
 
 
+def in_use(root: str) -> NotHeld:
+    """
+    Return the error for an archive that another process has.
+    """
+    return NotHeld(f"the archive's directory {root!r} is in use by another process; stop that one, or choose another")
+
+
 def _lock(system: System, root: str, descriptor: int) -> None:
     try:
         system.flock(descriptor)
         system.stat(os.path.join(root, "."))
     except BlockingIOError as error:
-        raise NotHeld(
-            f"the archive's directory {root!r} is in use by another process; stop that one, or choose another"
-        ) from error
+        raise in_use(root) from error
     except OSError as error:
         raise NotHeld(f"the archive's directory {root!r} cannot be locked or entered: {reason_of(error)}") from error

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from twisted_registry.storage._path_claim import claim_path
+
 _SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -283,6 +285,21 @@ class System:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def claim_path(self, path: str) -> int | None:
+        """
+        Claim a path for this process; see L{twisted_registry.storage._path_claim}.
+
+        @return: a descriptor; C{None} where a path cannot be claimed.
+
+        @raise BlockingIOError: another has it.
+        """
+        try:
+            return claim_path(path)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return None
 
     def mount_of(self, descriptor: int) -> int:
         """

@@ -26,7 +26,7 @@ from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import reading, reason_of
 from twisted_registry.storage._identity import IdentityFile
 from twisted_registry.storage._layout import PRIVATE_FOLDER
-from twisted_registry.storage._lock import NotHeld
+from twisted_registry.storage._lock import NotHeld, in_use
 from twisted_registry.storage._models import ModelFolders
 from twisted_registry.storage._private import NotPrivate
 from twisted_registry.storage._reserve import NumberReserve
@@ -75,12 +75,19 @@ class FilesystemArchive:
         self._identity_file = IdentityFile(self._bench)
         self._identity = ArchiveIdentity()
         self._must_exist = False
+        self._path_claim: int | None = None
 
     # Taking it, and letting go.
 
     def open(self) -> None:
         """See L{IArchive.open}."""
-        self._hold_root()
+        claim = self._claimed_path()
+        try:
+            self._hold_root()
+        except BaseException:
+            self._let_go(claim)
+            raise
+        self._path_claim = claim
         try:
             self._learn_names()
             is_identified, is_new = self._examined()
@@ -94,6 +101,8 @@ class FilesystemArchive:
         """See L{IArchive.close}."""
         self._claim.release()
         self._held.release()
+        claim, self._path_claim = self._path_claim, None
+        self._let_go(claim)
 
     def renew(self) -> None:
         """See L{IOwnedArchive.renew}."""
@@ -159,6 +168,17 @@ class FilesystemArchive:
         except StorageFailure as error:
             raise CannotStart(f"the models in {self._root!r} cannot be listed: {error.reason}") from error
         return is_identified, is_new
+
+    def _claimed_path(self) -> int | None:
+        # Before anything is made at the path: another process may have had its archive there.
+        try:
+            return self._system.claim_path(self._root)
+        except BlockingIOError as error:
+            raise CannotStart(in_use(self._root).reason) from error
+
+    def _let_go(self, claim: int | None) -> None:
+        if claim is not None:
+            close_quietly(self._system, claim)
 
     def _learn_names(self) -> None:
         try:
