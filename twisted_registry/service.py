@@ -266,13 +266,14 @@ class RegistryService(Service):
         _log.info("stopped")
 
     async def _close(self) -> None:
-        self._supervisor.stop()
         await self._rpc.stop(self._settings.grace_seconds)
         # Uploads that were cut tidy up yet, and a pool that is stopped drops what its jobs hand on to it.
-        await self._renewals.idle()
         await self._storage.idle()
         await self._hashing.idle()
+        # The claim to the archive is renewed to the last: what is stored yet takes as long as it takes.
         await self._registry.close()
+        self._supervisor.stop()
+        await self._renewals.idle()
 
     def _give_up(self) -> None:
         _log.critical(

@@ -4,6 +4,7 @@ A daemon, its clients, and which archive it is.
 
 import json
 import logging
+import math
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -147,6 +148,23 @@ class AnotherArchiveTests(RegistryTestCase):
         self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"2")
         self.assertEqual(self.registry.latest("walker").version_number, 2)
         self.assertEqual([line[:8] for line in self.lines], ["WARNING "])
+
+    def test_waited_for(self) -> None:
+        """
+        A client that waits for as long as it takes waits for the right archive: with data and without.
+        """
+        right = self.archive
+        patient = BlockingClient(self.daemon.address, patience_seconds=math.inf)
+        self.addCleanup(patient.close)
+        patient.latest("walker")
+        self.start_with(self.directory / "wrong")
+        pool = ThreadPoolExecutor(2)
+        self.addCleanup(pool.shutdown, wait=False)
+        data, info = pool.submit(patient.retrieve, "walker", 1), pool.submit(patient.version, "walker", 1)
+        self.wait_until_true(lambda: len(self.lines) > 1, "both wait")
+        self.start_with(right)
+        self.assertEqual(data.result(PATIENCE_SECONDS), b"1")
+        self.assertEqual(info.result(PATIENCE_SECONDS).version_number, 1)
 
     def test_clients_of_other_makes_are_not_concerned(self) -> None:
         """

@@ -453,8 +453,10 @@ class KeepTests(ClaimCase):
         self.first.check()
         self.assertEqual(system.calls, ["stat ."])
         self.now += self.times.look_seconds / 2
+        count = self.mark().count
         self.first.check()
         self.assertIn("open .0/claim", system.calls)
+        self.assertGreater(self.mark().count, count)
         system.calls.clear()
         self.first.check()
         self.assertEqual(system.calls, ["stat ."])

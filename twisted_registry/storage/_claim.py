@@ -290,9 +290,11 @@ class Claim:
         @raise StorageFailure: that cannot be told.
         """
         with self._mutex, reading():
-            self._look()
-            if self._descriptor is None:
-                return
+            self._renew()
+
+    def _renew(self) -> None:
+        self._look()
+        if self._descriptor is not None:
             self._mark = evolve(self._mark, count=self._mark.count + 1)
             try:
                 self._keep_file()
@@ -316,7 +318,7 @@ class Claim:
     def check(self) -> None:
         """
         Check, before something is stored, that the archive was not taken meanwhile.  Costs nothing as long as the mark
-        is renewed in time: who has stood still looks first.
+        is renewed in time: who has stood still looks first, and renews it.
 
         @raise StorageFailure: it was, or that cannot be told.
         """
@@ -326,7 +328,7 @@ class Claim:
             return
         try:
             with self._mutex, reading():
-                self._look()
+                self._renew()
         except ArchiveTaken as error:
             raise StorageFailure(str(error)) from error
 

@@ -4,6 +4,7 @@ What is tried again, how long, and after what pause.
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,18 @@ def outlasts(error: BaseException) -> bool:
     daemon was started with the wrong archive.
     """
     return passes(error) or isinstance(error, DeadlineExceeded | ArchiveChanged)
+
+
+def passes_within(patience_seconds: float) -> Callable[[BaseException], bool]:
+    """
+    Return what says whether an error of a call that can be repeated passes: who waits for as long as it takes waits for
+    the right archive too.
+    """
+    return passes if patience_seconds < math.inf else _passes_at_last
+
+
+def _passes_at_last(error: BaseException) -> bool:
+    return passes(error) or isinstance(error, ArchiveChanged)
 
 
 def was_not_done(error: BaseException) -> bool:

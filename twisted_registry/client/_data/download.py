@@ -16,7 +16,7 @@ from xxhash import xxh3_128
 
 from twisted_registry.client._calls.checks import known_model, known_selector
 from twisted_registry.client._calls.lists import Lists
-from twisted_registry.client._calls.retries import repeated
+from twisted_registry.client._calls.retries import passes_within, repeated
 from twisted_registry.client._calls.unary import Calls, decoded, hang_up
 from twisted_registry.client._data.hashing import Hashing, hash_of
 from twisted_registry.errors import CorruptTransfer, DeadlineExceeded
@@ -75,7 +75,8 @@ class _Stream:
         """
         Give the next data; C{None} at the end.
         """
-        return await repeated(self._read, self._calls.times.patience_seconds)
+        patience_seconds = self._calls.times.patience_seconds
+        return await repeated(self._read, patience_seconds, passes_within(patience_seconds))
 
     def close(self) -> None:
         """
