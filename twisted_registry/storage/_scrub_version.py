@@ -121,10 +121,11 @@ def described(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -
     except Malformed as error:
         unread = Unread(error.reason, is_damage=True)
     except OSError as error:
+        if is_absent(error):
+            return None
         if is_process_limit(error):
             raise read_failure(error) from error
-        reason = "it is missing" if is_absent(error) else unreadable(error)
-        unread = Unread(reason, is_damage=is_absent(error) or is_link_loop(error))
+        unread = Unread(unreadable(error), is_damage=is_link_loop(error))
     return unread if seems_named(system, path) else None
 
 

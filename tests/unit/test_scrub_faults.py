@@ -1,0 +1,91 @@
+"""
+Verifying an archive on a disk that fails.
+"""
+
+import contextlib
+import errno
+from pathlib import Path
+
+from tests.support.damage import damage, findings
+from tests.support.faulty_system import FaultySystem, failing_at, failing_where
+from tests.unit.test_scrub import ScrubCase
+from twisted_registry.cli._told import finding_line
+from twisted_registry.errors import StorageFailure
+from twisted_registry.storage.findings import CannotVerify, Kind
+from twisted_registry.storage.scrub import Scrub
+
+
+class FaultyDiskTests(ScrubCase):
+    """
+    A disk, or a process, that fails.
+    """
+
+    def found_where(self, pattern: str, number: int) -> list[tuple[Kind, str | None, int | None]]:
+        """
+        Verify while certain calls fail.
+        """
+        system = FaultySystem(str(self.root), disturbance=failing_where(pattern, number))
+        with Scrub(str(self.root), jobs=1, system=system) as scrub:
+            return list(damage(scrub.findings()))
+
+    def test_medium(self) -> None:
+        """
+        What the medium does not give is damage of what is there.
+        """
+        for pattern, expected in (
+            ("open m/m-v000002.data", (Kind.DATA_UNREADABLE, "m", 2)),
+            ("read_into m/m-v000002.data", (Kind.DATA_UNREADABLE, "m", 2)),
+            ("read m/m-v000002.yaml", (Kind.VERSION_YAML, "m", 2)),
+            ("read m/m.yaml", (Kind.MODEL_YAML, "m", None)),
+            ("listdir m", (Kind.FOLDER, "m", None)),
+            ("open m", (Kind.FOLDER, "m", None)),
+        ):
+            self.assertEqual(self.found_where(pattern, errno.EIO), [expected], pattern)
+
+    def test_unread(self) -> None:
+        """
+        What was not given, and may be whole, is told from what was read and is wrong.
+        """
+        self.file("m-v000001.data").unlink()
+        disturbance = failing_where("(open|read) m/m-v000002.(yaml|data)", errno.ETIMEDOUT)
+        with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=disturbance)) as scrub:
+            found = list(scrub.findings())
+        self.assertEqual([(finding.version_number, finding.is_unread) for finding in found], [(1, False), (2, True)])
+        self.assertEqual([finding_line(finding).split()[0] for finding in found], ["damaged", "unread"])
+
+    def test_one_fault(self) -> None:
+        """
+        Whichever single call of the system fails, nothing of a sound archive is called damaged, but at most unread.
+        """
+        system = FaultySystem(str(self.root))
+        with Scrub(str(self.root), jobs=1, system=system) as scrub:
+            self.assertEqual(list(scrub.findings()), [])
+        for number in (errno.EIO, errno.ESTALE):
+            for position, call in enumerate(system.calls):
+                faulty = FaultySystem(str(self.root), disturbance=failing_at(number, position))
+                with Scrub(str(self.root), jobs=1, system=faulty) as scrub, contextlib.suppress(CannotVerify):
+                    found = list(scrub.findings())
+                    self.assertEqual([finding for finding in found if not finding.is_unread], [], call)
+
+    def test_process(self) -> None:
+        """
+        Where the process has no descriptor left, nothing is called damaged: the verification fails.
+        """
+        for pattern in ("open m", "open m/m-v000002.data", "open m/m-v000002.yaml", "open m/m.yaml"):
+            self.assertRaises(StorageFailure, self.found_where, pattern, errno.EMFILE)
+
+    def test_root(self) -> None:
+        """
+        Where the archive itself cannot be read, that is said.
+        """
+        self.assertRaises(CannotVerify, self.found_where, r"scandir \.", errno.EIO)
+        self.assertRaises(CannotVerify, self.found_where, r"listdir \.0", errno.EIO)
+
+    def test_no_archive(self) -> None:
+        """
+        No folder, a file, and a folder that holds no archive are none.
+        """
+        for path in (self.root / "none", self.file("m.yaml"), Path(self.mktemp())):
+            if path.name == "temp":
+                (path / "etc").mkdir(parents=True)
+            self.assertRaises(CannotVerify, findings, path)
