@@ -95,6 +95,9 @@ class RegistryService(Service):
         )
         # Apart, so that a disk on which all threads wait does not hold up the hashing of what stays in memory.
         self._storage, self._hashing = (TalliedPool(reactor, pool) for pool in self._pools)
+        # The claim is renewed and the place of the archive checked apart from both, at most one of each at a time.
+        self._checking_pool = ThreadPool(minthreads=0, maxthreads=2, name="checking")
+        self._checking = TalliedPool(reactor, self._checking_pool)
         self._reactor = reactor
         self._registry = Registry(
             reactor,
@@ -103,13 +106,11 @@ class RegistryService(Service):
             store,
             threads_for(store, reactor, self._storage, self._hashing),
             Framing(settings.chunk_size_bytes, frame, partial(Cutter, settings.chunk_size_bytes)),
+            checking_threads=PooledThreads(reactor, self._checking),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
         self._standing = Standing()
         self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits, settings.clients, self._standing)
-        # Apart from the storage's threads, all of which may wait for a slow disk.
-        self._renewal_pool = ThreadPool(minthreads=0, maxthreads=1, name="renewal")
-        self._renewals = TalliedPool(reactor, self._renewal_pool)
         self._supervisor = Supervisor(
             reactor,
             archive.description,
@@ -145,7 +146,7 @@ class RegistryService(Service):
             self._rpc.stop(0)
             self._rpc.join()
             raise
-        for pool in (*self._pools, self._renewal_pool):
+        for pool in (*self._pools, self._checking_pool):
             pool.start()
         self._know_archive()
         self._registry.observe(Tidying(self._held_bytes, resident_bytes, self._give_back))
@@ -160,7 +161,7 @@ class RegistryService(Service):
         if ILocatedArchive.providedBy(self._archive):
             self._supervisor.start(self._registry.check_archive, _CHECK_SECONDS)
         if IOwnedArchive.providedBy(self._archive):
-            renew = partial(PooledThreads(self._reactor, self._renewals).defer, self._archive.renew)
+            renew = partial(PooledThreads(self._reactor, self._checking).defer, self._archive.renew)
             self._supervisor.start(renew, self._archive.renew_seconds)
 
     def _held_bytes(self) -> int:
@@ -261,7 +262,7 @@ class RegistryService(Service):
             _log.failure("the stores were not closed as they should be")
             self._end_as_failed()
         giving_up.cancel()
-        for pool in (*self._pools, self._renewal_pool):
+        for pool in (*self._pools, self._checking_pool):
             pool.stop()
         _log.info("stopped")
 
@@ -273,7 +274,7 @@ class RegistryService(Service):
         # The claim to the archive is renewed to the last: what is stored yet takes as long as it takes.
         await self._registry.close()
         self._supervisor.stop()
-        await self._renewals.idle()
+        await self._checking.idle()
 
     def _give_up(self) -> None:
         _log.critical(

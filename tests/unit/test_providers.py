@@ -14,7 +14,13 @@ from zope.interface import Interface, implementer
 from zope.interface.verify import verifyObject
 
 from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import IArchiveProvider, ITransientProvider, TransientBudget
+from twisted_registry.interfaces import (
+    ArchiveIdentity,
+    IArchiveProvider,
+    IIdentifiableArchive,
+    ITransientProvider,
+    TransientBudget,
+)
 from twisted_registry.providers import (
     LazyArchiveProvider,
     LazyTransientProvider,
@@ -182,6 +188,29 @@ class CreateTests(SynchronousTestCase):
         plugins = installed(FakeArchiveProvider("one"), FakeArchiveProvider("two"), FakeTransientProvider())
         made: Any = create_archive("two:/data:mode=ro", plugins)
         self.assertEqual(made, (("/data",), {"mode": "ro"}))
+
+    def test_must_exist(self) -> None:
+        """
+        An archive that must exist is told so; one that cannot tell whether it was there before is refused.
+        """
+        told: list[bool] = []
+
+        @implementer(IIdentifiableArchive)
+        class Identifiable:
+            def expect_existing(self) -> None:
+                told.append(True)
+
+            def identity(self) -> ArchiveIdentity:
+                return ArchiveIdentity()
+
+        provider: Any = FakeArchiveProvider("one")
+        error = self.assertRaises(CannotStart, create_archive, "one", installed(provider), must_exist=True)
+        self.assertIn("--archive-must-exist", str(error))
+        provider.create_archive = Identifiable
+        create_archive("one", installed(provider))
+        self.assertEqual(told, [])
+        create_archive("one", installed(provider), must_exist=True)
+        self.assertEqual(told, [True])
 
     def test_transient_store(self) -> None:
         """

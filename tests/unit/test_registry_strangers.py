@@ -10,9 +10,11 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from tests.support.archive_files import write_version
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
+from tests.support.threads import PumpedPool
 from twisted_registry.errors import ArchiveMoved, CorruptModel, UnknownModel
 from twisted_registry.interfaces import IArchive
 from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.threads import PooledThreads
 from twisted_registry.values import Chunk, ModelInfo, VersionHeader
 
 
@@ -98,6 +100,18 @@ class LostTests(StrangersCase):
         self.done(self.registry.check_archive())
         self.assert_one_story("n")
         self.assertEqual(self.numbers("n"), [])
+
+    def test_checked_apart(self) -> None:
+        """
+        The check has threads of its own where it is given some: it does not wait for a slow disk's.
+        """
+        checking = PumpedPool()
+        self.registry._checking_threads = PooledThreads(self.reactor, checking)
+        checked = self.registry.check_archive()
+        while checking.pump() + self.reactor.pump():
+            pass
+        self.successResultOf(checked)
+        self.assert_one_story()
 
     def test_seen_by_a_reader(self) -> None:
         """

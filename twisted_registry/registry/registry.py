@@ -66,9 +66,11 @@ class Registry:
         framing: Framing,
         now_ns: Callable[[], int] = time.time_ns,
         seconds: Callable[[], float] = time.monotonic,
+        checking_threads: IThreads | None = None,
     ) -> None:
         """
         @param archive_threads: where the archive's calls run.
+        @param checking_threads: where the archive is checked, if not there, where all may wait for a slow disk.
         @param store_threads: where the transient store's calls run.
         @param now_ns: gives nanoseconds since the Unix epoch.
         @param seconds: gives the time, from whenever, by which the log is told of troubles.
@@ -80,6 +82,7 @@ class Registry:
         self._loader = Loader(self._state)
         self._numbers = Numbers(self._state, self._run)
         self._committer = Committer(self._state, self._numbers, now_ns)
+        self._checking_threads = checking_threads or archive_threads
         self._pending: set[Deferred[Any]] = set()
 
     # Its life
@@ -281,8 +284,8 @@ class Registry:
     async def _check_archive(self) -> None:
         archive = self._state.archive
         models = {model.model_id: model for model in self._state.index.models() if not (model.damaged or model.going)}
-        await self._state.threads.defer(archive.check)
-        for model_id in await self._state.threads.defer(lambda: archive.missing(list(models))):
+        await self._checking_threads.defer(archive.check)
+        for model_id in await self._checking_threads.defer(lambda: archive.missing(list(models))):
             self._lose(models[model_id])
 
     def _current(self, model_id: str) -> Model | None:
