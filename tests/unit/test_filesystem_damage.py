@@ -13,7 +13,7 @@ from attrs import evolve
 from tests.support.archives import data_of, put
 from tests.support.faulty_system import failing_at, failing_from, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CorruptModel, CorruptVersion, StorageUnavailable, TooManyOpenFiles
+from twisted_registry.errors import CannotStart, CorruptModel, CorruptVersion, StorageUnavailable, TooManyOpenFiles
 from twisted_registry.storage import _layout
 from twisted_registry.storage._metadata import MAX_METADATA_BYTES, dump_model
 from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo
@@ -290,6 +290,24 @@ class UnreadTests(FilesystemCase):
                     with contextlib.suppress(StorageUnavailable):
                         self.assertEqual(self.acts[name](), result, f"{name}: {call}")
                     self.system.disturbance = None
+
+    def test_one_fault_at_the_start(self) -> None:
+        """
+        Whichever single call fails while the archive is opened, it is not opened, or all is there.
+        """
+        self.archive.close()
+        self.system.calls.clear()
+        self.archive.open()
+        before = self.archive.identity()
+        for position, call in enumerate(list(self.system.calls)):
+            self.archive.close()
+            self.system.disturbance = failing_at(errno.ESTALE, position)
+            with contextlib.suppress(CannotStart):
+                self.archive.open()
+                self.system.disturbance = None
+                self.assertEqual(self.acts["ids"](), ["." * 200, "m"], call)
+                self.assertEqual(self.acts["numbers"](), [1, 2], call)
+                self.assertEqual(self.archive.identity().archive_id, before.archive_id)
 
     def assert_unavailable(self, act: Callable[[], object], number: int) -> None:
         """
