@@ -9,6 +9,7 @@ from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.cli import Terminal, invoke, run
+from tests.support.client import data_hash
 from tests.support.fake_registry import FakeRegistry
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from twisted_registry.protocol.messages import api
@@ -190,32 +191,56 @@ class HostileTests(SynchronousTestCase):
     A registry that sends what would harm a terminal.
     """
 
-    def test_nothing_raw(self) -> None:
+    evil = "\x1b]0;x\x07[red]\n\t\u202e\x9b1m"
+
+    def serve(self, model_id: str, hash_of_data: str) -> str:
         """
-        Whatever ids, user data, hashes and statuses it sends, what is printed is plain ASCII, a line for each.
+        Serve a model and a version of it, and return the address.
         """
-        evil = "\x1b]0;x\x07[red]\n\t\u202e\x9b1m"
-        info = api.ModelVersionInfo(model_id=evil, version_number=1, data_hash=evil, user_data={evil: evil})
+        info = api.ModelVersionInfo(
+            model_id=model_id, version_number=1, data_hash=hash_of_data, user_data={self.evil: self.evil}
+        )
         server = FakeRegistry(
             {
                 "RetrieveModels": api.RetrieveModelsReply(
-                    model_infos=[api.ModelInfo(model_id=evil, user_data={evil: evil})]
+                    model_infos=[api.ModelInfo(model_id=model_id, user_data={self.evil: self.evil})]
                 ),
                 "RetrieveVersionInfos": api.RetrieveVersionInfosReply(version_infos=[info]),
             }
         )
         self.addCleanup(server.close)
+        return server.address
+
+    def test_nothing_raw(self) -> None:
+        """
+        Whatever ids and user data it sends, what is printed is plain ASCII, a line for each.
+        """
+        odd = "[red]\u202e\u2028\u200b m"  # all that an id may be
+        address = self.serve(odd, data_hash(b""))
         for arguments, count in {
             ("ls",): 1,
             ("ls", "-l"): 1,
             ("ls", "--json"): 1,
-            ("versions", "m"): 1,
-            ("versions", "--json", "m"): 1,
-            ("info", "m"): 5,
-            ("info", "m@1"): 6,
-            ("info", "--json", "m@1"): 1,
+            ("versions", odd): 1,
+            ("versions", "--json", odd): 1,
+            ("info", odd): 5,
+            ("info", f"{odd}@1"): 6,
+            ("info", "--json", f"{odd}@1"): 1,
         }.items():
-            done = invoke(server.address, *arguments)
+            done = invoke(address, *arguments)
             self.assertEqual((done.exit_code, done.stderr), (0, ""))
             self.assertEqual(_CONTROL.findall(done.stdout), [])
             self.assertEqual(len(done.stdout.splitlines()), count, done.stdout)
+
+    def test_refused(self) -> None:
+        """
+        An id and a hash that cannot be, and a model that nobody asked for, are refused in a plain line.
+        """
+        listing = [("ls",), ("ls", "-l"), ("ls", "--json")]
+        asking = [("versions", "m"), ("versions", "--json", "m"), ("info", "m"), ("info", "m@1")]
+        evil, hashed = self.serve(self.evil, data_hash(b"")), self.serve("m", self.evil)
+        for address, arguments in [*((evil, each) for each in listing + asking), *((hashed, each) for each in asking)]:
+            done = invoke(address, *arguments)
+            self.assertEqual((done.exit_code, done.stdout), (1, ""))
+            self.assertEqual(_CONTROL.findall(done.stderr), [])
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
