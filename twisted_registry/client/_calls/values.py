@@ -5,10 +5,10 @@ Protobuf messages to values, each compared with what was asked for.
 import re
 from typing import Final
 
-from twisted_registry.errors import BadReply, InvalidModelId, shown
+from twisted_registry.errors import BadReply, shown
 from twisted_registry.protocol.framing import has_more_fields
 from twisted_registry.protocol.messages import api
-from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo, VersionInfo, check_model_id
+from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo, VersionInfo
 
 MOST_REPLY_BYTES: Final = 64 * 1024 * 1024
 """The largest reply of a registry."""
@@ -65,10 +65,9 @@ def model_info(message: "api.ModelInfo", model_id: str = "") -> ModelInfo:
     told = message.model_id
     if model_id and told != model_id:
         raise bad_reply(f"told of model {shown(told)}", model_id)
-    try:
-        check_model_id(told)
-    except InvalidModelId as error:
-        raise bad_reply(f"told of a model that cannot be: {error}", model_id) from None
+    if not told:
+        raise bad_reply("told of a model without an id", model_id)
+    # Registries of other makes take ids that this one refuses.
     return ModelInfo(told, dict(message.user_data))
 
 
