@@ -116,6 +116,8 @@ class ExitTests(SynchronousTestCase):
             errors.Unavailable("x"),
             errors.Unreachable("x", "localhost:1"),
             errors.DeadlineExceeded("x"),
+            errors.StorageUnavailable("x"),
+            errors.TooManyOpenFiles("x"),
         ]
         refused = [
             errors.UnknownModel("m"),

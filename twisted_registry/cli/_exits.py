@@ -21,6 +21,7 @@ from twisted_registry.errors import (
     DataChanged,
     DeadlineExceeded,
     RegistryError,
+    StorageUnavailable,
     Unavailable,
 )
 
@@ -49,7 +50,7 @@ Exit status:
   0    done
   1    the registry refused it, or has no such thing
   2    wrong usage, or a local file cannot be read or written
-  3    the registry cannot be reached, or is too slow
+  3    the registry cannot be reached, is too slow, or cannot read its disk now
   4    nobody knows whether the version was created: look before you push again
   130  interrupted (143 by SIGTERM)
 """
@@ -63,7 +64,7 @@ def exit_of(error: RegistryError) -> Exit:
         return Exit.UNCERTAIN
     if isinstance(error, DataChanged):
         return Exit.USAGE
-    return Exit.UNREACHABLE if isinstance(error, Unavailable | DeadlineExceeded) else Exit.REFUSED
+    return Exit.UNREACHABLE if isinstance(error, Unavailable | StorageUnavailable | DeadlineExceeded) else Exit.REFUSED
 
 
 def tell(text: str) -> None:
