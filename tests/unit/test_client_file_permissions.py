@@ -236,3 +236,22 @@ class MountTests(SynchronousTestCase):
         done = self.mounted("", *program(self.folder / "here" / "model", True))
         self.assertEqual((done.returncode, done.stdout), (0, "written\n"), done.stderr)
         self.assertEqual([(self.folder / name / "model").read_text() for name in ("here", "there")], ["here", "after"])
+
+    def test_link_to_a_folder(self) -> None:
+        """
+        So is one in a folder on another mount that a link leads to.
+        """
+        (self.folder / "link").symlink_to("here")
+        done = self.mounted("", *program(self.folder / "link" / "model", True))
+        self.assertEqual((done.returncode, done.stdout), (0, "written\n"), done.stderr)
+        self.assertEqual([(self.folder / name / "model").read_text() for name in ("here", "there")], ["here", "after"])
+
+    def test_link(self) -> None:
+        """
+        A link that leads to a mount point is replaced, and not the mount point.
+        """
+        (self.folder / "link").symlink_to("here/model")
+        done = self.mounted("model", *program(self.folder / "link", True))
+        self.assertEqual((done.returncode, done.stdout), (0, "written\n"), done.stderr)
+        self.assertEqual((self.folder / "link").read_text(), "after")
+        self.assertFalse((self.folder / "link").is_symlink())

@@ -82,7 +82,7 @@ def _check_present(path: Path, folder: os.stat_result) -> None:
     if folder.st_mode & stat.S_ISVTX and user_id not in (0, folder.st_uid, path.lstat().st_uid):
         reason = "it is another user's, and its folder lets only owners replace their files: name another place"
         raise PermissionError(errno.EPERM, reason, str(path))
-    if _mount(path) != _mount(path.parent):
+    if _mount(path, os.O_NOFOLLOW) != _mount(path.parent):
         raise _mount_point(path)
 
 
@@ -91,14 +91,14 @@ def _mount_point(path: Path) -> OSError:
     return OSError(errno.EBUSY, reason, str(path))
 
 
-def _mount(path: Path) -> str | None:
+def _mount(path: Path, flags: int = 0) -> str | None:
     """
     Return the id of the mount that a file is on; C{None} where the system has none.  A bind mount may have the same
     device as what it covers.
     """
     if not os.path.isdir(_DESCRIPTORS):
         return None
-    descriptor = os.open(path, _PATH_ONLY | os.O_NOFOLLOW)
+    descriptor = os.open(path, _PATH_ONLY | flags)
     try:
         found = re.search(r"^mnt_id:\s*(\d+)$", Path(f"/proc/self/fdinfo/{descriptor}").read_text(), re.MULTILINE)
     finally:
