@@ -460,6 +460,19 @@ class Unreachable(Unavailable):
 
 
 @define
+class CertificateRefused(Unreachable):
+    """
+    The client does not accept the certificate that whoever listens there has shown; nothing was sent.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the certificate of the registry at {self.address} was refused ({self.reason}); trust who has signed it "
+            "(root_certificates, --tls-ca), and expect the name that is in it (the address, or server_name)"
+        )
+
+
+@define
 class ProxyUnavailable(Unavailable):
     """
     A proxy before the registry cannot reach it, or takes no more calls, for now.

@@ -24,6 +24,9 @@ from twisted_registry.protocol.messages import common
 
 AUTHORITY = trustme.CA()
 
+PATIENT_SECONDS = 600
+"""For so long a client tries what is to be told at once."""
+
 
 class TlsProxy:
     """
@@ -107,8 +110,24 @@ class TlsTests(RegistryTestCase):
         A server that the client has no reason to trust is not spoken to.
         """
         tls = Tls(trustme.CA().cert_pem.bytes())
-        with BlockingClient(self.proxy(server_context()).address, tls=tls, patience_seconds=0) as registry:
-            self.assertRaises(errors.Unavailable, registry.latest, "walker")
+        with BlockingClient(
+            self.proxy(server_context()).address, tls=tls, patience_seconds=PATIENT_SECONDS
+        ) as registry:
+            for ask in (registry.latest, registry.delete_model, lambda model_id: registry.publish(model_id, b"")):
+                error = self.assertRaises(errors.CertificateRefused, ask, "walker")
+                self.assertIn("root_certificates", str(error))
+            self.assertRaises(errors.CertificateRefused, next, registry.track("walker", wait=True))
+
+    def test_certificate_of_another(self) -> None:
+        """
+        A certificate for another name is refused at once, and the error says what can be done.
+        """
+        tls = Tls(AUTHORITY.cert_pem.bytes(), server_name="registry.example")
+        address = self.proxy(server_context()).address
+        with BlockingClient(address, tls=tls, patience_seconds=PATIENT_SECONDS) as registry:
+            error = self.assertRaises(errors.CertificateRefused, registry.latest, "walker")
+            for said in ("another name", "server_name", address):
+                self.assertIn(said, str(error))
 
     def test_client_with_a_certificate(self) -> None:
         """
@@ -266,6 +285,42 @@ class LoopbackTests(SynchronousTestCase):
         ):
             with BlockingClient(address, token="secret", deadline_seconds=20, patience_seconds=0) as registry:
                 self.assertEqual(registry.statuses(), {}, address)
+
+
+class AddressesTests(SynchronousTestCase):
+    """
+    A registry with several addresses, of which not all serve.
+    """
+
+    def setUp(self) -> None:
+        """
+        Start a server.
+        """
+        self.server = FakeServer(Status=lambda request, context: common.StatusReply())
+        self.addCleanup(self.server.stop)
+
+    def test_address_that_refuses(self) -> None:
+        """
+        Where one address refuses connections the others are tried, in whatever order they are given.
+        """
+        for address in ("127.0.0.1:1," + self.server.address, self.server.address + ",127.0.0.1:1"):
+            with BlockingClient(f"ipv4:{address}", patience_seconds=0) as registry:
+                self.assertEqual(registry.statuses(), {})
+
+    def test_address_that_does_not_answer(self) -> None:
+        """
+        Where one address takes connections and says nothing, or does not even take them, the others are tried.
+        """
+        full = create_server(("127.0.0.1", 0), backlog=0)
+        self.addCleanup(full.close)
+        for _ in range(3):  # what comes after these is dropped
+            waiting = socket()
+            self.addCleanup(waiting.close)
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        address = f"ipv4:127.0.0.1:{full.getsockname()[1]},{self.server.address}"
+        with BlockingClient(address, deadline_seconds=60, patience_seconds=0) as registry:
+            self.assertEqual(registry.statuses(), {})
 
 
 class DeadlineTests(SynchronousTestCase):

@@ -106,6 +106,33 @@ class ErrorTests(SynchronousTestCase):
         self.assertIs(type(arrived), errors.Unreachable)
         self.assertIn("Connection refused", str(arrived))
 
+    def test_certificates(self) -> None:
+        """
+        What old and new versions of gRPC say of a certificate they do not accept is told in plain words, with where.
+        """
+        handshake = "SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"
+        cases = {
+            f"Ssl handshake failed (TSI_PROTOCOL_FAILURE): {handshake}": "could not be verified",
+            f"Tls handshake failed (TSI_PROTOCOL_FAILURE): {handshake}: certificate has expired: OK": "has expired",
+            "Peer name localhost is not in peer certificate": "another name",
+            "Custom verification check failed with error: UNAUTHENTICATED: Hostname Verification Check failed.": "name",
+        }
+        for cause, said in cases.items():
+            text = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {cause}"
+            arrived = error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)
+            self.assertIs(type(arrived), errors.CertificateRefused)
+            for part in (said, "host:1", "127.0.0.1:1", "root_certificates"):
+                self.assertIn(part, str(arrived))
+
+    def test_hints(self) -> None:
+        """
+        Where something else than a registry listens, the error says what it may be.
+        """
+        cases = {"WRONG_VERSION_NUMBER": "no TLS", "Failed parsing HTTP/2": "no HTTP/2", "Socket closed": "want TLS"}
+        for cause, said in cases.items():
+            text = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {cause}"
+            self.assertIn(said, str(error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)))
+
     def test_no_status_is_left_out(self) -> None:
         """
         Whatever code gRPC has, some error stands for it, with a text.

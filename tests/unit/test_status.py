@@ -46,6 +46,7 @@ NEVER_SENT = {
     errors.ArchiveTaken,
     errors.BadReply,
     errors.CannotStart,
+    errors.CertificateRefused,
     errors.ClientUnusable,
     errors.CorruptTransfer,
     errors.CreationUncertain,

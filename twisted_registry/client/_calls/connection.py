@@ -36,6 +36,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),  # which is how long an attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A name that has another address now is asked again every 30 s otherwise, however often connecting fails.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # A server whose machine has died sends nothing, not even an end.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -21,6 +21,16 @@ _NOT_CONNECTED = re.compile(
 )
 """gRPC's own words where nothing was sent: a status from a server, or of a connection that was lost, has others."""
 
+_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|Hostname Verification Check failed|not in peer certificate")
+"""gRPC's words, or OpenSSL's, where the certificate of a server is not accepted."""
+
+_HINTS = {
+    "WRONG_VERSION_NUMBER": "; it speaks no TLS: connect without, or to another port",
+    "Failed parsing HTTP/2": "; it speaks no HTTP/2: is it another program, or does it want TLS?",
+    "Socket closed$": "; it hung up: does it want TLS, or a certificate of the client?",
+}
+"""What else can be said of how connecting failed."""
+
 _STATUS_NAME = re.compile("^[A-Z_]+: ")
 
 _RESET = re.compile(r"RST_STREAM|GOAWAY", re.IGNORECASE)
@@ -84,9 +94,23 @@ def _about_subject(
 
 def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.RegistryError:
     # UNAVAILABLE; and what gRPC itself says, in whatever words and under whatever code, when a connection is lost.
+    if _CERTIFICATE.search(text):
+        return errors.CertificateRefused(_certificate_reason(text), address)
     if _NOT_CONNECTED.search(text):
-        return errors.Unreachable(_short(text), address)
+        hint = next((hint for pattern, hint in _HINTS.items() if re.search(pattern, text)), "")
+        return errors.Unreachable(_short(text) + hint, address)
     return errors.Unavailable(f"the connection to the registry at {address} was lost ({_short(text) or code.name})")
+
+
+def _certificate_reason(text: str) -> str:
+    """
+    Return what is wrong with a certificate, and at which address, in as few words as gRPC allows.
+    """
+    where = re.search(r"last error: (?:[A-Z_]+: )?(\S+): ", text)
+    what = re.search(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)", text)
+    name = "" if "CERTIFICATE_VERIFY_FAILED" in text else "it is for another name"
+    reason = what[1] if what else name or "it could not be verified"
+    return f"{unquote(where[1])}: {reason}" if where else reason
 
 
 def _short(text: str) -> str:

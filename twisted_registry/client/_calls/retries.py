@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 from twisted_registry.client._calls.proxies import TOO_MANY_REQUESTS
 from twisted_registry.errors import (
     ArchiveChanged,
+    CertificateRefused,
     DeadlineExceeded,
     Overloaded,
     ProxyUnavailable,
@@ -35,7 +36,9 @@ def passes(error: BaseException) -> bool:
     """
     Say whether this passes by itself.
     """
-    return isinstance(error, Unavailable | Overloaded | StorageUnavailable)
+    return isinstance(error, Unavailable | Overloaded | StorageUnavailable) and not isinstance(
+        error, CertificateRefused
+    )
 
 
 def outlasts(error: BaseException) -> bool:
@@ -65,6 +68,13 @@ def was_not_done(error: BaseException) -> bool:
     if isinstance(error, ProxyUnavailable):
         return error.http_status == TOO_MANY_REQUESTS
     return isinstance(error, Unreachable | Overloaded | StorageUnavailable)
+
+
+def passes_undone(error: BaseException) -> bool:
+    """
+    Return whether this passes by itself, and what was asked can be asked again although it must not be done twice.
+    """
+    return passes(error) and was_not_done(error)
 
 
 async def repeated(

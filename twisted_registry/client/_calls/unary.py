@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from twisted_registry.client._calls.connection import Connection
 from twisted_registry.client._calls.fork import forks
-from twisted_registry.client._calls.retries import passes_within, repeated, was_not_done
+from twisted_registry.client._calls.retries import passes_undone, passes_within, repeated
 from twisted_registry.client._calls.values import check_size
 from twisted_registry.errors import DeadlineExceeded, Unsupported
 
@@ -93,7 +93,8 @@ class Calls:
         """
         attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector)
         patience_seconds = self.times.patience_seconds
-        raw = await repeated(attempt, patience_seconds, passes_within(patience_seconds) if repeatable else was_not_done)
+        is_worth_it = passes_within(patience_seconds) if repeatable else passes_undone
+        raw = await repeated(attempt, patience_seconds, is_worth_it)
         check_size(raw, most, model_id, selector)
         return decoded(reply_class, raw)
 

@@ -16,7 +16,7 @@ from twisted_registry.client._calls.retries import outlasts, repeated
 from twisted_registry.client._calls.unary import Calls
 from twisted_registry.client._following.subscription import Subscription
 from twisted_registry.client._steps import Steps
-from twisted_registry.errors import ClientUnusable, CorruptVersion, UnknownModel, UnknownVersion
+from twisted_registry.errors import CertificateRefused, ClientUnusable, CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.values import VersionInfo
 
 T = TypeVar("T")
@@ -128,7 +128,8 @@ class Tracker(Generic[T]):
                 end.atexit = False
 
     def _is_waited_for(self, error: BaseException) -> bool:
-        return self._wait and (isinstance(error, UnknownModel) or outlasts(error))
+        is_passing = outlasts(error) and not isinstance(error, CertificateRefused)
+        return self._wait and (isinstance(error, UnknownModel) or is_passing)
 
     async def _newest(self) -> tuple[int, T]:
         """
