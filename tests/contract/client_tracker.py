@@ -2,6 +2,7 @@
 What following a model does, in whatever style.
 """
 
+import time
 from typing import Any, ClassVar
 
 from tests.support.registry_case import RegistryTestCase
@@ -103,6 +104,30 @@ class TrackerContract(RegistryTestCase):
         latest = tracker.latest()
         assert latest is not None
         self.assertEqual(latest.version_number, 1)
+
+    def test_connection(self) -> None:
+        """
+        A tracker tells whether it is connected, and since when.
+        """
+        tracker = self.follow()
+        self.assertEqual(tracker.connection(), (False, None))
+        before_ns = time.time_ns()
+        tracker.start()
+        is_connected, began_ns = tracker.connection()
+        self.assertTrue(is_connected)
+        self.relay.port = 0
+        self.relay.cut()
+        self.wait_until_true(lambda: not tracker.connection()[0], "it knows that the server is away")
+        lost_ns = tracker.connection()[1]
+        self.relay.port = self.daemon.port
+        self.wait_until_true(lambda: tracker.connection()[0], "it is connected again")
+        again_ns = tracker.connection()[1]
+        assert began_ns is not None
+        assert lost_ns is not None
+        assert again_ns is not None
+        self.assertTrue(before_ns <= began_ns < lost_ns < again_ns <= time.time_ns())
+        tracker.close()
+        self.assertFalse(tracker.connection()[0])
 
     def test_restart(self) -> None:
         """

@@ -29,6 +29,7 @@ class Followed:
     start: Callable[[], object]
     next: Callable[[], Any]
     latest: Callable[[], VersionInfo | None]
+    connection: Callable[[], tuple[bool, int | None]]
     close: Callable[[], object]
 
 
@@ -100,10 +101,15 @@ class AsyncioStyle:
             self.run(asyncio.sleep(0))  # the loop does not run by itself
             return tracker.latest()
 
+        def connection() -> tuple[bool, int | None]:
+            self.run(asyncio.sleep(0))
+            return tracker.is_connected, tracker.connection_changed_ns
+
         return Followed(
             lambda: self.run(tracker.start()),
             lambda: self.run(tracker.__anext__()),
             latest,
+            connection,
             lambda: self.run(tracker.aclose()),
         )
 
@@ -140,7 +146,10 @@ class BlockingStyle:
                 return item
             raise StopAsyncIteration
 
-        return Followed(tracker.__enter__, following, tracker.latest, tracker.close)
+        def connection() -> tuple[bool, int | None]:
+            return tracker.is_connected, tracker.connection_changed_ns
+
+        return Followed(tracker.__enter__, following, tracker.latest, connection, tracker.close)
 
     def close(self) -> None:
         """See L{Style.close}."""
@@ -212,6 +221,7 @@ class DeferredStyle:
             lambda: wait_for(tracker.start()),
             lambda: wait_for(tracker.__anext__()),
             tracker.latest,
+            lambda: (tracker.is_connected, tracker.connection_changed_ns),
             lambda: wait_for(tracker.close()),
         )
 

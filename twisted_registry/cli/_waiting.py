@@ -10,7 +10,7 @@ from twisted_registry.cli._advice import advised
 from twisted_registry.cli._progress import tell_beside_the_bar
 from twisted_registry.errors import RegistryError, Unreachable
 
-LOGGER = "twisted_registry.client"
+LOGGER = "twisted_registry.client.tries"
 """Where the client says each time that it tries something again, and why."""
 
 _SOON_SECONDS = 2.0
@@ -31,7 +31,7 @@ class Waiting(logging.Handler):
         """
         @param clock: tells the time in seconds.
         """
-        super().__init__(logging.INFO)
+        super().__init__(logging.DEBUG)
         self._say = say
         self._clock = clock
         self._began: float | None = None
@@ -62,7 +62,8 @@ def tell_of_waiting() -> None:
     """
     Have it said from now on.
     """
+    logging.getLogger("twisted_registry.client").handlers = [logging.NullHandler()]
     logger = logging.getLogger(LOGGER)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     logger.propagate = False
     logger.handlers = [Waiting()]

@@ -87,6 +87,16 @@ class BlockingTracker(BlockingItems[T]):
         except InterpreterEnding:
             return END  # as where the client is closed
 
+    @property
+    def is_connected(self) -> bool:
+        """See L{Tracker.is_connected}."""
+        return self._tracker.is_connected
+
+    @property
+    def connection_changed_ns(self) -> int | None:
+        """See L{Tracker.connection_changed_ns}."""
+        return self._tracker.connection_changed_ns
+
     def latest(self) -> VersionInfo | None:
         """See L{Tracker.latest}."""
         return self._tracker.latest()

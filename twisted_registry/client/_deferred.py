@@ -142,6 +142,16 @@ class DeferredTracker(DeferredIterator[T]):
         """
         return self._defer(self._tracker.start())
 
+    @property
+    def is_connected(self) -> bool:
+        """See L{Tracker.is_connected}."""
+        return self._tracker.is_connected
+
+    @property
+    def connection_changed_ns(self) -> int | None:
+        """See L{Tracker.connection_changed_ns}."""
+        return self._tracker.connection_changed_ns
+
     def latest(self) -> VersionInfo | None:
         """See L{Tracker.latest}."""
         return self._tracker.latest()

@@ -94,7 +94,7 @@ class Calls:
         attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector)
         patience_seconds = self.times.patience_seconds
         is_worth_it = passes_within(patience_seconds) if repeatable else passes_undone
-        raw = await repeated(attempt, patience_seconds, is_worth_it)
+        raw = await repeated(attempt, patience_seconds, is_worth_it, (self.connection.address, model_id))
         check_size(raw, most, model_id, selector)
         return decoded(reply_class, raw)
 

@@ -76,7 +76,8 @@ class _Stream:
         Give the next data; C{None} at the end.
         """
         patience_seconds = self._calls.times.patience_seconds
-        return await repeated(self._read, patience_seconds, passes_within(patience_seconds))
+        about = (self._calls.connection.address, self._model_id)
+        return await repeated(self._read, patience_seconds, passes_within(patience_seconds), about)
 
     def close(self) -> None:
         """

@@ -74,7 +74,8 @@ class Outcome:
         @raise CreationUncertain: it cannot be found out.
         """
         try:
-            return await repeated(self._look, self._patience_seconds, _may_yet_be_told)
+            about = (self._calls.connection.address, self._header.model_id)
+            return await repeated(self._look, self._patience_seconds, _may_yet_be_told, about)
         except _StillOpen:
             raise CreationUncertain(self._header.model_id, lost) from None
         except (Unavailable, StorageUnavailable, DeadlineExceeded, ArchiveChanged, BadReply):

@@ -264,7 +264,8 @@ class Upload:
         @raise Exception: whatever the source raised.
         """
         try:
-            return await repeated(self._try, self._calls.times.patience_seconds, self._is_worth_it)
+            about = (self._calls.connection.address, self._header.model_id)
+            return await repeated(self._try, self._calls.times.patience_seconds, self._is_worth_it, about)
         except _SourceFailed as failed:
             raise failed.error from None
         except Unavailable as error:

@@ -3,6 +3,7 @@ What a server tells of a model, over as many calls as it takes.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +12,7 @@ from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 from twisted_registry.client._calls.checks import known_model
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.lists import Lists
-from twisted_registry.client._calls.retries import outlasts, repeated
+from twisted_registry.client._calls.retries import outlasts, repeated, retry_log
 from twisted_registry.client._calls.unary import Calls, decoded, hang_up
 from twisted_registry.client._calls.values import bad_reply, check_size, version_info
 from twisted_registry.errors import (
@@ -32,11 +33,18 @@ class Subscription:
 
     @ivar latest: the latest version there is, as far as is known; C{None} for none.
     @ivar changed: is set where there is something new to know.
+    @ivar about: what it is, for the log.
+    @ivar is_connected: whether the server tells of each new version now.
+    @ivar connection_changed_ns: since when it does, or does not, in nanoseconds since the Unix epoch; C{None} before it
+        did for the first time.
     """
 
     def __init__(self, calls: Calls, model_id: str) -> None:
         self.latest: VersionInfo | None = None
         self.changed = asyncio.Event()
+        self.about = (calls.connection.address, model_id)
+        self.is_connected = False
+        self.connection_changed_ns: int | None = None
         self._calls = calls
         self._lists = Lists(calls)
         self._model_id = model_id
@@ -72,6 +80,8 @@ class Subscription:
         except BaseException:
             self.close()
             raise
+        self._note_connection(True)
+        retry_log.succeeded(self.about)
 
     async def listen(self) -> None:
         """
@@ -79,7 +89,7 @@ class Subscription:
         """
         try:
             while True:
-                info = await repeated(self._read, None, outlasts)
+                info = await repeated(self._read, None, outlasts, self.about)
                 if self.latest is None or info.version_number > self.latest.version_number:
                     self._note(info)
         except RegistryError as error:
@@ -93,7 +103,12 @@ class Subscription:
         Want to be told no more.
         """
         call, self._call = self._call, None
+        self._note_connection(False)
         hang_up(call)
+
+    def _note_connection(self, is_connected: bool) -> None:
+        if self.is_connected != is_connected:
+            self.is_connected, self.connection_changed_ns = is_connected, time.time_ns()
 
     async def _ask(self) -> VersionInfo | None:
         with suppress(UnknownVersion):

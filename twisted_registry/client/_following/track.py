@@ -68,6 +68,22 @@ class Tracker(Generic[T]):
         self._subscription.check()
         return self._subscription.latest
 
+    @property
+    def is_connected(self) -> bool:
+        """
+        Whether the server tells of each new version now.  Where it is away, the tracker waits for it, and what
+        L{latest} knows may be old.  A server whose machine has died is noticed within half a minute.
+        """
+        return self._subscription.is_connected
+
+    @property
+    def connection_changed_ns(self) -> int | None:
+        """
+        Since when L{is_connected} is what it is, in nanoseconds since the Unix epoch, by this machine's clock; C{None}
+        where it was never connected.
+        """
+        return self._subscription.connection_changed_ns
+
     async def start(self) -> None:
         """
         Begin, where it has not begun yet: L{latest} knows the latest version then.
@@ -121,7 +137,8 @@ class Tracker(Generic[T]):
     async def _begun(self) -> None:
         async with self._one_begins:
             if self._listening is None:
-                await repeated(self._subscription.open, None, self._is_waited_for)
+                about = self._subscription.about
+                await repeated(self._subscription.open, None, self._is_waited_for, about)
                 self._listening = asyncio.create_task(self._subscription.listen())
                 # The task does not hold the tracker, so that one nobody holds any more ends.
                 end = weakref.finalize(self, _forgotten, asyncio.get_running_loop(), self._listening)
@@ -140,7 +157,8 @@ class Tracker(Generic[T]):
             info = await self._newer()
             try:
                 # As patiently as the subscription: an actor does not end where the server is away for long.
-                return info.version_number, await repeated(partial(self._give, info), None, outlasts)
+                about = self._subscription.about
+                return info.version_number, await repeated(partial(self._give, info), None, outlasts, about)
             except UnknownVersion:
                 # It was evicted meanwhile, so there is a newer one, or soon will be.
                 self._given = info.version_number

@@ -1,0 +1,103 @@
+"""
+What the log is told of what is tried again.
+"""
+
+import logging
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_registry.client._calls.retries import RetryLog
+from twisted_registry.errors import ArchiveChanged, Unavailable
+
+WALKER = ("host:1", "walker")
+AWAY = Unavailable("away")
+
+
+class RetryLogTests(SynchronousTestCase):
+    """
+    L{RetryLog}, by a clock of the test's.
+    """
+
+    def setUp(self) -> None:
+        """
+        Listen to the logger.
+        """
+        self.clock = Clock()
+        self.log = RetryLog(self.clock.seconds)
+        self.lines: list[str] = []
+        self.levels: list[int] = []
+        handler = logging.Handler(logging.INFO)
+        handler.emit = self.note  # type: ignore[method-assign]
+        logger = logging.getLogger("twisted_registry.client")
+        self.addCleanup(logger.setLevel, logger.level)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+
+    def note(self, record: logging.LogRecord) -> None:
+        """
+        Note a line.
+        """
+        self.lines.append(record.getMessage())
+        self.levels.append(record.levelno)
+
+    def fail_for(self, seconds: int) -> None:
+        """
+        Let something fail each second.
+        """
+        for _ in range(seconds):
+            self.log.failed(WALKER, AWAY)
+            self.clock.advance(1)
+
+    def test_a_line_a_minute(self) -> None:
+        """
+        What fails for long is told at once, and then once a minute, with the model; that it is back is told once.
+        """
+        self.fail_for(130)
+        self.assertEqual(len(self.lines), 3)
+        for _ in range(3):
+            self.log.succeeded(WALKER)
+        self.assertEqual(len(self.lines), 4)
+        for line in self.lines:
+            self.assertIn("model 'walker' at host:1: ", line)
+        self.assertIn("away", self.lines[0])
+        self.assertIn("back, after 130 s", self.lines[-1])
+
+    def test_coming_and_going(self) -> None:
+        """
+        What fails and is back again and again is told no more often.
+        """
+        for _ in range(30):
+            self.fail_for(1)
+            self.log.succeeded(WALKER)
+            self.clock.advance(1)
+        self.assertEqual(len(self.lines), 2)
+
+    def test_others(self) -> None:
+        """
+        Each model has its own lines, and what never failed has none.
+        """
+        self.fail_for(2)
+        self.log.failed(("host:1", "runner"), AWAY)
+        self.log.failed(("host:1", ""), AWAY)
+        self.log.succeeded(("host:1", "jumper"))
+        self.assertEqual(len(self.lines), 3)
+        self.assertIn("the registry at host:1", self.lines[-1])
+
+    def test_another_archive(self) -> None:
+        """
+        That the server serves another archive is a warning, once.
+        """
+        self.fail_for(1)
+        for _ in range(30):
+            self.log.failed(WALKER, ArchiveChanged("one", "other"))
+        self.assertEqual(self.levels, [logging.INFO, logging.WARNING])
+
+    def test_many(self) -> None:
+        """
+        However many models fail, what is kept of them is bounded.
+        """
+        for number in range(5000):
+            self.log.failed(("host:1", str(number)), AWAY)
+        self.assertLess(len(self.log._streaks), 1001)
