@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from twisted_registry.errors import CorruptModel, StorageFailure, UnknownModel, shown
 from twisted_registry.storage._calls import close_quietly, is_named, is_there
@@ -96,7 +96,7 @@ class ModelFolders:
         except OSError as error:
             return self._id_unseen(name, error)
         except Malformed as error:
-            self._log_passed_over(name, error.reason)
+            self._log_passed_over(name, error.reason, is_link=entry.is_link)
         return None
 
     def _id_unseen(self, name: str, error: OSError) -> str | None:
@@ -128,9 +128,10 @@ class ModelFolders:
             return self._told_id(folder) if model_id is None else model_id
 
     def _linked_id(self, name: str) -> str | None:
+        # That it leads nowhere may mean that a disk is missing; but then nothing tells that it stands for a model.
         model_id = id_of(name)
         if model_id is None or not leads_to_model(self._system, self._root.folder, Listed(name, False, True)):
-            raise Malformed("it is a link to what is no model")
+            raise Malformed("it is a link to what is no model, or to nothing")
         _log.error("damage on the archive: {error}", error=_linked(model_id))
         return model_id
 
@@ -151,10 +152,11 @@ class ModelFolders:
         numbers = version_files(folder.name, self._system.listdir(folder.path)).numbers
         yield from map(folder.version_yaml, numbers[-_MOST_ASKED_FOR_THE_ID:])
 
-    def _log_passed_over(self, name: str, reason: str) -> None:
+    def _log_passed_over(self, name: str, reason: str, *, is_link: bool = False) -> None:
         if name not in self._logged:
             self._logged.add(name)
-            _log.info("passed over {name!r} in the archive: {reason}", name=name, reason=reason)
+            level = LogLevel.warn if is_link else LogLevel.info
+            _log.emit(level, "passed over {name!r} in the archive: {reason}", name=name, reason=reason)
 
     def missing(self, model_ids: Sequence[str]) -> list[str]:
         """
@@ -329,15 +331,13 @@ def _linked(model_id: str) -> CorruptModel:
 
 def leads_to_model(system: System, root: Folder, entry: Listed) -> bool:
     """
-    Tell whether a link in the root stands for a model: leads to a folder that is laid out as that model's, or nowhere,
-    as where a disk is missing.  Of what it leads to nothing is read.
+    Tell whether a link in the root stands for a model: leads to a folder that is laid out as that model's.  Of what it
+    leads to nothing is read.
 
     @raise OSError: that cannot be told.
     """
     try:
-        return is_there(system, within(root, f"{entry.name}/{entry.name}.yaml")) or not is_there(
-            system, within(root, entry.name)
-        )
+        return is_there(system, within(root, f"{entry.name}/{entry.name}.yaml"))
     except OSError as error:
         if error.errno == errno.ELOOP:
             return False
