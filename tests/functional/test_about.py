@@ -120,6 +120,31 @@ class StatusTests(RegistryTestCase):
         self.assertEqual(self.client.statuses(*memory), {"versions_in_memory": "0", "bytes_in_memory": "0"})
 
 
+class EvictedTests(RegistryTestCase):
+    """
+    A daemon with room for two versions.
+    """
+
+    flags: ClassVar = ["--version-cache-max-items", "2"]
+
+    def test_evicted_latest(self) -> None:
+        """
+        It tells how often a model has lost its latest version, and the log which setting to raise; a model that has
+        many versions costs no other its latest.
+        """
+        for model_id in ("a", "b", "c"):
+            self.client.save_model(model_id)
+        for model_id in ("a", *"bbbbb"):
+            self.client.create(model_id, b"x")
+        self.assertEqual(self.client.statuses("evicted_latest"), {"evicted_latest": "0"})
+        self.assertEqual(self.client.data("a", -1), b"x")
+        self.client.create("c", b"x")
+        self.assertEqual(self.client.statuses("evicted_latest"), {"evicted_latest": "1"})
+        self.wait_until_logged("raise --version-cache-max-items")
+        self.assertEqual(self.client.data("a", -1), b"x")
+        self.assert_refused(grpc.StatusCode.NOT_FOUND, partial(self.client.data, "b", -1))
+
+
 class HealthTests(SharedRegistryTestCase):
     """
     The standard health service, while the daemon serves.
