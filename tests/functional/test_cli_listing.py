@@ -211,36 +211,46 @@ class HostileTests(SynchronousTestCase):
         self.addCleanup(server.close)
         return server.address
 
-    def test_nothing_raw(self) -> None:
+    def assert_plain(self, model_id: str, expected: dict[tuple[str, ...], int]) -> None:
         """
-        Whatever ids and user data it sends, what is printed is plain ASCII, a line for each.
+        Check that what is printed of a model is plain ASCII.
+
+        @param expected: commands, and how many lines each prints.
         """
-        odd = "[red]\u202e\u2028\u200b m"  # all that an id may be
-        address = self.serve(odd, data_hash(b""))
-        for arguments, count in {
-            ("ls",): 1,
-            ("ls", "-l"): 1,
-            ("ls", "--json"): 1,
-            ("versions", odd): 1,
-            ("versions", "--json", odd): 1,
-            ("info", odd): 5,
-            ("info", f"{odd}@1"): 6,
-            ("info", "--json", f"{odd}@1"): 1,
-        }.items():
+        address = self.serve(model_id, data_hash(b""))
+        for arguments, count in expected.items():
             done = invoke(address, *arguments)
             self.assertEqual((done.exit_code, done.stderr), (0, ""))
             self.assertEqual(_CONTROL.findall(done.stdout), [])
             self.assertEqual(len(done.stdout.splitlines()), count, done.stdout)
 
+    def test_nothing_raw(self) -> None:
+        """
+        Whatever ids and user data it sends, what is printed is plain ASCII, a line for each.
+        """
+        self.assert_plain(self.evil, {("ls",): 1, ("ls", "-l"): 1, ("ls", "--json"): 1})
+        odd = "[red]\u202e\u2028\u200b m"  # all that an id may be that can be asked for
+        self.assert_plain(
+            odd,
+            {
+                ("ls",): 1,
+                ("ls", "-l"): 1,
+                ("ls", "--json"): 1,
+                ("versions", odd): 1,
+                ("versions", "--json", odd): 1,
+                ("info", odd): 5,
+                ("info", f"{odd}@1"): 6,
+                ("info", "--json", f"{odd}@1"): 1,
+            },
+        )
+
     def test_refused(self) -> None:
         """
-        An id and a hash that cannot be, and a model that nobody asked for, are refused in a plain line.
+        A hash that cannot be, and a model that nobody asked for, are refused in a plain line.
         """
-        listing = [("ls",), ("ls", "-l"), ("ls", "--json")]
-        asking = [("versions", "m"), ("versions", "--json", "m"), ("info", "m"), ("info", "m@1")]
-        evil, hashed = self.serve(self.evil, data_hash(b"")), self.serve("m", self.evil)
-        for address, arguments in [*((evil, each) for each in listing + asking), *((hashed, each) for each in asking)]:
-            done = invoke(address, *arguments)
-            self.assertEqual((done.exit_code, done.stdout), (1, ""))
-            self.assertEqual(_CONTROL.findall(done.stderr), [])
-            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        for address in (self.serve(self.evil, data_hash(b"")), self.serve("m", self.evil)):
+            for arguments in (("versions", "m"), ("versions", "--json", "m"), ("info", "m"), ("info", "m@1")):
+                done = invoke(address, *arguments)
+                self.assertEqual((done.exit_code, done.stdout), (1, ""))
+                self.assertEqual(_CONTROL.findall(done.stderr), [])
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
