@@ -57,6 +57,23 @@ class SweepTests(FilesystemCase):
         self.assertEqual(self.archive.version_numbers("m"), [1])
         self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
 
+    def test_drafts(self) -> None:
+        """
+        What was being written when the process died goes when the model's versions are listed; what is being written
+        now does not, and a file of another name does not either.
+        """
+        writer = self.archive.create_version("m")
+        writer.write(Chunk(b"data"))
+        (self.root / "m" / ".new-left").write_bytes(b"")
+        (self.root / "m" / ".new-folder").mkdir()
+        (self.root / "m" / ".new-folder" / "x").write_bytes(b"")
+        (self.root / "m" / ".newer").write_bytes(b"")
+        self.assertEqual(self.archive.version_numbers("m"), [])
+        writer.finish()
+        writer.commit(version_info("m", 1, b"data"))
+        self.assertEqual(self.files(), ["m/.newer", "m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
+        self.assertEqual(data_of(self.archive, "m", 1), b"data")
+
     def test_commit_under_way(self) -> None:
         """
         The data of a version that is being committed does not go, whenever the model's versions are listed.
