@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import click
 
+from tests.support.archive_files import write_model, write_version
 from tests.support.cli import invoke
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.main import command
@@ -111,6 +112,19 @@ class JsonTests(SharedRegistryTestCase):
                 self.assertIsInstance(found, dict, name)
                 self.check("", found)
         self.assertLessEqual({"ls", "versions", "info", "push", "pull", "status", "archive verify"}, set(names))
+
+    def test_raise_numbers(self) -> None:
+        """
+        So it is of a command that wants an archive that no daemon has.
+        """
+        self.archive = Path(self.mktemp()).absolute()
+        write_version(write_model(self.archive, "m"), 1, b"data")
+        (found,) = self.objects("archive raise-numbers", dict(commands())["archive raise-numbers"])
+        self.check("", found)
+        self.assertEqual(
+            {key: type(found[key]) for key in ("model_id", "before", "after")},
+            {"model_id": str, "before": int, "after": int},
+        )
 
     def test_user_data(self) -> None:
         """

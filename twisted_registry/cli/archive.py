@@ -2,7 +2,6 @@
 Commands for the archive on disk.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ import click
 from attrs import asdict
 from click.shell_completion import CompletionItem
 
+from twisted_registry.cli._exits import if_interrupted
+from twisted_registry.cli._output import print_object
 from twisted_registry.cli._progress import ByteProgress
 from twisted_registry.cli._text import harmless_id, harmless_line
 from twisted_registry.cli._told import Summary, Teller
@@ -114,8 +115,11 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
     if by is not None and to is not None:
         raise click.UsageError("--by and --to exclude each other")
     with _telling_failure():
-        with locked(directory):
-            models = list(_told(Raising(directory, by or DEFAULT_BY, to).models(), as_json))
+        models: list[Raised] = []
+        said = "numbers were raised of {:,} models, and not of all; it may be run again"
+        with if_interrupted(lambda: said.format(len(models))), locked(directory):
+            for model in _told(Raising(directory, by or DEFAULT_BY, to).models(), as_json):
+                models.append(model)
         failed = sum(bool(model.error) for model in models)
         if not as_json:
             click.echo(f"raised the numbers of {len(models) - failed:,} models, not those of {failed:,}")
@@ -126,7 +130,7 @@ def _told(models: Iterator[Raised], as_json: bool) -> Iterator[Raised]:
     for model in models:
         name = harmless_id(model.folder if model.model_id is None else model.model_id)
         if as_json:
-            click.echo(json.dumps(asdict(model), sort_keys=True))
+            print_object(asdict(model))
         elif model.error:
             click.echo(f"{name}: not raised: {harmless_line(model.error)}", err=True)
         else:
