@@ -307,6 +307,33 @@ class ProcessTests(SharedRegistryTestCase):
             """
         )
 
+    def test_client_that_is_given_to_workers(self) -> None:
+        """
+        A client that is given to a spawned worker connects there.
+        """
+        self.run_script(
+            """
+            def size(registry):
+                with registry:
+                    return len(registry.retrieve(MODEL))
+
+            async def asynchronous_size(client):
+                async with client:
+                    return len(await client.retrieve(MODEL))
+
+            def asynchronous(client):
+                return asyncio.run(asynchronous_size(client))
+
+            if __name__ == "__main__":
+                with BlockingClient(ADDRESS) as registry:
+                    assert registry.retrieve(MODEL) == b"weights"
+                    with multiprocessing.get_context("spawn").Pool(1) as pool:
+                        assert pool.apply(size, (registry,)) == 7
+                        assert pool.apply(asynchronous, (Client(ADDRESS),)) == 7
+                    assert registry.retrieve(MODEL) == b"weights"
+            """
+        )
+
     # Loops and threads
 
     def test_several_loops_and_threads(self) -> None:

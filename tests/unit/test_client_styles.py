@@ -2,14 +2,17 @@
 The three styles of the client are one.
 """
 
+import copy
 import inspect
+import pickle
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.styles import PumpedReactor
-from twisted_registry.client import BlockingClient, Client, DeferredClient
+from twisted_registry.client import BlockingClient, Client, DeferredClient, Tls
 from twisted_registry.client._calls.addresses import Address, is_loopback
 
 
@@ -55,6 +58,41 @@ class StyleTests(SynchronousTestCase):
         for style in (BlockingClient, DeferredClient):
             for name, method in methods_of(style).items():
                 self.assertEqual(inspect.getdoc(method), f"See L{{Client.{name}}}.")
+
+
+class PicklingTests(SynchronousTestCase):
+    """
+    Clients that are taken to another process, or copied.
+    """
+
+    def test_clients(self) -> None:
+        """
+        A client that was pickled or copied is another one with the same arguments, which is not connected yet.
+        """
+        tls = Tls(root_certificates=b"-----BEGIN CERTIFICATE-----")
+        for make in (Client, BlockingClient):
+            client: Any = make(
+                "registry:1", tls=tls, token="secret", deadline_seconds=1, patience_seconds=2, idle_seconds=3
+            )
+            for again in (pickle.loads(pickle.dumps(client)), copy.copy(client), copy.deepcopy(client)):
+                self.assertIs(type(again), make)
+                self.assertEqual(again.__reduce__()[1:], client.__reduce__()[1:])
+                self.assertEqual(again.__reduce__()[0].keywords, client.__reduce__()[0].keywords)
+
+    def test_what_belongs_to_the_process(self) -> None:
+        """
+        A client with a reactor, a tracker and an iterator say that they cannot be pickled, and what to do.
+        """
+        asyncio_client, blocking = Client(), BlockingClient()
+        deferred = DeferredClient(PumpedReactor())
+        for each in (
+            deferred,
+            *(client.track("walker") for client in (asyncio_client, blocking, deferred)),
+            *(client.models() for client in (asyncio_client, blocking, deferred)),
+        ):
+            for take in (pickle.dumps, copy.copy, copy.deepcopy):
+                error = self.assertRaises(TypeError, take, each)
+                self.assertIn("there", str(error))
 
 
 class AddressTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ The client for programs without an event loop.
 import os
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -15,7 +16,7 @@ from twisted_registry.client._data.download import Progress
 from twisted_registry.client._data.sources import Data
 from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._loop import InterpreterEnding, Stepper, end_thread, shared
-from twisted_registry.client._steps import END, Closable, End
+from twisted_registry.client._steps import END, Closable, End, OfThisProcess
 from twisted_registry.values import ModelInfo, VersionInfo
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def _close(work: Coroutine[Any, Any, None]) -> None:
         shared.job(work).result()
 
 
-class BlockingItems(Generic[T]):
+class BlockingItems(OfThisProcess, Generic[T]):
     """
     Items that come one by one: an iterator, and a context manager.
     """
@@ -142,6 +143,10 @@ class BlockingClient:
         Where the registry is.
         """
         return self._client.address
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """See L{Client.__reduce__}."""
+        return partial(type(self), **self._client._options()), (self.address,)
 
     def __enter__(self) -> "BlockingClient":
         return self

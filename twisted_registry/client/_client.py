@@ -7,12 +7,13 @@ import os
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, overload
 from weakref import WeakSet
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from twisted_registry.client._calls.about import About
 from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
@@ -83,6 +84,17 @@ class Client:
         Where the registry is.
         """
         return self._connection.address
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """
+        Return what makes a client with the same arguments: one that was pickled, or copied, connects anew at its first
+        call.  It takes the token along, and the private key.
+        """
+        return partial(type(self), **self._options()), (self.address,)
+
+    def _options(self) -> dict[str, Any]:
+        connection = self._connection
+        return {"tls": connection.tls, "token": connection.token, **asdict(self._calls.times)}
 
     async def __aenter__(self) -> "Client":
         return self

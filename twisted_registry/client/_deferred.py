@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
@@ -19,7 +19,7 @@ from twisted_registry.client._data.download import Progress
 from twisted_registry.client._data.sources import Data
 from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._loop import InterpreterEnding, Job, Stepper, shared
-from twisted_registry.client._steps import Closable, End
+from twisted_registry.client._steps import Closable, End, OfThisProcess
 from twisted_registry.values import ModelInfo, VersionInfo
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def _item(item: T | End) -> T:
     return item
 
 
-class DeferredIterator(Generic[T]):
+class DeferredIterator(OfThisProcess, Generic[T]):
     """
     Items that come one by one.  In a coroutine, C{async for} iterates over them, and C{async with} lets go of them.
     """
@@ -198,6 +198,15 @@ class DeferredClient:
         Where the registry is.
         """
         return self._client.address
+
+    def __reduce__(self) -> NoReturn:
+        """
+        @raise TypeError: always; a reactor belongs to its process.
+        """
+        raise TypeError(
+            "a DeferredClient cannot be pickled or copied, for it belongs to the reactor of this process: make one "
+            "there, with its address and its options"
+        )
 
     def __aenter__(self) -> "Deferred[Self]":
         return succeed(self)

@@ -4,7 +4,7 @@ Steps of an asynchronous iterator: they can be broken off one by one, or all at 
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from twisted_registry.errors import ClientUnusable
 
@@ -61,7 +61,22 @@ class Steps:
             await asyncio.wait(under_way)
 
 
-class Items(Generic[T]):
+class OfThisProcess:
+    """
+    What cannot be taken to another process, or copied: it holds a call, and a place in what comes.
+    """
+
+    def __reduce__(self) -> NoReturn:
+        """
+        @raise TypeError: always.
+        """
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled or copied, for it holds a connection of this process: pickle the "
+            "client, which connects anew, and make another one there"
+        )
+
+
+class Items(OfThisProcess, Generic[T]):
     """
     Items that come one by one: an asynchronous iterator, which C{contextlib.aclosing} can close.
 

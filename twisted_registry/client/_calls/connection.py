@@ -15,7 +15,7 @@ from twisted_registry.client._calls.addresses import Address, is_loopback
 from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.memory import Memory
-from twisted_registry.client._calls.polling import ignore_empty_polls
+from twisted_registry.client._calls.polling import ignore_errors_of_poller
 from twisted_registry.client._calls.proxies import error_of_long_token
 from twisted_registry.client._calls.values import MOST_REPLY_BYTES
 from twisted_registry.client._steps import is_being_cancelled
@@ -202,7 +202,7 @@ class Connection:
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
-            ignore_empty_polls(self._loop)
+            ignore_errors_of_poller(self._loop)
             self._channel = self._made()
             forks.opened(self._channel)
         return self._channel

@@ -5,11 +5,7 @@ What gRPC's poller raises where a process has several event loops.
 import asyncio
 from typing import Any
 
-import grpc
-
-_FIRST_QUIET_VERSION = (1, 80)
-
-_IS_QUIET = tuple(map(int, grpc.__version__.split(".")[:2])) >= _FIRST_QUIET_VERSION
+_POLLER = "PollerCompletionQueue._handle_events"
 
 
 class _Handler:
@@ -21,8 +17,7 @@ class _Handler:
         self._before = before
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        is_of_poller = "PollerCompletionQueue._handle_events" in context.get("message", "")
-        if is_of_poller and isinstance(context.get("exception"), BlockingIOError):
+        if _POLLER in context.get("message", "") and _is_harmless(context.get("exception")):
             return
         if self._before is None:
             loop.default_exception_handler(context)
@@ -30,15 +25,17 @@ class _Handler:
             self._before(loop, context)
 
 
-def ignore_empty_polls(loop: asyncio.AbstractEventLoop, is_quiet: bool = _IS_QUIET) -> None:
+def _is_harmless(error: BaseException | None) -> bool:
+    # Before 1.80 gRPC wakes every loop that has a channel for each event of any, and all but one find nothing to read.
+    # Every version may give one loop what was meant for another, which has been closed meanwhile.
+    return isinstance(error, BlockingIOError) or (isinstance(error, RuntimeError) and "loop is closed" in str(error))
+
+
+def ignore_errors_of_poller(loop: asyncio.AbstractEventLoop) -> None:
     """
-    Ignore what the poller raises in a loop.
-
-    Before 1.80 gRPC wakes every loop that has a channel for each event of any, and all but one find nothing to read.
-    That does no harm, but asyncio would log it, thousands of times.
-
-    @param is_quiet: whether this version of gRPC raises nothing.
+    Ignore what the poller raises in a loop beside others.  It does no harm, but asyncio would log it, thousands of
+    times.
     """
     before = loop.get_exception_handler()
-    if not is_quiet and not isinstance(before, _Handler):
+    if not isinstance(before, _Handler):
         loop.set_exception_handler(_Handler(before))

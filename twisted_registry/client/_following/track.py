@@ -15,7 +15,7 @@ from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.retries import outlasts, repeated
 from twisted_registry.client._calls.unary import Calls
 from twisted_registry.client._following.subscription import Subscription
-from twisted_registry.client._steps import Steps
+from twisted_registry.client._steps import OfThisProcess, Steps
 from twisted_registry.errors import CertificateRefused, ClientUnusable, CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.values import VersionInfo
 
@@ -32,7 +32,7 @@ class Version:
     data: bytes = field(repr=False)
 
 
-class Tracker(Generic[T]):
+class Tracker(OfThisProcess, Generic[T]):
     """
     Follows a model.  An asynchronous iterator, and an asynchronous context manager; made by
     L{twisted_registry.client.Client.track}.
