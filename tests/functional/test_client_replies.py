@@ -344,6 +344,17 @@ class DataTests(FakeServerTestCase):
                     client.retrieve("walker", version)
                 self.assertIn("next to nothing", str(caught.exception))
 
+    def test_last_piece_is_held_back(self) -> None:
+        """
+        The last piece that has bytes is held back until the hash has matched, whatever comes behind it.
+        """
+        answer = chunks([b"wr", b"ong", b"", b""])
+        client = self.connect(RetrieveVersionInfos=infos(info()), RetrieveVersionData=answer)
+        received: list[bytes] = []
+        with self.assertRaises(errors.CorruptTransfer):
+            received.extend(map(bytes, client.retrieve_chunks("walker", 3)))
+        self.assertEqual(received, [b"wr"])
+
     def test_small_pieces(self) -> None:
         """
         Data that comes in pieces of all sizes is put together in its order.

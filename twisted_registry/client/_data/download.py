@@ -224,9 +224,10 @@ class Download:
             held = _EMPTY
             while (piece := await self._next(stream)) is not None:
                 await hashing.add(piece)
-                if held:
-                    yield held
-                held = piece
+                if piece:  # an empty one behind the last would let that go before its hash was compared
+                    if held:
+                        yield held
+                    held = piece
             expected = await self._expected(stream)
             self._check_size(hashing.size_bytes, expected)
             self._check("hash", await hashing.result(), expected.data_hash)
