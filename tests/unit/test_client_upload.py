@@ -3,9 +3,9 @@ How long an upload waits for the server.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.client._calls.connection import Connection
@@ -17,11 +17,11 @@ from twisted_registry.values import VersionHeader
 @frozen
 class Pieces:
     """
-    Three pieces; before each, it is noted whether there is a limit of time.
+    Three pieces; before each, it is noted whether the server is waited for.
     """
 
-    limited: dict[str, list[bool]]
-    limit: list[asyncio.Timeout]
+    is_limited: Callable[[], bool]
+    limited: list[bool] = field(factory=list)
     size_bytes: int = 6
     repeatable: bool = False
     ends_at_once: bool = False
@@ -29,7 +29,7 @@ class Pieces:
     async def pieces(self) -> AsyncGenerator[Buffer, None]:
         """See L{Source.pieces}."""
         for piece in (b"ab", b"cd", b"ef"):
-            self.limited["source"].append(self.limit[0].when() is not None)
+            self.limited.append(self.is_limited())
             yield piece
 
 
@@ -39,14 +39,14 @@ class Call:
     Notes the same where something is sent.
     """
 
-    limited: dict[str, list[bool]]
-    limit: list[asyncio.Timeout]
+    is_limited: Callable[[], bool]
+    limited: list[bool] = field(factory=list)
 
     async def write(self, message: bytes) -> None:
         """
         Take a message.
         """
-        self.limited["server"].append(self.limit[0].when() is not None)
+        self.limited.append(self.is_limited())
 
     async def done_writing(self) -> None:
         """
@@ -63,16 +63,17 @@ class LimitTests(SynchronousTestCase):
         """
         The server has a limited time for each message; the source may take as long as it takes.
         """
-        limited: dict[str, list[bool]] = {"source": [], "server": []}
-        limit: list[asyncio.Timeout] = []
+        attempts: list[_Attempt] = []
+
+        def is_limited() -> bool:
+            return attempts[0]._waits_since is not None
+
+        source, call = Pieces(is_limited), Call(is_limited)
+        header = VersionHeader("walker", False, 6)
 
         async def send() -> None:
-            header = VersionHeader("walker", False, 6)
-            source = Pieces(limited, limit)
-            attempt = _Attempt(Connection("localhost:1"), header, source, lambda size_bytes: None, 60.0)
-            limit.append(attempt._limit)
-            async with attempt._limit:
-                await attempt._write(Call(limited, limit))
+            attempts.append(_Attempt(Connection("localhost:1"), header, source, lambda size_bytes: None, 60.0))
+            await attempts[0]._write(call)
 
         asyncio.run(send())
-        self.assertEqual(limited, {"source": [False] * 3, "server": [True] * 5})
+        self.assertEqual((source.limited, call.limited), ([False] * 3, [True] * 5))

@@ -64,6 +64,8 @@ def _first_message(header: VersionHeader) -> bytes:
 _LEAST_BYTES_PER_SECOND = 1024 * 1024
 """A server that stores data more slowly than this is not waited for."""
 
+_MOST_BETWEEN_LOOKS_SECONDS = 1.0
+
 
 class _SourceFailed(Exception):
     """
@@ -96,8 +98,12 @@ class _Attempt:
     _hashing: Hashing | None = None
     _digest: xxh3_128 = field(factory=xxh3_128)
     _limit: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
+    _waits_since: float | None = None
+    _allowed_seconds: float = field(init=False)
+    _looking: asyncio.TimerHandle | None = None
 
     def __attrs_post_init__(self) -> None:
+        self._allowed_seconds = self._idle_seconds
         if self._header.archived or not self._source.repeatable:
             self._hashing = Hashing()
 
@@ -141,9 +147,11 @@ class _Attempt:
         """
         try:
             async with self._limit:
+                self._look_later()
                 await self._write(call)
                 # It may have to wait for its disk until all is there.
-                self._wait_for_server(self._header.size_bytes / _LEAST_BYTES_PER_SECOND)
+                self._allowed_seconds += self._header.size_bytes / _LEAST_BYTES_PER_SECOND
+                self._waits_since = time.monotonic()
                 raw: bytes = await call
                 return raw
         except TimeoutError:
@@ -152,9 +160,21 @@ class _Attempt:
             what = "did not answer once all was sent" if self.is_complete else "took nothing of what was sent"
             reason = f"the server at {self._connection.address} {what}, for {self._idle_seconds:g} s or more"
             raise Unavailable(reason) from None
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
 
-    def _wait_for_server(self, more_seconds: float = 0.0) -> None:
-        self._limit.reschedule(asyncio.get_running_loop().time() + self._idle_seconds + more_seconds)
+    def _look_later(self) -> None:
+        # To look now and then costs less than a timer for each message.
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(min(_MOST_BETWEEN_LOOKS_SECONDS, self._idle_seconds / 4), self._look)
+
+    def _look(self) -> None:
+        since = self._waits_since
+        if since is not None and time.monotonic() - since >= self._allowed_seconds:
+            self._limit.reschedule(asyncio.get_running_loop().time())
+        else:
+            self._look_later()
 
     async def data_hash(self) -> str:
         """
@@ -205,9 +225,9 @@ class _Attempt:
             self._told(len(piece))
 
     async def _write_message(self, call: Any, message: bytes) -> None:
-        self._wait_for_server()
+        self._waits_since = time.monotonic()
         await call.write(message)
-        self._limit.reschedule(None)  # how long the source takes is the caller's affair
+        self._waits_since = None  # how long the source takes is the caller's affair
 
     async def _taken(self, pieces: AsyncIterator[Buffer]) -> Buffer | None:
         self.has_begun = True
