@@ -84,6 +84,76 @@ class CallersTests(SynchronousTestCase):
         self.assertEqual((len(self.callers), set(self.callers.busy)), (0, set()))
 
 
+class EmptyCallsTests(SynchronousTestCase):
+    """
+    L{Callers} closes connections whose calls bring nothing.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin without calls.
+        """
+        self.now_seconds = 100.0
+        self.hung_up: list[str] = []
+        self.opened: list[Call] = []
+        self.callers = Callers(ClientLimits(1, 1, 10_000, 10_000), self.hang_up, lambda: self.now_seconds)
+
+    def hang_up(self, peers: Collection[str]) -> Collection[str]:
+        """
+        Note whose connections are closed.
+        """
+        self.hung_up += sorted(peers)
+        return peers
+
+    def open(self, peer: str, count: int) -> list[Call]:
+        """
+        Open calls that bring nothing.
+        """
+        calls = [Call(peer) for _ in range(count)]
+        self.opened += calls
+        for call in calls:
+            self.callers.admit(call)
+            self.callers.listen(call)
+        return calls
+
+    def test_open(self) -> None:
+        """
+        Where five hundred are open, those connections go that have more than a few of them; once, while they go.
+        """
+        self.open("ipv4:10.0.0.1:1", 15)
+        self.open("ipv4:10.0.0.1:2", 16)
+        self.open("ipv4:10.0.0.1:3", 468)
+        self.assertEqual(self.hung_up, [])
+        self.open("ipv4:10.0.0.1:3", 100)
+        self.assertEqual(self.hung_up, ["ipv4:10.0.0.1:2", "ipv4:10.0.0.1:3"])
+
+    def test_many_who_bring_something(self) -> None:
+        """
+        However many connections have a call or two, none is closed; nor where the requests have come.
+        """
+        for number in range(2000):
+            self.open(f"ipv4:10.0.0.1:{number}", 2)
+        for call in self.open("ipv4:10.0.0.2:1", 20):
+            self.callers.heard(call)
+        self.now_seconds += 1.0
+        self.open("ipv4:10.0.0.3:1", 15)
+        self.assertEqual(self.hung_up, [])
+
+    def test_opened_and_reset(self) -> None:
+        """
+        Calls that end without a request count for a second.
+        """
+        for _ in range(3):
+            for call in self.open("ipv4:10.0.0.1:1", 300):
+                call.end()
+            self.now_seconds += 2.0
+        self.assertEqual(self.hung_up, [])
+        for _ in range(2):
+            for call in self.open("ipv4:10.0.0.1:1", 300):
+                call.end()
+        self.assertEqual(self.hung_up, ["ipv4:10.0.0.1:1"])
+
+
 class ConnectionsTests(SynchronousTestCase):
     """
     L{Connections} makes room where the limit of 20 is near.

@@ -17,10 +17,20 @@ _LEAST_BYTES = 64 * 1024
 _MOST_BETWEEN_LOOKS_SECONDS = 1.0
 
 
+def _ignore(context: Any) -> None:
+    return None
+
+
 class Patience:
     """
     Ends what has been waited for too long: one look at all of them now and then costs less than a timer for each.
+
+    @ivar listen: called with a call's context when it begins to wait for its first message.
+    @ivar heard: called with it when that has come.
     """
+
+    listen: Callable[[Any], None] = staticmethod(_ignore)
+    heard: Callable[[Any], None] = staticmethod(_ignore)
 
     def __init__(self, seconds: float, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self.now_seconds = now_seconds
@@ -115,6 +125,8 @@ class Incoming:
         self._patience = patience
         self._waited_seconds = 0.0
         self._bytes = 0
+        self._is_heard = False
+        patience.listen(context)
 
     async def read(self) -> bytes | None:
         """
@@ -127,6 +139,9 @@ class Incoming:
             message = await self._context.read()
         if not isinstance(message, bytes):
             return None
+        if not self._is_heard:
+            self._is_heard = True
+            self._patience.heard(self._context)
         self._waited_seconds += self._patience.now_seconds() - began
         self._bytes += len(message)
         if self._bytes >= _LEAST_BYTES:

@@ -258,6 +258,8 @@ class RpcServer:
         archive = ArchiveCheck(self._standing)
         calls = RegistryCalls(lookup, hub, about, archive, self._limits, self._endpoint.chunk_bytes)
 
+        calls.patience.listen, calls.patience.heard = callers.listen, callers.heard
+
         def admit(context: Any) -> Awaitable[None] | None:
             callers.admit(context)
             return gate.started() if gate.is_starting else None
