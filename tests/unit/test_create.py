@@ -3,17 +3,19 @@ Facts about the call that creates versions.
 """
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.client import header
-from twisted_registry.errors import Overloaded
+from tests.support.client import body, header
+from twisted_registry.errors import ModelReplaced, Overloaded, UnknownModel
 from twisted_registry.interfaces import Limits
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.create import CreateCalls
 from twisted_registry.rpc.outgoing import Outgoing
+from twisted_registry.values import Chunk, VersionHeader
 
 MIB = 2**20
 
@@ -24,8 +26,17 @@ class Upload:
     Stands in for an upload that has begun.
     """
 
+    header: VersionHeader = VersionHeader("m", True, 5 * MIB)  # noqa: RUF009  # it never changes
     held_bytes: int = 5 * MIB
     aborted: bool = False
+
+    def write(self, piece: Chunk) -> "Future[None]":
+        """
+        Find that the model's folder is gone.
+        """
+        written: Future[None] = Future()
+        written.set_exception(UnknownModel("m"))
+        return written
 
     def abort(self) -> None:
         """
@@ -57,14 +68,17 @@ class Lookup:
 
 class Messages:
     """
-    Stands in for what the client sends: a header.
+    Stands in for what the client sends: a header, and what the test says.
     """
 
-    async def read(self) -> bytes:
+    def __init__(self, *others: bytes) -> None:
+        self._left = [bytes(header("m", 5 * MIB).SerializeToString()), *others]
+
+    async def read(self) -> bytes | None:
         """
-        Give it.
+        Give the next message.
         """
-        return bytes(header("m", 5 * MIB).SerializeToString())
+        return self._left.pop(0) if self._left else None
 
 
 class Context:
@@ -97,6 +111,23 @@ class CreateTests(SynchronousTestCase):
             async with admission.admitted(6 * MIB):
                 with self.assertRaises(Overloaded):
                     await CreateCalls(lookup, admission, outgoing, MIB).create_version(messages, Context())
+            self.assertTrue(lookup.begun.aborted)
+
+        asyncio.run(test())
+
+    def test_deleted_meanwhile(self) -> None:
+        """
+        Where the model is being deleted while the data comes, the creation says that it was deleted meanwhile: others
+        may see it for a moment yet, and must not be told before that there is none.
+        """
+
+        async def test() -> None:
+            limits = Limits(0, 8 * MIB, 0.0, 0.0, 0, 0.0, 0.0)
+            lookup: Any = Lookup()
+            messages: Any = Messages(body(bytes(MIB)).SerializeToString())
+            calls = CreateCalls(lookup, Admission(limits), Outgoing(limits, set), MIB)
+            with self.assertRaises(ModelReplaced):
+                await calls.create_version(messages, Context())
             self.assertTrue(lookup.begun.aborted)
 
         asyncio.run(test())

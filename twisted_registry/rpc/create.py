@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from twisted_registry.errors import InvalidRequest, SizeMismatch
+from twisted_registry.errors import InvalidRequest, ModelReplaced, SizeMismatch, UnknownModel
 from twisted_registry.interfaces import IUpload
 from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.protocol.messages import api
@@ -62,8 +62,11 @@ class CreateCalls:
                 await asyncio.sleep(0)
                 commit = self._commit(upload)
                 place.keep_until(commit)
-        except BaseException:
+        except BaseException as error:
             upload.abort()
+            if isinstance(error, UnknownModel):
+                # It was there when the creation began, and its deletion, which others may not see yet, is under way.
+                raise ModelReplaced(header.model_id) from None
             raise
         info = await asyncio.shield(commit)
         context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, info.digest))
