@@ -25,7 +25,7 @@ def as_buffer(data: Any) -> memoryview | None:
         view = memoryview(data)
     except (TypeError, ValueError, BufferError):
         return None
-    if _POINTER.search(_FIELD_NAME.sub("", view.format)):
+    if view.format != "B" and _POINTER.search(_FIELD_NAME.sub("", view.format)):
         raise _pointers(data)
     if not view.c_contiguous:
         raise _not_contiguous()
