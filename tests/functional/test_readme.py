@@ -44,7 +44,7 @@ twisted-registry() {
     command twisted-registry "$@"
 }
 daemon=
-trap 'echo "at the end: $(tail -5 daemon.log)" >&2; [ -z "$daemon" ] || kill -9 $daemon' ERR
+trap '[ -z "$daemon" ] || { tail -5 daemon.log >&2; kill -9 $daemon; }' EXIT
 """
 """What stands in for the second terminal, for Ctrl-C, and for tools that are not there or take too long."""
 
