@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 
 from twisted_registry.errors import CorruptModel, StorageFailure, UnknownModel, shown
 from twisted_registry.storage._calls import close_quietly, is_named, is_there
@@ -155,8 +155,8 @@ class ModelFolders:
     def _log_passed_over(self, name: str, reason: str, *, is_link: bool = False) -> None:
         if name not in self._logged:
             self._logged.add(name)
-            level = LogLevel.warn if is_link else LogLevel.info
-            _log.emit(level, "passed over {name!r} in the archive: {reason}", name=name, reason=reason)
+            log = _log.warn if is_link else _log.info
+            log("passed over {name!r} in the archive: {reason}", name=name, reason=reason)
 
     def missing(self, model_ids: Sequence[str]) -> list[str]:
         """
