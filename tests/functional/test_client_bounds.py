@@ -34,11 +34,11 @@ class RawConnection:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
         self.socket.sendall(frames.greeting())
 
-    def open(self, count: int, *, reset: bool = False) -> None:
+    def open(self, count: int, *, reset: bool = False, path: str = PATH) -> None:
         """
         Begin calls that bring nothing; reset each at once, or leave them open.
         """
-        headers = frames.request_headers(PATH)
+        headers = frames.request_headers(path)
         for stream in range(1, 2 * count, 2):
             self.socket.sendall(frames.frame(frames.Kind.HEADERS, frames.END_HEADERS, stream, headers))
             if reset:
@@ -101,10 +101,10 @@ class CallsPerConnectionTests(RegistryTestCase):
         """
         Calls that are reset as soon as they are opened leave nothing, and others are served.
         """
-        raw = self.connect_raw()
-        raw.open(50, reset=True)
-        self.client.save_model("m")
-        self.wait_until_true(lambda: self.client.statuses("calls") == {"calls": "1"}, "there is no call but this")
+        for path in (PATH, "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"):
+            self.connect_raw().open(50, reset=True, path=path)
+            self.client.save_model("m")
+            self.wait_until_true(lambda: self.client.statuses("calls") == {"calls": "1"}, "there is no call but this")
 
     def test_more_wait(self) -> None:
         """

@@ -72,6 +72,15 @@ class CallersTests(SynchronousTestCase):
         calls[0].end()
         self.admit("ipv4:10.0.0.9:5000")
 
+    def test_counted(self) -> None:
+        """
+        Some calls count, and are let in however many there are.
+        """
+        for _ in range(4):
+            self.callers.count(Call("ipv4:10.0.0.1:5000"))
+        self.assertEqual(len(self.callers), 4)
+        self.refusal("ipv4:10.0.0.1:5000")
+
     def test_nothing_is_kept(self) -> None:
         """
         Of calls that are over nothing is left, also of those that were refused.

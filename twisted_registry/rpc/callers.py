@@ -55,8 +55,8 @@ class Callers:
         self._listened = 0
         self._wasted_since = self._hung_up_at = self._logged_at = -_LOG_SECONDS
         self._hung_up = 0
-        self._by_peer: Counter[str] = Counter()
-        self._by_host: Counter[str] = Counter()
+        self._by_peer: dict[str, int] = {}
+        self._by_host: dict[str, int] = {}
         self._calls = 0
 
     def __len__(self) -> int:
@@ -75,17 +75,33 @@ class Callers:
 
         @raise Overloaded: there are too many.
         """
+        if self._calls >= self._limits.calls_max:
+            raise Overloaded(
+                f"{self._calls} calls are under way; try again later, or start the registry with a larger --max-calls"
+            )
+        host = _host_of(context.peer())
+        calls = self._by_host.get(host, 0)
+        if calls >= self._limits.calls_per_client_max:
+            raise Overloaded(
+                f"{calls} calls from this address are under way; end some, or start the registry with a larger "
+                "--max-calls-per-client"
+            )
+        self.count(context)
+
+    def count(self, context: Any) -> None:
+        """
+        Count a call until it is over, however many there are.
+        """
         peer = context.peer()
-        host = peer.rpartition(":")[0]  # without the port
-        self._check(host)
+        host = _host_of(peer)
         self._calls += 1
-        self._by_peer[peer] += 1
-        self._by_host[host] += 1
+        self._by_peer[peer] = self._by_peer.get(peer, 0) + 1
+        self._by_host[host] = self._by_host.get(host, 0) + 1
         context.add_done_callback(partial(self._leave, id(context), peer, host))
 
     def listen(self, context: Any) -> None:
         """
-        Begin to wait for a call's request.
+        Begin to wait for the request of a call that is counted.
         """
         self._empty[id(context)] = context.peer()
         # A sum over all of them costs too much for each call: this looks once in so many.
@@ -99,25 +115,12 @@ class Callers:
         """
         self._empty.pop(id(context), None)
 
-    def _check(self, host: str) -> None:
-        if self._calls >= self._limits.calls_max:
-            raise Overloaded(
-                f"{self._calls} calls are under way; try again later, or start the registry with a larger --max-calls"
-            )
-        if self._by_host[host] >= self._limits.calls_per_client_max:
-            raise Overloaded(
-                f"{self._by_host[host]} calls from this address are under way; end some, or start the registry "
-                "with a larger --max-calls-per-client"
-            )
-
     def _leave(self, call: int, peer: str, host: str, _: Any) -> None:
         self._calls -= 1
         if self._empty.pop(call, None) is not None:
             self._waste(peer)
-        for counter, key in ((self._by_peer, peer), (self._by_host, host)):
-            counter[key] -= 1
-            if not counter[key]:
-                del counter[key]
+        _decrement(self._by_peer, peer)
+        _decrement(self._by_host, host)
 
     def _waste(self, peer: str) -> None:
         self._forget_wasted(self._now_seconds())
@@ -145,3 +148,15 @@ class Callers:
                 calls=empty.total(),
             )
             self._logged_at, self._hung_up = now, 0
+
+
+def _host_of(peer: str) -> str:
+    return peer.rpartition(":")[0]  # without the port
+
+
+def _decrement(counter: dict[str, int], key: str) -> None:
+    left = counter[key] - 1
+    if left:
+        counter[key] = left
+    else:
+        del counter[key]

@@ -266,7 +266,7 @@ class RpcServer:
 
         handlers = [
             generic_handler(calls.handlers, gate.call, admit),
-            health_handler(checks, calls.patience, callers.admit),
+            health_handler(checks, calls.patience, callers.count, callers.admit),
         ]
         if self._endpoint.reflection:
             handlers.append(reflection_handler((SERVICE_NAME, health.SERVICE_NAME), calls.patience, callers.admit))

@@ -20,11 +20,14 @@ from twisted_registry.rpc.wire import parse
 _aio: Any = reflection.aio  # type: ignore[attr-defined]  # the stubs do not know it
 
 
-def health_handler(checks: Checks, patience: Patience, admit: Admit) -> "grpc.GenericRpcHandler[Any, Any]":
+def health_handler(
+    checks: Checks, patience: Patience, count: Admit, admit: Admit
+) -> "grpc.GenericRpcHandler[Any, Any]":
     """
     Return the health service to add to a server.
 
-    @param admit: admits a watch.  A check is answered however many calls there are.
+    @param count: counts a check, which is answered however many calls there are.
+    @param admit: admits a watch.
     """
 
     async def check(raw: bytes, context: Any) -> Any:
@@ -36,7 +39,7 @@ def health_handler(checks: Checks, patience: Patience, admit: Admit) -> "grpc.Ge
     serializer = health_pb2.HealthCheckResponse.SerializeToString
     handlers = {
         "Check": grpc.stream_unary_rpc_method_handler(
-            guarded(asked(check, patience), nullcontext), response_serializer=serializer
+            guarded(asked(check, patience), nullcontext, count), response_serializer=serializer
         ),
         "Watch": grpc.stream_stream_rpc_method_handler(
             guarded(asked(watch, patience), nullcontext, admit), response_serializer=serializer
