@@ -118,6 +118,30 @@ class TlsTests(RegistryTestCase):
                 self.assertIn("root_certificates", str(error))
             self.assertRaises(errors.CertificateRefused, next, registry.track("walker", wait=True))
 
+    def test_stranger_beside_an_address_that_refuses(self) -> None:
+        """
+        Where one address shows the wrong certificate and another one refuses connections, it is the certificate that
+        is told of, in whatever order they are given.
+        """
+        tls = Tls(trustme.CA().cert_pem.bytes(), server_name="localhost")
+        shows = f"127.0.0.1:{self.proxy(server_context()).address.rpartition(':')[2]}"
+        for address in (f"{shows},127.0.0.1:1", f"127.0.0.1:1,{shows}"):
+            with BlockingClient(f"ipv4:{address}", tls=tls, patience_seconds=PATIENT_SECONDS) as registry:
+                for ask in (registry.latest, lambda model_id: registry.publish(model_id, b"x")):
+                    error = self.assertRaises(errors.CertificateRefused, ask, "walker")
+                    self.assertNotIn("refused (ipv4:127.0.0.1:1", str(error))
+                self.assertRaises(errors.CertificateRefused, registry.retrieve, "walker", 1)
+
+    def test_server_that_is_away(self) -> None:
+        """
+        Where no certificate is shown, the error is that of the connection.
+        """
+        tls = Tls(AUTHORITY.cert_pem.bytes())
+        with BlockingClient("localhost:1", tls=tls, patience_seconds=0) as registry:
+            with self.assertRaises(errors.Unreachable) as caught:
+                registry.latest("walker")
+            self.assertIs(type(caught.exception), errors.Unreachable)
+
     def test_certificate_of_another(self) -> None:
         """
         A certificate for another name is refused at once, and the error says what can be done.

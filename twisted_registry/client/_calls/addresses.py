@@ -27,10 +27,12 @@ class Address:
 
     @ivar target: the address as gRPC is given it.
     @ivar is_loopback: whether it leads nowhere but to this machine.
+    @ivar hosts: the hosts and ports that it names; none where it is no such address.
     """
 
     target: str
     is_loopback: bool
+    hosts: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, text: str) -> "Address":
@@ -44,11 +46,15 @@ class Address:
         if found is not None and found["host"] != "unix":
             # With its scheme, or gRPC would take a host named 'dns' or 'ipv4' for one.  What is to be quoted it quotes.
             is_plain = text.isascii() and "%" not in text
-            return cls(f"dns:///{text}" if is_plain else text, _is_loopback(_host(found, text)))
+            host = _host(found, text)
+            return cls(f"dns:///{text}" if is_plain else text, _is_loopback(host), ((host, int(found["port"])),))
         if socket := _SOCKET.fullmatch(text):
             return cls(_checked_socket(text, socket["path"] or socket["name"]), True)
         if listed := _HOSTS.fullmatch(text):
-            return cls(text, _are_loopback(listed, text))
+            hosts = _hosts(listed, text)
+            # Of a name server that the address names nobody knows what it answers.
+            is_local = not listed["authority"] and all(_is_loopback(host) for host, _ in hosts)
+            return cls(text, is_local, hosts)
         if _OTHERS.fullmatch(text):
             return cls(text, False)
         raise _no_address(text)
@@ -88,15 +94,14 @@ def _host(found: re.Match[str], text: str) -> str:
     return host
 
 
-def _are_loopback(listed: re.Match[str], text: str) -> bool:
+def _hosts(listed: re.Match[str], text: str) -> tuple[tuple[str, int], ...]:
     hosts = []
     for each in unquote(listed["hosts"]).split("," if listed["scheme"] != "dns" else None):
         found = _HOST_AND_PORT.fullmatch(each)
         if found is None:
             raise _no_address(text)
-        hosts.append(_host(found, text))
-    # Of a name server that the address names nobody knows what it answers.
-    return not listed["authority"] and all(map(_is_loopback, hosts))
+        hosts.append((_host(found, text), int(found["port"])))
+    return tuple(hosts)
 
 
 def _is_loopback(host: str) -> bool:

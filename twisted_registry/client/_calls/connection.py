@@ -12,6 +12,7 @@ import grpc.aio
 from attrs import define, field, frozen
 
 from twisted_registry.client._calls.addresses import Address, is_loopback
+from twisted_registry.client._calls.certificates import refused_certificate
 from twisted_registry.client._calls.errors import translated
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.memory import Memory
@@ -19,7 +20,14 @@ from twisted_registry.client._calls.polling import ignore_errors_of_poller
 from twisted_registry.client._calls.proxies import error_of_long_token
 from twisted_registry.client._calls.values import MOST_REPLY_BYTES
 from twisted_registry.client._steps import is_being_cancelled
-from twisted_registry.errors import ClientUnusable, ModelReplaced, RegistryError, UnknownModel
+from twisted_registry.errors import (
+    CertificateRefused,
+    ClientUnusable,
+    ModelReplaced,
+    RegistryError,
+    UnknownModel,
+    Unreachable,
+)
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 
@@ -169,6 +177,18 @@ class Connection:
             if isinstance(error, RegistryError) and self.token is not None:
                 raise error_of_long_token(error, self.address, len(self.token)) from None
             raise
+
+    async def explained(self, error: RegistryError) -> RegistryError:
+        """
+        Return the error for a connection that could not be made: gRPC names one of several addresses, not the one whose
+        certificate was not accepted.
+        """
+        roots = None if self.tls is None else self.tls.root_certificates
+        if type(error) is not Unreachable or self.tls is None or roots is None:
+            return error
+        hosts = Address.of(self.address).hosts
+        reason = await asyncio.to_thread(refused_certificate, hosts, roots, self.tls.server_name)
+        return error if reason is None else CertificateRefused(reason, self.address)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ from twisted_registry.client._calls.connection import Connection
 from twisted_registry.client._calls.fork import forks
 from twisted_registry.client._calls.retries import passes_undone, passes_within, repeated
 from twisted_registry.client._calls.values import check_size
-from twisted_registry.errors import DeadlineExceeded, Unsupported
+from twisted_registry.errors import DeadlineExceeded, Unreachable, Unsupported
 
 M = TypeVar("M", bound=Message)
 
@@ -107,6 +107,8 @@ class Calls:
                 reply: bytes = await call
                 await self.connection.memory.learn(call)
                 return reply
+        except Unreachable as error:
+            raise await self.connection.explained(error) from None
         except DeadlineExceeded:
             raise DeadlineExceeded(
                 f"{self.connection.address} did not answer {name} within {deadline_seconds:g} s; "

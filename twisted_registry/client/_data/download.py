@@ -19,7 +19,7 @@ from twisted_registry.client._calls.lists import Lists
 from twisted_registry.client._calls.retries import passes_within, repeated
 from twisted_registry.client._calls.unary import Calls, decoded, hang_up
 from twisted_registry.client._data.hashing import Hashing, hash_of
-from twisted_registry.errors import CorruptTransfer, DeadlineExceeded
+from twisted_registry.errors import CorruptTransfer, DeadlineExceeded, Unreachable
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import DATA_TAG, content_offset
 from twisted_registry.protocol.messages import api
@@ -97,6 +97,9 @@ class _Stream:
                 if skipped < len(data) or not data:
                     self.received_bytes += len(data) - skipped
                     return data[skipped:]
+        except Unreachable as error:
+            self.close()
+            raise await self._calls.connection.explained(error) from None
         except BaseException:
             self.close()
             raise

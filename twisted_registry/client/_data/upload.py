@@ -29,6 +29,7 @@ from twisted_registry.errors import (
     DataChanged,
     SizeMismatch,
     Unavailable,
+    Unreachable,
     shown,
 )
 from twisted_registry.protocol.checksum import Checksum, from_metadata
@@ -303,6 +304,8 @@ class Upload:
         attempt = self._attempt = _Attempt(self._calls.connection, self._header, self._source, self._tell, idle_seconds)
         try:
             return await attempt.send()
+        except Unreachable as error:  # nothing was sent
+            raise await self._calls.connection.explained(error) from None
         except Unavailable as lost:
             lost_seconds = time.monotonic()
             if has_lost_answer(lost) or (NO_STATUS in lost.reason and not attempt.is_complete):
