@@ -109,6 +109,26 @@ class SweepTests(FilesystemCase):
         self.assertIn("m/m-v000001.data", self.files())
 
 
+class KilledTests(FilesystemCase):
+    """
+    What a daemon that was killed leaves in a model's folder.
+    """
+
+    def test_drafts_are_swept_at_the_start(self) -> None:
+        """
+        A file that was being written does not stay until the model is used.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1)
+        claim = self.root / ".0" / "claim"
+        mark = claim.read_bytes()
+        self.archive.close()
+        claim.write_bytes(mark)
+        (self.root / "m" / f".new-{'0' * 32}").write_bytes(b"half of a version")
+        self.archive.open()
+        self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
+
+
 class ForeignTests(FilesystemCase):
     """
     What lies in an archive and is none of its own.

@@ -131,6 +131,8 @@ class Claim:
         self._root = bench.root
         self._system = bench.system
         self._this = this
+        self.was_left = False
+        """Whether the archive bore the mark of a daemon that did not stop as it should."""
         self._mutex = Lock()
         self._descriptor: int | None = None
         self._mark = Mark()
@@ -234,7 +236,8 @@ class Claim:
         """
         content = self._content()
         found = _mark_in(content)
-        if not content.strip() or self._is_gone(found):
+        self.was_left = bool(content.strip())
+        if not self.was_left or self._is_gone(found):
             return False
         watch_seconds = self.times.watch_seconds
         _log.warn(

@@ -3,8 +3,9 @@ How anything gets its name: made under another one, synced, renamed, and the fol
 
 A model's files are written in the model's own folder, which may be on a file system of its own, under names that no
 reader of the layout takes for a part of a model.  What has to appear or disappear at one stroke as a whole folder is
-made, or taken to pieces, in the archive's private folder.  What a crash leaves behind of either is known by its name or
-its place, and swept: the latter when the archive is opened, the former when the model is first used.
+made, or taken to pieces, in the archive's private folder.  What a crash leaves behind of either is known by its name
+or its place, and swept: the latter when the archive is opened; the former then too where the last daemon was killed,
+or else when the model is first used.
 """
 
 import errno

@@ -8,7 +8,7 @@ from stat import S_ISLNK, S_ISREG
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import CorruptVersion, UnknownModel, shown
+from twisted_registry.errors import CorruptVersion, RegistryError, UnknownModel, shown
 from twisted_registry.storage._durable import Workbench
 from twisted_registry.storage._failures import Malformed, reading, telling_damage
 from twisted_registry.storage._layout import DELETED, ModelFolder, VersionFiles, version_files
@@ -38,6 +38,17 @@ class ArchivedVersions:
         Sweep again what is left in each model, when it is first used.
         """
         self._swept.clear()
+
+    def sweep_drafts(self) -> None:
+        """
+        Remove the drafts that a crash left in all models' folders.  What cannot be looked into is left for later.
+        """
+        for model_id in self._models.ids():
+            try:
+                with self._models.opened(model_id) as folder:
+                    self._bench.sweep_drafts(folder.opened, self._system.listdir(folder.path))
+            except (OSError, RegistryError) as error:
+                _log.warn("model {model_id} is left for later: {error}", model_id=shown(model_id), error=error)
 
     # All versions of a model.
 

@@ -219,6 +219,8 @@ class FilesystemArchive:
             # What is swept must not be another's.
             self._claim.take()
             self._bench.sweep()
+            if self._claim.was_left:
+                self._versions.sweep_drafts()
         except NotHeld as error:
             raise CannotStart(error.reason) from error
         except NotPrivate as error:
