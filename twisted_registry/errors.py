@@ -624,7 +624,9 @@ class NotPermitted(RegistryError):
     reason: str
 
     def __str__(self) -> str:
-        return f"the server does not permit this ({self.reason})"
+        return (
+            f"the server does not permit this ({self.reason}); use a token or certificate that may, or ask who runs it"
+        )
 
 
 @define
