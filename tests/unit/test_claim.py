@@ -105,6 +105,12 @@ class Machine(FaultySystem):
     device = 1
     locks_bytes = False
 
+    def is_local(self, descriptor: int) -> bool:
+        """
+        Tell that others can use the file system too.
+        """
+        return False
+
     def flock(self, descriptor: int) -> None:
         """
         Lock nothing.

@@ -3,6 +3,7 @@ The archive on a file system: what becomes of it when its folder is no longer at
 """
 
 import errno
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -145,6 +146,27 @@ class ClaimTests(SynchronousTestCase):
         other = FilesystemArchive(f"{self.root}-other")
         other.open()
         other.close()
+
+
+class IdleTests(FilesystemCase):
+    """
+    An archive that is open, and that nobody uses.
+    """
+
+    def prepare(self) -> None:
+        """
+        Have the file system be this machine's own.
+        """
+        self.patch(self.system, "is_local", lambda descriptor: True)
+
+    def test_nothing_is_open_for_writing(self) -> None:
+        """
+        Its file system can be made read-only meanwhile, also once something was written.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        self.archive.renew()
+        modes = {fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE for descriptor in self.system.descriptors}
+        self.assertEqual(modes, {os.O_RDONLY})
 
 
 class LogTests(FilesystemCase):

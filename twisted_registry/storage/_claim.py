@@ -135,6 +135,7 @@ class Claim:
         """Whether the archive bore the mark of a daemon that did not stop as it should."""
         self._mutex = Lock()
         self._descriptor: int | None = None
+        self._is_local = False
         self._mark = Mark()
         self._looked = 0.0
         self._lost: Mark | None = None
@@ -222,7 +223,15 @@ class Claim:
             raise
         except OSError as error:
             _log.info("{path} cannot be locked: {reason}", path=self._path, reason=reason_of(error))
-        return descriptor
+        self._is_local = self._system.is_local(descriptor)
+        if not self._is_local:
+            return descriptor
+        # All who can use it meet at the lock of the root.  Nothing is kept open for writing: the file system could not
+        # be made read-only.
+        try:
+            return self._system.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
+        finally:
+            close_quietly(self._system, descriptor)
 
     # Another's mark.
 
@@ -372,8 +381,17 @@ class Claim:
 
     def _write(self) -> None:
         assert self._descriptor is not None
-        self._system.write_at(self._descriptor, format_mark(self._mark), 0)
-        self._system.sync_data(self._descriptor)
+        if not self._is_local:
+            return self._write_to(self._descriptor)
+        descriptor = self._system.open(self._path, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            self._write_to(descriptor)
+        finally:
+            close_quietly(self._system, descriptor)
+
+    def _write_to(self, descriptor: int) -> None:
+        self._system.write_at(descriptor, format_mark(self._mark), 0)
+        self._system.sync_data(descriptor)
 
     def _warn(self, error: OSError) -> None:
         if not self._is_told:

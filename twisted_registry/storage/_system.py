@@ -16,6 +16,7 @@ from twisted_registry.storage._path_claim import claim_path
 _SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
+_LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "bcachefs"})
 
 
 def _find_function(name: str, *types: Any) -> Callable[..., int] | None:
@@ -300,6 +301,19 @@ class System:
             raise
         except OSError:
             return None
+
+    def is_local(self, descriptor: int) -> bool:
+        """
+        Return whether something was opened on a file system that no other machine can use meanwhile; where that cannot
+        be told, it is not.
+        """
+        mount = str(self.mount_of(descriptor))
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+                lines = [line.split() for line in file]
+        except OSError:
+            return False
+        return any(line[0] == mount and line[line.index("-") + 1] in _LOCAL for line in lines)
 
     def mount_of(self, descriptor: int) -> int:
         """
