@@ -3,15 +3,17 @@ Facts about making lists that may be large.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import Call
 from twisted_registry.errors import Overloaded
 from twisted_registry.interfaces import Limits
+from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.outgoing import Outgoing
-from twisted_registry.rpc.pages import LongLists
+from twisted_registry.rpc.pages import BATCH, LongLists, Page
 
 MIB = 2**20
 LONG = 1000
@@ -83,3 +85,30 @@ class LongListTests(SynchronousTestCase):
             self.assertEqual(len(await asyncio.gather(*long)), 102)
 
         asyncio.run(test())
+
+
+class PageTests(SynchronousTestCase):
+    """
+    L{Page} serializes the infos of a reply a few at a time.
+    """
+
+    def test_pieces_are_one_message(self) -> None:
+        """
+        However many there are, the reply has them all in their order, and the handle; no piece has more than a step.
+        """
+        for length in (0, 1, BATCH, BATCH + 1, 3 * BATCH + 7):
+            pieces: list[int] = []
+
+            def serialize(infos: Sequence[Any], handle: str, pieces: list[int] = pieces) -> bytes:
+                pieces.append(len(infos))
+                return api.RetrieveModelsReply(model_infos=infos, next_model_handle=handle).SerializeToString()
+
+            page: Page[Any] = Page(0, "models_count", serialize)
+            ids = [f"m{number}" for number in range(length)]
+            for model_id in ids:
+                page.add(api.ModelInfo(model_id=model_id))
+            reply = api.RetrieveModelsReply.FromString(page.reply("handle"))
+            self.assertEqual([info.model_id for info in reply.model_infos], ids)
+            self.assertEqual(reply.next_model_handle, "handle")
+            self.assertEqual((page.length, sum(pieces)), (length, length))
+            self.assertLessEqual(max(pieces), BATCH)

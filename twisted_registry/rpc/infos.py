@@ -3,6 +3,7 @@ The call that lists versions.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -21,15 +22,15 @@ from twisted_registry.snapshot import ModelSnapshot
 
 
 def _page(request: "api.RetrieveVersionInfosRequest") -> "Page[api.ModelVersionInfo]":
-    return Page(request.versions_count, "versions_count")
+    return Page(request.versions_count, "versions_count", _serialized)
 
 
-def _reply(page: "Page[api.ModelVersionInfo]", following: str) -> bytes:
-    return api.RetrieveVersionInfosReply(version_infos=page.items, next_version_handle=following).SerializeToString()
+def _serialized(infos: "Sequence[api.ModelVersionInfo]", following: str) -> bytes:
+    return api.RetrieveVersionInfosReply(version_infos=infos, next_version_handle=following).SerializeToString()
 
 
 def _after_last(page: "Page[api.ModelVersionInfo]", handle: str) -> str:
-    return str(page.items[-1].version_number + 1) if page.items else handle or "0"
+    return str(page.last.version_number + 1) if page.last is not None else handle or "0"
 
 
 @frozen
@@ -76,8 +77,8 @@ class InfoCalls:
                 if isinstance(result, CorruptVersion):
                     raise result
                 page.add(version_message(result))
-        following = format_listed(offset + len(page.items)) if count else _after_last(page, request.version_handle)
-        reply = _reply(page, following)
+        following = format_listed(offset + page.length) if count else _after_last(page, request.version_handle)
+        reply = page.reply(following)
         self._replies.keep(raw, snapshot, reply)
         return reply
 
@@ -86,7 +87,7 @@ class InfoCalls:
     ) -> bytes:
         page = _page(request)
         passed_over = await self._add_all(page, snapshot, start)
-        reply = _reply(page, _after_last(page, request.version_handle))
+        reply = page.reply(_after_last(page, request.version_handle))
         # What is damaged is looked at again: the disk may have failed for a moment only.
         if not passed_over:
             self._replies.keep(raw, snapshot, reply)

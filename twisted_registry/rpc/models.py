@@ -19,6 +19,10 @@ from twisted_registry.rpc.wire import model_message, model_to_save, parse, parse
 from twisted_registry.values import ModelInfo
 
 
+def _serialized(infos: "Sequence[api.ModelInfo]", following: str) -> bytes:
+    return api.RetrieveModelsReply(model_infos=infos, next_model_handle=following).SerializeToString()
+
+
 @frozen
 class ModelCalls:
     """
@@ -56,13 +60,12 @@ class ModelCalls:
         return await self._lists.reply(context, length, partial(self._listed, request, offset))
 
     async def _listed(self, request: "api.RetrieveModelsRequest", offset: int) -> bytes:
-        page: Page[api.ModelInfo] = Page(request.models_count, "models_count")
+        page: Page[api.ModelInfo] = Page(request.models_count, "models_count", _serialized)
         if request.model_ids:
             await self._add_asked(page, request.model_ids, offset)
         else:
             await self._add_all(page, offset)
-        following = str(offset + len(page.items)) if page.items else request.model_handle or "0"
-        return api.RetrieveModelsReply(model_infos=page.items, next_model_handle=following).SerializeToString()
+        return page.reply(str(offset + page.length) if page.length else request.model_handle or "0")
 
     async def _add_asked(self, page: "Page[api.ModelInfo]", model_ids: Sequence[str], offset: int) -> None:
         async for batch in batches(model_ids):

@@ -3,7 +3,7 @@ What the paged calls have in common.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Message)
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 
-BATCH = 512
+BATCH = 256
 
 _SHORT = 16
 _LONG_AT_ONCE = 2
@@ -79,23 +79,33 @@ class LongLists:
 
 class Page(Generic[M]):
     """
-    Gathers the infos of a reply.
+    Gathers the infos of a reply.  They are serialized a few at a time: a hundred thousand at once would hold all other
+    calls up for a tenth of a second.
 
-    @ivar count: how many are asked for; 0 for no limit.
+    @ivar length: how many infos there are.
+    @ivar last: the last of them.
     """
 
-    def __init__(self, count: int, count_field: str) -> None:
-        self.items: list[M] = []
+    def __init__(self, count: int, count_field: str, serialize: Callable[[Sequence[M], str], bytes]) -> None:
+        """
+        @param count: how many are asked for; 0 for no limit.
+        @param serialize: makes a reply of infos and the handle that goes on with the list.
+        """
+        self.length = 0
+        self.last: M | None = None
         self._count = count
         self._count_field = count_field
+        self._serialize = serialize
         self._size_bytes = 0
+        self._items: list[M] = []
+        self._serialized: list[bytes] = []
 
     @property
     def room(self) -> int:
         """
         How many more are wanted, as far as one step of a long list may go; 0 when the page is full.
         """
-        return min(self._count - len(self.items), BATCH) if self._count else BATCH
+        return min(self._count - self.length, BATCH) if self._count else BATCH
 
     def add(self, item: M) -> None:
         """
@@ -109,7 +119,19 @@ class Page(Generic[M]):
                 f"the reply would be larger than {MAX_REPLY_BYTES} bytes; ask in smaller pages: set "
                 f"{self._count_field}, and pass the handle of each reply to the next call"
             )
-        self.items.append(item)
+        if len(self._items) == BATCH:
+            self._serialized.append(self._serialize(self._items, ""))
+            self._items = []
+        self._items.append(item)
+        self.length += 1
+        self.last = item
+
+    def reply(self, handle: str) -> bytes:
+        """
+        Return the reply.  One message after another is, to protobuf, one message with all that is in them.
+        """
+        rest = self._serialize(self._items, handle)
+        return b"".join((*self._serialized, rest)) if self._serialized else rest
 
 
 def check_asked(asked: int) -> None:
