@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from benchmarks.client import frames
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.protocol.messages import SERVICE_NAME
+from twisted_registry.protocol.messages import SERVICE_NAME, api
 
 ALONE = {"grpc.use_local_subchannel_pool": 1}
 """A connection that nobody shares."""
@@ -30,9 +30,25 @@ class RawConnection:
     A connection whose frames are made by hand.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, no_window: bool = False) -> None:
+        """
+        @param no_window: whether to let the server send nothing of a reply.
+        """
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
         self.socket.sendall(frames.greeting())
+        if no_window:
+            closed = struct.pack(">HI", frames.Setting.INITIAL_WINDOW_SIZE, 0)
+            self.socket.sendall(frames.frame(frames.Kind.SETTINGS, 0, 0, closed))
+
+    def ask(self, count: int, request: bytes) -> None:
+        """
+        Make calls, and take no reply.
+        """
+        message = b"\0" + struct.pack(">I", len(request)) + request
+        for stream in range(1, 2 * count, 2):
+            headers = frames.request_headers(PATH)
+            self.socket.sendall(frames.frame(frames.Kind.HEADERS, frames.END_HEADERS, stream, headers))
+            self.socket.sendall(frames.frame(frames.Kind.DATA, frames.END_STREAM, stream, message))
 
     def open(self, count: int, *, reset: bool = False, path: str = PATH) -> None:
         """
@@ -191,3 +207,25 @@ class ConnectionsTests(RegistryTestCase):
         self.wait_until_logged("--max-connections, 20")
         newest = subscriber.create("m", b"more")
         self.assertEqual(next(subscription).version_info, newest)
+
+
+class UntakenRepliesTests(RegistryTestCase):
+    """
+    Replies that a client does not take, each of them short.
+    """
+
+    flags = ("--downloads-max-bytes", str(8 * 2**20), "--download-idle-seconds", "0.2")
+
+    def test_they_count(self) -> None:
+        """
+        They are among the bytes on their way: who takes none loses the connection where others want theirs.
+        """
+        self.client.save_model("m", notes="x" * 3000)
+        self.client.create("m", b"", user_data={"notes": "x" * 3000})
+        raw = RawConnection(self.daemon.port, no_window=True)
+        self.addCleanup(raw.socket.close)
+        raw.ask(400, api.RetrieveVersionInfosRequest(model_id="m", version_numbers=[-1] * 15).SerializeToString())
+        self.wait_until_true(lambda: int(self.client.statuses("calls")["calls"]) > 20, "replies wait to be taken")
+        for _ in range(3):
+            self.assertEqual(len(self.client.infos("m", *[-1] * 15).version_infos), 15)
+        self.wait_until_logged("hung up on ipv4:127.0.0.1")
