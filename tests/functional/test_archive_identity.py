@@ -156,12 +156,15 @@ class AnotherArchiveTests(RegistryTestCase):
         right = self.archive
         patient = BlockingClient(self.daemon.address, patience_seconds=math.inf)
         self.addCleanup(patient.close)
-        patient.latest("walker")
+        for model_id in ("runner", "jumper"):
+            patient.save_model(model_id)
+            patient.store(model_id, b"1")
         self.start_with(self.directory / "wrong")
         pool = ThreadPoolExecutor(2)
         self.addCleanup(pool.shutdown, wait=False)
-        data, info = pool.submit(patient.retrieve, "walker", 1), pool.submit(patient.version, "walker", 1)
-        self.wait_until_true(lambda: len(self.lines) > 1, "both wait")
+        data, info = pool.submit(patient.retrieve, "runner", 1), pool.submit(patient.version, "jumper", 1)
+        for model_id in ("runner", "jumper"):
+            self.wait_until_true(lambda name=model_id: any(name in line for line in self.lines), "both wait")  # type: ignore[misc]
         self.start_with(right)
         self.assertEqual(data.result(PATIENCE_SECONDS), b"1")
         self.assertEqual(info.result(PATIENCE_SECONDS).version_number, 1)
