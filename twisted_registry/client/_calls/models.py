@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from twisted_registry.client._calls.checks import known_model, text_pairs
 from twisted_registry.client._calls.lists import Lists
-from twisted_registry.client._calls.retries import repeated
+from twisted_registry.client._calls.retries import passes_within, repeated
 from twisted_registry.client._calls.unary import Calls
 from twisted_registry.errors import UnknownModel
 from twisted_registry.protocol.messages import api
@@ -70,13 +70,13 @@ class Models:
         await self._calls.ask("DeleteModel", request, api.DeleteModelReply, model_id, repeatable=False)
 
     async def _merge(self, model_id: str, merge: Merge, is_made: bool) -> ModelInfo:
+        patience_seconds, about = self._calls.times.patience_seconds, (self._calls.connection.address, model_id)
+        attempt = partial(self._merge_once, model_id, merge, is_made)
         # One after another: in one client, no change overwrites another.
         async with self._one_merges:
             for _ in range(_MOST_ROUNDS):
                 # Retried from the read on: what was merged before the server went away may be out of date.
-                info, is_written = await repeated(
-                    partial(self._merge_once, model_id, merge, is_made), self._calls.times.patience_seconds
-                )
+                info, is_written = await repeated(attempt, patience_seconds, passes_within(patience_seconds), about)
                 if not is_written:
                     break
             return info
