@@ -90,6 +90,8 @@ def _bounds(clients: ClientLimits, addresses: int) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_allowed_incoming_connections", max(1, clients.connections_max // addresses)),
         ("grpc.max_concurrent_streams", clients.calls_per_connection_max),
+        # In grpcio 1.67 it counts calls that have ended, and refuses those of clients that keep to the limit.
+        ("grpc.http.overload_protection", 0),
         # By default gRPC cancels at random beyond a thousand that wait: thousands of actors come back at once.
         ("grpc.server.max_pending_requests", clients.calls_max),
         ("grpc.server.max_pending_requests_hard_limit", clients.calls_max),
