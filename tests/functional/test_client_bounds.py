@@ -2,6 +2,7 @@
 Tests for how much clients may do at once: their connections, and their calls.
 """
 
+import asyncio
 import socket
 import struct
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from benchmarks.client import frames
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.registry_case import RegistryTestCase
+from twisted_registry.client import Client
 from twisted_registry.protocol.messages import SERVICE_NAME, api
 
 ALONE = {"grpc.use_local_subchannel_pool": 1}
@@ -229,3 +231,33 @@ class UntakenRepliesTests(RegistryTestCase):
         for _ in range(3):
             self.assertEqual(len(self.client.infos("m", *[-1] * 15).version_infos), 15)
         self.wait_until_logged("hung up on ipv4:127.0.0.1")
+
+
+class ManyTrackersTests(RegistryTestCase):
+    """
+    More trackers of one client than there may be calls on a connection.
+    """
+
+    flags = ("--max-calls-per-connection", "60")
+
+    def test_all_are_told(self) -> None:
+        """
+        Each tracker is told of what was published, also after others have ended, and other calls are answered.
+        """
+
+        async def follow() -> list[int]:
+            async with Client(self.daemon.address, deadline_seconds=DEADLINE_SECONDS) as client:
+                await client.save_model("walker")
+                ended = [client.track("walker") for _ in range(130)]
+                await asyncio.gather(*(tracker.start() for tracker in ended))
+                await asyncio.gather(*(tracker.aclose() for tracker in ended))
+                trackers = [client.track("walker") for _ in range(130)]
+                await asyncio.gather(*(tracker.start() for tracker in trackers))
+                await client.publish("walker", b"weights")
+                versions = await asyncio.gather(*(anext(tracker) for tracker in trackers))
+                connections = (await client.statuses("connections"))["connections"]
+                self.assertLessEqual(int(connections), 6)  # those whose trackers have ended are used again
+                return [info.version_number for info in versions]
+
+        told = asyncio.run(asyncio.wait_for(follow(), DEADLINE_SECONDS))
+        self.assertEqual(told, [1] * 130)

@@ -5,6 +5,7 @@ The connection to a registry: made when it is first used, in the event loop that
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -56,6 +57,12 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
 ]
 
+_SUBSCRIPTIONS_PER_CHANNEL = 50
+"""
+How many subscriptions share a connection.  A server, or a proxy, takes some number of calls on each, 100 at least as
+HTTP/2 recommends, and lets all others wait for the end of one: a subscription has none.
+"""
+
 HEALTH_CHECK = "grpc.health.v1.Health/Check"
 
 _KINDS = {
@@ -68,6 +75,11 @@ _PATHS_AND_KINDS = {HEALTH_CHECK: (f"/{HEALTH_CHECK}", "unary_unary")} | {
     method.name: (f"/{SERVICE_NAME}/{method.name}", _KINDS[method.client_streaming, method.server_streaming])
     for method in SERVICE.methods
 }
+
+
+def _calls_on(channel: grpc.aio.Channel, name: str) -> Any:
+    path, kind = _PATHS_AND_KINDS[name]
+    return getattr(channel, kind)(path)
 
 
 @frozen
@@ -114,7 +126,7 @@ def check_token(token: str) -> None:
 @define(eq=False)
 class Connection:
     """
-    A gRPC channel.
+    A gRPC channel, and more of them for subscriptions where there are many.
 
     @ivar address: C{HOST:PORT}, or another target gRPC knows.
     @ivar tls: C{None} for a connection in the clear.
@@ -128,6 +140,7 @@ class Connection:
     _channel: grpc.aio.Channel | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _calls: dict[str, Any] = field(factory=dict, repr=False)
+    _subscriptions: dict[grpc.aio.Channel, int] = field(factory=dict, repr=False)
     _is_closed: bool = False
     _target: str = field(init=False, repr=False)
     memory: Memory = field(factory=Memory)
@@ -149,9 +162,27 @@ class Connection:
         """
         self.check()
         if name not in self._calls:
-            path, kind = _PATHS_AND_KINDS[name]
-            self._calls[name] = getattr(self._open(), kind)(path)
+            self._calls[name] = _calls_on(self._open(), name)
         return self._calls[name]
+
+    def subscribe(self, request: bytes, metadata: tuple[tuple[str, str], ...]) -> Any:
+        """
+        Make a call that lasts for as long as somebody listens, on a connection that has room for it.
+
+        @raise ClientUnusable: see L{check}.
+        """
+        self.check()
+        self._open()
+        free = (channel for channel, calls in self._subscriptions.items() if calls < _SUBSCRIPTIONS_PER_CHANNEL)
+        channel = next(free, None) or self._another()
+        call = _calls_on(channel, "VersionUpdate")(request, metadata=metadata)
+        self._subscriptions[channel] += 1
+        call.add_done_callback(partial(self._unsubscribed, channel))
+        return call
+
+    def _unsubscribed(self, channel: grpc.aio.Channel, _: Any) -> None:
+        if channel in self._subscriptions:
+            self._subscriptions[channel] -= 1
 
     @contextmanager
     def guarded(self, model_id: str = "", selector: int | None = None) -> Iterator[None]:
@@ -203,11 +234,13 @@ class Connection:
         Hang up.  Calls under way are cancelled.
         """
         self._is_closed = True
-        channel, self._channel = self._channel, None
+        channels, self._channel = list(self._subscriptions), None
         self._calls.clear()
-        if channel is not None and not forks.is_cut_off:
-            await channel.close(None)
-            forks.closed(channel)
+        self._subscriptions.clear()
+        if not forks.is_cut_off:
+            for channel in channels:
+                await channel.close(None)
+                forks.closed(channel)
 
     def check(self) -> None:
         """
@@ -223,9 +256,14 @@ class Connection:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
             ignore_errors_of_poller(self._loop)
-            self._channel = self._made()
-            forks.opened(self._channel)
+            self._channel = self._another()
         return self._channel
+
+    def _another(self) -> grpc.aio.Channel:
+        channel = self._made()
+        forks.opened(channel)
+        self._subscriptions[channel] = 0
+        return channel
 
     def _made(self) -> grpc.aio.Channel:
         options = list(_OPTIONS)

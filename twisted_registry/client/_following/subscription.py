@@ -72,7 +72,7 @@ class Subscription:
         connection = self._calls.connection
         request = api.VersionUpdateRequest(model_id=known_model(self._model_id))
         metadata = (*connection.metadata, *connection.memory.about(self._model_id))
-        self._call = connection.method("VersionUpdate")(request.SerializeToString(), metadata=metadata)
+        self._call = connection.subscribe(request.SerializeToString(), metadata)
         self._has_told = False
         self._told = None
         try:
