@@ -37,7 +37,7 @@ from twisted.python.components import Componentized
 
 from twisted_registry.log_queue import File, LineQueue, Stream
 from twisted_registry.settings import COMMAND, Settings
-from twisted_registry.startup import unblock
+from twisted_registry.startup import ignore_at_exit, unblock
 
 _log = Logger(namespace="twisted_registry")
 
@@ -155,6 +155,7 @@ class LoggedService(MultiService):
         if self._outermost:
             _take_signal(signal.SIGHUP, self._reload)
             _take_signal(signal.SIGUSR1, self._rotate)
+            ignore_at_exit(signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
         if self._lines is not None:
             self._lines.start()
             unblock(_STDERR)

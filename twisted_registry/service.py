@@ -291,9 +291,10 @@ def makeService(options: Options) -> IService:
     """
     Make the daemon, for twistd.  Nothing is opened and no thread runs before it is started: twistd forks in between.
     """
+    # The reactor, imported here first, opens files.
+    hold_closed_streams()
     from twisted.internet import reactor
 
-    hold_closed_streams()
     use_monotonic_time(reactor)
     settings = options.settings
     try:

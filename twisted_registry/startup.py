@@ -2,7 +2,9 @@
 What the daemon shares with whoever started it: how a start that fails is told, and the streams it was given.
 """
 
+import atexit
 import os
+import signal
 import stat
 from contextlib import suppress
 
@@ -66,6 +68,17 @@ def hold_closed_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def ignore_at_exit(*numbers: int) -> None:
+    """
+    Have signals ignored once the interpreter ends.
+
+    It gives back those that a program handles to the system, which ends the process on the spot, and with a status that
+    looks like a failure.  Those that are ignored it leaves alone.
+    """
+    for number in numbers:
+        atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 def unblock(descriptor: int) -> None:

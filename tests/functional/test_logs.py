@@ -135,6 +135,29 @@ class UnreadOutputTests(DaemonTestCase):
         self.assertIn(b"starting up", lines[0])
         self.assertIn(b"Server Shut Down.", lines[-1])
 
+    def test_no_output(self) -> None:
+        """
+        A daemon that was started with its output closed serves, and stops: what is printed gets into none of its files.
+        """
+        os.close(self.writer)
+        log = self.directory / "daemon.log"
+        process = subprocess.Popen(
+            ["sh", "-c", 'exec "$@" <&0 >&- 2>&-', "sh", TWISTD, "--nodaemon", "--pidfile=", "--logfile", str(log)]
+            + ["model-registry", "--port", "0"],
+            cwd=self.directory,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        match = wait_until(
+            lambda: re.search(r"listening on \S+:(\d+)", log.read_text() if log.exists() else ""), "it listens"
+        )
+        assert match is not None
+        self.assert_serves(int(match[1]))
+        process.terminate()
+        self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+
 
 class SignalTests(DaemonTestCase):
     """

@@ -194,6 +194,28 @@ class LostTests(StrangersCase):
         self.done(self.registry.close())
 
 
+class UnmountedTests(StrangersCase):
+    """
+    A model's folder that is a mount is unmounted while the registry runs: an empty one has its place.
+    """
+
+    def test_nothing_is_acknowledged(self) -> None:
+        """
+        No version is acknowledged into the other folder, and once the first is back, numbers go on above all others.
+        """
+        before, aside = self.root / "m", self.root.with_suffix(".aside")
+        before.rename(aside)
+        before.mkdir()
+        error = self.fails(self.upload(archived=True).commit(), CorruptModel)
+        self.assertEqual(error.reason, "its folder is gone")
+        self.assertEqual(list(before.iterdir()), [])
+        before.rmdir()
+        aside.rename(before)
+        self.done(self.registry.load_snapshot("m"))
+        self.assertEqual(self.numbers(), [1, 2])
+        self.assertGreater(self.create(archived=True).version_number, 3)
+
+
 class DeletedTests(StrangersCase):
     """
     A model that was deleted here is not lost.

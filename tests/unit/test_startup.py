@@ -3,6 +3,8 @@ Tests for L{twisted_registry.startup}.
 """
 
 import os
+import subprocess
+import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -76,3 +78,29 @@ class UnblockTests(PipeTestCase):
         self.assertTrue(os.get_blocking(descriptor))
         os.close(descriptor)
         unblock(descriptor)
+
+
+_ENDING = """
+import os, signal
+from twisted_registry.startup import ignore_at_exit
+
+class Last:
+    def __del__(self, pid=os.getpid(), kill=os.kill, number=signal.SIGHUP):
+        kill(pid, number)
+
+signal.signal(signal.SIGHUP, lambda *_: None)
+ignore_at_exit(signal.SIGHUP)
+last = Last()
+"""
+
+
+class ExitTests(SynchronousTestCase):
+    """
+    The end of the interpreter.
+    """
+
+    def test_signalled(self) -> None:
+        """
+        A signal that comes when the interpreter has let go of all signals does not end the process with its status.
+        """
+        self.assertEqual(subprocess.run([sys.executable, "-c", _ENDING], timeout=120).returncode, 0)

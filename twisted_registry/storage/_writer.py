@@ -159,7 +159,8 @@ class FileWriter:
         content = dump_version(info)
         with self._given_up_on_failure(_Stage.FINISHED), writing():
             self._bench.root.check()
-            with self._models.opened(self._model_id) as folder:
+            # Where others unmount a model's folder, another is in its place that holds no model.
+            with self._models.known(self._model_id) as folder:
                 number = info.version_number
                 with self._publications.announced(folder.name, folder.version_data_name(number)):
                     self._bench.settle_models()
