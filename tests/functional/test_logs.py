@@ -142,8 +142,8 @@ class UnreadOutputTests(DaemonTestCase):
         os.close(self.writer)
         log = self.directory / "daemon.log"
         process = subprocess.Popen(
-            ["sh", "-c", 'exec "$@" <&0 >&- 2>&-', "sh", TWISTD, "--nodaemon", "--pidfile=", "--logfile", str(log)]
-            + ["model-registry", "--port", "0"],
+            f"exec {TWISTD} --nodaemon --pidfile= --logfile daemon.log model-registry --port 0 >&- 2>&-",
+            shell=True,
             cwd=self.directory,
             env=clean_environment(),
             stdin=subprocess.DEVNULL,

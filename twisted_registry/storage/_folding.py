@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from twisted_registry.errors import InvalidModelId
 from twisted_registry.storage._calls import close_quietly, is_named
-from twisted_registry.storage._layout import PRIVATE_FOLDER, digest_name, folder_of, model_id_of
+from twisted_registry.storage._layout import LONGEST_ESCAPED, PRIVATE_FOLDER, digest_name, folder_of, model_id_of
 from twisted_registry.storage._system import Folder, System, within
 from twisted_registry.values import check_model_id
 
@@ -92,6 +92,11 @@ def folds_case(system: System, root: Folder) -> bool:
             system.unlink(within(root, _PROBE))
 
 
+def _may_be_unusual(name: str) -> bool:
+    # Where case is told apart, all other names of models' folders are the usual ones: a start looks at thousands.
+    return name.startswith(_MARK) or len(name) > LONGEST_ESCAPED
+
+
 class FolderNames:
     """
     The names that models' folders have in one archive.
@@ -113,11 +118,11 @@ class FolderNames:
         self.is_folding = is_folding
         self._there = {}
         self._unusual = set()
-        known = [(name, model_id) for name in names if (model_id := id_of(name)) is not None]
-        usual = {model_id for name, model_id in known if name == self._usual(model_id)}
-        for name, model_id in known:
-            if name != self._usual(model_id):
-                if model_id not in usual:
+        there = set(names)
+        for name in there if is_folding else filter(_may_be_unusual, there):
+            model_id = id_of(name)
+            if model_id is not None and name != self._usual(model_id):
+                if self._usual(model_id) not in there:
                     self._there[model_id] = name
                 self._unusual.add(name.lower())
 

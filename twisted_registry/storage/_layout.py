@@ -60,7 +60,7 @@ C{.yaml} in its name.
 DELETED = ".deleted"
 """The file in a model's folder that says that there is no model any more, where the folder cannot go at one stroke."""
 
-_LONGEST_ESCAPED = 220
+LONGEST_ESCAPED = 220
 """With C{-v2147483647.yaml} behind it a name stays well within the 255 bytes of all usual file systems."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -78,7 +78,7 @@ def folder_of(model_id: str) -> str:
     """
     Give the name of a model's folder.  No two ids share one, and none has a separator or a dot in it.
     """
-    if _PLAIN.fullmatch(model_id) and len(model_id) <= _LONGEST_ESCAPED:
+    if _PLAIN.fullmatch(model_id) and len(model_id) <= LONGEST_ESCAPED:
         return model_id
     return digest_name(model_id, _escape(model_id.encode("utf-8")))
 
@@ -93,7 +93,7 @@ def digest_name(model_id: str, escaped: str) -> str:
     """
     Return the escaped form of an id, or its digest where that would be too long.
     """
-    if len(escaped) <= _LONGEST_ESCAPED:
+    if len(escaped) <= LONGEST_ESCAPED:
         return escaped
     return f"%%{hashlib.sha256(model_id.encode('utf-8')).hexdigest()}"
 

@@ -83,9 +83,23 @@ class ModelFolders:
         Give the ids of all models; see L{twisted_registry.interfaces.IModelStore.model_ids}.
         """
         with reading():
-            entries = self._system.scandir(self._root.folder)
-            found = [self._id_in(entry) for entry in entries if entry.name != PRIVATE_FOLDER]
-        return [model_id for model_id in found if model_id is not None]
+            return list(self._found_ids())
+
+    @property
+    def is_empty(self) -> bool:
+        """
+        Whether there is no model.  Looks no further than to the first one.
+
+        @raise StorageFailure: that cannot be told.
+        """
+        with reading():
+            return next(self._found_ids(), None) is None
+
+    def _found_ids(self) -> Iterator[str]:
+        for entry in self._system.scandir(self._root.folder):
+            model_id = None if entry.name == PRIVATE_FOLDER else self._id_in(entry)
+            if model_id is not None:
+                yield model_id
 
     def _id_in(self, entry: Listed) -> str | None:
         name = entry.name

@@ -159,7 +159,7 @@ class FilesystemArchive:
         """
         try:
             is_identified = self._identity_file.is_there
-            is_empty = not is_identified and not self._models.ids()
+            is_empty = not is_identified and self._models.is_empty
             if is_empty and self._must_exist:
                 raise self._no_archive("it holds no archive")
             is_new = is_empty and not is_named(self._system, within(self._held.folder, PRIVATE_FOLDER))
