@@ -4,11 +4,14 @@ User data that several write at once.
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from threading import Barrier
 from typing import Any
 
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.client import DEADLINE_SECONDS
 from tests.support.fake_server import FakeServer, failure
 from twisted_registry import errors
 from twisted_registry.client import BlockingClient
@@ -94,13 +97,43 @@ class MergingTests(SynchronousTestCase):
         self.connect(model).ensure_model("walker", {"ours": "3"})
         self.assertEqual(model.user_data, {"theirs": "2", "ours": "3"})
 
+    def test_overwritten_a_moment_later(self) -> None:
+        """
+        So it is with a change that clients overwrite which have read before it: of many that start at once, all pairs
+        are there in the end.
+        """
+        model = OneModel(None)
+        all_have_read = Barrier(4)
+        reads = count()
+
+        def read(request: bytes, context: grpc.ServicerContext) -> Any:
+            if next(reads) < 4:
+                all_have_read.wait(DEADLINE_SECONDS)
+            return model.read(request, context)
+
+        clients = [self.connect(model, RetrieveModels=read) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            for number, done in enumerate(
+                [pool.submit(client.ensure_model, "walker", {str(n): "x"}) for n, client in enumerate(clients)]
+            ):
+                self.assertEqual(done.result().user_data[str(number)], "x")
+        self.assertEqual(model.user_data, {str(number): "x" for number in range(4)})
+
+    def test_later_change_of_others(self) -> None:
+        """
+        Where another client has set the same key after the write, that value stays.
+        """
+        model = OneModel({"a": "1", "b": "1"}, {"a": "3", "b": "1"})
+        self.connect(model).update_model("walker", {"a": "2"}, remove=["b"])
+        self.assertEqual(model.user_data, {"a": "3"})
+
     def test_change_that_is_always_overwritten(self) -> None:
         """
         It is not made again for ever.
         """
         model = OneModel({}, *[{"theirs": str(number)} for number in range(100)])
         self.connect(model).update_model("walker", {"ours": "3"})
-        self.assertEqual(len(model.written), 3)
+        self.assertEqual(len(model.written), 8)
 
     def test_answer_that_was_lost(self) -> None:
         """

@@ -153,9 +153,8 @@ class Client:
         Set some of a model's user data, and remove some.  All other pairs stay.
 
         The server can only replace all user data at once, so this reads, merges and writes.  Within one client one such
-        change is made after another.  Where two clients change a model within the same milliseconds, each looks
-        afterwards, and makes its change again if the other has overwritten it; in the worst case the later one still
-        wins.
+        change is made after another.  Where clients change a model at the same time, each looks a tenth of a second
+        afterwards, and makes its change again where another has overwritten it.
 
         @param user_data: the pairs to set; C{None} for none.
         @param remove: the keys to remove, whether or not they are there.

@@ -3,6 +3,7 @@ Models that are made, changed and deleted.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
@@ -19,8 +20,11 @@ from twisted_registry.values import ModelInfo, check_model_id
 Merge = Callable[[Mapping[str, str]], Mapping[str, str]]
 """Takes the user data that a model has, and returns what it should have."""
 
-_MOST_ROUNDS = 3
-"""How often a change is made that another client has overwritten in the same moment."""
+_MOST_ROUNDS = 8
+"""How often a change is made that other clients have overwritten."""
+
+_SETTLING_SECONDS = (0.05, 0.15)
+"""After how long, at random, a client looks whether others have overwritten its change: dozens may start at once."""
 
 
 @frozen
@@ -29,8 +33,8 @@ class Models:
     Changes models.
 
     The wire replaces all user data of a model at once.  So to change some of it is to read, merge and write; whatever
-    another client writes between the read and the write is lost.  It is read again afterwards: where another client
-    has done the same, and has overwritten this change, the change is made again.
+    another client writes between the read and the write is lost.  It is read again a moment afterwards: where another
+    client has done the same, and has overwritten this change, the change is made again.
     """
 
     _calls: Calls
@@ -70,22 +74,28 @@ class Models:
         await self._calls.ask("DeleteModel", request, api.DeleteModelReply, model_id, repeatable=False)
 
     async def _merge(self, model_id: str, merge: Merge, is_made: bool) -> ModelInfo:
+        for _ in range(_MOST_ROUNDS):
+            before, info = await self._merged(model_id, merge, is_made)
+            if before == info:
+                break
+            # Whoever has read before this write writes in this time, and overwrites it.
+            await asyncio.sleep(random.uniform(*_SETTLING_SECONDS))
+            merge = partial(_mended, {} if before is None else before.user_data, info.user_data)
+        return info
+
+    async def _merged(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo | None, ModelInfo]:
         patience_seconds, about = self._calls.times.patience_seconds, (self._calls.connection.address, model_id)
         attempt = partial(self._merge_once, model_id, merge, is_made)
         # One after another: in one client, no change overwrites another.
         async with self._one_merges:
-            for _ in range(_MOST_ROUNDS):
-                # Retried from the read on: what was merged before the server went away may be out of date.
-                info, is_written = await repeated(attempt, patience_seconds, passes_within(patience_seconds), about)
-                if not is_written:
-                    break
-            return info
+            # Retried from the read on: what was merged before the server went away may be out of date.
+            return await repeated(attempt, patience_seconds, passes_within(patience_seconds), about)
 
-    async def _merge_once(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo, bool]:
+    async def _merge_once(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo | None, ModelInfo]:
         """
         Read, merge, and write where that changes something.
 
-        @return: what the model is now, and whether it was written.
+        @return: what the model was, C{None} where there was none, and what it is now.
         """
         calls = self._calls.impatient()
         try:
@@ -95,12 +105,21 @@ class Models:
                 raise
             found = None
         info = ModelInfo(model_id, merge(found.user_data if found is not None else {}))
-        if info == found:
-            return info, False
-        await self._write(calls, info)
-        return info, True
+        if info != found:
+            await self._write(calls, info)
+        return found, info
 
     async def _write(self, calls: Calls, info: ModelInfo) -> None:
         message = api.ModelInfo(model_id=info.model_id, user_data=info.user_data)
         request = api.CreateOrUpdateModelRequest(model_info=message)
         await calls.ask("CreateOrUpdateModel", request, api.CreateOrUpdateModelReply, info.model_id)
+
+
+def _mended(before: Mapping[str, str], wanted: Mapping[str, str], found: Mapping[str, str]) -> Mapping[str, str]:
+    """
+    Make a change again where it was overwritten: there the user data has what it had before.  What has a third value
+    was changed by somebody who knew of this change, and stays.
+    """
+    overwritten = {key for key in before.keys() | wanted.keys() if found.get(key) == before.get(key)}
+    kept = {key: value for key, value in found.items() if key not in overwritten}
+    return {**kept, **{key: wanted[key] for key in overwritten & wanted.keys()}}
