@@ -10,7 +10,7 @@ from attrs import frozen
 
 DEFAULT_ADDRESS = "localhost:9000"
 
-_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^:/?#@,%\\\[\]\s]+):(?P<port>[0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^:/?#@,%\\\[\]\s\x00-\x1f\x7f]+):(?P<port>[0-9]{1,5})")
 _SOCKET = re.compile(r"unix:(?!//[^/])(//)?(?P<path>\S+)|unix-abstract:(?P<name>\S+)")
 _HOSTS = re.compile(r"(?P<scheme>dns|ipv4|ipv6):(//(?P<authority>[^/\s]*)/|/*)(?P<hosts>[^/\s]+)")
 _OTHERS = re.compile(r"(vsock|xds):\S*[^\s0-9]\S*")
@@ -100,15 +100,28 @@ def _hosts(listed: re.Match[str], text: str) -> tuple[tuple[str, int], ...]:
         found = _HOST_AND_PORT.fullmatch(each)
         if found is None:
             raise _no_address(text)
-        hosts.append((_host(found, text), int(found["port"])))
+        host = _host(found, text)
+        if listed["scheme"] != "dns":
+            _check_number(host, text)
+        hosts.append((host, int(found["port"])))
     return tuple(hosts)
+
+
+def _check_number(host: str, text: str) -> None:
+    """
+    @raise ValueError: the host is a name, where gRPC takes numbers alone.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise _no_address(text) from None
 
 
 def _is_loopback(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host.lower() == "localhost"
+        return host.lower().removesuffix(".") == "localhost"
     mapped = getattr(address, "ipv4_mapped", None) or address
     # Whoever connects to 'any address' gets to this machine.
     return bool(mapped.is_loopback or mapped.is_unspecified)
