@@ -1,7 +1,7 @@
-# The registry on all interfaces, port 9000, with its archive in the volume /data:
+# The registry on all interfaces of its container, port 9000, with its archive in the volume /data:
 #
 #   docker build --tag twisted-registry .
-#   docker run --rm --publish 9000:9000 --volume models:/data twisted-registry
+#   docker run --rm --publish 127.0.0.1:9000:9000 --volume models:/data twisted-registry
 
 # Nothing in it comes as its index or registry has it today: the base image is named by its digest, of all processors, and
 # the packages by their hashes, in locks/.  A newer base is given by --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:...

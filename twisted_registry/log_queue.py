@@ -302,7 +302,7 @@ def writable(descriptor: int, seconds: float | None) -> bool:
     """
     Wait until a descriptor can be written to, or until nobody is there to read.
 
-    @param seconds: how long to wait at most; L{None} waits for ever.
+    @param seconds: how long to wait at most; C{None} waits for ever.
     """
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -64,7 +64,7 @@ class HealthTests(SharedRegistryTestCase):
         """
         What makes no sense ends with 2.
         """
-        for words in (("--deadline", "0"), ("--server", "no port"), ("more",)):
+        for words in (("--deadline", "0"), ("--deadline", "nan"), ("--server", "no port"), ("more",)):
             self.assertEqual(invoke("", "health", *words).exit_code, 2, words)
 
 

@@ -4,9 +4,12 @@ What the commands say of what became of it when they are interrupted.
 
 import signal
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
+
+from twisted.trial import unittest
 
 from tests.support.cli import Terminal, interrupt, started
 from tests.support.daemon import PATIENCE_SECONDS, free_port
@@ -219,3 +222,29 @@ class OutcomeTests(SharedRegistryTestCase):
         with started(self.daemon.address, "watch", self.model_id) as process:
             self.wait_for_subscribers(1)
             self.assertEqual(interrupt(process), (130, line("no version came")))
+
+
+class StartTests(unittest.TestCase):
+    """
+    A command that is interrupted while Python still imports it.
+    """
+
+    program = (
+        "import os, sys\n"
+        "class Interrupter:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'click':\n"
+        "            os.kill(os.getpid(), int(sys.argv[1]))\n"
+        "sys.meta_path.insert(0, Interrupter())\n"
+        "from twisted_registry.cli.main import main\n"
+        "main()\n"
+    )
+
+    def test_while_imported(self) -> None:
+        """
+        It says so in a line, without a traceback.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            command = [sys.executable, "-c", self.program, str(int(number))]
+            done = subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=False)
+            self.assertEqual((done.returncode, done.stderr), (128 + number, line("nothing was done")))

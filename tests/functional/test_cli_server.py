@@ -58,7 +58,7 @@ class ServerTests(SharedRegistryTestCase):
         done = invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="0")
         self.assertEqual(done.exit_code, 3)
         self.assertRegex(done.stderr, r"^twisted-registry: cannot reach the registry at localhost:\d+ .*\n$")
-        for patience in ("-1", "long"):
+        for patience in ("-1", "long", "nan"):
             self.assertEqual(invoke(away, "ls", "--patience", patience).exit_code, 2)
 
     def test_odd_addresses(self) -> None:

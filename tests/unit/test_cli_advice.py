@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry import errors
 from twisted_registry.cli._advice import advised
-from twisted_registry.cli.main import command
+from twisted_registry.cli.commands import command
 from twisted_registry.protocol.details import KINDS
 from twisted_registry.registry._watched import LostModel
 

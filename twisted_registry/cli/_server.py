@@ -2,6 +2,7 @@
 Which registry the commands talk to, and how.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -119,6 +120,21 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older o
         self.fail(f"{value!r} is not HOST:PORT, such as {DEFAULT_ADDRESS}", param, ctx)
 
 
+class Seconds(click.FloatRange):
+    """
+    A number of seconds.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """
+        Check it.  Not a number would be within any range.
+        """
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
 _OPTIONS = (
     click.option(
         "--server",
@@ -132,7 +148,7 @@ _OPTIONS = (
     ),
     click.option(
         "--patience",
-        type=click.FloatRange(min=0),
+        type=Seconds(min=0),
         metavar="SECONDS",
         envvar="TWISTED_REGISTRY_PATIENCE",
         show_envvar=True,

@@ -9,7 +9,7 @@ import click
 
 from twisted_registry._kinds import local_address
 from twisted_registry.cli._exits import Exit, ending_well
-from twisted_registry.cli._server import Address, Server
+from twisted_registry.cli._server import Address, Seconds, Server
 
 _HELP = """Ask the daemon on this machine whether it is serving: for health checks.
 
@@ -35,7 +35,7 @@ Exit status:
 @click.option("--server", type=Address(), metavar="HOST:PORT", help="Where the daemon is.")
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
     default=5.0,
     show_default=True,
