@@ -116,13 +116,13 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
         raise click.UsageError("--by and --to exclude each other")
     with _telling_failure():
         models: list[Raised] = []
-        said = "numbers were raised of {:,} models, and not of all; it may be run again"
+        said = "the numbers of {:,} models were raised, not yet those of all; run the command again"
         with if_interrupted(lambda: said.format(len(models))), locked(directory):
             for model in _told(Raising(directory, by or DEFAULT_BY, to).models(), as_json):
                 models.append(model)
         failed = sum(bool(model.error) for model in models)
         if not as_json:
-            click.echo(f"raised the numbers of {len(models) - failed:,} models, not those of {failed:,}")
+            click.echo(f"models whose numbers were raised: {len(models) - failed:,}; models that failed: {failed:,}")
         sys.exit(Status.DAMAGED if failed else Status.SOUND)
 
 

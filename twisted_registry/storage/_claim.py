@@ -189,7 +189,8 @@ class Claim:
     def _unknown(self, error: OSError) -> NotHeld:
         return NotHeld(
             f"whether another daemon has the archive {self._root.path!r} cannot be told now: {self._path!r} cannot be "
-            f"opened or read ({reason_of(error)}); start again when its disk is well"
+            f"opened or read ({reason_of(error)}); start again when its disk is well, or "
+            "remove it if it is no regular file"
         )
 
     def release(self) -> None:

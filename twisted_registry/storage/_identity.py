@@ -63,8 +63,8 @@ class IdentityFile:
             return ArchiveIdentity()
         except Malformed as error:
             _log.warn(
-                "{path} cannot be read, so the archive's id is not told: {reason}; remove it to give the archive a new "
-                "id, or restore it from a backup",
+                "{path} cannot be read, so clients do not learn the archive's id: {reason}; remove it to give the "
+                "archive a new id, or restore it from a backup",
                 path=self._path,
                 reason=error.reason,
             )
