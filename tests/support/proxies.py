@@ -5,10 +5,12 @@ Proxies of other makes before a daemon, with the configurations that the documen
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trustme
@@ -76,7 +78,10 @@ class Proxy:
 
     def __init__(self, folder: Path, command: Sequence[str], port: int) -> None:
         with (folder / "output").open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+            # A session of its own: nginx has workers, which a kill of nginx alone may leave.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True
+            )
         wait_until(lambda: _listens(port) or self._has_ended(folder), "the proxy listens")
 
     def _has_ended(self, folder: Path) -> bool:
@@ -86,9 +91,10 @@ class Proxy:
 
     def stop(self) -> None:
         """
-        End it.
+        End it, with all processes it started.
         """
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
