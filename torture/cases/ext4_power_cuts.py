@@ -7,10 +7,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 from attrs import define, field
+from twisted.internet.task import Clock
 
 from tests.support.client import Client
 from tests.support.daemon import Daemon, wait_until
@@ -20,9 +22,20 @@ from torture.disk.knowledge import check_leftovers, load_found
 from torture.disk.scratch import memory_folder
 from torture.wire.clients_at_work import Clients, Promised
 from twisted_registry.errors import RegistryError
+from twisted_registry.storage._claim import ClaimTimes
 from twisted_registry.storage.filesystem import FilesystemArchive
 
 _CUTS_TO_A_DISK = 10
+
+
+def _times_that_pass_at_once() -> ClaimTimes:
+    """
+    Return the times of a claim that does not wait in earnest.
+
+    The copy bears the mark of the daemon, which is not there to renew it.
+    """
+    clock = Clock()
+    return ClaimTimes(seconds=clock.seconds, sleep=clock.advance)
 
 
 @define
@@ -51,28 +64,21 @@ class _Disk:
                     for number in range(count):
                         # A moment like any other: nothing is waited for.
                         time.sleep(self.chance.uniform(0.02, 0.5))
-                        promised = self._cut(image, daemon, clients)
-                        self._check(promised, with_daemon=number == 0)
+                        with _suspended(daemon):
+                            promised = clients.promised()
+                            copy_as_after_a_cut(image, self.directory / "copy")
+                            # The disk does not fill while its copy is checked.
+                            self._check(promised, with_daemon=number == 0)
                         yield
                 self.wrong += clients.wrong
                 self.figures["acknowledged versions"] += clients.acknowledged
             finally:
                 daemon.kill()
 
-    def _cut(self, image: Path, daemon: Daemon, clients: Clients) -> dict[str, Promised]:
-        daemon.process.send_signal(signal.SIGSTOP)
-        try:
-            wait_until(lambda: _is_stopped(daemon.process.pid), "no thread of the daemon runs")
-            promised = clients.promised()
-            copy_as_after_a_cut(image, self.directory / "copy")
-        finally:
-            daemon.process.send_signal(signal.SIGCONT)
-        return promised
-
     def _check(self, promised: dict[str, Promised], *, with_daemon: bool) -> None:
         with mounted(self.directory / "copy") as place:
             root = place / "archive"
-            archive = FilesystemArchive(str(root))
+            archive = FilesystemArchive(str(root), times=_times_that_pass_at_once())
             archive.open()
             try:
                 self.wrong += self._differences(archive, promised)
@@ -95,6 +101,16 @@ class _Disk:
                 found.versions.keys() - told.archived.keys() if found is not None else ()
             )
             yield from (f"model {model_id!r}: {line}" for line in told.differences(found))
+
+
+@contextmanager
+def _suspended(daemon: Daemon) -> Iterator[None]:
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: _is_stopped(daemon.process.pid), "no thread of the daemon runs")
+        yield
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
 
 
 def _is_stopped(pid: int) -> bool:
