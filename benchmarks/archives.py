@@ -9,9 +9,9 @@ from pathlib import Path
 
 from attrs import evolve
 
-from twisted_registry.storage._layout import model_folder
-from twisted_registry.storage._metadata import dump_model, dump_version
-from twisted_registry.values import ModelInfo, VersionInfo
+from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.layout import model_folder
+from twisted_registry.storage.filesystem.metadata import dump_model, dump_version
 
 _DATA = b"0123456789abcdef" * 64
 _CREATED_NS = 1_600_000_000_000_000_000

@@ -22,7 +22,7 @@ import grpc.aio
 import uvloop
 
 from benchmarks import messages
-from twisted_registry._malloc import reuse_memory
+from twisted_registry.daemon.malloc import reuse_memory
 from twisted_registry.protocol.messages import SERVICE_NAME
 
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not know it

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import count
 
+from twisted_registry.daemon.settings import DEFAULT_CHUNK_SIZE_BYTES
 from twisted_registry.protocol.messages import SERVICE_NAME, api
 from twisted_registry.rpc.frames import frame
-from twisted_registry.settings import DEFAULT_CHUNK_SIZE_BYTES
 
 KIB = 1024
 MIB = 1024 * KIB

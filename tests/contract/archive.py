@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.interfaces import IArchive
-from twisted_registry.values import ModelInfo
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.domain.models import ModelInfo
 
 
 class ArchiveContract(SynchronousTestCase):

@@ -7,8 +7,9 @@ import os
 from zope.interface.verify import verifyObject
 
 from tests.contract.archive import ArchiveContract
-from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import ArchiveIdentity, IArchive, IIdentifiableArchive
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
+from twisted_registry.domain.errors import CannotStart
 
 
 def identity_of(archive: IArchive) -> ArchiveIdentity:

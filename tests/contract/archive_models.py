@@ -6,9 +6,9 @@ from zope.interface.verify import verifyObject
 
 from tests.contract.archive import ArchiveContract
 from tests.support.archives import ODD_IDS, ODD_TEXTS, data_of, put
-from twisted_registry.errors import CannotStart, CorruptVersion, UnknownModel
-from twisted_registry.interfaces import IArchive
-from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.domain.errors import CannotStart, CorruptVersion, UnknownModel
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
 
 
 class ModelContract(ArchiveContract):

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 
 from tests.contract.archive import ArchiveContract
 from tests.support.archives import data_of, put
-from twisted_registry.errors import StorageFailure
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.errors import StorageFailure
+from twisted_registry.domain.models import ModelInfo
 
 
 class UnavailableContract(ArchiveContract):

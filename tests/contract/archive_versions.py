@@ -6,9 +6,9 @@ from zope.interface.verify import verifyObject
 
 from tests.contract.archive import ArchiveContract
 from tests.support.archives import ODD_TEXTS, data_of, finished, put, version_info
-from twisted_registry.errors import CorruptVersion, StorageFailure, UnknownModel
-from twisted_registry.interfaces import IArchiveReader, IArchiveWriter
-from twisted_registry.values import MAX_VERSION_NUMBER, Chunk
+from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.errors import CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, Chunk
 
 
 class VersionContract(ArchiveContract):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.contract import archive, archive_identity, archive_models, archive_unavailable, archive_versions
 from tests.support.faulty_system import FaultySystem, failing_where
-from twisted_registry.interfaces import IArchive
-from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 
 class _OnFilesystem(archive.ArchiveContract):

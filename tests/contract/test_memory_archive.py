@@ -4,7 +4,7 @@ The archive in memory keeps the contract, which so asks for nothing that only a 
 
 from tests.contract import archive, archive_models, archive_versions
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
-from twisted_registry.interfaces import IArchive
+from twisted_registry.contracts.archive import IArchive
 
 
 class _InMemory(archive.ArchiveContract):

@@ -3,7 +3,7 @@ The memory store keeps the contract.
 """
 
 from tests.contract import transient_store
-from twisted_registry.interfaces import ITransientStore, TransientBudget
+from twisted_registry.contracts.transient import ITransientStore, TransientBudget
 from twisted_registry.storage.memory import MemoryStore
 
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from tests.contract import transient_store
-from twisted_registry.interfaces import ITransientStore, TransientBudget
-from twisted_registry.providers import LazyTransientProvider
+from twisted_registry.contracts.transient import ITransientStore, TransientBudget
+from twisted_registry.daemon.providers import LazyTransientProvider
 
 PACKAGE = Path(__file__).parents[1] / "data" / "scratch_provider"
 

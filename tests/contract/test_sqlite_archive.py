@@ -11,10 +11,10 @@ from typing import Any
 
 from tests.contract import archive, archive_identity, archive_models, archive_unavailable, archive_versions
 from tests.support.archives import put
-from twisted_registry.errors import CorruptModel, CorruptVersion
-from twisted_registry.interfaces import IArchive
-from twisted_registry.providers import LazyArchiveProvider
-from twisted_registry.values import Chunk
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.daemon.providers import LazyArchiveProvider
+from twisted_registry.domain.errors import CorruptModel, CorruptVersion
+from twisted_registry.domain.models import Chunk
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sqlite_provider"
 

@@ -8,7 +8,7 @@ import threading
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from twisted_registry.interfaces import (
+from twisted_registry.contracts.transient import (
     ITransientReader,
     ITransientStore,
     ITransientWriter,
@@ -16,7 +16,7 @@ from twisted_registry.interfaces import (
     TransientBudget,
     Usage,
 )
-from twisted_registry.values import Chunk, VersionKey
+from twisted_registry.domain.models import Chunk, VersionKey
 
 
 def key(number: int, model_id: str = "m", incarnation: int = 1) -> VersionKey:

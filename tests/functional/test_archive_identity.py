@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import PATIENCE_SECONDS, run_twistd
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry import errors
 from twisted_registry.client import BlockingClient, BlockingTracker, Version
-from twisted_registry.values import VersionInfo
+from twisted_registry.domain import errors
+from twisted_registry.domain.models import VersionInfo
 
 
 class StartTests(RegistryTestCase):

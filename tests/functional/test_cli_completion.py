@@ -11,7 +11,7 @@ from click.shell_completion import ShellComplete
 from tests.support.cli import TWISTED_REGISTRY, invoke, settings
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
 from tests.support.registry_case import SharedRegistryTestCase
-from twisted_registry.cli.commands import command
+from twisted_registry.cli.group import command
 
 ODD = ("two words", "-x", "~x", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", "\u202eevil")
 

@@ -15,10 +15,10 @@ from tests.support.cli import Terminal, interrupt, started
 from tests.support.daemon import PATIENCE_SECONDS, free_port
 from tests.support.gates import GatedTestCase
 from tests.support.registry_case import SharedRegistryTestCase
-from twisted_registry.cli._server import Server
-from twisted_registry.cli.models import deletion, saving
-from twisted_registry.cli.push import Creation
-from twisted_registry.values import ModelInfo
+from twisted_registry.cli.commands.models import deletion, saving
+from twisted_registry.cli.commands.push import Creation
+from twisted_registry.cli.server import Server
+from twisted_registry.domain.models import ModelInfo
 
 
 def line(text: str) -> bytes:

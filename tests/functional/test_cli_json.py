@@ -13,7 +13,7 @@ import click
 from tests.support.archive_files import write_model, write_version
 from tests.support.cli import invoke
 from tests.support.registry_case import SharedRegistryTestCase
-from twisted_registry.cli.commands import command
+from twisted_registry.cli.group import command
 
 INTEGERS = {"archived", "created_ns", "damaged", "models", "moved", "notes", "size_bytes", "version_number", "versions"}
 """Keys of whole numbers; one that is a flag or a map in another object is checked there."""

@@ -15,7 +15,7 @@ from tests.functional.test_readme import README, ROOT, fenced
 from tests.support.cli import TWISTED_REGISTRY, settings
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.cli.commands import command
+from twisted_registry.cli.group import command
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text()
 PROGRAM = "twisted-registry"

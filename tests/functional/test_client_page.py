@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.guide import ADDRESS, blocks, run_program, run_session
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry import errors
-from twisted_registry.registry._numbers import RESERVED_AT_ONCE
+from twisted_registry.domain import errors
+from twisted_registry.registry.numbers import RESERVED_AT_ONCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 SNIPPETS = [block for block in blocks(PAGE) if block.language == "python"]

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings, strategies as st
 from tests.support.client import data_hash
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.protocol.messages import api
-from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 OK, INVALID, NOT_FOUND = StatusCode.OK, StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND
 MOST_ID_BYTES = 200

@@ -3,7 +3,7 @@ Tests that numbers of versions that were evicted, or died with the daemon, are n
 """
 
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.registry._numbers import RESERVED_AT_ONCE
+from twisted_registry.registry.numbers import RESERVED_AT_ONCE
 
 MOST_GAP = 2 * RESERVED_AT_ONCE
 """A crash may leave the rest of one block of reserved numbers, and of the next that was reserved ahead."""

@@ -19,8 +19,8 @@ from tests.support.daemon import Daemon
 from tests.support.gates import DATA
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
+from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.protocol.messages import SERVICE, api
-from twisted_registry.values import MAX_VERSION_NUMBER
 
 MIB = 1024 * 1024
 LIMIT = 256 * 1024

@@ -16,7 +16,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
-from twisted_registry.cli.commands import command
+from twisted_registry.cli.group import command
 
 TWISTED_REGISTRY = str(Path(sys.executable).with_name("twisted-registry"))
 

@@ -5,8 +5,8 @@ Ways to damage an archive.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from twisted_registry.storage.findings import Finding, Kind
-from twisted_registry.storage.scrub import Scrub
+from twisted_registry.storage.filesystem.verify.archive import Scrub
+from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 
 
 def flip_bit(path: Path, position: int = 0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from twisted_registry.errors import RegistryError
+from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.status import details_of, status_of
 

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archives import data_of, put, version_info
 from tests.support.faulty_system import Disturbance, FaultySystem, Killed
-from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 Act = Callable[[FilesystemArchive], object]
 State = Mapping[str, tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]]

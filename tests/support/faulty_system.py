@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from twisted_registry.storage._system import System
+from twisted_registry.storage.filesystem.system import System
 
 _UNIQUE = re.compile(r"[0-9a-f]{32}")
 _CHANGES = frozenset(

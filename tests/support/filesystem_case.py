@@ -7,8 +7,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.faulty_system import FaultySystem
-from twisted_registry.storage._claim import ClaimTimes
-from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.claim import ClaimTimes
 
 
 class FilesystemCase(SynchronousTestCase):

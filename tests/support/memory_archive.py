@@ -5,9 +5,9 @@ An archive in memory: the contract at its simplest.
 from attrs import define, field
 from zope.interface import implementer
 
-from twisted_registry.errors import CannotStart, CorruptVersion, StorageFailure, UnknownModel
-from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.domain.errors import CannotStart, CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 
 
 @define

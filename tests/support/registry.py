@@ -13,13 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.client import data_hash
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
-from twisted_registry.interfaces import IDownload, ITransientStore, IUpload, TransientBudget
+from twisted_registry.contracts.transfers import IDownload, IUpload
+from twisted_registry.contracts.transient import ITransientStore, TransientBudget
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.execution import threads_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.frames import Cutter
-from twisted_registry.snapshot import ModelSnapshot
 from twisted_registry.storage.memory import MemoryStore
-from twisted_registry.threads import threads_for
-from twisted_registry.values import Chunk, ModelInfo, VersionHeader, VersionInfo
 
 T = TypeVar("T")
 

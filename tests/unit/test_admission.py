@@ -6,8 +6,8 @@ import asyncio
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import Overloaded
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
+from twisted_registry.domain.errors import Overloaded
 from twisted_registry.rpc.admission import Admission
 
 MIB = 2**20

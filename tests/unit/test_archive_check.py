@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._calls.memory import Memory
-from twisted_registry.errors import ArchiveChanged
-from twisted_registry.interfaces import ArchiveIdentity, Standing
-from twisted_registry.protocol.archive import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
+from twisted_registry.client._transport.memory import Memory
+from twisted_registry.contracts.ownership import ArchiveIdentity, Standing
+from twisted_registry.domain.errors import ArchiveChanged
+from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
 from twisted_registry.rpc.archive import ArchiveCheck
 
 

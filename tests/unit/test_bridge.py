@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from twisted_registry.errors import UnknownModel
+from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.rpc.bridge import Bridge
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from twisted_registry.client._data.buffers import as_buffer
+from twisted_registry.client._transfer.buffers import as_buffer
 
 
 class BufferTests(SynchronousTestCase):

@@ -13,15 +13,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.support.faulty_system import FaultySystem, failing_where
-from twisted_registry.errors import ArchiveTaken, CannotStart, StorageFailure
-from twisted_registry.interfaces import IOwnedArchive
-from twisted_registry.storage._claim import MARK_BYTES, ClaimTimes, Mark, format_mark, parse_mark
-from twisted_registry.storage._failures import Malformed
-from twisted_registry.storage._process import Process, has_ended, this_process
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.storage.findings import CannotVerify
-from twisted_registry.storage.quarantine import locked
-from twisted_registry.values import ModelInfo
+from twisted_registry.contracts.ownership import IOwnedArchive
+from twisted_registry.domain.errors import ArchiveTaken, CannotStart, StorageFailure
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.claim import MARK_BYTES, ClaimTimes, Mark, format_mark, parse_mark
+from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.process import Process, has_ended, this_process
+from twisted_registry.storage.filesystem.verify.findings import CannotVerify
+from twisted_registry.storage.filesystem.verify.quarantine import locked
 
 
 class MarkTests(SynchronousTestCase):

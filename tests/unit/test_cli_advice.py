@@ -9,11 +9,11 @@ from attrs import fields
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry import errors
-from twisted_registry.cli._advice import advised
-from twisted_registry.cli.commands import command
-from twisted_registry.protocol.details import KINDS
-from twisted_registry.registry._watched import LostModel
+from twisted_registry.cli.advice import advised
+from twisted_registry.cli.group import command
+from twisted_registry.domain import errors
+from twisted_registry.protocol.error_details import KINDS
+from twisted_registry.registry.logging_archive import LostModel
 
 _CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
 

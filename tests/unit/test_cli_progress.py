@@ -12,7 +12,7 @@ from rich.console import Console
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.cli._progress import ByteProgress
+from twisted_registry.cli.progress import ByteProgress
 
 MB = 1_000_000
 

@@ -5,9 +5,9 @@ How models and versions are named on the command line.
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.cli._reference import Reference
-from twisted_registry.errors import InvalidModelId
-from twisted_registry.values import MAX_VERSION_NUMBER, check_model_id
+from twisted_registry.cli.references import Reference
+from twisted_registry.domain.errors import InvalidModelId
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
 
 
 def is_allowed(text: str) -> bool:

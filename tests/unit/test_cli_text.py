@@ -9,11 +9,11 @@ from hypothesis import given, strategies as st
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry import errors
-from twisted_registry.cli import _text as text_of
-from twisted_registry.cli._exits import EXITS, Exit, exit_of
-from twisted_registry.cli._output import print_on_terminal, version_object
-from twisted_registry.values import VersionInfo
+from twisted_registry.cli import text as text_of
+from twisted_registry.cli.exits import EXITS, Exit, exit_of
+from twisted_registry.cli.output import print_on_terminal, version_object
+from twisted_registry.domain import errors
+from twisted_registry.domain.models import VersionInfo
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 

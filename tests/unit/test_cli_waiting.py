@@ -7,8 +7,8 @@ import logging
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry import errors
-from twisted_registry.cli._waiting import Waiting
+from twisted_registry.cli.waiting import Waiting
+from twisted_registry.domain import errors
 
 
 class WaitingTests(SynchronousTestCase):

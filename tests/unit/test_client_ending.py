@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._calls.ending import Ending
+from twisted_registry.client._transport.ending import Ending
 
 
 class Call:

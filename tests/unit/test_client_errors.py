@@ -13,8 +13,8 @@ from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_status import EXAMPLES
-from twisted_registry import errors
-from twisted_registry.client._calls.errors import error_of
+from twisted_registry.client._transport.errors import error_of
+from twisted_registry.domain import errors
 from twisted_registry.rpc.status import details_of, status_of
 
 CODE = grpc.StatusCode
@@ -29,7 +29,7 @@ TRACEBACK = (
     "Caught UnknownModel in DataLoader worker process 0.\n"
     "Original Traceback (most recent call last):\n"
     f'  File "train.py", line 1, in load{" " * 200}\n'
-    "twisted_registry.errors.UnknownModel: there is no model 'walker'\n"
+    "twisted_registry.domain.errors.UnknownModel: there is no model 'walker'\n"
 )
 """What PyTorch makes of a worker's error."""
 

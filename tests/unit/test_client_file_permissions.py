@@ -15,8 +15,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_client_files import ROOT, program
-from twisted_registry.client._data import files, permissions
-from twisted_registry.client._data.files import replaced_whole
+from twisted_registry.client._transfer import files, permissions
+from twisted_registry.client._transfer.files import replaced_whole
 
 NOBODY = 65534
 

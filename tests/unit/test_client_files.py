@@ -14,15 +14,15 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._data import files
-from twisted_registry.client._data.files import replaced_whole
+from twisted_registry.client._transfer import files
+from twisted_registry.client._transfer.files import replaced_whole
 
 ROOT = Path(__file__).parents[2]
 
 _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from twisted_registry.client._data import files
+from twisted_registry.client._transfer import files
 path, unnamed, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 files._UNNAMED = unnamed and files._UNNAMED
 async def writing():

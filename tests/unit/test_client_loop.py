@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import PATIENCE_SECONDS
 from twisted_registry.client._loop import LoopThread
-from twisted_registry.errors import ClientUnusable
+from twisted_registry.domain.errors import ClientUnusable
 
 
 class LoopThreadTests(SynchronousTestCase):

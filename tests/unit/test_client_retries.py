@@ -7,8 +7,8 @@ import logging
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._calls.retries import RetryLog
-from twisted_registry.errors import ArchiveChanged, Unavailable
+from twisted_registry.client._transport.retries import RetryLog
+from twisted_registry.domain.errors import ArchiveChanged, Unavailable
 
 WALKER = ("host:1", "walker")
 AWAY = Unavailable("away")

@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.styles import PumpedReactor
 from twisted_registry.client import BlockingItems, DeferredIterator
-from twisted_registry.client._deferred import Deferring
 from twisted_registry.client._loop import LoopThread, Stepper
 from twisted_registry.client._steps import END, Items
+from twisted_registry.client.deferred import Deferring
 
 
 class Interrupted(Exception):

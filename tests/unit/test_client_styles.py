@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.styles import PumpedReactor
 from twisted_registry.client import BlockingClient, Client, DeferredClient, Tls
-from twisted_registry.client._calls.addresses import Address, is_loopback
+from twisted_registry.client._transport.addresses import Address, is_loopback
 
 
 def methods_of(kind: type) -> dict[str, Callable[..., object]]:

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Callable
 from attrs import field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._calls.connection import Connection
-from twisted_registry.client._data.sources import Buffer
-from twisted_registry.client._data.upload import _Attempt
-from twisted_registry.values import VersionHeader
+from twisted_registry.client._transfer.sources import Buffer
+from twisted_registry.client._transfer.upload import _Attempt
+from twisted_registry.client._transport.connection import Connection
+from twisted_registry.domain.models import VersionHeader
 
 
 @frozen

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.clocks}.
+Tests for L{twisted_registry.daemon.clocks}.
 """
 
 import threading
@@ -11,7 +11,7 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.clocks import ThreadTimer, use_monotonic_time
+from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 
 PATIENCE_SECONDS = 120
 

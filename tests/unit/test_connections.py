@@ -1,6 +1,6 @@
 """
 Tests for what bounds clients: L{twisted_registry.rpc.callers}, L{twisted_registry.rpc.connections},
-L{twisted_registry._descriptor_limit}.
+L{twisted_registry.daemon.descriptor_limit}.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import Call
-from twisted_registry._descriptor_limit import connections_within, open_descriptors, usable_descriptors
-from twisted_registry.errors import Overloaded
-from twisted_registry.interfaces import ClientLimits
+from twisted_registry.contracts.transfers import ClientLimits
+from twisted_registry.daemon.descriptor_limit import connections_within, open_descriptors, usable_descriptors
+from twisted_registry.domain.errors import Overloaded
 from twisted_registry.rpc.callers import Callers
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.hangup import Address, accepted_on
@@ -337,7 +337,7 @@ class DescriptorTests(SynchronousTestCase):
         """
         code = (
             "import resource\n"
-            "from twisted_registry._descriptor_limit import raise_descriptor_limit, usable_descriptors\n"
+            "from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit, usable_descriptors\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))\n"
             "print(usable_descriptors())\n"
             "raise_descriptor_limit()\n"

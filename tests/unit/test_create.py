@@ -10,12 +10,12 @@ from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import body, header
-from twisted_registry.errors import ModelReplaced, Overloaded, UnknownModel
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
+from twisted_registry.domain.errors import ModelReplaced, Overloaded, UnknownModel
+from twisted_registry.domain.models import Chunk, VersionHeader
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.create import CreateCalls
 from twisted_registry.rpc.outgoing import Outgoing
-from twisted_registry.values import Chunk, VersionHeader
 
 MIB = 2**20
 

@@ -11,8 +11,8 @@ from google.rpc.status_pb2 import Status
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_status import EXAMPLES
-from twisted_registry import errors
-from twisted_registry.protocol import details
+from twisted_registry.domain import errors
+from twisted_registry.protocol import error_details as details
 from twisted_registry.rpc.status import details_of, status_of
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import CannotStart
+from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.endpoint import Endpoint, addresses_of
 
 

@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.archives import data_of, put
 from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CannotStart, StorageReadOnly
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import Chunk, ModelInfo
+from twisted_registry.domain.errors import CannotStart, StorageReadOnly
+from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 
 class OpenTests(SynchronousTestCase):

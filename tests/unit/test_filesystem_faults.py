@@ -10,8 +10,14 @@ from itertools import count
 from tests.support.archives import version_info
 from tests.support.fault_case import ACTS, FaultCase, create, delete, fill, make, nothing, state
 from tests.support.faulty_system import Killed, failing_at, failing_from, failing_where, killed_at
-from twisted_registry.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly, TooManyOpenFiles
-from twisted_registry.values import Chunk
+from twisted_registry.domain.errors import (
+    CommitUncertain,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    TooManyOpenFiles,
+)
+from twisted_registry.domain.models import Chunk
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
 

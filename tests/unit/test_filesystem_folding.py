@@ -12,12 +12,12 @@ from tests.support.archives import ODD_IDS, data_of, put
 from tests.support.faulty_system import FaultySystem
 from tests.support.filesystem_case import FilesystemCase
 from tests.unit.test_layout import MODEL_IDS
-from twisted_registry.storage import _folding
-from twisted_registry.storage._folding import FolderNames
-from twisted_registry.storage._layout import folder_of, is_digest
-from twisted_registry.storage._system import Entry, Listed
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem import case_folding as _folding
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.case_folding import FolderNames
+from twisted_registry.storage.filesystem.layout import folder_of, is_digest
+from twisted_registry.storage.filesystem.system import Entry, Listed
 
 
 class FoldingSystem(FaultySystem):

@@ -8,8 +8,14 @@ from pathlib import Path
 from tests.support.archives import data_of, finished, put, version_info
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CorruptModel, StorageFailure, StorageReadOnly, StorageUnavailable, UnknownModel
-from twisted_registry.values import Chunk, ModelInfo
+from twisted_registry.domain.errors import (
+    CorruptModel,
+    StorageFailure,
+    StorageReadOnly,
+    StorageUnavailable,
+    UnknownModel,
+)
+from twisted_registry.domain.models import Chunk, ModelInfo
 
 
 class SweepTests(FilesystemCase):

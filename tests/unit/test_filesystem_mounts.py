@@ -17,11 +17,11 @@ from tests.support.damage import findings
 from tests.support.fault_case import FaultCase, delete, fill
 from tests.support.faulty_system import Disturbance, FaultySystem, failing_at, failing_from, failing_where, killed_at
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CannotStart, CorruptModel, CorruptVersion, StorageFailure, UnknownModel
-from twisted_registry.storage._system import Entry, Folder
-from twisted_registry.storage.findings import CannotVerify, Kind
-from twisted_registry.storage.quarantine import Quarantine
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.errors import CannotStart, CorruptModel, CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.system import Entry, Folder
+from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
+from twisted_registry.storage.filesystem.verify.quarantine import Quarantine
 
 _STAYS = r"rename m \.0/trash/\*"
 

@@ -4,8 +4,8 @@ The archive on a file system: the order in which things come to rest.
 
 from tests.support.archives import finished, put, version_info
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.storage._writer import WRITTEN_AT_ONCE_BYTES
-from twisted_registry.values import Chunk, ModelInfo
+from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.storage.filesystem.writer import WRITTEN_AT_ONCE_BYTES
 
 
 class OrderTests(FilesystemCase):

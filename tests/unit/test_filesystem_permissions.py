@@ -10,8 +10,8 @@ from twisted.logger import capturedLogs, formatEvent
 from tests.support.archives import data_of, put
 from tests.support.damage import findings, flip_bit
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.storage.quarantine import Quarantine
-from twisted_registry.values import Chunk, ModelInfo
+from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.storage.filesystem.verify.quarantine import Quarantine
 
 
 class PermissionTests(FilesystemCase):

@@ -15,14 +15,14 @@ from zope.interface.verify import verifyObject
 
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import ArchiveMoved, CannotStart, StorageFailure
-from twisted_registry.interfaces import ILocatedArchive
-from twisted_registry.registry._troubles import TELL_AGAIN_SECONDS, Troubles
-from twisted_registry.registry._watched import WatchedArchive
-from twisted_registry.storage import _path_claim, _system
-from twisted_registry.storage._system import System
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import ModelInfo
+from twisted_registry.contracts.ownership import ILocatedArchive
+from twisted_registry.domain.errors import ArchiveMoved, CannotStart, StorageFailure
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.registry.error_log import TELL_AGAIN_SECONDS, Troubles
+from twisted_registry.registry.logging_archive import WatchedArchive
+from twisted_registry.storage.filesystem import path_claim as _path_claim, system as _system
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.system import System
 
 
 class CheckTests(FilesystemCase):

@@ -8,8 +8,8 @@ import os
 from tests.support.archives import put
 from tests.support.faulty_system import Disturbance, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import StorageFailure, StorageReadOnly
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.errors import StorageFailure, StorageReadOnly
+from twisted_registry.domain.models import ModelInfo
 
 
 def failing_once(pattern: str) -> Disturbance:

@@ -6,11 +6,11 @@ from hypothesis import example, given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from twisted_registry.errors import InvalidRequest
-from twisted_registry.interfaces import ICutter
+from twisted_registry.contracts.transfers import ICutter
+from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.domain.models import Chunk
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.frames import Cutter, Gatherer, body_chunk, frame
-from twisted_registry.values import Chunk
 
 
 def body(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ import grpc
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import Overloaded, Unavailable, UnknownModel
+from twisted_registry.domain.errors import Overloaded, Unavailable, UnknownModel
 from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.status import Handler, guarded
 

@@ -5,7 +5,7 @@ Facts about handles.
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import InvalidRequest
+from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.rpc.handles import PAST_ALL, format_listed, parse_decimal, parse_listed
 
 

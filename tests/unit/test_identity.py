@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import ArchiveIdentity
-from twisted_registry.storage._failures import Malformed
-from twisted_registry.storage._identity import format_identity, parse_identity
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import ModelInfo
+from twisted_registry.contracts.ownership import ArchiveIdentity
+from twisted_registry.domain.errors import CannotStart
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.identity import format_identity, parse_identity
 
 
 class FormatTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import Stalled
+from twisted_registry.domain.errors import Stalled
 from twisted_registry.rpc.incoming import Incoming, Patience
 
 

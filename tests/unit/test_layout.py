@@ -8,9 +8,9 @@ from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archives import ODD_IDS
-from twisted_registry.errors import InvalidModelId
-from twisted_registry.storage import _layout
-from twisted_registry.values import MAX_VERSION_NUMBER, check_model_id
+from twisted_registry.domain.errors import InvalidModelId
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
+from twisted_registry.storage.filesystem import layout as _layout
 
 
 def _is_model_id(text: str) -> bool:

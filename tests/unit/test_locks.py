@@ -5,7 +5,7 @@ Facts about the lines that models' changes wait in.
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.registry._locks import KeyedLocks
+from twisted_registry.registry.locks import KeyedLocks
 
 
 class KeyedLocksTests(SynchronousTestCase):

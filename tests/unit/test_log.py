@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.log}.
+Tests for L{twisted_registry.daemon.logging}.
 """
 
 import json
@@ -18,10 +18,10 @@ from twisted.python.log import LogPublisher as LegacyLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.unit.twistd_process import TAP, run_twistd
-from twisted_registry import log
-from twisted_registry.log import LoggedService, describe_loss, make_observer
-from twisted_registry.options import Options
-from twisted_registry.settings import LOG_LEVELS
+from twisted_registry.daemon import logging as log
+from twisted_registry.daemon.logging import LoggedService, describe_loss, make_observer
+from twisted_registry.daemon.options import Options
+from twisted_registry.daemon.settings import LOG_LEVELS
 
 
 def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
@@ -245,8 +245,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from zope.interface import provider
 
-from twisted_registry.log import LoggedService
-from twisted_registry.options import Options
+from twisted_registry.daemon.logging import LoggedService
+from twisted_registry.daemon.options import Options
 
 log = Logger(namespace="here")
 

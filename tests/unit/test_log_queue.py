@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.log_queue}.
+Tests for L{twisted_registry.daemon.log_queue}.
 """
 
 import errno
@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.pipes import fill_pipe
-from twisted_registry.log_queue import File, LineQueue, Stream
+from twisted_registry.daemon.log_queue import File, LineQueue, Stream
 
 PATIENCE_SECONDS = 120
 

@@ -9,8 +9,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import Call
-from twisted_registry.errors import Overloaded
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
+from twisted_registry.domain.errors import Overloaded
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.pages import BATCH, LongLists, Page

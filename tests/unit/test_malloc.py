@@ -6,7 +6,7 @@ import platform
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry._malloc import reuse_memory
+from twisted_registry.daemon.malloc import reuse_memory
 
 
 class ArenaTests(SynchronousTestCase):

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry._memory_limit}.
+Tests for L{twisted_registry.daemon.memory_limit}.
 """
 
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry._memory_limit import cgroup_limit, machine_memory, resident_bytes, usable_memory
+from twisted_registry.daemon.memory_limit import cgroup_limit, machine_memory, resident_bytes, usable_memory
 
 GIB = 2**30
 V1_UNLIMITED = 9223372036854771712

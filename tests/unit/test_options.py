@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.options} and L{twisted_registry.settings}.
+Tests for L{twisted_registry.daemon.options} and L{twisted_registry.daemon.settings}.
 """
 
 import tempfile
@@ -11,12 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.twistd_process import TAP, run_twistd
 from twisted_registry import __version__
-from twisted_registry._descriptor_limit import connections_within, usable_descriptors
-from twisted_registry._memory_limit import usable_memory
-from twisted_registry.interfaces import ClientLimits, Limits, TransientBudget
-from twisted_registry.options import Options
-from twisted_registry.providers import parse_description
-from twisted_registry.settings import MAX_CHUNK_SIZE_BYTES, SETTINGS, Settings
+from twisted_registry.contracts.transfers import ClientLimits, Limits
+from twisted_registry.contracts.transient import TransientBudget
+from twisted_registry.daemon.descriptor_limit import connections_within, usable_descriptors
+from twisted_registry.daemon.memory_limit import usable_memory
+from twisted_registry.daemon.options import Options
+from twisted_registry.daemon.providers import parse_description
+from twisted_registry.daemon.settings import MAX_CHUNK_SIZE_BYTES, SETTINGS, Settings
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
 
@@ -299,7 +300,9 @@ class TwistdTests(SynchronousTestCase):
         Run it; give its status and what it wrote to stdout and stderr.
         """
         with tempfile.TemporaryDirectory() as folder:
-            done = run_twistd(Path(folder), "from twisted_registry.options import Options", *arguments, **environ)
+            done = run_twistd(
+                Path(folder), "from twisted_registry.daemon.options import Options", *arguments, **environ
+            )
         return done.returncode, done.stdout, done.stderr
 
     def test_bad_value(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import Call
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
 from twisted_registry.rpc.hangup import hang_up
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 

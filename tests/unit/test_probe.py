@@ -12,7 +12,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry._kinds import local_address
+from twisted_registry.daemon.kinds import local_address
 from twisted_registry.rpc.probe import main
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"

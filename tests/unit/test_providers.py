@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.providers}.
+Tests for L{twisted_registry.daemon.providers}.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,15 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface, implementer
 from zope.interface.verify import verifyObject
 
-from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import (
-    ArchiveIdentity,
-    IArchiveProvider,
-    IIdentifiableArchive,
-    ITransientProvider,
-    TransientBudget,
-)
-from twisted_registry.providers import (
+from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
+from twisted_registry.contracts.providers import IArchiveProvider, ITransientProvider
+from twisted_registry.contracts.transient import TransientBudget
+from twisted_registry.daemon.providers import (
     LazyArchiveProvider,
     LazyTransientProvider,
     create_archive,
@@ -29,6 +24,7 @@ from twisted_registry.providers import (
     escape,
     parse_description,
 )
+from twisted_registry.domain.errors import CannotStart
 
 BUDGET = TransientBudget(max_items=1, max_bytes=2)
 HERE = __name__

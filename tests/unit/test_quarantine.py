@@ -23,12 +23,12 @@ from tests.support.faulty_system import (
     killed_at,
 )
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.errors import CannotStart
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.storage.findings import CannotVerify, Kind
-from twisted_registry.storage.quarantine import PutAside, Quarantine, locked
-from twisted_registry.storage.scrub import Scrub
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.errors import CannotStart
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.verify.archive import Scrub
+from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
+from twisted_registry.storage.filesystem.verify.quarantine import PutAside, Quarantine, locked
 
 
 def next_number(archive: FilesystemArchive, model_id: str) -> int:

@@ -8,11 +8,11 @@ import os
 from tests.support.archives import put
 from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.storage._reserve import format_reserved, parse_reserved
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.storage.findings import CannotVerify
-from twisted_registry.storage.raising import DEFAULT_BY, Raising
-from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.high_water_marks import format_reserved, parse_reserved
+from twisted_registry.storage.filesystem.restore import DEFAULT_BY, Raising
+from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 
 
 class RaisingTests(FilesystemCase):

@@ -5,7 +5,7 @@ Facts about whose versions are evicted, and what is told of it.
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from tests.support.registry import BUDGET, PumpedRegistryCase
-from twisted_registry.errors import UnknownVersion
+from twisted_registry.domain.errors import UnknownVersion
 
 MOST = BUDGET.max_items
 

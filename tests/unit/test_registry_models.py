@@ -9,7 +9,9 @@ from zope.interface import implementer
 
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
-from twisted_registry.errors import (
+from twisted_registry.contracts.archive import IArchiveWriter
+from twisted_registry.contracts.registry import IObserver
+from twisted_registry.domain.errors import (
     CommitUncertain,
     CorruptModel,
     CorruptVersion,
@@ -19,9 +21,8 @@ from twisted_registry.errors import (
     StorageUnavailable,
     UnknownModel,
 )
-from twisted_registry.interfaces import IArchiveWriter, IObserver
-from twisted_registry.registry._numbers import RESERVED_AT_ONCE
-from twisted_registry.values import ModelInfo, VersionInfo
+from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.registry.numbers import RESERVED_AT_ONCE
 
 
 class FaultyArchive(MemoryArchive):

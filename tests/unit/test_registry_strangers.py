@@ -11,11 +11,11 @@ from tests.support.archive_files import write_version
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
 from tests.support.threads import PumpedPool
-from twisted_registry.errors import ArchiveMoved, CorruptModel, UnknownModel
-from twisted_registry.interfaces import IArchive
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.threads import PooledThreads
-from twisted_registry.values import Chunk, ModelInfo, VersionHeader
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.domain.errors import ArchiveMoved, CorruptModel, UnknownModel
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
+from twisted_registry.execution import PooledThreads
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 
 class StrangersCase(PumpedRegistryCase):

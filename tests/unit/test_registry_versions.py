@@ -8,7 +8,10 @@ from zope.interface import classImplementsOnly
 from zope.interface.verify import verifyObject
 
 from tests.support.registry import BUDGET, PumpedRegistryCase, data_hash
-from twisted_registry.errors import (
+from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.contracts.transfers import IDownload, IUpload
+from twisted_registry.contracts.transient import ITransientStore, Usage
+from twisted_registry.domain.errors import (
     CorruptVersion,
     HashMismatch,
     ModelReplaced,
@@ -17,10 +20,9 @@ from twisted_registry.errors import (
     TooLarge,
     UnknownVersion,
 )
-from twisted_registry.interfaces import IDownload, IRegistry, ITransientStore, IUpload, Usage
-from twisted_registry.registry._numbers import MOST_RAISED
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo, VersionHeader
+from twisted_registry.registry.numbers import MOST_RAISED
 from twisted_registry.storage.memory import MemoryStore
-from twisted_registry.values import MAX_VERSION_NUMBER, ModelInfo, VersionHeader
 
 
 class CreateTests(PumpedRegistryCase):

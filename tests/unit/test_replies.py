@@ -7,9 +7,9 @@ from typing import Any
 from attrs import evolve, field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import UnknownModel
+from twisted_registry.domain.errors import UnknownModel
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.rpc.replies import Replies
-from twisted_registry.snapshot import ModelSnapshot
 
 
 @frozen

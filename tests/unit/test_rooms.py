@@ -12,36 +12,20 @@ import twisted_registry
 
 PACKAGE = Path(twisted_registry.__file__).parent
 
-FOUNDATION = {"errors", "values", "snapshot", "interfaces"}
-
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
-    "errors": set(),
-    "values": {"errors"},
-    "snapshot": {"errors", "values"},
-    "interfaces": {"errors", "values", "snapshot"},
-    "storage": FOUNDATION,
-    "threads": FOUNDATION,
-    "registry": FOUNDATION,
-    "protocol": {"errors"},
-    "rpc": FOUNDATION | {"__init__", "protocol", "_kinds", "_descriptor_limit"},
-    "client": {"errors", "values", "protocol"},
-    "providers": FOUNDATION,
-    "log_queue": set(),
-    "clocks": set(),
-    "startup": {"errors", "log_queue"},
-    "_memory_limit": set(),
-    "_malloc": set(),
-    "_descriptor_limit": set(),
-    "tidy": FOUNDATION,
-    "supervision": FOUNDATION,
-    "_kinds": set(),
-    "settings": FOUNDATION | {"providers", "_memory_limit", "_descriptor_limit", "_kinds"},
-    "log": {"settings", "log_queue", "startup"},
-    "options": {"__init__", "errors", "settings", "log"},
-    "cli": {"__init__", "_kinds", "errors", "values", "interfaces", "storage", "client"},
+    "domain": set(),
+    "contracts": {"domain"},
+    "storage": {"domain", "contracts"},
+    "execution": {"domain", "contracts"},
+    "registry": {"domain", "contracts"},
+    "protocol": {"domain"},
+    "rpc": {"__init__", "domain", "contracts", "protocol", "daemon"},
+    "client": {"domain", "protocol"},
+    "daemon": {"__init__", "domain", "contracts", "storage", "execution", "registry", "rpc"},
+    "cli": {"__init__", "domain", "contracts", "storage", "client", "daemon"},
 }
-"""The rooms each room may know; C{service} knows all."""
+"""The rooms each room may know."""
 
 ONLY_IN: dict[str, set[str]] = {
     "grpc": {"rpc", "client"},
@@ -54,9 +38,9 @@ ONLY_IN: dict[str, set[str]] = {
     "xxhash": {"registry", "client"},
     "click": {"cli"},
     "rich": {"cli"},
-    "twisted.python.threadpool": {"service"},
+    "twisted.python.threadpool": {"daemon"},
     "twisted.internet.threads": set(),
-    "twisted.internet.reactor": {"service", "log"},
+    "twisted.internet.reactor": {"daemon"},
 }
 """The libraries that belong to certain rooms alone."""
 
@@ -104,13 +88,14 @@ class RoomTests(SynchronousTestCase):
             f"{path.relative_to(PACKAGE)} imports {room}"
             for path in sorted(PACKAGE.rglob("*.py"))
             for room in own_rooms(path)
-            if room_of(path) not in (room, "service") and room not in MAY_IMPORT[room_of(path)]
+            if room_of(path) != room and room not in MAY_IMPORT[room_of(path)]
         ]
         self.assertEqual(wrong, [])
 
     def test_libraries_stay_in_their_rooms(self) -> None:
         """
-        Only both ends of the wire know gRPC, protobuf and asyncio; only service makes pools; only storage reads YAML.
+        Both ends of the wire alone know gRPC, protobuf and asyncio;
+        the daemon alone makes pools; storage alone reads YAML.
         """
         wrong = [
             f"{path.relative_to(PACKAGE)} imports {name}"
@@ -125,6 +110,6 @@ class RoomTests(SynchronousTestCase):
         """
         Storage imports nothing of Twisted but its logger.
         """
-        for path in sorted((PACKAGE / "storage").glob("*.py")):
+        for path in sorted((PACKAGE / "storage").rglob("*.py")):
             twisted = {name for name in imports(path) if name.startswith("twisted.")}
             self.assertLessEqual(twisted, {"twisted.logger.Logger"}, path)

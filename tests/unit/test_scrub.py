@@ -11,11 +11,11 @@ from tests.support.archives import ODD_IDS, put
 from tests.support.damage import damage, findings, flip_bit
 from tests.support.faulty_system import FaultySystem
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.storage._layout import folder_of
-from twisted_registry.storage._metadata import MAX_METADATA_BYTES
-from twisted_registry.storage.findings import Finding, Kind
-from twisted_registry.storage.scrub import Scrub
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.layout import folder_of
+from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES
+from twisted_registry.storage.filesystem.verify.archive import Scrub
+from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 
 DATA = Path(__file__).parent.parent / "data"
 LONG_ID = "\u00e9" * 100

@@ -9,10 +9,10 @@ from pathlib import Path
 from tests.support.damage import damage, findings
 from tests.support.faulty_system import FaultySystem, failing_at, failing_where
 from tests.unit.test_scrub import ScrubCase
-from twisted_registry.cli._told import finding_line
-from twisted_registry.errors import StorageFailure
-from twisted_registry.storage.findings import CannotVerify, Kind
-from twisted_registry.storage.scrub import Scrub
+from twisted_registry.cli.verify_report import finding_line
+from twisted_registry.domain.errors import StorageFailure
+from twisted_registry.storage.filesystem.verify.archive import Scrub
+from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
 
 
 class FaultyDiskTests(ScrubCase):

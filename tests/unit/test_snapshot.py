@@ -5,8 +5,8 @@ Facts about snapshots of a model.
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import UnknownVersion
-from twisted_registry.snapshot import ModelSnapshot, VersionNumbers
+from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.snapshot import ModelSnapshot, VersionNumbers
 
 NUMBERS = st.lists(st.tuples(st.integers(1, 60), st.booleans()), unique_by=lambda pair: pair[0]).map(sorted)
 

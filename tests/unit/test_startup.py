@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.startup}.
+Tests for L{twisted_registry.daemon.startup}.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.pipes import fill_pipe
-from twisted_registry.startup import Terminal, unblock
+from twisted_registry.daemon.startup import Terminal, unblock
 
 
 class PipeTestCase(SynchronousTestCase):
@@ -82,7 +82,7 @@ class UnblockTests(PipeTestCase):
 
 _ENDING = """
 import os, signal
-from twisted_registry.startup import ignore_at_exit
+from twisted_registry.daemon.startup import ignore_at_exit
 
 class Last:
     def __del__(self, pid=os.getpid(), kill=os.kill, number=signal.SIGHUP):

@@ -7,7 +7,7 @@ import inspect
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry import errors
+from twisted_registry.domain import errors
 from twisted_registry.rpc.status import CODES, status_of
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

@@ -7,9 +7,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.errors import ArchiveMoved, ArchiveTaken, StorageFailure
-from twisted_registry.interfaces import Standing
-from twisted_registry.supervision import Supervisor
+from twisted_registry.contracts.ownership import Standing
+from twisted_registry.daemon.supervision import Supervisor
+from twisted_registry.domain.errors import ArchiveMoved, ArchiveTaken, StorageFailure
 
 EVERY_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0

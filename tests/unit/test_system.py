@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.storage._system import System
+from twisted_registry.storage.filesystem.system import System
 
 
 class StartWritingTests(SynchronousTestCase):

@@ -9,8 +9,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
-from twisted_registry.interfaces import ILane, INonBlocking, IThreads
-from twisted_registry.threads import (
+from twisted_registry.contracts.execution import ILane, INonBlocking, IThreads
+from twisted_registry.execution import (
     INLINE_BELOW_BYTES,
     DirectLane,
     DirectThreads,

@@ -5,8 +5,8 @@ Facts about giving memory back.
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from twisted_registry.interfaces import IObserver
-from twisted_registry.tidy import BESIDE_BYTES, WORTH_BYTES, Tidying
+from twisted_registry.contracts.registry import IObserver
+from twisted_registry.daemon.heap_trimmer import BESIDE_BYTES, WORTH_BYTES, Tidying
 
 MUCH = 10 * WORTH_BYTES
 

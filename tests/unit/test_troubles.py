@@ -15,7 +15,8 @@ from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
-from twisted_registry.errors import (
+from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.domain.errors import (
     CommitUncertain,
     StorageFailure,
     StorageFull,
@@ -24,10 +25,9 @@ from twisted_registry.errors import (
     TooManyOpenFiles,
     UnknownModel,
 )
-from twisted_registry.interfaces import IArchive, IArchiveReader, IArchiveWriter
-from twisted_registry.registry._troubles import MOST_CAUSES, TELL_AGAIN_SECONDS, Troubles
-from twisted_registry.registry._watched import WatchedArchive
-from twisted_registry.values import Chunk, ModelInfo
+from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.registry.error_log import MOST_CAUSES, TELL_AGAIN_SECONDS, Troubles
+from twisted_registry.registry.logging_archive import WatchedArchive
 
 FULL = r"write m/\.new-.*"
 DENIED = r"(open|lstat|stat|mkdir|create) .*"

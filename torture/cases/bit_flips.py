@@ -15,8 +15,8 @@ from tests.support.client import Client
 from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
 from torture.disk.damaged_archive import CHUNK_BYTES, Harmed, choose, harm, lay_out, sprinkle
-from twisted_registry.storage._layout import is_digest
-from twisted_registry.values import VersionInfo
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.storage.filesystem.layout import is_digest
 
 _AT_ONCE = 50
 _OTHER_METADATA = "flips in metadata that show as other metadata"

@@ -21,9 +21,9 @@ from torture.disk.ext4 import copy_as_after_a_cut, hindrance, make_image, mounte
 from torture.disk.knowledge import check_leftovers, load_found
 from torture.disk.scratch import memory_folder
 from torture.wire.clients_at_work import Clients, Promised
-from twisted_registry.errors import RegistryError
-from twisted_registry.storage._claim import ClaimTimes
-from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.claim import ClaimTimes
 
 _CUTS_TO_A_DISK = 10
 

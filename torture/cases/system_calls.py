@@ -20,9 +20,9 @@ from torture.disk import one_act
 from torture.disk.knowledge import Knowledge, check_archive, check_leftovers
 from torture.disk.lossy_system import RestlessSystem
 from torture.disk.scratch import memory_folder
-from twisted_registry.errors import RegistryError
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import ModelInfo
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 # With a question mark: not every processor's Linux has them all.
 _CALLS = "openat close write fsync fstat newfstatat getdents64 flock lseek "

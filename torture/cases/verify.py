@@ -11,12 +11,12 @@ from pathlib import Path
 from attrs import define, field
 
 from torture.case import Case, Outcome, Trial
-from twisted_registry.storage._layout import folder_of
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.storage.findings import Kind
-from twisted_registry.storage.quarantine import Quarantine, locked
-from twisted_registry.storage.scrub import Scrub
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.layout import folder_of
+from twisted_registry.storage.filesystem.verify.archive import Scrub
+from twisted_registry.storage.filesystem.verify.findings import Kind
+from twisted_registry.storage.filesystem.verify.quarantine import Quarantine, locked
 
 _IDS = ("walker", "m-v000001", "a/../b", "..", "\u00e9" * 100, "CON")
 _Found = set[tuple[Kind, str | None, int | None]]

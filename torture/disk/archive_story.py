@@ -15,8 +15,8 @@ from torture.disk.archive_work import MODEL_IDS, Work
 from torture.disk.knowledge import Knowledge, check_archive, check_leftovers
 from torture.disk.lossy_system import Disturbance, Killed, LossySystem, PowerCut, RestlessSystem
 from torture.disk.scratch import memory_folder
-from twisted_registry.errors import RegistryError
-from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 _MOST_CALLS = 400
 

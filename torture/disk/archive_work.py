@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from attrs import define, evolve, field
 
 from torture.disk.knowledge import Found, Knowledge, ModelState, hash_of, load_found
-from twisted_registry.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 MODEL_IDS = ("m", "walker", "9/odd id")
 _REFUSED = (StorageFull, StorageReadOnly, StorageFailure)

@@ -10,10 +10,10 @@ from pathlib import Path
 from attrs import define
 
 from tests.support.client import data_hash
-from twisted_registry.storage._layout import folder_of
-from twisted_registry.storage._system import System
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.layout import folder_of
+from twisted_registry.storage.filesystem.system import System
 
 CHUNK_BYTES = 1000
 _SIZES = (0, 1, 30, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
-from twisted_registry.errors import RegistryError
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import VersionInfo
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 
 @frozen

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from torture.disk.lossy_disk import Disk, Node
-from twisted_registry.storage._system import Listed, System
+from twisted_registry.storage.filesystem.system import Listed, System
 
 Disturbance = Callable[[str, str], None]
 """Is told each call before it is made: its name, and the path; and may raise in its place."""

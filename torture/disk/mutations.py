@@ -9,8 +9,12 @@ from attrs import frozen
 
 PACKAGE = Path(__file__).parents[2] / "twisted_registry"
 
-_DURABLE, _WRITER, _VERSIONS = "storage/_durable.py", "storage/_writer.py", "storage/_versions.py"
-_MODELS, _FILESYSTEM = "storage/_models.py", "storage/filesystem.py"
+_DURABLE, _WRITER, _VERSIONS = (
+    "storage/filesystem/staging.py",
+    "storage/filesystem/writer.py",
+    "storage/filesystem/versions.py",
+)
+_MODELS, _FILESYSTEM = "storage/filesystem/model_folders.py", "storage/filesystem/archive.py"
 
 _PLACED = "            self.system.rename(within(folder, draft), within(folder, name))\n"
 _IN_PLACE = """\

@@ -16,9 +16,9 @@ import sys
 from attrs import evolve
 
 from torture.disk.knowledge import ModelState, hash_of
-from twisted_registry.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 REFUSED = 10
 UNCERTAIN = 11

@@ -4,7 +4,7 @@ The bodies of an upload, and how its data is cut.
 
 from google.protobuf.message import DecodeError
 
-from twisted_registry.errors import InvalidRequest
+from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.frames import Cutter, body_chunk
 

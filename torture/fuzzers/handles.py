@@ -2,7 +2,7 @@
 The handles of pages.
 """
 
-from twisted_registry.errors import InvalidRequest
+from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.rpc.handles import PAST_ALL, format_listed, parse_decimal, parse_listed
 
 SEEDS = [

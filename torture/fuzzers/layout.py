@@ -2,9 +2,9 @@
 The names of folders and files.
 """
 
-from twisted_registry.errors import InvalidModelId
-from twisted_registry.storage._layout import folder_of, is_digest, model_id_of, version_files
-from twisted_registry.values import MAX_VERSION_NUMBER, check_model_id
+from twisted_registry.domain.errors import InvalidModelId
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
+from twisted_registry.storage.filesystem.layout import folder_of, is_digest, model_id_of, version_files
 
 SEEDS = [
     *(

@@ -2,9 +2,9 @@
 The file that remembers numbers.
 """
 
-from twisted_registry.storage._failures import Malformed
-from twisted_registry.storage._reserve import format_reserved, parse_reserved
-from twisted_registry.values import MAX_VERSION_NUMBER
+from twisted_registry.domain.models import MAX_VERSION_NUMBER
+from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.high_water_marks import format_reserved, parse_reserved
 
 SEEDS = [
     *(b"100\n", b"100", b"", b"-1\n", b"2147483647\n", b"2147483648\n", b"9999999999\n", b"1_0\n", b"100 crc32=\n"),

@@ -4,9 +4,9 @@ The YAML files of the archive.
 
 import time
 
-from twisted_registry.storage._failures import Malformed
-from twisted_registry.storage._metadata import dump_model, dump_version, parse_model, parse_version
-from twisted_registry.values import ModelInfo, VersionInfo
+from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.metadata import dump_model, dump_version, parse_model, parse_version
 
 _HASH = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 _PATIENCE_SECONDS = 5

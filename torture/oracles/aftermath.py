@@ -12,7 +12,7 @@ from attrs import frozen
 
 from tests.support.client import Client
 from torture.oracles.ledger import Ledger, Life, Presence, hash_of, make_data
-from twisted_registry.storage._layout import ModelFolder, model_folder
+from twisted_registry.storage.filesystem.layout import ModelFolder, model_folder
 
 _SAMPLE = 3
 

@@ -9,8 +9,8 @@ from attrs import define, field, frozen
 from grpc import StatusCode
 
 from torture.oracles.ledger import hash_of
-from twisted_registry.errors import InvalidModelId
-from twisted_registry.values import check_model_id
+from twisted_registry.domain.errors import InvalidModelId
+from twisted_registry.domain.models import check_model_id
 
 _DECIMAL = re.compile(r"[0-9]+", re.ASCII)
 

@@ -18,7 +18,7 @@ def main() -> None:
     """
     _hold_closed()
     _import_commands()
-    from twisted_registry.cli._exits import SIGNALLED
+    from twisted_registry.cli.exits import SIGNALLED
 
     status = _run() if sys.stdout is not None else _refuse()
     if status > SIGNALLED:
@@ -44,7 +44,7 @@ def _import_commands() -> None:
     for number, handler in before.items():
         if handler in (signal.default_int_handler, signal.SIG_DFL):
             signal.signal(number, _end_early)
-    import twisted_registry.cli.commands  # noqa: F401
+    import twisted_registry.cli.group  # noqa: F401
 
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -58,7 +58,7 @@ def _end_early(number: int, frame: FrameType | None) -> None:
 
 def _refuse() -> int:
     # Before anything is done that could not be told.
-    from twisted_registry.cli._exits import Exit, tell
+    from twisted_registry.cli.exits import Exit, tell
 
     tell("stdout is closed: redirect it to /dev/null where nobody wants what is told")
     return Exit.USAGE
@@ -67,8 +67,8 @@ def _refuse() -> int:
 def _run() -> int:
     import click
 
-    from twisted_registry.cli._exits import Exit, tell
-    from twisted_registry.cli.commands import command
+    from twisted_registry.cli.exits import Exit, tell
+    from twisted_registry.cli.group import command
 
     try:
         command.main(prog_name="twisted-registry", standalone_mode=False)

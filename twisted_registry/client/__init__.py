@@ -2,21 +2,21 @@
 The client library: one client in three styles.
 
 L{Client} is for asyncio, L{BlockingClient} for programs without an event loop, L{DeferredClient} for Twisted.  They
-have the same methods.  Errors are those of L{twisted_registry.errors}.
+have the same methods.  Errors are those of L{twisted_registry.domain.errors}.
 """
 
-from twisted_registry.client._calls import environment  # noqa: F401 - it must come before gRPC is imported
+from twisted_registry.client._transport import environment  # noqa: F401 - it must come before gRPC is imported
 
 # isort: split
-from twisted_registry.client._blocking import BlockingClient, BlockingItems, BlockingTracker
-from twisted_registry.client._calls.addresses import DEFAULT_ADDRESS
-from twisted_registry.client._calls.connection import Tls
-from twisted_registry.client._client import Client
-from twisted_registry.client._data.sources import Data
-from twisted_registry.client._deferred import DeferredClient, DeferredIterator, DeferredTracker
-from twisted_registry.client._following.track import Tracker, Version
 from twisted_registry.client._steps import Items
-from twisted_registry.values import ModelInfo, VersionInfo
+from twisted_registry.client._tracking.track import Tracker, Version
+from twisted_registry.client._transfer.sources import Data
+from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
+from twisted_registry.client._transport.connection import Tls
+from twisted_registry.client.aio import Client
+from twisted_registry.client.blocking import BlockingClient, BlockingItems, BlockingTracker
+from twisted_registry.client.deferred import DeferredClient, DeferredIterator, DeferredTracker
+from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 __all__ = [
     "DEFAULT_ADDRESS",

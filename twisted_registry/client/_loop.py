@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from twisted_registry.client._steps import END, Closable, End
-from twisted_registry.errors import ClientUnusable
+from twisted_registry.domain.errors import ClientUnusable
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@ The policy: numbers, transient or archived, latest, eviction, and who is told.  
 publishes snapshots for all others.
 """
 
-from twisted_registry.registry._download import Framing
+from twisted_registry.registry.downloads import Framing
 from twisted_registry.registry.registry import Registry
 
 __all__ = ["Framing", "Registry"]

@@ -12,7 +12,12 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_registry.errors import (
+from twisted_registry.contracts.archive import IArchive, IArchiveWriter
+from twisted_registry.contracts.execution import IThreads
+from twisted_registry.contracts.registry import IObserver, IRegistry
+from twisted_registry.contracts.transfers import IDownload
+from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Usage
+from twisted_registry.domain.errors import (
     CannotStart,
     CorruptModel,
     CorruptVersion,
@@ -22,30 +27,19 @@ from twisted_registry.errors import (
     UnknownModel,
     UnknownVersion,
 )
-from twisted_registry.interfaces import (
-    IArchive,
-    IArchiveWriter,
-    IDownload,
-    IObserver,
-    IRegistry,
-    IThreads,
-    ITransientStore,
-    ITransientWriter,
-    Usage,
-)
-from twisted_registry.registry._commits import Committer
-from twisted_registry.registry._download import ArchiveDownload, Copy, Digests, Framing, Watch
-from twisted_registry.registry._loading import Loader
-from twisted_registry.registry._log import log
-from twisted_registry.registry._model import Model
-from twisted_registry.registry._numbers import Numbers
-from twisted_registry.registry._state import State
-from twisted_registry.registry._transients import LostLatest, Transients
-from twisted_registry.registry._troubles import Troubles
-from twisted_registry.registry._upload import Upload
-from twisted_registry.registry._watched import KnownModels, LostModel, WatchedArchive
-from twisted_registry.snapshot import ModelSnapshot
-from twisted_registry.values import ModelInfo, VersionHeader, VersionInfo, VersionKey
+from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo, VersionKey
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.commits import Committer
+from twisted_registry.registry.downloads import ArchiveDownload, Copy, Digests, Framing, Watch
+from twisted_registry.registry.error_log import Troubles
+from twisted_registry.registry.loading import Loader
+from twisted_registry.registry.log import log
+from twisted_registry.registry.logging_archive import KnownModels, LostModel, WatchedArchive
+from twisted_registry.registry.model import Model
+from twisted_registry.registry.numbers import Numbers
+from twisted_registry.registry.state import State
+from twisted_registry.registry.transients import LostLatest, Transients
+from twisted_registry.registry.uploads import Upload
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import twisted
 from attrs import frozen
 
 import twisted_registry
-from twisted_registry.errors import InvalidRequest
-from twisted_registry.interfaces import Standing
+from twisted_registry.contracts.ownership import Standing
+from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.messages import common
 from twisted_registry.rpc.callers import Callers
 from twisted_registry.rpc.connections import Connections

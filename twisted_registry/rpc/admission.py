@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from twisted_registry.errors import Overloaded, TooLarge
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
+from twisted_registry.domain.errors import Overloaded, TooLarge
 from twisted_registry.rpc.room import Room, Rooms
 
 _BESIDE_BYTES = 64 * 1024

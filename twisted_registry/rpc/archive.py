@@ -6,11 +6,11 @@ from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.errors import ArchiveChanged
-from twisted_registry.interfaces import Standing
-from twisted_registry.protocol.archive import ARCHIVE_KEY, ASKED, archive_in, seen_in
+from twisted_registry.contracts.ownership import Standing
+from twisted_registry.domain.errors import ArchiveChanged
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, archive_in, seen_in
 from twisted_registry.rpc.lookup import Lookup
-from twisted_registry.snapshot import ModelSnapshot
 
 
 @frozen

@@ -10,8 +10,8 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from twisted_registry.errors import Overloaded
-from twisted_registry.interfaces import ClientLimits
+from twisted_registry.contracts.transfers import ClientLimits
+from twisted_registry.domain.errors import Overloaded
 from twisted_registry.rpc.hangup import hang_up
 
 _log = Logger()

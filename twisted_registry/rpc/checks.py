@@ -7,7 +7,7 @@ from typing import Any
 
 from grpc_health.v1 import health, health_pb2
 
-from twisted_registry.errors import Unavailable
+from twisted_registry.domain.errors import Unavailable
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.rpc.gate import Gate
 from twisted_registry.rpc.status import guarded

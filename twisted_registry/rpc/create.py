@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from twisted_registry.errors import InvalidRequest, ModelReplaced, SizeMismatch, UnknownModel
-from twisted_registry.interfaces import IUpload
+from twisted_registry.contracts.transfers import IUpload
+from twisted_registry.domain.errors import InvalidRequest, ModelReplaced, SizeMismatch, UnknownModel
+from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.admission import Admission
@@ -21,7 +22,6 @@ from twisted_registry.rpc.incoming import Incoming
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import version_header, version_message
-from twisted_registry.values import Chunk, VersionHeader, VersionInfo
 
 _CHUNKS_UNDER_WAY = 2
 """How much of one upload may wait to be hashed and stored while the next message is received, in chunks."""

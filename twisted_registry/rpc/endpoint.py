@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 from twisted.logger import Logger
 
-from twisted_registry.errors import CannotStart
+from twisted_registry.domain.errors import CannotStart
 
 _log = Logger()
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from google.protobuf.message import DecodeError
 from zope.interface import implementer
 
-from twisted_registry.errors import InvalidRequest
-from twisted_registry.interfaces import ICutter
+from twisted_registry.contracts.transfers import ICutter
+from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.domain.models import Chunk
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, content_offset, field_header
 from twisted_registry.protocol.limits import REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
-from twisted_registry.values import Chunk
 
 _GATHERED_BYTES = 256 * 1024
 

@@ -5,7 +5,7 @@ Which calls are let in, and when the last one is out.
 import asyncio
 from contextlib import suppress
 
-from twisted_registry.errors import Unavailable
+from twisted_registry.domain.errors import Unavailable
 
 _START_SECONDS = 30.0
 """How long a call waits for the start; a script that is started beside the daemon would try again anyway."""

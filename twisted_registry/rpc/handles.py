@@ -7,7 +7,7 @@ with.  A list that was asked for by version numbers is paged by opaque ones.
 
 import re
 
-from twisted_registry.errors import InvalidRequest, shown
+from twisted_registry.domain.errors import InvalidRequest, shown
 
 _DECIMAL = re.compile(r"[0-9]+", re.ASCII)
 _LISTED = re.compile(r"listed:([0-9]+)", re.ASCII)

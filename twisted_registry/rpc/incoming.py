@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from twisted_registry.errors import InvalidRequest, Stalled
+from twisted_registry.domain.errors import InvalidRequest, Stalled
 
 T = TypeVar("T")
 

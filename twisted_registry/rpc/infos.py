@@ -10,7 +10,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from twisted_registry.errors import CorruptVersion
+from twisted_registry.domain.errors import CorruptVersion
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
@@ -18,7 +19,6 @@ from twisted_registry.rpc.outgoing import COUNTED_BYTES
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.replies import Replies
 from twisted_registry.rpc.wire import parse, version_message
-from twisted_registry.snapshot import ModelSnapshot
 
 
 def _page(request: "api.RetrieveVersionInfosRequest") -> "Page[api.ModelVersionInfo]":

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from twisted_registry.errors import CorruptModel, CorruptVersion, UnknownModel
-from twisted_registry.interfaces import IRegistry
+from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.rpc.bridge import Bridge
-from twisted_registry.snapshot import ModelSnapshot
-from twisted_registry.values import ModelInfo, VersionInfo
 
 
 @frozen

@@ -10,13 +10,13 @@ from typing import Any
 
 from attrs import frozen
 
+from twisted_registry.domain.models import ModelInfo
 from twisted_registry.protocol.limits import MODELS_REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
 from twisted_registry.rpc.wire import model_message, model_to_save, parse, parse_long
-from twisted_registry.values import ModelInfo
 
 
 def _serialized(infos: "Sequence[api.ModelInfo]", following: str) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define
 from twisted.logger import Logger
 
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
 from twisted_registry.rpc.room import Room, Rooms
 
 _log = Logger()

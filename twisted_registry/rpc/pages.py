@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from twisted_registry.errors import Overloaded, TooLarge
+from twisted_registry.domain.errors import Overloaded, TooLarge
 from twisted_registry.protocol.limits import ENTRIES_MAX
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 

@@ -22,7 +22,7 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from twisted_registry._kinds import local_address
+from twisted_registry.daemon.kinds import local_address
 
 _TIMEOUT_SECONDS = 5.0
 

@@ -7,8 +7,8 @@ version are given the same bytes.  A reply holds as long as its snapshot is the 
 
 import weakref
 
-from twisted_registry.interfaces import ISnapshots
-from twisted_registry.snapshot import ModelSnapshot
+from twisted_registry.contracts.registry import ISnapshots
+from twisted_registry.domain.snapshot import ModelSnapshot
 
 _MOST_REQUEST_BYTES = 1024
 _MOST_REPLY_BYTES = 64 * 1024

@@ -8,15 +8,15 @@ from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.errors import UnknownVersion
-from twisted_registry.interfaces import IDownload
+from twisted_registry.contracts.transfers import IDownload
+from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.models import Chunk, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.rpc.bridge import settled
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing, Share
 from twisted_registry.rpc.wire import data_asked
-from twisted_registry.snapshot import ModelSnapshot
-from twisted_registry.values import Chunk, VersionInfo
 
 _TRIES = 5
 

@@ -16,8 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
-from twisted_registry.errors import CannotStart
-from twisted_registry.interfaces import ClientLimits, IRegistry, Limits, Standing
+from twisted_registry.contracts.ownership import Standing
+from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.contracts.transfers import ClientLimits, Limits
+from twisted_registry.domain.errors import CannotStart
 from twisted_registry.protocol.limits import METADATA_MAX_BYTES
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from twisted_registry.interfaces import Limits
+from twisted_registry.contracts.transfers import Limits
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.admission import Admission

@@ -13,8 +13,8 @@ import grpc.aio
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_registry import errors
-from twisted_registry.protocol import details
+from twisted_registry.domain import errors
+from twisted_registry.protocol import error_details as details
 
 _log = Logger()
 

@@ -10,15 +10,15 @@ from typing import Any
 from attrs import field, frozen
 from zope.interface import implementer
 
-from twisted_registry.errors import CorruptVersion, Unavailable, UnknownModel
-from twisted_registry.interfaces import IObserver
+from twisted_registry.contracts.registry import IObserver
+from twisted_registry.domain.errors import CorruptVersion, Unavailable, UnknownModel
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.archive import note_seen
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import parse, version_message
-from twisted_registry.snapshot import ModelSnapshot
-from twisted_registry.values import VersionInfo
 
 
 @implementer(IObserver)

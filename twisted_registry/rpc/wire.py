@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from twisted_registry.errors import InvalidRequest, TooLarge
+from twisted_registry.domain.errors import InvalidRequest, TooLarge
+from twisted_registry.domain.models import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
 from twisted_registry.protocol.limits import ENTRIES_MAX, REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
-from twisted_registry.values import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
 
 M = TypeVar("M", bound=Message)
 

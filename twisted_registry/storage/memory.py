@@ -9,8 +9,8 @@ from threading import Lock
 from attrs import define, field, frozen
 from zope.interface import implementer
 
-from twisted_registry.interfaces import (
-    INonBlocking,
+from twisted_registry.contracts.execution import INonBlocking
+from twisted_registry.contracts.transient import (
     ITransientReader,
     ITransientStore,
     ITransientWriter,
@@ -18,7 +18,7 @@ from twisted_registry.interfaces import (
     TransientBudget,
     Usage,
 )
-from twisted_registry.values import Chunk, VersionKey
+from twisted_registry.domain.models import Chunk, VersionKey
 
 
 @frozen

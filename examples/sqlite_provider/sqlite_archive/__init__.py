@@ -21,7 +21,9 @@ from attrs import asdict
 from zope.interface import implementer
 
 from sqlite_archive._database import Database
-from twisted_registry.errors import (
+from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
+from twisted_registry.domain.errors import (
     CannotStart,
     CommitUncertain,
     CorruptModel,
@@ -30,8 +32,7 @@ from twisted_registry.errors import (
     StorageFailure,
     UnknownModel,
 )
-from twisted_registry.interfaces import ArchiveIdentity, IArchive, IArchiveReader, IArchiveWriter, IIdentifiableArchive
-from twisted_registry.values import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 
 
 @implementer(IArchiveWriter)

@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-from twisted_registry.errors import CannotStart, RegistryError, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.domain.errors import CannotStart, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 
 # EXCLUSIVE: the first access takes a lock, which is kept.  FULL: what is committed outlives a power cut.
 _PREPARATION = """

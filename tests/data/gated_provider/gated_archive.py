@@ -15,9 +15,9 @@ from typing import cast
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from twisted_registry.interfaces import IArchiveReader, IArchiveWriter
-from twisted_registry.storage.filesystem import FilesystemArchive
-from twisted_registry.values import Chunk, VersionInfo
+from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.models import Chunk, VersionInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 _LOOK_EVERY_SECONDS = 0.005
 

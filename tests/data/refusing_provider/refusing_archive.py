@@ -9,8 +9,8 @@ import errno
 import os
 from pathlib import Path
 
-from twisted_registry.storage._system import System
-from twisted_registry.storage.filesystem import FilesystemArchive
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.system import System
 
 
 class RefusingSystem(System):

@@ -13,7 +13,7 @@ from typing import IO
 from attrs import evolve, frozen
 from zope.interface import implementer
 
-from twisted_registry.interfaces import (
+from twisted_registry.contracts.transient import (
     ITransientReader,
     ITransientStore,
     ITransientWriter,
@@ -21,7 +21,7 @@ from twisted_registry.interfaces import (
     TransientBudget,
     Usage,
 )
-from twisted_registry.values import Chunk, VersionKey
+from twisted_registry.domain.models import Chunk, VersionKey
 
 
 @frozen

@@ -4,6 +4,6 @@ Offers the archive of L{sqlite_archive} to the daemon: C{twistd model-registry -
 Every twistd on the machine imports this module, whatever it runs: so it imports next to nothing.
 """
 
-from twisted_registry.providers import LazyArchiveProvider
+from twisted_registry.daemon.providers import LazyArchiveProvider
 
 sqlite = LazyArchiveProvider("sqlite", "sqlite_archive.SqliteArchive")

@@ -2,6 +2,6 @@
 Offers the archive of L{refusing_archive} to the daemon, as C{refusing:FOLDER:CONTROL}.
 """
 
-from twisted_registry.providers import LazyArchiveProvider
+from twisted_registry.daemon.providers import LazyArchiveProvider
 
 refusing = LazyArchiveProvider("refusing", "refusing_archive.refusing_archive")

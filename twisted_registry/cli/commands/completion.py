@@ -1,0 +1,38 @@
+"""
+The command that prints what completes the others.
+"""
+
+import click
+from click.shell_completion import get_completion_class
+
+from twisted_registry.cli.output import print_line
+
+_HELP = """Print the script by which a shell completes commands, options, and the ids of the registry's models.
+
+\b
+To install it:
+  bash  twisted-registry completion bash > ~/.local/share/bash-completion/completions/twisted-registry
+  zsh   twisted-registry completion zsh > ~/.zfunc/_twisted-registry
+        (with 'fpath+=~/.zfunc' before 'compinit' in ~/.zshrc)
+  fish  twisted-registry completion fish > ~/.config/fish/completions/twisted-registry.fish
+
+Models are those of the registry that --server or TWISTED_REGISTRY_SERVER names. One that does not answer within
+three seconds is not waited for. Ids that a shell would take apart are left out.
+
+\b
+Example:
+  eval "$(twisted-registry completion bash)"
+"""
+
+
+@click.command(help=_HELP, short_help="Print a script for completion in a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """
+    Run the command.
+    """
+    script = get_completion_class(shell)
+    assert script is not None, "click knows these three"
+    root = context.find_root()
+    print_line(script(root.command, {}, "twisted-registry", "_TWISTED_REGISTRY_COMPLETE").source())

@@ -1,0 +1,122 @@
+"""
+Where the data of a version is written to.
+"""
+
+import os
+import re
+import select
+import stat
+from contextlib import suppress
+from io import RawIOBase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from twisted_registry.cli.exits import naming
+from twisted_registry.cli.progress import ByteProgress
+from twisted_registry.cli.references import harmless_reference
+from twisted_registry.cli.text import harmless
+from twisted_registry.domain.models import VersionInfo
+
+if TYPE_CHECKING:
+    from twisted_registry.client import BlockingClient
+
+_DESCRIPTOR = re.compile(r"/dev/fd/([0-9]{1,9})|/proc/(?:self|thread-self)/fd/([0-9]{1,9})")
+_STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+class Target:
+    """
+    A file, which is replaced once all data is there; or a stream, a pipe or a device, which is written to as it is.
+
+    @ivar is_stdout: whether it is the command's stdout.
+    """
+
+    def __init__(self, file: str) -> None:
+        """
+        @param file: its name; C{-} for stdout.
+
+        @raise click.UsageError: it names a folder, or nothing.
+        """
+        self.file = file
+        found = _DESCRIPTOR.fullmatch(file)
+        # To open one of these would write to the beginning of a file that it leads to.
+        self._descriptor = int(found[1] or found[2]) if found else _STREAMS.get(file)
+        self.is_stdout = self._descriptor == _STREAMS["-"]
+        if not file or file.endswith("/") or os.path.isdir(file):
+            raise click.UsageError(f"{file!r} is a directory: name the file in it" if file else "FILE has no name")
+        self._path = Path(os.path.realpath(file))
+        self._is_replaced = self._descriptor is None and _is_regular(file)
+        self._before = self._identity()
+        self._pulling: VersionInfo | None = None
+        self._holds: VersionInfo | None = None
+
+    def check(self) -> None:
+        """
+        Check that it can be written, as far as that can be known.
+
+        @raise OSError: it cannot.
+        """
+        # Here, for it takes a while: usage errors come without it.
+        from twisted_registry.client._transfer.files import check_replaceable
+
+        with naming(self.file):
+            if self._is_replaced:
+                check_replaceable(self._path)
+            elif self._descriptor is not None:
+                os.fstat(self._descriptor)
+
+    def retrieve(self, client: "BlockingClient", info: VersionInfo, bar: ByteProgress) -> None:
+        """
+        Retrieve a version.
+
+        @raise OSError: it cannot be written.
+        """
+        self._pulling = info
+        with naming("stdout" if self.is_stdout else self.file):
+            if self._is_replaced:
+                client.retrieve_file(info.model_id, self._path, info, progress=bar.advance)
+            else:
+                self._write(client, info, bar)
+        self._before, self._holds = self._identity(), info
+
+    def outcome(self) -> str:
+        """
+        Say what it holds after an interruption.
+        """
+        name = harmless(self.file)
+        if not self._is_replaced:
+            return f"what went to {'stdout' if self.is_stdout else name} may not be whole"
+        holds = self._holds if self._identity() == self._before else self._pulling
+        if holds is not None:
+            return f"{name} holds {harmless_reference(holds.model_id, holds.version_number)}"
+        return f"{name} was not made" if self._before is None else f"{name} is as it was"
+
+    def _identity(self) -> tuple[int, int] | None:
+        with suppress(OSError):
+            status = self._path.stat()
+            return status.st_dev, status.st_ino
+        return None
+
+    def _write(self, client: "BlockingClient", info: VersionInfo, bar: ByteProgress) -> None:
+        descriptor = os.open(self.file, os.O_WRONLY) if self._descriptor is None else os.dup(self._descriptor)
+        with open(descriptor, "wb", buffering=0) as stream:
+            for piece in client.retrieve_chunks(info.model_id, info, progress=bar.advance):
+                _write_all(stream, piece)
+
+
+def _is_regular(file: str) -> bool:
+    with naming(file):
+        try:
+            return stat.S_ISREG(os.stat(file).st_mode)
+        except FileNotFoundError:
+            return True  # it will be
+
+
+def _write_all(stream: RawIOBase, piece: memoryview) -> None:
+    while piece:
+        written = stream.write(piece)
+        if written is None:  # it has no room now, and whoever opened it does not want to wait for that
+            select.select([], [stream], [])
+        piece = piece[written or 0 :]

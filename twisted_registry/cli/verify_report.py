@@ -1,0 +1,167 @@
+"""
+What a verification tells: lines for people, objects for programs.
+
+Nothing that is named in an archive reaches a terminal as it is: it may hold control characters.
+"""
+
+import time
+
+from attrs import asdict, define, field
+
+from twisted_registry.cli.output import json_line, print_line
+from twisted_registry.cli.text import harmless
+from twisted_registry.domain.errors import shown
+from twisted_registry.storage.filesystem.verify.archive import Counts
+from twisted_registry.storage.filesystem.verify.findings import Finding
+from twisted_registry.storage.filesystem.verify.quarantine import PutAside
+
+
+def _line(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else shown(text)
+
+
+def subject(finding: Finding) -> str:
+    """
+    Say what a finding is about: C{MODEL@NUMBER}, C{MODEL}, or a path.
+    """
+    if finding.model_id is None:
+        return harmless(finding.path)
+    model = harmless(finding.model_id)
+    return model if finding.version_number is None else f"{model}@{finding.version_number}"
+
+
+def _word(finding: Finding) -> str:
+    if not finding.is_damage:
+        return "note"
+    return "unread" if finding.is_unread else "damaged"
+
+
+def finding_line(finding: Finding) -> str:
+    """
+    Say a finding in a line.
+    """
+    line = f"{_word(finding):<8} {subject(finding)}  {_line(finding.reason)}"
+    # A path tells more than the subject only where it is not the subject's own.
+    return line if finding.is_damage or finding.model_id is None else f"{line} ({harmless(finding.path)})"
+
+
+def put_aside_line(put: PutAside) -> str:
+    """
+    Say in a line what became of damage.
+    """
+    count = len(put.files)
+    files = f"{count} file{'' if count == 1 else 's'}"
+    return "  ".join(part for part in (f"{'moved':<8} {subject(put.finding)}", files, _line(put.remark)) if part)
+
+
+def finding_object(finding: Finding) -> str:
+    """
+    Say a finding as JSON.
+    """
+    told = {**asdict(finding), "kind": finding.kind.value}
+    return json_line({"finding": "damage" if finding.is_damage else "note", **told})
+
+
+def put_aside_object(put: PutAside) -> str:
+    """
+    Say as JSON what became of damage.
+    """
+    told = {**asdict(put.finding), "kind": put.finding.kind.value}
+    return json_line({"finding": "moved" if put.files else "left", **told, "files": put.files, "remark": put.remark})
+
+
+@define
+class Summary:
+    """
+    What it all came to.
+
+    @ivar interrupted: whether it was broken off.
+    @ivar moved: how many files are in the quarantine.
+    """
+
+    counts: Counts
+    damaged: int = 0
+    notes: int = 0
+    moved: int = 0
+    quarantine: str = ""
+    interrupted: bool = False
+    started: float = field(factory=time.monotonic)
+
+    def add(self, finding: Finding) -> None:
+        """
+        Count a finding.
+        """
+        if finding.is_damage:
+            self.damaged += 1
+        else:
+            self.notes += 1
+
+    def line(self) -> str:
+        """
+        Say it in a line.
+        """
+        seconds, rate = self._pace()
+        counts = self.counts
+        parts = [
+            f"{'interrupted: ' if self.interrupted else ''}{counts.models:,} models",
+            f"{counts.versions:,} versions",
+            f"{counts.size_bytes:,} bytes in {seconds:.1f} s ({rate:,.0f} MB/s): {self.damaged:,} damaged",
+            f"{self.notes:,} notes",
+        ]
+        if self.quarantine:
+            parts.append(f"{self.moved:,} files moved to {self.quarantine}")
+        return ", ".join(parts)
+
+    def object(self) -> str:
+        """
+        Say it as JSON.
+        """
+        seconds, rate = self._pace()
+        told = {
+            **asdict(self.counts),
+            "seconds": round(seconds, 3),
+            "megabytes_per_second": round(rate, 1),
+            "damaged": self.damaged,
+            "notes": self.notes,
+            "moved": self.moved,
+            "quarantine": self.quarantine,
+            "interrupted": self.interrupted,
+        }
+        return json_line({"summary": told})
+
+    def _pace(self) -> tuple[float, float]:
+        seconds = time.monotonic() - self.started
+        return seconds, self.counts.size_bytes / 1e6 / max(seconds, 1e-9)
+
+
+@define
+class Teller:
+    """
+    Prints to stdout, in one form or the other.
+
+    @ivar as_json: an object a line, for programs.
+    @ivar quiet: nothing but damage, and what became of it.
+    """
+
+    as_json: bool
+    quiet: bool
+
+    def finding(self, finding: Finding) -> None:
+        """
+        Tell a finding.
+        """
+        if finding.is_damage or not self.quiet:
+            print_line(finding_object(finding) if self.as_json else finding_line(finding))
+
+    def put_aside(self, put: PutAside) -> None:
+        """
+        Tell what became of damage.
+        """
+        print_line(put_aside_object(put) if self.as_json else put_aside_line(put))
+
+    def summary(self, summary: Summary) -> None:
+        """
+        Tell what it came to.
+        """
+        if not self.quiet:
+            print_line(summary.object() if self.as_json else summary.line())

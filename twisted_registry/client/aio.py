@@ -1,0 +1,468 @@
+"""
+The client itself, for asyncio.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, overload
+from weakref import WeakSet
+
+from attrs import asdict, evolve
+
+from twisted_registry.client._steps import Items
+from twisted_registry.client._tracking.track import Tracker, Version
+from twisted_registry.client._transfer.download import Download, Progress
+from twisted_registry.client._transfer.files import replaced_whole
+from twisted_registry.client._transfer.sources import Data, source_of
+from twisted_registry.client._transfer.upload import Upload
+from twisted_registry.client._transfer.worker import in_thread
+from twisted_registry.client._transport.about import About
+from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
+from twisted_registry.client._transport.checks import creation_time, known_model, text_pairs
+from twisted_registry.client._transport.connection import Connection, Tls
+from twisted_registry.client._transport.lists import Lists
+from twisted_registry.client._transport.models import Models
+from twisted_registry.client._transport.unary import Calls, Times
+from twisted_registry.domain.errors import DeadlineExceeded, shown
+from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+
+
+def unwatched(size_bytes: int) -> None:
+    """
+    Nobody watches.
+    """
+
+
+class Client:
+    """
+    A client of a model registry, for asyncio.  It connects at its first call, and belongs to the event loop of that.
+
+    Each method fails with the error of L{twisted_registry.domain.errors} that the server raised.  What fails because
+    the server is away for a moment is tried again, where doing it twice is as good as once.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+        deadline_seconds: float = 30.0,
+        patience_seconds: float = 30.0,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        """
+        @param address: C{HOST:PORT}; C{unix:PATH} of a socket; or another target that gRPC knows, such as
+            C{ipv4:10.0.0.1:9000,10.0.0.2:9000}.
+        @param tls: for an encrypted connection; without, it is in the clear.
+        @param token: sent with each call, as C{authorization: Bearer TOKEN}; at most 16 KiB.
+        @param deadline_seconds: how long the answer may take to a call that brings no data.
+        @param patience_seconds: how long something is tried again while the server is away, from the first failure on;
+            0 for not at all, C{math.inf} for as long as it takes.
+        @param idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved; and how
+            long nothing of what is published may be taken, or no answer may come, a second more for each MiB.
+
+        @raise ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in
+            the clear.
+        """
+        self._connection = Connection(address, tls, token)
+        self._calls = Calls(self._connection, Times(deadline_seconds, patience_seconds, idle_seconds))
+        self._lists = Lists(self._calls)
+        self._models = Models(self._calls)
+        self._about = About(self._calls)
+        self._trackers: WeakSet[Tracker[Any]] = WeakSet()
+
+    @property
+    def address(self) -> str:
+        """
+        Where the registry is.
+        """
+        return self._connection.address
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """
+        Return what makes a client with the same arguments: one that was pickled, or copied, connects anew at its first
+        call.  It takes the token along, and the private key.
+        """
+        return partial(type(self), **self._options()), (self.address,)
+
+    def _options(self) -> dict[str, Any]:
+        connection = self._connection
+        return {"tls": connection.tls, "token": connection.token, **asdict(self._calls.times)}
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """
+        Hang up.  Trackers come to their end, calls under way fail with C{ClientUnusable}.
+        """
+        for tracker in list(self._trackers):
+            await tracker.aclose()
+        await self._connection.close()
+
+    # Models
+
+    async def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+        """
+        Make a model, or replace the user data of the one there is: whatever others have written there is gone.  See
+        L{ensure_model} and L{update_model}, which keep it.
+
+        @param model_id: 1 to 200 bytes of UTF-8 without control characters.
+        @param user_data: at most 256 KiB; C{None} for none.
+
+        @return: what it is now.
+
+        @raise InvalidModelId: the id is not allowed.
+        @raise InvalidRequest: there is too much user data, or it is no text.
+        """
+        return await self._models.save(model_id, user_data)
+
+    async def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+        """
+        Make a model if there is none.  One that is there keeps all its user data, and is given those pairs whose keys
+        it does not have.  So a trainer can call this each time it starts.
+
+        It reads, merges and writes: see L{update_model}.  Where nothing is missing, nothing is written.
+
+        @param user_data: C{None} for none.
+
+        @return: what it is now.
+
+        @raise InvalidModelId: the id is not allowed.
+        @raise InvalidRequest: there is too much user data, or it is no text.
+        @raise CorruptModel: its metadata is damaged; L{save_model} writes it anew.
+        """
+        return await self._models.ensure(model_id, user_data)
+
+    async def update_model(
+        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+    ) -> ModelInfo:
+        """
+        Set some of a model's user data, and remove some.  All other pairs stay.
+
+        The server can only replace all user data at once, so this reads, merges and writes.  Within one client one such
+        change is made after another.  Where clients change a model at the same time, each looks a tenth of a second
+        afterwards, and makes its change again where another has overwritten it.
+
+        @param user_data: the pairs to set; C{None} for none.
+        @param remove: the keys to remove, whether or not they are there.
+
+        @return: what it is now.
+
+        @raise UnknownModel: there is none.
+        @raise InvalidRequest: there is too much user data, or it is no text.
+        @raise CorruptModel: its metadata is damaged; L{save_model} writes it anew.
+        """
+        return await self._models.update(model_id, user_data, remove)
+
+    async def delete_model(self, model_id: str) -> None:
+        """
+        Remove a model with all its versions, archived ones too.
+
+        Where the connection is lost before the answer, this fails with C{Unavailable}: it is not done twice, for the
+        model may have been made again meanwhile.
+
+        @raise UnknownModel: there is none.
+        """
+        await self._models.delete(model_id)
+
+    async def model(self, model_id: str) -> ModelInfo:
+        """
+        Give a model's info.
+
+        @raise UnknownModel: there is none.
+        @raise CorruptModel: its metadata is damaged.
+        """
+        return await self._lists.model(model_id)
+
+    def models(self) -> Items[ModelInfo]:
+        """
+        Give the infos of all models, ordered by id.  They are asked for in pages.
+        """
+        return Items(self._lists.models())
+
+    # Versions
+
+    async def publish(
+        self,
+        model_id: str,
+        data: Data,
+        user_data: Mapping[str, str] | None = None,
+        *,
+        size_bytes: int | None = None,
+        created_ns: int | None = None,
+        progress: Progress = unwatched,
+        deadline_seconds: float | None = None,
+    ) -> VersionInfo:
+        """
+        Create a transient version: it is held in memory, its users are told at once, and it may be evicted.
+
+        The hash is computed while the data is sent, and compared with that of what was stored.  Where the connection is
+        lost before the answer, the client finds out whether the version is there, and creates it again only where it is
+        certainly not.
+
+        @param data: bytes in memory; the C{Path} of a file; a file open for reading bytes, from where it stands; or
+            pieces of bytes from an iterable.  It must not change meanwhile.
+        @param user_data: at most 256 KiB.
+        @param size_bytes: of data that comes from an iterable or a pipe.  Where it is not given, the data is gathered
+            first: in memory up to 64 MiB, in a temporary file beyond.
+        @param created_ns: when it was created, in nanoseconds since the Unix epoch; C{None} for now, by this machine's
+            clock.
+        @param progress: told how many bytes more were sent; where they are sent anew after a lost connection, told
+            first, as a number below 0, how many are taken back.
+        @param deadline_seconds: for all of it; C{None} for as long as it takes.
+
+        @return: the version's info, with its number.
+
+        @raise UnknownModel: there is no such model.
+        @raise ModelReplaced: the model was deleted meanwhile.
+        @raise InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range; or a
+            file stands at its end, or an iterable was at its end before.
+        @raise DataChanged: a file was written to while it was sent.
+        @raise SizeMismatch: the data is not as long as C{size_bytes}.
+        @raise TooLarge: the server takes no versions of this size.
+        @raise Overloaded: the server has no room for it now, and had none for C{patience_seconds}.
+        @raise CreationUncertain: the connection was lost, and it cannot be found out what became of the version.
+        @raise CorruptTransfer: what was stored is not what was sent.
+        @raise DeadlineExceeded: it took too long; the version may be there or not.
+        @raise Unavailable: the server is away; the version is not there.
+        @raise TypeError: the data is nothing that can be published.
+        @raise OSError: a file cannot be read.
+        """
+        header = self._header(model_id, False, created_ns, user_data)
+        return await self._create(header, data, size_bytes, progress, deadline_seconds)
+
+    async def store(
+        self,
+        model_id: str,
+        data: Data,
+        user_data: Mapping[str, str] | None = None,
+        *,
+        size_bytes: int | None = None,
+        created_ns: int | None = None,
+        progress: Progress = unwatched,
+        deadline_seconds: float | None = None,
+    ) -> VersionInfo:
+        """
+        Create an archived version: it is on the server's disk before this fires, and is never evicted.
+
+        Parameters, result and errors are those of L{publish}, and beside these:
+
+        @raise StorageFull: the server's disk is full; nothing was stored.
+        @raise StorageReadOnly: the server's archive takes no writes.
+        @raise StorageFailure: the server's disk failed.
+        """
+        header = self._header(model_id, True, created_ns, user_data)
+        return await self._create(header, data, size_bytes, progress, deadline_seconds)
+
+    async def latest(self, model_id: str) -> VersionInfo:
+        """
+        Give the info of a model's latest version.
+
+        @raise UnknownModel: there is no such model.
+        @raise UnknownVersion: it has no version.
+        @raise CorruptVersion: its files are damaged.
+        """
+        return await self._lists.version(model_id, -1)
+
+    async def version(self, model_id: str, selector: int) -> VersionInfo:
+        """
+        Give the info of a version.
+
+        @param selector: its number, or -n for the n-th to last of those there are.
+
+        @raise UnknownModel: there is no such model.
+        @raise UnknownVersion: it has no such version.
+        @raise CorruptVersion: its files are damaged.
+        """
+        return await self._lists.version(model_id, selector)
+
+    def versions(self, model_id: str, since: int = 1) -> Items[VersionInfo]:
+        """
+        Give the infos of a model's versions, ordered by number.  They are asked for in pages; damaged ones are passed
+        over.
+
+        @param since: the first number.
+
+        @raise UnknownModel: there is no such model; raised where it is iterated over.
+        """
+        return Items(self._lists.versions(model_id, since))
+
+    async def retrieve(
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+    ) -> bytes:
+        """
+        Give a version's data.  Its size and its hash are checked.
+
+        @param version: its number; -n for the n-th to last; or its info, where it is known already: then the SHA-256 of
+            the data is computed, and compared with that of the info, whatever the server says of it.
+        @param progress: told how many bytes more came.
+
+        @raise UnknownModel: there is no such model.
+        @raise UnknownVersion: it has no such version, or no longer: it was evicted.
+        @raise CorruptVersion: its files are damaged; L{CorruptTransfer} where the data was damaged on its way.
+        @raise BadReply: the server told of another version.
+        @raise DeadlineExceeded: nothing came for C{idle_seconds}, or less than 64 KiB.
+        @raise Unavailable: the server is away, and was so for C{patience_seconds}.
+        """
+        download = await self._download(model_id, version, progress)
+        return await download.whole()
+
+    async def retrieve_file(
+        self,
+        model_id: str,
+        path: "str | os.PathLike[str]",
+        version: int | VersionInfo = -1,
+        *,
+        progress: Progress = unwatched,
+    ) -> VersionInfo:
+        """
+        Write a version's data to a file, which gets its name once the hash has matched and the data is synced.  So
+        whoever opens it finds one version or the other, whole.  A process that is killed meanwhile leaves nothing for
+        good.
+
+        @param path: the file; one that is there already is replaced, and its mode and, where it can be, its owner are
+            kept.
+
+        @return: the version's info.
+
+        @raise OSError: the file cannot be written, or cannot be replaced, such as a mount point; raised before the data
+            is asked for.
+        @raise RegistryError: see L{retrieve}.
+        """
+        info = await self._info(model_id, version)
+        async with (
+            replaced_whole(Path(path), info.size_bytes) as file,
+            aclosing(self._pieces(model_id, info, progress)) as pieces,
+        ):
+            async for piece in pieces:
+                await in_thread(file.write, piece)
+        return info
+
+    def retrieve_chunks(
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+    ) -> Items[memoryview]:
+        """
+        Give a version's data as it comes, in chunks of some megabytes.  The last one comes once size and hash have been
+        checked: whoever has come to the end has right bytes.
+
+        @raise RegistryError: see L{retrieve}; raised where it is iterated over.
+        """
+        return Items(self._pieces(model_id, version, progress))
+
+    # Following
+
+    @overload
+    def track(self, model_id: str, *, data: Literal[False] = False, wait: bool = False) -> Tracker[VersionInfo]: ...
+
+    @overload
+    def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> Tracker[Version]: ...
+
+    @overload
+    def track(self, model_id: str, *, data: bool, wait: bool = False) -> Tracker[Any]: ...
+
+    def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> Tracker[Any]:
+        """
+        Follow a model::
+
+            async with client.track("walker", data=True) as tracker:
+                async for version in tracker:
+                    policy.load(version.data)
+
+        It survives restarts of the server, and tries to reach it again for as long as it is away.
+
+        @param data: whether to give each version with its data, as a L{Version}, and not its info alone.
+        @param wait: whether to wait, at the beginning, for a model that is not there yet and for a server that is away.
+        """
+        give = self._with_data if data else self._without_data
+        tracker: Tracker[Any] = Tracker(self._calls, model_id, wait, give)
+        self._trackers.add(tracker)
+        return tracker
+
+    # The server
+
+    async def server_versions(self) -> dict[str, str]:
+        """
+        Give the versions of the server, and of what it runs on, by name.
+        """
+        return await self._about.versions()
+
+    async def statuses(self, *names: str) -> dict[str, str]:
+        """
+        Give the server's statuses, such as C{overall_load} and C{uptime_seconds}.
+
+        @param names: those wanted; C{"*"} for all.
+        """
+        return await self._about.statuses(*names)
+
+    async def is_serving(self) -> bool:
+        """
+        Say whether the server is up and has opened its archive, by its health service.
+        """
+        return await self._about.is_serving()
+
+    # Steps on the way
+
+    def _header(
+        self, model_id: str, archived: bool, created_ns: int | None, user_data: Mapping[str, str] | None
+    ) -> VersionHeader:
+        created_ns = time.time_ns() if created_ns is None else creation_time(created_ns)
+        return VersionHeader(known_model(model_id), archived, 0, "", created_ns, text_pairs(user_data))
+
+    async def _create(
+        self,
+        header: VersionHeader,
+        data: Data,
+        size_bytes: int | None,
+        progress: Progress,
+        deadline_seconds: float | None,
+    ) -> VersionInfo:
+        limit = asyncio.timeout(deadline_seconds)
+        try:
+            async with limit, source_of(data, size_bytes) as source:
+                header = evolve(header, size_bytes=source.size_bytes)
+                return await Upload(self._calls, header, source, progress).create()
+        except TimeoutError:
+            if not limit.expired():
+                raise  # it is the source's own
+            raise DeadlineExceeded(
+                f"no version of model {shown(header.model_id)} was created within {deadline_seconds:g} s, or its "
+                "answer did not come in time: look at the latest versions before you create it again"
+            ) from None
+
+    async def _download(self, model_id: str, version: int | VersionInfo, progress: Progress) -> Download:
+        if isinstance(version, int) and version > 0:
+            return Download(self._calls, model_id, version, None, progress)
+        # '-1' may mean another one in the middle of it all: it is asked once which one that is.
+        info = await self._info(model_id, version)
+        return Download(self._calls, model_id, info.version_number, info, progress, isinstance(version, VersionInfo))
+
+    async def _pieces(
+        self, model_id: str, version: int | VersionInfo, progress: Progress
+    ) -> AsyncGenerator[memoryview, None]:
+        download = await self._download(model_id, version, progress)
+        async with aclosing(download.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
+        return version if isinstance(version, VersionInfo) else await self._lists.version(model_id, version)
+
+    async def _with_data(self, info: VersionInfo) -> Version:
+        # The info has come from the server that sends the data: no caller has brought its hash.
+        return Version(info, await Download(self._calls, info.model_id, info.version_number, info, unwatched).whole())
+
+    async def _without_data(self, info: VersionInfo) -> VersionInfo:
+        return info

@@ -1,0 +1,3 @@
+"""
+The contracts between the rooms, a file for each reader.
+"""

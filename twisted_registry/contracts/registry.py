@@ -1,0 +1,179 @@
+"""
+The contract of the registry, which the edges talk to.
+"""
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from twisted_registry.contracts.transfers import IDownload, IUpload
+from twisted_registry.contracts.transient import Usage
+from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+
+
+class IObserver(Interface):
+    """
+    Is told when a model changes.
+    """
+
+    def changed(model_id: str) -> None:
+        """
+        A new snapshot of the model is published, or the model is gone.  Called in the reactor's thread.
+        """
+
+
+class ISnapshots(Interface):
+    """
+    The part of the registry that any thread may call, and that answers at once.
+    """
+
+    def snapshot(model_id: str) -> ModelSnapshot | None:
+        """
+        Give the model as it is now; C{None} where it is not read from the archive yet.
+
+        @raise UnknownModel: there is none.
+        """
+
+    def version_info(snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
+        """
+        Give a version's info from memory; C{None} where it is not there.
+        """
+
+    def model_info(model_id: str) -> ModelInfo | None:
+        """
+        Give a model's info from memory; C{None} where it is not there.
+
+        @raise UnknownModel: there is none.
+        """
+
+    def model_ids() -> tuple[str, ...] | None:
+        """
+        Give the ids of all models that are whole, ordered; C{None} where the archive was not surveyed yet.
+        """
+
+    def upload(header: VersionHeader, snapshot: ModelSnapshot) -> IUpload:
+        """
+        Start creating a version.
+
+        @raise TooLarge: it can never be held.
+        """
+
+    def download(snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
+        """
+        Start reading a version.
+
+        @raise UnknownVersion: it was evicted meanwhile.
+        """
+
+    def usage() -> Usage:
+        """
+        Give what the transient store holds now.
+        """
+
+    def evicted_latest() -> int:
+        """
+        Return how often, since the start, a version was evicted that was its model's latest, and is nowhere else.
+        """
+
+    def went_back(model_id: str, seen: int) -> bool:
+        """
+        Return whether the model is in an earlier state than one that a client has seen: it was on the archive when that
+        was opened, and has not given this number yet.
+
+        @param seen: the highest number that the client has seen.
+
+        @raise UnknownModel: there is none.
+        """
+
+
+class IRegistry(ISnapshots):
+    """
+    The registry: models, their versions, and the policy.  What L{ISnapshots} does not declare is called in the
+    reactor's thread.
+    """
+
+    def open() -> None:
+        """
+        Open the archive.  Blocks.
+
+        @raise CannotStart: it is in use, or cannot be used.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        Finish what is under way and close the archive.
+
+        @return: fires when that is done.
+        """
+
+    def observe(observer: IObserver) -> None:
+        """
+        Tell an observer of every change from now on.
+        """
+
+    def load_snapshot(model_id: str) -> Deferred[ModelSnapshot]:
+        """
+        Read a model's versions from the archive.
+
+        @return: fires with the model as it is then; fails with L{UnknownModel}, L{CorruptModel} or
+            L{StorageFailure}.
+        """
+
+    def load_version_infos(
+        snapshot: ModelSnapshot, version_numbers: Sequence[int]
+    ) -> Deferred[list[VersionInfo | CorruptVersion]]:
+        """
+        Read infos of archived versions.
+
+        @return: fires with as many entries as numbers: an info, or how it is damaged; fails with L{UnknownModel}
+            where the model is gone meanwhile, or with L{StorageFailure}.
+        """
+
+    def load_model_infos(model_ids: Sequence[str]) -> Deferred[list[ModelInfo | CorruptModel | UnknownModel]]:
+        """
+        Read models' infos from the archive.
+
+        @return: fires with as many entries as ids: an info, how it is damaged, or that it is gone meanwhile; fails
+            with L{StorageFailure}.
+        """
+
+    def check_archive() -> Deferred[None]:
+        """
+        Check that the archive is still where it was opened, and that no model's folder was removed, if it can tell
+        (L{ILocatedArchive}).  Logs a failure at once and then once a minute, and that the archive is back; logs each
+        model that is gone.  Cheap: for a periodic health check.
+
+        @return: fires when it is; fails with L{ArchiveMoved} or L{StorageFailure}.
+        """
+
+    def survey() -> Deferred[tuple[str, ...]]:
+        """
+        Read all models once, to know which are whole.
+
+        @return: fires with the ids of those, ordered; fails with L{StorageFailure}.
+        """
+
+    def note_seen(snapshot: ModelSnapshot, version_number: int) -> Deferred[None]:
+        """
+        Note what a client has seen of a model that went back to an earlier state, as where a backup was restored: the
+        next version gets a higher number.
+
+        @return: fires when that is sure, or cannot be done; never fails.
+        """
+
+    def save_model(info: ModelInfo) -> Deferred[None]:
+        """
+        Make a model, or replace its user data.
+
+        @return: fires when it is durable; fails with L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}.
+        """
+
+    def delete_model(model_id: str) -> Deferred[None]:
+        """
+        Remove a model and all its versions.
+
+        @return: fires when that is durable; fails with L{UnknownModel}, L{StorageReadOnly} or L{StorageFailure}.
+        """

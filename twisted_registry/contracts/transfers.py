@@ -1,0 +1,140 @@
+"""
+The contracts of versions on their way in and out.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
+
+
+@frozen
+class Limits:
+    """
+    The bounds on what clients can make the server hold.
+
+    @ivar version_max_bytes: the largest version taken; 0 for no limit.
+    @ivar uploads_max_bytes: most data of uploads under way that is in memory.
+    @ivar uploads_wait_seconds: how long an upload may wait for its share of that.
+    @ivar upload_idle_seconds: how long a call may bring nothing of what it has yet to bring.
+    @ivar downloads_max_bytes: most data that may be on its way to readers.
+    @ivar download_idle_seconds: how long a reader may need for a chunk, while others wait for their share.
+    @ivar keepalive_seconds: how long a connection may be silent before the server asks whether there is anybody.
+    """
+
+    version_max_bytes: int
+    uploads_max_bytes: int
+    uploads_wait_seconds: float
+    upload_idle_seconds: float
+    downloads_max_bytes: int
+    download_idle_seconds: float
+    keepalive_seconds: float
+
+
+@frozen
+class ClientLimits:
+    """
+    How many clients there may be, and how much each may do at once.
+
+    @ivar connections_max: most connections.
+    @ivar calls_per_connection_max: most calls at once on one connection.
+    @ivar calls_per_client_max: most calls at once from one address.
+    @ivar calls_max: most calls at once.
+    """
+
+    connections_max: int
+    calls_per_connection_max: int
+    calls_per_client_max: int
+    calls_max: int
+
+
+class ICutter(Interface):
+    """
+    Puts the data of one version into the form in which it is kept in memory and sent.
+    """
+
+    def add(data: memoryview) -> Iterator[Chunk]:
+        """
+        Take the next piece, and give the chunks that are full with it.  To be read to its end.
+        """
+
+    def rest() -> Iterator[Chunk]:
+        """
+        Give what is left; an empty chunk where there was no data at all.
+        """
+
+
+class IUpload(Interface):
+    """
+    A version on its way in.  May be used in any thread, by one caller at a time.
+    """
+
+    header: VersionHeader = Attribute("What the creator declared.")
+    held_bytes: int = Attribute("How much of the data stays in memory until the upload is over.")
+
+    def write(piece: Chunk) -> Future[None]:
+        """
+        Take the next piece of data, of any size.
+
+        @return: fires when it is stored and hashed; fails with L{StorageFull}, L{StorageReadOnly} or
+            L{StorageFailure}.
+        """
+
+    def finish() -> Future[None]:
+        """
+        All the data has come.
+
+        @return: fires when it is at rest and only the commit is missing; fails with L{HashMismatch}, or as L{write}.
+        """
+
+    def commit() -> Deferred[VersionInfo]:
+        """
+        Give the version its number and make it exist, after L{finish}.  Called in the reactor's thread.
+
+        @return: fires when the version can be seen, and is durable if archived; fails with L{ModelReplaced},
+            L{UnknownModel}, L{NumbersExhausted}, L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}, and then
+            nothing stays, or with L{CommitUncertain}, and then it may be there after a restart.
+        """
+
+    def abort() -> None:
+        """
+        Forget the version, after the jobs under way.  Does nothing once it is committed.
+        """
+
+
+class IDownload(Interface):
+    """
+    A version on its way out.  May be used in any thread, by one caller at a time.
+    """
+
+    def at_once() -> Iterator[Chunk] | None:
+        """
+        Give the chunks, where they are in memory and none has to be waited for: then there is no need to L{read}.
+
+        @return: C{None} where they have to be waited for.
+        """
+
+    def read() -> Future[Chunk | None]:
+        """
+        Give the next chunk.
+
+        @return: fires with a chunk, the last one only once the hash of all has matched, then with C{None}; fails
+            with L{CorruptVersion}, with L{UnknownModel} or L{UnknownVersion} where it went meanwhile, or with
+            L{StorageFailure}.
+        """
+
+    def digest() -> str:
+        """
+        Give the XXH3-128 of the data in hexadecimal, once all of it was given: of bytes whose hash has matched.
+
+        @return: empty where it is not known.
+        """
+
+    def close() -> None:
+        """
+        Let go of the version, after the jobs under way.
+        """

@@ -1,0 +1,3 @@
+"""
+The daemon: the only wiring.
+"""

@@ -1,0 +1,197 @@
+"""
+The log: what the settings want of it, where twistd would write it.
+
+twistd makes its log from its own options, or from an observer that the application carries.  So the daemon's outermost
+service hands the application one as it is attached, before the log begins.  Where twistd's user asked for an observer
+(C{--logger}) or for syslog, it is left alone.  Twistd redirects C{sys.stdout} and C{sys.stderr} to the log, so what
+Python itself prints takes the same way.
+"""
+
+import atexit
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from types import FrameType
+from typing import IO, Any, cast
+
+from twisted.application.service import IServiceCollection, MultiService
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    formatEventAsClassicLogText,
+    textFileLogObserver,
+)
+from twisted.python.components import Componentized
+
+from twisted_registry.daemon.log_queue import File, LineQueue, Stream
+from twisted_registry.daemon.settings import COMMAND, Settings
+from twisted_registry.daemon.startup import ignore_at_exit, unblock
+
+_log = Logger(namespace="twisted_registry")
+
+_DEFAULT_FILE = "twistd.log"
+"""twistd's own, where it runs in the background."""
+
+_STDERR = 2
+
+
+def event_as_json(event: LogEvent) -> str:
+    """
+    Write an event as one line of JSON: time, level, namespace, message, and the failure's traceback if there is one.
+    """
+    level, failure = event.get("log_level"), event.get("log_failure")
+    time = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
+    line = {
+        "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "level": "info" if level is None else level.name,
+        "namespace": event.get("log_namespace") or event.get("log_system") or "-",
+        "message": formatEvent(event),
+    }
+    if failure is not None:
+        line["failure"] = failure.getTraceback()
+    return json.dumps(line) + "\n"
+
+
+def make_observer(level: str, log_format: str, file: IO[Any]) -> ILogObserver:
+    """
+    Make an observer that writes events of a level and above.
+    """
+    writer = FileLogObserver(file, event_as_json) if log_format == "json" else textFileLogObserver(file)
+    return FilteringLogObserver(writer, [LogLevelFilterPredicate(LogLevel.lookupByName(level))])
+
+
+def describe_loss(log_format: str, count: int, reason: str) -> str:
+    """
+    Make the line that stands in the place of lines that were lost.
+    """
+    event = {
+        "log_time": time.time(),
+        "log_level": LogLevel.warn,
+        "log_namespace": "twisted_registry",
+        "log_format": "{count} lines of the log are lost here: {reason}",
+        "count": count,
+        "reason": reason,
+    }
+    return event_as_json(event) if log_format == "json" else formatEventAsClassicLogText(event) or ""
+
+
+def _open_output(twistd_options: Mapping[str, Any]) -> Stream | None:
+    """
+    Open what twistd would write its log to; C{None} where that is twistd's own business.
+    """
+    in_foreground, name = twistd_options.get("nodaemon"), twistd_options.get("logfile")
+    if twistd_options.get("logger") or twistd_options.get("syslog"):
+        return None
+    if name == "-" and not in_foreground:
+        return None  # in the background there is no stdout, and twistd says so
+    if name == "-" or (in_foreground and not name):
+        return Stream(_stdout())
+    try:
+        return File(name or _DEFAULT_FILE)
+    except OSError as error:
+        raise SystemExit(f"{COMMAND}: the log {name or _DEFAULT_FILE} cannot be written: {error.strerror}") from None
+
+
+def _stdout() -> int:
+    try:
+        return sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # closed, or not a file
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+class LoggedService(MultiService):
+    """
+    The outermost service: makes the application that it is attached to log as the settings say, and reload on SIGHUP.
+
+    @ivar reload_hooks: what is called on SIGHUP, in the reactor's thread.
+    """
+
+    def __init__(self, settings: Settings, twistd_options: Mapping[str, Any] | None) -> None:
+        """
+        @param twistd_options: the options of twistd itself; C{None} where something else runs the service.
+        """
+        super().__init__()
+        self.reload_hooks: list[Callable[[], None]] = []
+        self._settings = settings
+        self._twistd_options = twistd_options
+        self._outermost = False
+        self._lines: LineQueue | None = None
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """
+        Attach this service to an application, or to another service, and then leave the log and the signals alone.
+        """
+        if self._twistd_options is not None and isinstance(parent, Componentized):
+            self._outermost = True
+            output = _open_output(self._twistd_options)
+            if output is not None:
+                parent.setComponent(ILogObserver, self._make_observer(output))
+        super().setServiceParent(parent)
+
+    def _make_observer(self, output: Stream) -> ILogObserver:
+        log_format = self._settings.log_format
+        self._lines = LineQueue(output, partial(describe_loss, log_format))
+        self.reload_hooks.append(self._lines.reopen)
+        # The end of the interpreter comes after twistd's last line.  Before the start there is no thread: twistd forks.
+        atexit.register(self._lines.drain)
+        return make_observer(self._settings.log_level, log_format, cast(IO[Any], self._lines))
+
+    def privilegedStartService(self) -> None:
+        """
+        Begin to write the log in a thread of its own, and to heed signals: the first thing after twistd has forked.
+        """
+        if self._outermost:
+            _take_signal(signal.SIGHUP, self._reload)
+            _take_signal(signal.SIGUSR1, self._rotate)
+            ignore_at_exit(signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+        if self._lines is not None:
+            self._lines.start()
+            unblock(_STDERR)
+        super().privilegedStartService()
+
+    def drain_log(self) -> None:
+        """
+        Wait for a moment until the log is written: for whoever ends the process on the spot.
+        """
+        if self._lines is not None:
+            self._lines.drain()
+
+    def _reload(self) -> None:
+        for hook in self.reload_hooks:
+            try:
+                hook()
+            except Exception:  # the others are called, and the daemon goes on with what it had
+                _log.failure("not all could be reloaded on SIGHUP")
+        _log.info("reloaded on SIGHUP")
+
+    def _rotate(self) -> None:
+        if self._lines is not None:
+            self._lines.rotate()
+
+
+def _take_signal(number: int, action: Callable[[], None]) -> None:
+    """
+    Do something in the reactor's thread on a signal, unless the program does something else already.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        # Imported late: the reactor is chosen after this module is imported.
+        from twisted.internet import reactor
+
+        cast(IReactorFromThreads, reactor).callFromThread(action)
+
+    # Ignored, as SIGHUP is under nohup, means only that it is not to end the process.
+    if signal.getsignal(number) in (None, signal.SIG_DFL, signal.SIG_IGN):
+        signal.signal(number, handle)

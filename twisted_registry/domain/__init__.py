@@ -1,0 +1,3 @@
+"""
+Values and rules, without a library that does input or output.
+"""

@@ -1,0 +1,214 @@
+"""
+Where the calls of synchronous providers run.  The one place that uses thread pools.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any, Protocol, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorFromThreads
+from zope.interface import implementer
+
+from twisted_registry.contracts.execution import ILane, INonBlocking, IThreads
+
+T = TypeVar("T")
+
+INLINE_BELOW_BYTES = 64 * 1024
+"""Hashing this much takes about 40 microseconds, less than a thread needs to wake up."""
+
+_JOBS_A_TURN = 8
+
+
+class Pool(Protocol):
+    """
+    The part of C{twisted.python.threadpool.ThreadPool} used here; any thread may call it.
+    """
+
+    def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
+        """
+        Run a function in one of the pool's threads.
+        """
+
+
+class TalliedPool:
+    """
+    A pool that tells when all its jobs are done.  A lane's next job counts before the one before it is done, so a pool
+    without jobs is one whose lanes are empty.
+    """
+
+    def __init__(self, reactor: IReactorFromThreads, pool: Pool) -> None:
+        self._reactor = reactor
+        self._pool = pool
+        self._lock = Lock()
+        self._jobs = 0
+        self._waiting: list[Deferred[None]] = []
+
+    def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
+        """See L{Pool.callInThread}."""
+        with self._lock:
+            self._jobs += 1
+        self._pool.callInThread(self._run, func, args)
+
+    def _run(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            func(*args)
+        finally:
+            with self._lock:
+                self._jobs -= 1
+                done = [] if self._jobs else self._waiting
+                self._waiting = self._waiting if self._jobs else []
+            for deferred in done:
+                self._reactor.callFromThread(deferred.callback, None)
+
+    def idle(self) -> Deferred[None]:
+        """
+        Wait for the jobs under way.  Called in the reactor's thread.
+
+        @return: fires when none is left.
+        """
+        deferred: Deferred[None] = Deferred()
+        with self._lock:
+            if self._jobs:
+                self._waiting.append(deferred)
+                return deferred
+        deferred.callback(None)
+        return deferred
+
+
+def _promise() -> "Future[Any]":
+    """
+    Make a future that cannot be cancelled: a job that is given up is still done, for those behind it count on it.
+    """
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _settle(future: Future[T], job: Callable[[], T]) -> None:
+    try:
+        result = job()
+    except BaseException as error:  # whoever waits for the job gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+@implementer(ILane)
+class PoolLane:
+    """
+    Runs its jobs in a pool, one after the other, a few in each turn: to wake a thread for each would cost as much as
+    small jobs do, and a lane with a long queue is not to hold a thread while others wait.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lock = Lock()
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
+        """See L{ILane.submit}."""
+        future: Future[T] = _promise()
+        with self._lock:
+            self._jobs.append(lambda: _settle(future, job))
+            first = len(self._jobs) == 1
+        if first:
+            self._pool.callInThread(self._run)
+        return future
+
+    def idle(self) -> bool:
+        """
+        Tell whether all jobs submitted so far are done.
+        """
+        return not self._jobs
+
+    def _run(self) -> None:
+        for _ in range(_JOBS_A_TURN):
+            # The job leaves the queue only when it is done: a lane that is not empty is running.
+            self._jobs[0]()
+            with self._lock:
+                self._jobs.popleft()
+                if not self._jobs:
+                    return
+        self._pool.callInThread(self._run)
+
+
+@implementer(ILane)
+class DirectLane:
+    """
+    Runs small jobs on the spot, and those that would keep the caller's thread busy for long in a pool.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._lane = PoolLane(pool)
+
+    def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
+        """See L{ILane.submit}."""
+        if size_bytes >= INLINE_BELOW_BYTES or not self._lane.idle():
+            return self._lane.submit(job, size_bytes)
+        future: Future[T] = _promise()
+        _settle(future, job)
+        return future
+
+
+@implementer(IThreads)
+@frozen
+class PooledThreads:
+    """
+    Runs the calls of a provider that may block in a pool of threads.
+    """
+
+    _reactor: IReactorFromThreads
+    _pool: Pool
+
+    def defer(self, job: Callable[[], T]) -> Deferred[T]:
+        """See L{IThreads.defer}."""
+        deferred: Deferred[T] = Deferred()
+
+        def run() -> None:
+            try:
+                result = job()
+            except BaseException as error:  # whoever waits for the job gets it
+                self._reactor.callFromThread(deferred.errback, error)
+            else:
+                self._reactor.callFromThread(deferred.callback, result)
+
+        self._pool.callInThread(run)
+        return deferred
+
+    def lane(self) -> ILane:
+        """See L{IThreads.lane}."""
+        return PoolLane(self._pool)
+
+
+@implementer(IThreads)
+@frozen
+class DirectThreads:
+    """
+    Runs the calls of a provider that never blocks where the caller is, but for long work on much data.
+    """
+
+    _pool: Pool
+
+    def defer(self, job: Callable[[], T]) -> Deferred[T]:
+        """See L{IThreads.defer}."""
+        return maybeDeferred(job)
+
+    def lane(self) -> ILane:
+        """See L{IThreads.lane}."""
+        return DirectLane(self._pool)
+
+
+def threads_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, computing: Pool) -> IThreads:
+    """
+    Give a provider the threads it needs.
+
+    @param blocking: the pool for calls that may wait; a slow disk can fill it.
+    @param computing: the pool for work on data in memory, which a slow disk must not hold up.
+    """
+    if INonBlocking.providedBy(provider):
+        return DirectThreads(computing)
+    return PooledThreads(reactor, blocking)

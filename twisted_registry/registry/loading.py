@@ -1,0 +1,184 @@
+"""
+Reading from the archive what is not in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from attrs import frozen
+
+from twisted_registry.domain.errors import CorruptModel, CorruptVersion, RegistryError, UnknownModel
+from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.info_cache import info_size_bytes
+from twisted_registry.registry.log import log
+from twisted_registry.registry.model import Model
+from twisted_registry.registry.state import State
+
+T = TypeVar("T")
+
+_READ_A_JOB = 64
+"""Files read in one turn of a thread, so that a long list does not keep others waiting."""
+
+
+def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _READ_A_JOB] for start in range(0, len(items), _READ_A_JOB))
+
+
+@frozen(eq=False)
+class _Before:
+    """
+    What was known of a model before it was read.
+    """
+
+    model: Model | None
+    saves: int
+
+    @classmethod
+    def of(cls, model: Model | None) -> "_Before":
+        """
+        Note a model; C{None} where there is none.
+        """
+        return cls(model, 0 if model is None else model.saves)
+
+
+@frozen(eq=False)
+class Loader:
+    """
+    Reads models and versions from the archive, and keeps what it read where it is looked for first.
+    """
+
+    _state: State
+
+    async def snapshot(self, model_id: str) -> ModelSnapshot:
+        """
+        See L{IRegistry.load_snapshot}.
+        """
+        async with self._state.locks.hold(model_id):
+            model = self._state.index.get(model_id)
+            if model.snapshot is None:
+                await self._model_info_locked(model)
+            return await self.versions_locked(model)
+
+    async def versions_locked(self, model: Model) -> ModelSnapshot:
+        """
+        Read which versions a model has, unless that is known.  The caller holds the model's lock.
+        """
+        if model.snapshot is not None:
+            return model.snapshot
+        archive = self._state.archive
+        numbers, reserved = await self._state.threads.defer(
+            lambda: (archive.version_numbers(model.model_id), archive.reserved(model.model_id))
+        )
+        return model.load(numbers, reserved)
+
+    async def _model_info_locked(self, model: Model) -> ModelInfo:
+        known = self._state.model_infos.peek(model.model_id)
+        if known is not None:
+            return known
+        (result,) = await self.model_infos([model.model_id])
+        if isinstance(result, ModelInfo):
+            return result
+        raise result
+
+    async def model_infos(self, model_ids: Sequence[str]) -> list[ModelInfo | CorruptModel | UnknownModel]:
+        """
+        See L{IRegistry.load_model_infos}.
+        """
+        results: list[ModelInfo | CorruptModel | UnknownModel] = []
+        for piece in _pieces(model_ids):
+            before = [_Before.of(self._state.index.find(model_id)) for model_id in piece]
+            found = await self._state.threads.defer(partial(self._load_models, piece))
+            for model_id, known, result in zip(piece, before, found, strict=True):
+                results.append(await self._take_model(model_id, known, result))
+        return results
+
+    def _load_models(self, model_ids: Sequence[str]) -> list[ModelInfo | RegistryError]:
+        return [self._load_model(model_id) for model_id in model_ids]
+
+    def _load_model(self, model_id: str) -> ModelInfo | RegistryError:
+        try:
+            return self._state.archive.load_model(model_id)
+        except (CorruptModel, UnknownModel) as error:
+            return error
+
+    async def _take_model(
+        self, model_id: str, before: "_Before", result: ModelInfo | RegistryError
+    ) -> ModelInfo | CorruptModel | UnknownModel:
+        model = before.model
+        if model is None or self._state.current(model_id, model.incarnation) is None:
+            return UnknownModel(model_id)
+        if model.saves != before.saves:
+            return await self._read_anew(model)
+        if not isinstance(result, ModelInfo):
+            return self._found_damaged(model, result)
+        self.keep_model_info(model, result)
+        return result
+
+    async def _read_anew(self, model: Model) -> ModelInfo | CorruptModel | UnknownModel:
+        # It was saved while it was read: what was read may be older than what others have seen since.
+        known = self._state.model_infos.peek(model.model_id)
+        if known is not None:
+            return known
+        (result,) = await self.model_infos([model.model_id])
+        return result
+
+    def keep_model_info(self, model: Model, info: ModelInfo) -> None:
+        """
+        Take up a model's info as the archive has it.
+        """
+        self._state.index.mark(model, whole=True)
+        self._state.model_infos.add(model.model_id, info, info_size_bytes(info.user_data))
+
+    def _found_damaged(self, model: Model, error: RegistryError) -> CorruptModel:
+        if not model.damaged:
+            log.error("damage on the archive: {error}", error=error)
+        self._state.index.mark(model, whole=False)
+        if isinstance(error, CorruptModel):
+            return error
+        return CorruptModel(model.model_id, "its files are gone")
+
+    async def survey(self) -> tuple[str, ...]:
+        """
+        See L{IRegistry.survey}.
+        """
+        async with self._state.surveys.hold("survey"):  # the second to ask has the first one's result
+            if self._state.index.listed is not None:
+                return self._state.index.listed
+            await self.model_infos([model.model_id for model in self._state.index.models() if not model.checked])
+            return self._state.index.publish()
+
+    async def version_infos(
+        self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
+    ) -> list[VersionInfo | CorruptVersion]:
+        """
+        See L{IRegistry.load_version_infos}.
+        """
+        results: list[VersionInfo | CorruptVersion] = []
+        for numbers in _pieces(version_numbers):
+            found = await self._state.threads.defer(partial(self._load_versions, snapshot.model_id, numbers))
+            model = self._state.current(snapshot.model_id, snapshot.incarnation)
+            if model is None:
+                raise UnknownModel(snapshot.model_id)
+            for result in found:
+                self._take_version(model, snapshot, result)
+            results.extend(found)
+        return results
+
+    def _load_versions(self, model_id: str, numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        return [self._load_version(model_id, number) for number in numbers]
+
+    def _load_version(self, model_id: str, number: int) -> VersionInfo | CorruptVersion:
+        try:
+            return self._state.archive.load_version(model_id, number)
+        except CorruptVersion as error:
+            return error
+
+    def _take_version(self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion) -> None:
+        key = snapshot.key(result.version_number)
+        if isinstance(result, VersionInfo):
+            self._state.version_infos.add(key, result, info_size_bytes(result.user_data))
+            model.know_latest(result)
+        else:
+            self._state.note_damage(key, result)

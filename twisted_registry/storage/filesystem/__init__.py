@@ -1,0 +1,3 @@
+"""
+The archive on a file system.
+"""

@@ -1,0 +1,276 @@
+"""
+The archive on a file system.
+
+What is where is drawn in L{twisted_registry.storage.filesystem.layout}, how it gets there in
+L{twisted_registry.storage.filesystem.staging}.
+"""
+
+import os
+from collections.abc import Sequence
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
+from twisted_registry.domain.errors import CannotStart, StorageFailure
+from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.calls import close_quietly, is_named, is_there
+from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
+from twisted_registry.storage.filesystem.failures import reading, reason_of
+from twisted_registry.storage.filesystem.high_water_marks import NumberReserve
+from twisted_registry.storage.filesystem.identity import IdentityFile
+from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
+from twisted_registry.storage.filesystem.lock import NotHeld, in_use
+from twisted_registry.storage.filesystem.model_folders import ModelFolders
+from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.private_folder import NotPrivate
+from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.versions import ArchivedVersions
+
+_log = Logger()
+
+
+def filesystem_archive(directory: str) -> "FilesystemArchive":
+    """
+    Make the archive that C{filesystem:DIRECTORY} describes.
+    """
+    return FilesystemArchive(directory)
+
+
+@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive)
+class FilesystemArchive:
+    """
+    Keeps models and versions in a folder, laid out as the existing Cogment model registry does.
+    """
+
+    def __init__(self, root: str, system: System | None = None, times: ClaimTimes | None = None) -> None:
+        """
+        @param root: the archive's folder, made if missing when the archive is opened.
+        @param system: the operating system.
+        @param times: how often the claim to the archive is renewed, and how long another's is watched.
+
+        @raise CannotStart: the folder has no name.
+        """
+        if not root:
+            raise CannotStart("the archive's directory has no name; write filesystem:DIRECTORY")
+        self.description: str = os.path.abspath(root)
+        self._root = self.description
+        self._system = system or System()
+        self._held = Root(self._root, self._system)
+        self._bench = Workbench(self._held)
+        self._models = ModelFolders(self._bench)
+        self._versions = ArchivedVersions(self._bench, self._models)
+        self._reserve = NumberReserve(self._bench, self._models)
+        self._claim = Claim(self._bench, times)
+        self._held.check_claim = self._claim.check
+        self.renew_seconds: float = self._claim.times.renew_seconds
+        self._identity_file = IdentityFile(self._bench)
+        self._identity = ArchiveIdentity()
+        self._must_exist = False
+        self._path_claim: int | None = None
+
+    # Taking it, and letting go.
+
+    def open(self) -> None:
+        """See L{IArchive.open}."""
+        claim = self._claimed_path()
+        try:
+            self._hold_root()
+        except BaseException:
+            self._let_go(claim)
+            raise
+        self._path_claim = claim
+        try:
+            self._learn_names()
+            is_identified, is_new = self._examined()
+            self._tidy()
+            self._identity = self._loaded_identity() if is_identified else self._identity_file.make(is_new)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See L{IArchive.close}."""
+        self._claim.release()
+        self._held.release()
+        claim, self._path_claim = self._path_claim, None
+        self._let_go(claim)
+
+    def renew(self) -> None:
+        """See L{IOwnedArchive.renew}."""
+        self._claim.renew()
+
+    def expect_existing(self) -> None:
+        """See L{IIdentifiableArchive.expect_existing}."""
+        self._must_exist = True
+
+    def identity(self) -> ArchiveIdentity:
+        """See L{IIdentifiableArchive.identity}."""
+        return self._identity
+
+    def check(self) -> None:
+        """See L{ILocatedArchive.check}."""
+        with reading():
+            self._held.check()
+
+    def missing(self, model_ids: Sequence[str]) -> list[str]:
+        """See L{ILocatedArchive.missing}."""
+        with reading():
+            return self._models.missing(model_ids)
+
+    def _hold_root(self) -> None:
+        try:
+            if not self._must_exist:
+                self._make(self._root)
+            elif not is_there(self._system, self._root):
+                raise self._no_archive("it is missing")
+            self._held.hold()
+        except OSError as error:
+            raise self._unusable(error) from error
+        except NotHeld as error:
+            raise CannotStart(error.reason) from error
+
+        if self._held.is_open_to_others:
+            _log.warn(
+                "every user of this machine can write to the archive {root}, and so replace what is in it: "
+                "chmod o-rwx {root}",
+                root=self._root,
+            )
+
+    def _loaded_identity(self) -> ArchiveIdentity:
+        try:
+            return self._identity_file.load()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _examined(self) -> tuple[bool, bool]:
+        """
+        Look whether the archive has an id, and whether it is new.
+
+        @raise CannotStart: there must be an archive, and is none; or that cannot be told.
+        """
+        try:
+            is_identified = self._identity_file.is_there
+            is_empty = not is_identified and self._models.is_empty
+            if is_empty and self._must_exist:
+                raise self._no_archive("it holds no archive")
+            is_new = is_empty and not is_named(self._system, within(self._held.folder, PRIVATE_FOLDER))
+        except OSError as error:
+            raise self._unusable(error) from error
+        except StorageFailure as error:
+            raise CannotStart(f"the models in {self._root!r} cannot be listed: {error.reason}") from error
+        return is_identified, is_new
+
+    def _claimed_path(self) -> int | None:
+        # Before anything is made at the path: another process may have had its archive there.
+        try:
+            return self._system.claim_path(self._root)
+        except BlockingIOError as error:
+            raise CannotStart(in_use(self._root).reason) from error
+
+    def _let_go(self, claim: int | None) -> None:
+        if claim is not None:
+            close_quietly(self._system, claim)
+
+    def _learn_names(self) -> None:
+        try:
+            self._models.learn_names()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> CannotStart:
+        return CannotStart(f"the archive's directory {self._root!r} cannot be used: {reason_of(error)}")
+
+    def _no_archive(self, what: str) -> CannotStart:
+        return CannotStart(
+            f"there is no archive in {self._root!r} ({what}), and --archive-must-exist is given: is its disk mounted? "
+            "To make a new archive there, start once without --archive-must-exist"
+        )
+
+    def _make(self, path: str) -> None:
+        if is_there(self._system, path):
+            return
+        parent = os.path.dirname(path)
+        self._make(parent)
+        try:
+            self._system.mkdir(path)
+        except FileExistsError:
+            return
+        descriptor = self._system.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._bench.sync_folder(Folder(parent, descriptor))
+        finally:
+            close_quietly(self._system, descriptor)
+
+    def _tidy(self) -> None:
+        self._versions.restart()
+        try:
+            self._bench.private.check()
+            self._bench.settle_models()
+            self._bench.private.prepare()
+            # What is swept must not be another's.
+            self._claim.take()
+            self._bench.sweep()
+            if self._claim.was_left:
+                self._versions.sweep_drafts()
+        except NotHeld as error:
+            raise CannotStart(error.reason) from error
+        except NotPrivate as error:
+            raise CannotStart(
+                f"{error.what}, and a start removes what lies in the archive's private folders: remove the link or the "
+                "mount, or rename the folder to another name, and start again"
+            ) from error
+        except OSError as error:
+            _log.warn(
+                "the archive {root} cannot be tidied, is it read-only? {reason}",
+                root=self._root,
+                reason=reason_of(error),
+            )
+
+    # Models.
+
+    def model_ids(self) -> list[str]:
+        """See L{IModelStore.model_ids}."""
+        return self._models.ids()
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See L{IModelStore.load_model}."""
+        return self._models.load(model_id)
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See L{IModelStore.save_model}."""
+        self._models.save(info)
+
+    def delete_model(self, model_id: str) -> None:
+        """See L{IModelStore.delete_model}."""
+        self._models.delete(model_id)
+
+    # Versions.
+
+    def version_numbers(self, model_id: str) -> list[int]:
+        """See L{IVersionStore.version_numbers}."""
+        return self._versions.numbers(model_id)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        """See L{IVersionStore.load_version}."""
+        return self._versions.load(model_id, version_number)
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        """See L{IVersionStore.open_version}."""
+        return self._versions.open(model_id, version_number)
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        """See L{IVersionStore.create_version}."""
+        return self._versions.create(model_id)
+
+    # Numbers.
+
+    def reserved(self, model_id: str) -> int:
+        """See L{INumberReserve.reserved}."""
+        return self._reserve.reserved(model_id)
+
+    def reserve(self, model_id: str, version_number: int) -> None:
+        """See L{INumberReserve.reserve}."""
+        self._reserve.reserve(model_id, version_number)

@@ -1,0 +1,125 @@
+"""
+Raising the numbers of an archive that was restored from a backup.
+
+Versions that were created after the backup are lost, and their numbers must not be given again: clients cache by them,
+and whoever has one of those versions would take another one for it.
+"""
+
+import os
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.domain.models import MAX_VERSION_NUMBER
+from twisted_registry.storage.filesystem.calls import is_named
+from twisted_registry.storage.filesystem.case_folding import id_of
+from twisted_registry.storage.filesystem.failures import reason_of
+from twisted_registry.storage.filesystem.high_water_marks import NumberReserve
+from twisted_registry.storage.filesystem.identity import IdentityFile
+from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, ModelFolder, is_digest, version_files
+from twisted_registry.storage.filesystem.model_folders import ModelFolders, leads_to_model
+from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.verify.findings import CannotVerify
+
+DEFAULT_BY = 1_000_000
+"""
+By how much numbers are raised if nobody says it.  A trainer that creates a version each second needs eleven days for as
+many, so a backup of last week is covered; and a model's numbers last for two thousand restores.
+"""
+
+
+@frozen
+class Raised:
+    """
+    What became of a model's numbers.
+
+    @ivar folder: the name of the model's folder.
+    @ivar model_id: C{None} where the folder's name does not tell it.
+    @ivar before: the highest number that may have been given, as far as the archive knows.
+    @ivar after: the next version gets a higher number than this.
+    @ivar error: why they were not raised; empty where they were.
+    """
+
+    folder: str
+    model_id: str | None
+    before: int
+    after: int
+    error: str = ""
+
+
+class Raising:
+    """
+    Raises the numbers of all models.  The lock of the archive must be held.
+    """
+
+    def __init__(self, root: str, by: int = DEFAULT_BY, to: int | None = None, system: System | None = None) -> None:
+        """
+        @param by: how many numbers to pass over.
+        @param to: the number that all models are raised to, unless they are beyond it; in place of C{by}.
+        """
+        self._by = by
+        self._to = to
+        self._system = system or System()
+        self._root = Root(os.path.abspath(root), self._system)
+        self._bench = Workbench(self._root)
+        self._models = ModelFolders(self._bench)
+        self._reserve = NumberReserve(self._bench, self._models)
+
+    def models(self) -> Iterator[Raised]:
+        """
+        Raise the numbers of each model, and note in the archive's identity that it was restored.
+
+        @return: what became of each, ordered by the folders' names.
+
+        @raise CannotVerify: there is no archive, or it cannot be read or written at all.
+        """
+        try:
+            self._root.hold(locked=False)
+            names = sorted(name for name in self._folders() if id_of(name) is not None or is_digest(name))
+            if not names and not is_named(self._system, within(self._root.folder, PRIVATE_FOLDER)):
+                raise CannotVerify(f"{self._root.path!r} is no archive: it holds neither a model nor the folder .0")
+            for name in names:
+                if (raised := self._raised(name)) is not None:
+                    yield raised
+            IdentityFile(self._bench).count_restore()
+        except (OSError, RegistryError) as error:
+            raise self._cannot(error) from error
+        finally:
+            self._root.release()
+
+    def _cannot(self, error: OSError | RegistryError) -> CannotVerify:
+        if isinstance(error, CannotVerify):
+            return error
+        return CannotVerify(f"the archive {self._root.path!r} cannot be changed: {_reason(error)}")
+
+    def _folders(self) -> Iterator[str]:
+        root = self._root.folder
+        for entry in self._system.scandir(root):
+            if entry.is_folder or (entry.is_link and leads_to_model(self._system, root, entry)):
+                yield entry.name
+
+    def _raised(self, name: str) -> Raised | None:
+        try:
+            with self._root.opened(name) as opened:
+                folder = ModelFolder(name, opened)
+                return self._raise_in(folder, opened) if self._models.is_model(folder) else None
+        except (OSError, RegistryError) as error:
+            return Raised(name, id_of(name), 0, 0, _reason(error))
+
+    def _raise_in(self, folder: ModelFolder, opened: Folder) -> Raised:
+        numbers = version_files(folder.name, self._system.listdir(opened)).numbers
+        before = max(self._reserve.reserved_in(folder), max(numbers, default=0))
+        after = before + self._by if self._to is None else max(before, self._to)
+        model_id = id_of(folder.name)
+        if after > MAX_VERSION_NUMBER:
+            reason = f"no number is higher than {MAX_VERSION_NUMBER}; give a smaller --by"
+            return Raised(folder.name, model_id, before, before, reason)
+        self._reserve.reserve_in(folder, after)
+        return Raised(folder.name, model_id, before, after)
+
+
+def _reason(error: OSError | RegistryError) -> str:
+    return reason_of(error) if isinstance(error, OSError) else str(error)

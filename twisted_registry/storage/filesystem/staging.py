@@ -1,0 +1,433 @@
+"""
+How anything gets its name: made under another one, synced, renamed, and the folder synced.
+
+A model's files are written in the model's own folder, which may be on a file system of its own, under names that no
+reader of the layout takes for a part of a model.  What has to appear or disappear at one stroke as a whole folder is
+made, or taken to pieces, in the archive's private folder.  What a crash leaves behind of either is known by its name
+or its place, and swept: the latter when the archive is opened; the former then too where the last daemon was killed,
+or else when the model is first used.
+"""
+
+import errno
+import os
+from collections.abc import Iterable
+from stat import S_ISDIR
+from threading import Lock
+from uuid import uuid4
+
+from twisted.logger import Logger
+
+from twisted_registry.domain.errors import StorageFailure
+from twisted_registry.storage.filesystem.calls import close_quietly
+from twisted_registry.storage.filesystem.failures import is_absent, reason_of
+from twisted_registry.storage.filesystem.layout import DRAFT_PREFIX, PRIVATE_FOLDER, is_draft
+from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.private_folder import PrivateFolders
+from twisted_registry.storage.filesystem.removal import remove
+from twisted_registry.storage.filesystem.system import Folder, within
+
+_log = Logger()
+
+# What a file system says that cannot give a name without perhaps replacing another's, or cannot give a second name.
+_NO_NEW_NAMES = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
+
+
+class ClaimLeft(OSError):
+    """
+    A name could not be given, and an empty file of ours that held it could not be removed.
+    """
+
+
+class Workbench:
+    """
+    The few ways in which things come to an archive and leave it.
+
+    Methods raise C{OSError} unless they say otherwise.  May be used in any thread.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.system = root.system
+        self.private = PrivateFolders(root)
+        # Syncs of the root that failed, and up to which of them its names are at rest all the same.  The one to begin
+        # with is that of a process that died before it came to it.
+        self._failed_syncs = 1
+        self._made_good = 0
+        self._mutex = Lock()
+        self._drafts: set[str] = set()
+
+    # Folders.
+
+    def sync_folder(self, folder: Folder) -> None:
+        """
+        Bring the names in a folder to rest.
+        """
+        try:
+            self.system.fsync(folder.descriptor)
+        except OSError as error:
+            # Some network file systems keep names at rest always, and so know no sync of folders.
+            if error.errno != errno.EINVAL:
+                raise
+
+    def sync_renamed(self, folder: Folder) -> None:
+        """
+        Bring the names in a folder to rest after one of them has changed: no longer can it be said that none did.
+
+        @raise StorageFailure: whatever the medium says.
+        """
+        try:
+            self.sync_folder(folder)
+        except OSError as error:
+            raise StorageFailure(reason_of(error)) from error
+
+    def settle(self, folder: Folder) -> bool:
+        """
+        Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was
+        seen once has to stay.  Never raises.
+
+        @return: whether they are at rest.
+        """
+        try:
+            self.sync_folder(folder)
+        except OSError as error:
+            _log.warn("the names in {path} are not at rest: {reason}", path=folder, reason=reason_of(error))
+            return False
+        return True
+
+    def settle_models(self) -> None:
+        """
+        Make good for syncs of the root that failed: what is in a model's folder is at rest no more than the folder's
+        own name is.  Without any, this costs nothing.
+        """
+        failed_syncs = self._failed_syncs
+        if self._made_good < failed_syncs:
+            self.sync_folder(self.root.folder)
+            self._made_good = failed_syncs
+
+    def _note_failed_sync(self) -> None:
+        with self._mutex:
+            self._failed_syncs += 1
+
+    # Drafts: files under names of their own, in the folder they are for.
+
+    def create_draft(self, folder: Folder) -> tuple[int, str]:
+        """
+        Make a file under a name of its own.
+
+        @return: a descriptor to write to, and the name.
+        """
+        name = self._new_draft()
+        try:
+            return self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), name
+        except BaseException:
+            self._forget_draft(name)
+            raise
+
+    def _new_draft(self) -> str:
+        name = f"{DRAFT_PREFIX}{uuid4().hex}"
+        with self._mutex:
+            self._drafts.add(name)
+        return name
+
+    def _forget_draft(self, name: str) -> None:
+        with self._mutex:
+            self._drafts.discard(name)
+
+    def draft(self, folder: Folder, content: bytes) -> str:
+        """
+        Write a file and bring it to rest, under a name of its own.
+
+        @return: the name.
+        """
+        descriptor, name = self.create_draft(folder)
+        try:
+            self._fill(descriptor, content)
+        except OSError:
+            self.discard(folder, name)
+            raise
+        return name
+
+    def _fill(self, descriptor: int, content: bytes) -> None:
+        try:
+            self.write_all(descriptor, memoryview(content))
+            self.system.fsync(descriptor)
+        except OSError:
+            close_quietly(self.system, descriptor)
+            raise
+        self.system.close(descriptor)
+
+    def write_all(self, descriptor: int, data: memoryview) -> None:
+        """
+        Write all of the data, in as many calls as it takes.
+        """
+        while data:
+            data = data[self.system.write(descriptor, data) :]
+
+    def sweep_drafts(self, folder: Folder, names: Iterable[str]) -> None:
+        """
+        Remove the drafts that a crash left in a folder.  Never raises.
+
+        @param names: what is in the folder.
+        """
+        for name in filter(is_draft, names):
+            if name not in self._drafts and self.discard(folder, name):
+                _log.info("removed {path}, which a crash had left behind", path=within(folder, name))
+
+    # From a draft to what it is for.
+
+    def replace(self, folder: Folder, name: str, content: bytes) -> None:
+        """
+        Write a file in a folder, in place of what has its name.  Durable when this returns.
+
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: there is the old file or the new one.
+        """
+        self.root.check()
+        self.settle_models()
+        draft = self.draft(folder, content)
+        try:
+            self._clear_folder(folder, name)
+        except OSError:
+            self.discard(folder, draft)
+            raise
+        self.place(folder, draft, name)
+        self.sync_renamed(folder)
+
+    def replace_private(self, name: str, content: bytes) -> None:
+        """
+        Write a file in the private folder, in place of what has its name.  Durable when this returns.
+
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: there is the old file or the new one.
+        """
+        root = self.root.folder
+        # Written where a start sweeps what a crash left of it.
+        with self.private.opened("tmp") as drafts, self.private.opened_in(root, PRIVATE_FOLDER) as private:
+            draft = self.draft(drafts, content)
+            try:
+                self.system.rename(within(drafts, draft), within(private, name))
+            except OSError:
+                self.discard(drafts, draft)
+                raise
+            self._forget_draft(draft)
+            self.sync_renamed(private)
+            self.sync_renamed(root)  # the private folder itself may be new
+
+    def _clear_folder(self, folder: Folder, name: str) -> None:
+        # A file can take the place of anything but a folder.
+        try:
+            if S_ISDIR(self.system.lstat(within(folder, name)).st_mode):
+                away = self._new_draft()
+                self.system.rename(within(folder, name), within(folder, away))
+                self.discard(folder, away)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+
+    def place(self, folder: Folder, draft: str, name: str) -> None:
+        """
+        Give a draft its name, in place of what had it.  Where that fails, the draft is gone.
+        """
+        try:
+            self.system.rename(within(folder, draft), within(folder, name))
+        except OSError:
+            self.discard(folder, draft)
+            raise
+        self._forget_draft(draft)
+
+    def place_new(self, folder: Folder, draft: str, name: str, *, is_claimed: bool = False) -> None:
+        """
+        Give a draft a name that nothing has yet.
+
+        @param is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
+
+        @raise FileExistsError: something has the name; the draft is there still.
+        @raise ClaimLeft: the draft is gone, and an empty file has the name.
+        @raise OSError: the draft is gone.
+        """
+        try:
+            self._rename_new(folder, draft, name, is_claimed)
+        except FileExistsError:
+            raise
+        except OSError:
+            self.discard(folder, draft)
+            raise
+        self._forget_draft(draft)
+
+    def _rename_new(self, folder: Folder, draft: str, name: str, is_claimed: bool) -> None:
+        source, target = within(folder, draft), within(folder, name)
+        try:
+            return self.system.rename_new(source, target)
+        except OSError as error:
+            if error.errno not in _NO_NEW_NAMES:
+                raise
+        try:
+            self.system.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._claim_and_rename(source, target, is_claimed)
+        else:
+            self.discard(folder, draft)
+
+    def _claim_and_rename(self, source: str, target: str, is_claimed: bool) -> None:
+        # An empty file holds the name until the draft replaces it.  Where a crash left that, it would be taken for a
+        # damaged version if it had a .yaml's name: there only a look keeps from replacing what others brought.
+        if is_claimed:
+            self._check_free(target)
+            return self.system.rename(source, target)
+        close_quietly(self.system, self.system.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
+        try:
+            self.system.rename(source, target)
+        except OSError as error:
+            if not self._discard(target):
+                raise ClaimLeft(*error.args) from error
+            raise
+
+    def _check_free(self, path: str) -> None:
+        try:
+            self.system.lstat(path)
+        except OSError as error:
+            if not is_absent(error):
+                raise
+        else:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def take_back(self, folder: Folder, name: str, draft: str) -> None:
+        """
+        Give a file that was placed its draft's name again.
+        """
+        with self._mutex:
+            self._drafts.add(draft)
+        self.system.rename(within(folder, name), within(folder, draft))
+
+    # Whole folders.
+
+    def create_folder(self, name: str, file: str, content: bytes) -> None:
+        """
+        Make a folder in the root, with one file in it.  Durable when this returns, and never there without the file.
+
+        @raise FileExistsError: something has the name; nothing has changed.
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: there may be the folder.
+        """
+        self.root.check()
+        with self.private.opened("tmp") as drafts:
+            draft = self._draft_folder(drafts, file, content)
+            try:
+                self._rename_new_folder(within(drafts, draft), within(self.root.folder, name))
+            except OSError:
+                self.discard(drafts, draft)
+                raise
+        try:
+            self.sync_renamed(self.root.folder)
+        except StorageFailure:
+            self._note_failed_sync()
+            raise
+
+    def _rename_new_folder(self, source: str, target: str) -> None:
+        try:
+            return self.system.rename_new(source, target)
+        except OSError as error:
+            if error.errno not in _NO_NEW_NAMES:
+                raise
+        # Of all there can be, a folder takes the place of an empty folder alone.
+        try:
+            self.system.rename(source, target)
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+            raise
+
+    def _draft_folder(self, drafts: Folder, name: str, content: bytes) -> str:
+        draft = uuid4().hex
+        self.system.mkdir(within(drafts, draft))
+        try:
+            with self.private.opened_in(drafts, draft) as folder:
+                self._fill(self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL), content)
+                self.sync_folder(folder)
+        except OSError:
+            self.discard(drafts, draft)
+            raise
+        return draft
+
+    def bury(self, name: str) -> str:
+        """
+        Take a folder out of the root at one stroke.  Durable when this returns; L{clear_grave} removes what was taken.
+
+        @return: its name in the trash.
+
+        @raise OSError: nothing has changed.
+        @raise StorageFailure: it is there still, unless the medium refused also to put it back.
+        """
+        self.root.check()
+        grave = uuid4().hex
+        with self.private.opened("trash") as trash:
+            there, here = within(trash, grave), within(self.root.folder, name)
+            self.system.rename(here, there)
+            try:
+                self.sync_folder(trash)
+                self.sync_folder(self.root.folder)
+            except OSError as error:
+                self.put_back(there, here)
+                self._note_failed_sync()
+                raise StorageFailure(reason_of(error)) from error
+        return grave
+
+    def put_back(self, grave: str, path: str) -> None:
+        """
+        Give something its name back.  Never raises.
+        """
+        try:
+            self.system.rename(grave, path)
+        except OSError as error:
+            _log.error("cannot put {path} back from {grave}: {reason}", path=path, grave=grave, reason=reason_of(error))
+
+    def clear_grave(self, grave: str) -> None:
+        """
+        Remove what L{bury} took.  Never raises: what stays is swept another time.
+        """
+        try:
+            with self.private.opened("trash") as trash:
+                self.discard(trash, grave)
+        except OSError as error:
+            _log.warn("{grave} in the trash is left for later: {reason}", grave=grave, reason=reason_of(error))
+
+    # Removing.
+
+    def discard(self, folder: Folder, name: str) -> bool:
+        """
+        Remove a file, a link or a whole folder as far as that goes.  What stays is swept another time.  Never raises.
+
+        @return: whether nothing is left.
+        """
+        self._forget_draft(name)
+        return self._discard(within(folder, name))
+
+    def _discard(self, path: str) -> bool:
+        try:
+            remove(self.system, path)
+        except OSError as error:
+            _log.warn("{path} is left for later: {reason}", path=path, reason=reason_of(error))
+            return False
+        return True
+
+    def sweep(self) -> None:
+        """
+        Remove what a crash left in the private folder.
+        """
+        with self.private.opened("tmp") as drafts:
+            for draft in self.system.listdir(drafts):
+                self.discard(drafts, draft)
+        with self.private.opened("trash") as trash:
+            graves = self.system.listdir(trash)
+            if graves:
+                self._sync_graves(trash)
+            for grave in graves:
+                self.discard(trash, grave)
+
+    def _sync_graves(self, trash: Folder) -> None:
+        # A model must not come back half empty: its way to the trash has to be at rest before anything in it goes.
+        self.sync_folder(trash)
+        self.sync_folder(self.root.folder)

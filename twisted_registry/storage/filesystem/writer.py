@@ -1,0 +1,283 @@
+"""
+Writing one version, in the order that a crash cannot break.
+
+The data is written under a name of its own as it comes (C{write}), and synced (C{finish}).  What is left for the commit
+is short: the data gets its name, the .yaml is written and synced, the folder is synced, the .yaml gets its name, and
+the folder is synced once more.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from threading import Lock
+
+from attrs import define, field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_registry.contracts.archive import IArchiveWriter
+from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
+from twisted_registry.domain.models import Chunk, VersionInfo
+from twisted_registry.storage.filesystem.calls import close_quietly, is_named
+from twisted_registry.storage.filesystem.failures import reason_of, writing
+from twisted_registry.storage.filesystem.layout import ModelFolder, version_files
+from twisted_registry.storage.filesystem.metadata import dump_version
+from twisted_registry.storage.filesystem.model_folders import ModelFolders
+from twisted_registry.storage.filesystem.removal import remove
+from twisted_registry.storage.filesystem.staging import ClaimLeft, Workbench
+from twisted_registry.storage.filesystem.system import within
+
+_log = Logger()
+
+
+class Publications:
+    """
+    The data files that have their name though their .yaml has not: those of commits under way, and what a crash left.
+
+    Only this tells the one from the other, so the latter are removed only here.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._lock = Lock()
+        # Names of folders, and of files in them.
+        self._under_way: set[tuple[str, str]] = set()
+        self._left: set[tuple[str, str]] = set()
+
+    @contextmanager
+    def announced(self, folder: str, data: str) -> Iterator[None]:
+        """
+        Keep a data file from being taken for a left-over.
+        """
+        with self._lock:
+            self._under_way.add((folder, data))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard((folder, data))
+
+    def remove_leftover(self, folder: ModelFolder, number: int) -> bool:
+        """
+        Remove a version's data, unless it is, or has become, that of a version.  Never raises.
+
+        @return: whether no left-over is there.
+        """
+        data, yaml = folder.version_data_name(number), folder.version_yaml(number)
+        with self._lock:
+            if (folder.name, data) in self._under_way:
+                return True
+            try:
+                if is_named(self._bench.system, yaml):
+                    return True
+            except OSError:
+                return False
+            if not self._bench.discard(folder.opened, data):
+                return False
+        _log.info("removed {path}, which a crash had left behind", path=folder.version_data(number))
+        return True
+
+    def leave(self, folder: ModelFolder, name: str) -> None:
+        """
+        Note that a commit that failed had to leave a file behind.
+        """
+        with self._lock:
+            self._left.add((folder.name, name))
+
+    def clear(self, folder: ModelFolder) -> None:
+        """
+        Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
+
+        @raise OSError: something is still there.
+        """
+        with self._lock:
+            left = [name for where, name in self._left if where == folder.name]
+        if left:
+            self._bench.sync_folder(folder.opened)
+        for name in left:
+            remove(self._bench.system, within(folder.path, name))
+            with self._lock:
+                self._left.discard((folder.name, name))
+
+
+WRITTEN_AT_ONCE_BYTES = 1024 * 1024
+
+
+class _Stage(Enum):
+    WRITING = auto()
+    FINISHED = auto()
+    OVER = auto()
+
+
+@implementer(IArchiveWriter)
+@define(eq=False)
+class FileWriter:
+    """
+    Writes a version's data to a file.  After any failure nothing is left and nothing more is taken: what a sync that
+    failed has brought to rest is unknown, and a second sync would not tell.
+    """
+
+    _bench: Workbench
+    _models: ModelFolders
+    _publications: Publications
+    _model_id: str
+    _stage: _Stage = field(default=_Stage.WRITING, init=False)
+    _descriptor: int | None = field(default=None, init=False)
+    _draft: str = field(default="", init=False)
+    _size_bytes: int = field(default=0, init=False)
+    _started_bytes: int = field(default=0, init=False)
+
+    def write(self, chunk: Chunk) -> None:
+        """See L{IChunkSink.write}."""
+        with self._given_up_on_failure(_Stage.WRITING), writing():
+            descriptor = self._opened()
+            self._bench.write_all(descriptor, chunk.data)
+            self._size_bytes += chunk.size_bytes
+            self._start_writing(descriptor)
+
+    def _start_writing(self, descriptor: int) -> None:
+        # The disk works while the next data comes, and not only once all has come.
+        size_bytes = self._size_bytes - self._started_bytes
+        if size_bytes >= WRITTEN_AT_ONCE_BYTES:
+            self._bench.system.start_writing(descriptor, self._started_bytes, size_bytes)
+            self._started_bytes = self._size_bytes
+
+    def finish(self) -> None:
+        """See L{IArchiveWriter.finish}."""
+        with self._given_up_on_failure(_Stage.WRITING), writing():
+            system, descriptor = self._bench.system, self._opened()
+            system.fsync(descriptor)
+            size_bytes = system.fstat(descriptor).st_size
+            if size_bytes != self._size_bytes:
+                raise StorageFailure(f"of {self._size_bytes} bytes written, {size_bytes} are there")
+            self._descriptor = None
+            system.close(descriptor)
+            self._stage = _Stage.FINISHED
+
+    def commit(self, info: VersionInfo) -> None:
+        """See L{IArchiveWriter.commit}."""
+        content = dump_version(info)
+        with self._given_up_on_failure(_Stage.FINISHED), writing():
+            self._bench.root.check()
+            # Where others unmount a model's folder, another is in its place that holds no model.
+            with self._models.known(self._model_id) as folder:
+                number = info.version_number
+                with self._publications.announced(folder.name, folder.version_data_name(number)):
+                    self._bench.settle_models()
+                    self._publications.clear(folder)
+                    self._publish(folder, number, content)
+            self._stage = _Stage.OVER
+
+    def abort(self) -> None:
+        """See L{IChunkSink.abort}."""
+        self._stage = _Stage.OVER
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            close_quietly(self._bench.system, descriptor)
+        draft, self._draft = self._draft, ""
+        if draft:
+            self._discard_draft(draft)
+
+    def _discard_draft(self, draft: str) -> None:
+        try:
+            with self._models.opened(self._model_id) as folder:
+                if not self._bench.discard(folder.opened, draft):
+                    self._publications.leave(folder, draft)
+        except RegistryError:
+            return  # it went with the model
+        except OSError as error:
+            _log.warn("a draft of {id!r} is left for later: {reason}", id=self._model_id, reason=reason_of(error))
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            self._bench.root.check()
+            with self._models.opened(self._model_id) as folder:
+                self._descriptor, self._draft = self._bench.create_draft(folder.opened)
+        return self._descriptor
+
+    @contextmanager
+    def _given_up_on_failure(self, stage: _Stage) -> Iterator[None]:
+        if self._stage is not stage:
+            raise StorageFailure("the version was given up before, or is not at this point")
+        try:
+            yield
+        except NumberTaken:
+            raise
+        except RegistryError:
+            self.abort()
+            raise
+
+    def _publish(self, folder: ModelFolder, number: int, content: bytes) -> None:
+        draft, self._draft = self._draft, ""
+        data, yaml = folder.version_data_name(number), folder.version_yaml_name(number)
+        try:
+            self._bench.place_new(folder.opened, draft, data)
+        except FileExistsError as error:
+            self._draft = draft
+            raise self._taken(folder, number) from error
+        except ClaimLeft:
+            self._publications.leave(folder, data)
+            raise
+        try:
+            described = self._bench.draft(folder.opened, content)
+            self._sync_or_discard(folder, described)
+            self._place_yaml(folder, described, yaml)
+        except FileExistsError as error:
+            self._draft = self._taken_back(folder, data, draft)
+            raise self._taken(folder, number) from error
+        except OSError:
+            self._discard_data(folder, data)
+            raise
+        try:
+            self._bench.sync_folder(folder.opened)
+        except OSError as error:
+            self._withdraw(folder, data, yaml)
+            raise CommitUncertain(reason_of(error)) from error
+
+    def _taken_back(self, folder: ModelFolder, data: str, draft: str) -> str:
+        try:
+            self._bench.take_back(folder.opened, data, draft)
+        except OSError:
+            self._discard_data(folder, data)
+            raise
+        return draft
+
+    def _taken(self, folder: ModelFolder, number: int) -> NumberTaken:
+        # Its data alone may be there so far, the .yaml about to follow.
+        files = version_files(folder.name, self._bench.system.listdir(folder.path))
+        return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.unfinished]))
+
+    def _sync_or_discard(self, folder: ModelFolder, described: str) -> None:
+        try:
+            self._bench.sync_folder(folder.opened)
+        except OSError:
+            self._bench.discard(folder.opened, described)
+            raise
+
+    def _place_yaml(self, folder: ModelFolder, described: str, yaml: str) -> None:
+        try:
+            self._bench.place_new(folder.opened, described, yaml, is_claimed=True)
+        except FileExistsError:
+            self._bench.discard(folder.opened, described)
+            raise
+
+    def _withdraw(self, folder: ModelFolder, data: str, yaml: str) -> None:
+        # The data goes only when the .yaml is sure to be gone: should that come back after a power cut, the version is
+        # whole.
+        if not self._bench.discard(folder.opened, yaml):
+            return
+        try:
+            self._bench.sync_folder(folder.opened)
+        except OSError as error:
+            _log.warn(
+                "{path} is left, its version may come back: {reason}",
+                path=within(folder.path, data),
+                reason=reason_of(error),
+            )
+            self._publications.leave(folder, data)
+            return
+        self._discard_data(folder, data)
+
+    def _discard_data(self, folder: ModelFolder, data: str) -> None:
+        if not self._bench.discard(folder.opened, data):
+            self._publications.leave(folder, data)
