@@ -168,7 +168,7 @@ def _serves(client: Client, data: bytes) -> list[str]:
             return _served(client, data)
         except grpc.RpcError as error:
             refusals.append(error)
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
                 break
     return [f"a good call was refused: {refusals[-1]}"]
 
