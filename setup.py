@@ -16,9 +16,9 @@ DESCRIPTORS = Path("twisted_registry", "protocol", "_descriptors.binpb")
 
 class BuildProtos(Command):
     """
-    Compiles the .proto files to one set of descriptors, which C{twisted_registry.protocol.messages} loads.
+    Compiles the .proto files to one set of descriptors, which ``twisted_registry.protocol.messages`` loads.
 
-    It keeps the protocol of C{setuptools.command.build.SubCommand}.
+    It keeps the protocol of ``setuptools.command.build.SubCommand``.
     """
 
     description = "compile the .proto files to descriptors"

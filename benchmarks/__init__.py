@@ -1,3 +1,3 @@
 """
-How fast the registry is, beside the fastest server that can be made of the same parts: C{make benchmark}.
+How fast the registry is, beside the fastest server that can be made of the same parts: ``make benchmark``.
 """

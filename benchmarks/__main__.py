@@ -1,5 +1,5 @@
 """
-The command: C{python -m benchmarks}, or C{make benchmark}.
+The command: ``python -m benchmarks``, or ``make benchmark``.
 """
 
 import argparse
@@ -103,10 +103,12 @@ def main(words: Sequence[str] | None = None, console: Console | None = None) -> 
     """
     Run the suites.
 
-    @param words: the command line; by default this process's.
-    @param console: where to tell of it; by default stdout.
+    Args:
+        words: the command line; by default this process's.
+        console: where to tell of it; by default stdout.
 
-    @return: the exit status.
+    Returns:
+        the exit status.
     """
     console = console or Console()
     if not console.is_terminal:

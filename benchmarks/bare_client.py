@@ -21,7 +21,9 @@ class BareClient:
 
     def __init__(self, address: str, *, hashing: bool) -> None:
         """
-        @param hashing: whether to hash what comes, as a client does that compares it with the version's info.
+
+        Args:
+            hashing: whether to hash what comes, as a client does that compares it with the version's info.
         """
         self._channel = grpc.aio.insecure_channel(address)
         self._hashing = hashing

@@ -21,9 +21,10 @@ class Bench:
     """
     One run.
 
-    @ivar directory: an empty folder, on the disk that is to be measured.
-    @ivar short: only see that it works; its figures say nothing.
-    @ivar checkout: the one whose registry and client library are measured.
+    Attributes:
+        directory: an empty folder, on the disk that is to be measured.
+        short: only see that it works; its figures say nothing.
+        checkout: the one whose registry and client library are measured.
     """
 
     directory: Path

@@ -19,7 +19,8 @@ def other_checkout(root: Path) -> Checkout:
     """
     Return another checkout with its own virtual environment, which is named as the one that this process runs in.
 
-    @raise SystemExit: it has none.
+    Raises:
+        SystemExit: it has none.
     """
     root = root.resolve()
     venv = root / Path(sys.prefix).name

@@ -52,7 +52,7 @@ class _Caller(Protocol):
 
 class _Library(Client):
     async def create(self, model_id: str, data: bytes, archived: bool) -> Any:
-        """See L{_Caller}."""
+        """See ``_Caller``."""
         return await (self.store(model_id, data) if archived else self.publish(model_id, data))
 
 
@@ -61,15 +61,15 @@ class _Blocking:
         self._client = BlockingClient(address)
 
     async def latest(self, model_id: str) -> Any:
-        """See L{_Caller}."""
+        """See ``_Caller``."""
         return self._client.latest(model_id)
 
     async def retrieve(self, model_id: str, version_number: int) -> Any:
-        """See L{_Caller}."""
+        """See ``_Caller``."""
         return self._client.retrieve(model_id, version_number)
 
     async def create(self, model_id: str, data: bytes, archived: bool) -> Any:
-        """See L{_Caller}."""
+        """See ``_Caller``."""
         return (self._client.store if archived else self._client.publish)(model_id, data)
 
 
@@ -86,7 +86,8 @@ class Caller:
     """
     A client's process.
 
-    @ivar process: as the table measures it: its time and its memory.
+    Attributes:
+        process: as the table measures it: its time and its memory.
     """
 
     process: Server
@@ -107,7 +108,8 @@ def caller(kind: str, server: Server, checkout: Checkout = HERE) -> Iterator[Cal
     """
     Run a client, for the length of a context.
 
-    @param checkout: the one whose client library, and whose copy of this module, runs.
+    Args:
+        checkout: the one whose client library, and whose copy of this module, runs.
     """
     command = [str(checkout.binaries / "python"), "-m", "benchmarks.callers", kind, f"127.0.0.1:{server.port}"]
     with subprocess.Popen(

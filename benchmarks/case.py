@@ -15,15 +15,16 @@ class Operation:
     """
     Something both the registry and an opponent do.
 
-    @ivar name: as the table calls it.
-    @ivar registry: the registry's side: does it so many times, and tells how many seconds all of them took.
-    @ivar opponent: the other side's.
-    @ivar server: the registry's server.
-    @ivar other: the opponent's server; L{None} where it is no server.
-    @ivar against: as the table calls the opponent.
-    @ivar times: how often in each round.
-    @ivar bar: the least ratio wanted; L{None} where none is.
-    @ivar size_bytes: the data moved each time; 0 where its rate says nothing.
+    Attributes:
+        name: as the table calls it.
+        registry: the registry's side: does it so many times, and tells how many seconds all of them took.
+        opponent: the other side's.
+        server: the registry's server.
+        other: the opponent's server; ``None`` where it is no server.
+        against: as the table calls the opponent.
+        times: how often in each round.
+        bar: the least ratio wanted; ``None`` where none is.
+        size_bytes: the data moved each time; 0 where its rate says nothing.
     """
 
     name: str
@@ -42,12 +43,13 @@ class Row:
     """
     What came of an operation: medians of all rounds.
 
-    @ivar registry_ms: the registry's time for one, in milliseconds.
-    @ivar opponent_ms: the opponent's.
-    @ivar ratio: how much of the opponent's speed the registry has, compared round by round: above 1 it is faster.
-    @ivar registry_cpu_ms: the processors' time that the registry's process took for one, in milliseconds.
-    @ivar opponent_cpu_ms: the same of the opponent; L{None} where it is no server.
-    @ivar peak_bytes: the most memory that the registry's process had.
+    Attributes:
+        registry_ms: the registry's time for one, in milliseconds.
+        opponent_ms: the opponent's.
+        ratio: how much of the opponent's speed the registry has, compared round by round: above 1 it is faster.
+        registry_cpu_ms: the processors' time that the registry's process took for one, in milliseconds.
+        opponent_cpu_ms: the same of the opponent; ``None`` where it is no server.
+        peak_bytes: the most memory that the registry's process had.
     """
 
     name: str
@@ -67,8 +69,9 @@ class Fact:
     """
     A figure that is compared with nothing but a bound.
 
-    @ivar name: what it is, with its unit.
-    @ivar bound: the most wanted; L{None} where none is.
+    Attributes:
+        name: what it is, with its unit.
+        bound: the most wanted; ``None`` where none is.
     """
 
     name: str

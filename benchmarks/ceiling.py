@@ -1,12 +1,12 @@
 """
 The ceiling: a server that does what every server of this API must, and nothing else.
 
-It receives and throws away, and sends constants: C{grpc.aio} on uvloop, handlers that take and give raw bytes, the
+It receives and throws away, and sends constants: ``grpc.aio`` on uvloop, handlers that take and give raw bytes, the
 options of the transport that measured best, memory that is reused, chunks as the registry sends them.  What the
 registry takes beyond it is the registry's own.
 
-With C{--hash} it does one thing more that the API demands: it computes the SHA-256 of what it receives, in a thread,
-while it receives.  Run as C{python -m benchmarks.ceiling}, it prints the port it listens on.
+With ``--hash`` it does one thing more that the API demands: it computes the SHA-256 of what it receives, in a thread,
+while it receives.  Run as ``python -m benchmarks.ceiling``, it prints the port it listens on.
 """
 
 import argparse
@@ -48,8 +48,10 @@ class Ceiling:
 
     def __init__(self, sizes: Iterable[int], *, hashing: bool) -> None:
         """
-        @param sizes: of the versions, in bytes.
-        @param hashing: whether what is received is hashed.
+
+        Args:
+            sizes: of the versions, in bytes.
+            hashing: whether what is received is hashed.
         """
         self._create = self.hash_version if hashing else self.create_version
         self._infos: dict[bytes, bytes] = {}

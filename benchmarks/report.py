@@ -31,7 +31,8 @@ class Run:
     """
     What came of a run.
 
-    @ivar machine: what it ran on.
+    Attributes:
+        machine: what it ran on.
     """
 
     machine: dict[str, str]

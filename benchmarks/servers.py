@@ -23,7 +23,8 @@ class Checkout:
     """
     A working tree of this project, with a virtual environment in which it is installed.
 
-    @ivar binaries: the environment's folder of commands.
+    Attributes:
+        binaries: the environment's folder of commands.
     """
 
     root: Path
@@ -45,9 +46,10 @@ class Server:
     """
     A server that runs.
 
-    @ivar name: as the table calls it.
-    @ivar port: where it listens, on this machine.
-    @ivar ready_seconds: from its start until it said so.
+    Attributes:
+        name: as the table calls it.
+        port: where it listens, on this machine.
+        ready_seconds: from its start until it said so.
     """
 
     name: str
@@ -64,7 +66,7 @@ class Server:
 
     def forget_peak(self) -> None:
         """
-        Count its peak of memory from now on (C{clear_refs}: U{https://docs.kernel.org/filesystems/proc.html}).
+        Count its peak of memory from now on (``clear_refs``: https://docs.kernel.org/filesystems/proc.html).
         """
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
@@ -72,7 +74,8 @@ class Server:
         """
         Tell how much memory it has.
 
-        @param peak: the most it had.
+        Args:
+            peak: the most it had.
         """
         return self._status("VmHWM" if peak else "VmRSS") * 1024
 
@@ -117,8 +120,9 @@ def registry(name: str, directory: Path, *flags: str, checkout: Checkout = HERE)
     """
     Run the registry, for the length of a context.
 
-    @param directory: where its archive is, under its name, made if it is missing.
-    @param checkout: the one whose code runs.
+    Args:
+        directory: where its archive is, under its name, made if it is missing.
+        checkout: the one whose code runs.
     """
     archive = str(directory / name.replace(" ", "-"))
     twistd = [str(checkout.binaries / "twistd"), "--nodaemon", "--pidfile="]

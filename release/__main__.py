@@ -1,5 +1,5 @@
 """
-The command: C{python -m release}, or C{make release} and C{make tag}.
+The command: ``python -m release``, or ``make release`` and ``make tag``.
 """
 
 import hashlib
@@ -74,7 +74,8 @@ def _agreed_section(version: Version) -> str:
     """
     Give a version's section of the changelog.
 
-    @raise Refused: where the package, the changelog and the fragments do not agree.
+    Raises:
+        Refused: where the package, the changelog and the fragments do not agree.
     """
     if version.is_devrelease:
         raise Refused(f"{version} is not released yet: make release comes first")
@@ -90,7 +91,8 @@ def _require_its_commit(repository: Repository, version: Version) -> None:
     """
     See that what is checked out is what the version was given to.  Its section may have been put in better words since.
 
-    @raise Refused: where it is not.
+    Raises:
+        Refused: where it is not.
     """
     made = repository.last_change(_source.SOURCE, _source.LINE)
     if repository.differs(made, but=_notes.CHANGELOG):

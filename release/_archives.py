@@ -33,9 +33,11 @@ def build(root: Path, target: Path) -> list[Path]:
     """
     Build both.
 
-    @param target: a folder for them; what is in it goes.
+    Args:
+        target: a folder for them; what is in it goes.
 
-    @raise Refused: they cannot be built.
+    Raises:
+        Refused: they cannot be built.
     """
     epoch = source_epoch(root)
     with tempfile.TemporaryDirectory(prefix="build-") as folder:

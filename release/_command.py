@@ -13,11 +13,14 @@ def output_of(name: str, command: Sequence[str], folder: Path) -> str:
     """
     Run a program.
 
-    @param name: how it is called where it fails.
+    Args:
+        name: how it is called where it fails.
 
-    @return: what it wrote to stdout.
+    Returns:
+        what it wrote to stdout.
 
-    @raise Refused: where it fails, with the last it said.
+    Raises:
+        Refused: where it fails, with the last it said.
     """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:

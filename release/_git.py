@@ -17,7 +17,8 @@ class Repository:
     """
     A checkout.
 
-    @ivar root: its folder.
+    Attributes:
+        root: its folder.
     """
 
     root: Path
@@ -26,7 +27,8 @@ class Repository:
         """
         See that what is in the folder is what is committed.
 
-        @raise Refused: where it is not.
+        Raises:
+            Refused: where it is not.
         """
         # Otherwise git would take a repository around this folder.
         if not (self.root / ".git").exists():
@@ -38,9 +40,11 @@ class Repository:
         """
         See that there is no such branch or tag.
 
-        @param kind: C{branch} or C{tag}.
+        Args:
+            kind: ``branch`` or ``tag``.
 
-        @raise Refused: where there is one.
+        Raises:
+            Refused: where there is one.
         """
         if self._git(kind, "--list", name):
             raise Refused(f"there is a {kind} {name} already")
@@ -76,7 +80,8 @@ class Repository:
         """
         Give the commit that last changed a line; where it came by a merge, the merge.
 
-        @param line: an expression that finds the line.
+        Args:
+            line: an expression that finds the line.
         """
         found = self._git("log", "-1", "--first-parent", "--format=%h", f"-G{line}", "--", str(path))
         return found.strip()

@@ -24,7 +24,8 @@ def kinds_in(root: Path) -> list[str]:
     """
     Give the kinds of the fragments, one for each.
 
-    @raise Refused: where a file is none: towncrier would pass over it, and its news be lost.
+    Raises:
+        Refused: where a file is none: towncrier would pass over it, and its news be lost.
     """
     return [_kind(path.name) for path in sorted((root / NEWS).glob("*")) if path.name != _README]
 
@@ -59,9 +60,11 @@ def newest_section(root: Path) -> tuple[str, str]:
     """
     Give the changelog's topmost section.
 
-    @return: its version, and all of it with its headline.
+    Returns:
+        its version, and all of it with its headline.
 
-    @raise Refused: where there is none yet.
+    Raises:
+        Refused: where there is none yet.
     """
     text = (root / CHANGELOG).read_text()
     headlines = list(_HEADLINE.finditer(text))

@@ -22,7 +22,8 @@ def version_in(root: Path) -> Version:
     """
     Read the package's version.
 
-    @raise Refused: where there is none, or one that cannot be counted on from.
+    Raises:
+        Refused: where there is none, or one that cannot be counted on from.
     """
     found = _LINE.search((root / SOURCE).read_text())
     if found is None:

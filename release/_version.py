@@ -27,7 +27,8 @@ def version_of(text: str) -> Version:
     """
     Read a version.
 
-    @raise Refused: for one that is neither X.Y.Z nor X.Y.Z.devN.
+    Raises:
+        Refused: for one that is neither X.Y.Z nor X.Y.Z.devN.
     """
     if not _FORM.fullmatch(text):
         raise Refused(f"the version {text} is neither X.Y.Z nor X.Y.Z.devN")
@@ -40,10 +41,12 @@ def next_version(current: Version, kinds: Collection[str]) -> Version:
 
     X.Y.Z.devN is a version that was named before it was there: X.Y.Z comes next, whatever the fragments are.
 
-    @param current: the version that the package has.
-    @param kinds: the kinds of the fragments.
+    Args:
+        current: the version that the package has.
+        kinds: the kinds of the fragments.
 
-    @raise Refused: where there are no fragments.
+    Raises:
+        Refused: where there are no fragments.
     """
     if not kinds:
         raise Refused("there is no fragment in news/, so there is nothing to release")

@@ -1,5 +1,5 @@
 """
-The command: C{python -m torture}, or C{make torture}.
+The command: ``python -m torture``, or ``make torture``.
 """
 
 import argparse
@@ -108,10 +108,12 @@ def main(words: Sequence[str] | None = None, cases: Sequence[Case] = CASES, cons
     """
     Run cases.
 
-    @param words: the command line; by default this process's.
-    @param console: where to tell of it; by default stdout.
+    Args:
+        words: the command line; by default this process's.
+        console: where to tell of it; by default stdout.
 
-    @return: the exit status: 0 where nothing was wrong, 1 where something was, 2 where a case cannot run here.
+    Returns:
+        the exit status: 0 where nothing was wrong, 1 where something was, 2 where a case cannot run here.
     """
     console = console or Console()
     arguments = _arguments(words, cases)

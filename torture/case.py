@@ -13,10 +13,11 @@ class Trial:
     """
     What a case is given to run.
 
-    @ivar count: how many times to do what the case does.
-    @ivar seed: whatever is left to chance follows from it, except how the machine interleaves threads and processes.
-    @ivar directory: an empty folder for the case alone.
-    @ivar progress: is told, now and then, how many times it was done so far.
+    Attributes:
+        count: how many times to do what the case does.
+        seed: whatever is left to chance follows from it, except how the machine interleaves threads and processes.
+        directory: an empty folder for the case alone.
+        progress: is told, now and then, how many times it was done so far.
     """
 
     count: int
@@ -30,9 +31,10 @@ class Outcome:
     """
     What came of a case.
 
-    @ivar done: how many times it was done.
-    @ivar wrong: a line for each thing that was not as it should be.
-    @ivar figures: what else was counted, by what it is, such as C{"acknowledged versions"}.
+    Attributes:
+        done: how many times it was done.
+        wrong: a line for each thing that was not as it should be.
+        figures: what else was counted, by what it is, such as ``"acknowledged versions"``.
     """
 
     done: int
@@ -45,13 +47,14 @@ class Case:
     """
     One kind of harm.
 
-    @ivar name: lower case, with hyphens; it is also the flag that sets the count.
-    @ivar counts: what is counted, in the plural, such as C{"SIGKILLs under 8 writers"}.
-    @ivar promise: what must hold, in one sentence.
-    @ivar short: how many a test does, in some seconds.
-    @ivar long: how many a long run does.
-    @ivar run: does it.
-    @ivar hindrance: says what this machine lacks for it; L{None} where it can run.
+    Attributes:
+        name: lower case, with hyphens; it is also the flag that sets the count.
+        counts: what is counted, in the plural, such as ``"SIGKILLs under 8 writers"``.
+        promise: what must hold, in one sentence.
+        short: how many a test does, in some seconds.
+        long: how many a long run does.
+        run: does it.
+        hindrance: says what this machine lacks for it; ``None`` where it can run.
     """
 
     name: str

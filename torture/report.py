@@ -28,14 +28,15 @@ class Row:
     """
     What came of one case.
 
-    @ivar case: its name.
-    @ivar promise: what must hold.
-    @ivar counts: what N counts.
-    @ivar done: N, which may be more than was asked for.
-    @ivar wrong: a line for each thing that was not as it should be.
-    @ivar figures: what else was counted.
-    @ivar seconds: how long it took, rounded.
-    @ivar commit: the version of the code it was run on.
+    Attributes:
+        case: its name.
+        promise: what must hold.
+        counts: what N counts.
+        done: N, which may be more than was asked for.
+        wrong: a line for each thing that was not as it should be.
+        figures: what else was counted.
+        seconds: how long it took, rounded.
+        commit: the version of the code it was run on.
     """
 
     case: str
@@ -54,7 +55,8 @@ class Run:
     """
     What came of several cases.
 
-    @ivar machine: what they ran on: what for, and what.
+    Attributes:
+        machine: what they ran on: what for, and what.
     """
 
     machine: dict[str, str]

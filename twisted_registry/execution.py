@@ -25,7 +25,7 @@ _JOBS_A_TURN = 8
 
 class Pool(Protocol):
     """
-    The part of C{twisted.python.threadpool.ThreadPool} used here; any thread may call it.
+    The part of ``twisted.python.threadpool.ThreadPool`` used here; any thread may call it.
     """
 
     def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
@@ -48,7 +48,7 @@ class TalliedPool:
         self._waiting: list[Deferred[None]] = []
 
     def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
-        """See L{Pool.callInThread}."""
+        """See ``Pool.callInThread``."""
         with self._lock:
             self._jobs += 1
         self._pool.callInThread(self._run, func, args)
@@ -68,7 +68,8 @@ class TalliedPool:
         """
         Wait for the jobs under way.  Called in the reactor's thread.
 
-        @return: fires when none is left.
+        Returns:
+            fires when none is left.
         """
         deferred: Deferred[None] = Deferred()
         with self._lock:
@@ -110,7 +111,7 @@ class PoolLane:
         self._jobs: deque[Callable[[], None]] = deque()
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
-        """See L{ILane.submit}."""
+        """See ``ILane.submit``."""
         future: Future[T] = _promise()
         with self._lock:
             self._jobs.append(lambda: _settle(future, job))
@@ -146,7 +147,7 @@ class DirectLane:
         self._lane = PoolLane(pool)
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
-        """See L{ILane.submit}."""
+        """See ``ILane.submit``."""
         if size_bytes >= INLINE_BELOW_BYTES or not self._lane.idle():
             return self._lane.submit(job, size_bytes)
         future: Future[T] = _promise()
@@ -165,7 +166,7 @@ class PooledThreads:
     _pool: Pool
 
     def defer(self, job: Callable[[], T]) -> Deferred[T]:
-        """See L{IThreads.defer}."""
+        """See ``IThreads.defer``."""
         deferred: Deferred[T] = Deferred()
 
         def run() -> None:
@@ -180,7 +181,7 @@ class PooledThreads:
         return deferred
 
     def lane(self) -> ILane:
-        """See L{IThreads.lane}."""
+        """See ``IThreads.lane``."""
         return PoolLane(self._pool)
 
 
@@ -194,11 +195,11 @@ class DirectThreads:
     _pool: Pool
 
     def defer(self, job: Callable[[], T]) -> Deferred[T]:
-        """See L{IThreads.defer}."""
+        """See ``IThreads.defer``."""
         return maybeDeferred(job)
 
     def lane(self) -> ILane:
-        """See L{IThreads.lane}."""
+        """See ``IThreads.lane``."""
         return DirectLane(self._pool)
 
 
@@ -206,8 +207,9 @@ def threads_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, 
     """
     Give a provider the threads it needs.
 
-    @param blocking: the pool for calls that may wait; a slow disk can fill it.
-    @param computing: the pool for work on data in memory, which a slow disk must not hold up.
+    Args:
+        blocking: the pool for calls that may wait; a slow disk can fill it.
+        computing: the pool for work on data in memory, which a slow disk must not hold up.
     """
     if INonBlocking.providedBy(provider):
         return DirectThreads(computing)

@@ -26,7 +26,8 @@ def cut(messages: Iterable[bytes]) -> list[memoryview]:
     """
     Cut what a call sends into pieces that fit a frame: once, before the clock runs.
 
-    @param messages: with their prefixes.
+    Args:
+        messages: with their prefixes.
     """
     pieces: list[memoryview] = []
     for message in messages:
@@ -46,9 +47,10 @@ class Call:
     """
     A call under way.
 
-    @ivar unsent: what is still to be sent.
-    @ivar window: how much of it may be.
-    @ivar received_bytes: of the messages that came, each with its prefix of five bytes.
+    Attributes:
+        unsent: what is still to be sent.
+        window: how much of it may be.
+        received_bytes: of the messages that came, each with its prefix of five bytes.
     """
 
     stream: int
@@ -92,7 +94,8 @@ class Loop:
         """
         Serve the connections until something is so.
 
-        @raise CallFailed: nothing happened for too long.
+        Raises:
+            CallFailed: nothing happened for too long.
         """
         while not done():
             ready = self._selector.select(patience_seconds)
@@ -141,10 +144,11 @@ class Connection:
         """
         Begin a call.
 
-        @param path: its full name, as C{/package.Service/Method}.
-        @param body: what L{cut} gave.
-        @param on_end: called when it ended well.
-        @param on_data: called whenever a frame of data has come: a small message is one.
+        Args:
+            path: its full name, as ``/package.Service/Method``.
+            body: what ``cut`` gave.
+            on_end: called when it ended well.
+            on_data: called whenever a frame of data has come: a small message is one.
         """
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         call = Call(stream, deque(body), self._first_window, on_end, on_data)

@@ -1,7 +1,7 @@
 """
 The frames of HTTP/2 (RFC 9113), as far as a client of gRPC needs them.
 
-(gRPC over HTTP/2: U{https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md}.)
+(gRPC over HTTP/2: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.)
 """
 
 import struct

@@ -19,12 +19,14 @@ def repeat(
     """
     Make a call many times, over a few connections, on each of them one after the other.
 
-    @param path: the call.
-    @param requests: what is sent, each time the next of them: messages with their prefixes.
-    @param times: how often, all clients together.
-    @param expected_bytes: how much has to come back each time, prefixes included.
+    Args:
+        path: the call.
+        requests: what is sent, each time the next of them: messages with their prefixes.
+        times: how often, all clients together.
+        expected_bytes: how much has to come back each time, prefixes included.
 
-    @return: how many seconds it took.
+    Returns:
+        how many seconds it took.
     """
     bodies, loop = [cut(request) for request in requests], Loop()
     connections = [Connection(loop, port) for _ in range(clients)]
@@ -60,7 +62,9 @@ class Caller:
 
     def __init__(self, port: int, path: str, request: bytes) -> None:
         """
-        @param request: with its prefix.
+
+        Args:
+            request: with its prefix.
         """
         self._loop = Loop()
         self._connection = Connection(self._loop, port)
@@ -93,8 +97,10 @@ class Audience:
 
     def __init__(self, port: int, count: int, subscribe: tuple[str, bytes], fetch: tuple[str, bytes]) -> None:
         """
-        @param subscribe: the call to be told by, and its request.
-        @param fetch: the call to fetch by, and its request.
+
+        Args:
+            subscribe: the call to be told by, and its request.
+            fetch: the call to fetch by, and its request.
         """
         self._loop = Loop()
         self._publisher = Connection(self._loop, port)
@@ -127,10 +133,12 @@ class Audience:
         """
         Publish a version, and wait until all hold it.
 
-        @param body: as L{cut} gave it.
-        @param expected_bytes: how much each of them has to receive, prefixes included.
+        Args:
+            body: as ``cut`` gave it.
+            expected_bytes: how much each of them has to receive, prefixes included.
 
-        @return: how many seconds it took.
+        Returns:
+            how many seconds it took.
         """
         self._fetching, self._held, self._fetched_bytes = True, 0, 0
         acknowledged = False

@@ -41,7 +41,8 @@ class Policy:
     """
     Says how hard to push.
 
-    @ivar weights: all weights of the network in one row.
+    Attributes:
+        weights: all weights of the network in one row.
     """
 
     def __init__(self, weights: Floats) -> None:
@@ -51,7 +52,7 @@ class Policy:
 
     def to_bytes(self) -> bytes:
         """
-        Give it as NumPy's own C{.npz}.  The same policy gives the same bytes.
+        Give it as NumPy's own ``.npz``.  The same policy gives the same bytes.
         """
         file = BytesIO()
         np.savez(file, weights=self.weights)
@@ -60,9 +61,10 @@ class Policy:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Policy":
         """
-        Read what L{to_bytes} has given.
+        Read what ``to_bytes`` has given.
 
-        @raise NotAPolicy: it has not.
+        Raises:
+            NotAPolicy: it has not.
         """
         try:
             # Never pickles: whoever unpickles bytes runs whatever their author likes.
@@ -79,9 +81,11 @@ def play(policy: Policy, episodes: int, seed: int) -> Floats:
     """
     Play episodes side by side.
 
-    @param seed: of the states they begin in.
+    Args:
+        seed: of the states they begin in.
 
-    @return: how many steps the pole stayed up in each.
+    Returns:
+        how many steps the pole stayed up in each.
     """
     weights = np.broadcast_to(policy.weights, (episodes, _SIZE))
     return _steps_up(weights, np.random.default_rng(seed))
@@ -92,7 +96,8 @@ class Evolution:
     Trains a policy by evolution strategies: neighbours of it play, and it moves towards those that are good at it.  The
     same seed trains the same policies.
 
-    @ivar generation: how far it is trained.
+    Attributes:
+        generation: how far it is trained.
     """
 
     def __init__(self, seed: int, pairs: int = 24, radius: float = 0.3, pace: float = 0.4) -> None:

@@ -58,7 +58,8 @@ def verify(file: Path, info: VersionInfo) -> Score:
     """
     Compare a file with what the registry tells of a version.
 
-    @raise Refused: they differ.
+    Raises:
+        Refused: they differ.
     """
     data = file.read_bytes()
     if b64encode(sha256(data).digest()).decode() != info.data_hash:

@@ -15,9 +15,10 @@ class Score(NamedTuple):
     """
     The mean return of a policy.
 
-    @ivar mean: how many steps the pole stayed up.
-    @ivar episodes: how many were played.
-    @ivar seed: of the states they began in.
+    Attributes:
+        mean: how many steps the pole stayed up.
+        episodes: how many were played.
+        seed: of the states they began in.
     """
 
     mean: float
@@ -36,7 +37,8 @@ class Score(NamedTuple):
         """
         Read it from a version's user data.
 
-        @return: C{None} where it does not stand there.
+        Returns:
+            ``None`` where it does not stand there.
         """
         try:
             return cls(float(user_data["score"]), int(user_data["score_episodes"]), int(user_data["score_seed"]))

@@ -53,7 +53,8 @@ def refusal(error: RegistryError, advice: str = TRAIN_FIRST) -> str:
     Make the line that says why the registry has refused something.  Its own texts name its calls, where here a script
     is what helps.
 
-    @param advice: what to do where the model is missing.
+    Args:
+        advice: what to do where the model is missing.
     """
     told = str(error)
     if isinstance(error, UnknownModel):
@@ -67,7 +68,8 @@ def run(main: Callable[[], None], advice: str = TRAIN_FIRST) -> None:
     """
     Run a script.  What the registry refuses ends it with a line that says why, and Ctrl-C without a word.
 
-    @param advice: what to do where the model is missing.
+    Args:
+        advice: what to do where the model is missing.
     """
     try:
         main()

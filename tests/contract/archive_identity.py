@@ -23,7 +23,7 @@ def identity_of(archive: IArchive) -> ArchiveIdentity:
 
 class IdentityContract(ArchiveContract):
     """
-    L{IIdentifiableArchive}.
+    ``IIdentifiableArchive``.
     """
 
     def test_interface(self) -> None:

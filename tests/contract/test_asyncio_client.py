@@ -8,7 +8,7 @@ from tests.support.styles import AsyncioStyle
 
 class AsyncioClientTests(client.ClientContract):
     """
-    The suite, on L{AsyncioStyle}.
+    The suite, on ``AsyncioStyle``.
     """
 
     style = AsyncioStyle
@@ -16,7 +16,7 @@ class AsyncioClientTests(client.ClientContract):
 
 class AsyncioTrackerTests(client_tracker.TrackerContract):
     """
-    The suite for following a model, on L{AsyncioStyle}.
+    The suite for following a model, on ``AsyncioStyle``.
     """
 
     style = AsyncioStyle

@@ -8,7 +8,7 @@ from tests.support.styles import BlockingStyle
 
 class BlockingClientTests(client.ClientContract):
     """
-    The suite, on L{BlockingStyle}.
+    The suite, on ``BlockingStyle``.
     """
 
     style = BlockingStyle
@@ -16,7 +16,7 @@ class BlockingClientTests(client.ClientContract):
 
 class BlockingTrackerTests(client_tracker.TrackerContract):
     """
-    The suite for following a model, on L{BlockingStyle}.
+    The suite for following a model, on ``BlockingStyle``.
     """
 
     style = BlockingStyle

@@ -8,7 +8,7 @@ from tests.support.styles import DeferredStyle
 
 class DeferredClientTests(client.ClientContract):
     """
-    The suite, on L{DeferredStyle}.
+    The suite, on ``DeferredStyle``.
     """
 
     style = DeferredStyle
@@ -16,7 +16,7 @@ class DeferredClientTests(client.ClientContract):
 
 class DeferredTrackerTests(client_tracker.TrackerContract):
     """
-    The suite for following a model, on L{DeferredStyle}.
+    The suite for following a model, on ``DeferredStyle``.
     """
 
     style = DeferredStyle

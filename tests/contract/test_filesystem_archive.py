@@ -26,19 +26,19 @@ class _OnFilesystem(archive.ArchiveContract):
 
 class FilesystemModelTests(_OnFilesystem, archive_models.ModelContract):
     """
-    The suite for models, on L{FilesystemArchive}.
+    The suite for models, on ``FilesystemArchive``.
     """
 
 
 class FilesystemVersionTests(_OnFilesystem, archive_versions.VersionContract):
     """
-    The suite for versions, on L{FilesystemArchive}.
+    The suite for versions, on ``FilesystemArchive``.
     """
 
 
 class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableContract):
     """
-    The suite for a medium that fails, on L{FilesystemArchive}.
+    The suite for a medium that fails, on ``FilesystemArchive``.
     """
 
     def make_archive(self) -> IArchive:
@@ -63,7 +63,7 @@ class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableC
 
 class FilesystemIdentityTests(_OnFilesystem, archive_identity.IdentityContract):
     """
-    The suite for identities, on L{FilesystemArchive}.
+    The suite for identities, on ``FilesystemArchive``.
     """
 
     def make_elsewhere(self) -> IArchive:

@@ -24,11 +24,11 @@ class _InMemory(archive.ArchiveContract):
 
 class MemoryModelTests(_InMemory, archive_models.ModelContract):
     """
-    The suite for models, on L{MemoryArchive}.
+    The suite for models, on ``MemoryArchive``.
     """
 
 
 class MemoryVersionTests(_InMemory, archive_versions.VersionContract):
     """
-    The suite for versions, on L{MemoryArchive}.
+    The suite for versions, on ``MemoryArchive``.
     """

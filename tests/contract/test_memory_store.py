@@ -9,7 +9,7 @@ from twisted_registry.storage.memory import MemoryStore
 
 class MemoryStoreTests(transient_store.TransientStoreContract):
     """
-    The suite, on L{MemoryStore}.
+    The suite, on ``MemoryStore``.
     """
 
     def make_store(self, budget: TransientBudget) -> ITransientStore:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "data" / "scratch_provider"
 
 class ScratchStoreTests(transient_store.TransientStoreContract):
     """
-    The suite, on the store of C{tests/data/scratch_provider}.
+    The suite, on the store of ``tests/data/scratch_provider``.
     """
 
     def make_store(self, budget: TransientBudget) -> ITransientStore:

@@ -57,7 +57,7 @@ class _FailingConnection:
     in_transaction = False
 
     def execute(self, *arguments: object) -> None:
-        """See C{sqlite3.Connection.execute}."""
+        """See ``sqlite3.Connection.execute``."""
         raise sqlite3.OperationalError("disk I/O error")
 
 

@@ -61,7 +61,7 @@ class StartTests(RegistryTestCase):
 
 class MustExistTests(SynchronousTestCase):
     """
-    C{--archive-must-exist}.
+    ``--archive-must-exist``.
     """
 
     def test_refused(self) -> None:

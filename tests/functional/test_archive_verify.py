@@ -1,5 +1,5 @@
 """
-The command C{twisted-registry archive verify}, as a child process.
+The command ``twisted-registry archive verify``, as a child process.
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-The command C{health}, and what a container's health check runs.
+The command ``health``, and what a container's health check runs.
 """
 
 import subprocess
@@ -28,9 +28,10 @@ def health(server: str, port: int, interface: str, *words: str) -> Result:
     """
     Run the command.
 
-    @param server: where clients look for a registry.
-    @param port: where the daemon is told to listen.
-    @param interface: the same.
+    Args:
+        server: where clients look for a registry.
+        port: where the daemon is told to listen.
+        interface: the same.
     """
     variables = {PORT: str(port), INTERFACE: interface}
     return invoke(server, "health", *words, data=b"", **variables)
@@ -108,7 +109,8 @@ class VolumeTests(SharedRegistryTestCase):
         """
         Run a command there, and check that none of the files was run.
 
-        @return: its exit status.
+        Returns:
+            its exit status.
         """
         environment = clean_environment({PORT: str(self.daemon.port)})
         done = subprocess.run(

@@ -116,7 +116,8 @@ class TransferTests(GatedTestCase):
         """
         Begin to push, up to where a gate holds it.
 
-        @param count: how many it has held then.
+        Args:
+            count: how many it has held then.
         """
         with self.path.open("wb") as file:
             file.truncate(size_bytes)

@@ -1,5 +1,5 @@
 """
-What C{--json} promises, of every command that has it.
+What ``--json`` promises, of every command that has it.
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-The commands C{twisted-registry ls}, C{versions} and C{info}.
+The commands ``twisted-registry ls``, ``versions`` and ``info``.
 """
 
 import json
@@ -215,7 +215,8 @@ class HostileTests(SynchronousTestCase):
         """
         Check that what is printed of a model is plain ASCII.
 
-        @param expected: commands, and how many lines each prints.
+        Args:
+            expected: commands, and how many lines each prints.
         """
         address = self.serve(model_id, data_hash(b""))
         for arguments, count in expected.items():

@@ -1,5 +1,5 @@
 """
-The commands C{twisted-registry rm} and C{set}.
+The commands ``twisted-registry rm`` and ``set``.
 """
 
 import json

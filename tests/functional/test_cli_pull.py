@@ -1,5 +1,5 @@
 """
-The command C{twisted-registry pull}.
+The command ``twisted-registry pull``.
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-The command C{twisted-registry push}.
+The command ``twisted-registry push``.
 """
 
 import fcntl

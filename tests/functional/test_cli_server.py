@@ -1,5 +1,5 @@
 """
-Which server the commands of C{twisted-registry} talk to, and how; and the command C{status}.
+Which server the commands of ``twisted-registry`` talk to, and how; and the command ``status``.
 """
 
 import json

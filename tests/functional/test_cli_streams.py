@@ -27,7 +27,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def sh(self, line: str) -> tuple[int, str]:
         """
-        Run a line in a shell, with C{$m} the model and C{$f} the file, and give its status and what is on stderr.
+        Run a line in a shell, with ``$m`` the model and ``$f`` the file, and give its status and what is on stderr.
         """
         done = self.run_line(line)
         return done.returncode, done.stderr
@@ -97,7 +97,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def printed(self, line: str) -> str:
         """
-        Run a line that succeeds, with C{$m} a model of one version, and return what it prints.
+        Run a line that succeeds, with ``$m`` a model of one version, and return what it prints.
         """
         self.client.create(self.model_id, b"data\n")
         done = self.run_line(line)
@@ -116,7 +116,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_other_descriptors(self) -> None:
         """
-        So it is with other descriptors, also with what bash makes of C{>(...)}.
+        So it is with other descriptors, also with what bash makes of ``>(...)``.
         """
         self.assertTrue(self.printed('twisted-registry pull "$m" /dev/fd/7 7>&1 >/dev/null').endswith("data\n"))
         line = 'twisted-registry pull "$m" >(cat > f) > /dev/null; until [ -s f ]; do sleep 0.01; done; cat f'

@@ -1,5 +1,5 @@
 """
-The command C{twisted-registry watch}.
+The command ``twisted-registry watch``.
 """
 
 import json

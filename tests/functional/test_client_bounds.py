@@ -34,7 +34,9 @@ class RawConnection:
 
     def __init__(self, port: int, *, no_window: bool = False) -> None:
         """
-        @param no_window: whether to let the server send nothing of a reply.
+
+        Args:
+            no_window: whether to let the server send nothing of a reply.
         """
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
         self.socket.sendall(frames.greeting())

@@ -32,7 +32,8 @@ class TlsProxy:
     """
     Ends TLS before a daemon, as a proxy does.
 
-    @ivar address: where clients connect to.
+    Attributes:
+        address: where clients connect to.
     """
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:

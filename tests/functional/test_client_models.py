@@ -22,9 +22,10 @@ class OneModel:
     """
     A registry of one model.
 
-    @ivar user_data: what the model has; C{None} where there is no model.
-    @ivar written: all that was written, in its order.
-    @ivar others: what other clients write after each write, one each time; C{None} for nothing.
+    Attributes:
+        user_data: what the model has; ``None`` where there is no model.
+        written: all that was written, in its order.
+        others: what other clients write after each write, one each time; ``None`` for nothing.
     """
 
     def __init__(self, user_data: Mapping[str, str] | None, *others: Mapping[str, str] | None) -> None:
@@ -54,7 +55,7 @@ class OneModel:
 
 class MergingTests(SynchronousTestCase):
     """
-    C{ensure_model} and C{update_model}.
+    ``ensure_model`` and ``update_model``.
     """
 
     def connect(self, model: OneModel, **answers: Any) -> BlockingClient:

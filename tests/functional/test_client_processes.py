@@ -56,7 +56,8 @@ class ProcessTests(SharedRegistryTestCase):
         """
         Run a script, check that it ends well, and give what it printed: also on stderr, for nothing is to be there.
 
-        @param before: a line that comes before all others.
+        Args:
+            before: a line that comes before all others.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"weights")

@@ -403,8 +403,9 @@ class SilentServerTests(FakeServerTestCase):
         """
         Return a client of a server that never answers.
 
-        @param found: the infos of the versions that it tells of.
-        @param takes: whether it reads what is sent.
+        Args:
+            found: the infos of the versions that it tells of.
+            takes: whether it reads what is sent.
         """
         over = threading.Event()
 

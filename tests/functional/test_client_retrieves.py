@@ -120,9 +120,10 @@ class WrongDataTests(SynchronousTestCase):
 
     def server(self, *chunks: bytes, told: Checksum | None = None) -> BlockingClient:
         """
-        Make a server that sends these chunks of a version that is C{b"right"}, and a client of it.
+        Make a server that sends these chunks of a version that is ``b"right"``, and a client of it.
 
-        @param told: what it says behind the data; C{None} for nothing, as servers of other makes do.
+        Args:
+            told: what it says behind the data; ``None`` for nothing, as servers of other makes do.
         """
 
         def info(request: Any, context: grpc.ServicerContext) -> Any:

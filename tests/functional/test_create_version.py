@@ -22,7 +22,7 @@ KINDS = (False, True)
 
 class CreateVersionTests(SharedRegistryTestCase):
     """
-    C{CreateVersion}.
+    ``CreateVersion``.
     """
 
     def setUp(self) -> None:

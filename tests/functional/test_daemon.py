@@ -209,7 +209,8 @@ class BackgroundTests(DaemonTestCase):
         """
         Start a daemon, with its log and its pidfile in the folder.
 
-        @return: its process's id.
+        Returns:
+            its process's id.
         """
         self.addCleanup(self.kill)
         files = ("--pidfile", "daemon.pid", "--logfile", "daemon.log")

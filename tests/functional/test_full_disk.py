@@ -48,7 +48,8 @@ class SmallDiskTestCase(RegistryTestCase):
         """
         Create versions until one fails.
 
-        @return: how many there are.
+        Returns:
+            how many there are.
         """
         for count in range(DISK_BYTES // len(PIECE)):
             try:

@@ -56,7 +56,7 @@ def allowed_id(model_id: str) -> bool:
 
 def decimal(handle: str) -> int | None:
     """
-    Read a decimal handle; L{None} where it is none.
+    Read a decimal handle; ``None`` where it is none.
     """
     if not handle:
         return 0
@@ -65,7 +65,7 @@ def decimal(handle: str) -> int | None:
 
 def listed(handle: str) -> int | None:
     """
-    Read a handle that continues a list of numbers; L{None} where it is none.
+    Read a handle that continues a list of numbers; ``None`` where it is none.
     """
     if handle in ("", "0"):
         return 0
@@ -109,7 +109,8 @@ class HostileCase(SharedRegistryTestCase):
         """
         Make a call.
 
-        @return: its code, and the reply.
+        Returns:
+            its code, and the reply.
         """
         try:
             return OK, call()
@@ -236,8 +237,9 @@ class ModelPagePropertyTests(HostileCase):
         """
         Check a page of a list.
 
-        @param asked: which models are asked for; none for all.
-        @param ids: those there are, in their order.
+        Args:
+            asked: which models are asked for; none for all.
+            ids: those there are, in their order.
         """
         code, reply = self.ended(lambda: self.client.models(*asked, count=count, handle=handle))
         start = decimal(handle)
@@ -281,7 +283,7 @@ class VersionPagePropertyTests(HostileCase):
 
     def number(self, selector: int) -> int | None:
         """
-        Give the number that a selector means; L{None} where it means none.
+        Give the number that a selector means; ``None`` where it means none.
         """
         if -self.LAST <= selector < 0:
             return self.LAST + 1 + selector

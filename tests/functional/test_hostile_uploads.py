@@ -52,7 +52,8 @@ class HostileUploadCase(HostileCase):
         """
         Check how an upload ends, and that what is refused leaves nothing and uses up no number.
 
-        @return: the new version's info; L{None} where it is refused.
+        Returns:
+            the new version's info; ``None`` where it is refused.
         """
         code, reply = self.ended(lambda: self.client.call("CreateVersion", messages))
         self.assertEqual(code, expected, messages)

@@ -90,7 +90,8 @@ class LinearizabilityTests(SharedRegistryTestCase):
         """
         Ask for the latest again and again.
 
-        @return: the last one seen.
+        Returns:
+            the last one seen.
         """
         seen = 0
         while not done.is_set():

@@ -183,7 +183,8 @@ class SignalTests(DaemonTestCase):
         """
         Start a daemon that logs to a file, and wait until it serves.
 
-        @return: its process's id.
+        Returns:
+            its process's id.
         """
         command = (*options, "--logfile", str(self.log), "model-registry", "--port", "0", "--archive-dir", "archive")
         if "--nodaemon" in options:

@@ -15,7 +15,7 @@ VERSIONS_TO_DELETE = 20
 
 class CreateOrUpdateModelTests(SharedRegistryTestCase):
     """
-    C{CreateOrUpdateModel}.
+    ``CreateOrUpdateModel``.
     """
 
     def user_data(self) -> dict[str, str]:
@@ -108,7 +108,7 @@ class DurableModelTests(RegistryTestCase):
 
 class DeleteModelTests(SharedRegistryTestCase):
     """
-    C{DeleteModel}.
+    ``DeleteModel``.
     """
 
     def assert_gone(self) -> None:

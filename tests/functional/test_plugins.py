@@ -38,7 +38,8 @@ def installed() -> Path:
     """
     Build the wheel, install it in a folder of its own, and copy the providers beside it; once for all tests.
 
-    @return: what to put on the path.
+    Returns:
+        what to put on the path.
     """
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -60,7 +61,7 @@ class PluginTestCase(RegistryTestCase):
     """
 
     storage: ClassVar[dict[str, str]] = {}
-    """The flags that choose it, with the descriptions, in which C{FOLDER} stands for the test's own."""
+    """The flags that choose it, with the descriptions, in which ``FOLDER`` stands for the test's own."""
 
     def make_daemon(self, *flags: str) -> Daemon:
         """

@@ -43,7 +43,8 @@ class StartFailureTestCase(SynchronousTestCase):
         """
         Check that a daemon does not start, neither in the foreground nor in the background.
 
-        @param said: a part of the line that says why.
+        Args:
+            said: a part of the line that says why.
         """
         for mode in (FOREGROUND, BACKGROUND):
             # It comes back only once nobody holds its stdout and stderr any more.

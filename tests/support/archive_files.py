@@ -11,9 +11,11 @@ def write_model(archive: Path, model_id: str, yaml: str | None = None) -> Path:
     """
     Lay out a model whose id is its own folder's name.
 
-    @param yaml: its metadata, where that is not to be as it should.
+    Args:
+        yaml: its metadata, where that is not to be as it should.
 
-    @return: its folder.
+    Returns:
+        its folder.
     """
     folder = archive / model_id
     folder.mkdir(parents=True)
@@ -41,9 +43,11 @@ def write_version(folder: Path, number: int, data: bytes, yaml: str | None = Non
     """
     Lay out a version.
 
-    @param yaml: its metadata, where that is not to be as it should.
+    Args:
+        yaml: its metadata, where that is not to be as it should.
 
-    @return: its data's file; its metadata has the same name with another suffix.
+    Returns:
+        its data's file; its metadata has the same name with another suffix.
     """
     path = folder / f"{folder.name}-v{number:06d}.data"
     path.write_bytes(data)

@@ -13,7 +13,8 @@ class Call:
     """
     A call that ends when it is told to.
 
-    @ivar name: whose it is.
+    Attributes:
+        name: whose it is.
     """
 
     name: str

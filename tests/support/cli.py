@@ -1,5 +1,5 @@
 """
-The command C{twisted-registry}: as a child process, or in this one where the process is not the point.
+The command ``twisted-registry``: as a child process, or in this one where the process is not the point.
 """
 
 import os
@@ -70,7 +70,8 @@ class Terminal:
     """
     A terminal that a child process may have.
 
-    @ivar child: the child's end.
+    Attributes:
+        child: the child's end.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 120
 """Nothing takes so long; a call that does has failed."""
 
 Info = Any
-"""A C{ModelVersionInfo}."""
+"""A ``ModelVersionInfo``."""
 
 _STYLES = {
     (False, False): "unary_unary",
@@ -74,9 +74,11 @@ class Client:
         """
         Make a call: a message or, for a call whose request streams, an iterable of messages; bytes are sent raw.
 
-        @param wait_for_ready: whether to wait where nobody listens.
+        Args:
+            wait_for_ready: whether to wait where nobody listens.
 
-        @return: the reply, or for a call whose reply streams the grpc call object, which gives the messages.
+        Returns:
+            the reply, or for a call whose reply streams the grpc call object, which gives the messages.
         """
         streams = SERVICE.methods_by_name[name].client_streaming
         return self._callable(name)(
@@ -87,7 +89,8 @@ class Client:
         """
         Make a call whose reply does not stream, and do not wait for it.
 
-        @return: the grpc call object, which is a future.
+        Returns:
+            the grpc call object, which is a future.
         """
         return self._callable(name).future(request, timeout=DEADLINE_SECONDS, wait_for_ready=True)
 

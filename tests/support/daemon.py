@@ -41,7 +41,8 @@ def run_command(
     """
     Run a program to its end.
 
-    @param typed: what it finds on stdin.
+    Args:
+        typed: what it finds on stdin.
     """
     return subprocess.run(
         command,
@@ -68,8 +69,9 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
     """
     Wait for something that can be seen, and give it.
 
-    @param condition: gives something that is true once it is so.
-    @param what: what is waited for.
+    Args:
+        condition: gives something that is true once it is so.
+        what: what is waited for.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (seen := condition()):
@@ -109,8 +111,9 @@ class Daemon:
     """
     A daemon in the foreground, on a free port.
 
-    @ivar directory: where it runs, and keeps its archive unless told otherwise.
-    @ivar lines: all it printed so far.
+    Attributes:
+        directory: where it runs, and keeps its archive unless told otherwise.
+        lines: all it printed so far.
     """
 
     directory: Path
@@ -197,7 +200,8 @@ class Daemon:
         """
         Tell how much memory it takes.
 
-        @param peak: the most it ever took.
+        Args:
+            peak: the most it ever took.
         """
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         match = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)

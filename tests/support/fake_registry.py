@@ -14,14 +14,17 @@ class FakeRegistry(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic
     """
     Answers calls that bring one message and get one.
 
-    @ivar address: where clients connect to.
-    @ivar metadata: what came with the last call.
+    Attributes:
+        address: where clients connect to.
+        metadata: what came with the last call.
     """
 
     def __init__(self, answers: Mapping[str, Message], credentials: "grpc.ServerCredentials | None" = None) -> None:
         """
-        @param answers: by the calls' names; others are C{UNIMPLEMENTED}.
-        @param credentials: for TLS.
+
+        Args:
+            answers: by the calls' names; others are ``UNIMPLEMENTED``.
+            credentials: for TLS.
         """
         self._answers = answers
         self.metadata: dict[str, Any] = {}

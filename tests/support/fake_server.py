@@ -77,8 +77,9 @@ class FakeServer:
     """
     Listens on a port of its own, and answers the registry's calls.
 
-    @ivar also: other addresses to listen at.
-    @ivar metadata: what came with each call.
+    Attributes:
+        also: other addresses to listen at.
+        metadata: what came with each call.
     """
 
     also: Sequence[str] = ()

@@ -91,9 +91,10 @@ class Attempt:
     """
     An act that was disturbed.
 
-    @ivar before: what the archive holds without the act.
-    @ivar after: what it holds with it.
-    @ivar error: what the act raised.
+    Attributes:
+        before: what the archive holds without the act.
+        after: what it holds with it.
+        error: what the act raised.
     """
 
     root: Path

@@ -18,12 +18,12 @@ _CHANGES = frozenset(
 )
 
 Disturbance = Callable[[str], None]
-"""Is told each call before it is made, such as C{fsync .0/tmp/*}, and may raise in its place."""
+"""Is told each call before it is made, such as ``fsync .0/tmp/*``, and may raise in its place."""
 
 
 class Killed(BaseException):
     """
-    The process dies here; as C{kill -9} would, it lets no C{except OSError} run.
+    The process dies here; as ``kill -9`` would, it lets no ``except OSError`` run.
     """
 
 
@@ -32,10 +32,11 @@ class FaultySystem(System):
     """
     Passes all calls on to the real system, after writing them down.
 
-    @ivar root: what paths are shown relative to.
-    @ivar calls: what was called, such as C{rename .0/tmp/* m/m.yaml}; C{*} stands for a unique name.
-    @ivar disturbance: what comes between.
-    @ivar descriptors: what is open, and under which name it was opened.
+    Attributes:
+        root: what paths are shown relative to.
+        calls: what was called, such as ``rename .0/tmp/* m/m.yaml``; ``*`` stands for a unique name.
+        disturbance: what comes between.
+        descriptors: what is open, and under which name it was opened.
     """
 
     root: str
@@ -67,17 +68,17 @@ class FaultySystem(System):
         return _UNIQUE.sub("*", os.path.relpath(path, self.root))
 
     def open(self, path: str, flags: int) -> int:
-        """See L{System.open}."""
+        """See ``System.open``."""
         self._called("create" if flags & os.O_CREAT else "open", path)
         descriptor = super().open(path, flags)
         self.descriptors[descriptor] = path
         return descriptor
 
     def claim_path(self, path: str) -> None:
-        """See L{System.claim_path}.  A process that is said to be dead here lives, and would keep its claim."""
+        """See ``System.claim_path``.  A process that is said to be dead here lives, and would keep its claim."""
 
     def close(self, descriptor: int) -> None:
-        """See L{System.close}."""
+        """See ``System.close``."""
         # The descriptor is gone also where closing fails.
         try:
             self._called("close", descriptor)
@@ -93,7 +94,7 @@ def _passing_on(name: str, arguments: int) -> Callable[..., Any]:
     original = getattr(System, name)
 
     def call(self: FaultySystem, *what: Any) -> Any:
-        """See L{System}."""
+        """See ``System``."""
         self._called(name, *what[:arguments])
         return original(self, *what)
 
@@ -129,8 +130,9 @@ def failing_at(number: int, position: int) -> Disturbance:
     """
     Fail one call.
 
-    @param number: with which error.
-    @param position: which, from 0.
+    Args:
+        number: with which error.
+        position: which, from 0.
     """
     return _from_to(position, position + 1, OSError(number, os.strerror(number)))
 

@@ -13,7 +13,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 class Gates:
     """
-    The test's end of the gates of C{tests/data/gated_provider}.
+    The test's end of the gates of ``tests/data/gated_provider``.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,5 +1,5 @@
 """
-What stands in for grpcurl in tests: C{python -m tests.support.grpcurl -plaintext [-d JSON] ADDRESS SERVICE/METHOD}.
+What stands in for grpcurl in tests: ``python -m tests.support.grpcurl -plaintext [-d JSON] ADDRESS SERVICE/METHOD``.
 
 It knows nothing of the messages but what the server describes.
 """

@@ -36,14 +36,15 @@ async def session():
         sys.exit(f"this is not whole: {statement}")
 asyncio.run(session())
 """
-"""Takes line by line what is typed into C{python -m asyncio}, as that does; the first thing that fails ends it."""
+"""Takes line by line what is typed into ``python -m asyncio``, as that does; the first thing that fails ends it."""
 
 
 class Block(NamedTuple):
     """
     A fenced block of a page.
 
-    @ivar before: the paragraph that it follows.
+    Attributes:
+        before: the paragraph that it follows.
     """
 
     language: str
@@ -61,7 +62,7 @@ def blocks(page: str) -> list[Block]:
 
 def run_session(directory: Path, text: str) -> "subprocess.CompletedProcess[str]":
     """
-    Type Python into a console in which C{await} may stand anywhere.
+    Type Python into a console in which ``await`` may stand anywhere.
     """
     return _run_python(directory, _SESSION, text)
 

@@ -31,7 +31,7 @@ def _text(text: str) -> bytes:
 
 def _headers(stream: int, flags: int, **headers: str) -> bytes:
     """
-    Make a frame with headers, none of them indexed (RFC 7541, section 6.2.2).  C{_} in a name stands for C{-}.
+    Make a frame with headers, none of them indexed (RFC 7541, section 6.2.2).  ``_`` in a name stands for ``-``.
     """
     pairs = [(":status" if name == "status" else name.replace("_", "-"), value) for name, value in headers.items()]
     block = b"".join(b"\0" + _text(name) + _text(value) for name, value in pairs)
@@ -42,14 +42,17 @@ class HttpProxy:
     """
     Listens on a port of its own, and answers.
 
-    @ivar calls: how many calls came.
+    Attributes:
+        calls: how many calls came.
     """
 
     def __init__(self, answers: Sequence[int], of_uploads: int | None = None) -> None:
         """
-        @param answers: an HTTP status, or L{OK}, for each call, and the last one from then on.
-        @param of_uploads: the HTTP status for calls that bring more than a message: it comes in the middle of the data,
-            and what was not received of it is not wanted.
+
+        Args:
+            answers: an HTTP status, or ``OK``, for each call, and the last one from then on.
+            of_uploads: the HTTP status for calls that bring more than a message: it comes in the middle of the data,
+                and what was not received of it is not wanted.
         """
         self.calls = 0
         self._answers = list(answers)

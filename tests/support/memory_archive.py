@@ -40,57 +40,57 @@ class MemoryArchive:
         self._opened = False
 
     def open(self) -> None:
-        """See L{IArchive.open}."""
+        """See ``IArchive.open``."""
         if self._medium.in_use:
             raise CannotStart("the medium is in use")
         self._medium.in_use = self._opened = True
 
     def close(self) -> None:
-        """See L{IArchive.close}."""
+        """See ``IArchive.close``."""
         if self._opened:
             self._medium.in_use = self._opened = False
 
     def model_ids(self) -> list[str]:
-        """See L{IModelStore.model_ids}."""
+        """See ``IModelStore.model_ids``."""
         return list(self._medium.models)
 
     def load_model(self, model_id: str) -> ModelInfo:
-        """See L{IModelStore.load_model}."""
+        """See ``IModelStore.load_model``."""
         return self.model(model_id).info
 
     def save_model(self, info: ModelInfo) -> None:
-        """See L{IModelStore.save_model}."""
+        """See ``IModelStore.save_model``."""
         copied = ModelInfo(info.model_id, dict(info.user_data))
         self._medium.models.setdefault(info.model_id, _Model(copied)).info = copied
 
     def delete_model(self, model_id: str) -> None:
-        """See L{IModelStore.delete_model}."""
+        """See ``IModelStore.delete_model``."""
         self.model(model_id)
         del self._medium.models[model_id]
 
     def version_numbers(self, model_id: str) -> list[int]:
-        """See L{IVersionStore.version_numbers}."""
+        """See ``IVersionStore.version_numbers``."""
         return sorted(self.model(model_id).versions)
 
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
-        """See L{IVersionStore.load_version}."""
+        """See ``IVersionStore.load_version``."""
         return self._version(model_id, version_number)[0]
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
-        """See L{IVersionStore.open_version}."""
+        """See ``IVersionStore.open_version``."""
         return _Reader(self._version(model_id, version_number)[1])
 
     def create_version(self, model_id: str) -> IArchiveWriter:
-        """See L{IVersionStore.create_version}."""
+        """See ``IVersionStore.create_version``."""
         return _Writer(self, model_id)
 
     def reserved(self, model_id: str) -> int:
-        """See L{INumberReserve.reserved}."""
+        """See ``INumberReserve.reserved``."""
         model = self._medium.models.get(model_id)
         return model.reserved if model else 0
 
     def reserve(self, model_id: str, version_number: int) -> None:
-        """See L{INumberReserve.reserve}."""
+        """See ``INumberReserve.reserve``."""
         self.model(model_id).reserved = version_number
 
     def model(self, model_id: str) -> _Model:
@@ -118,22 +118,22 @@ class _Writer:
     _over: bool = False
 
     def write(self, chunk: Chunk) -> None:
-        """See L{IChunkSink.write}."""
+        """See ``IChunkSink.write``."""
         self._refuse_if_over()
         self._data += chunk.data
 
     def finish(self) -> None:
-        """See L{IArchiveWriter.finish}."""
+        """See ``IArchiveWriter.finish``."""
         self._refuse_if_over()
 
     def commit(self, info: VersionInfo) -> None:
-        """See L{IArchiveWriter.commit}."""
+        """See ``IArchiveWriter.commit``."""
         self._refuse_if_over()
         self._over = True
         self._archive.model(self._model_id).versions[info.version_number] = (info, bytes(self._data))
 
     def abort(self) -> None:
-        """See L{IChunkSink.abort}."""
+        """See ``IChunkSink.abort``."""
         self._over = True
 
     def _refuse_if_over(self) -> None:
@@ -147,10 +147,10 @@ class _Reader:
     _data: bytes
 
     def read(self, size_bytes: int) -> bytes:
-        """See L{IArchiveReader.read}."""
+        """See ``IArchiveReader.read``."""
         piece, self._data = self._data[:size_bytes], self._data[size_bytes:]
         return piece
 
     def close(self) -> None:
-        """See L{IArchiveReader.close}."""
+        """See ``IArchiveReader.close``."""
         self._data = b""

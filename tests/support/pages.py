@@ -19,8 +19,9 @@ class Part:
     """
     The generated part of a page.
 
-    @ivar begin: the comment it begins with.
-    @ivar end: the comment it ends with.
+    Attributes:
+        begin: the comment it begins with.
+        end: the comment it ends with.
     """
 
     begin: str

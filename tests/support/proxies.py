@@ -114,8 +114,9 @@ def start_nginx(folder: Path, server: str, port: int) -> Proxy:
     """
     Start nginx.
 
-    @param server: what is to stand in its block C{http}.
-    @param port: where it listens.
+    Args:
+        server: what is to stand in its block ``http``.
+        port: where it listens.
     """
     user = "user root;" if os.geteuid() == 0 else ""
     path = folder / "nginx.conf"
@@ -127,7 +128,8 @@ def start_envoy(folder: Path, configuration: str, port: int) -> Proxy:
     """
     Start Envoy.
 
-    @param port: where it listens.
+    Args:
+        port: where it listens.
     """
     path = folder / "envoy.yaml"
     path.write_text(configuration)

@@ -60,7 +60,8 @@ class ReflectedClient:
         """
         Make a call with JSON, and give its replies as JSON has them.
 
-        @param most_replies: after how many to give the call up; L{None} for a call that ends by itself.
+        Args:
+            most_replies: after how many to give the call up; ``None`` for a call that ends by itself.
         """
         service, name = path.split("/")
         method = self.pool.FindServiceByName(service).methods_by_name[name]

@@ -30,7 +30,7 @@ BUDGET = TransientBudget(max_items=4, max_bytes=8000)
 
 class PumpedRegistryCase(SynchronousTestCase):
     """
-    Makes a registry over an archive in memory.  Nothing happens on the archive until the test pumps C{disk}.
+    Makes a registry over an archive in memory.  Nothing happens on the archive until the test pumps ``disk``.
     """
 
     def setUp(self) -> None:

@@ -96,7 +96,8 @@ class RegistryTestCase(SynchronousTestCase):
         """
         Wait for something that the daemon does in its own time.
 
-        @param fact: what should come true, for the one who reads that it did not.
+        Args:
+            fact: what should come true, for the one who reads that it did not.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
@@ -121,7 +122,8 @@ class RegistryTestCase(SynchronousTestCase):
         """
         Check that a call ends with a code, and that the text says certain things, in at most 1 KB.
 
-        @return: the text.
+        Returns:
+            the text.
         """
         with self.assertRaises(grpc.RpcError) as caught:
             call()
@@ -138,7 +140,8 @@ class SharedRegistryTestCase(RegistryTestCase):
     """
     Runs the tests of a class against one daemon: for facts that leave it as it was, but for a model of the test's own.
 
-    @ivar model_id: the test's own model, not made yet.
+    Attributes:
+        model_id: the test's own model, not made yet.
     """
 
     _shared: ClassVar[dict[type, tuple[Path, Daemon]]] = {}

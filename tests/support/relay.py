@@ -18,8 +18,9 @@ class _Rules:
     """
     What connections may carry, from one cut to the next.
 
-    @ivar is_mute: whether what the daemon answers is kept back.
-    @ivar upstream_bytes: how much more of what clients send is carried, where that is bounded.
+    Attributes:
+        is_mute: whether what the daemon answers is kept back.
+        upstream_bytes: how much more of what clients send is carried, where that is bounded.
     """
 
     is_mute: bool = False
@@ -30,9 +31,10 @@ class Relay:
     """
     Carries what clients send to a daemon, and back.  Its address stays the same wherever the daemon is.
 
-    @ivar address: where clients connect to.
-    @ivar port: where the daemon is now; 0 for nowhere.
-    @ivar carried_bytes: what clients have sent so far.
+    Attributes:
+        address: where clients connect to.
+        port: where the daemon is now; 0 for nowhere.
+        carried_bytes: what clients have sent so far.
     """
 
     def __init__(self, port: int) -> None:

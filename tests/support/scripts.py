@@ -29,7 +29,8 @@ class Script:
     """
     A script of the training example that runs.
 
-    @ivar lines: all it printed so far, errors too.
+    Attributes:
+        lines: all it printed so far, errors too.
     """
 
     name: str

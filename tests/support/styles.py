@@ -23,7 +23,8 @@ class Followed:
     """
     A tracker, in the same blocking way.
 
-    @ivar next: waits for the next item; raises C{StopAsyncIteration} at the end.
+    Attributes:
+        next: waits for the next item; raises ``StopAsyncIteration`` at the end.
     """
 
     start: Callable[[], object]
@@ -61,7 +62,7 @@ class Style(Protocol):
 
 class AsyncioStyle:
     """
-    L{Client}, in an event loop of its own.
+    ``Client``, in an event loop of its own.
     """
 
     client_class = Client
@@ -82,19 +83,19 @@ class AsyncioStyle:
         return self._runner.run(bounded())
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        """See L{Style.call}."""
+        """See ``Style.call``."""
         result = getattr(self.client, name)(*arguments, **keywords)
         return self.run(result) if inspect.isawaitable(result) else result
 
     def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
-        """See L{Style.iterate}."""
+        """See ``Style.iterate``."""
         items: AsyncIterator[Any] = getattr(self.client, name)(*arguments, **keywords)
         end = object()
         while (item := self.run(anext(items, end))) is not end:
             yield item
 
     def track(self, *arguments: Any, **keywords: Any) -> Followed:
-        """See L{Style.track}."""
+        """See ``Style.track``."""
         tracker = self.client.track(*arguments, **keywords)
 
         def latest() -> VersionInfo | None:
@@ -114,14 +115,14 @@ class AsyncioStyle:
         )
 
     def close(self) -> None:
-        """See L{Style.close}."""
+        """See ``Style.close``."""
         self.run(self.client.close())
         self._runner.close()
 
 
 class BlockingStyle:
     """
-    L{BlockingClient}.
+    ``BlockingClient``.
     """
 
     client_class = BlockingClient
@@ -130,15 +131,15 @@ class BlockingStyle:
         self.client = BlockingClient(address, **options)
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        """See L{Style.call}."""
+        """See ``Style.call``."""
         return getattr(self.client, name)(*arguments, **keywords)
 
     def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
-        """See L{Style.iterate}."""
+        """See ``Style.iterate``."""
         yield from self.call(name, *arguments, **keywords)
 
     def track(self, *arguments: Any, **keywords: Any) -> Followed:
-        """See L{Style.track}."""
+        """See ``Style.track``."""
         tracker = self.client.track(*arguments, **keywords)
 
         def following() -> Any:
@@ -152,7 +153,7 @@ class BlockingStyle:
         return Followed(tracker.__enter__, following, tracker.latest, connection, tracker.close)
 
     def close(self) -> None:
-        """See L{Style.close}."""
+        """See ``Style.close``."""
         self.client.close()
 
 
@@ -166,7 +167,7 @@ class PumpedReactor:
         self._asked: Queue[Callable[[], object]] = Queue()
 
     def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
-        """See C{IReactorFromThreads.callFromThread}."""
+        """See ``IReactorFromThreads.callFromThread``."""
         self._asked.put(lambda: callable(*args, **kwargs))
 
     def wait_to_be_asked(self) -> None:
@@ -190,7 +191,7 @@ class PumpedReactor:
 
 class DeferredStyle:
     """
-    L{DeferredClient}, with a reactor that the test pumps.
+    ``DeferredClient``, with a reactor that the test pumps.
     """
 
     client_class = DeferredClient
@@ -200,12 +201,12 @@ class DeferredStyle:
         self.client = DeferredClient(self.reactor, address, **options)
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        """See L{Style.call}."""
+        """See ``Style.call``."""
         result = getattr(self.client, name)(*arguments, **keywords)
         return self.reactor.wait_for(result) if isinstance(result, Deferred) else result
 
     def iterate(self, name: str, *arguments: Any, **keywords: Any) -> Iterator[Any]:
-        """See L{Style.iterate}."""
+        """See ``Style.iterate``."""
         items = self.call(name, *arguments, **keywords)
         while True:
             try:
@@ -214,7 +215,7 @@ class DeferredStyle:
                 return
 
     def track(self, *arguments: Any, **keywords: Any) -> Followed:
-        """See L{Style.track}."""
+        """See ``Style.track``."""
         tracker = self.client.track(*arguments, **keywords)
         wait_for = self.reactor.wait_for
         return Followed(
@@ -226,5 +227,5 @@ class DeferredStyle:
         )
 
     def close(self) -> None:
-        """See L{Style.close}."""
+        """See ``Style.close``."""
         self.reactor.wait_for(self.client.close())

@@ -1,7 +1,7 @@
 """
 Put times into a stream of subunit, version 1, for trial writes none: a line before each that begins or ends a test.
 
-Its C{time:} lines are described in U{https://github.com/testing-cabal/subunit}.
+Its ``time:`` lines are described in https://github.com/testing-cabal/subunit.
 """
 
 import sys

@@ -10,12 +10,13 @@ from tests.support.client import DEADLINE_SECONDS, Client, Info, body
 
 class Upload:
     """
-    A C{CreateVersion} call that has begun.
+    A ``CreateVersion`` call that has begun.
 
     What is fed is sent at once; the stream stays open until it is told to end.
 
-    @ivar call: the grpc call object.
-    @ivar taken: how many messages gRPC has taken so far.
+    Attributes:
+        call: the grpc call object.
+        taken: how many messages gRPC has taken so far.
     """
 
     def __init__(self, client: Client, *messages: Any) -> None:

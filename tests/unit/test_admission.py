@@ -15,7 +15,7 @@ MIB = 2**20
 
 class AdmissionTests(SynchronousTestCase):
     """
-    L{Admission} has room for 7 MiB of large uploads.
+    ``Admission`` has room for 7 MiB of large uploads.
     """
 
     def setUp(self) -> None:

@@ -18,7 +18,8 @@ class Call:
     """
     A call, as both ends know it.
 
-    @ivar told: the initial metadata that were sent.
+    Attributes:
+        told: the initial metadata that were sent.
     """
 
     def __init__(self, *metadata: tuple[str, Any]) -> None:
@@ -78,7 +79,7 @@ class MetadataTests(SynchronousTestCase):
 
 class ArchiveCheckTests(SynchronousTestCase):
     """
-    L{ArchiveCheck}.
+    ``ArchiveCheck``.
     """
 
     def test_clients_of_other_makes(self) -> None:

@@ -24,7 +24,7 @@ class Reactor:
     """
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """See L{IReactorFromThreads.callFromThread}."""
+        """See ``IReactorFromThreads.callFromThread``."""
         callable(*args, **kwargs)
 
 
@@ -36,7 +36,7 @@ class Request:
 
 class BridgeTests(SynchronousTestCase):
     """
-    L{Bridge} calls into the reactor's thread.
+    ``Bridge`` calls into the reactor's thread.
     """
 
     def setUp(self) -> None:

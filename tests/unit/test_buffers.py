@@ -14,7 +14,7 @@ from twisted_registry.client._transfer.buffers import as_buffer
 
 class BufferTests(SynchronousTestCase):
     """
-    L{as_buffer}.
+    ``as_buffer``.
     """
 
     def test_arrays_of_any_numeric_type(self) -> None:

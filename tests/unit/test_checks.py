@@ -16,7 +16,8 @@ class SlowWatcher:
     """
     A call whose client is told nothing more while it is held.
 
-    @ivar told: what it was told.
+    Attributes:
+        told: what it was told.
     """
 
     def __init__(self) -> None:

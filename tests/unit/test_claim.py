@@ -98,8 +98,9 @@ class Machine(FaultySystem):
     """
     The operating system of one of two machines that share a folder, and no locks.
 
-    @ivar device: how it numbers the file system.
-    @ivar locks_bytes: whether locks on files reach the other machine.
+    Attributes:
+        device: how it numbers the file system.
+        locks_bytes: whether locks on files reach the other machine.
     """
 
     device = 1
@@ -143,8 +144,9 @@ class ClaimCase(SynchronousTestCase):
     """
     Two machines share a folder.
 
-    @ivar now: the time that both have, though nobody compares it.
-    @ivar meanwhile: what happens while one of them sleeps.
+    Attributes:
+        now: the time that both have, though nobody compares it.
+        meanwhile: what happens while one of them sleeps.
     """
 
     def setUp(self) -> None:

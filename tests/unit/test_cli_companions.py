@@ -11,7 +11,7 @@ from twisted_registry.cli.companion_files import warnings
 
 class CompanionTests(SynchronousTestCase):
     """
-    L{warnings}.
+    ``warnings``.
     """
 
     def said(self, pushed: str, *beside: str) -> str:

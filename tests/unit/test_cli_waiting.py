@@ -13,7 +13,7 @@ from twisted_registry.domain import errors
 
 class WaitingTests(SynchronousTestCase):
     """
-    L{Waiting}.
+    ``Waiting``.
     """
 
     def setUp(self) -> None:

@@ -22,25 +22,25 @@ class Call:
         self._text = text
 
     def add_done_callback(self, act: Callable[[Any], object]) -> None:
-        """See C{grpc.aio.Call}."""
+        """See ``grpc.aio.Call``."""
 
     def done(self) -> bool:
-        """See C{grpc.aio.Call}."""
+        """See ``grpc.aio.Call``."""
         self._polls -= 1
         return self._polls < 0
 
     async def code(self) -> grpc.StatusCode:
-        """See C{grpc.aio.Call}."""
+        """See ``grpc.aio.Call``."""
         if self._polls >= 0:
             await asyncio.Event().wait()
         return grpc.StatusCode.UNKNOWN
 
     async def details(self) -> str:
-        """See C{grpc.aio.Call}."""
+        """See ``grpc.aio.Call``."""
         return self._text
 
     async def trailing_metadata(self) -> tuple[()]:
-        """See C{grpc.aio.Call}."""
+        """See ``grpc.aio.Call``."""
         return ()
 
 

@@ -165,7 +165,7 @@ class WorkerTests(SynchronousTestCase):
     def test_raised_again_with_the_text_of_a_traceback(self) -> None:
         """
         An error that is made anew from the text of a worker's traceback gives this text whole, or cannot be made so,
-        where PyTorch raises a C{RuntimeError} instead.
+        where PyTorch raises a ``RuntimeError`` instead.
         """
         texts = set()
         for kind in KINDS:

@@ -40,14 +40,15 @@ def program(path: Path, is_unnamed: bool, what: str = "") -> list[str]:
     """
     Return the command that replaces a file in another process.
 
-    @param what: C{wait} to have it wait before the end until its stdin is closed.
+    Args:
+        what: ``wait`` to have it wait before the end until its stdin is closed.
     """
     return [sys.executable, "-c", _PROGRAM, str(path), str(int(is_unnamed)), what]
 
 
 class ReplacedWholeTests(SynchronousTestCase):
     """
-    L{replaced_whole}.
+    ``replaced_whole``.
     """
 
     replaced: ClassVar = b"before"

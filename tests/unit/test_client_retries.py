@@ -16,7 +16,7 @@ AWAY = Unavailable("away")
 
 class RetryLogTests(SynchronousTestCase):
     """
-    L{RetryLog}, by a clock of the test's.
+    ``RetryLog``, by a clock of the test's.
     """
 
     def setUp(self) -> None:

@@ -29,7 +29,8 @@ def read(data: Any, size_bytes: int | None = None, meanwhile: Callable[[], objec
     """
     Read data as an upload does.
 
-    @param meanwhile: called after the first piece.
+    Args:
+        meanwhile: called after the first piece.
     """
 
     async def reading() -> bytes:

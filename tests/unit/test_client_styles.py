@@ -33,7 +33,7 @@ def parameters_of(function: Callable[..., object]) -> list[tuple[str, object, ob
 
 class StyleTests(SynchronousTestCase):
     """
-    L{Client}, L{BlockingClient} and L{DeferredClient}.
+    ``Client``, ``BlockingClient`` and ``DeferredClient``.
     """
 
     def test_same_methods(self) -> None:

@@ -27,7 +27,7 @@ class Pieces:
     ends_at_once: bool = False
 
     async def pieces(self) -> AsyncGenerator[Buffer, None]:
-        """See L{Source.pieces}."""
+        """See ``Source.pieces``."""
         for piece in (b"ab", b"cd", b"ef"):
             self.limited.append(self.is_limited())
             yield piece

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.clocks}.
+Tests for ``twisted_registry.daemon.clocks``.
 """
 
 import threading

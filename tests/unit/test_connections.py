@@ -1,6 +1,6 @@
 """
-Tests for what bounds clients: L{twisted_registry.rpc.callers}, L{twisted_registry.rpc.connections},
-L{twisted_registry.daemon.descriptor_limit}.
+Tests for what bounds clients: ``twisted_registry.rpc.callers``, ``twisted_registry.rpc.connections``,
+``twisted_registry.daemon.descriptor_limit``.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from twisted_registry.rpc.hangup import Address, accepted_on
 
 class CallersTests(SynchronousTestCase):
     """
-    L{Callers} refuses calls beyond the limits.
+    ``Callers`` refuses calls beyond the limits.
     """
 
     def setUp(self) -> None:
@@ -95,7 +95,7 @@ class CallersTests(SynchronousTestCase):
 
 class EmptyCallsTests(SynchronousTestCase):
     """
-    L{Callers} closes connections whose calls bring nothing.
+    ``Callers`` closes connections whose calls bring nothing.
     """
 
     def setUp(self) -> None:
@@ -165,7 +165,7 @@ class EmptyCallsTests(SynchronousTestCase):
 
 class ConnectionsTests(SynchronousTestCase):
     """
-    L{Connections} makes room where the limit of 20 is near.
+    ``Connections`` makes room where the limit of 20 is near.
     """
 
     def setUp(self) -> None:

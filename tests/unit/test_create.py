@@ -95,7 +95,7 @@ class Context:
 
 class CreateTests(SynchronousTestCase):
     """
-    L{CreateCalls} gives up what it began.
+    ``CreateCalls`` gives up what it began.
     """
 
     def test_no_room(self) -> None:

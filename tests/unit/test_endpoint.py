@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.rpc.endpoint}.
+Tests for ``twisted_registry.rpc.endpoint``.
 """
 
 import errno

@@ -40,39 +40,39 @@ class FoldingSystem(FaultySystem):
         return Entry(folder, "/".join(spelled))
 
     def open(self, path: str, flags: int) -> int:
-        """See L{System.open}."""
+        """See ``System.open``."""
         return super().open(self.found(path), flags)
 
     def stat(self, path: str) -> os.stat_result:
-        """See L{System.stat}."""
+        """See ``System.stat``."""
         return super().stat(self.found(path))
 
     def lstat(self, path: str) -> os.stat_result:
-        """See L{System.lstat}."""
+        """See ``System.lstat``."""
         return super().lstat(self.found(path))
 
     def rename(self, source: str, target: str) -> None:
-        """See L{System.rename}."""
+        """See ``System.rename``."""
         super().rename(self.found(source), self.found(target))
 
     def rename_new(self, source: str, target: str) -> None:
-        """See L{System.rename_new}."""
+        """See ``System.rename_new``."""
         super().rename_new(self.found(source), self.found(target))
 
     def mkdir(self, path: str) -> None:
-        """See L{System.mkdir}."""
+        """See ``System.mkdir``."""
         super().mkdir(self.found(path))
 
     def unlink(self, path: str) -> None:
-        """See L{System.unlink}."""
+        """See ``System.unlink``."""
         super().unlink(self.found(path))
 
     def listdir(self, path: str) -> list[str]:
-        """See L{System.listdir}."""
+        """See ``System.listdir``."""
         return super().listdir(self.found(path))
 
     def scandir(self, path: str) -> list[Listed]:
-        """See L{System.scandir}."""
+        """See ``System.scandir``."""
         return super().scandir(self.found(path))
 
 

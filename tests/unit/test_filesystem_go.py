@@ -1,7 +1,7 @@
 """
 The archive on a file system: archives of the existing server.
 
-The one here was written by Go's yaml.v2, but for C{my_model}, which is written by hand in its manner.
+The one here was written by Go's yaml.v2, but for ``my_model``, which is written by hand in its manner.
 """
 
 import json

@@ -30,8 +30,9 @@ def staying(number: int, then: Disturbance = lambda call: None) -> Disturbance:
     """
     Let the model's folder stay where it is.
 
-    @param number: with which error.
-    @param then: what comes between besides, once that is known.
+    Args:
+        number: with which error.
+        then: what comes between besides, once that is known.
     """
     stay = failing_where(_STAYS, number)
     seen: list[str] = []

@@ -34,7 +34,8 @@ def lacking(*calls: tuple[str, int]) -> Disturbance:
     """
     Let the file system lack calls.
 
-    @param calls: which, and what it says.
+    Args:
+        calls: which, and what it says.
     """
     return both(*(failing_where(rf"{name} .*", number) for name, number in calls))
 

@@ -27,7 +27,7 @@ from twisted_registry.storage.filesystem.system import System
 
 class CheckTests(FilesystemCase):
     """
-    L{ILocatedArchive.check}.
+    ``ILocatedArchive.check``.
     """
 
     def test_interface(self) -> None:

@@ -30,7 +30,7 @@ def read_reply(chunk: Chunk) -> bytes:
 
 def by_protobuf(raw: bytes) -> bytes | None:
     """
-    Read a body message by protobuf alone; L{None} where it is none.
+    Read a body message by protobuf alone; ``None`` where it is none.
     """
     try:
         message = api.CreateVersionRequestChunk.FromString(raw)
@@ -41,7 +41,7 @@ def by_protobuf(raw: bytes) -> bytes | None:
 
 class FrameTests(SynchronousTestCase):
     """
-    L{frame} writes what a client reads.
+    ``frame`` writes what a client reads.
     """
 
     def test_clients_read_the_data_back(self) -> None:
@@ -56,7 +56,7 @@ class FrameTests(SynchronousTestCase):
 
 class BodyDataTests(SynchronousTestCase):
     """
-    L{body_chunk} reads what protobuf would, without copying it where it can.
+    ``body_chunk`` reads what protobuf would, without copying it where it can.
     """
 
     @settings(deadline=None)
@@ -88,7 +88,7 @@ class BodyDataTests(SynchronousTestCase):
 
 class CutterTests(SynchronousTestCase):
     """
-    L{Cutter} cuts what comes into frames of one size.
+    ``Cutter`` cuts what comes into frames of one size.
     """
 
     @settings(deadline=None)
@@ -115,7 +115,7 @@ class CutterTests(SynchronousTestCase):
 
 class GathererTests(SynchronousTestCase):
     """
-    L{Gatherer} gathers small messages and gives large ones on.
+    ``Gatherer`` gathers small messages and gives large ones on.
     """
 
     def gathered(self, sizes: list[int]) -> tuple[list[Chunk], list[Chunk]]:

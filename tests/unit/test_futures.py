@@ -12,7 +12,7 @@ from twisted_registry.registry.futures import all_done
 
 class AllDoneTests(SynchronousTestCase):
     """
-    L{all_done} waits for all of its jobs.
+    ``all_done`` waits for all of its jobs.
     """
 
     def setUp(self) -> None:

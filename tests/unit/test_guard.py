@@ -52,7 +52,7 @@ async def _call(handler: Handler, context: Any) -> bytes | None:
 
 class GuardTests(SynchronousTestCase):
     """
-    L{guarded} ends every call with a status.
+    ``guarded`` ends every call with a status.
     """
 
     def run_guarded(self, handler: Handler, context: Any) -> bytes | None:
@@ -141,7 +141,7 @@ class GuardTests(SynchronousTestCase):
 
 class GateTests(SynchronousTestCase):
     """
-    L{Gate} lets calls in while the registry serves.
+    ``Gate`` lets calls in while the registry serves.
     """
 
     def setUp(self) -> None:

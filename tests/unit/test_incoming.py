@@ -32,8 +32,9 @@ class Context:
     """
     Stands in for gRPC's side of a call: gives what it was told to, then never anything more.
 
-    @ivar messages: a message each; anything else for the end.
-    @ivar seconds_each: how long a message takes.
+    Attributes:
+        messages: a message each; anything else for the end.
+        seconds_each: how long a message takes.
     """
 
     messages: list[Any]
@@ -55,7 +56,7 @@ class Context:
 
 class IncomingTests(SynchronousTestCase):
     """
-    L{Incoming} gives messages, as long as there is patience for them.
+    ``Incoming`` gives messages, as long as there is patience for them.
     """
 
     def test_messages_and_end(self) -> None:

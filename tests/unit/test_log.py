@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.logging}.
+Tests for ``twisted_registry.daemon.logging``.
 """
 
 import json

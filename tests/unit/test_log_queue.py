@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.log_queue}.
+Tests for ``twisted_registry.daemon.log_queue``.
 """
 
 import errno
@@ -20,11 +20,12 @@ class Output(Stream):
     """
     An output that can be held, and that can fail.
 
-    @ivar free: lines are written while it is set.
-    @ivar held: set when a line waits.
-    @ivar error: raised by each line, if there is one.
-    @ivar done: lines, and what was done between them.
-    @ivar writes: how often something was written.
+    Attributes:
+        free: lines are written while it is set.
+        held: set when a line waits.
+        error: raised by each line, if there is one.
+        done: lines, and what was done between them.
+        writes: how often something was written.
     """
 
     def __init__(self) -> None:
@@ -37,11 +38,11 @@ class Output(Stream):
         self.writes = 0
 
     def ready(self) -> bool:
-        """See L{Stream.ready}."""
+        """See ``Stream.ready``."""
         return self.free.is_set()
 
     def write(self, lines: bytes) -> None:
-        """See L{Stream.write}."""
+        """See ``Stream.write``."""
         self.written_bytes = 0
         if not self.free.is_set():
             self.held.set()
@@ -52,11 +53,11 @@ class Output(Stream):
         self.writes += 1
 
     def reopen(self) -> None:
-        """See L{Stream.reopen}."""
+        """See ``Stream.reopen``."""
         self.done.append("(reopened)")
 
     def rotate(self) -> None:
-        """See L{Stream.rotate}."""
+        """See ``Stream.rotate``."""
         raise OSError(errno.EACCES, "it is not allowed")
 
 

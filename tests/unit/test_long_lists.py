@@ -21,7 +21,7 @@ LONG = 1000
 
 class LongListTests(SynchronousTestCase):
     """
-    L{LongLists} has room for 7 MiB of large replies.
+    ``LongLists`` has room for 7 MiB of large replies.
     """
 
     def setUp(self) -> None:
@@ -36,7 +36,8 @@ class LongListTests(SynchronousTestCase):
         """
         Make a function that makes a reply.
 
-        @param until: what it waits for.
+        Args:
+            until: what it waits for.
         """
 
         async def make() -> bytes:
@@ -89,7 +90,7 @@ class LongListTests(SynchronousTestCase):
 
 class PageTests(SynchronousTestCase):
     """
-    L{Page} serializes the infos of a reply a few at a time.
+    ``Page`` serializes the infos of a reply a few at a time.
     """
 
     def test_pieces_are_one_message(self) -> None:

@@ -20,7 +20,7 @@ class LossyDiskTests(SynchronousTestCase):
 
     def outcomes(self, *acts: str) -> set[str]:
         """
-        Give what may be found after acts such as C{write a}, C{sync a}, C{rename a b}: names with what they hold.
+        Give what may be found after acts such as ``write a``, ``sync a``, ``rename a b``: names with what they hold.
         """
         found = set()
         for seed in range(CHANCES):

@@ -11,7 +11,7 @@ from twisted_registry.daemon.malloc import reuse_memory
 
 class ArenaTests(SynchronousTestCase):
     """
-    L{reuse_memory} tells the C library, where it can be told.
+    ``reuse_memory`` tells the C library, where it can be told.
     """
 
     def test_glibc_takes_it(self) -> None:

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.memory_limit}.
+Tests for ``twisted_registry.daemon.memory_limit``.
 """
 
 import tempfile
@@ -124,7 +124,7 @@ class CgroupTests(SynchronousTestCase):
 
 class ResidentTests(SynchronousTestCase):
     """
-    L{resident_bytes} tells what this process has.
+    ``resident_bytes`` tells what this process has.
     """
 
     def test_here(self) -> None:

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.protocol.messages}: the wire, held against its table, and the pool it lives in.
+Tests for ``twisted_registry.protocol.messages``: the wire, held against its table, and the pool it lives in.
 """
 
 import os
@@ -240,12 +240,12 @@ print("both")
 
 class DefaultPoolTests(SynchronousTestCase):
     """
-    Another package may register C{cogmentAPI.*} in protobuf's default pool.
+    Another package may register ``cogmentAPI.*`` in protobuf's default pool.
     """
 
     def setUp(self) -> None:
         """
-        Write such a package.  Its C{ModelInfo} is not quite ours, as that of another release would be.
+        Write such a package.  Its ``ModelInfo`` is not quite ours, as that of another release would be.
         """
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)

@@ -46,8 +46,9 @@ def as_much_as_is_accepted(characters: str, length: int) -> dict[str, str]:
     """
     Give user data of as many pairs as are accepted.
 
-    @param characters: those that its texts are made of.
-    @param length: of each key, at the least, and of each value but for the shortest keys.
+    Args:
+        characters: those that its texts are made of.
+        length: of each key, at the least, and of each value but for the shortest keys.
     """
     user_data: dict[str, str] = {}
     size_bytes = 0

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.options} and L{twisted_registry.daemon.settings}.
+Tests for ``twisted_registry.daemon.options`` and ``twisted_registry.daemon.settings``.
 """
 
 import tempfile

@@ -43,7 +43,7 @@ class WritingCall(Call):
 
 class OutgoingTests(SynchronousTestCase):
     """
-    L{Outgoing} shares out what may be on its way.
+    ``Outgoing`` shares out what may be on its way.
     """
 
     def setUp(self) -> None:
@@ -181,7 +181,7 @@ class OutgoingTests(SynchronousTestCase):
 
 class HangUpTests(SynchronousTestCase):
     """
-    L{hang_up} shuts a connection down.
+    ``hang_up`` shuts a connection down.
     """
 
     def connect(self, host: str, family: socket.AddressFamily) -> tuple[socket.socket, socket.socket]:

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.rpc.probe}.
+Tests for ``twisted_registry.rpc.probe``.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.providers}.
+Tests for ``twisted_registry.daemon.providers``.
 """
 
 from collections.abc import Callable, Iterable
@@ -79,7 +79,7 @@ class FakeTransientProvider:
 
 def installed(*plugins: object) -> Callable[[type[Interface]], Iterable[Any]]:
     """
-    Stand in for L{twisted.plugin.getPlugins}.
+    Stand in for ``twisted.plugin.getPlugins``.
     """
     return lambda interface: [plugin for plugin in plugins if interface(plugin, None) is not None]
 

@@ -286,7 +286,8 @@ class FaultTests(QuarantineCase):
         """
         Try it on new archives, disturbed at each of its calls.
 
-        @return: the archive, and what was in its model before.
+        Returns:
+            the archive, and what was in its model before.
         """
         calls = self.attempt(None)[2]
         self.assertGreater(calls, 30)
@@ -298,7 +299,8 @@ class FaultTests(QuarantineCase):
         """
         Try it on a new archive.
 
-        @return: the archive, what was in its model before, and how many calls there were.
+        Returns:
+            the archive, what was in its model before, and how many calls there were.
         """
         root = Path(self.mktemp()).absolute()
         archive = FilesystemArchive(str(root))

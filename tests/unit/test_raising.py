@@ -17,7 +17,7 @@ from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 
 class RaisingTests(FilesystemCase):
     """
-    L{Raising}, on an archive with models in every state.
+    ``Raising``, on an archive with models in every state.
     """
 
     def prepare(self) -> None:

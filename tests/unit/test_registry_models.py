@@ -29,9 +29,10 @@ class FaultyArchive(MemoryArchive):
     """
     An archive whose calls do what the test says.
 
-    @ivar faults: what to raise, by the call's name.
-    @ivar results: what to return, by the call's name.
-    @ivar calls: the names of all calls.
+    Attributes:
+        faults: what to raise, by the call's name.
+        results: what to return, by the call's name.
+        calls: the names of all calls.
     """
 
     def __init__(self, medium: MemoryMedium) -> None:
@@ -62,7 +63,8 @@ class FaultyWriter:
     """
     A writer whose commit fails.
 
-    @ivar aborted: how often it was told to forget the version.
+    Attributes:
+        aborted: how often it was told to forget the version.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -70,17 +72,17 @@ class FaultyWriter:
         self.aborted = 0
 
     def write(self, chunk: object) -> None:
-        """See L{IChunkSink.write}."""
+        """See ``IChunkSink.write``."""
 
     def finish(self) -> None:
-        """See L{IArchiveWriter.finish}."""
+        """See ``IArchiveWriter.finish``."""
 
     def commit(self, info: VersionInfo) -> None:
-        """See L{IArchiveWriter.commit}."""
+        """See ``IArchiveWriter.commit``."""
         raise self._error
 
     def abort(self) -> None:
-        """See L{IChunkSink.abort}."""
+        """See ``IChunkSink.abort``."""
         self.aborted += 1
 
 
@@ -94,7 +96,7 @@ class Notes:
         self.changes: list[str] = []
 
     def changed(self, model_id: str) -> None:
-        """See L{IObserver.changed}."""
+        """See ``IObserver.changed``."""
         self.changes.append(model_id)
 
 

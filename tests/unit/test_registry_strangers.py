@@ -80,7 +80,8 @@ class LostTests(StrangersCase):
         """
         Check that each call tells it, and the log once.
 
-        @param others: the models that are whole.
+        Args:
+            others: the models that are whole.
         """
         self.assertIsNone(self.registry.snapshot("m"))
         self.assertIsNone(self.registry.model_info("m"))

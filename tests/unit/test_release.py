@@ -196,7 +196,8 @@ class RepositoryTestCase(SynchronousTestCase):
         """
         Run git, which must not fail.
 
-        @return: what it says.
+        Returns:
+            what it says.
         """
         done = self.run_in("git", *words)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -211,9 +212,10 @@ class RepositoryTestCase(SynchronousTestCase):
 
     def release(self, *words: str) -> str:
         """
-        Run C{python -m release}, which must not fail.
+        Run ``python -m release``, which must not fail.
 
-        @return: what it says.
+        Returns:
+            what it says.
         """
         done = self.run_in(sys.executable, "-m", "release", *words)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -221,7 +223,7 @@ class RepositoryTestCase(SynchronousTestCase):
 
     def assert_refused(self, why: str, *words: str) -> None:
         """
-        Assert that C{python -m release} fails, with one line that says why, and changes nothing.
+        Assert that ``python -m release`` fails, with one line that says why, and changes nothing.
         """
         before = self.state()
         done = self.run_in(sys.executable, "-m", "release", *words)

@@ -98,7 +98,8 @@ class CommandTests(SynchronousTestCase):
         """
         Run the command with a case of the test's own.
 
-        @return: its status, what the case was given, and the JSON it wrote.
+        Returns:
+            its status, what the case was given, and the JSON it wrote.
         """
         trials: list[Trial] = []
 

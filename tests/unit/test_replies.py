@@ -17,7 +17,8 @@ class Snapshots:
     """
     Stands in for the registry.
 
-    @ivar known: the models' snapshots; L{None} where a model's is not read yet.
+    Attributes:
+        known: the models' snapshots; ``None`` where a model's is not read yet.
     """
 
     known: dict[str, ModelSnapshot | None] = field(factory=dict)
@@ -33,7 +34,7 @@ class Snapshots:
 
 class RepliesTests(SynchronousTestCase):
     """
-    L{Replies} gives a reply again as long as it would be made the same.
+    ``Replies`` gives a reply again as long as it would be made the same.
     """
 
     def setUp(self) -> None:

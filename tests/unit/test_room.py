@@ -21,7 +21,7 @@ async def turn() -> None:
 
 class RoomTests(SynchronousTestCase):
     """
-    L{Room} is shared, first come, first served.
+    ``Room`` is shared, first come, first served.
     """
 
     def run_in_loop(self, coroutine: Coroutine[Any, Any, None]) -> None:

@@ -13,7 +13,7 @@ NUMBERS = st.lists(st.tuples(st.integers(1, 60), st.booleans()), unique_by=lambd
 
 def numbers_from(pairs: list[tuple[int, bool]], later: tuple[int, ...] = ()) -> VersionNumbers:
     """
-    Make numbers, archived where a pair says so; C{later} are archived ones that only later snapshots see.
+    Make numbers, archived where a pair says so; ``later`` are archived ones that only later snapshots see.
     """
     archived = [number for number, is_archived in pairs if is_archived]
     transient = tuple(number for number, is_archived in pairs if not is_archived)
@@ -22,7 +22,7 @@ def numbers_from(pairs: list[tuple[int, bool]], later: tuple[int, ...] = ()) -> 
 
 class VersionNumbersTests(SynchronousTestCase):
     """
-    L{VersionNumbers} acts as one sorted list of its archived and its transient numbers.
+    ``VersionNumbers`` acts as one sorted list of its archived and its transient numbers.
     """
 
     @settings(deadline=None)
@@ -61,7 +61,7 @@ class VersionNumbersTests(SynchronousTestCase):
 
 class SelectTests(SynchronousTestCase):
     """
-    L{ModelSnapshot.select} finds what a selector means.
+    ``ModelSnapshot.select`` finds what a selector means.
     """
 
     snapshot = ModelSnapshot("m", 1, numbers_from([(2, True), (5, False), (9, True)]))

@@ -1,5 +1,5 @@
 """
-Tests for L{twisted_registry.daemon.startup}.
+Tests for ``twisted_registry.daemon.startup``.
 """
 
 import os

@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 30.0
 
 class SupervisorTests(SynchronousTestCase):
     """
-    L{Supervisor}, over a check that does what the test says.
+    ``Supervisor``, over a check that does what the test says.
     """
 
     def setUp(self) -> None:
@@ -53,7 +53,8 @@ class SupervisorTests(SynchronousTestCase):
         """
         Let the time for a check come.
 
-        @param outcome: what the check comes to.
+        Args:
+            outcome: what the check comes to.
         """
         self.outcome = outcome or succeed(None)
         self.clock.advance(EVERY_SECONDS)

@@ -12,7 +12,7 @@ from twisted_registry.storage.filesystem.system import System
 
 class StartWritingTests(SynchronousTestCase):
     """
-    L{System.start_writing}.
+    ``System.start_writing``.
     """
 
     def test_file(self) -> None:

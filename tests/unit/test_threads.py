@@ -23,7 +23,7 @@ from twisted_registry.execution import (
 
 class PoolLaneTests(SynchronousTestCase):
     """
-    L{PoolLane} runs its jobs in order, in a pool.
+    ``PoolLane`` runs its jobs in order, in a pool.
     """
 
     def setUp(self) -> None:
@@ -42,7 +42,7 @@ class PoolLaneTests(SynchronousTestCase):
 
     def test_provides_the_interface(self) -> None:
         """
-        A lane is an L{ILane}.
+        A lane is an ``ILane``.
         """
         verifyObject(ILane, self.lane)
 
@@ -100,7 +100,7 @@ class PoolLaneTests(SynchronousTestCase):
 
 class DirectLaneTests(SynchronousTestCase):
     """
-    L{DirectLane} runs on the spot what is small.
+    ``DirectLane`` runs on the spot what is small.
     """
 
     def test_small_jobs_run_on_the_spot(self) -> None:
@@ -127,7 +127,7 @@ class DirectLaneTests(SynchronousTestCase):
 
 class TalliedPoolTests(SynchronousTestCase):
     """
-    L{TalliedPool} tells when all its jobs are done.
+    ``TalliedPool`` tells when all its jobs are done.
     """
 
     def setUp(self) -> None:

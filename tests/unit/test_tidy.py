@@ -13,7 +13,7 @@ MUCH = 10 * WORTH_BYTES
 
 class TidyingTests(SynchronousTestCase):
     """
-    L{Tidying} gives memory back where the process takes much more than it holds.
+    ``Tidying`` gives memory back where the process takes much more than it holds.
     """
 
     def setUp(self) -> None:
@@ -34,7 +34,8 @@ class TidyingTests(SynchronousTestCase):
         """
         Change a model, so that so much is held and taken.
 
-        @return: how often memory was given back so far.
+        Returns:
+            how often memory was given back so far.
         """
         self.held, self.resident = held, resident
         self.tidying.changed("m")

@@ -337,7 +337,7 @@ class _FullArchive(MemoryArchive):
     """
 
     def save_model(self, info: ModelInfo) -> None:
-        """See L{IModelStore.save_model}."""
+        """See ``IModelStore.save_model``."""
         raise StorageFull("no room")
 
 

@@ -21,9 +21,10 @@ def run_twistd(folder: Path, service: str, *arguments: str, **environ: str) -> s
     """
     Run twistd to its end.
 
-    @param folder: where it runs, and where its plugin is put.
-    @param service: the source of the service's module, C{made_up_service}; its command is L{TAP}.
-    @param environ: variables beyond those that are there, of which none is a setting.
+    Args:
+        folder: where it runs, and where its plugin is put.
+        service: the source of the service's module, ``made_up_service``; its command is ``TAP``.
+        environ: variables beyond those that are there, of which none is a setting.
     """
     plugins = folder / "twisted" / "plugins"
     plugins.mkdir(parents=True)

@@ -28,7 +28,8 @@ class Look:
     """
     Looks at models over the wire.
 
-    @ivar figures: what was seen, and how often.
+    Attributes:
+        figures: what was seen, and how often.
     """
 
     client: Client
@@ -187,7 +188,8 @@ def _round(directory: Path, chance: random.Random, count: int, running: bool, fi
     """
     Harm an archive, and look.
 
-    @param running: whether the daemon runs already, and knows some of the models.
+    Args:
+        running: whether the daemon runs already, and knows some of the models.
     """
     archive = directory / "archive"
     models = lay_out(archive, chance, count)

@@ -1,6 +1,6 @@
 """
 Few callers do everything at once to one model or two, and what they were told is checked for an order it can have come
-of (L{torture.oracles.linearizability}).  Now and then the daemon is stopped or killed in the midst of it.
+of (``torture.oracles.linearizability``).  Now and then the daemon is stopped or killed in the midst of it.
 """
 
 import random
@@ -40,7 +40,8 @@ class Caller:
     """
     Makes calls over a connection of its own.
 
-    @ivar name: tells its data from all others'.
+    Attributes:
+        name: tells its data from all others'.
     """
 
     client: Client
@@ -51,9 +52,11 @@ class Caller:
         """
         Make a call.
 
-        @return: what came of it; L{None} where it surely did not happen.
+        Returns:
+            what came of it; ``None`` where it surely did not happen.
 
-        @raise grpc.RpcError: it was refused as it may not be.
+        Raises:
+            grpc.RpcError: it was refused as it may not be.
         """
         act = self.chance.choice(_ACTS)
         do = {

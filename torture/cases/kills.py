@@ -39,7 +39,7 @@ class _Impatient(Client):
     def call(
         self, name: str, request: Any, deadline_seconds: float = DEADLINE_SECONDS, wait_for_ready: bool = False
     ) -> Any:
-        """See L{Client.call}."""
+        """See ``Client.call``."""
         return super().call(name, request, deadline_seconds, wait_for_ready)
 
 

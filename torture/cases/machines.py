@@ -1,5 +1,5 @@
 """
-Sequences of calls that hypothesis makes up, and makes short where one of them goes wrong (L{torture.oracles.machine}).
+Sequences of calls that hypothesis makes up, and makes short where one of them goes wrong (``torture.oracles.machine``).
 """
 
 import traceback
@@ -17,7 +17,9 @@ _STEPS = 20
 
 def _run_machines(trial: Trial, bench: Bench) -> list[str]:
     """
-    @return: the shortest sequence that goes wrong, and how; nothing where none does.
+
+    Returns:
+        the shortest sequence that goes wrong, and how; nothing where none does.
     """
     told: list[object] = []
 

@@ -77,7 +77,8 @@ class _Hostile:
         """
         Take something, and hold it until all is over.
 
-        @return: how the call ended, if it did.
+        Returns:
+            how the call ended, if it did.
         """
         acts: list[Callable[[], Any]] = [self._upload, self._upload, self._read, self._read, self._list, self._lie]
         acts.append(self._many_short_lists)

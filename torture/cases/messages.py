@@ -48,9 +48,10 @@ class Flood:
     """
     Many calls at once, one after the other.
 
-    @ivar left: how many messages are still to be sent.
-    @ivar codes: how the calls ended.
-    @ivar lost: how many ended in a way that the client's library could not tell.
+    Attributes:
+        left: how many messages are still to be sent.
+        codes: how the calls ended.
+        lost: how many ended in a way that the client's library could not tell.
     """
 
     address: str

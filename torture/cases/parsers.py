@@ -39,7 +39,8 @@ def _fuzz(directory: Path, name: str, runs: int, seed: int) -> tuple[int, list[s
     """
     Run a fuzzer.
 
-    @return: how many inputs it took, and what was wrong.
+    Returns:
+        how many inputs it took, and what was wrong.
     """
     place = directory / f"{name}-{seed}"
     words = [name, "--runs", str(runs), "--seed", str(seed), "--directory", str(place)]

@@ -1,5 +1,5 @@
 """
-The power fails at a random call, and what is left is as bad as it may be (L{torture.disk.lossy_disk}).
+The power fails at a random call, and what is left is as bad as it may be (``torture.disk.lossy_disk``).
 """
 
 from torture.case import Case

@@ -244,7 +244,7 @@ async def _all_saw(subscribers: list[_Staying], number: int) -> bool:
 
 async def _becomes(condition: Callable[[], Awaitable[bool]]) -> bool:
     """
-    Wait for something to come true; L{False} if it never does.
+    Wait for something to come true; ``False`` if it never does.
     """
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -27,8 +27,9 @@ class _Archive:
     """
     An archive, and what was done to it.
 
-    @ivar data: what each model's versions hold.
-    @ivar damaged: what was damaged.
+    Attributes:
+        data: what each model's versions hold.
+        damaged: what was damaged.
     """
 
     root: Path

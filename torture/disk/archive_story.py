@@ -30,10 +30,11 @@ class Story:
     """
     One archive, through several cuts.
 
-    @ivar directory: for what is left after each of them.
-    @ivar disturbance: what comes between calls, besides.
-    @ivar cuts: how many there were.
-    @ivar kills: how many times the process alone was killed.
+    Attributes:
+        directory: for what is left after each of them.
+        disturbance: what comes between calls, besides.
+        cuts: how many there were.
+        kills: how many times the process alone was killed.
     """
 
     chance: random.Random
@@ -136,7 +137,8 @@ def run_stories(trial: Trial, disturbance: Callable[[random.Random], Disturbance
     """
     Cut the power again and again.
 
-    @param disturbance: gives what else comes between, for one archive.
+    Args:
+        disturbance: gives what else comes between, for one archive.
     """
     done = kills = acknowledged = refused = number = 0
     wrong: list[str] = []

@@ -22,10 +22,11 @@ class Work:
     """
     Works on an archive, and keeps what is known of it up to date, at each moment: also where an act never ends.
 
-    @ivar undisturbed: in its context nothing fails: for looks that are no part of the work.
-    @ivar acknowledged: how many acts were.
-    @ivar refused: how many acts ended with an error.
-    @ivar wrong: acknowledgements and refusals that cannot be.
+    Attributes:
+        undisturbed: in its context nothing fails: for looks that are no part of the work.
+        acknowledged: how many acts were.
+        refused: how many acts ended with an error.
+        wrong: acknowledgements and refusals that cannot be.
     """
 
     archive: FilesystemArchive

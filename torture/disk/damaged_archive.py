@@ -28,7 +28,7 @@ class _Restless(System):
     """
 
     def fsync(self, descriptor: int) -> None:
-        """See L{System.fsync}."""
+        """See ``System.fsync``."""
 
 
 @define
@@ -36,13 +36,14 @@ class Harmed:
     """
     A model, and the one thing that was done to it.
 
-    @ivar folder: where it is.
-    @ivar versions: its versions and their data, by number.
-    @ivar given_out: numbers up to here may have been given out.
-    @ivar part: what was harmed: C{"data"}, C{"version"} (its .yaml), C{"model"} (its .yaml) or C{"reserved"}.
-    @ivar number: the version harmed, if one was.
-    @ivar way: how.
-    @ivar done: where, exactly.
+    Attributes:
+        folder: where it is.
+        versions: its versions and their data, by number.
+        given_out: numbers up to here may have been given out.
+        part: what was harmed: ``"data"``, ``"version"`` (its .yaml), ``"model"`` (its .yaml) or ``"reserved"``.
+        number: the version harmed, if one was.
+        way: how.
+        done: where, exactly.
     """
 
     model_id: str

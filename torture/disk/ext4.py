@@ -57,7 +57,8 @@ def copy_as_after_a_cut(image: Path, copy: Path) -> None:
     """
     Copy a mounted image as the disk has it at one moment: again, where something was written meanwhile.
 
-    @raise OSError: it never came to rest.
+    Raises:
+        OSError: it never came to rest.
     """
     for _ in range(20):
         _made("cp", "--sparse=always", image, copy)
@@ -68,7 +69,7 @@ def copy_as_after_a_cut(image: Path, copy: Path) -> None:
 
 def hindrance() -> str | None:
     """
-    Say what this machine lacks to mount images; L{None} where nothing.
+    Say what this machine lacks to mount images; ``None`` where nothing.
     """
     if os.geteuid() != 0:
         return "not root, who may mount"

@@ -19,10 +19,11 @@ class ModelState:
     """
     A model as it may be.
 
-    @ivar versions: those that must be there, by number.
-    @ivar uncertain: those that may be there, by number.
-    @ivar given_out: the highest number that anybody has seen.
-    @ivar spent: the highest number that this process has used, if perhaps for nothing.
+    Attributes:
+        versions: those that must be there, by number.
+        uncertain: those that may be there, by number.
+        given_out: the highest number that anybody has seen.
+        spent: the highest number that this process has used, if perhaps for nothing.
     """
 
     user_data: Mapping[str, str] = field(factory=dict)
@@ -58,7 +59,8 @@ class Found:
     """
     A model as it is, whole.
 
-    @ivar last: the number after which the next one comes.
+    Attributes:
+        last: the number after which the next one comes.
     """
 
     user_data: Mapping[str, str]
@@ -83,8 +85,9 @@ def load_found(archive: FilesystemArchive, model_id: str) -> Found:
     """
     Read all of a model, bytes too.
 
-    @raise RegistryError: something in it is damaged.
-    @raise AssertionError: the bytes of a version are not what its info says.
+    Raises:
+        RegistryError: something in it is damaged.
+        AssertionError: the bytes of a version are not what its info says.
     """
     user_data = archive.load_model(model_id).user_data
     numbers = archive.version_numbers(model_id)
@@ -124,7 +127,7 @@ def differences(state: ModelState | None, found: Found | None) -> Iterator[str]:
 @define
 class Knowledge:
     """
-    What an archive may hold: for each model, all the states it may be in; L{None} for one that is not there.
+    What an archive may hold: for each model, all the states it may be in; ``None`` for one that is not there.
     """
 
     models: dict[str, tuple[ModelState | None, ...]] = field(factory=dict)

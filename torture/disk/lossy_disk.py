@@ -7,7 +7,7 @@ read as strictly as it can be, and nothing more:
     - A file's content is at rest up to its last sync.  What was written since is there after a cut in one of these
       ways, chosen for each file alone: not at all, a first part, all, or the right length with zeros from somewhere on.
       A name may be at rest long before the content: nothing is written because a file was closed, renamed, or put in
-      the place of another (ext4 without C{auto_da_alloc}).
+      the place of another (ext4 without ``auto_da_alloc``).
     - A sync of a file brings no name to rest, not even the file's own.
     - A sync of a folder brings to rest what has changed in it: what was made, removed, or renamed into it.  It says
       nothing of the folder's own name, of what was renamed out of it, or of any other folder.
@@ -48,9 +48,10 @@ class Node:
     """
     A file or a folder, whatever its name.
 
-    @ivar content: what a reader sees; of a folder, nothing.
-    @ivar at_rest: what is left of it at least.
-    @ivar lost_bytes: up to where a sync that failed has marked the content as written.
+    Attributes:
+        content: what a reader sees; of a folder, nothing.
+        at_rest: what is left of it at least.
+        lost_bytes: up to where a sync that failed has marked the content as written.
     """
 
     is_folder: bool
@@ -64,8 +65,9 @@ class Change:
     """
     A name given or taken.
 
-    @ivar folder: where the name is; for a rename, where it came to.
-    @ivar left: for a rename, the folder it came from, and the name it had there.
+    Attributes:
+        folder: where the name is; for a rename, where it came to.
+        left: for a rename, the folder it came from, and the name it had there.
     """
 
     kind: Kind
@@ -264,7 +266,8 @@ class Disk:
         """
         Cut the power, and write down one of the ways in which things may be found.
 
-        @param path: a folder, made by this.
+        Args:
+            path: a folder, made by this.
         """
         names = self._at_rest.copy()
         likely = {change.folder: chance.choice((0.0, 0.2, 0.5, 0.8, 1.0)) for change in self._pending}

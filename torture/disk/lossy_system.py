@@ -18,7 +18,7 @@ Disturbance = Callable[[str, str], None]
 
 class PowerCut(BaseException):
     """
-    The process ends here, and the machine with it.  No C{except OSError} runs.
+    The process ends here, and the machine with it.  No ``except OSError`` runs.
     """
 
 
@@ -37,13 +37,14 @@ class _Opened:
 @define(eq=False)
 class LossySystem(System):
     """
-    Works on a real folder, in one thread, and keeps a L{Disk} beside it.  Syncs nothing really.
+    Works on a real folder, in one thread, and keeps a ``Disk`` beside it.  Syncs nothing really.
 
-    @ivar root: the archive's folder, an absolute path; it must be there, and all that is in it is at rest.
-    @ivar knows_new_names: whether something can be renamed to a name that nothing has yet.
-    @ivar calls: how many there were.
-    @ivar end: how many calls there are still, and what comes in place of the next.
-    @ivar disturbance: what comes between.
+    Attributes:
+        root: the archive's folder, an absolute path; it must be there, and all that is in it is at rest.
+        knows_new_names: whether something can be renamed to a name that nothing has yet.
+        calls: how many there were.
+        end: how many calls there are still, and what comes in place of the next.
+        disturbance: what comes between.
     """
 
     root: str
@@ -77,7 +78,8 @@ class LossySystem(System):
         """
         Cut the power, and lay out what may be left of the folder.
 
-        @param path: another folder, made by this.
+        Args:
+            path: another folder, made by this.
         """
         self.go_on()
         self._disk.lay_out(chance, path)
@@ -94,7 +96,7 @@ class LossySystem(System):
     # The calls that change something.
 
     def open(self, path: str, flags: int) -> int:
-        """See L{System.open}."""
+        """See ``System.open``."""
         self._called("open", path)
         descriptor = super().open(path, flags)
         node = self._disk.find(self._within(path))
@@ -106,7 +108,7 @@ class LossySystem(System):
         return descriptor
 
     def close(self, descriptor: int) -> None:
-        """See L{System.close}."""
+        """See ``System.close``."""
         opened = self._opened[descriptor]
         try:
             self._called("close", opened.path)
@@ -118,7 +120,7 @@ class LossySystem(System):
         super().close(descriptor)
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """See L{System.write}."""
+        """See ``System.write``."""
         opened = self._opened[descriptor]
         self._called("write", opened.path)
         written = super().write(descriptor, data)
@@ -127,11 +129,11 @@ class LossySystem(System):
         return written
 
     def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
-        """See L{System.start_writing}.  What may be lost may be lost all the same."""
+        """See ``System.start_writing``.  What may be lost may be lost all the same."""
         self._called("start_writing", self._opened[descriptor].path)
 
     def fsync(self, descriptor: int) -> None:
-        """See L{System.fsync}."""
+        """See ``System.fsync``."""
         opened = self._opened[descriptor]
         assert opened.node is not None
         try:
@@ -142,13 +144,13 @@ class LossySystem(System):
         self._disk.sync(opened.node)
 
     def rename(self, source: str, target: str) -> None:
-        """See L{System.rename}."""
+        """See ``System.rename``."""
         self._called("rename", target)
         super().rename(source, target)
         self._disk.rename(self._within(source), self._within(target))
 
     def rename_new(self, source: str, target: str) -> None:
-        """See L{System.rename_new}."""
+        """See ``System.rename_new``."""
         if not self.knows_new_names:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._called("rename", target)
@@ -156,60 +158,60 @@ class LossySystem(System):
         self._disk.rename(self._within(source), self._within(target))
 
     def link(self, source: str, target: str) -> None:
-        """See L{System.link}.  This file system knows no second names."""
+        """See ``System.link``.  This file system knows no second names."""
         self._called("link", target)
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     def mkdir(self, path: str) -> None:
-        """See L{System.mkdir}."""
+        """See ``System.mkdir``."""
         self._called("mkdir", path)
         super().mkdir(path)
         self._disk.make(self._within(path), is_folder=True)
 
     def rmdir(self, path: str) -> None:
-        """See L{System.rmdir}."""
+        """See ``System.rmdir``."""
         self._called("rmdir", path)
         super().rmdir(path)
         self._disk.remove(self._within(path))
 
     def unlink(self, path: str) -> None:
-        """See L{System.unlink}."""
+        """See ``System.unlink``."""
         self._called("unlink", path)
         super().unlink(path)
         self._disk.remove(self._within(path))
 
     def claim_path(self, path: str) -> None:
-        """See L{System.claim_path}.  A process that is said to be dead here lives, and would keep its claim."""
+        """See ``System.claim_path``.  A process that is said to be dead here lives, and would keep its claim."""
 
     # Those that look.
 
     def read(self, descriptor: int, size_bytes: int) -> bytes:
-        """See L{System.read}."""
+        """See ``System.read``."""
         self._called("read", self._opened[descriptor].path)
         return super().read(descriptor, size_bytes)
 
     def fstat(self, descriptor: int) -> os.stat_result:
-        """See L{System.fstat}."""
+        """See ``System.fstat``."""
         self._called("fstat", self._opened[descriptor].path)
         return super().fstat(descriptor)
 
     def stat(self, path: str) -> os.stat_result:
-        """See L{System.stat}."""
+        """See ``System.stat``."""
         self._called("stat", path)
         return super().stat(path)
 
     def lstat(self, path: str) -> os.stat_result:
-        """See L{System.lstat}."""
+        """See ``System.lstat``."""
         self._called("lstat", path)
         return super().lstat(path)
 
     def listdir(self, path: str) -> list[str]:
-        """See L{System.listdir}."""
+        """See ``System.listdir``."""
         self._called("listdir", path)
         return super().listdir(path)
 
     def scandir(self, path: str) -> list[Listed]:
-        """See L{System.scandir}."""
+        """See ``System.scandir``."""
         self._called("scandir", path)
         return super().scandir(path)
 
@@ -220,8 +222,8 @@ class RestlessSystem(System):
     """
 
     def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
-        """See L{System.start_writing}.  Does nothing."""
+        """See ``System.start_writing``.  Does nothing."""
 
     def fsync(self, descriptor: int) -> None:
-        """See L{System.fsync}.  Does nothing but see that something is open."""
+        """See ``System.fsync``.  Does nothing but see that something is open."""
         os.fstat(descriptor)

@@ -33,10 +33,11 @@ class Mutation:
     """
     One of them.
 
-    @ivar name: what is wrong then.
-    @ivar file: in which file, relative to the package.
-    @ivar old: the text to replace, which is there exactly once.
-    @ivar new: what takes its place.
+    Attributes:
+        name: what is wrong then.
+        file: in which file, relative to the package.
+        old: the text to replace, which is there exactly once.
+        new: what takes its place.
     """
 
     name: str
@@ -48,9 +49,11 @@ class Mutation:
         """
         Lay out the package with this fault in it.
 
-        @param directory: becomes what C{PYTHONPATH} should begin with.
+        Args:
+            directory: becomes what ``PYTHONPATH`` should begin with.
 
-        @raise ValueError: the text is not there, or is there more than once.
+        Raises:
+            ValueError: the text is not there, or is there more than once.
         """
         copy = shutil.copytree(PACKAGE, directory / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
         path = copy / self.file

@@ -3,8 +3,8 @@ Processes that each do one thing to an archive, in one thread, and wait before i
 
     python -m torture.disk.one_act          a process for each line on stdin: ROOT ACT SEED
 
-Each has opened the archive when its number is printed, and begins at C{SIGUSR1}.  When it is over, its end is printed:
-0 where the act was acknowledged, L{REFUSED} where it was certainly refused, L{UNCERTAIN} where it may have happened,
+Each has opened the archive when its number is printed, and begins at ``SIGUSR1``.  When it is over, its end is printed:
+0 where the act was acknowledged, ``REFUSED`` where it was certainly refused, ``UNCERTAIN`` where it may have happened,
 or minus the signal that ended it.
 """
 

@@ -16,7 +16,8 @@ def memory_folder(otherwise: Path) -> Iterator[Path]:
     """
     Give an empty folder in memory, removed at the end; where there is none, one on the disk.
 
-    @param otherwise: a folder on the disk.
+    Args:
+        otherwise: a folder on the disk.
     """
     there = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else otherwise
     with tempfile.TemporaryDirectory(prefix="torture-", dir=there, ignore_cleanup_errors=True) as directory:

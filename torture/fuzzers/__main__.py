@@ -22,7 +22,8 @@ def main() -> int:
     """
     Fuzz.
 
-    @return: the exit status.
+    Returns:
+        the exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m torture.fuzzers")
     parser.add_argument("name", choices=NAMES)

@@ -33,7 +33,8 @@ class Aftermath:
     """
     Checks models over the wire and on disk, while nobody else uses them.
 
-    @ivar whole: whether to read all versions, not only new ones and a few others.
+    Attributes:
+        whole: whether to read all versions, not only new ones and a few others.
     """
 
     ledger: Ledger
@@ -57,7 +58,8 @@ class Aftermath:
         """
         Create a version of each model that is there: its number must be above all that were given.
 
-        @param exact: whether it must be the very next one.
+        Args:
+            exact: whether it must be the very next one.
         """
         for life in self.ledger.lives():
             if life.presence is Presence.PRESENT:

@@ -55,12 +55,13 @@ class Life:
     """
     A model from when it is made until it is deleted.
 
-    @ivar number: tells it from other lives of any model.
-    @ivar user_data: what its user data may say.
-    @ivar sent: what was begun, by the token that its user data carries.
-    @ivar given: every number that anybody was told, and of which version, transient ones included.
-    @ivar archived: the numbers of versions that must be there.
-    @ivar unread: those of them that were not read since they came.
+    Attributes:
+        number: tells it from other lives of any model.
+        user_data: what its user data may say.
+        sent: what was begun, by the token that its user data carries.
+        given: every number that anybody was told, and of which version, transient ones included.
+        archived: the numbers of versions that must be there.
+        unread: those of them that were not read since they came.
     """
 
     model_id: str

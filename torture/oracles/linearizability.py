@@ -2,7 +2,7 @@
 Whether what concurrent callers were told could have come of one order of their calls.
 
 A history is linearizable if each operation can be given one moment between its call and its reply, such that done one
-by one in that order on a registry that does one thing at a time (L{step}), each gives what its caller was told.  The
+by one in that order on a registry that does one thing at a time (``step``), each gives what its caller was told.  The
 search is that of Wing and Gong, which remembers where it has been, as Lowe proposed.  A history is of one model: where
 each model's is linearizable, all of them together are.
 """
@@ -22,7 +22,7 @@ MOST_PLACES = 500_000
 
 class Act(Enum):
     """
-    What is done.  To L{SAVE} is to make a model that is not there; L{RESTART} is of the whole registry, and clean.
+    What is done.  To ``SAVE`` is to make a model that is not there; ``RESTART`` is of the whole registry, and clean.
     """
 
     SAVE = "save"
@@ -52,7 +52,8 @@ class Version(NamedTuple):
     """
     A version as its readers see it.
 
-    @ivar data: what tells its data from all others'.
+    Attributes:
+        data: what tells its data from all others'.
     """
 
     number: int
@@ -60,7 +61,8 @@ class Version(NamedTuple):
 
 
 Result = Outcome | int | str | Version | tuple[Version, ...] | None
-"""C{CREATE} gives a number, C{LATEST} a version, C{LIST} versions, C{READ} what tells the data, the others nothing."""
+"""``CREATE`` gives a number, ``LATEST`` a version, ``LIST`` versions, ``READ`` what tells the data, the others
+nothing."""
 
 
 @frozen
@@ -68,10 +70,11 @@ class Operation:
     """
     A call and what came of it.
 
-    @ivar answered_ns: when it was over; where the outcome is unknown, the last moment it can have happened at.
-    @ivar data: what a creation brought; no other creation brings the same.
-    @ivar archived: what kind of version a creation makes.
-    @ivar number: which version is read.
+    Attributes:
+        answered_ns: when it was over; where the outcome is unknown, the last moment it can have happened at.
+        data: what a creation brought; no other creation brings the same.
+        archived: what kind of version a creation makes.
+        number: which version is read.
     """
 
     act: Act
@@ -101,9 +104,10 @@ class State(NamedTuple):
     """
     A model.
 
-    @ivar versions: by rising number, with whether they are archived; L{None} where there is no model.
-    @ivar last: the highest number given out.
-    @ivar exact: the next one is one higher; after a crash it may be any that is higher.
+    Attributes:
+        versions: by rising number, with whether they are archived; ``None`` where there is no model.
+        last: the highest number given out.
+        exact: the next one is one higher; after a crash it may be any that is higher.
     """
 
     versions: tuple[tuple[Version, bool], ...] | None = None
@@ -183,7 +187,8 @@ def step(state: State, operation: Operation) -> State | None:
     """
     Do one thing on a registry that does one thing at a time.
 
-    @return: the model after it; L{None} if its caller would have been told something else.
+    Returns:
+        the model after it; ``None`` if its caller would have been told something else.
     """
     return _STEPS[operation.act](state, operation)
 
@@ -202,7 +207,8 @@ def settled(history: Sequence[Operation]) -> list[Operation]:
     """
     Leave out who looked and was told nothing, and take creations that broke, but were seen, for what they are.
 
-    @return: what is left, in the order of the calls.
+    Returns:
+        what is left, in the order of the calls.
     """
     numbers = {version.data: version.number for version in _seen(history)}
     kept = []
@@ -220,8 +226,9 @@ class _Place(NamedTuple):
     """
     Where the search is.
 
-    @ivar done: a bit for each operation that has its moment.
-    @ivar now_ns: no later moment than this is before the next one.
+    Attributes:
+        done: a bit for each operation that has its moment.
+        now_ns: no later moment than this is before the next one.
     """
 
     done: int
@@ -241,7 +248,7 @@ class _Search:
 
     def find(self, most_places: int) -> bool | None:
         """
-        Tell whether there is one; L{None} where that was not decided.
+        Tell whether there is one; ``None`` where that was not decided.
         """
         places, been = [self.furthest], {self.furthest}
         while places and len(been) < most_places:
@@ -284,9 +291,11 @@ def find_fault(history: Sequence[Operation], most_places: int = MOST_PLACES) -> 
     """
     Say what is wrong with a history of one model that is not there at first.
 
-    @param most_places: how far to search.
+    Args:
+        most_places: how far to search.
 
-    @return: as far as it could be explained, and what could not; L{None} if it is linearizable.
+    Returns:
+        as far as it could be explained, and what could not; ``None`` if it is linearizable.
     """
     search = _Search(history)
     found = search.find(most_places)

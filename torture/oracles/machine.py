@@ -61,7 +61,8 @@ class Bench:
     """
     What the machines share.
 
-    @ivar machines: how many there were.
+    Attributes:
+        machines: how many there were.
     """
 
     served: Served

@@ -30,7 +30,8 @@ class Version:
     """
     A version.
 
-    @ivar created_ns: 0 where it was left to the registry.
+    Attributes:
+        created_ns: 0 where it was left to the registry.
     """
 
     number: int
@@ -45,8 +46,9 @@ class Model:
     """
     A model.
 
-    @ivar last: the highest number given out.
-    @ivar exact: the next one is one higher; after a crash it may be any that is higher.
+    Attributes:
+        last: the highest number given out.
+        exact: the next one is one higher; after a crash it may be any that is higher.
     """
 
     user_data: dict[str, str]
@@ -60,8 +62,9 @@ class Upload:
     """
     What a creation brings.
 
-    @ivar size_bytes: as declared.
-    @ivar data_hash: as declared.
+    Attributes:
+        size_bytes: as declared.
+        data_hash: as declared.
     """
 
     data: bytes
@@ -87,7 +90,7 @@ class Reference:
 
     def save_model(self, model_id: str, user_data: dict[str, str]) -> None:
         """
-        C{CreateOrUpdateModel}.
+        ``CreateOrUpdateModel``.
         """
         try:
             check_model_id(model_id)
@@ -107,14 +110,14 @@ class Reference:
 
     def delete_model(self, model_id: str) -> None:
         """
-        C{DeleteModel}.
+        ``DeleteModel``.
         """
         self.model(model_id)
         del self.models[model_id]
 
     def list_models(self, asked: Sequence[str], count: int, handle: str) -> tuple[list[str], str]:
         """
-        C{RetrieveModels}, of all models that the reference knows.
+        ``RetrieveModels``, of all models that the reference knows.
         """
         _check(not handle or _DECIMAL.fullmatch(handle) is not None, StatusCode.INVALID_ARGUMENT)
         for model_id in asked:
@@ -126,7 +129,7 @@ class Reference:
 
     def check_upload(self, model_id: str, upload: Upload) -> Model:
         """
-        C{CreateVersion}, up to where the version gets its number.
+        ``CreateVersion``, up to where the version gets its number.
         """
         model = self.model(model_id)
         _check(upload.size_bytes == len(upload.data), StatusCode.INVALID_ARGUMENT)
@@ -135,11 +138,13 @@ class Reference:
 
     def create(self, model_id: str, upload: Upload, number: int) -> None:
         """
-        The rest of C{CreateVersion}.
+        The rest of ``CreateVersion``.
 
-        @param number: the one it was given.
+        Args:
+            number: the one it was given.
 
-        @raise AssertionError: it should have been another one.
+        Raises:
+            AssertionError: it should have been another one.
         """
         model = self.check_upload(model_id, upload)
         next_number = model.last + 1
@@ -163,7 +168,7 @@ class Reference:
 
     def list_versions(self, model_id: str, count: int, handle: str) -> tuple[list[Version], str]:
         """
-        C{RetrieveVersionInfos} without numbers.
+        ``RetrieveVersionInfos`` without numbers.
         """
         _check(not handle or _DECIMAL.fullmatch(handle) is not None, StatusCode.INVALID_ARGUMENT)
         versions = self.model(model_id).versions
@@ -173,7 +178,7 @@ class Reference:
 
     def select_versions(self, model_id: str, selectors: Sequence[int], handle: str) -> tuple[list[Version], str]:
         """
-        C{RetrieveVersionInfos} with numbers and no count, from the beginning.
+        ``RetrieveVersionInfos`` with numbers and no count, from the beginning.
         """
         _check(handle in ("", "0"), StatusCode.INVALID_ARGUMENT)
         versions = [self.select(model_id, selector) for selector in selectors]
@@ -181,7 +186,7 @@ class Reference:
 
     def latest(self, model_id: str) -> Version | None:
         """
-        Give what a new subscriber is told first; L{None} where there is nothing to tell yet.
+        Give what a new subscriber is told first; ``None`` where there is nothing to tell yet.
         """
         versions = self.model(model_id).versions
         return versions[max(versions)] if versions else None

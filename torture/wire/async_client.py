@@ -109,7 +109,8 @@ class AsyncClient:
         """
         Subscribe to a model.
 
-        @return: the grpc call object, which gives replies and can be cancelled.
+        Returns:
+            the grpc call object, which gives replies and can be cancelled.
         """
         call = self._channel.unary_stream(
             f"/{SERVICE_NAME}/VersionUpdate",

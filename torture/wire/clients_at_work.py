@@ -22,10 +22,11 @@ class Promised:
     """
     What a daemon has promised of a model.
 
-    @ivar is_there: whether the model must be there; L{None} where it may be, and then whole.
-    @ivar archived: hashes of the versions that must be there, by number.
-    @ivar begun: hashes of all versions that may be there.
-    @ivar highest: the highest number anybody was told.
+    Attributes:
+        is_there: whether the model must be there; ``None`` where it may be, and then whole.
+        archived: hashes of the versions that must be there, by number.
+        begun: hashes of all versions that may be there.
+        highest: the highest number anybody was told.
     """
 
     is_there: bool | None = None
@@ -60,7 +61,8 @@ class Clients:
     """
     Two models with two writers each, and one that comes and goes.
 
-    @ivar acknowledged: how many versions were.
+    Attributes:
+        acknowledged: how many versions were.
     """
 
     address: str

@@ -43,7 +43,8 @@ class Visitors:
     """
     Opens connections, says something odd, and leaves many of them open.
 
-    @ivar came: how many there were.
+    Attributes:
+        came: how many there were.
     """
 
     _port: int

@@ -24,8 +24,9 @@ class Served:
     """
     An archive, and a daemon that serves it at the same address each time.  A context: in its end it is killed.
 
-    @ivar archive: where the archive is.
-    @ivar address: where clients connect to.
+    Attributes:
+        archive: where the archive is.
+        address: where clients connect to.
     """
 
     def __init__(self, directory: Path, *flags: str) -> None:

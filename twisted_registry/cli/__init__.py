@@ -1,5 +1,5 @@
 """
-The command line: C{twisted-registry}.
+The command line: ``twisted-registry``.
 """
 
 import os

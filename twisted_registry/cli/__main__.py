@@ -1,5 +1,5 @@
 """
-C{python -m twisted_registry.cli}: the same as C{twisted-registry}.
+``python -m twisted_registry.cli``: the same as ``twisted-registry``.
 """
 
 from twisted_registry.cli.main import main

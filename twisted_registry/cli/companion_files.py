@@ -15,7 +15,7 @@ _MOST_LOOKED_AT = 10_000
 """Names in the file's folder."""
 
 _SHARD = re.compile(r"-[0-9]{2,}-of-(?P<count>[0-9]{2,})(?=\.|$)")
-"""As in C{model-00001-of-00003.safetensors}."""
+"""As in ``model-00001-of-00003.safetensors``."""
 
 _BESIDE = (
     (re.compile(r"(?P<stem>.*)\.onnx"), r"{stem}\.onnx[._]data(_\d+)?|{stem}\.data|weights\.pb"),

@@ -93,7 +93,8 @@ def if_interrupted(outcome: Callable[[], str] | None = None) -> Iterator[None]:
     """
     Where what is done in the context is interrupted, say in a line what became of it, and end.
 
-    @param outcome: returns that; it may take a moment to find out.  C{None} where nothing is changed.
+    Args:
+        outcome: returns that; it may take a moment to find out.  ``None`` where nothing is changed.
     """
     try:
         yield

@@ -88,7 +88,8 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Print rows, of cells that are harmless: on a terminal as a table; else as they come, with tabs between the cells,
     nothing left out and no heads.
 
-    @param heads: those that begin with C{>} stand over numbers.
+    Args:
+        heads: those that begin with ``>`` stand over numbers.
     """
     if sys.stdout.isatty():
         print_on_terminal(Console(), heads, rows)

@@ -7,7 +7,7 @@ import click
 
 class PairType(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
     """
-    C{KEY=VALUE}.
+    ``KEY=VALUE``.
     """
 
     name = "pair"
@@ -16,7 +16,7 @@ class PairType(click.ParamType):  # type: ignore[type-arg]  # at run time older 
         self, value: "str | tuple[str, str]", param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
         """
-        Read it.  The value may be empty, and may hold further C{=}.
+        Read it.  The value may be empty, and may hold further ``=``.
         """
         if not isinstance(value, str):
             return value

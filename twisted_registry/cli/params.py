@@ -64,7 +64,8 @@ class ModelType(ReferenceType):
     """
     A model, and no version of it.
 
-    @ivar why: what to say to whoever names a version.
+    Attributes:
+        why: what to say to whoever names a version.
     """
 
     name = "model"

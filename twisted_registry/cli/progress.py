@@ -36,7 +36,7 @@ _DUMB = ("", "dumb", "unknown")
 
 def _stderr() -> Console:
     """
-    Return the console for stderr.  Variables such as C{FORCE_COLOR} and C{TTY_COMPATIBLE} have rich take a file for a
+    Return the console for stderr.  Variables such as ``FORCE_COLOR`` and ``TTY_COMPATIBLE`` have rich take a file for a
     terminal; what moves may be shown on a real one only.
     """
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
@@ -78,8 +78,10 @@ class ByteProgress:
 
     def __init__(self, what: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """
-        @param what: what is done, such as C{sending}.
-        @param clock: tells the time in seconds.
+
+        Args:
+            what: what is done, such as ``sending``.
+            clock: tells the time in seconds.
         """
         self._console = console or _stderr()
         self._bar = _Bar(
@@ -126,7 +128,8 @@ class ByteProgress:
         """
         Begin with something else.
 
-        @param size_bytes: how many bytes of it there are, where that is known.
+        Args:
+            size_bytes: how many bytes of it there are, where that is known.
         """
         self._bar.reset(self._task, description=what, total=size_bytes)
 
@@ -134,7 +137,8 @@ class ByteProgress:
         """
         Say how many bytes more are done.
 
-        @param size_bytes: less than 0 where what was done is lost, and is done again.
+        Args:
+            size_bytes: less than 0 where what was done is lost, and is done again.
         """
         with self._lock:
             if self._is_on and size_bytes < 0:

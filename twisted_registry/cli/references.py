@@ -1,5 +1,5 @@
 """
-How models and versions are named: C{MODEL}, C{MODEL@3}, C{MODEL@-1}.
+How models and versions are named: ``MODEL``, ``MODEL@3``, ``MODEL@-1``.
 """
 
 import re
@@ -27,7 +27,8 @@ class Reference:
     """
     Names a model, or one of its versions.
 
-    @ivar selector: a version's number, or -n for the n-th to last; C{None} for the model.
+    Attributes:
+        selector: a version's number, or -n for the n-th to last; ``None`` for the model.
     """
 
     model_id: str
@@ -38,7 +39,8 @@ class Reference:
         """
         Read one.
 
-        @raise ValueError: it names nothing.
+        Raises:
+            ValueError: it names nothing.
         """
         match = _REFERENCE.fullmatch(text)
         model_id, number = (match[1], match[2]) if match else (text, "")

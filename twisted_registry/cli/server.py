@@ -39,10 +39,11 @@ class Server:
     """
     A registry.
 
-    @ivar address: C{HOST:PORT}.
-    @ivar patience_seconds: how long to try while it is away.
-    @ivar tls_ca: the file with the certificates of those who may have signed the registry's; C{None} for no TLS.
-    @ivar token: tells the registry who asks.
+    Attributes:
+        address: ``HOST:PORT``.
+        patience_seconds: how long to try while it is away.
+        tls_ca: the file with the certificates of those who may have signed the registry's; ``None`` for no TLS.
+        token: tells the registry who asks.
     """
 
     address: str = DEFAULT_ADDRESS
@@ -56,7 +57,8 @@ class Server:
         Give the server that a command's options mean.  The token comes from the environment alone: the arguments of a
         process can be read by others.
 
-        @raise click.UsageError: the token can be none.
+        Raises:
+            click.UsageError: the token can be none.
         """
         token = os.environ.get(TOKEN_VARIABLE) or None
         if token is not None and not (token.isascii() and token.isprintable()):
@@ -67,7 +69,8 @@ class Server:
         """
         Make a client.
 
-        @param times: such as C{deadline_seconds}, where they are to be others.
+        Args:
+            times: such as ``deadline_seconds``, where they are to be others.
         """
         # Here, for it takes a while: help and usage errors come without it.
         from twisted_registry.cli.waiting import tell_of_waiting
@@ -90,9 +93,11 @@ class Server:
         """
         Look for what a call has done that was interrupted, a few times.
 
-        @param look: returns it, or C{None} where it is not there; it may raise L{RegistryError}.
+        Args:
+            look: returns it, or ``None`` where it is not there; it may raise ``RegistryError``.
 
-        @return: it, or C{None} where it cannot be found.
+        Returns:
+            it, or ``None`` where it cannot be found.
         """
         with suppress(RegistryError), self.client(patience_seconds=0.0, deadline_seconds=_LOOK_SECONDS) as client:
             for seconds in _PAUSES_SECONDS:
@@ -104,7 +109,7 @@ class Server:
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
     """
-    C{HOST:PORT}, or a target with a scheme, such as C{unix:PATH}.
+    ``HOST:PORT``, or a target with a scheme, such as ``unix:PATH``.
     """
 
     name = "address"
@@ -169,7 +174,7 @@ _OPTIONS = (
 
 def of_server(command: Callable[..., None]) -> Callable[..., None]:
     """
-    Give a command the options that say which registry it talks to.  It gets a L{Server} as C{server}, and ends well.
+    Give a command the options that say which registry it talks to.  It gets a ``Server`` as ``server``, and ends well.
     """
 
     @wraps(command)

@@ -34,7 +34,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 class Bash(BashComplete):
     """
-    Bash takes words apart at C{:}, C{=} and C{@}, and completes the last part alone: it is the second argument.
+    Bash takes words apart at ``:``, ``=`` and ``@``, and completes the last part alone: it is the second argument.
     """
 
     source_template = _BASH

@@ -30,14 +30,18 @@ class Target:
     """
     A file, which is replaced once all data is there; or a stream, a pipe or a device, which is written to as it is.
 
-    @ivar is_stdout: whether it is the command's stdout.
+    Attributes:
+        is_stdout: whether it is the command's stdout.
     """
 
     def __init__(self, file: str) -> None:
         """
-        @param file: its name; C{-} for stdout.
 
-        @raise click.UsageError: it names a folder, or nothing.
+        Args:
+            file: its name; ``-`` for stdout.
+
+        Raises:
+            click.UsageError: it names a folder, or nothing.
         """
         self.file = file
         found = _DESCRIPTOR.fullmatch(file)
@@ -56,7 +60,8 @@ class Target:
         """
         Check that it can be written, as far as that can be known.
 
-        @raise OSError: it cannot.
+        Raises:
+            OSError: it cannot.
         """
         # Here, for it takes a while: usage errors come without it.
         from twisted_registry.client._transfer.files import check_replaceable
@@ -71,7 +76,8 @@ class Target:
         """
         Retrieve a version.
 
-        @raise OSError: it cannot be written.
+        Raises:
+            OSError: it cannot be written.
         """
         self._pulling = info
         with naming("stdout" if self.is_stdout else self.file):

@@ -57,21 +57,21 @@ def harmless_line(text: str) -> str:
 
 def pairs(user_data: Mapping[str, str]) -> str:
     """
-    Give user data as C{KEY=VALUE KEY=VALUE}, ordered by key.
+    Give user data as ``KEY=VALUE KEY=VALUE``, ordered by key.
     """
     return " ".join(f"{harmless(key)}={harmless(value) if value else ''}" for key, value in sorted(user_data.items()))
 
 
 def size(size_bytes: int) -> str:
     """
-    Give a size, such as C{10.0 MB}.
+    Give a size, such as ``10.0 MB``.
     """
     return decimal(size_bytes)
 
 
 def duration(seconds: float) -> str:
     """
-    Give a time in its largest unit, such as C{3 min}.
+    Give a time in its largest unit, such as ``3 min``.
     """
     for unit_seconds, unit in _AGES:
         if seconds >= unit_seconds:

@@ -22,7 +22,7 @@ def _line(text: str) -> str:
 
 def subject(finding: Finding) -> str:
     """
-    Say what a finding is about: C{MODEL@NUMBER}, C{MODEL}, or a path.
+    Say what a finding is about: ``MODEL@NUMBER``, ``MODEL``, or a path.
     """
     if finding.model_id is None:
         return harmless(finding.path)
@@ -75,8 +75,9 @@ class Summary:
     """
     What it all came to.
 
-    @ivar interrupted: whether it was broken off.
-    @ivar moved: how many files are in the quarantine.
+    Attributes:
+        interrupted: whether it was broken off.
+        moved: how many files are in the quarantine.
     """
 
     counts: Counts
@@ -139,8 +140,9 @@ class Teller:
     """
     Prints to stdout, in one form or the other.
 
-    @ivar as_json: an object a line, for programs.
-    @ivar quiet: nothing but damage, and what became of it.
+    Attributes:
+        as_json: an object a line, for programs.
+        quiet: nothing but damage, and what became of it.
     """
 
     as_json: bool

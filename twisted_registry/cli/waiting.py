@@ -29,7 +29,9 @@ class Waiting(logging.Handler):
         self, say: Callable[[str], None] = tell_beside_the_bar, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """
-        @param clock: tells the time in seconds.
+
+        Args:
+            clock: tells the time in seconds.
         """
         super().__init__(logging.DEBUG)
         self._say = say

@@ -1,8 +1,8 @@
 """
 The client library: one client in three styles.
 
-L{Client} is for asyncio, L{BlockingClient} for programs without an event loop, L{DeferredClient} for Twisted.  They
-have the same methods.  Errors are those of L{twisted_registry.domain.errors}.
+``Client`` is for asyncio, ``BlockingClient`` for programs without an event loop, ``DeferredClient`` for Twisted.  They
+have the same methods.  Errors are those of ``twisted_registry.domain.errors``.
 """
 
 from twisted_registry.client._transport import environment  # noqa: F401 - it must come before gRPC is imported

@@ -33,14 +33,17 @@ class Job(Generic[T]):
     What the two threads share is a lock of the system's, and what is written before it is released.  A lock of Python's
     own making can be left held by a thread whose signal handler raises, and then the loop would wait for it for ever.
 
-    @ivar is_done: whether it has really ended, also where it was cancelled.
+    Attributes:
+        is_done: whether it has really ended, also where it was cancelled.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], may_begin: Callable[[], bool]
     ) -> None:
         """
-        @param may_begin: whether the loop still takes something to do; asked in its thread.
+
+        Args:
+            may_begin: whether the loop still takes something to do; asked in its thread.
         """
         self.is_done = False
         self._loop = loop
@@ -80,7 +83,8 @@ class Job(Generic[T]):
         """
         Begin with it, and wait for it, blocking.  Whatever interrupts this, such as Ctrl-C, breaks it off first.
 
-        @raise ClientUnusable: this is the loop's own thread.
+        Raises:
+            ClientUnusable: this is the loop's own thread.
         """
         if _is_running(self._loop):
             # Such as in what tells of progress: it would wait for itself.
@@ -100,7 +104,8 @@ class Job(Generic[T]):
         """
         Give its result, or raise its error, once it is done.
 
-        @raise InterpreterEnding: it was cancelled because of that.
+        Raises:
+            InterpreterEnding: it was cancelled because of that.
         """
         if self._task is None or self._task.cancelled():
             if not self._may_begin():
@@ -166,7 +171,8 @@ def end_thread() -> None:
     End the calling thread because the interpreter is ending, without a word: it is a daemon thread, and nobody is left
     to handle an error of its.  Do nothing in the main thread, which runs what was registered for the end.
 
-    @raise SystemExit: in another thread, which Python ends by it.
+    Raises:
+        SystemExit: in another thread, which Python ends by it.
     """
     if threading.current_thread() is not threading.main_thread():
         raise SystemExit
@@ -179,7 +185,8 @@ class Stepper(Generic[T]):
     One of them may turn away from a step when it has just come to its end.  What that has given is then given by the
     next one.
 
-    @ivar items: the iterator.
+    Attributes:
+        items: the iterator.
     """
 
     def __init__(self, items: Closable[T]) -> None:
@@ -188,7 +195,7 @@ class Stepper(Generic[T]):
 
     def step(self) -> "Job[T | End]":
         """
-        Make a step.  It gives the next item, or L{twisted_registry.client._steps.END}: what is raised to end an
+        Make a step.  It gives the next item, or ``END``: what is raised to end an
         asynchronous iterator cannot leave a thread.
         """
         return shared.job(self._following())
@@ -226,7 +233,8 @@ class LoopThread:
         """
         Give something to do to the loop.  It is yet to begin.
 
-        @raise InterpreterEnding: it is too late for that.
+        Raises:
+            InterpreterEnding: it is too late for that.
         """
         try:
             return Job(self._running(), work, self._may_begin)
@@ -238,8 +246,9 @@ class LoopThread:
         """
         Do something in the loop, and wait for it, blocking.
 
-        @raise ClientUnusable: the interpreter is ending, or this is the loop's own thread.
-        @raise SystemExit: see L{end_thread}.
+        Raises:
+            ClientUnusable: the interpreter is ending, or this is the loop's own thread.
+            SystemExit: see ``end_thread``.
         """
         try:
             return self.job(work).result()

@@ -34,7 +34,8 @@ class Steps:
         """
         Take a step.
 
-        @raise StopAsyncIteration: the iterator is closed, or was closed meanwhile.
+        Raises:
+            StopAsyncIteration: the iterator is closed, or was closed meanwhile.
         """
         task = asyncio.ensure_future(step)
         self._under_way.add(task)
@@ -68,7 +69,9 @@ class OfThisProcess:
 
     def __reduce__(self) -> NoReturn:
         """
-        @raise TypeError: always.
+
+        Raises:
+            TypeError: always.
         """
         raise TypeError(
             f"{type(self).__name__} cannot be pickled or copied, for it holds a connection of this process: pickle the "
@@ -78,7 +81,7 @@ class OfThisProcess:
 
 class Items(OfThisProcess, Generic[T]):
     """
-    Items that come one by one: an asynchronous iterator, which C{contextlib.aclosing} can close.
+    Items that come one by one: an asynchronous iterator, which ``contextlib.aclosing`` can close.
 
     One whose step was broken off, or has failed, says so when it is asked for more: it does not come to its end as if
     that were all.
@@ -97,7 +100,8 @@ class Items(OfThisProcess, Generic[T]):
         """
         Wait for the next item.
 
-        @raise ClientUnusable: an earlier step was broken off or has failed, or another one is under way.
+        Raises:
+            ClientUnusable: an earlier step was broken off or has failed, or another one is under way.
         """
         if self._is_broken:
             raise ClientUnusable("a step of this iterator was broken off or has failed: it cannot go on; begin anew")

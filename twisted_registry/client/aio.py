@@ -43,7 +43,7 @@ class Client:
     """
     A client of a model registry, for asyncio.  It connects at its first call, and belongs to the event loop of that.
 
-    Each method fails with the error of L{twisted_registry.domain.errors} that the server raised.  What fails because
+    Each method fails with the error of ``twisted_registry.domain.errors`` that the server raised.  What fails because
     the server is away for a moment is tried again, where doing it twice is as good as once.
     """
 
@@ -58,18 +58,21 @@ class Client:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        @param address: C{HOST:PORT}; C{unix:PATH} of a socket; or another target that gRPC knows, such as
-            C{ipv4:10.0.0.1:9000,10.0.0.2:9000}.
-        @param tls: for an encrypted connection; without, it is in the clear.
-        @param token: sent with each call, as C{authorization: Bearer TOKEN}; at most 16 KiB.
-        @param deadline_seconds: how long the answer may take to a call that brings no data.
-        @param patience_seconds: how long something is tried again while the server is away, from the first failure on;
-            0 for not at all, C{math.inf} for as long as it takes.
-        @param idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved; and how
-            long nothing of what is published may be taken, or no answer may come, a second more for each MiB.
 
-        @raise ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in
-            the clear.
+        Args:
+            address: ``HOST:PORT``; ``unix:PATH`` of a socket; or another target that gRPC knows, such as
+                ``ipv4:10.0.0.1:9000,10.0.0.2:9000``.
+            tls: for an encrypted connection; without, it is in the clear.
+            token: sent with each call, as ``authorization: Bearer TOKEN``; at most 16 KiB.
+            deadline_seconds: how long the answer may take to a call that brings no data.
+            patience_seconds: how long something is tried again while the server is away, from the first failure on; 0
+                for not at all, ``math.inf`` for as long as it takes.
+            idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved; and how long
+                nothing of what is published may be taken, or no answer may come, a second more for each MiB.
+
+        Raises:
+            ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in the
+                clear.
         """
         self._connection = Connection(address, tls, token)
         self._calls = Calls(self._connection, Times(deadline_seconds, patience_seconds, idle_seconds))
@@ -106,7 +109,7 @@ class Client:
 
     async def close(self) -> None:
         """
-        Hang up.  Trackers come to their end, calls under way fail with C{ClientUnusable}.
+        Hang up.  Trackers come to their end, calls under way fail with ``ClientUnusable``.
         """
         for tracker in list(self._trackers):
             await tracker.aclose()
@@ -117,15 +120,18 @@ class Client:
     async def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
         """
         Make a model, or replace the user data of the one there is: whatever others have written there is gone.  See
-        L{ensure_model} and L{update_model}, which keep it.
+        ``ensure_model`` and ``update_model``, which keep it.
 
-        @param model_id: 1 to 200 bytes of UTF-8 without control characters.
-        @param user_data: at most 256 KiB; C{None} for none.
+        Args:
+            model_id: 1 to 200 bytes of UTF-8 without control characters.
+            user_data: at most 256 KiB; ``None`` for none.
 
-        @return: what it is now.
+        Returns:
+            what it is now.
 
-        @raise InvalidModelId: the id is not allowed.
-        @raise InvalidRequest: there is too much user data, or it is no text.
+        Raises:
+            InvalidModelId: the id is not allowed.
+            InvalidRequest: there is too much user data, or it is no text.
         """
         return await self._models.save(model_id, user_data)
 
@@ -134,15 +140,18 @@ class Client:
         Make a model if there is none.  One that is there keeps all its user data, and is given those pairs whose keys
         it does not have.  So a trainer can call this each time it starts.
 
-        It reads, merges and writes: see L{update_model}.  Where nothing is missing, nothing is written.
+        It reads, merges and writes: see ``update_model``.  Where nothing is missing, nothing is written.
 
-        @param user_data: C{None} for none.
+        Args:
+            user_data: ``None`` for none.
 
-        @return: what it is now.
+        Returns:
+            what it is now.
 
-        @raise InvalidModelId: the id is not allowed.
-        @raise InvalidRequest: there is too much user data, or it is no text.
-        @raise CorruptModel: its metadata is damaged; L{save_model} writes it anew.
+        Raises:
+            InvalidModelId: the id is not allowed.
+            InvalidRequest: there is too much user data, or it is no text.
+            CorruptModel: its metadata is damaged; ``save_model`` writes it anew.
         """
         return await self._models.ensure(model_id, user_data)
 
@@ -156,14 +165,17 @@ class Client:
         change is made after another.  Where clients change a model at the same time, each looks a tenth of a second
         afterwards, and makes its change again where another has overwritten it.
 
-        @param user_data: the pairs to set; C{None} for none.
-        @param remove: the keys to remove, whether or not they are there.
+        Args:
+            user_data: the pairs to set; ``None`` for none.
+            remove: the keys to remove, whether or not they are there.
 
-        @return: what it is now.
+        Returns:
+            what it is now.
 
-        @raise UnknownModel: there is none.
-        @raise InvalidRequest: there is too much user data, or it is no text.
-        @raise CorruptModel: its metadata is damaged; L{save_model} writes it anew.
+        Raises:
+            UnknownModel: there is none.
+            InvalidRequest: there is too much user data, or it is no text.
+            CorruptModel: its metadata is damaged; ``save_model`` writes it anew.
         """
         return await self._models.update(model_id, user_data, remove)
 
@@ -171,10 +183,11 @@ class Client:
         """
         Remove a model with all its versions, archived ones too.
 
-        Where the connection is lost before the answer, this fails with C{Unavailable}: it is not done twice, for the
+        Where the connection is lost before the answer, this fails with ``Unavailable``: it is not done twice, for the
         model may have been made again meanwhile.
 
-        @raise UnknownModel: there is none.
+        Raises:
+            UnknownModel: there is none.
         """
         await self._models.delete(model_id)
 
@@ -182,8 +195,9 @@ class Client:
         """
         Give a model's info.
 
-        @raise UnknownModel: there is none.
-        @raise CorruptModel: its metadata is damaged.
+        Raises:
+            UnknownModel: there is none.
+            CorruptModel: its metadata is damaged.
         """
         return await self._lists.model(model_id)
 
@@ -213,33 +227,36 @@ class Client:
         lost before the answer, the client finds out whether the version is there, and creates it again only where it is
         certainly not.
 
-        @param data: bytes in memory; the C{Path} of a file; a file open for reading bytes, from where it stands; or
-            pieces of bytes from an iterable.  It must not change meanwhile.
-        @param user_data: at most 256 KiB.
-        @param size_bytes: of data that comes from an iterable or a pipe.  Where it is not given, the data is gathered
-            first: in memory up to 64 MiB, in a temporary file beyond.
-        @param created_ns: when it was created, in nanoseconds since the Unix epoch; C{None} for now, by this machine's
-            clock.
-        @param progress: told how many bytes more were sent; where they are sent anew after a lost connection, told
-            first, as a number below 0, how many are taken back.
-        @param deadline_seconds: for all of it; C{None} for as long as it takes.
+        Args:
+            data: bytes in memory; the ``Path`` of a file; a file open for reading bytes, from where it stands; or
+                pieces of bytes from an iterable.  It must not change meanwhile.
+            user_data: at most 256 KiB.
+            size_bytes: of data that comes from an iterable or a pipe.  Where it is not given, the data is gathered
+                first: in memory up to 64 MiB, in a temporary file beyond.
+            created_ns: when it was created, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
+                clock.
+            progress: told how many bytes more were sent; where they are sent anew after a lost connection, told first,
+                as a number below 0, how many are taken back.
+            deadline_seconds: for all of it; ``None`` for as long as it takes.
 
-        @return: the version's info, with its number.
+        Returns:
+            the version's info, with its number.
 
-        @raise UnknownModel: there is no such model.
-        @raise ModelReplaced: the model was deleted meanwhile.
-        @raise InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range; or a
-            file stands at its end, or an iterable was at its end before.
-        @raise DataChanged: a file was written to while it was sent.
-        @raise SizeMismatch: the data is not as long as C{size_bytes}.
-        @raise TooLarge: the server takes no versions of this size.
-        @raise Overloaded: the server has no room for it now, and had none for C{patience_seconds}.
-        @raise CreationUncertain: the connection was lost, and it cannot be found out what became of the version.
-        @raise CorruptTransfer: what was stored is not what was sent.
-        @raise DeadlineExceeded: it took too long; the version may be there or not.
-        @raise Unavailable: the server is away; the version is not there.
-        @raise TypeError: the data is nothing that can be published.
-        @raise OSError: a file cannot be read.
+        Raises:
+            UnknownModel: there is no such model.
+            ModelReplaced: the model was deleted meanwhile.
+            InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range; or a
+                file stands at its end, or an iterable was at its end before.
+            DataChanged: a file was written to while it was sent.
+            SizeMismatch: the data is not as long as ``size_bytes``.
+            TooLarge: the server takes no versions of this size.
+            Overloaded: the server has no room for it now, and had none for ``patience_seconds``.
+            CreationUncertain: the connection was lost, and it cannot be found out what became of the version.
+            CorruptTransfer: what was stored is not what was sent.
+            DeadlineExceeded: it took too long; the version may be there or not.
+            Unavailable: the server is away; the version is not there.
+            TypeError: the data is nothing that can be published.
+            OSError: a file cannot be read.
         """
         header = self._header(model_id, False, created_ns, user_data)
         return await self._create(header, data, size_bytes, progress, deadline_seconds)
@@ -258,11 +275,12 @@ class Client:
         """
         Create an archived version: it is on the server's disk before this fires, and is never evicted.
 
-        Parameters, result and errors are those of L{publish}, and beside these:
+        Parameters, result and errors are those of ``publish``, and beside these:
 
-        @raise StorageFull: the server's disk is full; nothing was stored.
-        @raise StorageReadOnly: the server's archive takes no writes.
-        @raise StorageFailure: the server's disk failed.
+        Raises:
+            StorageFull: the server's disk is full; nothing was stored.
+            StorageReadOnly: the server's archive takes no writes.
+            StorageFailure: the server's disk failed.
         """
         header = self._header(model_id, True, created_ns, user_data)
         return await self._create(header, data, size_bytes, progress, deadline_seconds)
@@ -271,9 +289,10 @@ class Client:
         """
         Give the info of a model's latest version.
 
-        @raise UnknownModel: there is no such model.
-        @raise UnknownVersion: it has no version.
-        @raise CorruptVersion: its files are damaged.
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: it has no version.
+            CorruptVersion: its files are damaged.
         """
         return await self._lists.version(model_id, -1)
 
@@ -281,11 +300,13 @@ class Client:
         """
         Give the info of a version.
 
-        @param selector: its number, or -n for the n-th to last of those there are.
+        Args:
+            selector: its number, or -n for the n-th to last of those there are.
 
-        @raise UnknownModel: there is no such model.
-        @raise UnknownVersion: it has no such version.
-        @raise CorruptVersion: its files are damaged.
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: it has no such version.
+            CorruptVersion: its files are damaged.
         """
         return await self._lists.version(model_id, selector)
 
@@ -294,9 +315,11 @@ class Client:
         Give the infos of a model's versions, ordered by number.  They are asked for in pages; damaged ones are passed
         over.
 
-        @param since: the first number.
+        Args:
+            since: the first number.
 
-        @raise UnknownModel: there is no such model; raised where it is iterated over.
+        Raises:
+            UnknownModel: there is no such model; raised where it is iterated over.
         """
         return Items(self._lists.versions(model_id, since))
 
@@ -306,16 +329,18 @@ class Client:
         """
         Give a version's data.  Its size and its hash are checked.
 
-        @param version: its number; -n for the n-th to last; or its info, where it is known already: then the SHA-256 of
-            the data is computed, and compared with that of the info, whatever the server says of it.
-        @param progress: told how many bytes more came.
+        Args:
+            version: its number; -n for the n-th to last; or its info, where it is known already: then the SHA-256 of
+                the data is computed, and compared with that of the info, whatever the server says of it.
+            progress: told how many bytes more came.
 
-        @raise UnknownModel: there is no such model.
-        @raise UnknownVersion: it has no such version, or no longer: it was evicted.
-        @raise CorruptVersion: its files are damaged; L{CorruptTransfer} where the data was damaged on its way.
-        @raise BadReply: the server told of another version.
-        @raise DeadlineExceeded: nothing came for C{idle_seconds}, or less than 64 KiB.
-        @raise Unavailable: the server is away, and was so for C{patience_seconds}.
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: it has no such version, or no longer: it was evicted.
+            CorruptVersion: its files are damaged; ``CorruptTransfer`` where the data was damaged on its way.
+            BadReply: the server told of another version.
+            DeadlineExceeded: nothing came for ``idle_seconds``, or less than 64 KiB.
+            Unavailable: the server is away, and was so for ``patience_seconds``.
         """
         download = await self._download(model_id, version, progress)
         return await download.whole()
@@ -333,14 +358,17 @@ class Client:
         whoever opens it finds one version or the other, whole.  A process that is killed meanwhile leaves nothing for
         good.
 
-        @param path: the file; one that is there already is replaced, and its mode and, where it can be, its owner are
-            kept.
+        Args:
+            path: the file; one that is there already is replaced, and its mode and, where it can be, its owner are
+                kept.
 
-        @return: the version's info.
+        Returns:
+            the version's info.
 
-        @raise OSError: the file cannot be written, or cannot be replaced, such as a mount point; raised before the data
-            is asked for.
-        @raise RegistryError: see L{retrieve}.
+        Raises:
+            OSError: the file cannot be written, or cannot be replaced, such as a mount point; raised before the data is
+                asked for.
+            RegistryError: see ``retrieve``.
         """
         info = await self._info(model_id, version)
         async with (
@@ -358,7 +386,8 @@ class Client:
         Give a version's data as it comes, in chunks of some megabytes.  The last one comes once size and hash have been
         checked: whoever has come to the end has right bytes.
 
-        @raise RegistryError: see L{retrieve}; raised where it is iterated over.
+        Raises:
+            RegistryError: see ``retrieve``; raised where it is iterated over.
         """
         return Items(self._pieces(model_id, version, progress))
 
@@ -383,8 +412,9 @@ class Client:
 
         It survives restarts of the server, and tries to reach it again for as long as it is away.
 
-        @param data: whether to give each version with its data, as a L{Version}, and not its info alone.
-        @param wait: whether to wait, at the beginning, for a model that is not there yet and for a server that is away.
+        Args:
+            data: whether to give each version with its data, as a ``Version``, and not its info alone.
+            wait: whether to wait, at the beginning, for a model that is not there yet and for a server that is away.
         """
         give = self._with_data if data else self._without_data
         tracker: Tracker[Any] = Tracker(self._calls, model_id, wait, give)
@@ -401,9 +431,10 @@ class Client:
 
     async def statuses(self, *names: str) -> dict[str, str]:
         """
-        Give the server's statuses, such as C{overall_load} and C{uptime_seconds}.
+        Give the server's statuses, such as ``overall_load`` and ``uptime_seconds``.
 
-        @param names: those wanted; C{"*"} for all.
+        Args:
+            names: those wanted; ``"*"`` for all.
         """
         return await self._about.statuses(*names)
 

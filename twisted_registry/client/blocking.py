@@ -75,7 +75,7 @@ class BlockingItems(OfThisProcess, Generic[T]):
 
 class BlockingTracker(BlockingItems[T]):
     """
-    Follows a model, as L{Tracker} does: an iterator and a context manager.
+    Follows a model, as ``Tracker`` does: an iterator and a context manager.
     """
 
     def __init__(self, tracker: Tracker[T]) -> None:
@@ -90,16 +90,16 @@ class BlockingTracker(BlockingItems[T]):
 
     @property
     def is_connected(self) -> bool:
-        """See L{Tracker.is_connected}."""
+        """See ``Tracker.is_connected``."""
         return self._tracker.is_connected
 
     @property
     def connection_changed_ns(self) -> int | None:
-        """See L{Tracker.connection_changed_ns}."""
+        """See ``Tracker.connection_changed_ns``."""
         return self._tracker.connection_changed_ns
 
     def latest(self) -> VersionInfo | None:
-        """See L{Tracker.latest}."""
+        """See ``Tracker.latest``."""
         return self._tracker.latest()
 
     def __enter__(self) -> Self:
@@ -111,7 +111,7 @@ class BlockingClient:
     """
     A client of a model registry that waits for each answer.  It may be used in any number of threads.
 
-    Its methods are those of L{Client}: the same parameters, results and errors.  C{progress} is called in another
+    Its methods are those of ``Client``: the same parameters, results and errors.  ``progress`` is called in another
     thread.
     """
 
@@ -126,7 +126,7 @@ class BlockingClient:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        See L{Client.__init__}.
+        See ``Client.__init__``.
         """
         self._client = Client(
             address,
@@ -145,7 +145,7 @@ class BlockingClient:
         return self._client.address
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """See L{Client.__reduce__}."""
+        """See ``Client.__reduce__``."""
         return partial(type(self), **self._client._options()), (self.address,)
 
     def __enter__(self) -> "BlockingClient":
@@ -157,33 +157,33 @@ class BlockingClient:
         self.close()
 
     def close(self) -> None:
-        """See L{Client.close}."""
+        """See ``Client.close``."""
         _close(self._client.close())
 
     def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
-        """See L{Client.save_model}."""
+        """See ``Client.save_model``."""
         return shared.run(self._client.save_model(model_id, user_data))
 
     def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
-        """See L{Client.ensure_model}."""
+        """See ``Client.ensure_model``."""
         return shared.run(self._client.ensure_model(model_id, user_data))
 
     def update_model(
         self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> ModelInfo:
-        """See L{Client.update_model}."""
+        """See ``Client.update_model``."""
         return shared.run(self._client.update_model(model_id, user_data, remove=remove))
 
     def delete_model(self, model_id: str) -> None:
-        """See L{Client.delete_model}."""
+        """See ``Client.delete_model``."""
         shared.run(self._client.delete_model(model_id))
 
     def model(self, model_id: str) -> ModelInfo:
-        """See L{Client.model}."""
+        """See ``Client.model``."""
         return shared.run(self._client.model(model_id))
 
     def models(self) -> BlockingItems[ModelInfo]:
-        """See L{Client.models}."""
+        """See ``Client.models``."""
         return BlockingItems(self._client.models())
 
     def publish(
@@ -197,7 +197,7 @@ class BlockingClient:
         progress: Progress = unwatched,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
-        """See L{Client.publish}."""
+        """See ``Client.publish``."""
         return shared.run(
             self._client.publish(
                 model_id,
@@ -221,7 +221,7 @@ class BlockingClient:
         progress: Progress = unwatched,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
-        """See L{Client.store}."""
+        """See ``Client.store``."""
         return shared.run(
             self._client.store(
                 model_id,
@@ -235,19 +235,19 @@ class BlockingClient:
         )
 
     def latest(self, model_id: str) -> VersionInfo:
-        """See L{Client.latest}."""
+        """See ``Client.latest``."""
         return shared.run(self._client.latest(model_id))
 
     def version(self, model_id: str, selector: int) -> VersionInfo:
-        """See L{Client.version}."""
+        """See ``Client.version``."""
         return shared.run(self._client.version(model_id, selector))
 
     def versions(self, model_id: str, since: int = 1) -> BlockingItems[VersionInfo]:
-        """See L{Client.versions}."""
+        """See ``Client.versions``."""
         return BlockingItems(self._client.versions(model_id, since))
 
     def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched) -> bytes:
-        """See L{Client.retrieve}."""
+        """See ``Client.retrieve``."""
         return shared.run(self._client.retrieve(model_id, version, progress=progress))
 
     def retrieve_file(
@@ -258,13 +258,13 @@ class BlockingClient:
         *,
         progress: Progress = unwatched,
     ) -> VersionInfo:
-        """See L{Client.retrieve_file}."""
+        """See ``Client.retrieve_file``."""
         return shared.run(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
     ) -> BlockingItems[memoryview]:
-        """See L{Client.retrieve_chunks}."""
+        """See ``Client.retrieve_chunks``."""
         return BlockingItems(self._client.retrieve_chunks(model_id, version, progress=progress))
 
     @overload
@@ -279,17 +279,17 @@ class BlockingClient:
     def track(self, model_id: str, *, data: bool, wait: bool = False) -> BlockingTracker[Any]: ...
 
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> BlockingTracker[Any]:
-        """See L{Client.track}."""
+        """See ``Client.track``."""
         return BlockingTracker(self._client.track(model_id, data=data, wait=wait))
 
     def server_versions(self) -> dict[str, str]:
-        """See L{Client.server_versions}."""
+        """See ``Client.server_versions``."""
         return shared.run(self._client.server_versions())
 
     def statuses(self, *names: str) -> dict[str, str]:
-        """See L{Client.statuses}."""
+        """See ``Client.statuses``."""
         return shared.run(self._client.statuses(*names))
 
     def is_serving(self) -> bool:
-        """See L{Client.is_serving}."""
+        """See ``Client.is_serving``."""
         return shared.run(self._client.is_serving())

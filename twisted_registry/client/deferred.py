@@ -37,8 +37,9 @@ class Deferring:
         """
         Do something.
 
-        @return: fires with its result, or fails with its error.  Where it is cancelled, the work is broken off.  While
-            the interpreter ends it does not fire: the reactor has ended before.
+        Returns:
+            fires with its result, or fails with its error.  Cancelling it cancels the work.  It does not fire after the
+            reactor has ended.
         """
         try:
             job = shared.job(work)
@@ -50,9 +51,11 @@ class Deferring:
         """
         Begin with a job.
 
-        @param cancel: called where the Deferred is cancelled.
+        Args:
+            cancel: called where the Deferred is cancelled.
 
-        @return: fires with its result, or fails with its error.
+        Returns:
+            fires with its result, or fails with its error.
         """
         deferred: Deferred[T] = Deferred(lambda _: cancel())
         job.when_done(lambda: self._reactor.callFromThread(_fire, deferred, job))
@@ -81,7 +84,7 @@ def _item(item: T | End) -> T:
 
 class DeferredIterator(OfThisProcess, Generic[T]):
     """
-    Items that come one by one.  In a coroutine, C{async for} iterates over them, and C{async with} lets go of them.
+    Items that come one by one.  In a coroutine, ``async for`` iterates over them, and ``async with`` lets go of them.
     """
 
     def __init__(self, defer: Deferring, items: Closable[T]) -> None:
@@ -98,8 +101,9 @@ class DeferredIterator(OfThisProcess, Generic[T]):
         """
         Ask for the next item.
 
-        @return: fires with it, or fails with C{StopAsyncIteration}.  Where it is cancelled when the item has just come,
-            the next one fires with that.
+        Returns:
+            fires with it, or fails with ``StopAsyncIteration``.  Where it is cancelled when the item has just come, the
+            next one fires with that.
         """
         try:
             job = self._stepper.step()
@@ -109,9 +113,10 @@ class DeferredIterator(OfThisProcess, Generic[T]):
 
     def close(self) -> "Deferred[None]":
         """
-        Want no more.  Whoever is waiting for an item is told C{StopAsyncIteration}.
+        Want no more.  Whoever is waiting for an item is told ``StopAsyncIteration``.
 
-        @return: fires when nothing is held any more.
+        Returns:
+            fires when nothing is held any more.
         """
         return self._defer(self._stepper.items.aclose())
 
@@ -123,8 +128,8 @@ class DeferredIterator(OfThisProcess, Generic[T]):
 
 class DeferredTracker(DeferredIterator[T]):
     """
-    Follows a model, as L{Tracker} does.  In a coroutine, C{async for} iterates over the new versions, and C{async with}
-    begins and ends.
+    Follows a model, as ``Tracker`` does.  In a coroutine, ``async for`` iterates over the new versions, and ``async
+    with`` begins and ends.
     """
 
     def __init__(self, defer: Deferring, tracker: Tracker[T]) -> None:
@@ -138,22 +143,23 @@ class DeferredTracker(DeferredIterator[T]):
         """
         Begin.
 
-        @return: fires when L{latest} knows the latest version; fails with L{UnknownModel} where there is no such model.
+        Returns:
+            fires when ``latest`` knows the latest version; fails with ``UnknownModel`` where there is no such model.
         """
         return self._defer(self._tracker.start())
 
     @property
     def is_connected(self) -> bool:
-        """See L{Tracker.is_connected}."""
+        """See ``Tracker.is_connected``."""
         return self._tracker.is_connected
 
     @property
     def connection_changed_ns(self) -> int | None:
-        """See L{Tracker.connection_changed_ns}."""
+        """See ``Tracker.connection_changed_ns``."""
         return self._tracker.connection_changed_ns
 
     def latest(self) -> VersionInfo | None:
-        """See L{Tracker.latest}."""
+        """See ``Tracker.latest``."""
         return self._tracker.latest()
 
 
@@ -161,9 +167,9 @@ class DeferredClient:
     """
     A client of a model registry for Twisted, with any reactor.
 
-    In a coroutine, C{async with} closes it.  Its methods are those of L{Client}: the same parameters, results and
+    In a coroutine, ``async with`` closes it.  Its methods are those of ``Client``: the same parameters, results and
     errors, which Deferreds fire with or fail with in the reactor's thread.  Cancelling a Deferred breaks off what it
-    stands for.  C{progress} is called in another thread.
+    stands for.  ``progress`` is called in another thread.
     """
 
     def __init__(
@@ -178,9 +184,10 @@ class DeferredClient:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        See L{Client.__init__}.
+        See ``Client.__init__``.
 
-        @param reactor: in whose thread results are told.
+        Args:
+            reactor: in whose thread results are told.
         """
         self._defer = Deferring(reactor)
         self._client = Client(
@@ -201,7 +208,9 @@ class DeferredClient:
 
     def __reduce__(self) -> NoReturn:
         """
-        @raise TypeError: always; a reactor belongs to its process.
+
+        Raises:
+            TypeError: always; a reactor belongs to its process.
         """
         raise TypeError(
             "a DeferredClient cannot be pickled or copied, for it belongs to the reactor of this process: make one "
@@ -217,33 +226,33 @@ class DeferredClient:
         return self.close()
 
     def close(self) -> "Deferred[None]":
-        """See L{Client.close}."""
+        """See ``Client.close``."""
         return self._defer(self._client.close())
 
     def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
-        """See L{Client.save_model}."""
+        """See ``Client.save_model``."""
         return self._defer(self._client.save_model(model_id, user_data))
 
     def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
-        """See L{Client.ensure_model}."""
+        """See ``Client.ensure_model``."""
         return self._defer(self._client.ensure_model(model_id, user_data))
 
     def update_model(
         self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> "Deferred[ModelInfo]":
-        """See L{Client.update_model}."""
+        """See ``Client.update_model``."""
         return self._defer(self._client.update_model(model_id, user_data, remove=remove))
 
     def delete_model(self, model_id: str) -> "Deferred[None]":
-        """See L{Client.delete_model}."""
+        """See ``Client.delete_model``."""
         return self._defer(self._client.delete_model(model_id))
 
     def model(self, model_id: str) -> "Deferred[ModelInfo]":
-        """See L{Client.model}."""
+        """See ``Client.model``."""
         return self._defer(self._client.model(model_id))
 
     def models(self) -> DeferredIterator[ModelInfo]:
-        """See L{Client.models}."""
+        """See ``Client.models``."""
         return DeferredIterator(self._defer, self._client.models())
 
     def publish(
@@ -257,7 +266,7 @@ class DeferredClient:
         progress: Progress = unwatched,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
-        """See L{Client.publish}."""
+        """See ``Client.publish``."""
         return self._defer(
             self._client.publish(
                 model_id,
@@ -281,7 +290,7 @@ class DeferredClient:
         progress: Progress = unwatched,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
-        """See L{Client.store}."""
+        """See ``Client.store``."""
         return self._defer(
             self._client.store(
                 model_id,
@@ -295,21 +304,21 @@ class DeferredClient:
         )
 
     def latest(self, model_id: str) -> "Deferred[VersionInfo]":
-        """See L{Client.latest}."""
+        """See ``Client.latest``."""
         return self._defer(self._client.latest(model_id))
 
     def version(self, model_id: str, selector: int) -> "Deferred[VersionInfo]":
-        """See L{Client.version}."""
+        """See ``Client.version``."""
         return self._defer(self._client.version(model_id, selector))
 
     def versions(self, model_id: str, since: int = 1) -> DeferredIterator[VersionInfo]:
-        """See L{Client.versions}."""
+        """See ``Client.versions``."""
         return DeferredIterator(self._defer, self._client.versions(model_id, since))
 
     def retrieve(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
     ) -> "Deferred[bytes]":
-        """See L{Client.retrieve}."""
+        """See ``Client.retrieve``."""
         return self._defer(self._client.retrieve(model_id, version, progress=progress))
 
     def retrieve_file(
@@ -320,13 +329,13 @@ class DeferredClient:
         *,
         progress: Progress = unwatched,
     ) -> "Deferred[VersionInfo]":
-        """See L{Client.retrieve_file}."""
+        """See ``Client.retrieve_file``."""
         return self._defer(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
     ) -> DeferredIterator[memoryview]:
-        """See L{Client.retrieve_chunks}."""
+        """See ``Client.retrieve_chunks``."""
         return DeferredIterator(self._defer, self._client.retrieve_chunks(model_id, version, progress=progress))
 
     @overload
@@ -341,17 +350,17 @@ class DeferredClient:
     def track(self, model_id: str, *, data: bool, wait: bool = False) -> DeferredTracker[Any]: ...
 
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> DeferredTracker[Any]:
-        """See L{Client.track}."""
+        """See ``Client.track``."""
         return DeferredTracker(self._defer, self._client.track(model_id, data=data, wait=wait))
 
     def server_versions(self) -> "Deferred[dict[str, str]]":
-        """See L{Client.server_versions}."""
+        """See ``Client.server_versions``."""
         return self._defer(self._client.server_versions())
 
     def statuses(self, *names: str) -> "Deferred[dict[str, str]]":
-        """See L{Client.statuses}."""
+        """See ``Client.statuses``."""
         return self._defer(self._client.statuses(*names))
 
     def is_serving(self) -> "Deferred[bool]":
-        """See L{Client.is_serving}."""
+        """See ``Client.is_serving``."""
         return self._defer(self._client.is_serving())

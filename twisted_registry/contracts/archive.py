@@ -16,10 +16,11 @@ class IChunkSink(Interface):
         """
         Take the next piece.
 
-        @raise UnknownModel: the model is gone.
-        @raise StorageFull: no room.
-        @raise StorageReadOnly: the medium takes no writes.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            UnknownModel: the model is gone.
+            StorageFull: no room.
+            StorageReadOnly: the medium takes no writes.
+            StorageFailure: the medium failed.
         """
 
     def abort() -> None:
@@ -36,26 +37,29 @@ class IArchiveWriter(IChunkSink):
 
     def finish() -> None:
         """
-        All the data is written: bring it to rest (sync it), so that L{commit} is short.
+        All the data is written: bring it to rest (sync it), so that ``commit`` is short.
 
-        @raise StorageFull: no room.
-        @raise StorageReadOnly: the medium takes no writes.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            StorageFull: no room.
+            StorageReadOnly: the medium takes no writes.
+            StorageFailure: the medium failed.
         """
 
     def commit(info: VersionInfo) -> None:
         """
-        Make the version exist, after L{finish}.  When this returns the version outlives a power cut.
+        Make the version exist, after ``finish``.  When this returns the version outlives a power cut.
 
-        @param info: the whole truth about the version; its number is above all numbers of the model.
+        Args:
+            info: the whole truth about the version; its number is above all numbers of the model.
 
-        @raise UnknownModel: the model is gone; the version does not exist.
-        @raise NumberTaken: others have brought a version of this number, or a part of one, which stays as it is; this
-            version can be committed under a number above C{highest}.
-        @raise StorageFull: no room; the version does not exist.
-        @raise StorageReadOnly: the medium takes no writes; the version does not exist.
-        @raise StorageFailure: the medium failed; the version does not exist.
-        @raise CommitUncertain: the medium failed; the version may exist after a restart.
+        Raises:
+            UnknownModel: the model is gone; the version does not exist.
+            NumberTaken: others have brought a version of this number, or a part of one, which stays as it is; this
+                version can be committed under a number above ``highest``.
+            StorageFull: no room; the version does not exist.
+            StorageReadOnly: the medium takes no writes; the version does not exist.
+            StorageFailure: the medium failed; the version does not exist.
+            CommitUncertain: the medium failed; the version may exist after a restart.
         """
 
 
@@ -68,7 +72,8 @@ class IArchiveReader(Interface):
         """
         Give the next bytes: exactly as many as asked for, fewer only at the end.
 
-        @raise StorageFailure: the medium failed.
+        Raises:
+            StorageFailure: the medium failed.
         """
 
     def close() -> None:
@@ -86,25 +91,28 @@ class IModelStore(Interface):
         """
         Give the ids of all models, damaged ones among them, in any order.  Cheap: ten thousand in a moment.
 
-        @raise StorageFailure: the medium failed.
+        Raises:
+            StorageFailure: the medium failed.
         """
 
     def load_model(model_id: str) -> ModelInfo:
         """
         Read a model.
 
-        @raise UnknownModel: there is none.
-        @raise CorruptModel: its metadata is damaged or missing.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            UnknownModel: there is none.
+            CorruptModel: its metadata is damaged or missing.
+            StorageFailure: the medium failed.
         """
 
     def save_model(info: ModelInfo) -> None:
         """
         Make a model, or replace its user data.  Durable when this returns; after a crash there is the old or the new.
 
-        @raise StorageFull: no room; the old one stays.
-        @raise StorageReadOnly: the medium takes no writes; the old one stays.
-        @raise StorageFailure: the medium failed; there is the old one or the new one.
+        Raises:
+            StorageFull: no room; the old one stays.
+            StorageReadOnly: the medium takes no writes; the old one stays.
+            StorageFailure: the medium failed; there is the old one or the new one.
         """
 
     def delete_model(model_id: str) -> None:
@@ -112,9 +120,10 @@ class IModelStore(Interface):
         Remove a model with all its versions.  Durable when this returns; after a crash it is wholly there or wholly
         gone.  Versions being read can be read to their end.
 
-        @raise UnknownModel: there is none.
-        @raise StorageReadOnly: the medium takes no writes; the model stays.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            UnknownModel: there is none.
+            StorageReadOnly: the medium takes no writes; the model stays.
+            StorageFailure: the medium failed.
         """
 
 
@@ -129,26 +138,29 @@ class IVersionStore(Interface):
 
         Drops what a crash left behind of versions that were never committed.
 
-        @raise UnknownModel: there is no such model.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            UnknownModel: there is no such model.
+            StorageFailure: the medium failed.
         """
 
     def load_version(model_id: str, version_number: int) -> VersionInfo:
         """
         Read what is known of a version, and see that data of its size is there.
 
-        @raise CorruptVersion: the version, or a part of it, is damaged or missing.
-        @raise UnknownModel: the model is gone, where that can be told.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            CorruptVersion: the version, or a part of it, is damaged or missing.
+            UnknownModel: the model is gone, where that can be told.
+            StorageFailure: the medium failed.
         """
 
     def open_version(model_id: str, version_number: int) -> IArchiveReader:
         """
         Start reading a version's data.
 
-        @raise CorruptVersion: its data is missing.
-        @raise UnknownModel: the model is gone, where that can be told.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            CorruptVersion: its data is missing.
+            UnknownModel: the model is gone, where that can be told.
+            StorageFailure: the medium failed.
         """
 
     def create_version(model_id: str) -> IArchiveWriter:
@@ -166,7 +178,8 @@ class INumberReserve(Interface):
         """
         Give the highest number reserved; 0 where none was.
 
-        @raise StorageFailure: the medium failed.
+        Raises:
+            StorageFailure: the medium failed.
         """
 
     def reserve(model_id: str, version_number: int) -> None:
@@ -174,10 +187,11 @@ class INumberReserve(Interface):
         Remember that numbers up to this one may have been given out, in place of what was remembered.  Durable when
         this returns; goes with the model when that is deleted.
 
-        @raise UnknownModel: there is no such model.
-        @raise StorageFull: no room; what was remembered stays.
-        @raise StorageReadOnly: the medium takes no writes; what was remembered stays.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            UnknownModel: there is no such model.
+            StorageFull: no room; what was remembered stays.
+            StorageReadOnly: the medium takes no writes; what was remembered stays.
+            StorageFailure: the medium failed.
         """
 
 
@@ -187,16 +201,16 @@ class IArchive(IModelStore, IVersionStore, INumberReserve):
 
     A call that reads fails in one of two ways, and never returns less than there is:
 
-      - L{StorageFailure}, or its subclass L{StorageUnavailable}, where the medium did not give what was asked for: it
+      - ``StorageFailure``, or its subclass ``StorageUnavailable``, where the medium did not give what was asked for: it
         is away, it timed out, access was denied, the process has no descriptor left.  It may pass.  The caller tries
         again, and remembers nothing: no absence, no damage, no empty list.
-      - L{CorruptModel} or L{CorruptVersion} where bytes were read and are wrong, or where the medium is sure that a
+      - ``CorruptModel`` or ``CorruptVersion`` where bytes were read and are wrong, or where the medium is sure that a
         part is missing.  That stays until somebody mends it, and lists leave it out.
 
     Where a medium cannot tell one from the other, such as an error of a disk that may be a bad sector, it is the first.
 
-    Calls come from several threads at once.  For one model, the caller never lets two of L{IModelStore.save_model},
-    L{IModelStore.delete_model}, L{INumberReserve.reserve} and L{IArchiveWriter.commit} overlap.
+    Calls come from several threads at once.  For one model, the caller never lets two of ``IModelStore.save_model``,
+    ``IModelStore.delete_model``, ``INumberReserve.reserve`` and ``IArchiveWriter.commit`` overlap.
     """
 
     description: str = Attribute("Where it is, for the log: a path, an address.")
@@ -205,7 +219,8 @@ class IArchive(IModelStore, IVersionStore, INumberReserve):
         """
         Take the archive for this process alone, and drop what a crash left behind.
 
-        @raise CannotStart: it is in use, or cannot be used.
+        Raises:
+            CannotStart: it is in use, or cannot be used.
         """
 
     def close() -> None:

@@ -29,9 +29,11 @@ class ILane(Interface):
         """
         Run a job after all those submitted before.  May be called in any thread.
 
-        @param size_bytes: how many bytes the job works on; a small job that cannot block may be run on the spot.
+        Args:
+            size_bytes: how many bytes the job works on; a small job that cannot block may be run on the spot.
 
-        @return: fires with what the job returns, or fails with what it raises, in any thread.
+        Returns:
+            fires with what the job returns, or fails with what it raises, in any thread.
         """
 
 
@@ -44,7 +46,8 @@ class IThreads(Interface):
         """
         Run a job.  Called in the reactor's thread.
 
-        @return: fires with what the job returns, or fails with what it raises, in the reactor's thread.
+        Returns:
+            fires with what the job returns, or fails with what it raises, in the reactor's thread.
         """
 
     def lane() -> ILane:

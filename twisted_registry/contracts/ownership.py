@@ -21,8 +21,9 @@ class ILocatedArchive(IArchive):
         Check that the archive is still where it was opened.  Cheap enough to be called before every durable act and
         every second; each call that would store something durably makes this check itself.
 
-        @raise ArchiveMoved: it is not.
-        @raise StorageFailure: that cannot be told; the medium failed.
+        Raises:
+            ArchiveMoved: it is not.
+            StorageFailure: that cannot be told; the medium failed.
         """
 
     def missing(model_ids: Sequence[str]) -> list[str]:
@@ -30,7 +31,8 @@ class ILocatedArchive(IArchive):
         Return those of some models that have no folder any more: others removed it.  Cheap where nothing has come to
         the archive or left it since this was asked last.
 
-        @raise StorageUnavailable: that cannot be told now.
+        Raises:
+            StorageUnavailable: that cannot be told now.
         """
 
 
@@ -39,10 +41,11 @@ class ArchiveIdentity:
     """
     Which archive it is.
 
-    @ivar archive_id: tells the archive from all others, wherever it is moved; empty where it has no id, C{None} where
-        it has one that cannot be read.
-    @ivar is_new: the archive was made when it was opened.
-    @ivar restores: how often its numbers were raised after a backup was restored.
+    Attributes:
+        archive_id: tells the archive from all others, wherever it is moved; empty where it has no id, ``None`` where it
+            has one that cannot be read.
+        is_new: the archive was made when it was opened.
+        restores: how often its numbers were raised after a backup was restored.
     """
 
     archive_id: str | None = ""
@@ -55,8 +58,9 @@ class Standing:
     """
     What is known of the archive as a whole.  Changed in the reactor's thread; may be read in any.
 
-    @ivar identity: which archive it is.
-    @ivar trouble: why it cannot be used; empty where it can.
+    Attributes:
+        identity: which archive it is.
+        trouble: why it cannot be used; empty where it can.
     """
 
     identity: ArchiveIdentity = field(factory=ArchiveIdentity)
@@ -65,25 +69,25 @@ class Standing:
 
 class IIdentifiableArchive(Interface):
     """
-    An archive that knows which one it is.  Optional, beside L{IArchive}.
+    An archive that knows which one it is.  Optional, beside ``IArchive``.
     """
 
     def expect_existing() -> None:
         """
-        Let L{IArchive.open} fail with L{CannotStart}, and make nothing, where there is no archive yet.  Called before
+        Let ``IArchive.open`` fail with ``CannotStart``, and make nothing, where there is no archive yet.  Called before
         it.
         """
 
     def identity() -> ArchiveIdentity:
         """
-        Return which archive it is.  Called after L{IArchive.open}; never blocks.
+        Return which archive it is.  Called after ``IArchive.open``; never blocks.
         """
 
 
 class IOwnedArchive(Interface):
     """
     An archive that another machine could take while this process has it, unless the claim to it is renewed.  Optional,
-    beside L{IArchive}.
+    beside ``IArchive``.
     """
 
     renew_seconds: float = Attribute("How often L{renew} is to be called.")
@@ -92,6 +96,7 @@ class IOwnedArchive(Interface):
         """
         Renew this process's claim.
 
-        @raise ArchiveTaken: another process has taken the archive; nothing is stored any more.
-        @raise StorageFailure: that cannot be told; the medium failed.
+        Raises:
+            ArchiveTaken: another process has taken the archive; nothing is stored any more.
+            StorageFailure: that cannot be told; the medium failed.
         """

@@ -10,7 +10,7 @@ from twisted_registry.contracts.transient import ITransientStore, TransientBudge
 
 class IArchiveProvider(Interface):
     """
-    A plugin that makes archives from descriptions such as C{filesystem:/data}.
+    A plugin that makes archives from descriptions such as ``filesystem:/data``.
     """
 
     name: str = Attribute("The part of the description before the first colon.")
@@ -19,16 +19,18 @@ class IArchiveProvider(Interface):
         """
         Make an archive, not opened yet.  Touches nothing.
 
-        @param arguments: the parts of the description after the name, as between colons.
-        @param options: those parts that have the form C{name=value}.
+        Args:
+            arguments: the parts of the description after the name, as between colons.
+            options: those parts that have the form ``name=value``.
 
-        @raise CannotStart: the description makes no sense.
+        Raises:
+            CannotStart: the description makes no sense.
         """
 
 
 class ITransientProvider(Interface):
     """
-    A plugin that makes transient stores from descriptions such as C{memory}.
+    A plugin that makes transient stores from descriptions such as ``memory``.
     """
 
     name: str = Attribute("The part of the description before the first colon.")
@@ -37,8 +39,10 @@ class ITransientProvider(Interface):
         """
         Make a transient store.  Touches nothing.
 
-        @param arguments: the parts of the description after the name, as between colons.
-        @param options: those parts that have the form C{name=value}.
+        Args:
+            arguments: the parts of the description after the name, as between colons.
+            options: those parts that have the form ``name=value``.
 
-        @raise CannotStart: the description makes no sense.
+        Raises:
+            CannotStart: the description makes no sense.
         """

@@ -32,40 +32,44 @@ class ISnapshots(Interface):
 
     def snapshot(model_id: str) -> ModelSnapshot | None:
         """
-        Give the model as it is now; C{None} where it is not read from the archive yet.
+        Give the model as it is now; ``None`` where it is not read from the archive yet.
 
-        @raise UnknownModel: there is none.
+        Raises:
+            UnknownModel: there is none.
         """
 
     def version_info(snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
         """
-        Give a version's info from memory; C{None} where it is not there.
+        Give a version's info from memory; ``None`` where it is not there.
         """
 
     def model_info(model_id: str) -> ModelInfo | None:
         """
-        Give a model's info from memory; C{None} where it is not there.
+        Give a model's info from memory; ``None`` where it is not there.
 
-        @raise UnknownModel: there is none.
+        Raises:
+            UnknownModel: there is none.
         """
 
     def model_ids() -> tuple[str, ...] | None:
         """
-        Give the ids of all models that are whole, ordered; C{None} where the archive was not surveyed yet.
+        Give the ids of all models that are whole, ordered; ``None`` where the archive was not surveyed yet.
         """
 
     def upload(header: VersionHeader, snapshot: ModelSnapshot) -> IUpload:
         """
         Start creating a version.
 
-        @raise TooLarge: it can never be held.
+        Raises:
+            TooLarge: it can never be held.
         """
 
     def download(snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
         """
         Start reading a version.
 
-        @raise UnknownVersion: it was evicted meanwhile.
+        Raises:
+            UnknownVersion: it was evicted meanwhile.
         """
 
     def usage() -> Usage:
@@ -83,15 +87,17 @@ class ISnapshots(Interface):
         Return whether the model is in an earlier state than one that a client has seen: it was on the archive when that
         was opened, and has not given this number yet.
 
-        @param seen: the highest number that the client has seen.
+        Args:
+            seen: the highest number that the client has seen.
 
-        @raise UnknownModel: there is none.
+        Raises:
+            UnknownModel: there is none.
         """
 
 
 class IRegistry(ISnapshots):
     """
-    The registry: models, their versions, and the policy.  What L{ISnapshots} does not declare is called in the
+    The registry: models, their versions, and the policy.  What ``ISnapshots`` does not declare is called in the
     reactor's thread.
     """
 
@@ -99,14 +105,16 @@ class IRegistry(ISnapshots):
         """
         Open the archive.  Blocks.
 
-        @raise CannotStart: it is in use, or cannot be used.
+        Raises:
+            CannotStart: it is in use, or cannot be used.
         """
 
     def close() -> Deferred[None]:
         """
         Finish what is under way and close the archive.
 
-        @return: fires when that is done.
+        Returns:
+            fires when that is done.
         """
 
     def observe(observer: IObserver) -> None:
@@ -118,8 +126,8 @@ class IRegistry(ISnapshots):
         """
         Read a model's versions from the archive.
 
-        @return: fires with the model as it is then; fails with L{UnknownModel}, L{CorruptModel} or
-            L{StorageFailure}.
+        Returns:
+            fires with the model as it is then; fails with ``UnknownModel``, ``CorruptModel`` or ``StorageFailure``.
         """
 
     def load_version_infos(
@@ -128,32 +136,36 @@ class IRegistry(ISnapshots):
         """
         Read infos of archived versions.
 
-        @return: fires with as many entries as numbers: an info, or how it is damaged; fails with L{UnknownModel}
-            where the model is gone meanwhile, or with L{StorageFailure}.
+        Returns:
+            fires with as many entries as numbers: an info, or how it is damaged; fails with ``UnknownModel`` where the
+            model is gone meanwhile, or with ``StorageFailure``.
         """
 
     def load_model_infos(model_ids: Sequence[str]) -> Deferred[list[ModelInfo | CorruptModel | UnknownModel]]:
         """
         Read models' infos from the archive.
 
-        @return: fires with as many entries as ids: an info, how it is damaged, or that it is gone meanwhile; fails
-            with L{StorageFailure}.
+        Returns:
+            fires with as many entries as ids: an info, how it is damaged, or that it is gone meanwhile; fails with
+            ``StorageFailure``.
         """
 
     def check_archive() -> Deferred[None]:
         """
         Check that the archive is still where it was opened, and that no model's folder was removed, if it can tell
-        (L{ILocatedArchive}).  Logs a failure at once and then once a minute, and that the archive is back; logs each
+        (``ILocatedArchive``).  Logs a failure at once and then once a minute, and that the archive is back; logs each
         model that is gone.  Cheap: for a periodic health check.
 
-        @return: fires when it is; fails with L{ArchiveMoved} or L{StorageFailure}.
+        Returns:
+            fires when it is; fails with ``ArchiveMoved`` or ``StorageFailure``.
         """
 
     def survey() -> Deferred[tuple[str, ...]]:
         """
         Read all models once, to know which are whole.
 
-        @return: fires with the ids of those, ordered; fails with L{StorageFailure}.
+        Returns:
+            fires with the ids of those, ordered; fails with ``StorageFailure``.
         """
 
     def note_seen(snapshot: ModelSnapshot, version_number: int) -> Deferred[None]:
@@ -161,19 +173,22 @@ class IRegistry(ISnapshots):
         Note what a client has seen of a model that went back to an earlier state, as where a backup was restored: the
         next version gets a higher number.
 
-        @return: fires when that is sure, or cannot be done; never fails.
+        Returns:
+            fires when that is sure, or cannot be done; never fails.
         """
 
     def save_model(info: ModelInfo) -> Deferred[None]:
         """
         Make a model, or replace its user data.
 
-        @return: fires when it is durable; fails with L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}.
+        Returns:
+            fires when it is durable; fails with ``StorageFull``, ``StorageReadOnly`` or ``StorageFailure``.
         """
 
     def delete_model(model_id: str) -> Deferred[None]:
         """
         Remove a model and all its versions.
 
-        @return: fires when that is durable; fails with L{UnknownModel}, L{StorageReadOnly} or L{StorageFailure}.
+        Returns:
+            fires when that is durable; fails with ``UnknownModel``, ``StorageReadOnly`` or ``StorageFailure``.
         """

@@ -17,13 +17,14 @@ class Limits:
     """
     The bounds on what clients can make the server hold.
 
-    @ivar version_max_bytes: the largest version taken; 0 for no limit.
-    @ivar uploads_max_bytes: most data of uploads under way that is in memory.
-    @ivar uploads_wait_seconds: how long an upload may wait for its share of that.
-    @ivar upload_idle_seconds: how long a call may bring nothing of what it has yet to bring.
-    @ivar downloads_max_bytes: most data that may be on its way to readers.
-    @ivar download_idle_seconds: how long a reader may need for a chunk, while others wait for their share.
-    @ivar keepalive_seconds: how long a connection may be silent before the server asks whether there is anybody.
+    Attributes:
+        version_max_bytes: the largest version taken; 0 for no limit.
+        uploads_max_bytes: most data of uploads under way that is in memory.
+        uploads_wait_seconds: how long an upload may wait for its share of that.
+        upload_idle_seconds: how long a call may bring nothing of what it has yet to bring.
+        downloads_max_bytes: most data that may be on its way to readers.
+        download_idle_seconds: how long a reader may need for a chunk, while others wait for their share.
+        keepalive_seconds: how long a connection may be silent before the server asks whether there is anybody.
     """
 
     version_max_bytes: int
@@ -40,10 +41,11 @@ class ClientLimits:
     """
     How many clients there may be, and how much each may do at once.
 
-    @ivar connections_max: most connections.
-    @ivar calls_per_connection_max: most calls at once on one connection.
-    @ivar calls_per_client_max: most calls at once from one address.
-    @ivar calls_max: most calls at once.
+    Attributes:
+        connections_max: most connections.
+        calls_per_connection_max: most calls at once on one connection.
+        calls_per_client_max: most calls at once from one address.
+        calls_max: most calls at once.
     """
 
     connections_max: int
@@ -80,24 +82,26 @@ class IUpload(Interface):
         """
         Take the next piece of data, of any size.
 
-        @return: fires when it is stored and hashed; fails with L{StorageFull}, L{StorageReadOnly} or
-            L{StorageFailure}.
+        Returns:
+            fires when it is stored and hashed; fails with ``StorageFull``, ``StorageReadOnly`` or ``StorageFailure``.
         """
 
     def finish() -> Future[None]:
         """
         All the data has come.
 
-        @return: fires when it is at rest and only the commit is missing; fails with L{HashMismatch}, or as L{write}.
+        Returns:
+            fires when it is at rest and only the commit is missing; fails with ``HashMismatch``, or as ``write``.
         """
 
     def commit() -> Deferred[VersionInfo]:
         """
-        Give the version its number and make it exist, after L{finish}.  Called in the reactor's thread.
+        Give the version its number and make it exist, after ``finish``.  Called in the reactor's thread.
 
-        @return: fires when the version can be seen, and is durable if archived; fails with L{ModelReplaced},
-            L{UnknownModel}, L{NumbersExhausted}, L{StorageFull}, L{StorageReadOnly} or L{StorageFailure}, and then
-            nothing stays, or with L{CommitUncertain}, and then it may be there after a restart.
+        Returns:
+            fires when the version can be seen, and is durable if archived; fails with ``ModelReplaced``,
+            ``UnknownModel``, ``NumbersExhausted``, ``StorageFull``, ``StorageReadOnly`` or ``StorageFailure``, and then
+            nothing stays, or with ``CommitUncertain``, and then it may be there after a restart.
         """
 
     def abort() -> None:
@@ -113,25 +117,28 @@ class IDownload(Interface):
 
     def at_once() -> Iterator[Chunk] | None:
         """
-        Give the chunks, where they are in memory and none has to be waited for: then there is no need to L{read}.
+        Give the chunks, where they are in memory and none has to be waited for: then there is no need to ``read``.
 
-        @return: C{None} where they have to be waited for.
+        Returns:
+            ``None`` where they have to be waited for.
         """
 
     def read() -> Future[Chunk | None]:
         """
         Give the next chunk.
 
-        @return: fires with a chunk, the last one only once the hash of all has matched, then with C{None}; fails
-            with L{CorruptVersion}, with L{UnknownModel} or L{UnknownVersion} where it went meanwhile, or with
-            L{StorageFailure}.
+        Returns:
+            fires with a chunk, the last one only once the hash of all has matched, then with ``None``; fails with
+            ``CorruptVersion``, with ``UnknownModel`` or ``UnknownVersion`` where it went meanwhile, or with
+            ``StorageFailure``.
         """
 
     def digest() -> str:
         """
         Give the XXH3-128 of the data in hexadecimal, once all of it was given: of bytes whose hash has matched.
 
-        @return: empty where it is not known.
+        Returns:
+            empty where it is not known.
         """
 
     def close() -> None:

@@ -39,7 +39,8 @@ class ITransientWriter(IChunkSink):
         """
         Keep the version under a key, and evict what goes beyond the budget: perhaps this very version.
 
-        @return: what was evicted.
+        Returns:
+            what was evicted.
         """
 
 
@@ -50,9 +51,10 @@ class ITransientReader(Interface):
 
     def read() -> Chunk | None:
         """
-        Give the next chunk, just as it was written; C{None} after the last.
+        Give the next chunk, just as it was written; ``None`` after the last.
 
-        @raise StorageFailure: the medium failed.
+        Raises:
+            StorageFailure: the medium failed.
         """
 
     def close() -> None:
@@ -75,7 +77,7 @@ class ITransientStore(Interface):
     """
     Keeps versions for the time of this process, within a budget of items and bytes.
 
-    Calls come from several threads at once.  L{usage} and L{has_room} never block, whatever the store.
+    Calls come from several threads at once.  ``usage`` and ``has_room`` never block, whatever the store.
     """
 
     max_bytes: int = Attribute("The budget in bytes.")
@@ -89,7 +91,8 @@ class ITransientStore(Interface):
         """
         Start reading a version.
 
-        @raise KeyError: it is not held.
+        Raises:
+            KeyError: it is not held.
         """
 
     def set_rank(key: VersionKey, rank: Rank) -> None:
@@ -123,8 +126,9 @@ class TransientBudget:
     """
     What a transient store may hold.
 
-    @ivar max_items: most versions, at least 1.
-    @ivar max_bytes: most bytes of data, at least 1.
+    Attributes:
+        max_items: most versions, at least 1.
+        max_bytes: most bytes of data, at least 1.
     """
 
     max_items: int

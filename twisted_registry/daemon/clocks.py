@@ -38,7 +38,8 @@ class ThreadTimer:
         """
         Start the timer.
 
-        @param action: what is called, in a thread of its own, unless the timer was cancelled before.
+        Args:
+            action: what is called, in a thread of its own, unless the timer was cancelled before.
         """
         self._deadline = clock() + seconds
         self._action, self._clock, self._sleep = action, clock, sleep

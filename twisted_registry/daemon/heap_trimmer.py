@@ -30,9 +30,11 @@ class Tidying:
         self, held_bytes: Callable[[], int], resident_bytes: Callable[[], int], give_back: Callable[[], None]
     ) -> None:
         """
-        @param held_bytes: tells how much the versions have that are held now.
-        @param resident_bytes: tells how much memory the process has; 0 where that cannot be told.
-        @param give_back: gives what is free back to the system.
+
+        Args:
+            held_bytes: tells how much the versions have that are held now.
+            resident_bytes: tells how much memory the process has; 0 where that cannot be told.
+            give_back: gives what is free back to the system.
         """
         self._held_bytes = held_bytes
         self._resident_bytes = resident_bytes
@@ -40,7 +42,7 @@ class Tidying:
         self._least_bytes = resident_bytes()
 
     def changed(self, model_id: str) -> None:
-        """See L{IObserver.changed}."""
+        """See ``IObserver.changed``."""
         resident_bytes = self._resident_bytes()
         self._least_bytes = min(self._least_bytes, resident_bytes)
         grown = resident_bytes - self._least_bytes >= WORTH_BYTES

@@ -17,9 +17,10 @@ class Kind:
     """
     What a setting's values are.
 
-    @ivar expected: the same for people, to follow 'expected'.
-    @ivar parse: makes a value of a text, or raises C{ValueError}.
-    @ivar switch: whether it is on or off.
+    Attributes:
+        expected: the same for people, to follow 'expected'.
+        parse: makes a value of a text, or raises ``ValueError``.
+        switch: whether it is on or off.
     """
 
     expected: str
@@ -35,7 +36,8 @@ def whole(least: int, most: int, unit: str = "") -> Kind:
     """
     A whole number.
 
-    @param unit: of what, to follow 'a whole number'.
+    Args:
+        unit: of what, to follow 'a whole number'.
     """
 
     def parse(text: str) -> int:
@@ -99,7 +101,7 @@ INTERFACE = Kind("an IP address or a host name", _parse_interface)
 
 def local_address(environ: Mapping[str, str]) -> str:
     """
-    Return C{HOST:PORT} of the daemon that a process on the same machine runs with these environment variables.
+    Return ``HOST:PORT`` of the daemon that a process on the same machine runs with these environment variables.
     """
     interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or "127.0.0.1"
     if interface in ("0.0.0.0", "::", "[::]"):

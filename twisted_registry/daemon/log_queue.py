@@ -38,7 +38,8 @@ class Stream:
     """
     An open descriptor, such as that of stdout, of whatever kind: it may block, and it may be set not to block.
 
-    @ivar written_bytes: how much of what was to be written last was.
+    Attributes:
+        written_bytes: how much of what was to be written last was.
     """
 
     def __init__(self, descriptor: int, write: Callable[[int, memoryview], int] = os.write) -> None:
@@ -57,7 +58,8 @@ class Stream:
         """
         Write lines, as long as it takes.
 
-        @raise OSError: not all was written, but C{written_bytes}; the next line will not continue what is torn.
+        Raises:
+            OSError: not all was written, but ``written_bytes``; the next line will not continue what is torn.
         """
         self.written_bytes = -1 if self._torn else 0
         left = memoryview(b"\n" + lines if self._torn else lines)
@@ -92,7 +94,9 @@ class File(Stream):
 
     def __init__(self, path: str, rotated_bytes: int = _ROTATED_BYTES) -> None:
         """
-        @raise OSError: it cannot be opened.
+
+        Raises:
+            OSError: it cannot be opened.
         """
         self._path = os.path.abspath(path)
         self._rotated_bytes = self._next_rotation = rotated_bytes
@@ -109,7 +113,7 @@ class File(Stream):
         return descriptor
 
     def write(self, lines: bytes) -> None:
-        """See L{Stream.write}."""
+        """See ``Stream.write``."""
         found = os.fstat(self._descriptor)
         if stat.S_ISREG(found.st_mode) and found.st_size >= self._next_rotation:
             self._next_rotation = found.st_size + self._rotated_bytes  # for where it fails
@@ -121,7 +125,8 @@ class File(Stream):
         """
         Go on in the file that has the name now, or in a new one with the mode of the old one.
 
-        @raise OSError: it cannot be opened.  Then it goes on in the old one.
+        Raises:
+            OSError: it cannot be opened.  Then it goes on in the old one.
         """
         old = self._descriptor
         self._descriptor = self._open(stat.S_IMODE(os.fstat(old).st_mode))
@@ -132,7 +137,8 @@ class File(Stream):
         """
         Rename the file, with a number, and begin a new one.  Where somebody else has done so already, only begin it.
 
-        @raise OSError: it cannot be done.  Then it goes on in the old one.
+        Raises:
+            OSError: it cannot be done.  Then it goes on in the old one.
         """
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -163,7 +169,9 @@ class LineQueue:
 
     def __init__(self, output: Stream, describe_loss: Callable[[int, str], str], max_lines: int = MAX_LINES) -> None:
         """
-        @param describe_loss: makes a line from how many were lost, and why.
+
+        Args:
+            describe_loss: makes a line from how many were lost, and why.
         """
         self._output = output
         self._describe_loss = describe_loss
@@ -214,7 +222,8 @@ class LineQueue:
         """
         Wait until all that was added is written, but not for long.
 
-        @return: whether it is.
+        Returns:
+            whether it is.
         """
         if self._thread is None:
             self._write_ready()
@@ -302,7 +311,8 @@ def writable(descriptor: int, seconds: float | None) -> bool:
     """
     Wait until a descriptor can be written to, or until nobody is there to read.
 
-    @param seconds: how long to wait at most; C{None} waits for ever.
+    Args:
+        seconds: how long to wait at most; ``None`` waits for ever.
     """
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -3,7 +3,7 @@ The log: what the settings want of it, where twistd would write it.
 
 twistd makes its log from its own options, or from an observer that the application carries.  So the daemon's outermost
 service hands the application one as it is attached, before the log begins.  Where twistd's user asked for an observer
-(C{--logger}) or for syslog, it is left alone.  Twistd redirects C{sys.stdout} and C{sys.stderr} to the log, so what
+(``--logger``) or for syslog, it is left alone.  Twistd redirects ``sys.stdout`` and ``sys.stderr`` to the log, so what
 Python itself prints takes the same way.
 """
 
@@ -89,7 +89,7 @@ def describe_loss(log_format: str, count: int, reason: str) -> str:
 
 def _open_output(twistd_options: Mapping[str, Any]) -> Stream | None:
     """
-    Open what twistd would write its log to; C{None} where that is twistd's own business.
+    Open what twistd would write its log to; ``None`` where that is twistd's own business.
     """
     in_foreground, name = twistd_options.get("nodaemon"), twistd_options.get("logfile")
     if twistd_options.get("logger") or twistd_options.get("syslog"):
@@ -115,12 +115,15 @@ class LoggedService(MultiService):
     """
     The outermost service: makes the application that it is attached to log as the settings say, and reload on SIGHUP.
 
-    @ivar reload_hooks: what is called on SIGHUP, in the reactor's thread.
+    Attributes:
+        reload_hooks: what is called on SIGHUP, in the reactor's thread.
     """
 
     def __init__(self, settings: Settings, twistd_options: Mapping[str, Any] | None) -> None:
         """
-        @param twistd_options: the options of twistd itself; C{None} where something else runs the service.
+
+        Args:
+            twistd_options: the options of twistd itself; ``None`` where something else runs the service.
         """
         super().__init__()
         self.reload_hooks: list[Callable[[], None]] = []

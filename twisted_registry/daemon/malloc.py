@@ -8,7 +8,7 @@ threads take turns anyway, so that one arena for all of them costs no time.
 Large blocks it takes from the system one by one, and gives back at once.  Then each page of each message is cleared by
 the system before it is written, which takes longer than writing it: what one version leaves is kept for the next.
 
-(C{M_ARENA_MAX}, C{M_MMAP_THRESHOLD}, C{M_TRIM_THRESHOLD}: U{https://man7.org/linux/man-pages/man3/mallopt.3.html}.)
+(``M_ARENA_MAX``, ``M_MMAP_THRESHOLD``, ``M_TRIM_THRESHOLD``: https://man7.org/linux/man-pages/man3/mallopt.3.html.)
 """
 
 import ctypes
@@ -28,7 +28,8 @@ def reuse_memory() -> bool:
     """
     Have all threads share one arena, and keep what is freed.  To be called before there are any threads.
 
-    @return: whether the C library has such a thing.
+    Returns:
+        whether the C library has such a thing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -43,7 +44,7 @@ def give_back() -> None:
     """
     Give freed memory back to the system, wherever in the heap it lies.  While it does, no thread gets memory.
 
-    (C{malloc_trim}: U{https://man7.org/linux/man-pages/man3/malloc_trim.3.html}.)
+    (``malloc_trim``: https://man7.org/linux/man-pages/man3/malloc_trim.3.html.)
     """
     try:
         malloc_trim = ctypes.CDLL(None).malloc_trim

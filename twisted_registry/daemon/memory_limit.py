@@ -44,7 +44,7 @@ def _groups(proc_cgroup: Path) -> Iterator[tuple[str, str, PurePosixPath]]:
 
 def _limit(path: Path) -> int | None:
     """
-    Read one limit; C{None} where there is none.
+    Read one limit; ``None`` where there is none.
     """
     try:
         text = path.read_text().strip()
@@ -55,7 +55,7 @@ def _limit(path: Path) -> int | None:
 
 def cgroup_limit(proc_cgroup: Path = PROC_CGROUP, cgroup_root: Path = CGROUP_ROOT) -> int | None:
     """
-    Give the least limit, in bytes, that the control groups of this process set; C{None} where they set none.
+    Give the least limit, in bytes, that the control groups of this process set; ``None`` where they set none.
     """
     limits = [
         limit
@@ -68,7 +68,7 @@ def cgroup_limit(proc_cgroup: Path = PROC_CGROUP, cgroup_root: Path = CGROUP_ROO
 
 def machine_memory() -> int | None:
     """
-    Give the machine's memory in bytes; C{None} where the system does not say.
+    Give the machine's memory in bytes; ``None`` where the system does not say.
     """
     try:
         size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -83,7 +83,8 @@ def usable_memory(
     """
     Give how many bytes of memory this process may use.
 
-    @param machine_bytes: the machine's memory, instead of what the system says.
+    Args:
+        machine_bytes: the machine's memory, instead of what the system says.
     """
     known = [machine_bytes or machine_memory(), cgroup_limit(proc_cgroup, cgroup_root)]
     return min((size_bytes for size_bytes in known if size_bytes is not None), default=_ASSUMED_BYTES)

@@ -1,5 +1,5 @@
 """
-The command line of C{twistd model-registry}: a flag over an environment variable over a default.
+The command line of ``twistd model-registry``: a flag over an environment variable over a default.
 """
 
 import os
@@ -25,11 +25,12 @@ _EXITS = "print this, or the version, and exit"
 
 class Options(usage.Options):
     """
-    The flags, one for each of L{SETTINGS}.
+    The flags, one for each of ``SETTINGS``.
 
-    A switch has two: C{--grpc-reflection} and C{--no-grpc-reflection}, which overrules the environment.
+    A switch has two: ``--grpc-reflection`` and ``--no-grpc-reflection``, which overrules the environment.
 
-    @ivar settings: what they and the environment come to, once parsed.
+    Attributes:
+        settings: what they and the environment come to, once parsed.
     """
 
     optParameters: ClassVar = [[setting.name, None, None, setting.help] for setting in _PARAMETERS]
@@ -48,7 +49,8 @@ class Options(usage.Options):
         """
         Parse a command line.
 
-        @raise usage.UsageError: something makes no sense.
+        Raises:
+            usage.UsageError: something makes no sense.
         """
         super().parseOptions(arguments)
         return self.settings

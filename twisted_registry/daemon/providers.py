@@ -1,11 +1,11 @@
 """
-Storage providers: found as plugins, chosen by descriptions such as C{filesystem:/data}.
+Storage providers: found as plugins, chosen by descriptions such as ``filesystem:/data``.
 
 A description is written as Twisted's endpoints are::
 
     name:argument:argument:option=value
 
-A backslash takes the next character as it is; a C{:}, a C{=} or a backslash that belongs to an argument needs one.
+A backslash takes the next character as it is; a ``:``, a ``=`` or a backslash that belongs to an argument needs one.
 """
 
 import inspect
@@ -29,7 +29,7 @@ Offered = TypeVar("Offered", bound=Interface)
 
 class FindPlugins(Protocol):
     """
-    C{twisted.plugin.getPlugins}, or what stands in for it.
+    ``twisted.plugin.getPlugins``, or what stands in for it.
     """
 
     def __call__(self, interface: type[Offered], /) -> Iterable[Offered]: ...
@@ -45,8 +45,9 @@ class Description:
     """
     A provider's description, taken apart.
 
-    @ivar text: the description as it was written.
-    @ivar name: the provider's name.
+    Attributes:
+        text: the description as it was written.
+        name: the provider's name.
     """
 
     text: str
@@ -96,7 +97,8 @@ def parse_description(text: str) -> Description:
     """
     Take a description apart.
 
-    @raise CannotStart: it is malformed.
+    Raises:
+        CannotStart: it is malformed.
     """
     first, *others = _parts(text)
     if len(first) != 1 or not first[0]:
@@ -145,9 +147,11 @@ def _call(
     """
     Call a factory with what a description holds.
 
-    @param given: what comes before the description's arguments.
+    Args:
+        given: what comes before the description's arguments.
 
-    @raise CannotStart: the factory does not take these arguments.
+    Raises:
+        CannotStart: the factory does not take these arguments.
     """
     signature = inspect.signature(factory)
     try:
@@ -170,7 +174,8 @@ class LazyArchiveProvider:
     """
     Offers an archive without importing it before it is asked for.
 
-    @ivar factory_name: the dotted name of what takes the description's arguments and gives the archive.
+    Attributes:
+        factory_name: the dotted name of what takes the description's arguments and gives the archive.
     """
 
     name: str
@@ -180,7 +185,8 @@ class LazyArchiveProvider:
         """
         Make an archive, not opened yet.
 
-        @raise CannotStart: the description makes no sense.
+        Raises:
+            CannotStart: the description makes no sense.
         """
         factory: Callable[..., IArchive] = namedAny(self.factory_name)
         return _call(factory, (), self.name, arguments, options)
@@ -192,7 +198,8 @@ class LazyTransientProvider:
     """
     Offers a transient store without importing it before it is asked for.
 
-    @ivar factory_name: the dotted name of what takes the budget and the description's arguments and gives the store.
+    Attributes:
+        factory_name: the dotted name of what takes the budget and the description's arguments and gives the store.
     """
 
     name: str
@@ -205,7 +212,8 @@ class LazyTransientProvider:
         """
         Make a transient store.
 
-        @raise CannotStart: the description makes no sense.
+        Raises:
+            CannotStart: the description makes no sense.
         """
         factory: Callable[..., ITransientStore] = namedAny(self.factory_name)
         return _call(factory, (budget,), self.name, arguments, options)
@@ -241,10 +249,12 @@ def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, 
     """
     Make the archive that a description asks for, not opened yet.
 
-    @param must_exist: whether it is to be opened only where it is there already.
+    Args:
+        must_exist: whether it is to be opened only where it is there already.
 
-    @raise CannotStart: the description makes no sense, or nothing installed knows it; or it must exist, and its
-        provider cannot tell.
+    Raises:
+        CannotStart: the description makes no sense, or nothing installed knows it; or it must exist, and its provider
+            cannot tell.
     """
     parsed = parse_description(description)
     provider = _choose("archive", parsed, find_plugins(IArchiveProvider))
@@ -265,7 +275,8 @@ def create_transient_store(
     """
     Make the transient store that a description asks for.
 
-    @raise CannotStart: the description makes no sense, or nothing installed knows it.
+    Raises:
+        CannotStart: the description makes no sense, or nothing installed knows it.
     """
     parsed = parse_description(description)
     provider = _choose("transient store", parsed, find_plugins(ITransientProvider))

@@ -63,7 +63,8 @@ class RegistryService(Service):
     """
     Opens the stores and serves them, until it is stopped.
 
-    @ivar port: where it listens, once it is started.
+    Attributes:
+        port: where it listens, once it is started.
     """
 
     port = 0
@@ -78,7 +79,9 @@ class RegistryService(Service):
         drain_log: Callable[[], None],
     ) -> None:
         """
-        @param drain_log: waits for a moment until the log is written.
+
+        Args:
+            drain_log: waits for a moment until the log is written.
         """
         self._settings = settings
         self._archive = archive
@@ -118,7 +121,8 @@ class RegistryService(Service):
         """
         Bind the port, open the archive, and serve.
 
-        @raise StartFailure: it cannot be done; the reason is on the starter's terminal.
+        Raises:
+            StartFailure: it cannot be done; the reason is on the starter's terminal.
         """
         try:
             self._start()
@@ -242,7 +246,8 @@ class RegistryService(Service):
         """
         Stop serving, and close the stores.
 
-        @return: fires when all is done.
+        Returns:
+            fires when all is done.
         """
         super().stopService()
         return Deferred.fromCoroutine(self._stop())

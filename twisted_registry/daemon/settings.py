@@ -1,7 +1,7 @@
 """
 The daemon's settings, wherever they are given.
 
-One table, L{SETTINGS}, says what there is: flags, environment variables, defaults and the help follow from it.
+One table, ``SETTINGS``, says what there is: flags, environment variables, defaults and the help follow from it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,19 +44,20 @@ class Settings:
     """
     What the daemon runs with.
 
-    @ivar port: the TCP port; 0 picks a free one.
-    @ivar interface: an address, without brackets, or a host's name.
-    @ivar archive: the description of the archive.
-    @ivar archive_must_exist: whether not to start where there is no archive yet.
-    @ivar transient: the description of the transient store.
-    @ivar budget: what the transient store may hold.
-    @ivar limits: what calls may hold, and for how long.
-    @ivar clients: how many connections and calls there may be.
-    @ivar chunk_size_bytes: the data in each message of a version that is sent.
-    @ivar reflection: whether gRPC reflection is served.
-    @ivar log_level: one of L{LOG_LEVELS}.
-    @ivar log_format: one of L{LOG_FORMATS}.
-    @ivar grace_seconds: how long the calls under way may take to end when the daemon stops.
+    Attributes:
+        port: the TCP port; 0 picks a free one.
+        interface: an address, without brackets, or a host's name.
+        archive: the description of the archive.
+        archive_must_exist: whether not to start where there is no archive yet.
+        transient: the description of the transient store.
+        budget: what the transient store may hold.
+        limits: what calls may hold, and for how long.
+        clients: how many connections and calls there may be.
+        chunk_size_bytes: the data in each message of a version that is sent.
+        reflection: whether gRPC reflection is served.
+        log_level: one of ``LOG_LEVELS``.
+        log_format: one of ``LOG_FORMATS``.
+        grace_seconds: how long the calls under way may take to end when the daemon stops.
     """
 
     port: int
@@ -82,11 +83,12 @@ class Setting:
     """
     One setting.
 
-    @ivar name: its name, which gives its flag and its variable.
-    @ivar kind: what its values are.
-    @ivar help: what it is for, without a full stop.
-    @ivar default: what holds where nothing is given.
-    @ivar default_text: the default as the help shows it.
+    Attributes:
+        name: its name, which gives its flag and its variable.
+        kind: what its values are.
+        help: what it is for, without a full stop.
+        default: what holds where nothing is given.
+        default_text: the default as the help shows it.
     """
 
     name: str
@@ -268,8 +270,9 @@ class Given:
     """
     A value that somebody gave.
 
-    @ivar source: the flag or the variable it came by.
-    @ivar by_flag: whether it was the flag.
+    Attributes:
+        source: the flag or the variable it came by.
+        by_flag: whether it was the flag.
     """
 
     source: str
@@ -305,9 +308,11 @@ def settings_from(given: Mapping[str, Given]) -> Settings:
     """
     Make the settings.
 
-    @param given: what was given, by a setting's name.
+    Args:
+        given: what was given, by a setting's name.
 
-    @raise CannotStart: something given makes no sense.
+    Raises:
+        CannotStart: something given makes no sense.
     """
     archive = _archive(given)
     value = {

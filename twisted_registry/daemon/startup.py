@@ -18,8 +18,8 @@ class StartFailure(SystemExit, Exception):
     """
     Ends a start.
 
-    In the foreground twistd lets a C{SystemExit} pass, and prints a page of traceback for anything else.  In the
-    background it hands nothing but an C{Exception} on to the process that waits, which a C{SystemExit} would leave
+    In the foreground twistd lets a ``SystemExit`` pass, and prints a page of traceback for anything else.  In the
+    background it hands nothing but an ``Exception`` on to the process that waits, which a ``SystemExit`` would leave
     waiting.  So this is both.
     """
 

@@ -26,8 +26,9 @@ class _Check:
     """
     One thing that is checked.
 
-    @ivar begun: when the check under way began; C{None} where none is.
-    @ivar trouble: what the last one found; empty for nothing.
+    Attributes:
+        begun: when the check under way began; ``None`` where none is.
+        trouble: what the last one found; empty for nothing.
     """
 
     run: Callable[[], Deferred[None]]
@@ -52,10 +53,12 @@ class Supervisor:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """
-        @param archive: where the archive is, for the log.
-        @param standing: is kept up to date.
-        @param changed: called when the archive cannot be used any more, and when it can be again.
-        @param taken: called when another process has taken it; nothing is checked any more.
+
+        Args:
+            archive: where the archive is, for the log.
+            standing: is kept up to date.
+            changed: called when the archive cannot be used any more, and when it can be again.
+            taken: called when another process has taken it; nothing is checked any more.
         """
         self._reactor = reactor
         self._archive = archive
@@ -69,7 +72,8 @@ class Supervisor:
         """
         Begin to make a check.
 
-        @param run: makes it; fires when all is well, or fails.
+        Args:
+            run: makes it; fires when all is well, or fails.
         """
         check = _Check(run)
         self._checks.append(check)

@@ -2,8 +2,8 @@
 Everything that can go wrong, as one small taxonomy.
 
 Each error carries its facts as attributes and says in its text what the caller can do about it.  Which gRPC status an
-error becomes is held by one table, C{twisted_registry.rpc.status}.  A client raises the very error that the server did;
-those that only a client can know of stand at the end.
+error becomes is held by one table, ``twisted_registry.rpc.status``.  A client raises the very error that the server
+did; those that only a client can know of stand at the end.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,8 @@ class InvalidRequest(RegistryError):
     """
     The request can never succeed as it is.
 
-    @ivar reason: what is wrong with it and how to mend it.
+    Attributes:
+        reason: what is wrong with it and how to mend it.
     """
 
     reason: str
@@ -89,8 +90,9 @@ class SizeMismatch(RegistryError):
     """
     A version's data is not as long as its header declares.
 
-    @ivar declared_bytes: the header's data_size.
-    @ivar received_bytes: what had come when the mismatch was certain.
+    Attributes:
+        declared_bytes: the header's data_size.
+        received_bytes: what had come when the mismatch was certain.
     """
 
     declared_bytes: int
@@ -108,8 +110,9 @@ class HashMismatch(RegistryError):
     """
     A version's data has another hash than its header declares.
 
-    @ivar declared: the header's data_hash.
-    @ivar computed: the SHA-256 of the bytes received, in standard base64.
+    Attributes:
+        declared: the header's data_hash.
+        computed: the SHA-256 of the bytes received, in standard base64.
     """
 
     declared: str
@@ -139,7 +142,8 @@ class UnknownVersion(RegistryError):
     """
     The selector names no version of the model.
 
-    @ivar selector: a version's number, or -n for the n-th to last.
+    Attributes:
+        selector: a version's number, or -n for the n-th to last.
     """
 
     model_id: str
@@ -176,7 +180,8 @@ class TooLarge(RegistryError):
     """
     What was asked for is larger than a limit of this server.
 
-    @ivar reason: which limit, and the way round it.
+    Attributes:
+        reason: which limit, and the way round it.
     """
 
     reason: str
@@ -190,7 +195,8 @@ class Overloaded(RegistryError):
     """
     The registry has no room for the request now.
 
-    @ivar reason: what there is no room for, and what to do.
+    Attributes:
+        reason: what there is no room for, and what to do.
     """
 
     reason: str
@@ -218,7 +224,8 @@ class NumberTaken(RegistryError):
     """
     A version that was not created here has the number that a new one was to get: files were put into the archive.
 
-    @ivar highest: the highest number that anything in the model's folder has.
+    Attributes:
+        highest: the highest number that anything in the model's folder has.
     """
 
     model_id: str
@@ -276,7 +283,8 @@ class ArchiveMoved(RegistryError):
     """
     The archive is no longer where it was opened: nothing can be stored durably.
 
-    @ivar reason: what is at its path now; names no path.
+    Attributes:
+        reason: what is at its path now; names no path.
     """
 
     reason: str
@@ -312,7 +320,8 @@ class StorageUnavailable(StorageFailure):
     """
     The storage could not be read just now.  No bytes were seen, so nothing is known to be damaged or missing.
 
-    @ivar subject: what could not be read, such as a version; empty where the call says it.
+    Attributes:
+        subject: what could not be read, such as a version; empty where the call says it.
     """
 
     subject: str = ""
@@ -346,7 +355,8 @@ class CorruptModel(RegistryError):
     """
     A model's metadata on the archive, or its whole folder, is damaged or missing.
 
-    @ivar remedy: what to do.
+    Attributes:
+        remedy: what to do.
     """
 
     model_id: str
@@ -382,8 +392,9 @@ class ArchiveChanged(RegistryError):
     """
     The client has worked with another archive than the one that is served now.
 
-    @ivar seen: the id of the archive that the client has worked with.
-    @ivar served: the id of the archive that is served now.
+    Attributes:
+        seen: the id of the archive that the client has worked with.
+        served: the id of the archive that is served now.
     """
 
     seen: str
@@ -403,7 +414,8 @@ class ArchiveTaken(RegistryError):
     """
     Another daemon has taken the archive.  No call ends with this: the daemon that notices it stops.
 
-    @ivar owner: the other daemon, for people.
+    Attributes:
+        owner: the other daemon, for people.
     """
 
     owner: str
@@ -432,7 +444,8 @@ class CannotStart(RegistryError):
     """
     The registry cannot start as it is configured.
 
-    @ivar reason: one line for the person who starts it.
+    Attributes:
+        reason: one line for the person who starts it.
     """
 
     reason: str
@@ -477,7 +490,8 @@ class ProxyUnavailable(Unavailable):
     """
     A proxy before the registry cannot reach it, or takes no more calls, for now.
 
-    @ivar http_status: what it answered.
+    Attributes:
+        http_status: what it answered.
     """
 
     http_status: int
@@ -488,8 +502,9 @@ class ProxyRefused(RegistryError):
     """
     A proxy before the registry gave an answer of its own: the call can never succeed as things are.
 
-    @ivar reason: what is to be set, and where.
-    @ivar http_status: what it answered; 0 where that was lost.
+    Attributes:
+        reason: what is to be set, and where.
+        http_status: what it answered; 0 where that was lost.
     """
 
     reason: str
@@ -504,7 +519,8 @@ class DeadlineExceeded(RegistryError):
     """
     The answer did not come in time.
 
-    @ivar reason: what was waited for, and for how long.
+    Attributes:
+        reason: what was waited for, and for how long.
     """
 
     reason: str
@@ -518,8 +534,9 @@ class CreationUncertain(RegistryError):
     """
     The connection was lost after all of a version had been sent, and before the answer: it may be there or not.
 
-    @ivar reason: how the connection was lost.
-    @ivar is_absent: whether the server has been looked at since, and had no such version; else it could not be.
+    Attributes:
+        reason: how the connection was lost.
+        is_absent: whether the server has been looked at since, and had no such version; else it could not be.
     """
 
     model_id: str
@@ -545,7 +562,8 @@ class DataChanged(RegistryError):
     """
     A file changed while it was sent: what was read of it may be half of one save and half of the next.
 
-    @ivar reason: how it changed.
+    Attributes:
+        reason: how it changed.
     """
 
     reason: str
@@ -562,8 +580,9 @@ class BadReply(RegistryError):
     """
     The server answered something other than what it was asked.
 
-    @ivar asked: what the client asked for.
-    @ivar told: what is wrong with the answer.
+    Attributes:
+        asked: what the client asked for.
+        told: what is wrong with the answer.
     """
 
     asked: str
@@ -594,7 +613,8 @@ class IncidentReported(RegistryError):
     """
     The server met a bug of its own.
 
-    @ivar reason: the server's text, with the id under which its log tells more.
+    Attributes:
+        reason: the server's text, with the id under which its log tells more.
     """
 
     reason: str
@@ -646,7 +666,8 @@ class ClientUnusable(RegistryError):
     """
     The client is closed, or belongs to a process that this one was forked from.
 
-    @ivar reason: which, and what to do.
+    Attributes:
+        reason: which, and what to do.
     """
 
     reason: str

@@ -20,7 +20,8 @@ def check_model_id(model_id: str) -> str:
     """
     Give a model's id back, if it is allowed: 1 to 200 bytes of UTF-8 without control characters (Unicode Cc).
 
-    @raise InvalidModelId: it is not.
+    Raises:
+        InvalidModelId: it is not.
     """
     if not model_id:
         raise InvalidModelId(model_id, "it is empty; name the model")
@@ -50,9 +51,10 @@ class VersionHeader:
     """
     What a creator declares of a version before its data comes.
 
-    @ivar created_ns: nanoseconds since the Unix epoch; 0 for the time of the commit.
-    @ivar data_hash: SHA-256 of the data in standard base64; empty where not declared.
-    @ivar size_bytes: length of the data.
+    Attributes:
+        created_ns: nanoseconds since the Unix epoch; 0 for the time of the commit.
+        data_hash: SHA-256 of the data in standard base64; empty where not declared.
+        size_bytes: length of the data.
     """
 
     model_id: str
@@ -68,11 +70,12 @@ class VersionInfo:
     """
     A committed version, without its data.
 
-    @ivar version_number: 1 to 2**31 - 1.
-    @ivar created_ns: nanoseconds since the Unix epoch, below 2**64.
-    @ivar data_hash: SHA-256 of the data in standard base64.
-    @ivar digest: XXH3-128 of the data in hexadecimal, where the registry has it at hand; it is no part of the info that
-        travels.
+    Attributes:
+        version_number: 1 to 2**31 - 1.
+        created_ns: nanoseconds since the Unix epoch, below 2**64.
+        data_hash: SHA-256 of the data in standard base64.
+        digest: XXH3-128 of the data in hexadecimal, where the registry has it at hand; it is no part of the info that
+            travels.
     """
 
     model_id: str
@@ -89,7 +92,8 @@ class VersionKey(NamedTuple):
     """
     Names a version for the time of one process.
 
-    @ivar incarnation: tells a model from an earlier one of the same id that was deleted.
+    Attributes:
+        incarnation: tells a model from an earlier one of the same id that was deleted.
     """
 
     model_id: str

@@ -20,8 +20,9 @@ class VersionNumbers:
     own length: publishing the next one costs the same at a hundred versions and at a hundred thousand.  The numbers of
     transient versions, few and evicted in any order, are a tuple of their own.
 
-    @ivar archived: sorted; entries from C{archived_count} on belong to later snapshots.
-    @ivar transient: sorted.
+    Attributes:
+        archived: sorted; entries from ``archived_count`` on belong to later snapshots.
+        transient: sorted.
     """
 
     archived: Sequence[int] = ()
@@ -48,7 +49,8 @@ class VersionNumbers:
         """
         Give the number at a zero-based position of the whole order.
 
-        @raise IndexError: there are not so many.
+        Raises:
+            IndexError: there are not so many.
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
@@ -90,9 +92,10 @@ class ModelSnapshot:
     """
     A model's versions at one moment.
 
-    @ivar incarnation: tells a model from an earlier one of the same id that was deleted.
-    @ivar held: the infos of the versions in the transient store, copies of archived ones among them, by number.
-    @ivar latest: the latest version's info; C{None} where there is none or it is not read from the archive yet.
+    Attributes:
+        incarnation: tells a model from an earlier one of the same id that was deleted.
+        held: the infos of the versions in the transient store, copies of archived ones among them, by number.
+        latest: the latest version's info; ``None`` where there is none or it is not read from the archive yet.
     """
 
     model_id: str
@@ -111,7 +114,8 @@ class ModelSnapshot:
         """
         Give the number a selector stands for: a number itself, or -n for the n-th to last of those that exist.
 
-        @raise UnknownVersion: there is no such version.
+        Raises:
+            UnknownVersion: there is no such version.
         """
         if selector == -1 and self.latest is not None:
             return self.latest.version_number

@@ -1,7 +1,7 @@
 """
 What a call's metadata says about the archive: which one the client has worked with, and what it has seen there.
 
-A client that does not know the archive yet sends C{?}; the server then answers with the archive's id, in the initial
+A client that does not know the archive yet sends ``?``; the server then answers with the archive's id, in the initial
 metadata.  From then on the client names that id, and the server refuses the call where it serves another archive.
 """
 
@@ -24,7 +24,7 @@ Metadata = Iterable[tuple[str, str | bytes]]
 
 def archive_in(metadata: Metadata | None) -> str:
     """
-    Return the archive's id, or L{ASKED}; empty where the metadata hold neither.
+    Return the archive's id, or ``ASKED``; empty where the metadata hold neither.
     """
     for key, value in metadata or ():
         if key == ARCHIVE_KEY and isinstance(value, str) and (value == ASKED or _ID.fullmatch(value)):

@@ -23,9 +23,10 @@ class Checksum:
     """
     The size and the hash of a version's data.
 
-    @ivar size_bytes: its length.
-    @ivar data_hash: its SHA-256 in standard base64.
-    @ivar digest: its XXH3-128 in hexadecimal; empty where the server has none at hand.
+    Attributes:
+        size_bytes: its length.
+        data_hash: its SHA-256 in standard base64.
+        digest: its XXH3-128 in hexadecimal; empty where the server has none at hand.
     """
 
     size_bytes: int
@@ -43,7 +44,7 @@ def to_metadata(size_bytes: int, data_hash: str, digest: str) -> tuple[tuple[str
 
 def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Checksum | None:
     """
-    Read it; C{None} where it is not there.
+    Read it; ``None`` where it is not there.
     """
     for key, value in metadata:
         if key == KEY and isinstance(value, str):

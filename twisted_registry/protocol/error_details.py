@@ -1,8 +1,8 @@
 """
-What an error tells beside its code and its text: which error it is, and its facts, as an C{ErrorInfo} in the call's
+What an error tells beside its code and its text: which error it is, and its facts, as an ``ErrorInfo`` in the call's
 trailing metadata.  A client makes the same error of it again.
 
-The key and the message are those of gRPC's richer error model (U{https://grpc.io/docs/guides/error/#richer-error-model}),
+The key and the message are those of gRPC's richer error model (https://grpc.io/docs/guides/error/#richer-error-model),
 which clients in other languages read as well; a client that does not know it sees the code and the text as ever.
 """
 
@@ -43,10 +43,12 @@ def to_metadata(error: errors.RegistryError, code: int, text: str) -> tuple[Meta
     """
     Tell which error it was.
 
-    @param code: gRPC's number for the call's status.
-    @param text: the status' text.
+    Args:
+        code: gRPC's number for the call's status.
+        text: the status' text.
 
-    @return: trailing metadata of at most 4 KiB.
+    Returns:
+        trailing metadata of at most 4 KiB.
     """
     kind = next(kind for kind in type(error).__mro__ if kind in KINDS.values())  # a provider may have kinds of its own
     facts = {fact.name: str(getattr(error, fact.name))[:_MOST_FACT_CHARACTERS] for fact in fields(kind)}
@@ -57,9 +59,10 @@ def to_metadata(error: errors.RegistryError, code: int, text: str) -> tuple[Meta
 
 def from_metadata(metadata: Iterable[Metadatum]) -> errors.RegistryError | None:
     """
-    Make the error again that a server told of; C{None} where it told of none, or of none that is known here.
+    Make the error again that a server told of; ``None`` where it told of none, or of none that is known here.
 
-    @param metadata: the call's trailing metadata.
+    Args:
+        metadata: the call's trailing metadata.
     """
     for key, value in metadata:
         if key == KEY and isinstance(value, bytes) and (error := _error(value)) is not None:

@@ -1,20 +1,20 @@
 """
 Data inside messages, put in and taken out without protobuf touching it.
 
-An upload's body is a C{CreateVersionRequestChunk} that holds a C{Body}, a download's chunk a
-C{RetrieveVersionDataReplyChunk}; the former ends with the very bytes of the latter::
+An upload's body is a ``CreateVersionRequestChunk`` that holds a ``Body``, a download's chunk a
+``RetrieveVersionDataReplyChunk``; the former ends with the very bytes of the latter::
 
     CreateVersionRequestChunk   12 <length> | 0a <length> <data>
     RetrieveVersionDataReplyChunk             0a <length> <data>
 
-Tags and varints: U{https://protobuf.dev/programming-guides/encoding/}.
+Tags and varints: https://protobuf.dev/programming-guides/encoding/.
 """
 
 BODY_TAG = 0x12
-"""A C{CreateVersionRequestChunk}'s C{body}."""
+"""A ``CreateVersionRequestChunk``'s ``body``."""
 
 DATA_TAG = 0x0A
-"""A C{Body}'s and a C{RetrieveVersionDataReplyChunk}'s C{data_chunk}."""
+"""A ``Body``'s and a ``RetrieveVersionDataReplyChunk``'s ``data_chunk``."""
 
 _MOST_VARINT_BYTES = 5  # of a length below 4 GiB
 _MOST_LONG_VARINT_BYTES = 10
@@ -25,7 +25,8 @@ def field_header(tag: int, length: int) -> bytes:
     """
     Give what stands before a field's content.
 
-    @param length: of the content, in bytes.
+    Args:
+        length: of the content, in bytes.
     """
     encoded = bytearray([tag])
     while length > 0x7F:
@@ -39,7 +40,8 @@ def content_offset(message: bytes, position: int, tag: int) -> int | None:
     """
     Give where a field's content begins, if the field has this tag and ends where the message ends.
 
-    @param position: where the field would begin.
+    Args:
+        position: where the field would begin.
     """
     if position >= len(message) or message[position] != tag:
         return None

@@ -18,4 +18,4 @@ ENTRIES_MAX = 100_000
 """Most models or versions that one request may name."""
 
 MODELS_REQUEST_MAX_BYTES = REQUEST_MAX_BYTES + 203 * ENTRIES_MAX
-"""The longest C{RetrieveModelsRequest}: so many ids, each as long as may be."""
+"""The longest ``RetrieveModelsRequest``: so many ids, each as long as may be."""

@@ -1,10 +1,10 @@
 """
-The protobuf messages, from the descriptors that the build compiles out of C{protos/}.
+The protobuf messages, from the descriptors that the build compiles out of ``protos/``.
 
-They live in a C{DescriptorPool} of their own.  Protobuf's default pool belongs to the whole process, and refuses a
-second C{cogmentAPI.*}: a program that has the Cogment SDK beside this package could import only one of the two.
+They live in a ``DescriptorPool`` of their own.  Protobuf's default pool belongs to the whole process, and refuses a
+second ``cogmentAPI.*``: a program that has the Cogment SDK beside this package could import only one of the two.
 
-Type checkers see the stubs that C{make lint} has protoc write.
+Type checkers see the stubs that ``make lint`` has protoc write.
 """
 
 from importlib import resources

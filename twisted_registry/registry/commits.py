@@ -48,7 +48,7 @@ class Committer:
 
     async def commit(self, upload: Upload) -> VersionInfo:
         """
-        See L{IUpload.commit}.
+        See ``IUpload.commit``.
         """
         model_id = upload.header.model_id
         try:

@@ -25,9 +25,10 @@ class TransientDownload:
     """
     Gives a version's chunks as the transient store holds them.
 
-    @ivar _digest: see L{IDownload.digest}.
-    @ivar _make_lane: makes where the store's calls run.
-    @ivar _reader: what reads; there from the beginning where the store never blocks.
+    Attributes:
+        _digest: see ``IDownload.digest``.
+        _make_lane: makes where the store's calls run.
+        _reader: what reads; there from the beginning where the store never blocks.
     """
 
     _key: VersionKey
@@ -42,7 +43,8 @@ class TransientDownload:
         """
         Take hold of the version in a store that never blocks, so that it can be read to its end, evicted or not.
 
-        @raise UnknownVersion: it is not held.
+        Raises:
+            UnknownVersion: it is not held.
         """
         self._reader = self._opened()
         self._in_memory = True
@@ -60,13 +62,13 @@ class TransientDownload:
         return self._made_lane
 
     def at_once(self) -> Iterator[Chunk] | None:
-        """See L{IDownload.at_once}."""
+        """See ``IDownload.at_once``."""
         if not self._in_memory or self._reader is None:
             return None
         return iter(self._reader.read, None)
 
     def read(self) -> Future[Chunk | None]:
-        """See L{IDownload.read}."""
+        """See ``IDownload.read``."""
         return self._lane.submit(self._read, 0)
 
     def _read(self) -> Chunk | None:
@@ -75,11 +77,11 @@ class TransientDownload:
         return self._reader.read()
 
     def digest(self) -> str:
-        """See L{IDownload.digest}."""
+        """See ``IDownload.digest``."""
         return self._digest
 
     def close(self) -> None:
-        """See L{IDownload.close}."""
+        """See ``IDownload.close``."""
         if self._in_memory and self._made_lane is None:
             self._close()
         else:
@@ -95,9 +97,10 @@ class Framing:
     """
     How the protocol edge wants data.
 
-    @ivar chunk_bytes: length of all chunks but the last.
-    @ivar frame: puts data of the archive into the form it will be sent in.
-    @ivar cutter: makes what does so with the data of an upload.
+    Attributes:
+        chunk_bytes: length of all chunks but the last.
+        frame: puts data of the archive into the form it will be sent in.
+        cutter: makes what does so with the data of an upload.
     """
 
     chunk_bytes: int
@@ -110,8 +113,9 @@ class Copy:
     """
     A copy of an archived version that is made while it is read.
 
-    @ivar keep: called in the lane's thread when the copy is whole and its hash has matched.
-    @ivar give_up: called in the lane's thread when it will never be.
+    Attributes:
+        keep: called in the lane's thread when the copy is whole and its hash has matched.
+        give_up: called in the lane's thread when it will never be.
     """
 
     writer: ITransientWriter
@@ -124,8 +128,9 @@ class Digests:
     """
     The XXH3-128 of a version whose hash has matched.
 
-    @ivar chunks: those of its chunks.
-    @ivar whole: that of all its data, in hexadecimal.
+    Attributes:
+        chunks: those of its chunks.
+        whole: that of all its data, in hexadecimal.
     """
 
     chunks: tuple[bytes, ...]
@@ -137,9 +142,10 @@ class Watch:
     """
     What a download asks and tells the registry, in its lane's thread.
 
-    @ivar gone: tells whether the model was deleted meanwhile.
-    @ivar damaged: is told of damage.
-    @ivar checked: is told the digests, once the hash has matched.
+    Attributes:
+        gone: tells whether the model was deleted meanwhile.
+        damaged: is told of damage.
+        checked: is told the digests, once the hash has matched.
     """
 
     gone: Callable[[], bool]
@@ -163,10 +169,11 @@ class ArchiveDownload:
     A download that failed has failed for good: what was to be read after that, and may be asked for already, would be
     taken for what failed.
 
-    @ivar _digests: C{None} where the version is to be hashed.
-    @ivar _whole: that of all data so far, where the version is hashed.
-    @ivar _seen: those of the chunks so far; C{None} where there will be too many to keep, or they are known.
-    @ivar _copy: C{None} where no copy is to be kept.
+    Attributes:
+        _digests: ``None`` where the version is to be hashed.
+        _whole: that of all data so far, where the version is hashed.
+        _seen: those of the chunks so far; ``None`` where there will be too many to keep, or they are known.
+        _copy: ``None`` where no copy is to be kept.
     """
 
     _info: VersionInfo
@@ -190,10 +197,10 @@ class ArchiveDownload:
         self._seen = [] if few and self._digests is None else None
 
     def at_once(self) -> None:
-        """See L{IDownload.at_once}."""
+        """See ``IDownload.at_once``."""
 
     def read(self) -> Future[Chunk | None]:
-        """See L{IDownload.read}."""
+        """See ``IDownload.read``."""
         return self._lane.submit(self._read, self._framing.chunk_bytes)
 
     def _read(self) -> Chunk | None:
@@ -263,13 +270,13 @@ class ArchiveDownload:
                 self._copy = None
 
     def digest(self) -> str:
-        """See L{IDownload.digest}."""
+        """See ``IDownload.digest``."""
         if not self._ended:
             return ""
         return self._whole.hexdigest() if self._digests is None else self._digests.whole
 
     def close(self) -> None:
-        """See L{IDownload.close}."""
+        """See ``IDownload.close``."""
         self._lane.submit(self._close, 0)
 
     def _close(self) -> None:

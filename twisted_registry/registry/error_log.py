@@ -38,11 +38,12 @@ class _Cause:
     """
     Why calls fail.
 
-    @ivar is_moved: the archive is not where it was opened.
-    @ivar acts: what failed for it.
-    @ivar told_seconds: when the log was told.
-    @ivar met_seconds: when a call failed for it last.
-    @ivar untold: how many calls have failed since the log was told.
+    Attributes:
+        is_moved: the archive is not where it was opened.
+        acts: what failed for it.
+        told_seconds: when the log was told.
+        met_seconds: when a call failed for it last.
+        untold: how many calls have failed since the log was told.
     """
 
     reason: str
@@ -66,8 +67,10 @@ class Troubles:
 
     def __init__(self, archive: str, seconds: Callable[[], float] = time.monotonic) -> None:
         """
-        @param archive: where the archive is.
-        @param seconds: gives the time, from whenever.
+
+        Args:
+            archive: where the archive is.
+            seconds: gives the time, from whenever.
         """
         self._archive = archive
         self._seconds = seconds

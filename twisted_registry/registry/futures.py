@@ -11,7 +11,8 @@ def all_done(*jobs: "Future[Any]") -> "Future[None]":
     """
     Wait for jobs, wherever they run.
 
-    @return: fires when all of them are done; fails as the first of them, in the order given, that failed.
+    Returns:
+        fires when all of them are done; fails as the first of them, in the order given, that failed.
     """
     done: Future[None] = Future()
     done.set_running_or_notify_cancel()

@@ -13,7 +13,8 @@ class Index:
     """
     The models by id.  Changed in the reactor's thread; single look-ups may be done in any.
 
-    @ivar listed: the ids of the models, ordered; C{None} until all have been read, and while any of them is damaged.
+    Attributes:
+        listed: the ids of the models, ordered; ``None`` until all have been read, and while any of them is damaged.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Index:
 
     def find(self, model_id: str) -> Model | None:
         """
-        Give a model; C{None} where there is none.
+        Give a model; ``None`` where there is none.
         """
         return self._models.get(model_id)
 
@@ -38,7 +39,8 @@ class Index:
         """
         Give a model.
 
-        @raise UnknownModel: there is none.
+        Raises:
+            UnknownModel: there is none.
         """
         model = self._models.get(model_id)
         if model is None:

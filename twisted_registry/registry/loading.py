@@ -38,7 +38,7 @@ class _Before:
     @classmethod
     def of(cls, model: Model | None) -> "_Before":
         """
-        Note a model; C{None} where there is none.
+        Note a model; ``None`` where there is none.
         """
         return cls(model, 0 if model is None else model.saves)
 
@@ -53,7 +53,7 @@ class Loader:
 
     async def snapshot(self, model_id: str) -> ModelSnapshot:
         """
-        See L{IRegistry.load_snapshot}.
+        See ``IRegistry.load_snapshot``.
         """
         async with self._state.locks.hold(model_id):
             model = self._state.index.get(model_id)
@@ -84,7 +84,7 @@ class Loader:
 
     async def model_infos(self, model_ids: Sequence[str]) -> list[ModelInfo | CorruptModel | UnknownModel]:
         """
-        See L{IRegistry.load_model_infos}.
+        See ``IRegistry.load_model_infos``.
         """
         results: list[ModelInfo | CorruptModel | UnknownModel] = []
         for piece in _pieces(model_ids):
@@ -141,7 +141,7 @@ class Loader:
 
     async def survey(self) -> tuple[str, ...]:
         """
-        See L{IRegistry.survey}.
+        See ``IRegistry.survey``.
         """
         async with self._state.surveys.hold("survey"):  # the second to ask has the first one's result
             if self._state.index.listed is not None:
@@ -153,7 +153,7 @@ class Loader:
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
     ) -> list[VersionInfo | CorruptVersion]:
         """
-        See L{IRegistry.load_version_infos}.
+        See ``IRegistry.load_version_infos``.
         """
         results: list[VersionInfo | CorruptVersion] = []
         for numbers in _pieces(version_numbers):

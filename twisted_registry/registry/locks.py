@@ -21,7 +21,7 @@ class KeyedLocks:
     """
     Lets one coroutine at a time hold a key, in the order of asking.
 
-    Not made of C{twisted.internet.defer.DeferredLock}: that one fires the next waiter inside its release, and a waiter
+    Not made of ``twisted.internet.defer.DeferredLock``: that one fires the next waiter inside its release, and a waiter
     that is done at once releases inside that.  A hundred of them in a row are more frames than Python allows.
     """
 

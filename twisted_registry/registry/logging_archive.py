@@ -49,8 +49,9 @@ class KnownModels:
     """
     What the registry knows of models, for those who see that one is gone.  Called in any thread.
 
-    @ivar current: returns the model that has an id; C{None} where there is none, or it is being deleted.
-    @ivar lost: is notified that a model is gone from the archive.
+    Attributes:
+        current: returns the model that has an id; ``None`` where there is none, or it is being deleted.
+        lost: is notified that a model is gone from the archive.
     """
 
     current: Callable[[str], Model | None] = lambda model_id: None
@@ -59,7 +60,7 @@ class KnownModels:
     @contextmanager
     def telling_lost(self, model_id: str) -> Iterator[None]:
         """
-        Raise L{LostModel} for an L{UnknownModel} of a model that was known before and still is.
+        Raise ``LostModel`` for an ``UnknownModel`` of a model that was known before and still is.
         """
         model = self.current(model_id)
         try:
@@ -96,25 +97,25 @@ class WatchedArchive:
     # At the start, and at the end: who starts the daemon is told by other ways.
 
     def open(self) -> None:
-        """See L{IArchive.open}."""
+        """See ``IArchive.open``."""
         self._archive.open()
 
     def close(self) -> None:
-        """See L{IArchive.close}."""
+        """See ``IArchive.close``."""
         self._archive.close()
 
     def model_ids(self) -> list[str]:
-        """See L{IModelStore.model_ids}."""
+        """See ``IModelStore.model_ids``."""
         return self._archive.model_ids()
 
     def check(self) -> None:
-        """See L{ILocatedArchive.check}.  Does nothing where the archive cannot tell."""
+        """See ``ILocatedArchive.check``.  Does nothing where the archive cannot tell."""
         if ILocatedArchive.providedBy(self._archive):
             with _changing(self._troubles, "check"):
                 self._archive.check()
 
     def missing(self, model_ids: Sequence[str]) -> list[str]:
-        """See L{ILocatedArchive.missing}.  Returns nothing where the archive cannot tell."""
+        """See ``ILocatedArchive.missing``.  Returns nothing where the archive cannot tell."""
         if not ILocatedArchive.providedBy(self._archive):
             return []
         with _reading(self._troubles):
@@ -124,50 +125,50 @@ class WatchedArchive:
     # Reading.
 
     def load_model(self, model_id: str) -> ModelInfo:
-        """See L{IModelStore.load_model}."""
+        """See ``IModelStore.load_model``."""
         with _reading(self._troubles), self._known.telling_lost(model_id):
             return self._archive.load_model(model_id)
 
     def version_numbers(self, model_id: str) -> list[int]:
-        """See L{IVersionStore.version_numbers}."""
+        """See ``IVersionStore.version_numbers``."""
         with _reading(self._troubles), self._known.telling_lost(model_id):
             return self._archive.version_numbers(model_id)
 
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
-        """See L{IVersionStore.load_version}."""
+        """See ``IVersionStore.load_version``."""
         with _reading(self._troubles), self._known.telling_lost(model_id):
             return self._archive.load_version(model_id, version_number)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
-        """See L{IVersionStore.open_version}."""
+        """See ``IVersionStore.open_version``."""
         with _reading(self._troubles), self._known.telling_lost(model_id):
             reader = self._archive.open_version(model_id, version_number)
         return WatchedReader(reader, self._troubles)
 
     def reserved(self, model_id: str) -> int:
-        """See L{INumberReserve.reserved}."""
+        """See ``INumberReserve.reserved``."""
         with _reading(self._troubles):
             return self._archive.reserved(model_id)
 
     # Changing.
 
     def save_model(self, info: ModelInfo) -> None:
-        """See L{IModelStore.save_model}."""
+        """See ``IModelStore.save_model``."""
         with _changing(self._troubles, "save"):
             self._archive.save_model(info)
 
     def delete_model(self, model_id: str) -> None:
-        """See L{IModelStore.delete_model}."""
+        """See ``IModelStore.delete_model``."""
         with _changing(self._troubles, "delete"):
             self._archive.delete_model(model_id)
 
     def create_version(self, model_id: str) -> IArchiveWriter:
-        """See L{IVersionStore.create_version}."""
+        """See ``IVersionStore.create_version``."""
         writer = self._archive.create_version(model_id)
         return WatchedWriter(writer, self._troubles, model_id, self._known)
 
     def reserve(self, model_id: str, version_number: int) -> None:
-        """See L{INumberReserve.reserve}."""
+        """See ``INumberReserve.reserve``."""
         with _changing(self._troubles, "reserve"), self._known.telling_lost(model_id):
             self._archive.reserve(model_id, version_number)
 
@@ -183,12 +184,12 @@ class WatchedReader:
     _troubles: Troubles
 
     def read(self, size_bytes: int) -> bytes:
-        """See L{IArchiveReader.read}."""
+        """See ``IArchiveReader.read``."""
         with _reading(self._troubles):
             return self._reader.read(size_bytes)
 
     def close(self) -> None:
-        """See L{IArchiveReader.close}."""
+        """See ``IArchiveReader.close``."""
         self._reader.close()
 
 
@@ -206,23 +207,23 @@ class WatchedWriter:
     _over: bool = False
 
     def write(self, chunk: Chunk) -> None:
-        """See L{IChunkSink.write}."""
+        """See ``IChunkSink.write``."""
         with self._watched():
             self._writer.write(chunk)
 
     def finish(self) -> None:
-        """See L{IArchiveWriter.finish}."""
+        """See ``IArchiveWriter.finish``."""
         with self._watched():
             self._writer.finish()
 
     def commit(self, info: VersionInfo) -> None:
-        """See L{IArchiveWriter.commit}."""
+        """See ``IArchiveWriter.commit``."""
         with self._watched():
             self._writer.commit(info)
         self._troubles.succeeded("create")
 
     def abort(self) -> None:
-        """See L{IChunkSink.abort}."""
+        """See ``IChunkSink.abort``."""
         self._over = True
         self._writer.abort()
 

@@ -12,21 +12,22 @@ from twisted_registry.domain.snapshot import ModelSnapshot, VersionNumbers
 @define(eq=False)
 class Model:
     """
-    A model's state.  Changed in the reactor's thread alone; C{snapshot}, replaced whole at each change, may be read in
+    A model's state.  Changed in the reactor's thread alone; ``snapshot``, replaced whole at each change, may be read in
     any.
 
-    @ivar incarnation: tells it from an earlier model of the same id that was deleted.
-    @ivar snapshot: its versions; C{None} until they are read from the archive, and where the archive has lost them.
-    @ivar last_number: the highest number that may have been given out.
-    @ivar reserved: numbers up to here may be given out without asking the archive.
-    @ivar found: it was there when the archive was opened.
-    @ivar raised: by how much its numbers were raised in this process, because clients had seen higher ones.
-    @ivar told_seen: the log was told of a client that has seen a higher number.
-    @ivar saves: how often its metadata was written in this process.
-    @ivar reserving: more are being reserved.
-    @ivar checked: its metadata was read or written in this process.
-    @ivar damaged: its metadata was found to be damaged.
-    @ivar going: its deletion has begun.
+    Attributes:
+        incarnation: tells it from an earlier model of the same id that was deleted.
+        snapshot: its versions; ``None`` until they are read from the archive, and where the archive has lost them.
+        last_number: the highest number that may have been given out.
+        reserved: numbers up to here may be given out without asking the archive.
+        found: it was there when the archive was opened.
+        raised: by how much its numbers were raised in this process, because clients had seen higher ones.
+        told_seen: the log was told of a client that has seen a higher number.
+        saves: how often its metadata was written in this process.
+        reserving: more are being reserved.
+        checked: its metadata was read or written in this process.
+        damaged: its metadata was found to be damaged.
+        going: its deletion has begun.
     """
 
     model_id: str
@@ -48,7 +49,8 @@ class Model:
         """
         Take up what the archive holds of the model.
 
-        @param archived: numbers, rising; the list is this model's from now on.
+        Args:
+            archived: numbers, rising; the list is this model's from now on.
         """
         self._archived = archived
         self.reserved = reserved
@@ -76,7 +78,8 @@ class Model:
         """
         Give the number of the version that is committed next.
 
-        @raise NumbersExhausted: there is none.
+        Raises:
+            NumbersExhausted: there is none.
         """
         if self.last_number >= MAX_VERSION_NUMBER:
             raise NumbersExhausted(self.model_id)
@@ -84,7 +87,7 @@ class Model:
 
     def latest_transient(self) -> VersionKey | None:
         """
-        Give the highest transient version, which the next commit supersedes; C{None} where there is none.
+        Give the highest transient version, which the next commit supersedes; ``None`` where there is none.
         """
         transient = self.loaded.numbers.transient
         return self.loaded.key(transient[-1]) if transient else None
@@ -126,10 +129,12 @@ class Model:
         """
         Publish the archived versions that others brought.
 
-        @param archived: numbers that the archive has now.
-        @param highest: a number that no later version may have.
+        Args:
+            archived: numbers that the archive has now.
+            highest: a number that no later version may have.
 
-        @return: those that were not known.
+        Returns:
+            those that were not known.
         """
         before = self.loaded
         known = set(self._archived).union(before.numbers.transient)
@@ -145,7 +150,8 @@ class Model:
         """
         Publish that a version left the memory: a transient one is gone with that.
 
-        @return: how many bytes of data it had.
+        Returns:
+            how many bytes of data it had.
         """
         if self.snapshot is None:
             return 0  # the model was lost with all its versions

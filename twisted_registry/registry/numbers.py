@@ -35,7 +35,8 @@ class Numbers:
     Reserves numbers a block at a time; the next one while half of the last is left, so that a slow disk does not hold
     up who publishes.
 
-    @ivar _background: runs a coroutine that nobody waits for, and that must end before the archive is closed.
+    Attributes:
+        _background: runs a coroutine that nobody waits for, and that must end before the archive is closed.
     """
 
     _state: State
@@ -45,9 +46,10 @@ class Numbers:
         """
         See that a number may be given out.  The caller holds the model's line.
 
-        @raise StorageFull: it may not, the medium has no room.
-        @raise StorageReadOnly: it may not, the medium takes no writes.
-        @raise StorageFailure: it may not, the medium failed.
+        Raises:
+            StorageFull: it may not, the medium has no room.
+            StorageReadOnly: it may not, the medium takes no writes.
+            StorageFailure: it may not, the medium failed.
         """
         if number > model.reserved:
             await self._extend(model, number)
@@ -74,7 +76,7 @@ class Numbers:
     async def note_seen(self, snapshot: ModelSnapshot, seen: int) -> None:
         """
         Let numbers go on after one that a client has seen; see
-        L{twisted_registry.contracts.registry.IRegistry.note_seen}.
+        ``IRegistry.note_seen``.
         """
         async with self._state.locks.hold(snapshot.model_id):
             model = self._state.current(snapshot.model_id, snapshot.incarnation)

@@ -63,11 +63,13 @@ class Registry:
         checking_threads: IThreads | None = None,
     ) -> None:
         """
-        @param archive_threads: where the archive's calls run.
-        @param checking_threads: where the archive is checked, if not there, where all may wait for a slow disk.
-        @param store_threads: where the transient store's calls run.
-        @param now_ns: gives nanoseconds since the Unix epoch.
-        @param seconds: gives the time, from whenever, by which the log is told of troubles.
+
+        Args:
+            archive_threads: where the archive's calls run.
+            checking_threads: where the archive is checked, if not there, where all may wait for a slow disk.
+            store_threads: where the transient store's calls run.
+            now_ns: gives nanoseconds since the Unix epoch.
+            seconds: gives the time, from whenever, by which the log is told of troubles.
         """
         self._reactor = reactor
         known = KnownModels(self._current, lambda model: reactor.callFromThread(self._lose, model))
@@ -82,7 +84,7 @@ class Registry:
     # Its life
 
     def open(self) -> None:
-        """See L{IRegistry.open}."""
+        """See ``IRegistry.open``."""
         self._state.archive.open()
         try:
             model_ids = self._state.archive.model_ids()
@@ -98,7 +100,7 @@ class Registry:
         )
 
     def close(self) -> Deferred[None]:
-        """See L{IRegistry.close}."""
+        """See ``IRegistry.close``."""
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
@@ -109,7 +111,7 @@ class Registry:
         await self._state.threads.defer(self._state.archive.close)
 
     def observe(self, observer: IObserver) -> None:
-        """See L{IRegistry.observe}."""
+        """See ``IRegistry.observe``."""
         self._state.observers.append(observer)
 
     def _run(self, coroutine: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
@@ -125,11 +127,11 @@ class Registry:
     # Called in any thread
 
     def snapshot(self, model_id: str) -> ModelSnapshot | None:
-        """See L{ISnapshots.snapshot}."""
+        """See ``ISnapshots.snapshot``."""
         return self._state.index.get(model_id).snapshot
 
     def version_info(self, snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
-        """See L{ISnapshots.version_info}."""
+        """See ``ISnapshots.version_info``."""
         latest = snapshot.latest
         if latest is not None and latest.version_number == version_number:
             return latest
@@ -137,28 +139,28 @@ class Registry:
         return held or self._state.version_infos.peek(snapshot.key(version_number))
 
     def model_info(self, model_id: str) -> ModelInfo | None:
-        """See L{ISnapshots.model_info}."""
+        """See ``ISnapshots.model_info``."""
         self._state.index.get(model_id)
         return self._state.model_infos.peek(model_id)
 
     def model_ids(self) -> tuple[str, ...] | None:
-        """See L{ISnapshots.model_ids}."""
+        """See ``ISnapshots.model_ids``."""
         return self._state.index.listed
 
     def usage(self) -> Usage:
-        """See L{ISnapshots.usage}."""
+        """See ``ISnapshots.usage``."""
         return self._state.transients.store.usage()
 
     def went_back(self, model_id: str, seen: int) -> bool:
-        """See L{ISnapshots.went_back}."""
+        """See ``ISnapshots.went_back``."""
         return self._state.index.get(model_id).went_back(seen)
 
     def evicted_latest(self) -> int:
-        """See L{ISnapshots.evicted_latest}."""
+        """See ``ISnapshots.evicted_latest``."""
         return self._state.lost_latest.count
 
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
-        """See L{ISnapshots.upload}."""
+        """See ``ISnapshots.upload``."""
         return self._archived(header, snapshot) if header.archived else self._transient(header, snapshot)
 
     def _archived(self, header: VersionHeader, snapshot: ModelSnapshot) -> Upload:
@@ -203,7 +205,7 @@ class Registry:
         return self._run(self._committer.commit(upload))
 
     def download(self, snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
-        """See L{ISnapshots.download}."""
+        """See ``ISnapshots.download``."""
         key = snapshot.key(info.version_number)
         digests = self._state.digests.peek(key)
         if info.version_number in snapshot.held:
@@ -254,25 +256,25 @@ class Registry:
     # Called in the reactor's thread
 
     def load_snapshot(self, model_id: str) -> Deferred[ModelSnapshot]:
-        """See L{IRegistry.load_snapshot}."""
+        """See ``IRegistry.load_snapshot``."""
         return self._run(self._loader.snapshot(model_id))
 
     def load_version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
     ) -> Deferred[list[VersionInfo | CorruptVersion]]:
-        """See L{IRegistry.load_version_infos}."""
+        """See ``IRegistry.load_version_infos``."""
         return self._run(self._loader.version_infos(snapshot, version_numbers))
 
     def load_model_infos(self, model_ids: Sequence[str]) -> Deferred[list[ModelInfo | CorruptModel | UnknownModel]]:
-        """See L{IRegistry.load_model_infos}."""
+        """See ``IRegistry.load_model_infos``."""
         return self._run(self._loader.model_infos(model_ids))
 
     def survey(self) -> Deferred[tuple[str, ...]]:
-        """See L{IRegistry.survey}."""
+        """See ``IRegistry.survey``."""
         return self._run(self._loader.survey())
 
     def check_archive(self) -> Deferred[None]:
-        """See L{IRegistry.check_archive}."""
+        """See ``IRegistry.check_archive``."""
         return self._run(self._check_archive())
 
     async def _check_archive(self) -> None:
@@ -301,11 +303,11 @@ class Registry:
         self._state.changed(model.model_id)
 
     def note_seen(self, snapshot: ModelSnapshot, version_number: int) -> Deferred[None]:
-        """See L{IRegistry.note_seen}."""
+        """See ``IRegistry.note_seen``."""
         return self._run(self._numbers.note_seen(snapshot, version_number))
 
     def save_model(self, info: ModelInfo) -> Deferred[None]:
-        """See L{IRegistry.save_model}."""
+        """See ``IRegistry.save_model``."""
         return self._run(self._save_model(info))
 
     async def _save_model(self, info: ModelInfo) -> None:
@@ -350,7 +352,7 @@ class Registry:
             await self._state.threads.defer(partial(self._state.archive.reserve, model_id, last))
 
     def delete_model(self, model_id: str) -> Deferred[None]:
-        """See L{IRegistry.delete_model}."""
+        """See ``IRegistry.delete_model``."""
         return self._run(self._delete_model(model_id))
 
     async def _delete_model(self, model_id: str) -> None:

@@ -32,12 +32,13 @@ class State:
     """
     The stores, and what is known of what they hold.
 
-    @ivar threads: where the archive's calls run.
-    @ivar lost_latest: counts the models whose latest version was evicted.
-    @ivar digests: of archived versions whose hash has matched in this process.
-    @ivar damaged: versions whose damage the log has told of.
-    @ivar locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
-    @ivar writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
+    Attributes:
+        threads: where the archive's calls run.
+        lost_latest: counts the models whose latest version was evicted.
+        digests: of archived versions whose hash has matched in this process.
+        damaged: versions whose damage the log has told of.
+        locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
+        writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
     """
 
     archive: WatchedArchive
@@ -112,7 +113,8 @@ class State:
         """
         Drop all that is known of a model that the archive has lost, but for its numbers: it may be restored.
 
-        @return: the snapshot it had.
+        Returns:
+            the snapshot it had.
         """
         self.index.mark(model, whole=False)
         self.model_infos.discard(model.model_id)

@@ -40,9 +40,10 @@ class LostLatest:
     Of each model the latest version stays before a second one of any other.  So this happens only where there are more
     models than the budget has room for, or larger ones.
 
-    @ivar count: how often it has happened.
-    @ivar _seconds: gives the time, from whenever.
-    @ivar _told_count: how often it had happened when the log was told last.
+    Attributes:
+        count: how often it has happened.
+        _seconds: gives the time, from whenever.
+        _told_count: how often it had happened when the log was told last.
     """
 
     _seconds: Callable[[], float]
@@ -54,8 +55,9 @@ class LostLatest:
         """
         Count what was evicted for one commit.
 
-        @param model_ids: whose latest version was evicted; at least one.
-        @param setting: the setting that would have kept them, were it higher.
+        Args:
+            model_ids: whose latest version was evicted; at least one.
+            setting: the setting that would have kept them, were it higher.
         """
         self.count += len(model_ids)
         now = self._seconds()
@@ -79,7 +81,8 @@ class Transients:
     What changes the store waits in line, each until what came of it is published: else, with a store that blocks, one
     version's eviction could be told before its arrival.
 
-    @ivar in_memory: whether what is being written to it takes memory: what never blocks is nowhere else.
+    Attributes:
+        in_memory: whether what is being written to it takes memory: what never blocks is nowhere else.
     """
 
     def __init__(self, store: ITransientStore, threads: IThreads) -> None:
@@ -96,7 +99,7 @@ class Transients:
 
     def copy_writer(self, size_bytes: int) -> ITransientWriter | None:
         """
-        Give a writer for the copy of an archived version; C{None} where it is too large a share of the budget, where
+        Give a writer for the copy of an archived version; ``None`` where it is too large a share of the budget, where
         transient versions leave it no room, or where a copy would be no faster than the archive.
         """
         if not self.in_memory or size_bytes > self.store.max_bytes // _COPY_SHARE:
@@ -125,9 +128,11 @@ class Transients:
         """
         Start reading a version.  May be called in any thread.
 
-        @param digest: see L{IDownload.digest}.
+        Args:
+            digest: see ``IDownload.digest``.
 
-        @raise UnknownVersion: it was evicted.
+        Raises:
+            UnknownVersion: it was evicted.
         """
         self._touched.pop(key, None)
         self._touched[key] = None
@@ -149,7 +154,8 @@ class Transients:
         """
         Keep a version, and evict what goes beyond the budget.
 
-        @param superseded: the version that is its model's latest no more.
+        Args:
+            superseded: the version that is its model's latest no more.
         """
         async with self._turns.hold(_TURN):
             touched, self._touched = self._touched, {}

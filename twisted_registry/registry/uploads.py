@@ -29,12 +29,13 @@ class Upload:
     Hashes a version's data as it comes, and hands it to where it is kept: the archive, memory, or both.  The archive
     writes while the data is hashed.
 
-    @ivar snapshot: the model as it was when the creation began.
-    @ivar archive_writer: C{None} for a transient version.
-    @ivar transient_writer: of the transient version, or of the copy of an archived one; C{None} for no copy.
-    @ivar _cutter: makes the chunks that memory keeps.
-    @ivar _lane: where data is hashed, and put into memory.
-    @ivar _archive_lane: where the archive's calls run.
+    Attributes:
+        snapshot: the model as it was when the creation began.
+        archive_writer: ``None`` for a transient version.
+        transient_writer: of the transient version, or of the copy of an archived one; ``None`` for no copy.
+        _cutter: makes the chunks that memory keeps.
+        _lane: where data is hashed, and put into memory.
+        _archive_lane: where the archive's calls run.
     """
 
     header: VersionHeader
@@ -51,7 +52,7 @@ class Upload:
     _data_hash: str = ""
 
     def write(self, piece: Chunk) -> Future[None]:
-        """See L{IUpload.write}."""
+        """See ``IUpload.write``."""
         hashed = self._lane.submit(lambda: self._take(piece.data), piece.size_bytes)
         writer = self.archive_writer
         if writer is None:
@@ -66,7 +67,7 @@ class Upload:
                 self.transient_writer.write(chunk)
 
     def finish(self) -> Future[None]:
-        """See L{IUpload.finish}."""
+        """See ``IUpload.finish``."""
         hashed = self._lane.submit(self._finish, 0)
         if self.archive_writer is None:
             return hashed
@@ -81,11 +82,11 @@ class Upload:
                 self.transient_writer.write(chunk)
 
     def commit(self) -> Deferred[VersionInfo]:
-        """See L{IUpload.commit}."""
+        """See ``IUpload.commit``."""
         return self._commit(self)
 
     def abort(self) -> None:
-        """See L{IUpload.abort}."""
+        """See ``IUpload.abort``."""
         if self.archive_writer is not None:
             self._archive_lane.submit(self.archive_writer.abort, 0)
         if self.transient_writer is not None:

@@ -35,7 +35,7 @@ def _overall_load() -> str:
 @frozen
 class AboutCalls:
     """
-    C{Version} and C{Status}.
+    ``Version`` and ``Status``.
     """
 
     _lookup: Lookup

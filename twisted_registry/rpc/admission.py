@@ -33,7 +33,8 @@ class Admission:
         """
         Refuse a version that is too large for this registry.
 
-        @raise TooLarge: it is.
+        Raises:
+            TooLarge: it is.
         """
         most = self._limits.version_max_bytes
         if most and size_bytes > most:
@@ -47,9 +48,11 @@ class Admission:
         """
         Be in for the length of a context, or longer.
 
-        @param size_bytes: most bytes of data that will be in memory at once.
+        Args:
+            size_bytes: most bytes of data that will be in memory at once.
 
-        @raise Overloaded: there was no room in time, or too many wait for it.
+        Raises:
+            Overloaded: there was no room in time, or too many wait for it.
         """
         weight = size_bytes + _BESIDE_BYTES
         room = self._rooms.of(weight)

@@ -25,7 +25,8 @@ class ArchiveCheck:
         """
         Refuse the call of a client that has worked with another archive, and tell the id to one that asks for it.
 
-        @raise ArchiveChanged: the client has worked with another archive.
+        Raises:
+            ArchiveChanged: the client has worked with another archive.
         """
         named = archive_in(context.invocation_metadata())
         if not named:

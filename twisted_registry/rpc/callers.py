@@ -45,7 +45,9 @@ class Callers:
         now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        @param hang_up: closes the connections with peers, and returns those that there were.
+
+        Args:
+            hang_up: closes the connections with peers, and returns those that there were.
         """
         self._limits = limits
         self._hang_up = hang_up
@@ -73,7 +75,8 @@ class Callers:
         """
         Count a call until it is over.
 
-        @raise Overloaded: there are too many.
+        Raises:
+            Overloaded: there are too many.
         """
         if self._calls >= self._limits.calls_max:
             raise Overloaded(

@@ -1,5 +1,5 @@
 """
-Health checks, after U{https://github.com/grpc/grpc/blob/master/doc/health-checking.md}.
+Health checks, after https://github.com/grpc/grpc/blob/master/doc/health-checking.md.
 """
 
 import asyncio

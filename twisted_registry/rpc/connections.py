@@ -41,9 +41,11 @@ class Connections:
         now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        @param busy: returns the peers that have calls under way, as gRPC names them.
-        @param accepted: returns the clients that are connected, and how many bytes each has sent.
-        @param shut_down: closes connections, and returns those that there were.
+
+        Args:
+            busy: returns the peers that have calls under way, as gRPC names them.
+            accepted: returns the clients that are connected, and how many bytes each has sent.
+            shut_down: closes connections, and returns those that there were.
         """
         self._limit = limit
         self._headroom = max(1, limit // _HEADROOM_SHARE)

@@ -33,7 +33,7 @@ _CHUNKS_IN_MEMORY = _CHUNKS_UNDER_WAY + 3
 @frozen
 class CreateCalls:
     """
-    C{CreateVersion}.
+    ``CreateVersion``.
     """
 
     _lookup: Lookup

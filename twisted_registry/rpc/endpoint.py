@@ -23,10 +23,11 @@ class Endpoint:
     """
     Where and how to serve.
 
-    @ivar interface: an address or a host's name.
-    @ivar port: 0 picks a free one.
-    @ivar chunk_bytes: length of the data in all chunks sent but a version's last.
-    @ivar reflection: whether clients may ask for the service's description.
+    Attributes:
+        interface: an address or a host's name.
+        port: 0 picks a free one.
+        chunk_bytes: length of the data in all chunks sent but a version's last.
+        reflection: whether clients may ask for the service's description.
     """
 
     interface: str
@@ -61,9 +62,11 @@ def addresses_of(endpoint: Endpoint, try_to_bind: Callable[[int, Any], None] = _
     Resolve an interface, and try its port: gRPC does not say what is wrong with it, and of a name's addresses it takes
     those that are free and says nothing of the others.
 
-    @return: the addresses that this machine has, at least one.
+    Returns:
+        the addresses that this machine has, at least one.
 
-    @raise CannotStart: the port cannot be had on one of them, or this machine has none of them.
+    Raises:
+        CannotStart: the port cannot be had on one of them, or this machine has none of them.
     """
     where = f"{endpoint.host}:{endpoint.port}"
     usable, missing = [], []

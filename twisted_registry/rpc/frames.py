@@ -1,7 +1,7 @@
 """
 A version's data as it travels.
 
-An upload's body ends with the very bytes of a download's chunk (L{twisted_registry.protocol.framing}).  So data is put
+An upload's body ends with the very bytes of a download's chunk (``twisted_registry.protocol.framing``).  So data is put
 into the frame of a reply once, when it is stored, and goes out from there to any number of readers without protobuf
 touching it.
 """
@@ -37,9 +37,11 @@ def body_chunk(message: bytes) -> Chunk:
     """
     Give the data that a body message carries, not copied where it can be helped.
 
-    @param message: a serialized C{CreateVersionRequestChunk}.
+    Args:
+        message: a serialized ``CreateVersionRequestChunk``.
 
-    @raise InvalidRequest: it is no such message, or not one with a body.
+    Raises:
+        InvalidRequest: it is no such message, or not one with a body.
     """
     body = content_offset(message, 0, BODY_TAG)
     data = None if body is None else content_offset(message, body, DATA_TAG)
@@ -71,7 +73,9 @@ class Gatherer:
 
     def __init__(self, chunk_bytes: int) -> None:
         """
-        @param chunk_bytes: as much as makes a chunk need not wait for more.
+
+        Args:
+            chunk_bytes: as much as makes a chunk need not wait for more.
         """
         self._enough_bytes = min(_GATHERED_BYTES, chunk_bytes)
         self._small_bytes = self._enough_bytes // 4
@@ -112,7 +116,7 @@ class Cutter:
         self._cut_any = False
 
     def add(self, data: memoryview) -> Iterator[Chunk]:
-        """See L{ICutter.add}."""
+        """See ``ICutter.add``."""
         while self._pending_bytes + len(data) >= self._chunk_bytes:
             room = self._chunk_bytes - self._pending_bytes
             self._gather(data[:room])
@@ -121,7 +125,7 @@ class Cutter:
         self._gather(data)
 
     def rest(self) -> Iterator[Chunk]:
-        """See L{ICutter.rest}."""
+        """See ``ICutter.rest``."""
         if self._pending_bytes or not self._cut_any:
             yield self._cut()
 

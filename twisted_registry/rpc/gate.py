@@ -31,7 +31,8 @@ class Gate:
         """
         Be inside for the length of a context.
 
-        @raise Unavailable: no calls are taken now; raised where the context is entered.
+        Raises:
+            Unavailable: no calls are taken now; raised where the context is entered.
         """
         return _Inside(self)
 
@@ -46,7 +47,8 @@ class Gate:
         """
         Wait while the registry starts: until calls are let in, or will not be.
 
-        @raise Unavailable: it takes too long, or too many wait.
+        Raises:
+            Unavailable: it takes too long, or too many wait.
         """
         if self._waiting >= _WAITING_MAX:
             raise Unavailable("the registry is starting, and too many calls wait for it; try again in a moment")
@@ -62,7 +64,8 @@ class Gate:
         """
         Let the current task in.
 
-        @raise Unavailable: no calls are taken now.
+        Raises:
+            Unavailable: no calls are taken now.
         """
         if self._refusal is not None:
             raise Unavailable(self._refusal)
@@ -76,7 +79,8 @@ class Gate:
         """
         Let a task out.
 
-        @return: whether it was cut.
+        Returns:
+            whether it was cut.
         """
         cut = task in self._cut
         self._inside.discard(task)

@@ -26,7 +26,8 @@ def parse_decimal(handle: str) -> int:
     """
     Read a decimal handle; an empty one is 0.
 
-    @raise InvalidRequest: it is no non-negative decimal.
+    Raises:
+        InvalidRequest: it is no non-negative decimal.
     """
     if not handle:
         return 0
@@ -42,7 +43,8 @@ def parse_listed(handle: str) -> int:
     """
     Read a handle of a list that was asked for by version numbers: an offset into it.
 
-    @raise InvalidRequest: it is no such handle.
+    Raises:
+        InvalidRequest: it is no such handle.
     """
     if handle in ("", "0"):
         return 0

@@ -26,7 +26,7 @@ _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 _RECEIVED_OFFSET = 128
 _TCP_INFO_BYTES = _RECEIVED_OFFSET + 8
-"""Where C{tcpi_bytes_received} stands in Linux' C{struct tcp_info}."""
+"""Where ``tcpi_bytes_received`` stands in Linux' ``struct tcp_info``."""
 
 Address = tuple[str, int]
 """A host and a port, the same for one peer however it is written."""
@@ -34,7 +34,7 @@ Address = tuple[str, int]
 
 def address_of(peer: str) -> Address | None:
     """
-    Take apart what gRPC says of a client, such as C{ipv4:127.0.0.1:5000} and C{ipv6:%5B::1%5D:5000}.
+    Take apart what gRPC says of a client, such as ``ipv4:127.0.0.1:5000`` and ``ipv6:%5B::1%5D:5000``.
     """
     family, _, rest = unquote(peer).partition(":")
     host, _, port = rest.rpartition(":")
@@ -47,9 +47,11 @@ def hang_up(peers: Collection[str]) -> set[str]:
     """
     Shut down the connections with clients.  All their calls on them end.
 
-    @param peers: the clients, as gRPC's context of a call gives them.
+    Args:
+        peers: the clients, as gRPC's context of a call gives them.
 
-    @return: those with whom there was a connection.
+    Returns:
+        those with whom there was a connection.
     """
     wanted = {address: peer for peer in peers if (address := address_of(peer)) is not None}
     return {wanted[address] for address in shut_down(wanted)}
@@ -59,7 +61,8 @@ def shut_down(addresses: Collection[Address]) -> set[Address]:
     """
     Shut down the connections with clients at addresses.
 
-    @return: those with whom there was a connection.
+    Returns:
+        those with whom there was a connection.
     """
     found = set()
     for connection in _connections():

@@ -25,8 +25,9 @@ class Patience:
     """
     Ends what has been waited for too long: one look at all of them now and then costs less than a timer for each.
 
-    @ivar listen: called with a call's context when it begins to wait for its first message.
-    @ivar heard: called with it when that has come.
+    Attributes:
+        listen: called with a call's context when it begins to wait for its first message.
+        heard: called with it when that has come.
     """
 
     listen: Callable[[Any], None] = staticmethod(_ignore)
@@ -43,9 +44,11 @@ class Patience:
         """
         Wait for the length of a context.
 
-        @param since: when it began, by C{now_seconds}.
+        Args:
+            since: when it began, by ``now_seconds``.
 
-        @raise Stalled: it took too long.
+        Raises:
+            Stalled: it took too long.
         """
         return _Waiting(self, since)
 
@@ -64,7 +67,8 @@ class Patience:
         """
         A task waits no longer.
 
-        @return: whether that is because it took too long.
+        Returns:
+            whether that is because it took too long.
         """
         if self._since.pop(task, None) is not None:
             return False
@@ -130,9 +134,10 @@ class Incoming:
 
     async def read(self) -> bytes | None:
         """
-        Give the next message; C{None} when there are no more, or when the client has gone.
+        Give the next message; ``None`` when there are no more, or when the client has gone.
 
-        @raise Stalled: nothing came for too long, or next to nothing.
+        Raises:
+            Stalled: nothing came for too long, or next to nothing.
         """
         began = self._patience.now_seconds()
         with self._patience.waiting(began - self._waited_seconds):
@@ -153,7 +158,8 @@ def asked(handler: Callable[[bytes, Any], Awaitable[T]], patience: Patience) -> 
     """
     Make the handler of a call that brings one request.  To gRPC its request streams.
 
-    @param handler: takes the request and the call's context.
+    Args:
+        handler: takes the request and the call's context.
     """
 
     async def call(_: Any, context: Any) -> T:

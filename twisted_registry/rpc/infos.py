@@ -36,7 +36,7 @@ def _after_last(page: "Page[api.ModelVersionInfo]", handle: str) -> str:
 @frozen
 class InfoCalls:
     """
-    C{RetrieveVersionInfos}.
+    ``RetrieveVersionInfos``.
     """
 
     _lookup: Lookup

@@ -26,9 +26,10 @@ class Lookup:
         """
         Give a model's versions.
 
-        @raise UnknownModel: there is none.
-        @raise CorruptModel: its metadata is damaged.
-        @raise StorageFailure: the archive cannot be read.
+        Raises:
+            UnknownModel: there is none.
+            CorruptModel: its metadata is damaged.
+            StorageFailure: the archive cannot be read.
         """
         snapshot = self.registry.snapshot(model_id)
         if snapshot is None:
@@ -45,7 +46,8 @@ class Lookup:
         """
         Give a version's info.
 
-        @raise CorruptVersion: it is damaged.
+        Raises:
+            CorruptVersion: it is damaged.
         """
         info = self.registry.version_info(snapshot, number)
         if info is not None:

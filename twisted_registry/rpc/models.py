@@ -26,7 +26,7 @@ def _serialized(infos: "Sequence[api.ModelInfo]", following: str) -> bytes:
 @frozen
 class ModelCalls:
     """
-    C{CreateOrUpdateModel}, C{DeleteModel} and C{RetrieveModels}.
+    ``CreateOrUpdateModel``, ``DeleteModel`` and ``RetrieveModels``.
     """
 
     _lookup: Lookup

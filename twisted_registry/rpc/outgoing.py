@@ -31,10 +31,11 @@ class Share:
     """
     What one call holds.
 
-    @ivar peer: whose it is, as gRPC says it.
-    @ivar room: where it was taken from.
-    @ivar taken: how many bytes.
-    @ivar since_seconds: since when the client could have taken something; C{None} while it waits for the server.
+    Attributes:
+        peer: whose it is, as gRPC says it.
+        room: where it was taken from.
+        taken: how many bytes.
+        since_seconds: since when the client could have taken something; ``None`` while it waits for the server.
     """
 
     peer: str
@@ -71,7 +72,9 @@ class Outgoing:
         now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        @param hang_up: shuts down the connections with peers, and tells with which of them there was one.
+
+        Args:
+            hang_up: shuts down the connections with peers, and tells with which of them there was one.
         """
         self._now_seconds = now_seconds
         self._rooms = Rooms(limits.downloads_max_bytes)
@@ -84,7 +87,8 @@ class Outgoing:
         """
         Take a share, and wait for it where need be.  It is given back when the call is over.
 
-        @param size_bytes: most bytes that will be on their way at once.
+        Args:
+            size_bytes: most bytes that will be on their way at once.
         """
         room = self._rooms.of(size_bytes)
         self._look_later()

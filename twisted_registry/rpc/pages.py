@@ -31,7 +31,8 @@ class LongLists:
     Lets a few long lists be made at a time.  They keep the processor busy, so that more at once would be no faster, and
     each may take hundreds of megabytes.
 
-    @ivar outgoing: what may be on its way.
+    Attributes:
+        outgoing: what may be on its way.
     """
 
     def __init__(self, outgoing: Outgoing) -> None:
@@ -43,10 +44,12 @@ class LongLists:
         """
         Make a reply when there is a turn for it, and a share of what may be on its way.
 
-        @param length: most infos that will be in it.
-        @param make: makes it, anew at each call; a short one in one go, where it is made from memory.
+        Args:
+            length: most infos that will be in it.
+            make: makes it, anew at each call; a short one in one go, where it is made from memory.
 
-        @raise Overloaded: too many wait for a turn.
+        Raises:
+            Overloaded: too many wait for a turn.
         """
         if length > _SHORT:
             make = partial(self._in_turn, make)
@@ -82,14 +85,17 @@ class Page(Generic[M]):
     Gathers the infos of a reply.  They are serialized a few at a time: a hundred thousand at once would hold all other
     calls up for a tenth of a second.
 
-    @ivar length: how many infos there are.
-    @ivar last: the last of them.
+    Attributes:
+        length: how many infos there are.
+        last: the last of them.
     """
 
     def __init__(self, count: int, count_field: str, serialize: Callable[[Sequence[M], str], bytes]) -> None:
         """
-        @param count: how many are asked for; 0 for no limit.
-        @param serialize: makes a reply of infos and the handle that goes on with the list.
+
+        Args:
+            count: how many are asked for; 0 for no limit.
+            serialize: makes a reply of infos and the handle that goes on with the list.
         """
         self.length = 0
         self.last: M | None = None
@@ -111,7 +117,8 @@ class Page(Generic[M]):
         """
         Add an info.
 
-        @raise TooLarge: the reply would be.
+        Raises:
+            TooLarge: the reply would be.
         """
         self._size_bytes += item.ByteSize() + 6  # at most: a tag and a length
         if self._size_bytes > MAX_REPLY_BYTES:
@@ -138,9 +145,11 @@ def check_asked(asked: int) -> None:
     """
     Refuse a list that takes too long to answer.
 
-    @param asked: how many entries a request names.
+    Args:
+        asked: how many entries a request names.
 
-    @raise TooLarge: there are too many.
+    Raises:
+        TooLarge: there are too many.
     """
     if asked > ENTRIES_MAX:
         raise TooLarge(f"the request names {asked} entries; ask for at most {ENTRIES_MAX} in one call")

@@ -6,8 +6,8 @@ Asks a registry on this machine whether it serves: what a container's health che
 It finds the registry as the registry was told where to listen, by environment variables, or by the argument HOST:PORT.
 It prints one line, and exits with 0 where the registry serves and with 1 where it does not.
 
-C{twisted-registry health} does the same, and is the one to use: C{python -m} looks for modules in the working directory
-first, and runs a file of its own choice from there, such as C{runpy.py}, unless C{PYTHONSAFEPATH} is set.
+``twisted-registry health`` does the same, and is the one to use: ``python -m`` looks for modules in the working
+directory first, and runs a file of its own choice from there, such as ``runpy.py``, unless ``PYTHONSAFEPATH`` is set.
 """
 
 import os
@@ -31,7 +31,8 @@ def probe(target: str) -> str:
     """
     Ask once.
 
-    @return: SERVING, or what it is instead.
+    Returns:
+        SERVING, or what it is instead.
     """
     # A proxy that the environment names is for other machines.
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     Ask, and say what came of it.
 
-    @return: the exit status.
+    Returns:
+        the exit status.
     """
     target = arguments[0] if arguments else local_address(environ)
     health = probe(target)

@@ -31,9 +31,10 @@ class Replies:
 
     def find(self, raw: bytes) -> bytes | None:
         """
-        Give the reply to a request; C{None} where there is none that holds.
+        Give the reply to a request; ``None`` where there is none that holds.
 
-        @raise UnknownModel: the request was of a model that is gone.
+        Raises:
+            UnknownModel: the request was of a model that is gone.
         """
         entry = self._entries.get(raw)
         if entry is None:
@@ -49,7 +50,8 @@ class Replies:
         """
         Keep a reply, if it is small.
 
-        @param snapshot: from which alone it was made.
+        Args:
+            snapshot: from which alone it was made.
         """
         if len(raw) > _MOST_REQUEST_BYTES or len(reply) > _MOST_REPLY_BYTES:
             return

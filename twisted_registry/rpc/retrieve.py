@@ -28,7 +28,7 @@ _CHUNKS_ON_THEIR_WAY = _READ_AHEAD + 2
 @frozen
 class DataCalls:
     """
-    C{RetrieveVersionData}.
+    ``RetrieveVersionData``.
     """
 
     _lookup: Lookup

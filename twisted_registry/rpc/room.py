@@ -33,7 +33,8 @@ class Room:
         Take some, and wait for it where need be.  What is larger than all there is takes all there is, and so goes
         alone.
 
-        @return: how many bytes to give back later.
+        Returns:
+            how many bytes to give back later.
         """
         taken = self.take_at_once(size_bytes)
         if taken is not None:
@@ -52,7 +53,8 @@ class Room:
         """
         Take some, where that needs no waiting.
 
-        @return: how many bytes to give back later; C{None} where one has to wait.
+        Returns:
+            how many bytes to give back later; ``None`` where one has to wait.
         """
         size = min(size_bytes, self._limit_bytes)
         if self._line or self._taken_bytes + size > self._limit_bytes:

@@ -87,7 +87,9 @@ _MOST_ANSWER_SECONDS = 20.0
 
 def _bounds(clients: ClientLimits, addresses: int) -> list[tuple[str, Any]]:
     """
-    @param addresses: how many are listened on: gRPC counts connections for each of them.
+
+    Args:
+        addresses: how many are listened on: gRPC counts connections for each of them.
     """
     return [
         ("grpc.max_allowed_incoming_connections", max(1, clients.connections_max // addresses)),
@@ -148,11 +150,14 @@ class RpcServer:
         """
         Bind the port and begin to answer: to health checks, for now, that nothing is served yet.  Blocks a moment.
 
-        @param lost: called in the reactor's thread should the server end without being told to.
+        Args:
+            lost: called in the reactor's thread should the server end without being told to.
 
-        @return: the port.
+        Returns:
+            the port.
 
-        @raise CannotStart: it cannot be bound.
+        Raises:
+            CannotStart: it cannot be bound.
         """
         self._addresses = addresses_of(self._endpoint)
         bound: Future[int] = Future()
@@ -165,7 +170,8 @@ class RpcServer:
         """
         Begin to serve: the registry is open.  Called in the reactor's thread.
 
-        @param serving: called in the reactor's thread once calls are let in.
+        Args:
+            serving: called in the reactor's thread once calls are let in.
         """
         self._serving = serving
         self._registry.observe(self._hub)
@@ -183,9 +189,11 @@ class RpcServer:
         """
         Take no new calls, end the streams of updates, and let the other calls under way end.
 
-        @param grace_seconds: how long those may take, before they are cancelled.
+        Args:
+            grace_seconds: how long those may take, before they are cancelled.
 
-        @return: fires when the server is gone.
+        Returns:
+            fires when the server is gone.
         """
         self._grace_seconds = grace_seconds
         with suppress(RuntimeError):  # the loop is closed where the server is lost

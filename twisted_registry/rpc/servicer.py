@@ -36,10 +36,11 @@ class RegistryCalls:
     """
     The handlers of the nine calls.
 
-    @ivar patience: ends calls whose client is waited for too long.
-
     To gRPC all of them are calls whose request streams: on the wire these look the same, and so it is here that one
     waits for a request, and no longer than there is patience.
+
+    Attributes:
+        patience: ends calls whose client is waited for too long.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class RegistryCalls:
         chunk_bytes: int,
     ) -> None:
         """
-        @param chunk_bytes: length of the data in all chunks sent but a version's last.
+
+        Args:
+            chunk_bytes: length of the data in all chunks sent but a version's last.
         """
         self._archive = archive
         self.patience = Patience(limits.upload_idle_seconds)
@@ -99,8 +102,9 @@ def generic_handler(
     All handlers take and give raw bytes: gRPC answers UNKNOWN where a deserializer of its own fails, and a version's
     data is not to pass through protobuf.
 
-    @param call: the context of a call; raises if none may be served now.
-    @param admit: admits a call by its client.
+    Args:
+        call: the context of a call; raises if none may be served now.
+        admit: admits a call by its client.
     """
     methods = {
         method.name: _METHOD_HANDLERS[method.server_streaming](guarded(handlers[method.name], call, admit))

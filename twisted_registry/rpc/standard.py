@@ -26,8 +26,9 @@ def health_handler(
     """
     Return the health service to add to a server.
 
-    @param count: counts a check, which is answered however many calls there are.
-    @param admit: admits a watch.
+    Args:
+        count: counts a check, which is answered however many calls there are.
+        admit: admits a watch.
     """
 
     async def check(raw: bytes, context: Any) -> Any:
@@ -52,7 +53,8 @@ def reflection_handler(names: Sequence[str], patience: Patience, admit: Admit) -
     """
     Return the reflection service to add to a server.
 
-    @param names: the services that it tells of, beside itself.
+    Args:
+        names: the services that it tells of, beside itself.
     """
     servicer = _aio.ReflectionServicer((*names, reflection.SERVICE_NAME), pool=POOL)
 

@@ -90,8 +90,9 @@ def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]], 
     """
     Make a handler that ends its call with a status, whatever it raises.
 
-    @param call: the context of a call; raises if none may be served now.
-    @param admit: asked before that.
+    Args:
+        call: the context of a call; raises if none may be served now.
+        admit: asked before that.
     """
 
     async def guard(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes | None:

@@ -38,7 +38,7 @@ class Hub:
         return sum(len(streams) for streams in self._streams.values())
 
     def changed(self, model_id: str) -> None:
-        """See L{IObserver.changed}."""
+        """See ``IObserver.changed``."""
         # Who is not in yet sees the change by itself, for it looks only once it is in.
         if model_id in self._streams:
             with suppress(RuntimeError):  # the loop is closed, and the streams with it
@@ -66,7 +66,8 @@ class Hub:
         """
         Tell a stream whether it may go on.
 
-        @raise Unavailable: the registry is stopping.
+        Raises:
+            Unavailable: the registry is stopping.
         """
         if self._stopping:
             raise Unavailable("the registry is stopping; subscribe again when it is back")
@@ -100,7 +101,7 @@ class Written:
 @frozen
 class UpdateCalls:
     """
-    C{VersionUpdate}.
+    ``VersionUpdate``.
     """
 
     _lookup: Lookup

@@ -22,7 +22,7 @@ _SAFE_BYTES = 64 * 1024
 
 _FIELDS_AT_ONCE = 2048
 _ID_TAG = 0x0A
-"""The C{model_ids} of a C{RetrieveModelsRequest}."""
+"""The ``model_ids`` of a ``RetrieveModelsRequest``."""
 
 _WITH_USER_DATA = (api.CreateOrUpdateModelRequest, api.CreateVersionRequestChunk)
 """Messages that are as long as their user data, of which too much is never taken."""
@@ -35,8 +35,9 @@ def parse(message_class: type[M], raw: bytes, most_bytes: int = REQUEST_MAX_BYTE
     """
     Read a message, if it is not too long: reading holds up all other calls.
 
-    @raise TooLarge: it has more bytes than allowed.
-    @raise InvalidRequest: the bytes are no such message; or they are too many where that is due to user data.
+    Raises:
+        TooLarge: it has more bytes than allowed.
+        InvalidRequest: the bytes are no such message; or they are too many where that is due to user data.
     """
     if len(raw) > most_bytes:
         reason = f"the {message_class.DESCRIPTOR.name} has {len(raw)} bytes; at most {most_bytes} are taken"
@@ -56,8 +57,9 @@ async def parse_long(message_class: type[M], raw: bytes, most_bytes: int) -> M:
     Read a message that may be long, if it has not too many fields: millions would take a second and hundreds of
     megabytes.  They are counted a few at a time.
 
-    @raise TooLarge: it has more bytes, or more fields, than allowed.
-    @raise InvalidRequest: the bytes are no such message.
+    Raises:
+        TooLarge: it has more bytes, or more fields, than allowed.
+        InvalidRequest: the bytes are no such message.
     """
     if _SAFE_BYTES < len(raw) <= most_bytes:
         position = fields = 0
@@ -76,7 +78,8 @@ def _after_fields(raw: bytes, position: int) -> int:
     """
     Skip a few fields of a message.
 
-    @return: where the next one begins, or the end of the bytes; also where they are no message.
+    Returns:
+        where the next one begins, or the end of the bytes; also where they are no message.
     """
     end = len(raw)
     for _ in range(_FIELDS_AT_ONCE):
@@ -123,10 +126,11 @@ def _checked_user_data(info: "api.ModelInfo | api.ModelVersionInfo") -> dict[str
 
 def model_to_save(raw: bytes) -> ModelInfo:
     """
-    Read a C{CreateOrUpdateModelRequest}.
+    Read a ``CreateOrUpdateModelRequest``.
 
-    @raise InvalidRequest: it is none, or it has no model_info, or too much user data.
-    @raise InvalidModelId: the model's id is not allowed.
+    Raises:
+        InvalidRequest: it is none, or it has no model_info, or too much user data.
+        InvalidModelId: the model's id is not allowed.
     """
     request = parse(api.CreateOrUpdateModelRequest, raw)
     if not request.HasField("model_info"):
@@ -137,9 +141,10 @@ def model_to_save(raw: bytes) -> ModelInfo:
 
 def version_header(raw: bytes) -> VersionHeader:
     """
-    Read the first message of a C{CreateVersion} stream.
+    Read the first message of a ``CreateVersion`` stream.
 
-    @raise InvalidRequest: it is no header with a version_info, or it has too much user data.
+    Raises:
+        InvalidRequest: it is no header with a version_info, or it has too much user data.
     """
     chunk = parse(api.CreateVersionRequestChunk, raw)
     if chunk.WhichOneof("msg") != "header" or not chunk.header.HasField("version_info"):
@@ -157,9 +162,10 @@ def version_header(raw: bytes) -> VersionHeader:
 
 def data_asked(raw: bytes) -> tuple[str, int]:
     """
-    Read a C{RetrieveVersionDataRequest}: a model's id and a selector.
+    Read a ``RetrieveVersionDataRequest``: a model's id and a selector.
 
-    @raise InvalidRequest: it is none.
+    Raises:
+        InvalidRequest: it is none.
     """
     return _short_data_asked(raw) if len(raw) <= _SHORT_BYTES else _data_asked(raw)
 

@@ -47,15 +47,15 @@ class MemoryStore:
         self._rank_bytes: dict[Rank, int] = dict.fromkeys(Rank, 0)
 
     def create_version(self) -> "MemoryWriter":
-        """See L{ITransientStore.create_version}."""
+        """See ``ITransientStore.create_version``."""
         return MemoryWriter(self)
 
     def open_version(self, key: VersionKey) -> "MemoryReader":
-        """See L{ITransientStore.open_version}."""
+        """See ``ITransientStore.open_version``."""
         return MemoryReader(self._held[key].chunks)
 
     def set_rank(self, key: VersionKey, rank: Rank) -> None:
-        """See L{ITransientStore.set_rank}."""
+        """See ``ITransientStore.set_rank``."""
         with self._lock:
             held = self._held.get(key)
             if held is None or held.rank == rank:
@@ -68,7 +68,7 @@ class MemoryStore:
             self._rank_bytes[rank] += held.size_bytes
 
     def touch(self, keys: Sequence[VersionKey]) -> None:
-        """See L{ITransientStore.touch}."""
+        """See ``ITransientStore.touch``."""
         with self._lock:
             for key in keys:
                 held = self._held.get(key)
@@ -76,13 +76,13 @@ class MemoryStore:
                     self._order[held.rank].move_to_end(key)
 
     def remove(self, keys: Sequence[VersionKey]) -> None:
-        """See L{ITransientStore.remove}."""
+        """See ``ITransientStore.remove``."""
         with self._lock:
             for key in keys:
                 self._drop(key)
 
     def usage(self) -> Usage:
-        """See L{ITransientStore.usage}."""
+        """See ``ITransientStore.usage``."""
         with self._lock:
             return Usage(len(self._held), self._size_bytes)
 
@@ -91,7 +91,7 @@ class MemoryStore:
         return sum(self._rank_bytes.values())
 
     def has_room(self, size_bytes: int, rank: Rank) -> bool:
-        """See L{ITransientStore.has_room}."""
+        """See ``ITransientStore.has_room``."""
         with self._lock:
             above = [higher for higher in Rank if higher > rank]
             items = sum(len(self._order[higher]) for higher in above)
@@ -133,17 +133,17 @@ class MemoryWriter:
     _chunks: list[Chunk] = field(factory=list)
 
     def write(self, chunk: Chunk) -> None:
-        """See L{IChunkSink.write}."""
+        """See ``IChunkSink.write``."""
         self._chunks.append(chunk)
 
     def commit(self, key: VersionKey, rank: Rank) -> list[VersionKey]:
-        """See L{ITransientWriter.commit}."""
+        """See ``ITransientWriter.commit``."""
         chunks = tuple(self._chunks)
         self._chunks.clear()
         return self._store._keep(key, _Held(rank, chunks, sum(chunk.size_bytes for chunk in chunks)))
 
     def abort(self) -> None:
-        """See L{IChunkSink.abort}."""
+        """See ``IChunkSink.abort``."""
         self._chunks.clear()
 
 
@@ -157,9 +157,9 @@ class MemoryReader:
         self._chunks = iter(chunks)
 
     def read(self) -> Chunk | None:
-        """See L{ITransientReader.read}."""
+        """See ``ITransientReader.read``."""
         return next(self._chunks, None)
 
     def close(self) -> None:
-        """See L{ITransientReader.close}."""
+        """See ``ITransientReader.close``."""
         self._chunks = iter(())

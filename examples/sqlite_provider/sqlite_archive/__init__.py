@@ -1,8 +1,8 @@
 """
 An archive in one SQLite database: an example of a storage provider, small and complete.
 
-Data lies in rows of C{pieces}, one for each chunk, so no version is ever in memory as a whole.  Pieces belong to an
-upload, and an upload becomes a version by the one row of C{versions} that names it::
+Data lies in rows of ``pieces``, one for each chunk, so no version is ever in memory as a whole.  Pieces belong to an
+upload, and an upload becomes a version by the one row of ``versions`` that names it::
 
     models      model_id | user_data | reserved
     versions    model_id | version_number | upload | info
@@ -121,12 +121,14 @@ class SqliteReader:
 @implementer(IArchive, IIdentifiableArchive)
 class SqliteArchive:
     """
-    Keeps models and versions in a database.  What each method promises, L{IArchive} says.
+    Keeps models and versions in a database.  What each method promises, ``IArchive`` says.
     """
 
     def __init__(self, path: str) -> None:
         """
-        @param path: the database's file, made if missing when the archive is opened.
+
+        Args:
+            path: the database's file, made if missing when the archive is opened.
         """
         self._database = Database(path)
         self.description: str = self._database.path

@@ -1,10 +1,10 @@
 """
 An archive for tests: a folder's, whose calls wait for as long as a test likes.
 
-A test and the archive talk through files.  While there is a file C{hold-write}, each call of C{write} leaves a file
-C{at-write-<n>} and waits until the other is gone; so with other calls.  C{hold-reactor} parks the reactor's thread.
-C{fail-close} has the call fail as no archive may.
-Of what cannot be held it leaves a file too, C{did-<n>-abort}: the numbers tell what came first.
+A test and the archive talk through files.  While there is a file ``hold-write``, each call of ``write`` leaves a file
+``at-write-<n>`` and waits until the other is gone; so with other calls.  ``hold-reactor`` parks the reactor's thread.
+``fail-close`` has the call fail as no archive may.
+Of what cannot be held it leaves a file too, ``did-<n>-abort``: the numbers tell what came first.
 """
 
 import time
@@ -64,7 +64,9 @@ class GatedArchive(FilesystemArchive):
 
     def __init__(self, root: str, control: str) -> None:
         """
-        @param control: the folder for files that hold calls.
+
+        Args:
+            control: the folder for files that hold calls.
         """
         super().__init__(root)
         self._gates = Gates(control)

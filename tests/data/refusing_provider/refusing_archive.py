@@ -1,8 +1,8 @@
 """
 An archive for tests: a folder's, on a disk that takes no writes, or gives nothing, while a test says so.
 
-While there is a file CONTROL, each write fails with the error whose name is in it, such as C{ENOSPC}.  Where it holds
-C{reading ESTALE}, all that reads fails as well.
+While there is a file CONTROL, each write fails with the error whose name is in it, such as ``ENOSPC``.  Where it holds
+``reading ESTALE``, all that reads fails as well.
 """
 
 import errno

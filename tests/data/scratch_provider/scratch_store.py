@@ -29,7 +29,8 @@ class Scratch:
     """
     A version.
 
-    @ivar chunks: of each chunk, how long its buffer is and where its data begins.
+    Attributes:
+        chunks: of each chunk, how long its buffer is and where its data begins.
     """
 
     file: IO[bytes]

@@ -131,7 +131,8 @@ def saving(server: Server, wanted: ModelInfo, unset: Collection[str] | None = No
     """
     Say whether a model's user data was set where that was interrupted.
 
-    @param unset: the keys that were removed; C{None} for all others.
+    Args:
+        unset: the keys that were removed; ``None`` for all others.
     """
 
     def look(client: "BlockingClient") -> bool | None:

@@ -122,9 +122,10 @@ class Creation:
     """
     What is known of a version that is being created.
 
-    @ivar created_ns: its time, by which it can be found: nobody else creates one in the same nanosecond.
-    @ivar has_made_model: whether its model was made for it.
-    @ivar info: the version, once it is there.
+    Attributes:
+        created_ns: its time, by which it can be found: nobody else creates one in the same nanosecond.
+        has_made_model: whether its model was made for it.
+        info: the version, once it is there.
     """
 
     _server: Server

@@ -76,7 +76,8 @@ class _Watching:
     """
     What a watch has come to.
 
-    @ivar latest: the version printed last.
+    Attributes:
+        latest: the version printed last.
     """
 
     _target: Target | None

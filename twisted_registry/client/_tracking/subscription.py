@@ -31,12 +31,13 @@ class Subscription:
     """
     Listens to what a server tells of a model's versions.
 
-    @ivar latest: the latest version there is, as far as is known; C{None} for none.
-    @ivar changed: is set where there is something new to know.
-    @ivar about: what it is, for the log.
-    @ivar is_connected: whether the server tells of each new version now.
-    @ivar connection_changed_ns: since when it does, or does not, in nanoseconds since the Unix epoch; C{None} before it
-        did for the first time.
+    Attributes:
+        latest: the latest version there is, as far as is known; ``None`` for none.
+        changed: is set where there is something new to know.
+        about: what it is, for the log.
+        is_connected: whether the server tells of each new version now.
+        connection_changed_ns: since when it does, or does not, in nanoseconds since the Unix epoch; ``None`` before it
+            did for the first time.
     """
 
     def __init__(self, calls: Calls, model_id: str) -> None:
@@ -55,7 +56,9 @@ class Subscription:
 
     def check(self) -> None:
         """
-        @raise RegistryError: why nothing more will be told.
+
+        Raises:
+            RegistryError: why nothing more will be told.
         """
         forks.check()
         if self._error is not None:
@@ -66,8 +69,9 @@ class Subscription:
         Subscribe, and ask for the latest version: where there is none, a subscription tells nothing, and where the
         server was away, what is known may be there no longer.
 
-        @raise UnknownModel: there is no such model.
-        @raise ModelReplaced: it is another one now.
+        Raises:
+            UnknownModel: there is no such model.
+            ModelReplaced: it is another one now.
         """
         connection = self._calls.connection
         request = api.VersionUpdateRequest(model_id=known_model(self._model_id))

@@ -41,7 +41,7 @@ class Version:
 class Tracker(OfThisProcess, Generic[T]):
     """
     Follows a model.  An asynchronous iterator, and an asynchronous context manager; made by
-    L{twisted_registry.client.Client.track}.
+    ``Client.track``.
 
     Iterating gives each new version, beginning with the latest there is.  A reader that is slower than the trainer is
     given the newest one, not a backlog.  Numbers only rise, also where the server was away meanwhile and has lost what
@@ -66,10 +66,12 @@ class Tracker(OfThisProcess, Generic[T]):
         Give the latest version, without asking the server: it tells of each new one by itself.  After a restart in
         which the server has lost versions, that is the latest of those it has.
 
-        @return: its info; C{None} while the model has no version, and before L{start}; the last one known, once closed.
+        Returns:
+            its info; ``None`` while the model has no version, and before ``start``; the last one known, once closed.
 
-        @raise UnknownModel: the model was deleted; C{ModelReplaced} where it was made again meanwhile.
-        @raise ClientUnusable: the client was brought along by a fork.
+        Raises:
+            UnknownModel: the model was deleted; ``ModelReplaced`` where it was made again meanwhile.
+            ClientUnusable: the client was brought along by a fork.
         """
         self._subscription.check()
         return self._subscription.latest
@@ -78,25 +80,26 @@ class Tracker(OfThisProcess, Generic[T]):
     def is_connected(self) -> bool:
         """
         Whether the server tells of each new version now.  Where it is away, the tracker waits for it, and what
-        L{latest} knows may be old.  A server whose machine has died is noticed within half a minute.
+        ``latest`` knows may be old.  A server whose machine has died is noticed within half a minute.
         """
         return self._subscription.is_connected
 
     @property
     def connection_changed_ns(self) -> int | None:
         """
-        Since when L{is_connected} is what it is, in nanoseconds since the Unix epoch, by this machine's clock; C{None}
-        where it was never connected.
+        Since when ``is_connected`` is what it is, in nanoseconds since the Unix epoch, by this machine's clock;
+        ``None`` where it was never connected.
         """
         return self._subscription.connection_changed_ns
 
     async def start(self) -> None:
         """
-        Begin, where it has not begun yet: L{latest} knows the latest version then.
+        Begin, where it has not begun yet: ``latest`` knows the latest version then.
 
-        @raise UnknownModel: there is none; not where it is to be waited for.
-        @raise Unavailable: the server cannot be reached; not where it is to be waited for.
-        @raise ClientUnusable: it was closed.
+        Raises:
+            UnknownModel: there is none; not where it is to be waited for.
+            Unavailable: the server cannot be reached; not where it is to be waited for.
+            ClientUnusable: it was closed.
         """
         forks.check()
         try:
@@ -131,9 +134,10 @@ class Tracker(OfThisProcess, Generic[T]):
         """
         Wait for a version newer than the one given before.
 
-        @raise UnknownModel: the model was deleted; C{ModelReplaced} where it was made again meanwhile.
-        @raise CorruptVersion: its data is damaged.  The next call waits for a newer version.
-        @raise ClientUnusable: the client was brought along by a fork.
+        Raises:
+            UnknownModel: the model was deleted; ``ModelReplaced`` where it was made again meanwhile.
+            CorruptVersion: its data is damaged.  The next call waits for a newer version.
+            ClientUnusable: the client was brought along by a fork.
         """
         forks.check()
         async with self._one_reads:

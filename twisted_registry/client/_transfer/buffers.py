@@ -9,14 +9,15 @@ from typing import Any
 
 _FIELD_NAME = re.compile(":[^:]*:")
 _POINTER = re.compile("[OPz&]|Z(?![fdg])|X{")
-"""Formats of the buffer protocol (PEP 3118) whose bytes are addresses of this process; C{Zd} is a complex number."""
+"""Formats of the buffer protocol (PEP 3118) whose bytes are addresses of this process; ``Zd`` is a complex number."""
 
 
 def as_buffer(data: Any) -> memoryview | None:
     """
-    Return what an object holds in memory, byte for byte; C{None} if it does not expose its bytes.
+    Return what an object holds in memory, byte for byte; ``None`` if it does not expose its bytes.
 
-    @raise TypeError: the bytes are not contiguous, or mean nothing outside this process.
+    Raises:
+        TypeError: the bytes are not contiguous, or mean nothing outside this process.
     """
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(data, numpy.ndarray | numpy.generic):

@@ -31,7 +31,7 @@ Progress = Callable[[int], None]
 _EMPTY = memoryview(b"")
 
 _LEAST_BYTES = 64 * 1024
-"""A server that sends less than this in C{idle_seconds} sends next to nothing."""
+"""A server that sends less than this in ``idle_seconds`` sends next to nothing."""
 
 _MOST_UNTOLD_BYTES = 64 * 1024 * 1024
 """What is taken of a version that was named by its number before its size is asked for: most have less."""
@@ -42,7 +42,7 @@ _SMALL_BYTES = 4096
 
 def _data(message: bytes) -> memoryview:
     """
-    Give the data that a C{RetrieveVersionDataReplyChunk} carries, not copied.
+    Give the data that a ``RetrieveVersionDataReplyChunk`` carries, not copied.
     """
     if not message:
         return _EMPTY
@@ -57,8 +57,9 @@ class _Stream:
     """
     A version's data as it comes, over as many calls as it takes.
 
-    @ivar received_bytes: what has been given so far.
-    @ivar checksum: what the server said of it at the end, if it did.
+    Attributes:
+        received_bytes: what has been given so far.
+        checksum: what the server said of it at the end, if it did.
     """
 
     _calls: Calls
@@ -73,7 +74,7 @@ class _Stream:
 
     async def read(self) -> memoryview | None:
         """
-        Give the next data; C{None} at the end.
+        Give the next data; ``None`` at the end.
         """
         patience_seconds = self._calls.times.patience_seconds
         about = (self._calls.connection.address, self._model_id)
@@ -172,8 +173,9 @@ class Download:
     """
     Retrieves the data of a version.
 
-    @ivar info: the version's info, where it is known.
-    @ivar is_pinned: whether the caller has brought the info, so that nothing the server says of its hash is believed.
+    Attributes:
+        info: the version's info, where it is known.
+        is_pinned: whether the caller has brought the info, so that nothing the server says of its hash is believed.
     """
 
     _calls: Calls
@@ -188,7 +190,8 @@ class Download:
         Give the data, once it has been checked.  A server that has compared the hash itself tells a digest beside it;
         to compare this takes a fifteenth of the time.
 
-        @raise RegistryError: see L{twisted_registry.client.Client.retrieve}.
+        Raises:
+            RegistryError: see ``Client.retrieve``.
         """
         digest = xxh3_128()
         hashing = Hashing()
@@ -219,7 +222,8 @@ class Download:
         Give the data as it comes.  The last piece is held back until the hash has matched, so that nobody holds wrong
         bytes whole.
 
-        @raise RegistryError: see L{twisted_registry.client.Client.retrieve}.
+        Raises:
+            RegistryError: see ``Client.retrieve``.
         """
         hashing = Hashing()
         stream = self._stream()

@@ -36,11 +36,13 @@ async def replaced_whole(path: Path, size_bytes: int = 0) -> AsyncIterator[Binar
 
     It keeps the mode and, where it can, the owner of the file that was there.
 
-    @param path: the file; one that is there already is replaced, and so is a link, not what it leads to.
-    @param size_bytes: how large it will be.
+    Args:
+        path: the file; one that is there already is replaced, and so is a link, not what it leads to.
+        size_bytes: how large it will be.
 
-    @raise OSError: it cannot be written, or there is no room for it; or what is there cannot be replaced, such as a
-        folder, a device, a pipe or a mount point.
+    Raises:
+        OSError: it cannot be written, or there is no room for it; or what is there cannot be replaced, such as a
+            folder, a device, a pipe or a mount point.
     """
     check_replaceable(path)
     await in_thread(_remove_abandoned, path)
@@ -58,7 +60,8 @@ def check_replaceable(path: Path) -> None:
     """
     Check that another file can be renamed over a file, or to its name where there is none.
 
-    @raise OSError: it cannot; the text says what to do.
+    Raises:
+        OSError: it cannot; the text says what to do.
     """
     try:
         folder = path.parent.stat()
@@ -93,7 +96,7 @@ def _mount_point(path: Path) -> OSError:
 
 def _mount(path: Path, flags: int = 0) -> str | None:
     """
-    Return the id of the mount that a file is on; C{None} where the system has none.  A bind mount may have the same
+    Return the id of the mount that a file is on; ``None`` where the system has none.  A bind mount may have the same
     device as what it covers.
     """
     if not os.path.isdir(_DESCRIPTORS):
@@ -137,9 +140,10 @@ class _Replacement:
     """
     A file that is being written, to replace another.
 
-    It belongs to whoever begins first: L{commit}, which works in a thread, or L{discard}.
+    It belongs to whoever begins first: ``commit``, which works in a thread, or ``discard``.
 
-    @ivar file: the file to write.
+    Attributes:
+        file: the file to write.
     """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
@@ -162,7 +166,8 @@ class _Replacement:
         """
         Sync it, and give it the name of the file that it replaces.
 
-        @raise OSError: it was not replaced.
+        Raises:
+            OSError: it was not replaced.
         """
         with self._mutex:
             if self._is_discarded:

@@ -51,10 +51,11 @@ class Outcome:
     """
     Finds out what became of an attempt to create a version, all of which was sent.
 
-    @ivar _calls: those that try nothing again by themselves.
-    @ivar _patience_seconds: for how long to look.
-    @ivar _lost: when the connection was lost, by the monotonic clock in seconds.
-    @ivar _data_hash: of what was sent.
+    Attributes:
+        _calls: those that try nothing again by themselves.
+        _patience_seconds: for how long to look.
+        _lost: when the connection was lost, by the monotonic clock in seconds.
+        _data_hash: of what was sent.
     """
 
     _calls: Calls
@@ -67,11 +68,14 @@ class Outcome:
         """
         Look until it is certain.
 
-        @param lost: how the connection was lost.
+        Args:
+            lost: how the connection was lost.
 
-        @return: the version, or C{None} where it is certain that there is none.
+        Returns:
+            the version, or ``None`` where it is certain that there is none.
 
-        @raise CreationUncertain: it cannot be found out.
+        Raises:
+            CreationUncertain: it cannot be found out.
         """
         try:
             about = (self._calls.connection.address, self._header.model_id)

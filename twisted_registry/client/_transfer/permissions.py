@@ -34,7 +34,7 @@ class Permissions:
     @classmethod
     def of(cls, path: Path) -> "Permissions | None":
         """
-        Read those of a file; C{None} where there is no file, or a link.
+        Read those of a file; ``None`` where there is no file, or a link.
         """
         try:
             status = path.lstat()

@@ -33,8 +33,8 @@ else:
 
 Data = AnyBuffer | os.PathLike[str] | IO[bytes] | Iterable[AnyBuffer] | AsyncIterable[AnyBuffer]
 """
-What can be published: anything that holds bytes in memory, such as C{bytes} or a NumPy array; the path of a file, as a
-C{Path}; a file that is open for reading bytes, from where it stands; or pieces of any size from an iterable.
+What can be published: anything that holds bytes in memory, such as ``bytes`` or a NumPy array; the path of a file, as a
+``Path``; a file that is open for reading bytes, from where it stands; or pieces of any size from an iterable.
 """
 
 
@@ -63,7 +63,7 @@ class Source(Protocol):
 
     def pieces(self) -> AsyncGenerator[Buffer, None]:
         """
-        Give the data from its beginning, at most L{PIECE_BYTES} at a time.
+        Give the data from its beginning, at most ``PIECE_BYTES`` at a time.
         """
 
 
@@ -90,11 +90,11 @@ class _Memory:
 
     @property
     def size_bytes(self) -> int:
-        """See L{Source.size_bytes}."""
+        """See ``Source.size_bytes``."""
         return self._data.nbytes
 
     async def pieces(self) -> AsyncGenerator[Buffer, None]:
-        """See L{Source.pieces}."""
+        """See ``Source.pieces``."""
         for piece in _cut(self._data):
             yield piece
 
@@ -104,7 +104,8 @@ class _File:
     """
     An open file, from a position on.
 
-    @ivar _state: what L{_state_of} returned when the size was looked up.
+    Attributes:
+        _state: what ``_state_of`` returned when the size was looked up.
     """
 
     _file: IO[bytes]
@@ -117,9 +118,10 @@ class _File:
 
     async def pieces(self) -> AsyncGenerator[Buffer, None]:
         """
-        See L{Source.pieces}.
+        See ``Source.pieces``.
 
-        @raise DataChanged: the file is no longer what it was when its size was looked up.
+        Raises:
+            DataChanged: the file is no longer what it was when its size was looked up.
         """
         await self._worker.run(self._file.seek, self._start)
         left_bytes = self.size_bytes
@@ -148,7 +150,7 @@ class _File:
 
 def _state_of(file: IO[bytes]) -> tuple[int, ...] | None:
     """
-    Return what differs once a file was written to; C{None} if it is no file of the system.
+    Return what differs once a file was written to; ``None`` if it is no file of the system.
 
     A file that is renamed, linked or replaced by another one meanwhile is read as it was: so its change time, which
     tells of these too, is left out.
@@ -174,7 +176,7 @@ class _Stream:
     ends_at_once: bool = False
 
     async def pieces(self) -> AsyncGenerator[Buffer, None]:
-        """See L{Source.pieces}."""
+        """See ``Source.pieces``."""
         async for large in self._pieces:
             for piece in _cut(large):
                 yield piece
@@ -288,13 +290,15 @@ async def source_of(data: Data, size_bytes: int | None = None) -> AsyncIterator[
     """
     Make a source of data, for as long as the context lasts.
 
-    @param size_bytes: of data that comes from an iterable or a pipe.  Where it is not known, the data is gathered
-        first: in memory up to 64 MiB, in a temporary file beyond.
+    Args:
+        size_bytes: of data that comes from an iterable or a pipe.  Where it is not known, the data is gathered first:
+            in memory up to 64 MiB, in a temporary file beyond.
 
-    @raise InvalidRequest: the size is below 0, a file stands at its end, or an iterable was at its end before.
-    @raise SizeMismatch: the data has another size.
-    @raise TypeError: it is nothing that can be published.
-    @raise OSError: a file cannot be read.
+    Raises:
+        InvalidRequest: the size is below 0, a file stands at its end, or an iterable was at its end before.
+        SizeMismatch: the data has another size.
+        TypeError: it is nothing that can be published.
+        OSError: a file cannot be read.
     """
     if size_bytes is not None and size_bytes < 0:
         raise InvalidRequest(f"a size of {size_bytes} bytes was declared; it cannot be below 0")

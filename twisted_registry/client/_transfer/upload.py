@@ -82,10 +82,11 @@ class _Attempt:
     """
     One try to send a version.
 
-    @ivar _told: told how many bytes more were sent.
-    @ivar _idle_seconds: how long the server may take nothing, or give no answer.
-    @ivar has_begun: whether something was taken from the source.
-    @ivar is_complete: whether a server may have got all of it.
+    Attributes:
+        _told: told how many bytes more were sent.
+        _idle_seconds: how long the server may take nothing, or give no answer.
+        has_begun: whether something was taken from the source.
+        is_complete: whether a server may have got all of it.
     """
 
     _connection: Connection
@@ -112,8 +113,9 @@ class _Attempt:
         """
         Send it.
 
-        @raise RegistryError: see L{twisted_registry.client.Client.publish}.
-        @raise _SourceFailed: the source has raised something.
+        Raises:
+            RegistryError: see ``Client.publish``.
+            _SourceFailed: the source has raised something.
         """
         connection = self._connection
         model_id, memory = self._header.model_id, connection.memory
@@ -144,7 +146,8 @@ class _Attempt:
         """
         Send all of it, and wait for the answer.
 
-        @raise Unavailable: the server took nothing for too long, or did not answer.
+        Raises:
+            Unavailable: the server took nothing for too long, or did not answer.
         """
         try:
             async with self._limit:
@@ -181,7 +184,8 @@ class _Attempt:
         """
         Give the hash of what was sent, once all of it was.
 
-        @raise DataChanged: the file is no longer what was sent.
+        Raises:
+            DataChanged: the file is no longer what was sent.
         """
         if self._hashing is not None:
             return await self._hashing.result()
@@ -197,7 +201,8 @@ class _Attempt:
         The server commits once it has all it was told of.  So the end is held back until the source has come to its
         own: it may fail instead.  Of a source that may take its time until then, a byte is held back.
 
-        @raise SizeMismatch: the source gave more or less than it should.
+        Raises:
+            SizeMismatch: the source gave more or less than it should.
         """
         left_bytes = self._source.size_bytes
         async with aclosing(self._source.pieces()) as pieces:
@@ -266,7 +271,8 @@ class Upload:
     """
     Creates a version.
 
-    @ivar _progress: told how many bytes more were sent; where it begins anew, how many fewer.
+    Attributes:
+        _progress: told how many bytes more were sent; where it begins anew, how many fewer.
     """
 
     _calls: Calls
@@ -281,8 +287,9 @@ class Upload:
         """
         Send it until it is there.
 
-        @raise RegistryError: see L{twisted_registry.client.Client.publish}.
-        @raise Exception: whatever the source raised.
+        Raises:
+            RegistryError: see ``Client.publish``.
+            Exception: whatever the source raised.
         """
         try:
             about = (self._calls.connection.address, self._header.model_id)
@@ -330,8 +337,9 @@ class Upload:
         Most often that is a proxy, for which the upload is too large or which cannot reach the registry now.  Whether
         it can, it says by its answer to another call; a further attempt may say the rest.
 
-        @raise ProxyRefused: it will not be taken.
-        @raise RegistryError: what the other call says.
+        Raises:
+            ProxyRefused: it will not be taken.
+            RegistryError: what the other call says.
         """
         await About(self._calls.impatient()).versions()
         self._lost_answers += 1

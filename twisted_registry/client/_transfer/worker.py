@@ -36,7 +36,8 @@ def begun_in_thread(function: Callable[..., T], *arguments: Any) -> "asyncio.Fut
     Call a function in a thread of the executor's; here, where that takes nothing any more: it does not once the main
     thread has ended, though others may go on.
 
-    @return: fires with what it returns, or fails with what it raises.
+    Returns:
+        fires with what it returns, or fails with what it raises.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -49,7 +50,7 @@ def begun_in_thread(function: Callable[..., T], *arguments: Any) -> "asyncio.Fut
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """
-    Do as L{begun_in_thread}, and wait for it.
+    Do as ``begun_in_thread``, and wait for it.
     """
     return await begun_in_thread(function, *arguments)
 
@@ -67,7 +68,7 @@ class Worker:
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """
-        Have a function called, and give what it returns, or raise what it raises.  It must not raise C{StopIteration}.
+        Have a function called, and give what it returns, or raise what it raises.  It must not raise ``StopIteration``.
         """
         if not self._has_begun:
             self._has_begun = True

@@ -14,7 +14,7 @@ _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^:/?#@,%\\\[\]\s\x00-\x1f
 _SOCKET = re.compile(r"unix:(?!//[^/])(//)?(?P<path>\S+)|unix-abstract:(?P<name>\S+)")
 _HOSTS = re.compile(r"(?P<scheme>dns|ipv4|ipv6):(//(?P<authority>[^/\s]*)/|/*)(?P<hosts>[^/\s]+)")
 _OTHERS = re.compile(r"(vsock|xds):\S*[^\s0-9]\S*")
-"""What else gRPC knows: U{https://github.com/grpc/grpc/blob/master/doc/naming.md}.  C{vsock:1} is a host's port."""
+"""What else gRPC knows: https://github.com/grpc/grpc/blob/master/doc/naming.md.  ``vsock:1`` is a host's port."""
 
 _MAX_SOCKET_BYTES = 107
 """What the system takes of the path of a socket."""
@@ -25,9 +25,10 @@ class Address:
     """
     Where a registry is.
 
-    @ivar target: the address as gRPC is given it.
-    @ivar is_loopback: whether it leads nowhere but to this machine.
-    @ivar hosts: the hosts and ports that it names; none where it is no such address.
+    Attributes:
+        target: the address as gRPC is given it.
+        is_loopback: whether it leads nowhere but to this machine.
+        hosts: the hosts and ports that it names; none where it is no such address.
     """
 
     target: str
@@ -39,8 +40,9 @@ class Address:
         """
         Read an address.
 
-        @raise ValueError: it is none, and gRPC would only say that nobody can be reached, or take a port of its own
-            choice.
+        Raises:
+            ValueError: it is none, and gRPC would only say that nobody can be reached, or take a port of its own
+                choice.
         """
         found = _HOST_AND_PORT.fullmatch(text)
         if found is not None and found["host"] != "unix":
@@ -80,7 +82,8 @@ def _host(found: re.Match[str], text: str) -> str:
     """
     Return the host of a host and its port.
 
-    @raise ValueError: there is no such port, or no such IPv6 address.
+    Raises:
+        ValueError: there is no such port, or no such IPv6 address.
     """
     host = found["host"]
     if host.startswith("["):
@@ -109,7 +112,9 @@ def _hosts(listed: re.Match[str], text: str) -> tuple[tuple[str, int], ...]:
 
 def _check_number(host: str, text: str) -> None:
     """
-    @raise ValueError: the host is a name, where gRPC takes numbers alone.
+
+    Raises:
+        ValueError: the host is a name, where gRPC takes numbers alone.
     """
     try:
         ipaddress.ip_address(host)

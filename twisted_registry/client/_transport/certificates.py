@@ -19,9 +19,11 @@ def refused_certificate(
     """
     Connect to each address, and look at its certificate.  Blocks.
 
-    @param server_name: the name to expect in it; C{None} for that of the host.
+    Args:
+        server_name: the name to expect in it; ``None`` for that of the host.
 
-    @return: what is wrong with the first that is not accepted, and where; C{None} where there is none.
+    Returns:
+        what is wrong with the first that is not accepted, and where; ``None`` where there is none.
     """
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -26,7 +26,8 @@ def known_model(model_id: str) -> str:
     """
     Give the id of a model that there may be.
 
-    @raise UnknownModel: no model can have it.
+    Raises:
+        UnknownModel: no model can have it.
     """
     if not _is_unicode(model_id):
         raise UnknownModel(model_id)
@@ -37,7 +38,8 @@ def known_selector(model_id: str, selector: int) -> int:
     """
     Give the selector of a version that there may be.
 
-    @raise UnknownVersion: no version can have it.
+    Raises:
+        UnknownVersion: no version can have it.
     """
     if not -MAX_VERSION_NUMBER <= selector <= MAX_VERSION_NUMBER:
         raise UnknownVersion(model_id, selector)
@@ -48,7 +50,8 @@ def text_pairs(user_data: Mapping[str, str] | None) -> dict[str, str]:
     """
     Give user data as it is sent.
 
-    @raise InvalidRequest: it holds something else than text.
+    Raises:
+        InvalidRequest: it holds something else than text.
     """
     pairs = dict(user_data or {})
     for key, value in pairs.items():
@@ -61,7 +64,8 @@ def creation_time(created_ns: int) -> int:
     """
     Give a time of creation as it is sent.
 
-    @raise InvalidRequest: it is before, or far after, what the wire can say.
+    Raises:
+        InvalidRequest: it is before, or far after, what the wire can say.
     """
     if not _FIRST_NS <= created_ns <= _LAST_NS:
         raise InvalidRequest(f"created_ns is {created_ns}; it is to be from 1 to 2**64 - 1, or None for now")

@@ -87,10 +87,11 @@ class Tls:
     """
     How a connection is encrypted, and who is trusted.
 
-    @ivar root_certificates: PEM; C{None} trusts what gRPC trusts by default.
-    @ivar private_key: PEM, where the server asks who the client is.
-    @ivar certificate_chain: PEM, with C{private_key}.
-    @ivar server_name: the name to expect in the server's certificate, where it is not that of the address.
+    Attributes:
+        root_certificates: PEM; ``None`` trusts what gRPC trusts by default.
+        private_key: PEM, where the server asks who the client is.
+        certificate_chain: PEM, with ``private_key``.
+        server_name: the name to expect in the server's certificate, where it is not that of the address.
     """
 
     root_certificates: bytes | None = None
@@ -100,7 +101,9 @@ class Tls:
 
     def __attrs_post_init__(self) -> None:
         """
-        @raise ValueError: gRPC could do nothing with it, and would say only that nobody can be reached, or crash.
+
+        Raises:
+            ValueError: gRPC could do nothing with it, and would say only that nobody can be reached, or crash.
         """
         if (self.private_key is None) != (self.certificate_chain is None):
             raise ValueError("private_key and certificate_chain go together: give both, or neither")
@@ -112,7 +115,9 @@ class Tls:
 
 def check_token(token: str) -> None:
     """
-    @raise ValueError: it cannot be sent.
+
+    Raises:
+        ValueError: it cannot be sent.
     """
     if not (token.isascii() and token.isprintable()):
         raise ValueError("a token is of printable ASCII characters; does this one end with a line break?")
@@ -128,10 +133,11 @@ class Connection:
     """
     A gRPC channel, and more of them for subscriptions where there are many.
 
-    @ivar address: C{HOST:PORT}, or another target gRPC knows.
-    @ivar tls: C{None} for a connection in the clear.
-    @ivar token: sent with each call as C{authorization: Bearer TOKEN}; C{None} sends none.
-    @ivar memory: of the archive behind it.
+    Attributes:
+        address: ``HOST:PORT``, or another target gRPC knows.
+        tls: ``None`` for a connection in the clear.
+        token: sent with each call as ``authorization: Bearer TOKEN``; ``None`` sends none.
+        memory: of the archive behind it.
     """
 
     address: str
@@ -156,9 +162,11 @@ class Connection:
         """
         Give what makes a call, of bytes to bytes.
 
-        @param name: of the registry's call, or L{HEALTH_CHECK}.
+        Args:
+            name: of the registry's call, or ``HEALTH_CHECK``.
 
-        @raise ClientUnusable: see L{check}.
+        Raises:
+            ClientUnusable: see ``check``.
         """
         self.check()
         if name not in self._calls:
@@ -169,7 +177,8 @@ class Connection:
         """
         Make a call that lasts for as long as somebody listens, on a connection that has room for it.
 
-        @raise ClientUnusable: see L{check}.
+        Raises:
+            ClientUnusable: see ``check``.
         """
         self.check()
         self._open()
@@ -189,11 +198,13 @@ class Connection:
         """
         Wait for something of a call inside.
 
-        @param model_id: the model it is about.
-        @param selector: the version it is about; C{None} where it is about the model.
+        Args:
+            model_id: the model it is about.
+            selector: the version it is about; ``None`` where it is about the model.
 
-        @raise RegistryError: the call failed.
-        @raise ClientUnusable: see L{check}; or the client was closed meanwhile.
+        Raises:
+            RegistryError: the call failed.
+            ClientUnusable: see ``check``; or the client was closed meanwhile.
         """
         self.check()
         try:
@@ -244,7 +255,9 @@ class Connection:
 
     def check(self) -> None:
         """
-        @raise ClientUnusable: the client is closed, or belongs to another event loop, or was brought along by a fork.
+
+        Raises:
+            ClientUnusable: the client is closed, or belongs to another event loop, or was brought along by a fork.
         """
         if self._is_closed:
             raise ClientUnusable("this client is closed; make another one")

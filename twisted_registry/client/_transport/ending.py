@@ -3,7 +3,7 @@ How a call ended whose request streams.
 
 Where a server ends such a call before all is sent, gRPC for Python often says INTERNAL, "Internal error from Core": a
 write that fails overwrites the status that has come already, or that comes a moment later
-(U{https://github.com/grpc/grpc/issues/36066}).  Here they are kept apart.
+(https://github.com/grpc/grpc/issues/36066).  Here they are kept apart.
 """
 
 import asyncio

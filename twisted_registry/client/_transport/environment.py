@@ -15,4 +15,4 @@ if "grpc" not in sys.modules:
     os.environ.setdefault(_FORK_SUPPORT, "0")
 
 WORKERS_MAY_FORK = os.environ.get(_FORK_SUPPORT, "").lower() in _OFF
-"""Whether gRPC leaves forks alone: see L{twisted_registry.client._transport.fork}."""
+"""Whether gRPC leaves forks alone: see ``twisted_registry.client._transport.fork``."""

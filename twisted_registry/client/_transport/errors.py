@@ -59,9 +59,10 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
 
     Servers of other makes send no details: there the code alone tells, and what was asked for.
 
-    @param address: of the server.
-    @param model_id: the model that was asked for.
-    @param selector: the version that was asked for; C{None} for a call about the model.
+    Args:
+        address: of the server.
+        model_id: the model that was asked for.
+        selector: the version that was asked for; ``None`` for a call about the model.
     """
     metadata: Any = failed.trailing_metadata()  # its stubs know it by another name than it has
     told = details.from_metadata(metadata or ())
@@ -128,7 +129,8 @@ def translated(address: str, model_id: str = "", selector: int | None = None) ->
     """
     Make errors of the taxonomy out of those of gRPC.
 
-    @raise errors.RegistryError: the call made inside failed.
+    Raises:
+        errors.RegistryError: the call made inside failed.
     """
     try:
         yield

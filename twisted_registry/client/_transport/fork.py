@@ -6,7 +6,7 @@ not the thread: its calls would wait for ever, and so would the end of whatever 
 with the last channel.  Under the layer gRPC's core has threads as well, which end some milliseconds later.  Where all
 are gone, a child can make channels of its own.
 
-gRPC can do something about forks (C{GRPC_ENABLE_FORK_SUPPORT}), which is for its other layers: with this one, children
+gRPC can do something about forks (``GRPC_ENABLE_FORK_SUPPORT``), which is for its other layers: with this one, children
 stand still or crash that never call gRPC.  So the package switches it off, where nobody has said otherwise.
 """
 
@@ -76,7 +76,8 @@ class Forks:
     """
     Looks after the forks of this process.
 
-    @ivar is_cut_off: whether the process was forked from one in which gRPC was at work, for whomever.
+    Attributes:
+        is_cut_off: whether the process was forked from one in which gRPC was at work, for whomever.
     """
 
     is_cut_off: bool = False
@@ -99,7 +100,9 @@ class Forks:
 
     def check(self) -> None:
         """
-        @raise ClientUnusable: gRPC cannot be used in this process.
+
+        Raises:
+            ClientUnusable: gRPC cannot be used in this process.
         """
         if self.is_cut_off:
             raise ClientUnusable(

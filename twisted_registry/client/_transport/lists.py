@@ -44,7 +44,8 @@ class Lists:
         """
         Give the infos of all models.
 
-        @raise BadReply: a page is not in order, is too long, or leads nowhere new.
+        Raises:
+            BadReply: a page is not in order, is too long, or leads nowhere new.
         """
         handle, position, last_id = "", 0, ""
         while True:
@@ -80,7 +81,8 @@ class Lists:
         """
         Give the infos of a model's versions from a number on.
 
-        @raise BadReply: a page is not in order, is too long, or leads nowhere new.
+        Raises:
+            BadReply: a page is not in order, is too long, or leads nowhere new.
         """
         handle = str(since)
         last_number = since - 1
@@ -108,7 +110,9 @@ def _only(messages: Sequence[T], model_id: str, selector: int | None = None) -> 
 
 def _check_page(keys: Sequence[Any], model_id: str, most: int = _PAGE) -> None:
     """
-    @raise BadReply: a page is longer than was asked for, or its entries do not rise.
+
+    Raises:
+        BadReply: a page is longer than was asked for, or its entries do not rise.
     """
     if len(keys) > most:
         raise bad_reply(f"its page holds more than the {_PAGE} entries asked for", model_id)
@@ -121,7 +125,8 @@ def _further(handle: str, position: int, model_id: str) -> tuple[str, int]:
     """
     Return the handle of the next page, and the position that it stands for.
 
-    @raise BadReply: it does not lead forward.
+    Raises:
+        BadReply: it does not lead forward.
     """
     if not _DECIMAL.fullmatch(handle) or int(handle) <= position:
         raise bad_reply(f"its next page is {shown(handle)}, and it was at {position} before", model_id)

@@ -21,7 +21,8 @@ class Memory:
     """
     An archive's id, and the highest number seen of each of its models.
 
-    @ivar archive_id: empty until a server has told it.
+    Attributes:
+        archive_id: empty until a server has told it.
     """
 
     archive_id: str = ""

@@ -95,7 +95,8 @@ class Models:
         """
         Read, merge, and write where that changes something.
 
-        @return: what the model was, C{None} where there was none, and what it is now.
+        Returns:
+            what the model was, ``None`` where there was none, and what it is now.
         """
         calls = self._calls.impatient()
         try:

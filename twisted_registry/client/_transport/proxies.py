@@ -52,10 +52,11 @@ _CAUSES = {
 
 def error_of_proxy(code: grpc.StatusCode, text: str, address: str) -> errors.RegistryError | None:
     """
-    Return the error for a status that a proxy gave; C{None} for any other.
+    Return the error for a status that a proxy gave; ``None`` for any other.
 
-    @param text: the status' text.
-    @param address: of the registry, or of the proxy before it.
+    Args:
+        text: the status' text.
+        address: of the registry, or of the proxy before it.
     """
     if found := _CONNECT_STATUS.search(text):
         return _not_connected(int(found[1]), address)
@@ -75,7 +76,8 @@ def error_of_long_token(error: errors.RegistryError, address: str, token_bytes: 
     Return the error for a connection that was lost when a token was sent: proxies hang up on headers that they find too
     large, and do not say so.
 
-    @param error: as it would be without a token.
+    Args:
+        error: as it would be without a token.
     """
     if type(error) is not errors.Unavailable or token_bytes <= _SMALL_TOKEN_BYTES:
         return error

@@ -47,9 +47,10 @@ class _Streak:
     """
     Failures that follow one another.
 
-    @ivar next_line: when the log may be told again, by the clock.
-    @ivar began: when the first of them came; C{None} while all is well.
-    @ivar is_told: whether the log knows of it.
+    Attributes:
+        next_line: when the log may be told again, by the clock.
+        began: when the first of them came; ``None`` while all is well.
+        is_told: whether the log knows of it.
     """
 
     next_line: float
@@ -66,7 +67,9 @@ class RetryLog:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """
-        @param clock: tells the time in seconds.
+
+        Args:
+            clock: tells the time in seconds.
         """
         self._clock = clock
         self._streaks: dict[About, _Streak] = {}
@@ -171,13 +174,16 @@ async def repeated(
     Do something until it no longer fails for a reason that passes.  Pauses are random, and grow to 2 s: a thousand
     actors that lost one server do not come back in one moment.
 
-    @param patience_seconds: for how long, from the first failure on; 0 for not at all, C{None} for ever.
-    @param is_worth_it: whether to try again after an error.
-    @param about: the address of the registry, and the id of the model, for the log; empty for none.
+    Args:
+        patience_seconds: for how long, from the first failure on; 0 for not at all, ``None`` for ever.
+        is_worth_it: whether to try again after an error.
+        about: the address of the registry, and the id of the model, for the log; empty for none.
 
-    @return: what the act gives.
+    Returns:
+        what the act gives.
 
-    @raise Exception: the last error, where patience is at its end or another try is not worth it.
+    Raises:
+        Exception: the last error, where patience is at its end or another try is not worth it.
     """
     try:
         result = await act()  # as nearly always; the machinery costs as much as a fifth of a small call

@@ -21,7 +21,8 @@ def decoded(reply_class: type[M], raw: bytes) -> M:
     """
     Read a reply.
 
-    @raise Unsupported: it is no such message.
+    Raises:
+        Unsupported: it is no such message.
     """
     try:
         return reply_class.FromString(raw)
@@ -31,7 +32,7 @@ def decoded(reply_class: type[M], raw: bytes) -> M:
 
 def hang_up(call: Any) -> None:
     """
-    Want no more of a call whose reply streams; C{None} for none.
+    Want no more of a call whose reply streams; ``None`` for none.
     """
     if call is not None and not forks.is_cut_off:
         call.cancel()
@@ -42,9 +43,10 @@ class Times:
     """
     How long things may take, in seconds.
 
-    @ivar deadline_seconds: for the answer to a call that brings no data.
-    @ivar patience_seconds: for how long something is tried again while the server is away.
-    @ivar idle_seconds: for how long nothing may come of data that is being retrieved.
+    Attributes:
+        deadline_seconds: for the answer to a call that brings no data.
+        patience_seconds: for how long something is tried again while the server is away.
+        idle_seconds: for how long nothing may come of data that is being retrieved.
     """
 
     deadline_seconds: float
@@ -80,16 +82,18 @@ class Calls:
         """
         Make a call.
 
-        @param model_id: the model it is about.
-        @param selector: the version it is about; C{None} where it is about the model.
-        @param repeatable: whether doing it twice is as good as once; else it is tried again only where nothing was
-            sent.
-        @param most: how many entries the reply may hold.
+        Args:
+            model_id: the model it is about.
+            selector: the version it is about; ``None`` where it is about the model.
+            repeatable: whether doing it twice is as good as once; else it is tried again only where nothing was sent.
+            most: how many entries the reply may hold.
 
-        @return: the reply.
+        Returns:
+            the reply.
 
-        @raise RegistryError: whatever the server raised; L{DeadlineExceeded}, L{Unavailable}.
-        @raise BadReply: the reply is too large.
+        Raises:
+            RegistryError: whatever the server raised; ``DeadlineExceeded``, ``Unavailable``.
+            BadReply: the reply is too large.
         """
         attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector)
         patience_seconds = self.times.patience_seconds

@@ -27,9 +27,10 @@ def bad_reply(told: str, model_id: str = "", selector: int | None = None) -> Bad
     """
     Return the error for a reply that does not fit the question.
 
-    @param told: what is wrong with the reply.
-    @param model_id: the model that was asked about; empty for all.
-    @param selector: the version that was asked for; C{None} for several, or for the model.
+    Args:
+        told: what is wrong with the reply.
+        model_id: the model that was asked about; empty for all.
+        selector: the version that was asked for; ``None`` for several, or for the model.
     """
     if not model_id:
         return BadReply("models, or for what it is", told)
@@ -41,9 +42,11 @@ def check_size(raw: bytes, most: int, model_id: str = "", selector: int | None =
     """
     Check the size of a reply before it is parsed: in memory, many small entries take far more than they do here.
 
-    @param most: how many entries were asked for.
+    Args:
+        most: how many entries were asked for.
 
-    @raise BadReply: it is too large, or holds more.
+    Raises:
+        BadReply: it is too large, or holds more.
     """
     if len(raw) < _LARGE_BYTES:
         return
@@ -58,9 +61,11 @@ def model_info(message: "api.ModelInfo", model_id: str = "") -> ModelInfo:
     """
     Read a model's info.
 
-    @param model_id: the model that was asked for; empty for any.
+    Args:
+        model_id: the model that was asked for; empty for any.
 
-    @raise BadReply: it is of another model, or of none.
+    Raises:
+        BadReply: it is of another model, or of none.
     """
     told = message.model_id
     if model_id and told != model_id:
@@ -75,10 +80,12 @@ def version_info(message: "api.ModelVersionInfo", model_id: str, selector: int |
     """
     Read a version's info.
 
-    @param model_id: the model that was asked about.
-    @param selector: the version that was asked for; C{None} for any.
+    Args:
+        model_id: the model that was asked about.
+        selector: the version that was asked for; ``None`` for any.
 
-    @raise BadReply: it is of another version, or of none that can be.
+    Raises:
+        BadReply: it is of another version, or of none that can be.
     """
     number, size_bytes, data_hash = message.version_number, message.data_size, message.data_hash
     if message.model_id != model_id or (selector is not None and number != selector > 0):

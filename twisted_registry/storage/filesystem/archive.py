@@ -1,8 +1,8 @@
 """
 The archive on a file system.
 
-What is where is drawn in L{twisted_registry.storage.filesystem.layout}, how it gets there in
-L{twisted_registry.storage.filesystem.staging}.
+What is where is drawn in ``twisted_registry.storage.filesystem.layout``, how it gets there in
+``twisted_registry.storage.filesystem.staging``.
 """
 
 import os
@@ -34,7 +34,7 @@ _log = Logger()
 
 def filesystem_archive(directory: str) -> "FilesystemArchive":
     """
-    Make the archive that C{filesystem:DIRECTORY} describes.
+    Make the archive that ``filesystem:DIRECTORY`` describes.
     """
     return FilesystemArchive(directory)
 
@@ -47,11 +47,14 @@ class FilesystemArchive:
 
     def __init__(self, root: str, system: System | None = None, times: ClaimTimes | None = None) -> None:
         """
-        @param root: the archive's folder, made if missing when the archive is opened.
-        @param system: the operating system.
-        @param times: how often the claim to the archive is renewed, and how long another's is watched.
 
-        @raise CannotStart: the folder has no name.
+        Args:
+            root: the archive's folder, made if missing when the archive is opened.
+            system: the operating system.
+            times: how often the claim to the archive is renewed, and how long another's is watched.
+
+        Raises:
+            CannotStart: the folder has no name.
         """
         if not root:
             raise CannotStart("the archive's directory has no name; write filesystem:DIRECTORY")
@@ -74,7 +77,7 @@ class FilesystemArchive:
     # Taking it, and letting go.
 
     def open(self) -> None:
-        """See L{IArchive.open}."""
+        """See ``IArchive.open``."""
         claim = self._claimed_path()
         try:
             self._hold_root()
@@ -92,31 +95,31 @@ class FilesystemArchive:
             raise
 
     def close(self) -> None:
-        """See L{IArchive.close}."""
+        """See ``IArchive.close``."""
         self._claim.release()
         self._held.release()
         claim, self._path_claim = self._path_claim, None
         self._let_go(claim)
 
     def renew(self) -> None:
-        """See L{IOwnedArchive.renew}."""
+        """See ``IOwnedArchive.renew``."""
         self._claim.renew()
 
     def expect_existing(self) -> None:
-        """See L{IIdentifiableArchive.expect_existing}."""
+        """See ``IIdentifiableArchive.expect_existing``."""
         self._must_exist = True
 
     def identity(self) -> ArchiveIdentity:
-        """See L{IIdentifiableArchive.identity}."""
+        """See ``IIdentifiableArchive.identity``."""
         return self._identity
 
     def check(self) -> None:
-        """See L{ILocatedArchive.check}."""
+        """See ``ILocatedArchive.check``."""
         with reading():
             self._held.check()
 
     def missing(self, model_ids: Sequence[str]) -> list[str]:
-        """See L{ILocatedArchive.missing}."""
+        """See ``ILocatedArchive.missing``."""
         with reading():
             return self._models.missing(model_ids)
 
@@ -149,7 +152,8 @@ class FilesystemArchive:
         """
         Look whether the archive has an id, and whether it is new.
 
-        @raise CannotStart: there must be an archive, and is none; or that cannot be told.
+        Raises:
+            CannotStart: there must be an archive, and is none; or that cannot be told.
         """
         try:
             is_identified = self._identity_file.is_there
@@ -232,45 +236,45 @@ class FilesystemArchive:
     # Models.
 
     def model_ids(self) -> list[str]:
-        """See L{IModelStore.model_ids}."""
+        """See ``IModelStore.model_ids``."""
         return self._models.ids()
 
     def load_model(self, model_id: str) -> ModelInfo:
-        """See L{IModelStore.load_model}."""
+        """See ``IModelStore.load_model``."""
         return self._models.load(model_id)
 
     def save_model(self, info: ModelInfo) -> None:
-        """See L{IModelStore.save_model}."""
+        """See ``IModelStore.save_model``."""
         self._models.save(info)
 
     def delete_model(self, model_id: str) -> None:
-        """See L{IModelStore.delete_model}."""
+        """See ``IModelStore.delete_model``."""
         self._models.delete(model_id)
 
     # Versions.
 
     def version_numbers(self, model_id: str) -> list[int]:
-        """See L{IVersionStore.version_numbers}."""
+        """See ``IVersionStore.version_numbers``."""
         return self._versions.numbers(model_id)
 
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
-        """See L{IVersionStore.load_version}."""
+        """See ``IVersionStore.load_version``."""
         return self._versions.load(model_id, version_number)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
-        """See L{IVersionStore.open_version}."""
+        """See ``IVersionStore.open_version``."""
         return self._versions.open(model_id, version_number)
 
     def create_version(self, model_id: str) -> IArchiveWriter:
-        """See L{IVersionStore.create_version}."""
+        """See ``IVersionStore.create_version``."""
         return self._versions.create(model_id)
 
     # Numbers.
 
     def reserved(self, model_id: str) -> int:
-        """See L{INumberReserve.reserved}."""
+        """See ``INumberReserve.reserved``."""
         return self._reserve.reserved(model_id)
 
     def reserve(self, model_id: str, version_number: int) -> None:
-        """See L{INumberReserve.reserve}."""
+        """See ``INumberReserve.reserve``."""
         self._reserve.reserve(model_id, version_number)

@@ -24,7 +24,8 @@ def is_there(system: System, path: str) -> bool:
     """
     Tell whether anything has a name.
 
-    @raise OSError: that cannot be told.
+    Raises:
+        OSError: that cannot be told.
     """
     try:
         system.stat(path)
@@ -39,7 +40,8 @@ def is_named(system: System, path: str) -> bool:
     """
     Tell whether anything has this very name, be it a link that leads nowhere.
 
-    @raise OSError: that cannot be told.
+    Raises:
+        OSError: that cannot be told.
     """
     try:
         system.lstat(path)

@@ -2,9 +2,10 @@
 Folder names where the file system folds case: exFAT, SMB, bind mounts of macOS and Windows, ext4's casefold.
 
 There ids that differ in case alone would share a folder, and one would overwrite the other's versions.  So an id of
-anything but small letters, digits, dashes and underscores has a folder that begins with C{%_}, in which each other byte
-is escaped, in small letters as well, because some of those file systems do not keep the case of a name at all:
-C{Walker} lies in C{%_%57alker}.  All names are ASCII, so that it does not matter how else a file system compares them.
+anything but small letters, digits, dashes and underscores has a folder that begins with ``%_``, in which each other
+byte is escaped, in small letters as well, because some of those file systems do not keep the case of a name at all:
+``Walker`` lies in ``%_%57alker``.  All names are ASCII, so that it does not matter how else a file system compares
+them.
 
 Such a name is understood on every file system, so that an archive can be moved.  A model that already has a folder is
 found under the name that lies there; where that differs from a usual name in case alone, the model with the usual name
@@ -65,7 +66,7 @@ def may_be_named(model_id: str, folder: str) -> bool:
 
 def id_of(folder: str) -> str | None:
     """
-    Return the id of the model whose folder may have this name, on one file system or another; C{None} where there is
+    Return the id of the model whose folder may have this name, on one file system or another; ``None`` where there is
     none, or where only the model's .yaml knows it.
     """
     if not folder.startswith(_MARK):
@@ -83,7 +84,8 @@ def folds_case(system: System, root: Folder) -> bool:
     """
     Look whether names in an open folder that differ in case alone are the same: make one, and look for it in capitals.
 
-    @raise OSError: that cannot be told.
+    Raises:
+        OSError: that cannot be told.
     """
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -107,7 +109,8 @@ class FolderNames:
     """
     The names that models' folders have in one archive.
 
-    @ivar is_folding: whether names that differ in case alone are the same there.
+    Attributes:
+        is_folding: whether names that differ in case alone are the same there.
     """
 
     def __init__(self) -> None:
@@ -119,7 +122,8 @@ class FolderNames:
         """
         Take up what is in the archive.
 
-        @param names: all names in its folder.
+        Args:
+            names: all names in its folder.
         """
         self.is_folding = is_folding
         self._there = {}

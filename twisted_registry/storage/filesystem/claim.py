@@ -2,7 +2,7 @@
 The claim of a daemon to an archive, for machines whose locks do not reach one another.
 
 On a network file system, or on a volume that two machines mount, the lock of the archive's folder may be each machine's
-own.  So whoever has the archive holds a second lock, on the file C{claim} in the private folder, which some of those
+own.  So whoever has the archive holds a second lock, on the file ``claim`` in the private folder, which some of those
 file systems pass on; and keeps a mark in that file: who it is, and a counter that rises every few seconds.  Who finds
 the mark of another watches it for a while, and takes the archive only if it stands still.  No clocks are compared.  Who
 finds that its own mark was replaced has lost the archive, and stores nothing any more.
@@ -50,11 +50,12 @@ class ClaimTimes:
     """
     How long things take.
 
-    @ivar renew_seconds: how often the mark is renewed.
-    @ivar look_seconds: after how long without a renewal the mark is looked at before anything is stored; less than
-        C{watch_seconds}.
-    @ivar watch_seconds: for how long another's mark has to stand still.
-    @ivar poll_seconds: how often it is looked at meanwhile.
+    Attributes:
+        renew_seconds: how often the mark is renewed.
+        look_seconds: after how long without a renewal the mark is looked at before anything is stored; less than
+            ``watch_seconds``.
+        watch_seconds: for how long another's mark has to stand still.
+        poll_seconds: how often it is looked at meanwhile.
     """
 
     renew_seconds: float = 5.0
@@ -70,9 +71,10 @@ class Mark:
     """
     What the file says.
 
-    @ivar owner: a random id of the one who has the archive; empty for nobody.
-    @ivar device: of the archive's folder, as the owner's machine numbers it.
-    @ivar count: rises with each renewal.
+    Attributes:
+        owner: a random id of the one who has the archive; empty for nobody.
+        device: of the archive's folder, as the owner's machine numbers it.
+        count: rises with each renewal.
     """
 
     owner: str = ""
@@ -99,7 +101,8 @@ def parse_mark(content: bytes) -> Mark:
     """
     Read a mark.
 
-    @raise Malformed: it is none.
+    Raises:
+        Malformed: it is none.
     """
     if not content.strip():
         return Mark()
@@ -124,7 +127,9 @@ class Claim:
         self, bench: Workbench, times: ClaimTimes | None = None, this: Callable[[], Process] = this_process
     ) -> None:
         """
-        @param this: gives this process.
+
+        Args:
+            this: gives this process.
         """
         self.times = times or ClaimTimes()
         self._bench = bench
@@ -147,7 +152,8 @@ class Claim:
         """
         Claim the archive.  Blocks while another's mark is watched.
 
-        @raise NotHeld: another daemon has it, or whether one has cannot be told now.
+        Raises:
+            NotHeld: another daemon has it, or whether one has cannot be told now.
         """
         device = self._system.fstat(self._root.folder.descriptor).st_dev
         self._mark = Mark(uuid4().hex, self._this(), device)
@@ -240,9 +246,11 @@ class Claim:
         """
         Watch the mark that is found, until it is certain that its owner is gone.
 
-        @return: whether there was one to watch.
+        Returns:
+            whether there was one to watch.
 
-        @raise NotHeld: it is not gone.
+        Raises:
+            NotHeld: it is not gone.
         """
         content = self._content()
         found = _mark_in(content)
@@ -299,8 +307,9 @@ class Claim:
         """
         Renew the mark.
 
-        @raise ArchiveTaken: another daemon has taken the archive.
-        @raise StorageFailure: that cannot be told.
+        Raises:
+            ArchiveTaken: another daemon has taken the archive.
+            StorageFailure: that cannot be told.
         """
         with self._mutex, reading():
             self._renew()
@@ -333,7 +342,8 @@ class Claim:
         Check, before something is stored, that the archive was not taken meanwhile.  Costs nothing as long as the mark
         is renewed in time: who has stood still looks first, and renews it.
 
-        @raise StorageFailure: it was, or that cannot be told.
+        Raises:
+            StorageFailure: it was, or that cannot be told.
         """
         if self._descriptor is None:
             return

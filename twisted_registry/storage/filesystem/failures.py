@@ -33,7 +33,8 @@ class Malformed(Exception):
     """
     A file does not hold what it should.  Does not leave the storage: whose file it is, the caller says.
 
-    @ivar reason: what is wrong with it, in one line that names no path.
+    Attributes:
+        reason: what is wrong with it, in one line that names no path.
     """
 
     reason: str
@@ -98,7 +99,8 @@ def read_failure(error: OSError, subject: str = "") -> StorageUnavailable:
     network disk that is away for a minute.  A caller who is told to try again loses a moment; one who is told that the
     data is damaged, or that there is none, may act on it.
 
-    @param subject: what should have been read, such as a version.
+    Args:
+        subject: what should have been read, such as a version.
     """
     kind = TooManyOpenFiles if error.errno in _NO_DESCRIPTOR else StorageUnavailable
     return kind(reason_of(error), subject)
@@ -120,10 +122,11 @@ def write_failure(error: OSError) -> StorageFull | StorageReadOnly | StorageFail
 @contextmanager
 def reading(subject: str = "") -> Iterator[None]:
     """
-    Raise L{StorageUnavailable} for every C{OSError} of the block: reading needs no room and no right to write.  Not for
-    what a call reads before it writes: that is part of L{writing} or L{removing}.
+    Raise ``StorageUnavailable`` for every ``OSError`` of the block: reading needs no room and no right to write.  Not
+    for what a call reads before it writes: that is part of ``writing`` or ``removing``.
 
-    @param subject: what is read, such as a version.
+    Args:
+        subject: what is read, such as a version.
     """
     try:
         yield
@@ -134,10 +137,11 @@ def reading(subject: str = "") -> Iterator[None]:
 @contextmanager
 def telling_damage(subject: str = "") -> Iterator[None]:
     """
-    Raise L{Malformed} for an C{OSError} of the block that says what is wrong with a file: it is missing, or a link that
-    leads nowhere.  Raise L{StorageUnavailable} for any other.
+    Raise ``Malformed`` for an ``OSError`` of the block that says what is wrong with a file: it is missing, or a link
+    that leads nowhere.  Raise ``StorageUnavailable`` for any other.
 
-    @param subject: what is read, such as a version.
+    Args:
+        subject: what is read, such as a version.
     """
     try:
         yield
@@ -152,7 +156,7 @@ def telling_damage(subject: str = "") -> Iterator[None]:
 @contextmanager
 def writing() -> Iterator[None]:
     """
-    Raise the error of L{write_failure} for every C{OSError} of the block.
+    Raise the error of ``write_failure`` for every ``OSError`` of the block.
     """
     try:
         yield
@@ -163,8 +167,8 @@ def writing() -> Iterator[None]:
 @contextmanager
 def removing() -> Iterator[None]:
     """
-    Raise the error of L{write_failure} for every C{OSError} of the block, but never L{StorageFull}: there is nothing to
-    make room for.
+    Raise the error of ``write_failure`` for every ``OSError`` of the block, but never ``StorageFull``: there is nothing
+    to make room for.
     """
     try:
         yield

@@ -43,7 +43,7 @@ class NumberReserve:
 
     def reserve(self, model_id: str, version_number: int) -> None:
         """
-        Remember a number; see L{twisted_registry.contracts.archive.INumberReserve.reserve}.
+        Remember a number; see ``INumberReserve.reserve``.
         """
         with writing(), self._models.known(model_id) as folder:
             self.reserve_in(folder, version_number)
@@ -52,16 +52,17 @@ class NumberReserve:
         """
         Remember a number in an open folder, whoever's it is.
 
-        @raise StorageFull: there is no room.
-        @raise StorageReadOnly: nothing can be changed there.
-        @raise StorageFailure: the medium failed.
+        Raises:
+            StorageFull: there is no room.
+            StorageReadOnly: nothing can be changed there.
+            StorageFailure: the medium failed.
         """
         with writing():
             self._bench.replace(folder.opened, RESERVED, format_reserved(version_number))
 
     def reserved(self, model_id: str) -> int:
         """
-        Give the number remembered; see L{twisted_registry.contracts.archive.INumberReserve.reserved}.
+        Give the number remembered; see ``INumberReserve.reserved``.
         """
         try:
             with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.opened(model_id) as folder:
@@ -73,7 +74,8 @@ class NumberReserve:
         """
         Give the number remembered in an open folder; where what is remembered is damaged, one that is surely no less.
 
-        @raise StorageUnavailable: it cannot be read now.
+        Raises:
+            StorageUnavailable: it cannot be read now.
         """
         try:
             return parse_reserved(read_metadata(self._bench.system, folder.reserved, MAX_RESERVED_BYTES))
@@ -90,9 +92,11 @@ class NumberReserve:
         """
         Return a number that is surely no less than the one that was remembered.
 
-        @param reason: why that is lost.
+        Args:
+            reason: why that is lost.
 
-        @raise StorageUnavailable: the folder cannot be read now.
+        Raises:
+            StorageUnavailable: the folder cannot be read now.
         """
         # A gap in the numbers does no harm, a number that is used twice does: clients cache by it.
         with reading(f"the numbers reserved in {shown(folder.name)}"):
@@ -115,7 +119,8 @@ def parse_reserved(content: bytes) -> int:
     """
     Read the number remembered.
 
-    @raise Malformed: it is damaged.
+    Raises:
+        Malformed: it is damaged.
     """
     match = _FORMAT.fullmatch(content)
     if match is None:

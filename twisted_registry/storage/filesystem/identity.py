@@ -1,7 +1,7 @@
 """
 Which archive it is: a file with an id, made with the archive.
 
-It is C{identity} in the private folder: JSON, so that people can read it too, with a checksum.
+It is ``identity`` in the private folder: JSON, so that people can read it too, with a checksum.
 """
 
 import json
@@ -45,7 +45,8 @@ class IdentityFile:
         """
         Whether there is such a file, be it damaged.
 
-        @raise OSError: that cannot be told.
+        Raises:
+            OSError: that cannot be told.
         """
         return is_named(self._bench.system, self._path)
 
@@ -53,9 +54,11 @@ class IdentityFile:
         """
         Read it.
 
-        @return: without an id where there is no file, or with one that cannot be told where it is damaged.
+        Returns:
+            without an id where there is no file, or with one that cannot be told where it is damaged.
 
-        @raise OSError: it cannot be read now.
+        Raises:
+            OSError: it cannot be read now.
         """
         try:
             return parse_identity(read_metadata(self._bench.system, self._path))
@@ -74,9 +77,11 @@ class IdentityFile:
         """
         Write one with a new id.
 
-        @param is_new: whether the archive itself is new.
+        Args:
+            is_new: whether the archive itself is new.
 
-        @return: what it says; without an id where it cannot be written.
+        Returns:
+            what it says; without an id where it cannot be written.
         """
         identity = ArchiveIdentity(str(uuid4()), is_new)
         try:
@@ -94,8 +99,9 @@ class IdentityFile:
         """
         Note that the numbers of the archive were raised after a backup was restored.
 
-        @raise OSError: it cannot be written; nothing has changed.
-        @raise StorageFailure: there is the old file or the new one.
+        Raises:
+            OSError: it cannot be written; nothing has changed.
+            StorageFailure: there is the old file or the new one.
         """
         before = self.load()
         if before.archive_id is None:
@@ -125,7 +131,8 @@ def parse_identity(content: bytes) -> ArchiveIdentity:
     """
     Read what the file holds.
 
-    @raise Malformed: it is damaged.
+    Raises:
+        Malformed: it is damaged.
     """
     try:
         told: Any = json.loads(content)

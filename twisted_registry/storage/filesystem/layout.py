@@ -7,7 +7,7 @@ has been)::
     <root>/
         <folder>/                          a model; <folder> is its id, escaped where it has to be
             <folder>.yaml                  the model: model_id, user_data
-            <folder>-v000001.yaml          a version: see L{twisted_registry.storage.filesystem.metadata}
+            <folder>-v000001.yaml          a version: see ``twisted_registry.storage.filesystem.metadata``
             <folder>-v000001.data          its bytes
             .reserved                      up to which number versions may have been given out: decimal,
                                            its checksum, line feed
@@ -16,8 +16,8 @@ has been)::
         .0/                                what is not under its name yet, or no longer; no letter in the name, because
             tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
             trash/<unique>
-            identity                       which archive it is: see L{twisted_registry.storage.filesystem.identity}
-            claim                          who has it open: see L{twisted_registry.storage.filesystem.claim}
+            identity                       which archive it is: see ``twisted_registry.storage.filesystem.identity``
+            claim                          who has it open: see ``twisted_registry.storage.filesystem.claim``
 
 A version exists from the moment its .yaml has its name.  The folder's name is the authority on the model's id, the
 file's name on the version's number; what the files themselves say of those is for people to read.
@@ -53,15 +53,15 @@ RESERVED = ".reserved"
 
 DRAFT_PREFIX = ".new-"
 """
-How the names of files begin that are being written.  The existing server passes over what has neither C{-v} nor
-C{.yaml} in its name.
+How the names of files begin that are being written.  The existing server passes over what has neither ``-v`` nor
+``.yaml`` in its name.
 """
 
 DELETED = ".deleted"
 """The file in a model's folder that says that there is no model any more, where the folder cannot go at one stroke."""
 
 LONGEST_ESCAPED = 220
-"""With C{-v2147483647.yaml} behind it a name stays well within the 255 bytes of all usual file systems."""
+"""With ``-v2147483647.yaml`` behind it a name stays well within the 255 bytes of all usual file systems."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ESCAPED = re.compile(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+")
@@ -100,7 +100,7 @@ def digest_name(model_id: str, escaped: str) -> str:
 
 def model_id_of(folder: str) -> str | None:
     """
-    Give the id whose folder has this name; C{None} where there is none, or where only the model's .yaml knows it.
+    Give the id whose folder has this name; ``None`` where there is none, or where only the model's .yaml knows it.
     """
     if _PLAIN.fullmatch(folder):
         return folder if len(folder) <= MAX_MODEL_ID_BYTES else None
@@ -132,8 +132,9 @@ class ModelFolder:
     """
     Where a model's files are.
 
-    @ivar name: the folder's name, with which the names of all files in it begin.
-    @ivar path: the folder; where it is open (L{Folder}), the files are found in what was opened.
+    Attributes:
+        name: the folder's name, with which the names of all files in it begin.
+        path: the folder; where it is open (``Folder``), the files are found in what was opened.
     """
 
     name: str
@@ -209,10 +210,11 @@ class VersionFiles:
     """
     What a model's folder holds, by the names in it.
 
-    @ivar numbers: the versions, rising.
-    @ivar unfinished: data of versions that were never committed: above all numbers, rising.
-    @ivar orphans: data below the highest number that has lost its .yaml, rising.
-    @ivar impossible: numbers in the names of .yaml files that no version can have.
+    Attributes:
+        numbers: the versions, rising.
+        unfinished: data of versions that were never committed: above all numbers, rising.
+        orphans: data below the highest number that has lost its .yaml, rising.
+        impossible: numbers in the names of .yaml files that no version can have.
     """
 
     numbers: list[int]

@@ -16,7 +16,8 @@ class NotHeld(Exception):
     """
     The lock cannot be had.  Does not leave the storage: what was to be done under it, the caller knows.
 
-    @ivar reason: a line for people.
+    Attributes:
+        reason: a line for people.
     """
 
     reason: str
@@ -27,9 +28,11 @@ def take_lock(system: System, root: str) -> int:
     Take the lock: of the archive's folder itself, not of a file in it, so that it can also be had where nothing can be
     written.
 
-    @return: a descriptor; closing it lets go.
+    Returns:
+        a descriptor; closing it lets go.
 
-    @raise NotHeld: another process has it, or the folder cannot be used.
+    Raises:
+        NotHeld: another process has it, or the folder cannot be used.
     """
     try:
         descriptor = system.open(root, os.O_RDONLY | os.O_DIRECTORY)

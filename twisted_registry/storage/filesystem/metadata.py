@@ -13,8 +13,8 @@ name is double-quoted, with every character beyond ASCII escaped (yaml.v2 misrea
       "a": "="
     transient: true                             (only where the version is not archived)
 
-Read as text and nothing else: a YAML library's own types cut nanoseconds, take C{n: 1} for a number and refuse C{a: =}.
-Reading goes from event to event and stops at the first one that has no place here, or when there are more than any
+Read as text and nothing else: a YAML library's own types cut nanoseconds, take ``n: 1`` for a number and refuse ``a:
+=``. Reading goes from event to event and stops at the first one that has no place here, or when there are more than any
 client can have caused, because composing a whole document first takes libyaml minutes where someone nested brackets a
 hundred thousand deep.  Aliases stand for nothing.  Directives are refused before libyaml sees them: it compares each
 with all others, in one call that holds all threads for 11 s where a file of 1 MiB is full of them.
@@ -38,9 +38,9 @@ MAX_METADATA_BYTES = 4 * MAX_USER_DATA_BYTES + 4096
 The largest file that a client can have caused; a larger one is none of these, and would take long to parse.
 
 User data is bounded as it is encoded on the wire, where a pair takes at least 6 bytes beside its texts.  Here a byte of
-text takes at most 4, such as a control character written C{\\x01}, and a pair 9 to 14 more for its quotes and its line.
-So user data takes at most 4 times its bound.  The rest holds the other fields, of which the longest is a model's id of
-200 bytes, at 3 for each.
+text takes at most 4, such as a control character written ``\\x01``, and a pair 9 to 14 more for its quotes and its
+line. So user data takes at most 4 times its bound.  The rest holds the other fields, of which the longest is a model's
+id of 200 bytes, at 3 for each.
 """
 
 _MOST_EVENTS = 2 * (MAX_USER_DATA_BYTES // 6) + 1000
@@ -70,8 +70,9 @@ class Claims:
     """
     What a version's file says of what the names are the authority on.
 
-    @ivar model_id: its model; empty where it says none.
-    @ivar version_number: its number, as it is written; empty where it says none.
+    Attributes:
+        model_id: its model; empty where it says none.
+        version_number: its number, as it is written; empty where it says none.
     """
 
     model_id: str
@@ -85,9 +86,11 @@ def parse_model(content: bytes) -> ModelInfo:
     """
     Read a model's file.
 
-    @return: the model; its id is the one the file claims, empty where it claims none.
+    Returns:
+        the model; its id is the one the file claims, empty where it claims none.
 
-    @raise Malformed: it is damaged.
+    Raises:
+        Malformed: it is damaged.
     """
     fields = _parse(content)
     model_id = fields.get("model_id")
@@ -98,10 +101,12 @@ def parse_version(content: bytes, model_id: str, version_number: int) -> Version
     """
     Read a version's file.
 
-    @param model_id: the id, which the folder's name tells.
-    @param version_number: the number, which the file's name tells.
+    Args:
+        model_id: the id, which the folder's name tells.
+        version_number: the number, which the file's name tells.
 
-    @raise Malformed: it is damaged.
+    Raises:
+        Malformed: it is damaged.
     """
     return _version(_parse(content), model_id, version_number)
 
@@ -110,7 +115,8 @@ def parse_version_and_claims(content: bytes, model_id: str, version_number: int)
     """
     Read a version's file, and also what it says for people to read.
 
-    @raise Malformed: it is damaged.
+    Raises:
+        Malformed: it is damaged.
     """
     fields = _parse(content)
     claims = Claims(*(value if isinstance(value := fields.get(name), str) else "" for name in _CLAIMS))

@@ -67,7 +67,8 @@ class ModelFolders:
         """
         Learn how the models' folders are named in this archive, which was opened just now.
 
-        @raise OSError: that cannot be told.
+        Raises:
+            OSError: that cannot be told.
         """
         is_folding = folds_case(self._system, self._root.folder)
         self._names.learn(self._system.listdir(self._root.folder), is_folding=is_folding)
@@ -80,7 +81,7 @@ class ModelFolders:
 
     def ids(self) -> list[str]:
         """
-        Give the ids of all models; see L{twisted_registry.contracts.archive.IModelStore.model_ids}.
+        Give the ids of all models; see ``IModelStore.model_ids``.
         """
         with reading():
             return list(self._found_ids())
@@ -90,7 +91,8 @@ class ModelFolders:
         """
         Whether there is no model.  Looks no further than to the first one.
 
-        @raise StorageFailure: that cannot be told.
+        Raises:
+            StorageFailure: that cannot be told.
         """
         with reading():
             return next(self._found_ids(), None) is None
@@ -175,9 +177,10 @@ class ModelFolders:
     def missing(self, model_ids: Sequence[str]) -> list[str]:
         """
         Return those of some models whose folders are gone; see
-        L{twisted_registry.contracts.ownership.ILocatedArchive.missing}.
+        ``ILocatedArchive.missing``.
 
-        @raise OSError: that cannot be told.
+        Raises:
+            OSError: that cannot be told.
         """
         changed_ns = self._system.fstat(self._root.folder.descriptor).st_mtime_ns
         if changed_ns == self._listed_ns:
@@ -192,7 +195,8 @@ class ModelFolders:
         """
         Tell whether an open folder holds a model, if perhaps a damaged one.
 
-        @raise OSError: that cannot be told.
+        Raises:
+            OSError: that cannot be told.
         """
         if is_named(self._system, folder.yaml):
             return True
@@ -204,9 +208,10 @@ class ModelFolders:
         """
         Open a model's folder.
 
-        @raise UnknownModel: there is none.
-        @raise CorruptModel: it is a link.
-        @raise OSError: it cannot be opened.
+        Raises:
+            UnknownModel: there is none.
+            CorruptModel: it is a link.
+            OSError: it cannot be opened.
         """
         name = self._names.of(model_id)
         path = within(self._root.folder, name)
@@ -227,7 +232,7 @@ class ModelFolders:
 
     def load(self, model_id: str) -> ModelInfo:
         """
-        Read a model; see L{twisted_registry.contracts.archive.IModelStore.load_model}.
+        Read a model; see ``IModelStore.load_model``.
         """
         try:
             with telling_damage(f"model {shown(model_id)}"), self.opened(model_id) as folder:
@@ -255,9 +260,10 @@ class ModelFolders:
         """
         Open a model's folder, which holds a model.
 
-        @raise UnknownModel: there is none.
-        @raise CorruptModel: its folder is a link.
-        @raise OSError: that cannot be told.
+        Raises:
+            UnknownModel: there is none.
+            CorruptModel: its folder is a link.
+            OSError: that cannot be told.
         """
         with self.opened(model_id) as folder:
             self._check_known(folder, model_id)
@@ -265,7 +271,7 @@ class ModelFolders:
 
     def save(self, info: ModelInfo) -> None:
         """
-        Write a model; see L{twisted_registry.contracts.archive.IModelStore.save_model}.
+        Write a model; see ``IModelStore.save_model``.
         """
         content = dump_model(info)
         with writing():
@@ -292,7 +298,7 @@ class ModelFolders:
 
     def delete(self, model_id: str) -> None:
         """
-        Remove a model; see L{twisted_registry.contracts.archive.IModelStore.delete_model}.
+        Remove a model; see ``IModelStore.delete_model``.
         """
         with removing(), self.known(model_id) as folder:
             try:
@@ -349,7 +355,8 @@ def leads_to_model(system: System, root: Folder, entry: Listed) -> bool:
     Tell whether a link in the root stands for a model: leads to a folder that is laid out as that model's.  Of what it
     leads to nothing is read.
 
-    @raise OSError: that cannot be told.
+    Raises:
+        OSError: that cannot be told.
     """
     try:
         return is_there(system, within(root, f"{entry.name}/{entry.name}.yaml"))

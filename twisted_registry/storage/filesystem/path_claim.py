@@ -3,7 +3,7 @@ A claim to a path, which outlives what is at the path.
 
 A lock belongs to the folder that was locked.  Where that is removed, or unmounted, a second daemon finds another folder
 at the same path, and its lock free; then both would give out the same numbers.  So a daemon also claims the path: by a
-socket with an abstract name (U{https://man7.org/linux/man-pages/man7/unix.7.html}), which is on no file system and goes
+socket with an abstract name (https://man7.org/linux/man-pages/man7/unix.7.html), which is on no file system and goes
 with the process.
 """
 
@@ -20,10 +20,12 @@ def claim_path(path: str) -> int:
     """
     Claim a path, as those processes see it that see the same files.
 
-    @return: a descriptor; closing it gives the claim up.
+    Returns:
+        a descriptor; closing it gives the claim up.
 
-    @raise BlockingIOError: another process of this user, or of root's, has it.
-    @raise OSError: paths cannot be claimed here.
+    Raises:
+        BlockingIOError: another process of this user, or of root's, has it.
+        OSError: paths cannot be claimed here.
     """
     name = _name(path)
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

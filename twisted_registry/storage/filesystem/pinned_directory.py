@@ -31,8 +31,9 @@ def open_folder(system: System, path: str) -> Iterator[Folder]:
     """
     Open a folder of the archive, which is no link.
 
-    @raise LinkedFolder: it is one.
-    @raise OSError: it cannot be opened.
+    Raises:
+        LinkedFolder: it is one.
+        OSError: it cannot be opened.
     """
     folder = hold_folder(system, path)
     try:
@@ -43,7 +44,7 @@ def open_folder(system: System, path: str) -> Iterator[Folder]:
 
 def hold_folder(system: System, path: str) -> Folder:
     """
-    Open a folder of the archive as L{open_folder} does; the caller closes its descriptor.
+    Open a folder of the archive as ``open_folder`` does; the caller closes its descriptor.
     """
     try:
         descriptor = system.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -70,10 +71,11 @@ def _nothing() -> None:
 
 class Root:
     """
-    The folder an archive lives in.  From L{hold} to L{release} it is the one that was opened, whatever becomes of its
-    path; L{check} tells whether the path still leads to it.
+    The folder an archive lives in.  From ``hold`` to ``release`` it is the one that was opened, whatever becomes of its
+    path; ``check`` tells whether the path still leads to it.
 
-    @ivar check_claim: checks, beside the path, that no other daemon has taken the archive.
+    Attributes:
+        check_claim: checks, beside the path, that no other daemon has taken the archive.
     """
 
     def __init__(self, path: str, system: System) -> None:
@@ -88,10 +90,12 @@ class Root:
         """
         Open the folder, and lock it for this process alone.
 
-        @param locked: whether to lock it; not where this process has done so, or only reads.
+        Args:
+            locked: whether to lock it; not where this process has done so, or only reads.
 
-        @raise NotHeld: another process has it, or it cannot be locked.
-        @raise OSError: it cannot be used.
+        Raises:
+            NotHeld: another process has it, or it cannot be locked.
+            OSError: it cannot be used.
         """
         if locked:
             descriptor = take_lock(self.system, self.path)
@@ -132,7 +136,8 @@ class Root:
         """
         The open folder.
 
-        @raise StorageFailure: it is not held.
+        Raises:
+            StorageFailure: it is not held.
         """
         if self._folder is None:
             raise StorageFailure("the archive is closed")
@@ -141,11 +146,12 @@ class Root:
     def check(self) -> None:
         """
         Check that the path leads to the folder that was opened: it may have been renamed, removed, unmounted or mounted
-        over.  Costs one C{stat}.
+        over.  Costs one ``stat``.
 
-        @raise ArchiveMoved: it does not.
-        @raise StorageFailure: another daemon has taken the archive.
-        @raise OSError: that cannot be told.
+        Raises:
+            ArchiveMoved: it does not.
+            StorageFailure: another daemon has taken the archive.
+            OSError: that cannot be told.
         """
         self.check_claim()
         try:
@@ -162,8 +168,9 @@ class Root:
         """
         Open a folder in this one.
 
-        @raise LinkedFolder: it is a link.
-        @raise OSError: it cannot be opened.
+        Raises:
+            LinkedFolder: it is a link.
+            OSError: it cannot be opened.
         """
         with open_folder(self.system, within(self.folder, name)) as folder:
             yield folder

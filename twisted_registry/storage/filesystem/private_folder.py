@@ -23,7 +23,8 @@ class NotPrivate(OSError):
     """
     What has a private folder's name is not the archive's own.
 
-    @ivar what: what it is, with its path.
+    Attributes:
+        what: what it is, with its path.
     """
 
     def __init__(self, number: int, what: str) -> None:
@@ -33,7 +34,7 @@ class NotPrivate(OSError):
 
 class PrivateFolders:
     """
-    The private folder and those in it.  Methods raise C{OSError}, and L{NotPrivate} where a folder is a link or on
+    The private folder and those in it.  Methods raise ``OSError``, and ``NotPrivate`` where a folder is a link or on
     another file system.
     """
 
@@ -60,8 +61,9 @@ class PrivateFolders:
         """
         Check those that are there.
 
-        @raise NotPrivate: one is not the archive's own.
-        @raise OSError: one cannot be opened.
+        Raises:
+            NotPrivate: one is not the archive's own.
+            OSError: one cannot be opened.
         """
         try:
             with self.opened_in(self._root.folder, PRIVATE_FOLDER) as private:

@@ -14,11 +14,12 @@ class Process:
     """
     A process.
 
-    @ivar host: the name of its machine, for people.
-    @ivar pid: its number, for people.
-    @ivar boot: tells one run of a machine's kernel from all others; empty where that is not known.
-    @ivar namespace: within which the number means this process; empty where that is not known.
-    @ivar started: when it began, in whatever the kernel counts: a number is used again.
+    Attributes:
+        host: the name of its machine, for people.
+        pid: its number, for people.
+        boot: tells one run of a machine's kernel from all others; empty where that is not known.
+        namespace: within which the number means this process; empty where that is not known.
+        started: when it began, in whatever the kernel counts: a number is used again.
     """
 
     host: str

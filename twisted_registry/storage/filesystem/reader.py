@@ -27,10 +27,12 @@ def open_file(system: System, path: str) -> tuple[int, int]:
     """
     Open a file for reading.
 
-    @return: its descriptor and its size in bytes.
+    Returns:
+        its descriptor and its size in bytes.
 
-    @raise OSError: it cannot be opened.
-    @raise Malformed: it is no file.
+    Raises:
+        OSError: it cannot be opened.
+        Malformed: it is no file.
     """
     descriptor = _open(system, path)
     try:
@@ -59,10 +61,12 @@ def read_metadata(system: System, path: str, most_bytes: int = MAX_METADATA_BYTE
     """
     Read a file that should be small.
 
-    @param most_bytes: more are not read.
+    Args:
+        most_bytes: more are not read.
 
-    @raise OSError: it cannot be read.
-    @raise Malformed: it is no file, or not small.
+    Raises:
+        OSError: it cannot be read.
+        Malformed: it is no file, or not small.
     """
     descriptor, size_bytes = open_file(system, path)
     try:
@@ -78,7 +82,8 @@ def read_up_to(system: System, descriptor: int, size_bytes: int) -> bytes:
     """
     Read as many bytes as asked for, fewer only at the end.
 
-    @raise OSError: the medium failed.
+    Raises:
+        OSError: the medium failed.
     """
     first = system.read(descriptor, size_bytes)
     if not first or len(first) == size_bytes:
@@ -102,14 +107,14 @@ class FileReader:
     _subject: str = ""
 
     def read(self, size_bytes: int) -> bytes:
-        """See L{IArchiveReader.read}."""
+        """See ``IArchiveReader.read``."""
         if self._descriptor is None:
             raise StorageFailure("the version is closed already")
         with reading(self._subject):
             return read_up_to(self._system, self._descriptor, size_bytes)
 
     def close(self) -> None:
-        """See L{IArchiveReader.close}."""
+        """See ``IArchiveReader.close``."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             close_quietly(self._system, descriptor)

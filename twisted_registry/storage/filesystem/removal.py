@@ -15,7 +15,8 @@ def remove(system: System, path: str) -> None:
     """
     Remove a file, a link or a whole folder, if it is there.
 
-    @raise OSError: something is left; C{EXDEV} where it is on another mount.
+    Raises:
+        OSError: something is left; ``EXDEV`` where it is on another mount.
     """
     try:
         if S_ISDIR(system.lstat(path).st_mode):
@@ -39,9 +40,11 @@ def empty(system: System, folder: Folder, keep: str = "") -> None:
     """
     Remove all that is in a folder.
 
-    @param keep: a name that stays.
+    Args:
+        keep: a name that stays.
 
-    @raise OSError: something is left.
+    Raises:
+        OSError: something is left.
     """
     for entry in system.scandir(folder):
         if entry.is_folder:
@@ -54,7 +57,8 @@ def is_same_mount(system: System, outer: int, inner: int) -> bool:
     """
     Tell whether two open folders are on one mount: the same device, and not mounted over from elsewhere on it.
 
-    @raise OSError: that cannot be told.
+    Raises:
+        OSError: that cannot be told.
     """
     if system.fstat(outer).st_dev != system.fstat(inner).st_dev:
         return False

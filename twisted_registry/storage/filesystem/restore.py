@@ -36,11 +36,12 @@ class Raised:
     """
     What became of a model's numbers.
 
-    @ivar folder: the name of the model's folder.
-    @ivar model_id: C{None} where the folder's name does not tell it.
-    @ivar before: the highest number that may have been given, as far as the archive knows.
-    @ivar after: the next version gets a higher number than this.
-    @ivar error: why they were not raised; empty where they were.
+    Attributes:
+        folder: the name of the model's folder.
+        model_id: ``None`` where the folder's name does not tell it.
+        before: the highest number that may have been given, as far as the archive knows.
+        after: the next version gets a higher number than this.
+        error: why they were not raised; empty where they were.
     """
 
     folder: str
@@ -57,8 +58,10 @@ class Raising:
 
     def __init__(self, root: str, by: int = DEFAULT_BY, to: int | None = None, system: System | None = None) -> None:
         """
-        @param by: how many numbers to pass over.
-        @param to: the number that all models are raised to, unless they are beyond it; in place of C{by}.
+
+        Args:
+            by: how many numbers to pass over.
+            to: the number that all models are raised to, unless they are beyond it; in place of ``by``.
         """
         self._by = by
         self._to = to
@@ -72,9 +75,11 @@ class Raising:
         """
         Raise the numbers of each model, and note in the archive's identity that it was restored.
 
-        @return: what became of each, ordered by the folders' names.
+        Returns:
+            what became of each, ordered by the folders' names.
 
-        @raise CannotVerify: there is no archive, or it cannot be read or written at all.
+        Raises:
+            CannotVerify: there is no archive, or it cannot be read or written at all.
         """
         try:
             self._root.hold(locked=False)

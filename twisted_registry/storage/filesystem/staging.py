@@ -43,7 +43,7 @@ class Workbench:
     """
     The few ways in which things come to an archive and leave it.
 
-    Methods raise C{OSError} unless they say otherwise.  May be used in any thread.
+    Methods raise ``OSError`` unless they say otherwise.  May be used in any thread.
     """
 
     def __init__(self, root: Root) -> None:
@@ -74,7 +74,8 @@ class Workbench:
         """
         Bring the names in a folder to rest after one of them has changed: no longer can it be said that none did.
 
-        @raise StorageFailure: whatever the medium says.
+        Raises:
+            StorageFailure: whatever the medium says.
         """
         try:
             self.sync_folder(folder)
@@ -86,7 +87,8 @@ class Workbench:
         Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was
         seen once has to stay.  Never raises.
 
-        @return: whether they are at rest.
+        Returns:
+            whether they are at rest.
         """
         try:
             self.sync_folder(folder)
@@ -115,7 +117,8 @@ class Workbench:
         """
         Make a file under a name of its own.
 
-        @return: a descriptor to write to, and the name.
+        Returns:
+            a descriptor to write to, and the name.
         """
         name = self._new_draft()
         try:
@@ -138,7 +141,8 @@ class Workbench:
         """
         Write a file and bring it to rest, under a name of its own.
 
-        @return: the name.
+        Returns:
+            the name.
         """
         descriptor, name = self.create_draft(folder)
         try:
@@ -168,7 +172,8 @@ class Workbench:
         """
         Remove the drafts that a crash left in a folder.  Never raises.
 
-        @param names: what is in the folder.
+        Args:
+            names: what is in the folder.
         """
         for name in filter(is_draft, names):
             if name not in self._drafts and self.discard(folder, name):
@@ -180,8 +185,9 @@ class Workbench:
         """
         Write a file in a folder, in place of what has its name.  Durable when this returns.
 
-        @raise OSError: nothing has changed.
-        @raise StorageFailure: there is the old file or the new one.
+        Raises:
+            OSError: nothing has changed.
+            StorageFailure: there is the old file or the new one.
         """
         self.root.check()
         self.settle_models()
@@ -198,8 +204,9 @@ class Workbench:
         """
         Write a file in the private folder, in place of what has its name.  Durable when this returns.
 
-        @raise OSError: nothing has changed.
-        @raise StorageFailure: there is the old file or the new one.
+        Raises:
+            OSError: nothing has changed.
+            StorageFailure: there is the old file or the new one.
         """
         root = self.root.folder
         # Written where a start sweeps what a crash left of it.
@@ -240,11 +247,13 @@ class Workbench:
         """
         Give a draft a name that nothing has yet.
 
-        @param is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
+        Args:
+            is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
 
-        @raise FileExistsError: something has the name; the draft is there still.
-        @raise ClaimLeft: the draft is gone, and an empty file has the name.
-        @raise OSError: the draft is gone.
+        Raises:
+            FileExistsError: something has the name; the draft is there still.
+            ClaimLeft: the draft is gone, and an empty file has the name.
+            OSError: the draft is gone.
         """
         try:
             self._rename_new(folder, draft, name, is_claimed)
@@ -308,9 +317,10 @@ class Workbench:
         """
         Make a folder in the root, with one file in it.  Durable when this returns, and never there without the file.
 
-        @raise FileExistsError: something has the name; nothing has changed.
-        @raise OSError: nothing has changed.
-        @raise StorageFailure: there may be the folder.
+        Raises:
+            FileExistsError: something has the name; nothing has changed.
+            OSError: nothing has changed.
+            StorageFailure: there may be the folder.
         """
         self.root.check()
         with self.private.opened("tmp") as drafts:
@@ -354,12 +364,14 @@ class Workbench:
 
     def bury(self, name: str) -> str:
         """
-        Take a folder out of the root at one stroke.  Durable when this returns; L{clear_grave} removes what was taken.
+        Take a folder out of the root at one stroke.  Durable when this returns; ``clear_grave`` removes what was taken.
 
-        @return: its name in the trash.
+        Returns:
+            its name in the trash.
 
-        @raise OSError: nothing has changed.
-        @raise StorageFailure: it is there still, unless the medium refused also to put it back.
+        Raises:
+            OSError: nothing has changed.
+            StorageFailure: it is there still, unless the medium refused also to put it back.
         """
         self.root.check()
         grave = uuid4().hex
@@ -386,7 +398,7 @@ class Workbench:
 
     def clear_grave(self, grave: str) -> None:
         """
-        Remove what L{bury} took.  Never raises: what stays is swept another time.
+        Remove what ``bury`` took.  Never raises: what stays is swept another time.
         """
         try:
             with self.private.opened("trash") as trash:
@@ -400,7 +412,8 @@ class Workbench:
         """
         Remove a file, a link or a whole folder as far as that goes.  What stays is swept another time.  Never raises.
 
-        @return: whether nothing is left.
+        Returns:
+            whether nothing is left.
         """
         self._forget_draft(name)
         return self._discard(within(folder, name))

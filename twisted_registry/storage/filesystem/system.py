@@ -21,7 +21,7 @@ _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zf
 
 def _find_function(name: str, *types: Any) -> Callable[..., int] | None:
     """
-    Return a function of the C library that Python does not have; C{None} where there is none.
+    Return a function of the C library that Python does not have; ``None`` where there is none.
     """
     try:
         function: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
@@ -74,7 +74,7 @@ class Entry(str):
 
 def within(folder: str, name: str) -> str:
     """
-    Return the path of something in a folder: an L{Entry} where the folder is open.
+    Return the path of something in a folder: an ``Entry`` where the folder is open.
     """
     return Entry(folder, name) if isinstance(folder, Folder) else os.path.join(folder, name)
 
@@ -105,7 +105,7 @@ class System:
     Every call the archive makes to the operating system, and no other.
 
     The archive is given one of these, so that a test can put another in its place that fails, or dies, where it is told
-    to.  All methods raise C{OSError}.
+    to.  All methods raise ``OSError``.
     """
 
     def open(self, path: str, flags: int) -> int:
@@ -172,7 +172,7 @@ class System:
         """
         Have the disk begin to write a part of a file, and do not wait for it: a later sync is so much the shorter.  It
         brings nothing to rest.  Never raises: what goes wrong here the sync tells of, for of this call the system keeps
-        no record of errors told (C{sync_file_range}: U{https://man7.org/linux/man-pages/man2/sync_file_range.2.html}).
+        no record of errors told (``sync_file_range``: https://man7.org/linux/man-pages/man2/sync_file_range.2.html).
         """
         if _sync_file_range is not None:
             _sync_file_range(descriptor, start, size_bytes, _SYNC_FILE_RANGE_WRITE)
@@ -218,11 +218,12 @@ class System:
 
     def rename_new(self, source: str, target: str) -> None:
         """
-        Give something another name, which nothing has yet (C{RENAME_NOREPLACE} of C{renameat2}:
-        U{https://man7.org/linux/man-pages/man2/rename.2.html}).
+        Give something another name, which nothing has yet (``RENAME_NOREPLACE`` of ``renameat2``:
+        https://man7.org/linux/man-pages/man2/rename.2.html).
 
-        @raise FileExistsError: something has the name.
-        @raise OSError: C{EINVAL} or C{ENOSYS} where the system or the file system cannot do this.
+        Raises:
+            FileExistsError: something has the name.
+            OSError: ``EINVAL`` or ``ENOSYS`` where the system or the file system cannot do this.
         """
         if _renameat2 is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -289,11 +290,13 @@ class System:
 
     def claim_path(self, path: str) -> int | None:
         """
-        Claim a path for this process; see L{twisted_registry.storage.filesystem.path_claim}.
+        Claim a path for this process; see ``twisted_registry.storage.filesystem.path_claim``.
 
-        @return: a descriptor; C{None} where a path cannot be claimed.
+        Returns:
+            a descriptor; ``None`` where a path cannot be claimed.
 
-        @raise BlockingIOError: another has it.
+        Raises:
+            BlockingIOError: another has it.
         """
         try:
             return claim_path(path)
@@ -330,17 +333,19 @@ class System:
         """
         Lock what was opened for this process alone, until it is closed.
 
-        @raise BlockingIOError: another has it.
+        Raises:
+            BlockingIOError: another has it.
         """
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def lock_byte(self, descriptor: int, position: int) -> None:
         """
         Lock a byte of a file for this process alone, until the descriptor is closed (an open file description lock:
-        U{https://man7.org/linux/man-pages/man2/fcntl_locking.2.html}).
+        https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
 
-        @raise BlockingIOError: another has it.
-        @raise OSError: C{ENOSYS} where the system has no such locks.
+        Raises:
+            BlockingIOError: another has it.
+            OSError: ``ENOSYS`` where the system has no such locks.
         """
         if not hasattr(fcntl, "F_OFD_SETLK"):
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -20,9 +20,11 @@ def timestamp_ns(text: str) -> int:
     """
     Read an RFC 3339 timestamp: any offset, 0 to 9 digits of a second, and not one of them lost.
 
-    @return: nanoseconds since the Unix epoch.
+    Returns:
+        nanoseconds since the Unix epoch.
 
-    @raise Malformed: it is none, or lies before the epoch or beyond 64 bits.
+    Raises:
+        Malformed: it is none, or lies before the epoch or beyond 64 bits.
     """
     match = _TIMESTAMP.fullmatch(text)
     if match is None:

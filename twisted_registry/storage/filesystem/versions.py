@@ -54,7 +54,7 @@ class ArchivedVersions:
 
     def numbers(self, model_id: str) -> list[int]:
         """
-        Give a model's numbers; see L{twisted_registry.contracts.archive.IVersionStore.version_numbers}.
+        Give a model's numbers; see ``IVersionStore.version_numbers``.
         """
         with reading(f"the versions of model {shown(model_id)}"), self._models.opened(model_id) as folder:
             names = self._system.listdir(folder.path)
@@ -83,7 +83,7 @@ class ArchivedVersions:
 
     def load(self, model_id: str, version_number: int) -> VersionInfo:
         """
-        Read what is known of a version; see L{twisted_registry.contracts.archive.IVersionStore.load_version}.
+        Read what is known of a version; see ``IVersionStore.load_version``.
         """
         with _isolated(model_id, version_number, ".yaml"), self._models.opened(model_id) as folder:
             content = read_metadata(self._system, folder.version_yaml(version_number))
@@ -103,7 +103,7 @@ class ArchivedVersions:
 
     def open(self, model_id: str, version_number: int) -> FileReader:
         """
-        Start reading a version's data; see L{twisted_registry.contracts.archive.IVersionStore.open_version}.
+        Start reading a version's data; see ``IVersionStore.open_version``.
         """
         with _isolated(model_id, version_number, ".data"), self._models.opened(model_id) as folder:
             descriptor, _ = open_file(self._system, folder.version_data(version_number))
@@ -111,7 +111,7 @@ class ArchivedVersions:
 
     def create(self, model_id: str) -> FileWriter:
         """
-        Start writing a version; see L{twisted_registry.contracts.archive.IVersionStore.create_version}.
+        Start writing a version; see ``IVersionStore.create_version``.
         """
         return FileWriter(self._bench, self._models, self._publications, model_id)
 

@@ -1,9 +1,9 @@
 """
 Writing one version, in the order that a crash cannot break.
 
-The data is written under a name of its own as it comes (C{write}), and synced (C{finish}).  What is left for the commit
-is short: the data gets its name, the .yaml is written and synced, the folder is synced, the .yaml gets its name, and
-the folder is synced once more.
+The data is written under a name of its own as it comes (``write``), and synced (``finish``).  What is left for the
+commit is short: the data gets its name, the .yaml is written and synced, the folder is synced, the .yaml gets its name,
+and the folder is synced once more.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,8 @@ class Publications:
         """
         Remove a version's data, unless it is, or has become, that of a version.  Never raises.
 
-        @return: whether no left-over is there.
+        Returns:
+            whether no left-over is there.
         """
         data, yaml = folder.version_data_name(number), folder.version_yaml(number)
         with self._lock:
@@ -88,7 +89,8 @@ class Publications:
         """
         Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
 
-        @raise OSError: something is still there.
+        Raises:
+            OSError: something is still there.
         """
         with self._lock:
             left = [name for where, name in self._left if where == folder.name]
@@ -128,7 +130,7 @@ class FileWriter:
     _started_bytes: int = field(default=0, init=False)
 
     def write(self, chunk: Chunk) -> None:
-        """See L{IChunkSink.write}."""
+        """See ``IChunkSink.write``."""
         with self._given_up_on_failure(_Stage.WRITING), writing():
             descriptor = self._opened()
             self._bench.write_all(descriptor, chunk.data)
@@ -143,7 +145,7 @@ class FileWriter:
             self._started_bytes = self._size_bytes
 
     def finish(self) -> None:
-        """See L{IArchiveWriter.finish}."""
+        """See ``IArchiveWriter.finish``."""
         with self._given_up_on_failure(_Stage.WRITING), writing():
             system, descriptor = self._bench.system, self._opened()
             system.fsync(descriptor)
@@ -155,7 +157,7 @@ class FileWriter:
             self._stage = _Stage.FINISHED
 
     def commit(self, info: VersionInfo) -> None:
-        """See L{IArchiveWriter.commit}."""
+        """See ``IArchiveWriter.commit``."""
         content = dump_version(info)
         with self._given_up_on_failure(_Stage.FINISHED), writing():
             self._bench.root.check()
@@ -169,7 +171,7 @@ class FileWriter:
             self._stage = _Stage.OVER
 
     def abort(self) -> None:
-        """See L{IChunkSink.abort}."""
+        """See ``IChunkSink.abort``."""
         self._stage = _Stage.OVER
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:

@@ -1,5 +1,5 @@
 """
-Offers the archive of L{sqlite_archive} to the daemon: C{twistd model-registry --archive sqlite:models.db}.
+Offers the archive of ``sqlite_archive`` to the daemon: ``twistd model-registry --archive sqlite:models.db``.
 
 Every twistd on the machine imports this module, whatever it runs: so it imports next to nothing.
 """

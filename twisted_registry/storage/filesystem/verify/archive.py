@@ -5,7 +5,7 @@ Nothing is locked and nothing is written.  What is found comes in the order of t
 threads, each of which reads and hashes a file of its own: hashlib lets go of the interpreter's lock, the system reads
 on meanwhile, and of many small files several are waited for at once.
 
-The threads are of the standard library's own pool, and not of those that C{execution.py} keeps for the daemon: no
+The threads are of the standard library's own pool, and not of those that ``execution.py`` keeps for the daemon: no
 reactor runs here, the pool lives no longer than the verification, and the daemon never imports this module.
 """
 
@@ -50,7 +50,8 @@ class Counts:
     """
     What was verified so far.
 
-    @ivar size_bytes: how many bytes of data were read.
+    Attributes:
+        size_bytes: how many bytes of data were read.
     """
 
     models: int = 0
@@ -63,7 +64,8 @@ class _Checked:
     """
     What a step came to.
 
-    @ivar finished: the model with which no later step has to do.
+    Attributes:
+        finished: the model with which no later step has to do.
     """
 
     findings: list[Finding] = field(factory=list)
@@ -76,7 +78,8 @@ class Scrub:
     """
     One verification of an archive, to be used as a context manager: what threads and descriptors it has end with it.
 
-    @ivar counts: what was verified of what has been told.
+    Attributes:
+        counts: what was verified of what has been told.
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class Scrub:
         read: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         """
-        @param jobs: how many files to work on at once.
-        @param read: is told how many bytes of data more were read, in any thread.
+
+        Args:
+            jobs: how many files to work on at once.
+            read: is told how many bytes of data more were read, in any thread.
         """
         self.counts = Counts()
         self._root = os.path.abspath(root)
@@ -121,7 +126,8 @@ class Scrub:
         """
         Tell how many bytes of data there are, by a quick look.
 
-        @raise CannotVerify: there is no archive.
+        Raises:
+            CannotVerify: there is no archive.
         """
         folders, _ = self._entries()
         return sum(self._in_order(partial(self._size_of, name) for name in folders))
@@ -141,10 +147,12 @@ class Scrub:
         """
         Verify the archive.
 
-        @return: what is found, as it is found.
+        Returns:
+            what is found, as it is found.
 
-        @raise CannotVerify: there is no archive.
-        @raise StorageFailure: this process lacks something; what was found so far holds.
+        Raises:
+            CannotVerify: there is no archive.
+            StorageFailure: this process lacks something; what was found so far holds.
         """
         folders, notes = self._entries()
         yield from notes

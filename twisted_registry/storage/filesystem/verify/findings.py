@@ -58,11 +58,12 @@ class Finding:
     """
     One thing found.
 
-    @ivar model_id: the model it is of; C{None} where it is of none, or where only a damaged file would tell.
-    @ivar version_number: the version it is of; C{None} where it is of none.
-    @ivar path: the file or folder, relative to the archive.
-    @ivar reason: what is wrong, in one line.
-    @ivar is_unread: the disk did not give the file, which may be whole: another try may tell.
+    Attributes:
+        model_id: the model it is of; ``None`` where it is of none, or where only a damaged file would tell.
+        version_number: the version it is of; ``None`` where it is of none.
+        path: the file or folder, relative to the archive.
+        reason: what is wrong, in one line.
+        is_unread: the disk did not give the file, which may be whole: another try may tell.
     """
 
     kind: Kind

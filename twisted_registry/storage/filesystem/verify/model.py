@@ -32,8 +32,9 @@ class Look:
     """
     What a look into a folder brought.
 
-    @ivar model: the model, whose descriptor is to be closed; C{None} where there is none.
-    @ivar numbers: its versions, rising.
+    Attributes:
+        model: the model, whose descriptor is to be closed; ``None`` where there is none.
+        numbers: its versions, rising.
     """
 
     model: Watched | None = None
@@ -45,7 +46,8 @@ def look_into(system: System, root: Folder, name: str) -> Look:
     """
     Look through a folder that has the name of a model's.
 
-    @raise StorageUnavailable: this process lacks something.
+    Raises:
+        StorageUnavailable: this process lacks something.
     """
     place = within(root, name)
     try:

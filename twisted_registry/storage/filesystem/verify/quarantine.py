@@ -46,8 +46,9 @@ class PutAside:
     """
     What became of one finding.
 
-    @ivar files: where its files are now, relative to the archive.
-    @ivar remark: why it was left, or what is still to be done; empty where nothing is.
+    Attributes:
+        files: where its files are now, relative to the archive.
+        remark: why it was left, or what is still to be done; empty where nothing is.
     """
 
     finding: Finding
@@ -60,7 +61,8 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
     """
     Hold the lock of an archive, as a daemon does.
 
-    @raise CannotVerify: another process has it, or the archive cannot be used.
+    Raises:
+        CannotVerify: another process has it, or the archive cannot be used.
     """
     held = Root(os.path.abspath(root), system or System())
     bench = Workbench(held)
@@ -110,9 +112,11 @@ class Quarantine:
         """
         Move the files of what is damaged.
 
-        @return: what became of each.
+        Returns:
+            what became of each.
 
-        @raise CannotVerify: nothing can be moved at all.
+        Raises:
+            CannotVerify: nothing can be moved at all.
         """
         damaged: dict[str, list[Finding]] = {}
         for finding in findings:

@@ -48,7 +48,8 @@ class Watched:
     """
     A model's folder, held open: as long as it is, no other folder gets its inode.
 
-    @ivar place: its path in the root.
+    Attributes:
+        place: its path in the root.
     """
 
     folder: ModelFolder
@@ -98,8 +99,9 @@ class Unread:
     """
     A file that was not read.
 
-    @ivar reason: why not, in one line that names no path.
-    @ivar is_damage: whether the file is at fault; else it may be whole, and the disk did not give it.
+    Attributes:
+        reason: why not, in one line that names no path.
+        is_damage: whether the file is at fault; else it may be whole, and the disk did not give it.
     """
 
     reason: str
@@ -110,11 +112,14 @@ def described(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -
     """
     Read a file that should be small.
 
-    @param most_bytes: more are not read.
+    Args:
+        most_bytes: more are not read.
 
-    @return: what it holds; or why it cannot be read; or C{None} where nothing has its name.
+    Returns:
+        what it holds; or why it cannot be read; or ``None`` where nothing has its name.
 
-    @raise StorageUnavailable: this process lacks something.
+    Raises:
+        StorageUnavailable: this process lacks something.
     """
     try:
         return read_metadata(system, path, most_bytes)
@@ -145,8 +150,9 @@ class VersionCheck:
     """
     Checks versions.  May be used in any thread.
 
-    @ivar read: is told how many bytes more were read, in whatever thread reads them.
-    @ivar is_stopped: tells whether to go on.
+    Attributes:
+        read: is told how many bytes more were read, in whatever thread reads them.
+        is_stopped: tells whether to go on.
     """
 
     system: System
@@ -158,10 +164,12 @@ class VersionCheck:
         """
         Check a version.
 
-        @return: what was found; C{None} where there is no such version any more.
+        Returns:
+            what was found; ``None`` where there is no such version any more.
 
-        @raise StorageUnavailable: this process lacks something.
-        @raise Stopped: it was told to stop.
+        Raises:
+            StorageUnavailable: this process lacks something.
+            Stopped: it was told to stop.
         """
         path = model.folder.version_yaml(number)
         findings: list[Finding] = []

@@ -1,5 +1,5 @@
 """
-Offers the archive of L{gated_archive} to the daemon, as C{gated:FOLDER:CONTROL}.
+Offers the archive of ``gated_archive`` to the daemon, as ``gated:FOLDER:CONTROL``.
 """
 
 from twisted_registry.daemon.providers import LazyArchiveProvider

@@ -1,5 +1,5 @@
 """
-Offers the archive of L{refusing_archive} to the daemon, as C{refusing:FOLDER:CONTROL}.
+Offers the archive of ``refusing_archive`` to the daemon, as ``refusing:FOLDER:CONTROL``.
 """
 
 from twisted_registry.daemon.providers import LazyArchiveProvider
