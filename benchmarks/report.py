@@ -1,5 +1,5 @@
 """
-What came of a run, as JSON, and as the tables in docs/performance.md.
+What came of a run, as JSON, and as the tables in docs/explanation/performance.md.
 
 The tables are generated, and a test compares them with the JSON that lies beside them::
 
@@ -16,7 +16,7 @@ from attrs import asdict, field, frozen
 from benchmarks.case import Fact, Row
 from tests.support.pages import Part, table, told_of
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "explanation"
 RESULTS = DOCS / "performance.json"
 PAGE = DOCS / "performance.md"
 

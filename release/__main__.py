@@ -20,7 +20,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 @click.group(context_settings=_CONTEXT)
 def command() -> None:
-    """Make a release; docs/releasing.md tells the steps."""
+    """Make a release; docs/guides/release.md tells the steps."""
 
 
 @command.command()

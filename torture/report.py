@@ -1,5 +1,5 @@
 """
-What came of a run, as JSON, and as the table in docs/reliability.md.
+What came of a run, as JSON, and as the table in docs/explanation/reliability.md.
 
 The table is generated, and a test compares it with the JSON that lies beside it::
 
@@ -15,7 +15,7 @@ from attrs import asdict, field, frozen
 
 from tests.support.pages import Part, table, told_of
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "explanation"
 RESULTS = DOCS / "reliability.json"
 PAGE = DOCS / "reliability.md"
 

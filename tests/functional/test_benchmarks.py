@@ -1,5 +1,5 @@
 """
-Facts about the benchmarks, and about docs/performance.md.
+Facts about the benchmarks, and about docs/explanation/performance.md.
 """
 
 import io

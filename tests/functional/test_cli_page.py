@@ -17,7 +17,7 @@ from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.cli.group import command
 
-PAGE = (ROOT / "docs" / "command-line.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text()
 PROGRAM = "twisted-registry"
 SHARED = {"--server", "--patience", "--tls-ca", "--json"}
 

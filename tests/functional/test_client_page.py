@@ -14,7 +14,7 @@ from tests.support.registry_case import RegistryTestCase
 from twisted_registry.domain import errors
 from twisted_registry.registry.numbers import RESERVED_AT_ONCE
 
-PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "client.md").read_text()
 SNIPPETS = [block for block in blocks(PAGE) if block.language == "python"]
 PROGRAMS = [block.text for block in SNIPPETS if "a program of its own" in block.before]
 TYPED = "".join(f"{block.text}\n" for block in SNIPPETS if block.text not in PROGRAMS)

@@ -169,7 +169,7 @@ class ReadmeTests(SynchronousTestCase):
         """
         Every line of Python in the README and in the page on providers stands in an example that tests run.
         """
-        provider = (ROOT / "docs" / "writing-a-provider.md").read_text()
+        provider = (ROOT / "docs" / "guides" / "write-a-provider.md").read_text()
         for page, files in ((README, EXAMPLES), (provider, (ROOT / "examples" / "sqlite_provider").rglob("*.py"))):
             known = lines_of(*files)
             for block in fenced("python", page):

@@ -1,6 +1,6 @@
 """
-Tests for every way a call can be refused, as docs/wire-protocol.md lists them: the code says whose fault it is, and the
-text names the thing and says what to do.
+Tests for every way a call can be refused, as docs/reference/wire-protocol.md lists them: the code says whose fault it
+is, and the text names the thing and says what to do.
 """
 
 import errno

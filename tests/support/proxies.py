@@ -18,7 +18,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests.support.daemon import wait_until
 
-PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "proxies.md"
 
 _MAIN = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;

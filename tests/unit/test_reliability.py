@@ -1,5 +1,5 @@
 """
-Facts about docs/reliability.md, and about what is run for it.
+Facts about docs/explanation/reliability.md, and about what is run for it.
 """
 
 import io
