@@ -369,7 +369,7 @@ class ClientContract(SharedRegistryTestCase):
         """
         address = f"127.0.0.1:{free_port()}"
         with self.assertRaises(errors.Unreachable) as caught:
-            self.make(address, patience_seconds=0).call("latest", self.model_id)
+            self.make(address, retry_seconds=0).call("latest", self.model_id)
         self.assertIn(address, str(caught.exception))
 
     def test_closed_client(self) -> None:

@@ -94,7 +94,7 @@ class AnotherArchiveTests(RegistryTestCase):
         Follow a model.
         """
         super().setUp()
-        self.registry = BlockingClient(self.daemon.address, patience_seconds=PATIENCE_SECONDS)
+        self.registry = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
         self.registry.store("walker", b"1")
@@ -154,7 +154,7 @@ class AnotherArchiveTests(RegistryTestCase):
         A client that waits for as long as it takes waits for the right archive: with data and without.
         """
         right = self.archive
-        patient = BlockingClient(self.daemon.address, patience_seconds=math.inf)
+        patient = BlockingClient(self.daemon.address, retry_seconds=math.inf)
         self.addCleanup(patient.close)
         for model_id in ("runner", "jumper"):
             patient.save_model(model_id)
@@ -189,7 +189,7 @@ class RestoredTests(RegistryTestCase):
         """
         Store versions, two of which are lost as a backup is restored.
         """
-        self.registry = BlockingClient(self.daemon.address, patience_seconds=PATIENCE_SECONDS)
+        self.registry = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
         self.store(b"1")

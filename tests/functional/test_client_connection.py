@@ -111,9 +111,7 @@ class TlsTests(RegistryTestCase):
         A server that the client has no reason to trust is not spoken to.
         """
         tls = Tls(trustme.CA().cert_pem.bytes())
-        with BlockingClient(
-            self.proxy(server_context()).address, tls=tls, patience_seconds=PATIENT_SECONDS
-        ) as registry:
+        with BlockingClient(self.proxy(server_context()).address, tls=tls, retry_seconds=PATIENT_SECONDS) as registry:
             for ask in (registry.latest, registry.delete_model, lambda model_id: registry.publish(model_id, b"")):
                 error = self.assertRaises(errors.CertificateRefused, ask, "walker")
                 self.assertIn("root_certificates", str(error))
@@ -127,7 +125,7 @@ class TlsTests(RegistryTestCase):
         tls = Tls(trustme.CA().cert_pem.bytes(), server_name="localhost")
         shows = f"127.0.0.1:{self.proxy(server_context()).address.rpartition(':')[2]}"
         for address in (f"{shows},127.0.0.1:1", f"127.0.0.1:1,{shows}"):
-            with BlockingClient(f"ipv4:{address}", tls=tls, patience_seconds=PATIENT_SECONDS) as registry:
+            with BlockingClient(f"ipv4:{address}", tls=tls, retry_seconds=PATIENT_SECONDS) as registry:
                 for ask in (registry.latest, lambda model_id: registry.publish(model_id, b"x")):
                     error = self.assertRaises(errors.CertificateRefused, ask, "walker")
                     self.assertNotIn("refused (ipv4:127.0.0.1:1", str(error))
@@ -138,7 +136,7 @@ class TlsTests(RegistryTestCase):
         Where no certificate is shown, the error is that of the connection.
         """
         tls = Tls(AUTHORITY.cert_pem.bytes())
-        with BlockingClient("localhost:1", tls=tls, patience_seconds=0) as registry:
+        with BlockingClient("localhost:1", tls=tls, retry_seconds=0) as registry:
             with self.assertRaises(errors.Unreachable) as caught:
                 registry.latest("walker")
             self.assertIs(type(caught.exception), errors.Unreachable)
@@ -149,7 +147,7 @@ class TlsTests(RegistryTestCase):
         """
         tls = Tls(AUTHORITY.cert_pem.bytes(), server_name="registry.example")
         address = self.proxy(server_context()).address
-        with BlockingClient(address, tls=tls, patience_seconds=PATIENT_SECONDS) as registry:
+        with BlockingClient(address, tls=tls, retry_seconds=PATIENT_SECONDS) as registry:
             error = self.assertRaises(errors.CertificateRefused, registry.latest, "walker")
             for said in ("another name", "server_name", address):
                 self.assertIn(said, str(error))
@@ -166,7 +164,7 @@ class TlsTests(RegistryTestCase):
         shown = Tls(AUTHORITY.cert_pem.bytes(), own.private_key_pem.bytes(), own.cert_chain_pems[0].bytes())
         with BlockingClient(address, tls=shown) as registry:
             self.assertTrue(registry.is_serving())
-        with BlockingClient(address, tls=Tls(AUTHORITY.cert_pem.bytes()), patience_seconds=0) as registry:
+        with BlockingClient(address, tls=Tls(AUTHORITY.cert_pem.bytes()), retry_seconds=0) as registry:
             self.assertRaises(errors.Unavailable, registry.is_serving)
 
     def test_what_is_no_certificate(self) -> None:
@@ -308,7 +306,7 @@ class LoopbackTests(SynchronousTestCase):
             f"unix://{self.socket}",
             f"unix-abstract:{self.name}",
         ):
-            with BlockingClient(address, token="secret", deadline_seconds=20, patience_seconds=0) as registry:
+            with BlockingClient(address, token="secret", deadline_seconds=20, retry_seconds=0) as registry:
                 self.assertEqual(registry.statuses(), {}, address)
 
 
@@ -329,7 +327,7 @@ class AddressesTests(SynchronousTestCase):
         Where one address refuses connections the others are tried, in whatever order they are given.
         """
         for address in ("127.0.0.1:1," + self.server.address, self.server.address + ",127.0.0.1:1"):
-            with BlockingClient(f"ipv4:{address}", patience_seconds=0) as registry:
+            with BlockingClient(f"ipv4:{address}", retry_seconds=0) as registry:
                 self.assertEqual(registry.statuses(), {})
 
     def test_address_that_does_not_answer(self) -> None:
@@ -344,7 +342,7 @@ class AddressesTests(SynchronousTestCase):
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         address = f"ipv4:127.0.0.1:{full.getsockname()[1]},{self.server.address}"
-        with BlockingClient(address, deadline_seconds=60, patience_seconds=0) as registry:
+        with BlockingClient(address, deadline_seconds=60, retry_seconds=0) as registry:
             self.assertEqual(registry.statuses(), {})
 
 

@@ -158,7 +158,7 @@ class LostConnectionTests(RegistryTestCase):
         the one whose answer was lost.
         """
         created_ns = 7
-        impatient = self.make_client(patience_seconds=1)
+        impatient = self.make_client(retry_seconds=1)
         impatient.model("walker")
         self.registry.store("walker", SMALL, created_ns=created_ns)
         self.registry.publish("walker", SMALL, {"step": "1"}, created_ns=created_ns)
@@ -178,7 +178,7 @@ class LostConnectionTests(RegistryTestCase):
         """
         Where all was sent, the same server runs on, and the version does not come, the caller is told that it may.
         """
-        impatient = self.make_client(patience_seconds=1)
+        impatient = self.make_client(retry_seconds=1)
         impatient.model("walker")
         self.relay.swallow_after(0)
         sent = threading.Event()
@@ -198,7 +198,7 @@ class LostConnectionTests(RegistryTestCase):
         """
         Where the server stays away after the answer was lost, the caller is told that nobody could be asked.
         """
-        impatient = self.make_client(patience_seconds=1)
+        impatient = self.make_client(retry_seconds=1)
         impatient.model("walker")
         self.relay.mute()
 
@@ -217,7 +217,7 @@ class LostConnectionTests(RegistryTestCase):
         """
         Where the server goes away halfway, and stays away, the caller is told that nothing was created.
         """
-        impatient = self.make_client(patience_seconds=1)
+        impatient = self.make_client(retry_seconds=1)
         self.relay.swallow_after(HALF_BYTES)
 
         def mishap() -> None:

@@ -45,11 +45,11 @@ class StatusTests(SynchronousTestCase):
         self.addCleanup(proxy.close)
         return proxy
 
-    def connect(self, proxy: HttpProxy, patience_seconds: float = PATIENT_SECONDS) -> BlockingClient:
+    def connect(self, proxy: HttpProxy, retry_seconds: float = PATIENT_SECONDS) -> BlockingClient:
         """
         Make a client of it.
         """
-        registry = BlockingClient(proxy.address, patience_seconds=patience_seconds)
+        registry = BlockingClient(proxy.address, retry_seconds=retry_seconds)
         self.addCleanup(registry.close)
         return registry
 
@@ -111,7 +111,7 @@ class StatusTests(SynchronousTestCase):
         """
         An upload that the proxy ends in the middle while it cannot reach the registry is tried again.
         """
-        registry = self.connect(self.proxy(502, of_uploads=502), patience_seconds=0)
+        registry = self.connect(self.proxy(502, of_uploads=502), retry_seconds=0)
         with self.assertRaises(errors.ProxyUnavailable) as caught:
             registry.publish("walker", bytes(10_000_000))
         self.assertIn("HTTP 502", str(caught.exception))

@@ -29,7 +29,7 @@ class ProxyTests(SynchronousTestCase):
         self.creations: list[float] = []
         self.began = 0.0
 
-    def connect(self, patience_seconds: float = 1.0, **answers: Answer) -> BlockingClient:
+    def connect(self, retry_seconds: float = 1.0, **answers: Answer) -> BlockingClient:
         """
         Make a proxy before a server that has no versions, and a client of it.
         """
@@ -40,7 +40,7 @@ class ProxyTests(SynchronousTestCase):
         }
         server = FakeServer(**all_answers | answers)
         self.addCleanup(server.stop)
-        client = BlockingClient(server.address, patience_seconds=patience_seconds)
+        client = BlockingClient(server.address, retry_seconds=retry_seconds)
         self.addCleanup(client.close)
         return client
 
@@ -90,7 +90,7 @@ class ProxyTests(SynchronousTestCase):
             return self.status(request, context)
 
         with self.assertRaises(errors.Unavailable):
-            self.connect(patience_seconds=5.0, Status=status).publish("walker", b"weights")
+            self.connect(retry_seconds=5.0, Status=status).publish("walker", b"weights")
         self.assertGreater(len(self.creations), 1)
 
     def test_servers_that_tell_no_uptime(self) -> None:
@@ -123,5 +123,5 @@ class ProxyTests(SynchronousTestCase):
             self.creations.append(time.monotonic())
             context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
 
-        client = self.connect(patience_seconds=30, CreateVersion=create, RetrieveVersionInfos=infos)
+        client = self.connect(retry_seconds=30, CreateVersion=create, RetrieveVersionInfos=infos)
         self.assertEqual(client.publish("walker", b"").version_number, 4)

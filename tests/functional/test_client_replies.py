@@ -103,7 +103,7 @@ class FakeServerTestCase(SynchronousTestCase):
         """
         server = FakeServer(None, compression, **answers)
         self.addCleanup(server.stop)
-        client = BlockingClient(server.address, patience_seconds=0, idle_seconds=idle_seconds)
+        client = BlockingClient(server.address, retry_seconds=0, idle_seconds=idle_seconds)
         self.addCleanup(client.close)
         return client
 

@@ -92,7 +92,7 @@ class LostConnectionTests(RegistryTestCase):
         """
         Where the server stays away, a retrieval into a file fails, and leaves nothing behind.
         """
-        impatient = BlockingClient(self.relay.address, patience_seconds=0.1)
+        impatient = BlockingClient(self.relay.address, retry_seconds=0.1)
         self.addCleanup(impatient.close)
 
         def tell(size_bytes: int) -> None:
@@ -139,7 +139,7 @@ class WrongDataTests(SynchronousTestCase):
 
         server = FakeServer(RetrieveVersionInfos=info, RetrieveVersionData=data)
         self.addCleanup(server.stop)
-        client = BlockingClient(server.address, patience_seconds=0)
+        client = BlockingClient(server.address, retry_seconds=0)
         self.addCleanup(client.close)
         return client
 

@@ -80,7 +80,7 @@ class DiskAwayTests(RegistryTestCase):
         A tracker waits for the disk, without patience of its client's, and then gives what there is.
         """
         self.control.write_text("reading EIO")
-        client = BlockingClient(self.daemon.address, patience_seconds=0)
+        client = BlockingClient(self.daemon.address, retry_seconds=0)
         self.addCleanup(client.close)
         version = self.pool.submit(lambda: next(client.track("m", data=True, wait=True)))
         self.wait_until_logged("Input/output error")
@@ -92,7 +92,7 @@ class DiskAwayTests(RegistryTestCase):
         The client asks again as long as it has patience.
         """
         self.control.write_text("reading EIO")
-        client = BlockingClient(self.daemon.address, patience_seconds=PATIENCE_SECONDS)
+        client = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)
         self.addCleanup(client.close)
         data = self.pool.submit(client.retrieve, "m", 1)
         self.wait_until_logged("Input/output error")

@@ -75,7 +75,7 @@ class ProxyCase(RegistryTestCase):
         """
         Check that all works through the proxy, with the longest token and a large version.
         """
-        registry = self.registry(token=TOKEN, patience_seconds=0)
+        registry = self.registry(token=TOKEN, retry_seconds=0)
         registry.save_model("walker")
         with registry.track("walker", data=True) as tracker:
             registry.publish("walker", LARGE)
@@ -88,7 +88,7 @@ class ProxyCase(RegistryTestCase):
         """
         Check that an upload which is too large for the proxy is told so at once, and what to set.
         """
-        registry = self.registry(patience_seconds=PATIENT_SECONDS)
+        registry = self.registry(retry_seconds=PATIENT_SECONDS)
         registry.save_model("walker")
         for data in (bytes(1_100_000), LARGE, (LARGE for _ in range(3))):
             size_bytes = None if isinstance(data, bytes) else 3 * len(LARGE)
@@ -104,10 +104,10 @@ class ProxyCase(RegistryTestCase):
         self.client.save_model("walker")
         self.daemon.kill()
         with self.assertRaises(errors.ProxyUnavailable) as caught:
-            self.registry(patience_seconds=0).model("walker")
+            self.registry(retry_seconds=0).model("walker")
         self.assertIn("proxy", str(caught.exception))
         self.daemon = self.start_daemon()
-        self.assertEqual(self.registry(patience_seconds=PATIENT_SECONDS).model("walker").model_id, "walker")
+        self.assertEqual(self.registry(retry_seconds=PATIENT_SECONDS).model("walker").model_id, "walker")
 
 
 class NginxTests(ProxyCase):
@@ -146,7 +146,7 @@ class NginxTests(ProxyCase):
         """
         self.begin(self.as_it_comes())
         with self.assertRaises(errors.RegistryError) as caught:
-            self.registry(token=TOKEN, patience_seconds=0).server_versions()
+            self.registry(token=TOKEN, retry_seconds=0).server_versions()
         self.assertIn("large_client_header_buffers", str(caught.exception))
 
     def test_registry_away(self) -> None:

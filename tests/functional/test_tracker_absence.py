@@ -23,7 +23,7 @@ class AbsenceCase(RegistryTestCase):
         Make a model, and a client that tries nothing again.
         """
         super().setUp()
-        self.registry = BlockingClient(self.daemon.address, patience_seconds=0, deadline_seconds=1, idle_seconds=1)
+        self.registry = BlockingClient(self.daemon.address, retry_seconds=0, deadline_seconds=1, idle_seconds=1)
         self.addCleanup(self.registry.close)
         self.client.save_model("walker")
         self.pool = ThreadPoolExecutor(1)
@@ -114,7 +114,7 @@ class LostVersionsTests(AbsenceCase):
         of the one known, the tracker says that the model was replaced.
         """
         self.registry.store("walker", b"1")
-        relayed = BlockingClient(self.relay().address, patience_seconds=0)
+        relayed = BlockingClient(self.relay().address, retry_seconds=0)
         self.addCleanup(relayed.close)
         tracker = relayed.track("walker")
         next(tracker)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transport.memory import Memory
+from twisted_registry.client._transport.archive_memory import ArchiveMemory
 from twisted_registry.contracts.ownership import ArchiveIdentity, Standing
 from twisted_registry.domain.errors import ArchiveChanged
 from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
@@ -127,7 +127,7 @@ class MemoryTests(SynchronousTestCase):
     What a client remembers.
     """
 
-    def learn(self, memory: Memory, *metadata: tuple[str, Any]) -> None:
+    def learn(self, memory: ArchiveMemory, *metadata: tuple[str, Any]) -> None:
         """
         Let a server answer with these initial metadata.
         """
@@ -139,7 +139,7 @@ class MemoryTests(SynchronousTestCase):
         """
         It asks until it is told, and then names the archive it was told of first.
         """
-        memory = Memory()
+        memory = ArchiveMemory()
         self.learn(memory)
         self.learn(memory, (ARCHIVE_KEY, ASKED))
         self.assertEqual(memory.metadata, ((ARCHIVE_KEY, ASKED),))
@@ -151,7 +151,7 @@ class MemoryTests(SynchronousTestCase):
         """
         It names the highest number it has seen of a model, until that is gone.
         """
-        memory = Memory()
+        memory = ArchiveMemory()
         self.assertEqual(memory.about("m"), ())
         for number in (3, 5, 4):
             memory.note("m", number)
@@ -164,7 +164,7 @@ class MemoryTests(SynchronousTestCase):
         """
         Of very many models the first ones are forgotten.
         """
-        memory = Memory()
+        memory = ArchiveMemory()
         for number in range(1001):
             memory.note(f"m{number}", 1)
         self.assertEqual((memory.about("m0"), memory.about("m1")), ((), ((SEEN_KEY, "1"),)))

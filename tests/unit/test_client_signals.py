@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.styles import PumpedReactor
 from twisted_registry.client import BlockingItems, DeferredIterator
-from twisted_registry.client._loop import LoopThread, Stepper
-from twisted_registry.client._steps import END, Items
+from twisted_registry.client._event_loop import EventLoopThread, IteratorStepper
+from twisted_registry.client._iterators import END, Items
 from twisted_registry.client.deferred import Deferring
 
 
@@ -54,7 +54,7 @@ class SignalTests(SynchronousTestCase):
 
         # To itself, which is not the one in which Python handles it.
         thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
-        self.assertRaises(Interrupted, LoopThread().run, waiting())
+        self.assertRaises(Interrupted, EventLoopThread().run, waiting())
         thread.join()
         self.assertEqual(cancelled, [True])
 
@@ -66,7 +66,7 @@ class SignalTests(SynchronousTestCase):
         async def late() -> None:
             raise TimeoutError("late")
 
-        error = self.assertRaises(TimeoutError, LoopThread().run, late())
+        error = self.assertRaises(TimeoutError, EventLoopThread().run, late())
         self.assertEqual(str(error), "late")
 
 
@@ -107,7 +107,7 @@ class AbandonedStepTests(SynchronousTestCase):
         """
         So it is where the next step is abandoned too, before or after it has given it.
         """
-        stepper = Stepper(self.items)
+        stepper = IteratorStepper(self.items)
         for wait_first in (True, False, True):
             job = stepper.step()
             job.begin()

@@ -72,7 +72,7 @@ class PicklingTests(SynchronousTestCase):
         tls = Tls(root_certificates=b"-----BEGIN CERTIFICATE-----")
         for make in (Client, BlockingClient):
             client: Any = make(
-                "registry:1", tls=tls, token="secret", deadline_seconds=1, patience_seconds=2, idle_seconds=3
+                "registry:1", tls=tls, token="secret", deadline_seconds=1, retry_seconds=2, idle_seconds=3
             )
             for again in (pickle.loads(pickle.dumps(client)), copy.copy(client), copy.deepcopy(client)):
                 self.assertIs(type(again), make)

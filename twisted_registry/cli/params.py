@@ -50,7 +50,7 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
 
 
 def _models(server: Server) -> Iterator[str]:
-    with server.client(patience_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
+    with server.client(retry_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
         ends = time.monotonic() + _COMPLETION_SECONDS  # from here on: to import gRPC may take long by itself
         for info in client.models():
             # The shells' scripts take others apart, or worse: expand them.

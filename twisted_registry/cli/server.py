@@ -41,13 +41,13 @@ class Server:
 
     Attributes:
         address: ``HOST:PORT``.
-        patience_seconds: how long to try while it is away.
+        retry_seconds: how long to try while it is away.
         tls_ca: the file with the certificates of those who may have signed the registry's; ``None`` for no TLS.
         token: tells the registry who asks.
     """
 
     address: str = DEFAULT_ADDRESS
-    patience_seconds: float = DEFAULT_PATIENCE_SECONDS
+    retry_seconds: float = DEFAULT_PATIENCE_SECONDS
     tls_ca: str | None = None
     token: str | None = field(default=None, repr=False)
 
@@ -77,7 +77,7 @@ class Server:
         from twisted_registry.client import BlockingClient, Tls
 
         tell_of_waiting()
-        times = {"patience_seconds": self.patience_seconds, **times}
+        times = {"retry_seconds": self.retry_seconds, **times}
         try:
             tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
         except ValueError as error:
@@ -99,7 +99,7 @@ class Server:
         Returns:
             it, or ``None`` where it cannot be found.
         """
-        with suppress(RegistryError), self.client(patience_seconds=0.0, deadline_seconds=_LOOK_SECONDS) as client:
+        with suppress(RegistryError), self.client(retry_seconds=0.0, deadline_seconds=_LOOK_SECONDS) as client:
             for seconds in _PAUSES_SECONDS:
                 if (found := look(client)) is not None:
                     return found

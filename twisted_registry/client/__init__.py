@@ -8,8 +8,8 @@ have the same methods.  Errors are those of ``twisted_registry.domain.errors``.
 from twisted_registry.client._transport import environment  # noqa: F401 - it must come before gRPC is imported
 
 # isort: split
-from twisted_registry.client._steps import Items
-from twisted_registry.client._tracking.track import Tracker, Version
+from twisted_registry.client._iterators import Items
+from twisted_registry.client._tracking.tracker import Tracker, Version
 from twisted_registry.client._transfer.sources import Data
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.connection import Tls

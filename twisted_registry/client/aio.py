@@ -15,25 +15,25 @@ from weakref import WeakSet
 
 from attrs import asdict, evolve
 
-from twisted_registry.client._steps import Items
-from twisted_registry.client._tracking.track import Tracker, Version
+from twisted_registry.client._iterators import Items
+from twisted_registry.client._tracking.tracker import Tracker, Version
 from twisted_registry.client._transfer.download import Download, Progress
 from twisted_registry.client._transfer.files import replaced_whole
 from twisted_registry.client._transfer.sources import Data, source_of
+from twisted_registry.client._transfer.threads import in_thread
 from twisted_registry.client._transfer.upload import Upload
-from twisted_registry.client._transfer.worker import in_thread
 from twisted_registry.client._transport.about import About
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
-from twisted_registry.client._transport.checks import creation_time, known_model, text_pairs
+from twisted_registry.client._transport.calls import Calls, Times
 from twisted_registry.client._transport.connection import Connection, Tls
-from twisted_registry.client._transport.lists import Lists
 from twisted_registry.client._transport.models import Models
-from twisted_registry.client._transport.unary import Calls, Times
+from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
 from twisted_registry.domain.errors import DeadlineExceeded, shown
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 
 
-def unwatched(size_bytes: int) -> None:
+def no_progress(size_bytes: int) -> None:
     """
     Nobody watches.
     """
@@ -54,7 +54,7 @@ class Client:
         tls: Tls | None = None,
         token: str | None = None,
         deadline_seconds: float = 30.0,
-        patience_seconds: float = 30.0,
+        retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
     ) -> None:
         """
@@ -65,7 +65,7 @@ class Client:
             tls: for an encrypted connection; without, it is in the clear.
             token: sent with each call, as ``authorization: Bearer TOKEN``; at most 16 KiB.
             deadline_seconds: how long the answer may take to a call that brings no data.
-            patience_seconds: how long something is tried again while the server is away, from the first failure on; 0
+            retry_seconds: how long something is tried again while the server is away, from the first failure on; 0
                 for not at all, ``math.inf`` for as long as it takes.
             idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved; and how long
                 nothing of what is published may be taken, or no answer may come, a second more for each MiB.
@@ -75,8 +75,8 @@ class Client:
                 clear.
         """
         self._connection = Connection(address, tls, token)
-        self._calls = Calls(self._connection, Times(deadline_seconds, patience_seconds, idle_seconds))
-        self._lists = Lists(self._calls)
+        self._calls = Calls(self._connection, Times(deadline_seconds, retry_seconds, idle_seconds))
+        self._queries = Queries(self._calls)
         self._models = Models(self._calls)
         self._about = About(self._calls)
         self._trackers: WeakSet[Tracker[Any]] = WeakSet()
@@ -199,13 +199,13 @@ class Client:
             UnknownModel: there is none.
             CorruptModel: its metadata is damaged.
         """
-        return await self._lists.model(model_id)
+        return await self._queries.model(model_id)
 
     def models(self) -> Items[ModelInfo]:
         """
         Give the infos of all models, ordered by id.  They are asked for in pages.
         """
-        return Items(self._lists.models())
+        return Items(self._queries.models())
 
     # Versions
 
@@ -217,7 +217,7 @@ class Client:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
@@ -250,7 +250,7 @@ class Client:
             DataChanged: a file was written to while it was sent.
             SizeMismatch: the data is not as long as ``size_bytes``.
             TooLarge: the server takes no versions of this size.
-            Overloaded: the server has no room for it now, and had none for ``patience_seconds``.
+            Overloaded: the server has no room for it now, and had none for ``retry_seconds``.
             CreationUncertain: the connection was lost, and it cannot be found out what became of the version.
             CorruptTransfer: what was stored is not what was sent.
             DeadlineExceeded: it took too long; the version may be there or not.
@@ -269,7 +269,7 @@ class Client:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
@@ -294,7 +294,7 @@ class Client:
             UnknownVersion: it has no version.
             CorruptVersion: its files are damaged.
         """
-        return await self._lists.version(model_id, -1)
+        return await self._queries.version(model_id, -1)
 
     async def version(self, model_id: str, selector: int) -> VersionInfo:
         """
@@ -308,7 +308,7 @@ class Client:
             UnknownVersion: it has no such version.
             CorruptVersion: its files are damaged.
         """
-        return await self._lists.version(model_id, selector)
+        return await self._queries.version(model_id, selector)
 
     def versions(self, model_id: str, since: int = 1) -> Items[VersionInfo]:
         """
@@ -321,10 +321,10 @@ class Client:
         Raises:
             UnknownModel: there is no such model; raised where it is iterated over.
         """
-        return Items(self._lists.versions(model_id, since))
+        return Items(self._queries.versions(model_id, since))
 
     async def retrieve(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> bytes:
         """
         Give a version's data.  Its size and its hash are checked.
@@ -340,7 +340,7 @@ class Client:
             CorruptVersion: its files are damaged; ``CorruptTransfer`` where the data was damaged on its way.
             BadReply: the server told of another version.
             DeadlineExceeded: nothing came for ``idle_seconds``, or less than 64 KiB.
-            Unavailable: the server is away, and was so for ``patience_seconds``.
+            Unavailable: the server is away, and was so for ``retry_seconds``.
         """
         download = await self._download(model_id, version, progress)
         return await download.whole()
@@ -351,7 +351,7 @@ class Client:
         path: "str | os.PathLike[str]",
         version: int | VersionInfo = -1,
         *,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
     ) -> VersionInfo:
         """
         Write a version's data to a file, which gets its name once the hash has matched and the data is synced.  So
@@ -380,7 +380,7 @@ class Client:
         return info
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> Items[memoryview]:
         """
         Give a version's data as it comes, in chunks of some megabytes.  The last one comes once size and hash have been
@@ -449,8 +449,8 @@ class Client:
     def _header(
         self, model_id: str, archived: bool, created_ns: int | None, user_data: Mapping[str, str] | None
     ) -> VersionHeader:
-        created_ns = time.time_ns() if created_ns is None else creation_time(created_ns)
-        return VersionHeader(known_model(model_id), archived, 0, "", created_ns, text_pairs(user_data))
+        created_ns = time.time_ns() if created_ns is None else sendable_created_ns(created_ns)
+        return VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, sendable_metadata(user_data))
 
     async def _create(
         self,
@@ -489,11 +489,11 @@ class Client:
                 yield piece
 
     async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
-        return version if isinstance(version, VersionInfo) else await self._lists.version(model_id, version)
+        return version if isinstance(version, VersionInfo) else await self._queries.version(model_id, version)
 
     async def _with_data(self, info: VersionInfo) -> Version:
         # The info has come from the server that sends the data: no caller has brought its hash.
-        return Version(info, await Download(self._calls, info.model_id, info.version_number, info, unwatched).whole())
+        return Version(info, await Download(self._calls, info.model_id, info.version_number, info, no_progress).whole())
 
     async def _without_data(self, info: VersionInfo) -> VersionInfo:
         return info

@@ -9,14 +9,14 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
-from twisted_registry.client._loop import InterpreterEnding, Stepper, end_thread, shared
-from twisted_registry.client._steps import END, Closable, End, OfThisProcess
-from twisted_registry.client._tracking.track import Tracker, Version
+from twisted_registry.client._event_loop import InterpreterShutdown, IteratorStepper, exit_thread, shared
+from twisted_registry.client._iterators import END, ClosableIterator, End, NotPicklable
+from twisted_registry.client._tracking.tracker import Tracker, Version
 from twisted_registry.client._transfer.download import Progress
 from twisted_registry.client._transfer.sources import Data
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.connection import Tls
-from twisted_registry.client.aio import Client, unwatched
+from twisted_registry.client.aio import Client, no_progress
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 T = TypeVar("T")
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 def _close(work: Coroutine[Any, Any, None]) -> None:
     # Where the interpreter is ending, all is closed.
-    with suppress(InterpreterEnding):
+    with suppress(InterpreterShutdown):
         shared.job(work).result()
 
 
-class BlockingItems(OfThisProcess, Generic[T]):
+class BlockingItems(NotPicklable, Generic[T]):
     """
     Items that come one by one: an iterator, and a context manager.
     """
 
-    def __init__(self, items: Closable[T]) -> None:
-        self._stepper = Stepper(items)
+    def __init__(self, items: ClosableIterator[T]) -> None:
+        self._stepper = IteratorStepper(items)
 
     def __iter__(self) -> "BlockingItems[T]":
         return self
@@ -42,8 +42,8 @@ class BlockingItems(OfThisProcess, Generic[T]):
     def __next__(self) -> T:
         try:
             item = self._step()
-        except InterpreterEnding:
-            end_thread()
+        except InterpreterShutdown:
+            exit_thread()
             raise
         if isinstance(item, End):
             raise StopIteration
@@ -85,7 +85,7 @@ class BlockingTracker(BlockingItems[T]):
     def _step(self) -> T | End:
         try:
             return super()._step()
-        except InterpreterEnding:
+        except InterpreterShutdown:
             return END  # as where the client is closed
 
     @property
@@ -122,7 +122,7 @@ class BlockingClient:
         tls: Tls | None = None,
         token: str | None = None,
         deadline_seconds: float = 30.0,
-        patience_seconds: float = 30.0,
+        retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
     ) -> None:
         """
@@ -133,7 +133,7 @@ class BlockingClient:
             tls=tls,
             token=token,
             deadline_seconds=deadline_seconds,
-            patience_seconds=patience_seconds,
+            retry_seconds=retry_seconds,
             idle_seconds=idle_seconds,
         )
 
@@ -194,7 +194,7 @@ class BlockingClient:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """See ``Client.publish``."""
@@ -218,7 +218,7 @@ class BlockingClient:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """See ``Client.store``."""
@@ -246,7 +246,7 @@ class BlockingClient:
         """See ``Client.versions``."""
         return BlockingItems(self._client.versions(model_id, since))
 
-    def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched) -> bytes:
+    def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress) -> bytes:
         """See ``Client.retrieve``."""
         return shared.run(self._client.retrieve(model_id, version, progress=progress))
 
@@ -256,13 +256,13 @@ class BlockingClient:
         path: "str | os.PathLike[str]",
         version: int | VersionInfo = -1,
         *,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
     ) -> VersionInfo:
         """See ``Client.retrieve_file``."""
         return shared.run(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> BlockingItems[memoryview]:
         """See ``Client.retrieve_chunks``."""
         return BlockingItems(self._client.retrieve_chunks(model_id, version, progress=progress))

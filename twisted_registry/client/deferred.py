@@ -12,14 +12,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
-from twisted_registry.client._loop import InterpreterEnding, Job, Stepper, shared
-from twisted_registry.client._steps import Closable, End, OfThisProcess
-from twisted_registry.client._tracking.track import Tracker, Version
+from twisted_registry.client._event_loop import InterpreterShutdown, IteratorStepper, Job, shared
+from twisted_registry.client._iterators import ClosableIterator, End, NotPicklable
+from twisted_registry.client._tracking.tracker import Tracker, Version
 from twisted_registry.client._transfer.download import Progress
 from twisted_registry.client._transfer.sources import Data
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.connection import Tls
-from twisted_registry.client.aio import Client, unwatched
+from twisted_registry.client.aio import Client, no_progress
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Deferring:
         """
         try:
             job = shared.job(work)
-        except InterpreterEnding:
+        except InterpreterShutdown:
             return Deferred()
         return self.fired_by(job, job.cancel)
 
@@ -68,7 +68,7 @@ def _fire(deferred: "Deferred[T]", job: Job[T]) -> None:
         return  # it was cancelled, and has failed with that
     try:
         result = job.outcome()
-    except InterpreterEnding:
+    except InterpreterShutdown:
         return  # nobody is left to handle it
     except BaseException as error:  # whatever the work raised
         deferred.errback(Failure(error))
@@ -82,14 +82,14 @@ def _item(item: T | End) -> T:
     return item
 
 
-class DeferredIterator(OfThisProcess, Generic[T]):
+class DeferredIterator(NotPicklable, Generic[T]):
     """
     Items that come one by one.  In a coroutine, ``async for`` iterates over them, and ``async with`` lets go of them.
     """
 
-    def __init__(self, defer: Deferring, items: Closable[T]) -> None:
+    def __init__(self, defer: Deferring, items: ClosableIterator[T]) -> None:
         self._defer = defer
-        self._stepper = Stepper(items)
+        self._stepper = IteratorStepper(items)
 
     def __aenter__(self) -> "Deferred[Self]":
         return succeed(self)
@@ -107,7 +107,7 @@ class DeferredIterator(OfThisProcess, Generic[T]):
         """
         try:
             job = self._stepper.step()
-        except InterpreterEnding:
+        except InterpreterShutdown:
             return Deferred()
         return self._defer.fired_by(job, partial(self._stepper.abandon, job)).addCallback(_item)
 
@@ -180,7 +180,7 @@ class DeferredClient:
         tls: Tls | None = None,
         token: str | None = None,
         deadline_seconds: float = 30.0,
-        patience_seconds: float = 30.0,
+        retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
     ) -> None:
         """
@@ -195,7 +195,7 @@ class DeferredClient:
             tls=tls,
             token=token,
             deadline_seconds=deadline_seconds,
-            patience_seconds=patience_seconds,
+            retry_seconds=retry_seconds,
             idle_seconds=idle_seconds,
         )
 
@@ -263,7 +263,7 @@ class DeferredClient:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
         """See ``Client.publish``."""
@@ -287,7 +287,7 @@ class DeferredClient:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
         """See ``Client.store``."""
@@ -316,7 +316,7 @@ class DeferredClient:
         return DeferredIterator(self._defer, self._client.versions(model_id, since))
 
     def retrieve(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> "Deferred[bytes]":
         """See ``Client.retrieve``."""
         return self._defer(self._client.retrieve(model_id, version, progress=progress))
@@ -327,13 +327,13 @@ class DeferredClient:
         path: "str | os.PathLike[str]",
         version: int | VersionInfo = -1,
         *,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
     ) -> "Deferred[VersionInfo]":
         """See ``Client.retrieve_file``."""
         return self._defer(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = unwatched
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> DeferredIterator[memoryview]:
         """See ``Client.retrieve_chunks``."""
         return DeferredIterator(self._defer, self._client.retrieve_chunks(model_id, version, progress=progress))

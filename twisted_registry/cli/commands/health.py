@@ -53,7 +53,7 @@ def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
     """
     address = server or local_address(os.environ)
     with ending_well():
-        with Server(address, patience_seconds=0, tls_ca=tls_ca).client(deadline_seconds=deadline) as client:
+        with Server(address, retry_seconds=0, tls_ca=tls_ca).client(deadline_seconds=deadline) as client:
             serving = client.is_serving()
         click.echo(f"{address}: {'serving' if serving else 'not serving'}")
     if not serving:

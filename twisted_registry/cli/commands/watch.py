@@ -61,7 +61,7 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
             target.check()
         client = stack.enter_context(server.client())
         # As long as it takes: the tracker would not tell of the same version again.
-        puller = stack.enter_context(server.client(patience_seconds=math.inf))
+        puller = stack.enter_context(server.client(retry_seconds=math.inf))
         tracker = stack.enter_context(client.track(reference.model_id, wait=wait))
         for info in tracker:
             if info.version_number > after and (target is None or _is_pulled(puller, info, target)):

@@ -9,12 +9,12 @@ from typing import Any
 
 from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 
-from twisted_registry.client._transport.checks import known_model
+from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
 from twisted_registry.client._transport.fork import forks
-from twisted_registry.client._transport.lists import Lists
-from twisted_registry.client._transport.retries import outlasts, repeated, retry_log
-from twisted_registry.client._transport.unary import Calls, decoded, hang_up
-from twisted_registry.client._transport.values import bad_reply, check_size, version_info
+from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.replies import bad_reply, check_size, version_info
+from twisted_registry.client._transport.requests import sendable_model_id
+from twisted_registry.client._transport.retries import is_retryable_forever, retry, retry_log
 from twisted_registry.domain.errors import (
     CorruptVersion,
     ModelReplaced,
@@ -47,7 +47,7 @@ class Subscription:
         self.is_connected = False
         self.connection_changed_ns: int | None = None
         self._calls = calls
-        self._lists = Lists(calls)
+        self._queries = Queries(calls)
         self._model_id = model_id
         self._error: RegistryError | None = None
         self._call: Any = None
@@ -74,7 +74,7 @@ class Subscription:
             ModelReplaced: it is another one now.
         """
         connection = self._calls.connection
-        request = api.VersionUpdateRequest(model_id=known_model(self._model_id))
+        request = api.VersionUpdateRequest(model_id=sendable_model_id(self._model_id))
         metadata = (*connection.metadata, *connection.memory.about(self._model_id))
         self._call = connection.subscribe(request.SerializeToString(), metadata)
         self._has_told = False
@@ -93,7 +93,7 @@ class Subscription:
         """
         try:
             while True:
-                info = await repeated(self._read, None, outlasts, self.about)
+                info = await retry(self._read, None, is_retryable_forever, self.about)
                 if self.latest is None or info.version_number > self.latest.version_number:
                     self._note(info)
         except RegistryError as error:
@@ -108,7 +108,7 @@ class Subscription:
         """
         call, self._call = self._call, None
         self._note_connection(False)
-        hang_up(call)
+        cancel_call(call)
 
     def _note_connection(self, is_connected: bool) -> None:
         if self.is_connected != is_connected:
@@ -117,7 +117,7 @@ class Subscription:
     async def _ask(self) -> VersionInfo | None:
         with suppress(UnknownVersion):
             try:
-                return await self._lists.version(self._model_id, -1)
+                return await self._queries.version(self._model_id, -1)
             except CorruptVersion:
                 return self.latest  # of a damaged one the subscription tells what can be told
         return None

@@ -15,10 +15,10 @@ from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 from xxhash import xxh3_128
 
 from twisted_registry.client._transfer.hashing import Hashing, hash_of
-from twisted_registry.client._transport.checks import known_model, known_selector
-from twisted_registry.client._transport.lists import Lists
-from twisted_registry.client._transport.retries import passes_within, repeated
-from twisted_registry.client._transport.unary import Calls, decoded, hang_up
+from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
+from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.requests import sendable_model_id, sendable_selector
+from twisted_registry.client._transport.retries import retry, retryable_within
 from twisted_registry.domain.errors import CorruptTransfer, DeadlineExceeded, Unreachable
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.protocol.checksum import Checksum, from_metadata
@@ -76,16 +76,16 @@ class _Stream:
         """
         Give the next data; ``None`` at the end.
         """
-        patience_seconds = self._calls.times.patience_seconds
+        retry_seconds = self._calls.times.retry_seconds
         about = (self._calls.connection.address, self._model_id)
-        return await repeated(self._read, patience_seconds, passes_within(patience_seconds), about)
+        return await retry(self._read, retry_seconds, retryable_within(retry_seconds), about)
 
     def close(self) -> None:
         """
         Want no more.
         """
         call, self._call = self._call, None
-        hang_up(call)
+        cancel_call(call)
 
     async def _read(self) -> memoryview | None:
         try:
@@ -111,8 +111,10 @@ class _Stream:
         with connection.guarded(self._model_id, self._version_number):
             if self._call is None:
                 self._to_skip_bytes = self.received_bytes
-                number = known_selector(self._model_id, self._version_number)
-                request = api.RetrieveVersionDataRequest(model_id=known_model(self._model_id), version_number=number)
+                number = sendable_selector(self._model_id, self._version_number)
+                request = api.RetrieveVersionDataRequest(
+                    model_id=sendable_model_id(self._model_id), version_number=number
+                )
                 method = connection.method("RetrieveVersionData")
                 self._call = method(request.SerializeToString(), metadata=connection.metadata)
             began = time.monotonic()
@@ -140,7 +142,7 @@ class _Stream:
             self._waited_seconds, self._recent_bytes = 0.0, 0
 
 
-class _Gathered:
+class _PieceBuffer:
     """
     Pieces that have come.
     """
@@ -195,7 +197,7 @@ class Download:
         """
         digest = xxh3_128()
         hashing = Hashing()
-        gathered = _Gathered()
+        gathered = _PieceBuffer()
         stream = self._stream()
         try:
             while (piece := await self._next(stream)) is not None:
@@ -250,7 +252,7 @@ class Download:
         piece = await stream.read()
         if piece is not None:
             if self.info is None and stream.received_bytes > _MOST_UNTOLD_BYTES:
-                self.info = await Lists(self._calls).version(self._model_id, self._version_number)
+                self.info = await Queries(self._calls).version(self._model_id, self._version_number)
             if self.info is not None and stream.received_bytes > self.info.size_bytes:
                 self._refuse(f"more than its {self.info.size_bytes} bytes came")
             self._progress(len(piece))
@@ -259,7 +261,7 @@ class Download:
     async def _expected(self, stream: _Stream) -> Checksum:
         if stream.checksum is None:
             # Servers of other makes say nothing with the data.
-            info = self.info or await Lists(self._calls).version(self._model_id, self._version_number)
+            info = self.info or await Queries(self._calls).version(self._model_id, self._version_number)
             return Checksum(info.size_bytes, info.data_hash)
         if self.info is not None:
             self._check("hash", stream.checksum.data_hash, self.info.data_hash)

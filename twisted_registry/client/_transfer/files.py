@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twisted_registry.client._transfer.permissions import Permissions
-from twisted_registry.client._transfer.worker import in_thread
+from twisted_registry.client._transfer.threads import in_thread
 
 _MOST_NAME_CHARACTERS = 60
 """Of the file's name in the temporary one: whatever the script, that stays within the 255 bytes of a name."""

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from base64 import b64encode
 
-from twisted_registry.client._transfer.worker import begun_in_thread
+from twisted_registry.client._transfer.threads import begun_in_thread
 
 _SMALL_BYTES = 64 * 1024
 """Less than this is hashed sooner than a thread would begin."""

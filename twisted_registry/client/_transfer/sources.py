@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 from attrs import frozen
 
 from twisted_registry.client._transfer.buffers import as_buffer
-from twisted_registry.client._transfer.worker import Worker, readable
+from twisted_registry.client._transfer.threads import SourceThread, readable
 from twisted_registry.domain.errors import DataChanged, InvalidRequest, SizeMismatch
 
 PIECE_BYTES = 1024 * 1024
@@ -100,7 +100,7 @@ class _Memory:
 
 
 @frozen
-class _File:
+class _FileSource:
     """
     An open file, from a position on.
 
@@ -111,7 +111,7 @@ class _File:
     _file: IO[bytes]
     _start: int
     size_bytes: int
-    _worker: Worker
+    _worker: SourceThread
     _state: tuple[int, ...] | None = None
     repeatable: bool = True
     ends_at_once: bool = True
@@ -182,7 +182,7 @@ class _Stream:
                 yield piece
 
 
-async def _read(file: IO[bytes], worker: Worker, size_bytes: int = PIECE_BYTES) -> bytes:
+async def _read(file: IO[bytes], worker: SourceThread, size_bytes: int = PIECE_BYTES) -> bytes:
     piece: bytes | str | None = await worker.run(file.read, size_bytes)
     if piece is None:
         raise BlockingIOError("the file does not wait for what is to come: open it without O_NONBLOCK")
@@ -191,7 +191,7 @@ async def _read(file: IO[bytes], worker: Worker, size_bytes: int = PIECE_BYTES) 
     return piece
 
 
-async def _reads(file: IO[bytes], worker: Worker) -> AsyncIterator[Buffer]:
+async def _reads(file: IO[bytes], worker: SourceThread) -> AsyncIterator[Buffer]:
     while piece := await _read(file, worker):
         yield piece
 
@@ -215,7 +215,7 @@ async def _reads_of_pipe(pipe: io.BufferedReader) -> AsyncIterator[Buffer]:
         yield piece
 
 
-async def _one_by_one(pieces: Iterable[AnyBuffer], worker: Worker) -> AsyncIterator[AnyBuffer]:
+async def _one_by_one(pieces: Iterable[AnyBuffer], worker: SourceThread) -> AsyncIterator[AnyBuffer]:
     iterator = iter(pieces)
     # In a thread: what makes the pieces may compute, or wait for a disk.
     while (piece := await worker.run(next, iterator, _END)) is not _END:
@@ -226,7 +226,7 @@ def _opened_file(path: os.PathLike[str]) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _sized_file(file: IO[bytes], worker: Worker) -> _File:
+def _sized_file(file: IO[bytes], worker: SourceThread) -> _FileSource:
     readable_or_not = getattr(file, "readable", None)
     if readable_or_not is not None and not readable_or_not():
         raise _opened_wrongly("for writing alone")
@@ -238,10 +238,10 @@ def _sized_file(file: IO[bytes], worker: Worker) -> _File:
             f"the file stands at its end, after {start} bytes, as after it was written: seek(0) first, so that it is "
             "read from its beginning; for a version without data give b''"
         )
-    return _File(file, start, end - start, worker, _state_of(file))
+    return _FileSource(file, start, end - start, worker, _state_of(file))
 
 
-def _stream(data: Any, worker: Worker) -> AsyncIterable[AnyBuffer]:
+def _stream(data: Any, worker: SourceThread) -> AsyncIterable[AnyBuffer]:
     if isinstance(data, io.BufferedReader) and isinstance(data.raw, io.FileIO):
         return _reads_of_pipe(data)
     if _is_asynchronous(data):
@@ -271,7 +271,7 @@ def _opened_wrongly(how: str) -> TypeError:
     )
 
 
-async def _gathered(pieces: AsyncIterable[AnyBuffer], file: Any, worker: Worker) -> _File:
+async def _gathered(pieces: AsyncIterable[AnyBuffer], file: Any, worker: SourceThread) -> _FileSource:
     is_empty = True
     async for piece in pieces:
         is_empty = False
@@ -282,7 +282,7 @@ async def _gathered(pieces: AsyncIterable[AnyBuffer], file: Any, worker: Worker)
             "the data came to its end without a single piece: was it read before? Make it anew; for a version without "
             "data give b'', or a size_bytes of 0"
         )
-    return _File(file, 0, file.tell(), worker)
+    return _FileSource(file, 0, file.tell(), worker)
 
 
 @asynccontextmanager
@@ -302,7 +302,7 @@ async def source_of(data: Data, size_bytes: int | None = None) -> AsyncIterator[
     """
     if size_bytes is not None and size_bytes < 0:
         raise InvalidRequest(f"a size of {size_bytes} bytes was declared; it cannot be below 0")
-    with Worker() as worker:
+    with SourceThread() as worker:
         async with _opened(data, size_bytes, worker) as source:
             if size_bytes is not None and source.size_bytes != size_bytes:
                 raise SizeMismatch(size_bytes, source.size_bytes)
@@ -310,7 +310,7 @@ async def source_of(data: Data, size_bytes: int | None = None) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _opened(data: Data, size_bytes: int | None, worker: Worker) -> AsyncIterator[Source]:
+async def _opened(data: Data, size_bytes: int | None, worker: SourceThread) -> AsyncIterator[Source]:
     buffer = as_buffer(data)
     if buffer is not None:
         yield _Memory(buffer)

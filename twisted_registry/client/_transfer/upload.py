@@ -12,16 +12,16 @@ import grpc.aio
 from attrs import define, evolve, field
 from xxhash import xxh3_128
 
+from twisted_registry.client._transfer.create_reconciler import CreateReconciler
 from twisted_registry.client._transfer.hashing import Hashing
-from twisted_registry.client._transfer.outcome import Outcome
 from twisted_registry.client._transfer.sources import Buffer, Source
 from twisted_registry.client._transport.about import About
+from twisted_registry.client._transport.calls import Calls, decoded
 from twisted_registry.client._transport.connection import Connection
-from twisted_registry.client._transport.ending import NO_STATUS, Ending
+from twisted_registry.client._transport.final_status import NO_STATUS, FinalStatus
 from twisted_registry.client._transport.proxies import has_lost_answer, lost_answer
-from twisted_registry.client._transport.retries import passes, repeated, was_not_done
-from twisted_registry.client._transport.unary import Calls, decoded
-from twisted_registry.client._transport.values import check_size, version_info
+from twisted_registry.client._transport.replies import check_size, version_info
+from twisted_registry.client._transport.retries import had_no_effect, is_retryable, retry
 from twisted_registry.domain.errors import (
     BadReply,
     CorruptTransfer,
@@ -120,7 +120,7 @@ class _Attempt:
         connection = self._connection
         model_id, memory = self._header.model_id, connection.memory
         call = connection.method("CreateVersion")(metadata=(*connection.metadata, *memory.about(model_id)))
-        ending = Ending(call)
+        ending = FinalStatus(call)
         try:
             with connection.guarded(model_id):
                 try:
@@ -293,7 +293,7 @@ class Upload:
         """
         try:
             about = (self._calls.connection.address, self._header.model_id)
-            return await repeated(self._try, self._calls.times.patience_seconds, self._is_worth_it, about)
+            return await retry(self._try, self._calls.times.retry_seconds, self._is_worth_it, about)
         except _SourceFailed as failed:
             raise failed.error from None
         except Unavailable as error:
@@ -303,7 +303,7 @@ class Upload:
 
     def _is_worth_it(self, error: BaseException) -> bool:
         can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_begun
-        return passes(error) and can_be_sent
+        return is_retryable(error) and can_be_sent
 
     async def _try(self) -> VersionInfo:
         self._tell(-self._told_bytes)
@@ -317,7 +317,7 @@ class Upload:
             lost_seconds = time.monotonic()
             if has_lost_answer(lost) or (NO_STATUS in lost.reason and not attempt.is_complete):
                 await self._check_answers(attempt)
-            elif attempt.is_complete and not was_not_done(lost):
+            elif attempt.is_complete and not had_no_effect(lost):
                 info = await self._found(attempt, lost_seconds, str(lost))
                 if info is not None:
                     return info
@@ -328,7 +328,7 @@ class Upload:
             data_hash = await attempt.data_hash()
         except DataChanged:
             raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
-        return await self._outcome(lost_seconds, data_hash).find_out(lost)
+        return await self._reconciler(lost_seconds, data_hash).reconcile(lost)
 
     async def _check_answers(self, attempt: _Attempt) -> None:
         """
@@ -341,16 +341,16 @@ class Upload:
             ProxyRefused: it will not be taken.
             RegistryError: what the other call says.
         """
-        await About(self._calls.impatient()).versions()
+        await About(self._calls.without_retries()).versions()
         self._lost_answers += 1
         # Not sent again where all was sent: the registry may have got it before somebody answered in its place.
-        is_over = attempt.is_complete or not self._source.repeatable or not self._calls.times.patience_seconds
+        is_over = attempt.is_complete or not self._source.repeatable or not self._calls.times.retry_seconds
         if is_over or self._lost_answers == _MOST_LOST_ANSWERS:
             raise lost_answer(self._calls.connection.address)
 
-    def _outcome(self, lost_seconds: float, data_hash: str) -> Outcome:
-        calls, patience_seconds = self._calls.impatient(), self._calls.times.patience_seconds
-        return Outcome(calls, patience_seconds, self._header, lost_seconds, data_hash)
+    def _reconciler(self, lost_seconds: float, data_hash: str) -> CreateReconciler:
+        calls, retry_seconds = self._calls.without_retries(), self._calls.times.retry_seconds
+        return CreateReconciler(calls, retry_seconds, self._header, lost_seconds, data_hash)
 
     def _tell(self, size_bytes: int) -> None:
         if size_bytes:

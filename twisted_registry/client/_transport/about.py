@@ -5,8 +5,8 @@ What a server tells of itself.
 from attrs import frozen
 from grpc_health.v1 import health_pb2
 
+from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.connection import HEALTH_CHECK
-from twisted_registry.client._transport.unary import Calls
 from twisted_registry.protocol.messages import SERVICE_NAME, common
 
 _MOST_NAMES = 1000

@@ -12,15 +12,15 @@ import grpc
 import grpc.aio
 from attrs import define, field, frozen
 
-from twisted_registry.client._steps import is_being_cancelled
+from twisted_registry.client._iterators import is_being_cancelled
 from twisted_registry.client._transport.addresses import Address, is_loopback
+from twisted_registry.client._transport.archive_memory import ArchiveMemory
 from twisted_registry.client._transport.certificates import refused_certificate
 from twisted_registry.client._transport.errors import translated
 from twisted_registry.client._transport.fork import forks
-from twisted_registry.client._transport.memory import Memory
 from twisted_registry.client._transport.polling import ignore_errors_of_poller
 from twisted_registry.client._transport.proxies import error_of_long_token
-from twisted_registry.client._transport.values import MOST_REPLY_BYTES
+from twisted_registry.client._transport.replies import MOST_REPLY_BYTES
 from twisted_registry.domain.errors import (
     CertificateRefused,
     ClientUnusable,
@@ -149,7 +149,7 @@ class Connection:
     _subscriptions: dict[grpc.aio.Channel, int] = field(factory=dict, repr=False)
     _is_closed: bool = False
     _target: str = field(init=False, repr=False)
-    memory: Memory = field(factory=Memory)
+    memory: ArchiveMemory = field(factory=ArchiveMemory)
 
     def __attrs_post_init__(self) -> None:
         self._target = Address.of(self.address).target

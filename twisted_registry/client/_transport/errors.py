@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from twisted_registry.client._transport.proxies import error_of_proxy
-from twisted_registry.client._transport.values import bad_reply
+from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.domain import errors
 from twisted_registry.protocol import error_details as details
 

@@ -9,10 +9,10 @@ from functools import partial
 
 from attrs import field, frozen
 
-from twisted_registry.client._transport.checks import known_model, text_pairs
-from twisted_registry.client._transport.lists import Lists
-from twisted_registry.client._transport.retries import passes_within, repeated
-from twisted_registry.client._transport.unary import Calls
+from twisted_registry.client._transport.calls import Calls
+from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.requests import sendable_metadata, sendable_model_id
+from twisted_registry.client._transport.retries import retry, retryable_within
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.models import ModelInfo, check_model_id
 from twisted_registry.protocol.messages import api
@@ -44,7 +44,7 @@ class Models:
         """
         Make a model, or replace its user data.
         """
-        info = ModelInfo(check_model_id(model_id), text_pairs(user_data))
+        info = ModelInfo(check_model_id(model_id), sendable_metadata(user_data))
         await self._write(self._calls, info)
         return info
 
@@ -52,25 +52,25 @@ class Models:
         """
         Make a model where there is none; give one that is there the pairs whose keys it does not have.
         """
-        pairs = text_pairs(user_data)
+        pairs = sendable_metadata(user_data)
         return await self._merge(check_model_id(model_id), lambda found: {**pairs, **found}, is_made=True)
 
     async def update(self, model_id: str, user_data: Mapping[str, str] | None, remove: Iterable[str]) -> ModelInfo:
         """
         Set and remove some of a model's user data.
         """
-        pairs, removed = text_pairs(user_data), frozenset([remove] if isinstance(remove, str) else remove)
+        pairs, removed = sendable_metadata(user_data), frozenset([remove] if isinstance(remove, str) else remove)
 
         def merged(found: Mapping[str, str]) -> Mapping[str, str]:
             return {key: value for key, value in {**found, **pairs}.items() if key not in removed}
 
-        return await self._merge(known_model(model_id), merged, is_made=False)
+        return await self._merge(sendable_model_id(model_id), merged, is_made=False)
 
     async def delete(self, model_id: str) -> None:
         """
         Remove a model with all its versions.
         """
-        request = api.DeleteModelRequest(model_id=known_model(model_id))
+        request = api.DeleteModelRequest(model_id=sendable_model_id(model_id))
         await self._calls.ask("DeleteModel", request, api.DeleteModelReply, model_id, repeatable=False)
 
     async def _merge(self, model_id: str, merge: Merge, is_made: bool) -> ModelInfo:
@@ -84,12 +84,12 @@ class Models:
         return info
 
     async def _merged(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo | None, ModelInfo]:
-        patience_seconds, about = self._calls.times.patience_seconds, (self._calls.connection.address, model_id)
+        retry_seconds, about = self._calls.times.retry_seconds, (self._calls.connection.address, model_id)
         attempt = partial(self._merge_once, model_id, merge, is_made)
         # One after another: in one client, no change overwrites another.
         async with self._one_merges:
             # Retried from the read on: what was merged before the server went away may be out of date.
-            return await repeated(attempt, patience_seconds, passes_within(patience_seconds), about)
+            return await retry(attempt, retry_seconds, retryable_within(retry_seconds), about)
 
     async def _merge_once(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo | None, ModelInfo]:
         """
@@ -98,9 +98,9 @@ class Models:
         Returns:
             what the model was, ``None`` where there was none, and what it is now.
         """
-        calls = self._calls.impatient()
+        calls = self._calls.without_retries()
         try:
-            found: ModelInfo | None = await Lists(calls).model(model_id)
+            found: ModelInfo | None = await Queries(calls).model(model_id)
         except UnknownModel:
             if not is_made:
                 raise

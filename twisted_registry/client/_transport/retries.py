@@ -119,7 +119,7 @@ def _named(about: About) -> str:
 retry_log = RetryLog()
 
 
-def passes(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """
     Say whether this passes by itself.
     """
@@ -128,27 +128,27 @@ def passes(error: BaseException) -> bool:
     )
 
 
-def outlasts(error: BaseException) -> bool:
+def is_retryable_forever(error: BaseException) -> bool:
     """
     Say whether this passes by itself for one who waits for as long as it takes: also for an operator to notice that the
     daemon was started with the wrong archive, or that a certificate has expired.
     """
-    return passes(error) or isinstance(error, DeadlineExceeded | ArchiveChanged | CertificateRefused)
+    return is_retryable(error) or isinstance(error, DeadlineExceeded | ArchiveChanged | CertificateRefused)
 
 
-def passes_within(patience_seconds: float) -> Callable[[BaseException], bool]:
+def retryable_within(retry_seconds: float) -> Callable[[BaseException], bool]:
     """
     Return what says whether an error of a call that can be repeated passes: who waits for as long as it takes waits for
     the right archive too.
     """
-    return passes if patience_seconds < math.inf else _passes_at_last
+    return is_retryable if retry_seconds < math.inf else _passes_at_last
 
 
 def _passes_at_last(error: BaseException) -> bool:
-    return passes(error) or isinstance(error, ArchiveChanged)
+    return is_retryable(error) or isinstance(error, ArchiveChanged)
 
 
-def was_not_done(error: BaseException) -> bool:
+def had_no_effect(error: BaseException) -> bool:
     """
     Say whether this passes by itself, and the server has certainly done nothing of what was asked.
     """
@@ -157,17 +157,17 @@ def was_not_done(error: BaseException) -> bool:
     return isinstance(error, Unreachable | Overloaded | StorageUnavailable)
 
 
-def passes_undone(error: BaseException) -> bool:
+def is_safe_to_retry(error: BaseException) -> bool:
     """
     Return whether this passes by itself, and what was asked can be asked again although it must not be done twice.
     """
-    return passes(error) and was_not_done(error)
+    return is_retryable(error) and had_no_effect(error)
 
 
-async def repeated(
+async def retry(
     act: Callable[[], Awaitable[T]],
-    patience_seconds: float | None,
-    is_worth_it: Callable[[BaseException], bool] = passes,
+    retry_seconds: float | None,
+    is_worth_it: Callable[[BaseException], bool] = is_retryable,
     about: About = ("", ""),
 ) -> T:
     """
@@ -175,7 +175,7 @@ async def repeated(
     actors that lost one server do not come back in one moment.
 
     Args:
-        patience_seconds: for how long, from the first failure on; 0 for not at all, ``None`` for ever.
+        retry_seconds: for how long, from the first failure on; 0 for not at all, ``None`` for ever.
         is_worth_it: whether to try again after an error.
         about: the address of the registry, and the id of the model, for the log; empty for none.
 
@@ -188,7 +188,7 @@ async def repeated(
     try:
         result = await act()  # as nearly always; the machinery costs as much as a fifth of a small call
     except Exception as error:
-        if patience_seconds == 0 or not is_worth_it(error):
+        if retry_seconds == 0 or not is_worth_it(error):
             raise
         retry_log.failed(about, error)
     else:
@@ -197,7 +197,7 @@ async def repeated(
     failed = time.monotonic()
 
     def is_at_its_end(state: RetryCallState) -> bool:
-        return patience_seconds is not None and time.monotonic() + state.upcoming_sleep > failed + patience_seconds
+        return retry_seconds is not None and time.monotonic() + state.upcoming_sleep > failed + retry_seconds
 
     await asyncio.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS))
     retrying = AsyncRetrying(

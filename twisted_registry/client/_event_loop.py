@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from twisted_registry.client._steps import END, Closable, End
+from twisted_registry.client._iterators import END, ClosableIterator, End
 from twisted_registry.domain.errors import ClientUnusable
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ _END_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 
 
-class InterpreterEnding(ClientUnusable):
+class InterpreterShutdown(ClientUnusable):
     """
     The interpreter is ending: no call can be made any more.
     """
@@ -105,11 +105,11 @@ class Job(Generic[T]):
         Give its result, or raise its error, once it is done.
 
         Raises:
-            InterpreterEnding: it was cancelled because of that.
+            InterpreterShutdown: it was cancelled because of that.
         """
         if self._task is None or self._task.cancelled():
             if not self._may_begin():
-                raise InterpreterEnding("the interpreter is ending, and this call was broken off")
+                raise InterpreterShutdown("the interpreter is ending, and this call was broken off")
             raise ClientUnusable("the client was closed while this call was under way")
         return self._task.result()
 
@@ -166,7 +166,7 @@ def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
-def end_thread() -> None:
+def exit_thread() -> None:
     """
     End the calling thread because the interpreter is ending, without a word: it is a daemon thread, and nobody is left
     to handle an error of its.  Do nothing in the main thread, which runs what was registered for the end.
@@ -178,7 +178,7 @@ def end_thread() -> None:
         raise SystemExit
 
 
-class Stepper(Generic[T]):
+class IteratorStepper(Generic[T]):
     """
     Takes the steps of an asynchronous iterator, for those in other threads.
 
@@ -189,7 +189,7 @@ class Stepper(Generic[T]):
         items: the iterator.
     """
 
-    def __init__(self, items: Closable[T]) -> None:
+    def __init__(self, items: ClosableIterator[T]) -> None:
         self.items = items
         self._abandoned: deque[Job[T | End]] = deque()
 
@@ -218,7 +218,7 @@ class Stepper(Generic[T]):
         return await anext(self.items, END)
 
 
-class LoopThread:
+class EventLoopThread:
     """
     A thread that runs an event loop from the first time it is needed until the interpreter ends.
     """
@@ -234,7 +234,7 @@ class LoopThread:
         Give something to do to the loop.  It is yet to begin.
 
         Raises:
-            InterpreterEnding: it is too late for that.
+            InterpreterShutdown: it is too late for that.
         """
         try:
             return Job(self._running(), work, self._may_begin)
@@ -248,12 +248,12 @@ class LoopThread:
 
         Raises:
             ClientUnusable: the interpreter is ending, or this is the loop's own thread.
-            SystemExit: see ``end_thread``.
+            SystemExit: see ``exit_thread``.
         """
         try:
             return self.job(work).result()
-        except InterpreterEnding:
-            end_thread()
+        except InterpreterShutdown:
+            exit_thread()
             raise
 
     def end(self) -> None:
@@ -282,7 +282,7 @@ class LoopThread:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._has_ended:
-                raise InterpreterEnding("the interpreter is ending, and no call can be made any more")
+                raise InterpreterShutdown("the interpreter is ending, and no call can be made any more")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="registry-client", daemon=True)
@@ -307,4 +307,4 @@ async def _cancel_all() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-shared = LoopThread()
+shared = EventLoopThread()

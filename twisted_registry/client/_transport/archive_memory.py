@@ -17,7 +17,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 @define
-class Memory:
+class ArchiveMemory:
     """
     An archive's id, and the highest number seen of each of its models.
 

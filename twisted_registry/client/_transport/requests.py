@@ -22,7 +22,7 @@ def _is_unicode(value: str) -> bool:
     return True
 
 
-def known_model(model_id: str) -> str:
+def sendable_model_id(model_id: str) -> str:
     """
     Give the id of a model that there may be.
 
@@ -34,7 +34,7 @@ def known_model(model_id: str) -> str:
     return model_id
 
 
-def known_selector(model_id: str, selector: int) -> int:
+def sendable_selector(model_id: str, selector: int) -> int:
     """
     Give the selector of a version that there may be.
 
@@ -46,7 +46,7 @@ def known_selector(model_id: str, selector: int) -> int:
     return selector
 
 
-def text_pairs(user_data: Mapping[str, str] | None) -> dict[str, str]:
+def sendable_metadata(user_data: Mapping[str, str] | None) -> dict[str, str]:
     """
     Give user data as it is sent.
 
@@ -60,7 +60,7 @@ def text_pairs(user_data: Mapping[str, str] | None) -> dict[str, str]:
     return pairs
 
 
-def creation_time(created_ns: int) -> int:
+def sendable_created_ns(created_ns: int) -> int:
     """
     Give a time of creation as it is sent.
 

@@ -55,7 +55,7 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     return await begun_in_thread(function, *arguments)
 
 
-class Worker:
+class SourceThread:
     """
     Does one thing after another.  Unlike an executor's threads, this one is not waited for where the interpreter ends.
 
@@ -77,7 +77,7 @@ class Worker:
         self._jobs.put((done, partial(function, *arguments)))
         return await asyncio.wrap_future(done)
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> "SourceThread":
         return self
 
     def __exit__(

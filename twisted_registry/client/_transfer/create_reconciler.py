@@ -13,9 +13,9 @@ import time
 from attrs import frozen
 
 from twisted_registry.client._transport.about import About
-from twisted_registry.client._transport.lists import Lists
-from twisted_registry.client._transport.retries import outlasts, repeated
-from twisted_registry.client._transport.unary import Calls
+from twisted_registry.client._transport.calls import Calls
+from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.retries import is_retryable_forever, retry
 from twisted_registry.domain.errors import (
     ArchiveChanged,
     BadReply,
@@ -43,28 +43,28 @@ class _StillOpen(Exception):
 
 
 def _may_yet_be_told(error: BaseException) -> bool:
-    return outlasts(error) or isinstance(error, _StillOpen)
+    return is_retryable_forever(error) or isinstance(error, _StillOpen)
 
 
 @frozen
-class Outcome:
+class CreateReconciler:
     """
     Finds out what became of an attempt to create a version, all of which was sent.
 
     Attributes:
         _calls: those that try nothing again by themselves.
-        _patience_seconds: for how long to look.
+        _retry_seconds: for how long to look.
         _lost: when the connection was lost, by the monotonic clock in seconds.
         _data_hash: of what was sent.
     """
 
     _calls: Calls
-    _patience_seconds: float
+    _retry_seconds: float
     _header: VersionHeader
     _lost: float
     _data_hash: str
 
-    async def find_out(self, lost: str) -> VersionInfo | None:
+    async def reconcile(self, lost: str) -> VersionInfo | None:
         """
         Look until it is certain.
 
@@ -79,7 +79,7 @@ class Outcome:
         """
         try:
             about = (self._calls.connection.address, self._header.model_id)
-            return await repeated(self._look, self._patience_seconds, _may_yet_be_told, about)
+            return await retry(self._look, self._retry_seconds, _may_yet_be_told, about)
         except _StillOpen:
             raise CreationUncertain(self._header.model_id, lost) from None
         except (Unavailable, StorageUnavailable, DeadlineExceeded, ArchiveChanged, BadReply):
@@ -99,7 +99,7 @@ class Outcome:
         return _SECONDS.fullmatch(uptime) is not None and asked - float(uptime) > self._lost + _UPTIME_STEP_SECONDS
 
     async def _find(self) -> VersionInfo | None:
-        lists = Lists(self._calls)
+        lists = Queries(self._calls)
         try:
             newest = (await lists.version(self._header.model_id, -1)).version_number
         except UnknownVersion:

@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError, Message
 
 from twisted_registry.client._transport.connection import Connection
 from twisted_registry.client._transport.fork import forks
-from twisted_registry.client._transport.retries import passes_undone, passes_within, repeated
-from twisted_registry.client._transport.values import check_size
+from twisted_registry.client._transport.replies import check_size
+from twisted_registry.client._transport.retries import is_safe_to_retry, retry, retryable_within
 from twisted_registry.domain.errors import DeadlineExceeded, Unreachable, Unsupported
 
 M = TypeVar("M", bound=Message)
@@ -30,7 +30,7 @@ def decoded(reply_class: type[M], raw: bytes) -> M:
         raise Unsupported(f"its reply is no {reply_class.DESCRIPTOR.full_name}") from None
 
 
-def hang_up(call: Any) -> None:
+def cancel_call(call: Any) -> None:
     """
     Want no more of a call whose reply streams; ``None`` for none.
     """
@@ -45,12 +45,12 @@ class Times:
 
     Attributes:
         deadline_seconds: for the answer to a call that brings no data.
-        patience_seconds: for how long something is tried again while the server is away.
+        retry_seconds: for how long something is tried again while the server is away.
         idle_seconds: for how long nothing may come of data that is being retrieved.
     """
 
     deadline_seconds: float
-    patience_seconds: float
+    retry_seconds: float
     idle_seconds: float
 
 
@@ -63,11 +63,11 @@ class Calls:
     connection: Connection
     times: Times
 
-    def impatient(self) -> "Calls":
+    def without_retries(self) -> "Calls":
         """
         Give those that try nothing again: for one who does so himself.
         """
-        return evolve(self, times=evolve(self.times, patience_seconds=0))
+        return evolve(self, times=evolve(self.times, retry_seconds=0))
 
     async def ask(
         self,
@@ -96,9 +96,9 @@ class Calls:
             BadReply: the reply is too large.
         """
         attempt = partial(self._ask_once, name, request.SerializeToString(), model_id, selector)
-        patience_seconds = self.times.patience_seconds
-        is_worth_it = passes_within(patience_seconds) if repeatable else passes_undone
-        raw = await repeated(attempt, patience_seconds, is_worth_it, (self.connection.address, model_id))
+        retry_seconds = self.times.retry_seconds
+        is_worth_it = retryable_within(retry_seconds) if repeatable else is_safe_to_retry
+        raw = await retry(attempt, retry_seconds, is_worth_it, (self.connection.address, model_id))
         check_size(raw, most, model_id, selector)
         return decoded(reply_class, raw)
 

@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
-from twisted_registry.client._steps import OfThisProcess, Steps
+from twisted_registry.client._iterators import NotPicklable, StepRunner
 from twisted_registry.client._tracking.subscription import Subscription
+from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.fork import forks
-from twisted_registry.client._transport.retries import outlasts, repeated
-from twisted_registry.client._transport.unary import Calls
+from twisted_registry.client._transport.retries import is_retryable_forever, retry
 from twisted_registry.domain.errors import (
     CertificateRefused,
     ClientUnusable,
@@ -38,7 +38,7 @@ class Version:
     data: bytes = field(repr=False)
 
 
-class Tracker(OfThisProcess, Generic[T]):
+class Tracker(NotPicklable, Generic[T]):
     """
     Follows a model.  An asynchronous iterator, and an asynchronous context manager; made by
     ``Client.track``.
@@ -56,7 +56,7 @@ class Tracker(OfThisProcess, Generic[T]):
         self._wait = wait
         self._give = give
         self._given = 0
-        self._steps = Steps()
+        self._steps = StepRunner()
         self._one_begins = asyncio.Lock()
         self._one_reads = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
@@ -148,14 +148,14 @@ class Tracker(OfThisProcess, Generic[T]):
         async with self._one_begins:
             if self._listening is None:
                 about = self._subscription.about
-                await repeated(self._subscription.open, None, self._is_waited_for, about)
+                await retry(self._subscription.open, None, self._is_waited_for, about)
                 self._listening = asyncio.create_task(self._subscription.listen())
                 # The task does not hold the tracker, so that one nobody holds any more ends.
                 end = weakref.finalize(self, _forgotten, asyncio.get_running_loop(), self._listening)
                 end.atexit = False
 
     def _is_waited_for(self, error: BaseException) -> bool:
-        is_passing = outlasts(error) and not isinstance(error, CertificateRefused)
+        is_passing = is_retryable_forever(error) and not isinstance(error, CertificateRefused)
         return self._wait and (isinstance(error, UnknownModel) or is_passing)
 
     async def _newest(self) -> tuple[int, T]:
@@ -168,7 +168,7 @@ class Tracker(OfThisProcess, Generic[T]):
             try:
                 # As patiently as the subscription: an actor does not end where the server is away for long.
                 about = self._subscription.about
-                return info.version_number, await repeated(partial(self._give, info), None, outlasts, about)
+                return info.version_number, await retry(partial(self._give, info), None, is_retryable_forever, about)
             except UnknownVersion:
                 # It was evicted meanwhile, so there is a newer one, or soon will be.
                 self._given = info.version_number

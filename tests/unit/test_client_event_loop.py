@@ -8,7 +8,7 @@ from threading import Event, Thread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import PATIENCE_SECONDS
-from twisted_registry.client._loop import LoopThread
+from twisted_registry.client._event_loop import EventLoopThread
 from twisted_registry.domain.errors import ClientUnusable
 
 
@@ -21,7 +21,7 @@ class LoopThreadTests(SynchronousTestCase):
         """
         Have a thread whose end takes as long as a generator is held.
         """
-        self.thread = LoopThread()
+        self.thread = EventLoopThread()
         self.is_ending, self.may_end = Event(), Event()
         self.addCleanup(self.may_end.set)
         self.generator = self.held()

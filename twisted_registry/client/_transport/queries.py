@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from twisted_registry.client._transport.checks import known_model, known_selector
-from twisted_registry.client._transport.unary import Calls
-from twisted_registry.client._transport.values import bad_reply, model_info, version_info
+from twisted_registry.client._transport.calls import Calls
+from twisted_registry.client._transport.replies import bad_reply, model_info, version_info
+from twisted_registry.client._transport.requests import sendable_model_id, sendable_selector
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.protocol.messages import api
@@ -25,7 +25,7 @@ _DECIMAL = re.compile("[0-9]{1,20}")
 
 
 @frozen
-class Lists:
+class Queries:
     """
     Asks for infos.
     """
@@ -36,7 +36,7 @@ class Lists:
         """
         Give one model's info.
         """
-        request = api.RetrieveModelsRequest(model_ids=[known_model(model_id)])
+        request = api.RetrieveModelsRequest(model_ids=[sendable_model_id(model_id)])
         reply = await self._calls.ask("RetrieveModels", request, api.RetrieveModelsReply, model_id)
         return model_info(_only(reply.model_infos, model_id), model_id)
 
@@ -68,8 +68,8 @@ class Lists:
         """
         Give one version's info.
         """
-        number = known_selector(model_id, selector)
-        request = api.RetrieveVersionInfosRequest(model_id=known_model(model_id), version_numbers=[number])
+        number = sendable_selector(model_id, selector)
+        request = api.RetrieveVersionInfosRequest(model_id=sendable_model_id(model_id), version_numbers=[number])
         reply = await self._calls.ask(
             "RetrieveVersionInfos", request, api.RetrieveVersionInfosReply, model_id, selector
         )
@@ -86,7 +86,7 @@ class Lists:
         """
         handle = str(since)
         last_number = since - 1
-        known_model(model_id)
+        sendable_model_id(model_id)
         while True:
             request = api.RetrieveVersionInfosRequest(model_id=model_id, versions_count=_PAGE, version_handle=handle)
             reply = await self._calls.ask(

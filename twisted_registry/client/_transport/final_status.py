@@ -64,7 +64,7 @@ class _Status:
         return grpc.aio.AioRpcError(self.code, grpc.aio.Metadata(), self.trailing_metadata, self.details, None)
 
 
-class Ending:
+class FinalStatus:
     """
     Listens to how a call ends.
     """

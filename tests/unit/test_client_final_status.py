@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transport.ending import Ending
+from twisted_registry.client._transport.final_status import FinalStatus
 
 
 class Call:
@@ -53,5 +53,5 @@ class EndingTests(SynchronousTestCase):
         """
         The status of a call that has none yet is waited for.
         """
-        error = asyncio.run(Ending(Call(3, "the status")).error())
+        error = asyncio.run(FinalStatus(Call(3, "the status")).error())
         self.assertEqual((error.code(), error.details()), (grpc.StatusCode.UNKNOWN, "the status"))

@@ -21,7 +21,7 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class Steps:
+class StepRunner:
     """
     The steps of one iterator that are under way.
     """
@@ -62,7 +62,7 @@ class Steps:
             await asyncio.wait(under_way)
 
 
-class OfThisProcess:
+class NotPicklable:
     """
     What cannot be taken to another process, or copied: it holds a call, and a place in what comes.
     """
@@ -79,7 +79,7 @@ class OfThisProcess:
         )
 
 
-class Items(OfThisProcess, Generic[T]):
+class Items(NotPicklable, Generic[T]):
     """
     Items that come one by one: an asynchronous iterator, which ``contextlib.aclosing`` can close.
 
@@ -89,7 +89,7 @@ class Items(OfThisProcess, Generic[T]):
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
         self._items = items
-        self._steps = Steps()
+        self._steps = StepRunner()
         self._is_stepping = False
         self._is_broken = False
 
@@ -126,12 +126,12 @@ class Items(OfThisProcess, Generic[T]):
         await self._items.aclose()
 
 
-class Closable(Protocol[T_co]):
+class ClosableIterator(Protocol[T_co]):
     """
     An asynchronous iterator that can be closed.
     """
 
-    def __aiter__(self) -> "Closable[T_co]":
+    def __aiter__(self) -> "ClosableIterator[T_co]":
         """
         Give itself.
         """
