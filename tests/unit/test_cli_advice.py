@@ -9,7 +9,7 @@ from attrs import fields
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.cli.advice import advised
+from twisted_registry.cli.advice import explain
 from twisted_registry.cli.group import command
 from twisted_registry.domain import errors
 from twisted_registry.protocol.error_details import KINDS
@@ -42,7 +42,7 @@ class AdviceTests(SynchronousTestCase):
         No error speaks of the API's calls.
         """
         for kind in KINDS.values():
-            self.assertIsNone(_CALL.search(advised(example(kind))), kind)
+            self.assertIsNone(_CALL.search(explain(example(kind))), kind)
 
     def test_commands(self) -> None:
         """
@@ -60,7 +60,7 @@ class AdviceTests(SynchronousTestCase):
             errors.CreationUncertain: "'twisted-registry versions walker'",
             errors.NotAuthenticated: "TWISTED_REGISTRY_TOKEN",
         }.items():
-            self.assertIn(named, advised(example(kind)))
+            self.assertIn(named, explain(example(kind)))
 
     def test_commands_are_understood(self) -> None:
         """
@@ -69,7 +69,7 @@ class AdviceTests(SynchronousTestCase):
         found = set()
         for kind in KINDS.values():
             for line in re.findall(
-                r"'(?:twisted-registry )?((?:push|set|rm|ls|versions)\b[^']*)'", advised(example(kind))
+                r"'(?:twisted-registry )?((?:push|set|rm|ls|versions)\b[^']*)'", explain(example(kind))
             ):
                 name, *words = shlex.split(line)
                 self.assertLessEqual(
@@ -84,7 +84,7 @@ class AdviceTests(SynchronousTestCase):
         What to do about a model whose folder is gone is named as a command too.
         """
         lost = LostModel("walker")
-        advice = advised(errors.CorruptModel(lost.model_id, lost.reason, lost.remedy))
+        advice = explain(errors.CorruptModel(lost.model_id, lost.reason, lost.remedy))
         self.assertIn("let 'twisted-registry set walker' make the model anew, without versions", advice)
         self.assertIsNone(_CALL.search(advice))
 
@@ -93,14 +93,14 @@ class AdviceTests(SynchronousTestCase):
         A kind that is derived from another says what is its own.
         """
         damaged = errors.CorruptTransfer("walker", 3, "x")
-        self.assertEqual(advised(damaged), str(damaged))
+        self.assertEqual(explain(damaged), str(damaged))
 
     def test_odd_ids(self) -> None:
         """
         An id that a shell takes for another, or apart, does not stand in a command.
         """
         for model_id, word in {"team@3": "team@3@", "two words": "MODEL", "-x": "MODEL", "$(reboot)": "MODEL"}.items():
-            said = advised(errors.UnknownVersion(model_id, 3))
+            said = explain(errors.UnknownVersion(model_id, 3))
             self.assertIn(f"'twisted-registry versions {word}'", said)
 
     @given(st.text(min_size=1, max_size=40))
@@ -109,4 +109,4 @@ class AdviceTests(SynchronousTestCase):
         Whatever the id, it is said.
         """
         for kind in (errors.UnknownModel, errors.UnknownVersion, errors.CorruptVersion, errors.CreationUncertain):
-            self.assertTrue(advised(example(kind, model_id)))
+            self.assertTrue(explain(example(kind, model_id)))

@@ -53,7 +53,7 @@ class ByteProgressTests(SynchronousTestCase):
         """
         Give what is shown last.
         """
-        with self.bar.put_by():
+        with self.bar.hidden():
             lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.file.getvalue()).split()
         return " ".join(lines[-6:])
 

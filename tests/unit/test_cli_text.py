@@ -10,7 +10,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.cli import text as text_of
-from twisted_registry.cli.exits import EXITS, Exit, exit_of
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, status_for
 from twisted_registry.cli.output import print_on_terminal, version_object
 from twisted_registry.domain import errors
 from twisted_registry.domain.models import VersionInfo
@@ -126,13 +126,13 @@ class ExitTests(SynchronousTestCase):
             errors.StorageFull("x"),
             errors.NotPermitted("x"),
         ]
-        self.assertEqual({exit_of(error) for error in away}, {Exit.UNREACHABLE})
+        self.assertEqual({status_for(error) for error in away}, {ExitStatus.UNREACHABLE})
         uncertain = (errors.CreationUncertain("m", "x"), errors.CommitUncertain("m"))
-        self.assertEqual({exit_of(error) for error in uncertain}, {Exit.UNCERTAIN})
-        self.assertEqual({exit_of(error) for error in refused}, {Exit.REFUSED})
+        self.assertEqual({status_for(error) for error in uncertain}, {ExitStatus.UNCERTAIN})
+        self.assertEqual({status_for(error) for error in refused}, {ExitStatus.REFUSED})
 
     def test_all_are_told(self) -> None:
         """
         The help tells of each status.
         """
-        self.assertEqual(set(map(int, re.findall(r"\b\d+\b", EXITS))), set(map(int, Exit)))
+        self.assertEqual(set(map(int, re.findall(r"\b\d+\b", EXIT_STATUS_HELP))), set(map(int, ExitStatus)))

@@ -13,7 +13,7 @@ from twisted_registry.cli.text import harmless_id, is_word
 from twisted_registry.domain import errors
 
 
-def advised(error: errors.RegistryError) -> str:
+def explain(error: errors.RegistryError) -> str:
     """
     Say what went wrong, and what can be done about it at a shell.
     """

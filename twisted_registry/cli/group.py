@@ -16,7 +16,7 @@ from twisted_registry.cli.commands.pull import pull
 from twisted_registry.cli.commands.push import push
 from twisted_registry.cli.commands.status import status
 from twisted_registry.cli.commands.watch import watch
-from twisted_registry.cli.exits import EXITS, telling_os_errors
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_os_error
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -42,18 +42,18 @@ class Root(click.Group):
         """
         Read the arguments.
         """
-        with telling_os_errors():
+        with exit_on_os_error():
             return super().make_context(*given, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """
         Run the command that is named.
         """
-        with telling_os_errors():
+        with exit_on_os_error():
             return super().invoke(ctx)
 
 
-@click.group(cls=Root, context_settings=_CONTEXT, help=_HELP, epilog=EXITS)
+@click.group(cls=Root, context_settings=_CONTEXT, help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.version_option(__version__, prog_name="twisted-registry")
 def command() -> None:
     """

@@ -18,10 +18,10 @@ def main() -> None:
     """
     _hold_closed()
     _import_commands()
-    from twisted_registry.cli.exits import SIGNALLED
+    from twisted_registry.cli.errors import SIGNAL_BASE
 
     status = _run() if sys.stdout is not None else _refuse()
-    if status > SIGNALLED:
+    if status > SIGNAL_BASE:
         # Python would wait for its threads, of which one may wait for stdin.
         with suppress(OSError):
             sys.stdout.flush()
@@ -58,16 +58,16 @@ def _end_early(number: int, frame: FrameType | None) -> None:
 
 def _refuse() -> int:
     # Before anything is done that could not be told.
-    from twisted_registry.cli.exits import Exit, tell
+    from twisted_registry.cli.errors import ExitStatus, report
 
-    tell("stdout is closed: redirect it to /dev/null where nobody wants what is told")
-    return Exit.USAGE
+    report("stdout is closed: redirect it to /dev/null where nobody wants what is told")
+    return ExitStatus.USAGE
 
 
 def _run() -> int:
     import click
 
-    from twisted_registry.cli.exits import Exit, tell
+    from twisted_registry.cli.errors import ExitStatus, report
     from twisted_registry.cli.group import command
 
     try:
@@ -78,12 +78,12 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         # click itself would end with 1, which here says something else.
         with suppress(KeyboardInterrupt, OSError):
-            tell("interrupted")
-        return Exit.INTERRUPTED
+            report("interrupted")
+        return ExitStatus.INTERRUPTED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     except Exception:
         # A bug.  Python would end with 1, which here says something else as well.
         traceback.print_exc()
-        return Exit.USAGE
-    return Exit.DONE
+        return ExitStatus.USAGE
+    return ExitStatus.DONE

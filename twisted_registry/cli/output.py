@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twisted_registry.cli.exits import naming
+from twisted_registry.cli.errors import os_errors_about
 from twisted_registry.cli.references import harmless_reference
-from twisted_registry.cli.text import exact_moment, size
+from twisted_registry.cli.text import exact_timestamp, size
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
@@ -41,7 +41,7 @@ def version_object(info: VersionInfo) -> dict[str, Any]:
     return {
         "model_id": info.model_id,
         "version_number": info.version_number,
-        "created": exact_moment(info.created_ns),
+        "created": exact_timestamp(info.created_ns),
         "created_ns": info.created_ns,
         "archived": info.archived,
         "data_hash": info.data_hash,
@@ -61,7 +61,7 @@ def print_line(text: str) -> None:
     """
     Print a line.
     """
-    with naming("stdout"):
+    with os_errors_about("stdout"):
         click.echo(text)
 
 
@@ -112,7 +112,7 @@ def print_on_terminal(console: Console, heads: Sequence[str], rows: Iterable[Seq
         # As text, for rich has a markup of its own.
         table.add_row(*map(Text, row))
     if table.row_count:
-        with naming("stdout"):
+        with os_errors_about("stdout"):
             console.print(table)
 
 

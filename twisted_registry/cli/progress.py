@@ -22,7 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from twisted_registry.cli.exits import tell
+from twisted_registry.cli.errors import report
 
 _MOMENT_SECONDS = 1.0
 
@@ -124,7 +124,7 @@ class ByteProgress:
         """
         self._bar.update(self._task, total=size_bytes)
 
-    def turn_to(self, what: str, size_bytes: int | None = None) -> None:
+    def restart(self, what: str, size_bytes: int | None = None) -> None:
         """
         Begin with something else.
 
@@ -147,7 +147,7 @@ class ByteProgress:
                 self._bar.advance(self._task, size_bytes)
 
     @contextmanager
-    def put_by(self) -> Iterator[None]:
+    def hidden(self) -> Iterator[None]:
         """
         Take the bar off the screen for as long as something else is printed.
         """
@@ -175,10 +175,10 @@ class ByteProgress:
         self._bar.reset(self._task, completed=max(0, int(task.completed) + size_bytes))
 
 
-def tell_beside_the_bar(text: str) -> None:
+def report_beside_bar(text: str) -> None:
     """
     Say something on stderr, where a bar may be.
     """
     bar = ByteProgress.current
-    with nullcontext() if bar is None else bar.put_by():
-        tell(text)
+    with nullcontext() if bar is None else bar.hidden():
+        report(text)

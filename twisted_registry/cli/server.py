@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import field, frozen
 
-from twisted_registry.cli.exits import ending_well
+from twisted_registry.cli.errors import exit_on_error
 from twisted_registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ class Server:
             times: such as ``deadline_seconds``, where they are to be others.
         """
         # Here, for it takes a while: help and usage errors come without it.
-        from twisted_registry.cli.waiting import tell_of_waiting
+        from twisted_registry.cli.retry_notice import report_retries
         from twisted_registry.client import BlockingClient, Tls
 
-        tell_of_waiting()
+        report_retries()
         times = {"retry_seconds": self.retry_seconds, **times}
         try:
             tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
@@ -87,7 +87,7 @@ class Server:
         except ValueError as error:
             raise click.UsageError(f"{error} (see --server, --tls-ca and {TOKEN_VARIABLE})") from None
 
-    def looked_for(
+    def poll(
         self, look: "Callable[[BlockingClient], T | None]", pause: Callable[[float], None] = time.sleep
     ) -> T | None:
         """
@@ -172,14 +172,14 @@ _OPTIONS = (
 )
 
 
-def of_server(command: Callable[..., None]) -> Callable[..., None]:
+def with_server(command: Callable[..., None]) -> Callable[..., None]:
     """
     Give a command the options that say which registry it talks to.  It gets a ``Server`` as ``server``, and ends well.
     """
 
     @wraps(command)
     def run(server: str, patience: float, tls_ca: str | None, **given: Any) -> None:
-        with ending_well():
+        with exit_on_error():
             command(server=Server.of({"server": server, "patience": patience, "tls_ca": tls_ca}), **given)
 
     wrapped: Callable[..., None] = run

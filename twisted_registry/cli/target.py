@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twisted_registry.cli.exits import naming
+from twisted_registry.cli.errors import os_errors_about
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.references import harmless_reference
 from twisted_registry.cli.text import harmless
@@ -66,7 +66,7 @@ class Target:
         # Here, for it takes a while: usage errors come without it.
         from twisted_registry.client._transfer.files import check_replaceable
 
-        with naming(self.file):
+        with os_errors_about(self.file):
             if self._is_replaced:
                 check_replaceable(self._path)
             elif self._descriptor is not None:
@@ -80,7 +80,7 @@ class Target:
             OSError: it cannot be written.
         """
         self._pulling = info
-        with naming("stdout" if self.is_stdout else self.file):
+        with os_errors_about("stdout" if self.is_stdout else self.file):
             if self._is_replaced:
                 client.retrieve_file(info.model_id, self._path, info, progress=bar.advance)
             else:
@@ -113,7 +113,7 @@ class Target:
 
 
 def _is_regular(file: str) -> bool:
-    with naming(file):
+    with os_errors_about(file):
         try:
             return stat.S_ISREG(os.stat(file).st_mode)
         except FileNotFoundError:

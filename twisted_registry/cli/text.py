@@ -86,14 +86,14 @@ def age(created_ns: int) -> str:
     return duration((time.time_ns() - created_ns) / _NS)
 
 
-def moment(created_ns: int) -> str:
+def timestamp(created_ns: int) -> str:
     """
     Give a moment to the second, in UTC.
     """
     return f"{datetime.fromtimestamp(created_ns // _NS, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def exact_moment(created_ns: int) -> str:
+def exact_timestamp(created_ns: int) -> str:
     """
     Give a moment to the nanosecond, as RFC 3339 has it.
     """

@@ -45,7 +45,7 @@ def finding_line(finding: Finding) -> str:
     return line if finding.is_damage or finding.model_id is None else f"{line} ({harmless(finding.path)})"
 
 
-def put_aside_line(put: PutAside) -> str:
+def quarantined_line(put: PutAside) -> str:
     """
     Say in a line what became of damage.
     """
@@ -62,7 +62,7 @@ def finding_object(finding: Finding) -> str:
     return json_line({"finding": "damage" if finding.is_damage else "note", **told})
 
 
-def put_aside_object(put: PutAside) -> str:
+def quarantined_object(put: PutAside) -> str:
     """
     Say as JSON what became of damage.
     """
@@ -136,7 +136,7 @@ class Summary:
 
 
 @define
-class Teller:
+class Reporter:
     """
     Prints to stdout, in one form or the other.
 
@@ -159,7 +159,7 @@ class Teller:
         """
         Tell what became of damage.
         """
-        print_line(put_aside_object(put) if self.as_json else put_aside_line(put))
+        print_line(quarantined_object(put) if self.as_json else quarantined_line(put))
 
     def summary(self, summary: Summary) -> None:
         """

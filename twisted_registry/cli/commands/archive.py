@@ -12,11 +12,11 @@ import click
 from attrs import asdict
 from click.shell_completion import CompletionItem
 
-from twisted_registry.cli.exits import if_interrupted
+from twisted_registry.cli.errors import exit_on_interrupt
 from twisted_registry.cli.output import print_object
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.text import harmless_id, harmless_line
-from twisted_registry.cli.verify_report import Summary, Teller
+from twisted_registry.cli.verify_report import Reporter, Summary
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.storage.filesystem.restore import DEFAULT_BY, Raised, Raising
@@ -97,7 +97,7 @@ def verify(directory: str, quarantine: bool, jobs: int, as_json: bool, quiet: bo
     Run the command.
     """
     _check_named(directory)
-    teller = Teller(as_json, quiet)
+    teller = Reporter(as_json, quiet)
     with _telling_failure():
         sys.exit(_verify(directory, teller, jobs, quarantine))
 
@@ -117,7 +117,7 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
     with _telling_failure():
         models: list[Raised] = []
         said = "the numbers of {:,} models were raised, not yet those of all; run the command again"
-        with if_interrupted(lambda: said.format(len(models))), locked(directory):
+        with exit_on_interrupt(lambda: said.format(len(models))), locked(directory):
             for model in _told(Raising(directory, by or DEFAULT_BY, to).models(), as_json):
                 models.append(model)
         failed = sum(bool(model.error) for model in models)
@@ -160,7 +160,7 @@ def _telling_failure() -> Iterator[None]:
         sys.exit(Status.CANNOT)
 
 
-def _verify(directory: str, teller: Teller, jobs: int, quarantine: bool) -> Status:
+def _verify(directory: str, teller: Reporter, jobs: int, quarantine: bool) -> Status:
     with (
         locked(directory) if quarantine else nullcontext(),
         ByteProgress("verifying") as bar,
@@ -173,26 +173,26 @@ def _verify(directory: str, teller: Teller, jobs: int, quarantine: bool) -> Stat
                 _put_aside(directory, damage, teller, summary)
         except KeyboardInterrupt:
             summary.interrupted = True
-        with bar.put_by():
+        with bar.hidden():
             teller.summary(summary)
     if summary.interrupted:
         return Status.INTERRUPTED
     return Status.DAMAGED if summary.damaged else Status.SOUND
 
 
-def _scrub(scrub: Scrub, bar: ByteProgress, teller: Teller, summary: Summary) -> list[Finding]:
+def _scrub(scrub: Scrub, bar: ByteProgress, teller: Reporter, summary: Summary) -> list[Finding]:
     damage = []
     bar.expect(scrub.measure())
     for finding in scrub.findings():
         summary.add(finding)
         if finding.is_damage:
             damage.append(finding)
-        with bar.put_by():
+        with bar.hidden():
             teller.finding(finding)
     return damage
 
 
-def _put_aside(directory: str, damage: list[Finding], teller: Teller, summary: Summary) -> None:
+def _put_aside(directory: str, damage: list[Finding], teller: Reporter, summary: Summary) -> None:
     quarantine = Quarantine(directory)
     summary.quarantine = quarantine.path
     for put in quarantine.put_aside(damage):

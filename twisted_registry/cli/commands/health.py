@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from twisted_registry.cli.exits import Exit, ending_well
+from twisted_registry.cli.errors import ExitStatus, exit_on_error
 from twisted_registry.cli.server import Address, Seconds, Server
 from twisted_registry.daemon.kinds import local_address
 
@@ -52,9 +52,9 @@ def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
     Run the command.
     """
     address = server or local_address(os.environ)
-    with ending_well():
+    with exit_on_error():
         with Server(address, retry_seconds=0, tls_ca=tls_ca).client(deadline_seconds=deadline) as client:
             serving = client.is_serving()
         click.echo(f"{address}: {'serving' if serving else 'not serving'}")
     if not serving:
-        sys.exit(Exit.REFUSED)
+        sys.exit(ExitStatus.REFUSED)

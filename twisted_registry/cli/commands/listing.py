@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twisted_registry.cli.exits import EXITS
+from twisted_registry.cli.errors import EXIT_STATUS_HELP
 from twisted_registry.cli.output import (
     json_option,
     kind,
@@ -19,8 +19,8 @@ from twisted_registry.cli.output import (
 )
 from twisted_registry.cli.params import ModelType, ReferenceType
 from twisted_registry.cli.references import REFERENCES, Reference, harmless_reference
-from twisted_registry.cli.server import Server, of_server
-from twisted_registry.cli.text import age, exact_moment, harmless_id, harmless_line, moment, pairs, size
+from twisted_registry.cli.server import Server, with_server
+from twisted_registry.cli.text import age, exact_timestamp, harmless_id, harmless_line, pairs, size, timestamp
 from twisted_registry.domain.errors import CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
@@ -62,11 +62,11 @@ Examples:
 _HASH_CHARACTERS = 12
 
 
-@click.command(help=_LS_HELP, short_help="List models.", epilog=EXITS)
+@click.command(help=_LS_HELP, short_help="List models.", epilog=EXIT_STATUS_HELP)
 @click.argument("models", metavar="[MODEL]...", type=ModelType("'versions' lists versions"), nargs=-1)
 @click.option("-l", "--long", "is_long", is_flag=True, help="With the latest version of each.")
 @json_option
-@of_server
+@with_server
 def ls(server: Server, models: tuple[Reference, ...], is_long: bool, as_json: bool) -> None:
     """
     Run the command.
@@ -116,10 +116,10 @@ def _latest_cells(latest: Latest) -> Sequence[str]:
     return str(latest.version_number), size(latest.size_bytes), age(latest.created_ns), kind(latest)
 
 
-@click.command(help=_VERSIONS_HELP, short_help="List a model's versions.", epilog=EXITS)
+@click.command(help=_VERSIONS_HELP, short_help="List a model's versions.", epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
 @json_option
-@of_server
+@with_server
 def versions(server: Server, reference: Reference, as_json: bool) -> None:
     """
     Run the command.
@@ -146,14 +146,14 @@ def _first(client: "BlockingClient", reference: Reference) -> int:
 
 def _version_cells(info: VersionInfo) -> Sequence[str]:
     data_hash = harmless_line(info.data_hash[:_HASH_CHARACTERS])
-    facts = size(info.size_bytes), moment(info.created_ns), kind(info), data_hash
+    facts = size(info.size_bytes), timestamp(info.created_ns), kind(info), data_hash
     return str(info.version_number), *facts, pairs(info.user_data)
 
 
-@click.command(help=_INFO_HELP, short_help="Tell all of a model or a version.", epilog=EXITS)
+@click.command(help=_INFO_HELP, short_help="Tell all of a model or a version.", epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
 @json_option
-@of_server
+@with_server
 def info(server: Server, reference: Reference, as_json: bool) -> None:
     """
     Run the command.
@@ -192,7 +192,7 @@ def _tell_version(version: VersionInfo, as_json: bool) -> None:
         "version": harmless_reference(version.model_id, version.version_number),
         "kind": kind(version),
         "size": _exact_size(version.size_bytes),
-        "created": f"{exact_moment(version.created_ns)} ({age(version.created_ns)} ago)",
+        "created": f"{exact_timestamp(version.created_ns)} ({age(version.created_ns)} ago)",
         "SHA-256": harmless_line(version.data_hash),
     }
     print_facts({**facts, **_user_data(version)})

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from twisted_registry.cli.advice import model_word
-from twisted_registry.cli.exits import EXITS, Exit, if_interrupted
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt
 from twisted_registry.cli.output import json_option, model_object, print_line, print_object, print_table
 from twisted_registry.cli.pairs import PairType
 from twisted_registry.cli.params import ModelType
 from twisted_registry.cli.references import Reference
-from twisted_registry.cli.server import Server, of_server
+from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import harmless_id, pairs
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.models import ModelInfo
@@ -45,11 +45,11 @@ Examples:
 """
 
 
-@click.command(help=_RM_HELP, short_help="Delete a model.", epilog=EXITS)
+@click.command(help=_RM_HELP, short_help="Delete a model.", epilog=EXIT_STATUS_HELP)
 @click.argument("model", type=ModelType("the registry deletes models, not single versions"))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
-@of_server
+@with_server
 def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
     """
     Run the command.
@@ -57,10 +57,10 @@ def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
     if not yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise click.UsageError("there is nobody to ask whether it is meant: give --yes")
     with server.client() as client:
-        with if_interrupted(lambda: f"model {harmless_id(model.model_id)} was not deleted"):
+        with exit_on_interrupt(lambda: f"model {harmless_id(model.model_id)} was not deleted"):
             if not yes and not _is_meant(client, model.model_id):
-                sys.exit(Exit.REFUSED)
-        with if_interrupted(lambda: deletion(server, model.model_id)):
+                sys.exit(ExitStatus.REFUSED)
+        with exit_on_interrupt(lambda: deletion(server, model.model_id)):
             client.delete_model(model.model_id)
             if as_json:
                 print_object({"model_id": model.model_id, "deleted": True})
@@ -86,7 +86,7 @@ def deletion(server: Server, model_id: str) -> str:
             return True
         return None
 
-    if server.looked_for(look):
+    if server.poll(look):
         return f"model {harmless_id(model_id)} was deleted"
     return _not_known(f"model {harmless_id(model_id)} was deleted", model_id)
 
@@ -95,13 +95,13 @@ def _not_known(what: str, model_id: str) -> str:
     return f"it is not known whether {what}: 'twisted-registry info {model_word(model_id)}' shows it"
 
 
-@click.command("set", help=_SET_HELP, short_help="Set a model's user data.", epilog=EXITS)
+@click.command("set", help=_SET_HELP, short_help="Set a model's user data.", epilog=EXIT_STATUS_HELP)
 @click.argument("model", type=ModelType("a version's user data is set when it is created"))
 @click.argument("user_data", metavar="[KEY=VALUE]...", type=PairType(), nargs=-1)
 @click.option("--unset", metavar="KEY", multiple=True, help="Take this key away.")
 @click.option("--replace", is_flag=True, help="Keep nothing of what is there.")
 @json_option
-@of_server
+@with_server
 def set_(
     server: Server,
     model: Reference,
@@ -115,7 +115,7 @@ def set_(
     """
     with server.client() as client:
         wanted = ModelInfo(model.model_id, {key: value for key, value in user_data if key not in unset})
-        with if_interrupted(lambda: saving(server, wanted, None if replace else unset)):
+        with exit_on_interrupt(lambda: saving(server, wanted, None if replace else unset)):
             if replace:
                 info = client.save_model(wanted.model_id, wanted.user_data)
             else:
@@ -142,4 +142,4 @@ def saving(server: Server, wanted: ModelInfo, unset: Collection[str] | None = No
         return (found.items() >= wanted.user_data.items() and not found.keys() & unset) or None
 
     fact = f"the user data of model {harmless_id(wanted.model_id)} was set"
-    return fact if server.looked_for(look) else _not_known(fact, wanted.model_id)
+    return fact if server.poll(look) else _not_known(fact, wanted.model_id)

@@ -6,12 +6,12 @@ import sys
 
 import click
 
-from twisted_registry.cli.exits import EXITS, if_interrupted
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ReferenceType
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.references import REFERENCES, Reference
-from twisted_registry.cli.server import Server, of_server
+from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.target import Target
 
 _HELP = f"""Retrieve the data of a version to FILE, or to stdout for -.
@@ -30,11 +30,11 @@ Examples:
 """
 
 
-@click.command(help=_HELP, short_help="Retrieve a version to a file or stdout.", epilog=EXITS)
+@click.command(help=_HELP, short_help="Retrieve a version to a file or stdout.", epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
 @click.argument("file", type=click.Path(allow_dash=True))
 @json_option
-@of_server
+@with_server
 def pull(server: Server, reference: Reference, file: str, as_json: bool) -> None:
     """
     Run the command.
@@ -42,7 +42,7 @@ def pull(server: Server, reference: Reference, file: str, as_json: bool) -> None
     target = Target(file)
     if target.is_stdout:
         _check_stdout(as_json)
-    with if_interrupted(target.outcome):
+    with exit_on_interrupt(target.outcome):
         target.check()
         with server.client() as client:
             info = client.version(reference.model_id, reference.version)

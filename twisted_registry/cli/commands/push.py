@@ -15,15 +15,15 @@ import click
 from attrs import define, field
 
 from twisted_registry.cli.advice import model_word
-from twisted_registry.cli.companion_files import warnings
-from twisted_registry.cli.exits import EXITS, Exit, fail, if_interrupted, tell
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt, fail, report
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.pairs import PairType
 from twisted_registry.cli.params import ModelType
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.references import Reference, harmless_reference
-from twisted_registry.cli.server import Server, of_server
-from twisted_registry.cli.text import harmless, harmless_id, is_word, moment
+from twisted_registry.cli.server import Server, with_server
+from twisted_registry.cli.sibling_files import warnings
+from twisted_registry.cli.text import harmless, harmless_id, is_word, timestamp
 from twisted_registry.domain.errors import CorruptVersion, UnknownModel
 from twisted_registry.domain.models import VersionInfo
 
@@ -55,14 +55,14 @@ _MOST_LOOKED_AT = 100
 """Versions that others may have created meanwhile."""
 
 
-@click.command(help=_HELP, short_help="Create a version from a file or stdin.", epilog=EXITS)
+@click.command(help=_HELP, short_help="Create a version from a file or stdin.", epilog=EXIT_STATUS_HELP)
 @click.argument("model", type=ModelType("the registry gives versions their numbers"))
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--archive", is_flag=True, help="Keep it on the registry's disk.")
 @click.option("-u", "--user-data", type=PairType(), metavar="KEY=VALUE", multiple=True, help="Say so of the version.")
 @click.option("--create", is_flag=True, help="Make the model where there is none.")
 @json_option
-@of_server
+@with_server
 def push(
     server: Server,
     model: Reference,
@@ -76,10 +76,10 @@ def push(
     Run the command.
     """
     creation = Creation(server, model.model_id)
-    with if_interrupted(creation.outcome), _opened(file) as source:
+    with exit_on_interrupt(creation.outcome), _opened(file) as source:
         if file != "-":
             for warning in warnings(Path(file)):
-                tell(f"warning: {warning}")
+                report(f"warning: {warning}")
         with server.client() as client:
             creation.has_made_model = _has_made(client, model.model_id, create)
             act = client.store if archive else client.publish
@@ -96,7 +96,7 @@ def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
         fail(
             f"{harmless(file)} is a folder, and a version is one file: pack it, such as with "
             f"'tar -c {file if is_word(file) else 'FOLDER'} | twisted-registry push MODEL -'",
-            Exit.USAGE,
+            ExitStatus.USAGE,
         )
     if file != "-":
         return open(file, "rb")
@@ -164,12 +164,12 @@ class Creation:
         """
         number = None if self.info is None else self.info.version_number
         if number is None and self.left_bytes <= _MOST_HELD_BYTES:
-            number = self._server.looked_for(self._number)
+            number = self._server.poll(self._number)
             if number is None:
                 word = model_word(self._model_id)
                 return (
                     f"it is not known whether a version was made: if so, 'twisted-registry versions {word}' lists one "
-                    f"of {moment(self.created_ns)}"
+                    f"of {timestamp(self.created_ns)}"
                 )
         if number is not None:
             return f"{harmless_reference(self._model_id, number)} was made"
@@ -177,14 +177,14 @@ class Creation:
         return f"no version was made{made}"
 
     def _gathered(self, source: IO[bytes], bar: ByteProgress) -> Iterator[bytes]:
-        bar.turn_to("reading")
+        bar.restart("reading")
         size_bytes = 0
         while piece := source.read(_PIECE_BYTES):
             yield piece
             size_bytes += len(piece)
             bar.advance(len(piece))
         self.left_bytes = size_bytes
-        bar.turn_to("sending", size_bytes)
+        bar.restart("sending", size_bytes)
 
     def _number(self, client: "BlockingClient") -> int | None:
         try:

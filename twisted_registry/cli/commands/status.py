@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import click
 
-from twisted_registry.cli.exits import EXITS, Exit
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus
 from twisted_registry.cli.output import json_option, print_facts, print_object
-from twisted_registry.cli.server import Server, of_server
+from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import duration, harmless_id, size
 
 _HELP = """Tell whether the registry is serving, which versions it runs, and what it holds in memory.
@@ -29,9 +29,9 @@ _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 
 
-@click.command(help=_HELP, short_help="Tell how the registry is.", epilog=EXITS)
+@click.command(help=_HELP, short_help="Tell how the registry is.", epilog=EXIT_STATUS_HELP)
 @json_option
-@of_server
+@with_server
 def status(server: Server, as_json: bool) -> None:
     """
     Run the command.
@@ -48,7 +48,7 @@ def status(server: Server, as_json: bool) -> None:
         state = "serving" if serving else "not serving"
         print_facts({"server": harmless_id(server.address), "state": state, **_facts(versions, statuses)})
     if not serving:
-        sys.exit(Exit.UNREACHABLE)
+        sys.exit(ExitStatus.UNREACHABLE)
 
 
 def _facts(versions: Mapping[str, str], statuses: Mapping[str, str]) -> dict[str, str]:

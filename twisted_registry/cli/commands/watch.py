@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 from attrs import define
 
-from twisted_registry.cli.advice import advised
-from twisted_registry.cli.exits import EXITS, if_interrupted, tell
+from twisted_registry.cli.advice import explain
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt, report
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ReferenceType
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.references import Reference, harmless_reference
-from twisted_registry.cli.server import Server, of_server
+from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.target import Target
 from twisted_registry.domain.errors import CorruptVersion, UnknownVersion
 from twisted_registry.domain.models import VersionInfo
@@ -40,13 +40,13 @@ Examples:
 """
 
 
-@click.command(help=_HELP, short_help="Print new versions as they come.", epilog=EXITS)
+@click.command(help=_HELP, short_help="Print new versions as they come.", epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@NUMBER]", type=ReferenceType())
 @click.option("--pull", "file", type=click.Path(), metavar="FILE", help="Retrieve each version to FILE.")
 @click.option("--once", is_flag=True, help="End after the first one.")
 @click.option("--wait", is_flag=True, help="Wait for a model that is not there yet, and for the registry.")
 @json_option
-@of_server
+@with_server
 def watch(server: Server, reference: Reference, file: str | None, once: bool, wait: bool, as_json: bool) -> None:
     """
     Run the command.
@@ -56,7 +56,7 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
         raise click.UsageError("it begins after a number, such as MODEL@3, or with the latest: MODEL")
     target = None if file is None else Target(file)
     watching = _Watching(target)
-    with if_interrupted(watching.outcome), ExitStack() as stack:
+    with exit_on_interrupt(watching.outcome), ExitStack() as stack:
         if target is not None:
             target.check()
         client = stack.enter_context(server.client())
@@ -102,6 +102,6 @@ def _is_pulled(client: "BlockingClient", info: VersionInfo, target: Target) -> b
     except UnknownVersion:
         return False  # It was evicted meanwhile: there is a newer one, or soon will be.
     except CorruptVersion as damaged:
-        tell(advised(damaged))
+        report(explain(damaged))
         return False
     return True

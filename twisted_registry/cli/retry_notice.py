@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from twisted_registry.cli.advice import advised
-from twisted_registry.cli.progress import tell_beside_the_bar
+from twisted_registry.cli.advice import explain
+from twisted_registry.cli.progress import report_beside_bar
 from twisted_registry.domain.errors import RegistryError, Unreachable
 
 LOGGER = "twisted_registry.client.tries"
@@ -20,13 +20,13 @@ _STREAK_SECONDS = 15.0
 """Where nothing fails for so long, what fails next is something new."""
 
 
-class Waiting(logging.Handler):
+class RetryNotice(logging.Handler):
     """
     Says once, for as long as it lasts, that something is tried again and again.
     """
 
     def __init__(
-        self, say: Callable[[str], None] = tell_beside_the_bar, clock: Callable[[], float] = time.monotonic
+        self, say: Callable[[str], None] = report_beside_bar, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """
 
@@ -57,10 +57,10 @@ def _reason(record: logging.LogRecord) -> str:
     error = record.args[0] if isinstance(record.args, tuple) and record.args else None
     if isinstance(error, Unreachable):
         return f"for the registry at {error.address} ({error.reason})"
-    return f"({advised(error) if isinstance(error, RegistryError) else record.getMessage()})"
+    return f"({explain(error) if isinstance(error, RegistryError) else record.getMessage()})"
 
 
-def tell_of_waiting() -> None:
+def report_retries() -> None:
     """
     Have it said from now on.
     """
@@ -68,4 +68,4 @@ def tell_of_waiting() -> None:
     logger = logging.getLogger(LOGGER)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    logger.handlers = [Waiting()]
+    logger.handlers = [RetryNotice()]

@@ -7,13 +7,13 @@ import logging
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.cli.waiting import Waiting
+from twisted_registry.cli.retry_notice import RetryNotice
 from twisted_registry.domain import errors
 
 
 class WaitingTests(SynchronousTestCase):
     """
-    ``Waiting``.
+    ``RetryNotice``.
     """
 
     def setUp(self) -> None:
@@ -22,7 +22,7 @@ class WaitingTests(SynchronousTestCase):
         """
         self.said: list[str] = []
         self.clock = Clock()
-        self.waiting = Waiting(self.said.append, self.clock.seconds)
+        self.waiting = RetryNotice(self.said.append, self.clock.seconds)
 
     def fail_for(self, seconds: int, error: Exception | None = None) -> None:
         """

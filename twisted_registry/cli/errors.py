@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from twisted_registry.cli.advice import advised
+from twisted_registry.cli.advice import explain
 from twisted_registry.cli.text import harmless, harmless_line
 from twisted_registry.domain.errors import (
     CommitUncertain,
@@ -26,7 +26,7 @@ from twisted_registry.domain.errors import (
 )
 
 
-class Exit(IntEnum):
+class ExitStatus(IntEnum):
     """
     The statuses.
     """
@@ -40,12 +40,12 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
-SIGNALLED = 128
+SIGNAL_BASE = 128
 """Above it are the statuses of those whom a signal has ended."""
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
-EXITS = """\b
+EXIT_STATUS_HELP = """\b
 Exit status:
   0    done
   1    the registry refused it, or has no such thing
@@ -56,40 +56,44 @@ Exit status:
 """
 
 
-def exit_of(error: RegistryError) -> Exit:
+def status_for(error: RegistryError) -> ExitStatus:
     """
     Give the status for an error.
     """
     if isinstance(error, CreationUncertain | CommitUncertain):
-        return Exit.UNCERTAIN
+        return ExitStatus.UNCERTAIN
     if isinstance(error, DataChanged):
-        return Exit.USAGE
-    return Exit.UNREACHABLE if isinstance(error, Unavailable | StorageUnavailable | DeadlineExceeded) else Exit.REFUSED
+        return ExitStatus.USAGE
+    return (
+        ExitStatus.UNREACHABLE
+        if isinstance(error, Unavailable | StorageUnavailable | DeadlineExceeded)
+        else ExitStatus.REFUSED
+    )
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     """
     Say something on stderr.
     """
     click.echo(f"twisted-registry: {harmless_line(text)}", err=True)
 
 
-def fail(text: str, status: Exit = Exit.REFUSED) -> NoReturn:
+def fail(text: str, status: ExitStatus = ExitStatus.REFUSED) -> NoReturn:
     """
     Say why it goes no further, and end.
     """
-    tell(text)
+    report(text)
     sys.exit(status)
 
 
-class _Ended(SystemExit):
+class _Terminated(SystemExit):
     """
     A signal came that ends processes.
     """
 
 
 @contextmanager
-def if_interrupted(outcome: Callable[[], str] | None = None) -> Iterator[None]:
+def exit_on_interrupt(outcome: Callable[[], str] | None = None) -> Iterator[None]:
     """
     Where what is done in the context is interrupted, say in a line what became of it, and end.
 
@@ -98,50 +102,50 @@ def if_interrupted(outcome: Callable[[], str] | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, click.Abort, _Ended) as interruption:
-        status = interruption.code if isinstance(interruption, _Ended) else Exit.INTERRUPTED
+    except (KeyboardInterrupt, click.Abort, _Terminated) as interruption:
+        status = interruption.code if isinstance(interruption, _Terminated) else ExitStatus.INTERRUPTED
         # Who interrupts that as well does not want to know; a terminal that was closed takes no line.
-        with suppress(KeyboardInterrupt, _Ended, OSError):
-            tell("interrupted" if outcome is None else f"interrupted: {outcome()}")
+        with suppress(KeyboardInterrupt, _Terminated, OSError):
+            report("interrupted" if outcome is None else f"interrupted: {outcome()}")
         sys.exit(status)
 
 
 @contextmanager
-def ending_well() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """
     Turn whatever can be foreseen to go wrong into a line on stderr and a status.
     """
     # What is ignored, as under nohup, stays so.
     before = {number: signal.signal(number, _ended) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
     try:
-        with if_interrupted(), telling_os_errors():
+        with exit_on_interrupt(), exit_on_os_error():
             yield
     except RegistryError as error:
-        fail(advised(error), exit_of(error))
+        fail(explain(error), status_for(error))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def telling_os_errors() -> Iterator[None]:
+def exit_on_os_error() -> Iterator[None]:
     """
     Turn a file or a stream that cannot be read or written into a line on stderr and a status.
     """
     try:
         yield
-        with naming("stdout"):
+        with os_errors_about("stdout"):
             sys.stdout.flush()
     except OSError as error:
-        let_go_of_stdout()
+        discard_stdout()
         # Whoever has closed the pipe wants no more, and knows.
         if not isinstance(error, BrokenPipeError):
-            tell(_reason(error))
-        sys.exit(Exit.USAGE)
+            report(_reason(error))
+        sys.exit(ExitStatus.USAGE)
 
 
 @contextmanager
-def naming(file: str) -> Iterator[None]:
+def os_errors_about(file: str) -> Iterator[None]:
     """
     Say which file or stream it was that could not be read or written.  The system names none once it is open, and a
     temporary file's name tells nobody anything.
@@ -153,7 +157,7 @@ def naming(file: str) -> Iterator[None]:
         raise
 
 
-def let_go_of_stdout() -> None:
+def discard_stdout() -> None:
     """
     Where stdout cannot be written, forget what was to go there: Python would try again at its end, and fail.
     """
@@ -165,7 +169,7 @@ def let_go_of_stdout() -> None:
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:
     # Raised in the main thread, so that temporary files are removed on the way out.
-    raise _Ended(SIGNALLED + number)
+    raise _Terminated(SIGNAL_BASE + number)
 
 
 def _reason(error: OSError) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.cli.companion_files import warnings
+from twisted_registry.cli.sibling_files import warnings
 
 
 class CompanionTests(SynchronousTestCase):
