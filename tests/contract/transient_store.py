@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.transient import (
+    EvictionRank,
     ITransientReader,
     ITransientStore,
     ITransientWriter,
-    Rank,
     TransientBudget,
     Usage,
 )
@@ -44,7 +44,7 @@ class TransientStoreContract(SynchronousTestCase):
         self.store = self.make_store(TransientBudget(max_items=4, max_bytes=1000))
 
     def put(
-        self, number: int, rank: Rank = Rank.LATEST, data: bytes = b"data", model_id: str = "m"
+        self, number: int, rank: EvictionRank = EvictionRank.LATEST, data: bytes = b"data", model_id: str = "m"
     ) -> list[VersionKey]:
         """
         Keep a version of one chunk.
@@ -86,7 +86,7 @@ class TransientStoreContract(SynchronousTestCase):
         writer = self.store.create_version()
         for chunk in chunks:
             writer.write(chunk)
-        writer.commit(key(1), Rank.LATEST)
+        writer.commit(key(1), EvictionRank.LATEST)
         self.assertEqual(self.read(1), chunks)
 
     def test_what_was_not_committed_is_not_held(self) -> None:
@@ -106,7 +106,7 @@ class TransientStoreContract(SynchronousTestCase):
         """
         writer = self.store.create_version()
         writer.write(Chunk(b"data"))
-        writer.commit(key(1), Rank.LATEST)
+        writer.commit(key(1), EvictionRank.LATEST)
         writer.abort()
         self.assertEqual(self.read(1), [Chunk(b"data")])
 
@@ -116,7 +116,7 @@ class TransientStoreContract(SynchronousTestCase):
         """
         self.assertRaises(KeyError, lambda: list(iter(self.store.open_version(key(9)).read, None)))
         self.store.touch([key(9)])
-        self.store.set_rank(key(9), Rank.COPY)
+        self.store.set_rank(key(9), EvictionRank.COPY)
         self.store.remove([key(9)])
 
     def test_keys_differ_in_each_part(self) -> None:
@@ -150,10 +150,10 @@ class TransientStoreContract(SynchronousTestCase):
         """
         Copies go before superseded versions, and those before the latest ones, however recently used.
         """
-        self.put(1, Rank.LATEST)
-        self.put(2, Rank.SUPERSEDED)
-        self.put(3, Rank.COPY)
-        self.put(4, Rank.LATEST)
+        self.put(1, EvictionRank.LATEST)
+        self.put(2, EvictionRank.SUPERSEDED)
+        self.put(3, EvictionRank.COPY)
+        self.put(4, EvictionRank.LATEST)
         self.store.touch([key(1), key(2), key(3)])
         self.assertEqual([self.put(number) for number in (5, 6, 7)], [[key(3)], [key(2)], [key(4)]])
 
@@ -161,10 +161,10 @@ class TransientStoreContract(SynchronousTestCase):
         """
         Commit a model's next version as the registry does: the one before is superseded first.
         """
-        self.store.set_rank(key(number - 1, model_id), Rank.SUPERSEDED)
+        self.store.set_rank(key(number - 1, model_id), EvictionRank.SUPERSEDED)
         writer = self.store.create_version()
         writer.write(Chunk(data))
-        return writer.commit(key(number, model_id), Rank.LATEST)
+        return writer.commit(key(number, model_id), EvictionRank.LATEST)
 
     def test_latest_of_each_model_before_a_second_of_another(self) -> None:
         """
@@ -186,7 +186,7 @@ class TransientStoreContract(SynchronousTestCase):
         """
         for number in (1, 2, 3, 4):
             self.put(number)
-        self.store.set_rank(key(3), Rank.SUPERSEDED)
+        self.store.set_rank(key(3), EvictionRank.SUPERSEDED)
         self.assertEqual(self.put(5), [key(3)])
 
     def test_found_while_its_rank_changes(self) -> None:
@@ -198,7 +198,7 @@ class TransientStoreContract(SynchronousTestCase):
 
         def change() -> None:
             while not over.is_set():
-                for rank in (Rank.SUPERSEDED, Rank.LATEST):
+                for rank in (EvictionRank.SUPERSEDED, EvictionRank.LATEST):
                     self.store.set_rank(key(1), rank)
 
         self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
@@ -217,23 +217,23 @@ class TransientStoreContract(SynchronousTestCase):
         """
         for number in (1, 2, 3, 4):
             self.put(number)
-        self.assertEqual(self.put(5, Rank.COPY), [key(5)])
+        self.assertEqual(self.put(5, EvictionRank.COPY), [key(5)])
 
     def test_has_room(self) -> None:
         """
         There is room for what would stay: none for a copy where transient versions have taken all, but where others are
         copies.
         """
-        for number, rank in enumerate((Rank.LATEST, Rank.SUPERSEDED, Rank.COPY), 1):
+        for number, rank in enumerate((EvictionRank.LATEST, EvictionRank.SUPERSEDED, EvictionRank.COPY), 1):
             self.put(number, rank, data=b"x" * 300)
-        self.assertEqual([self.store.has_room(size, Rank.COPY) for size in (400, 401)], [True, False])
-        self.assertEqual([self.store.has_room(size, Rank.LATEST) for size in (1000, 1001)], [True, False])
+        self.assertEqual([self.store.has_room(size, EvictionRank.COPY) for size in (400, 401)], [True, False])
+        self.assertEqual([self.store.has_room(size, EvictionRank.LATEST) for size in (1000, 1001)], [True, False])
         for number in (3, 4):
-            self.assertTrue(self.store.has_room(4, Rank.COPY))
+            self.assertTrue(self.store.has_room(4, EvictionRank.COPY))
             self.put(number)
-        self.assertFalse(self.store.has_room(4, Rank.COPY))
-        self.assertTrue(self.store.has_room(4, Rank.LATEST))
-        self.assertEqual(self.put(5, Rank.COPY), [key(5)])
+        self.assertFalse(self.store.has_room(4, EvictionRank.COPY))
+        self.assertTrue(self.store.has_room(4, EvictionRank.LATEST))
+        self.assertEqual(self.put(5, EvictionRank.COPY), [key(5)])
 
     def test_removed_version_gives_its_room_back(self) -> None:
         """
@@ -261,7 +261,7 @@ class TransientStoreContract(SynchronousTestCase):
         writer = self.store.create_version()
         writer.write(Chunk(b"one"))
         writer.write(Chunk(b"two"))
-        writer.commit(key(1), Rank.LATEST)
+        writer.commit(key(1), EvictionRank.LATEST)
         reader = self.store.open_version(key(1))
         self.assertEqual(reader.read(), Chunk(b"one"))
         self.store.remove([key(1)])

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.client._transport.archive_memory import ArchiveMemory
-from twisted_registry.contracts.ownership import ArchiveIdentity, Standing
+from twisted_registry.contracts.ownership import ArchiveIdentity, ArchiveStatus
 from twisted_registry.domain.errors import ArchiveChanged
 from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
 from twisted_registry.rpc.archive import ArchiveCheck
@@ -49,7 +49,7 @@ def check(call: Call, archive_id: str | None) -> None:
     """
     Check a call at a server with this archive.
     """
-    asyncio.run(ArchiveCheck(Standing(ArchiveIdentity(archive_id))).check(call))
+    asyncio.run(ArchiveCheck(ArchiveStatus(ArchiveIdentity(archive_id))).check(call))
 
 
 class MetadataTests(SynchronousTestCase):

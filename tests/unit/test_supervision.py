@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.contracts.ownership import Standing
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveMoved, ArchiveTaken, StorageFailure
 
@@ -25,7 +25,7 @@ class SupervisorTests(SynchronousTestCase):
         Supervise an archive that is well.
         """
         self.clock = Clock()
-        self.standing = Standing()
+        self.archive_status = ArchiveStatus()
         self.changes: list[bool] = []
         self.taken: list[ArchiveTaken] = []
         self.runs = 0
@@ -34,8 +34,8 @@ class SupervisorTests(SynchronousTestCase):
         self.supervisor = Supervisor(
             self.clock,
             "/archive",
-            self.standing,
-            lambda: self.changes.append(not self.standing.trouble),
+            self.archive_status,
+            lambda: self.changes.append(not self.archive_status.problem),
             self.taken.append,
             PATIENCE_SECONDS,
         )
@@ -81,13 +81,13 @@ class SupervisorTests(SynchronousTestCase):
         """
         for _ in range(3):
             self.tick(fail(ArchiveMoved("nothing is at its path")))
-        self.assertEqual(self.standing.trouble, "nothing is at its path")
+        self.assertEqual(self.archive_status.problem, "nothing is at its path")
         ((level, line),) = self.told()
         self.assertEqual(level, LogLevel.critical)
         for part in ("/archive", "nothing is at its path", "NOT_SERVING"):
             self.assertIn(part, line)
         self.tick()
-        self.assertEqual((self.changes, self.standing.trouble), ([False, True], ""))
+        self.assertEqual((self.changes, self.archive_status.problem), ([False, True], ""))
         ((level, line),) = self.told()
         self.assertEqual(level, LogLevel.info)
         self.assertIn("can be used again", line)
@@ -98,7 +98,7 @@ class SupervisorTests(SynchronousTestCase):
         """
         self.tick(fail(ArchiveMoved("gone")))
         self.tick(fail(StorageFailure("stale")))
-        self.assertEqual((self.standing.trouble, self.changes, len(self.told())), ("stale", [False], 1))
+        self.assertEqual((self.archive_status.problem, self.changes, len(self.told())), ("stale", [False], 1))
 
     def test_hangs(self) -> None:
         """
@@ -111,7 +111,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(self.changes, [])
         self.clock.advance(EVERY_SECONDS)
         self.assertEqual((self.runs, self.changes), (1, [False]))
-        self.assertIn("not answered for 30 s", self.standing.trouble)
+        self.assertIn("not answered for 30 s", self.archive_status.problem)
         hanging.callback(None)
         self.assertEqual(self.changes, [False, True])
         self.tick()
@@ -126,9 +126,9 @@ class SupervisorTests(SynchronousTestCase):
         self.tick(fail(ArchiveMoved("gone")))
         others[0].errback(StorageFailure("stale"))
         self.tick()
-        self.assertEqual((self.standing.trouble, self.changes), ("stale", [False]))
+        self.assertEqual((self.archive_status.problem, self.changes), ("stale", [False]))
         others[1].callback(None)
-        self.assertEqual((self.standing.trouble, self.changes), ("", [False, True]))
+        self.assertEqual((self.archive_status.problem, self.changes), ("", [False, True]))
 
     def test_taken(self) -> None:
         """
@@ -156,5 +156,5 @@ class SupervisorTests(SynchronousTestCase):
         self.supervisor.stop()
         self.tick()
         under_way.errback(ArchiveMoved("gone"))
-        self.assertEqual((self.runs, self.changes, self.standing.trouble), (1, [], ""))
+        self.assertEqual((self.runs, self.changes, self.archive_status.problem), (1, [], ""))
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -54,17 +54,17 @@ class ArchiveIdentity:
 
 
 @define
-class Standing:
+class ArchiveStatus:
     """
     What is known of the archive as a whole.  Changed in the reactor's thread; may be read in any.
 
     Attributes:
         identity: which archive it is.
-        trouble: why it cannot be used; empty where it can.
+        problem: why it cannot be used; empty where it can.
     """
 
     identity: ArchiveIdentity = field(factory=ArchiveIdentity)
-    trouble: str = ""
+    problem: str = ""
 
 
 class IIdentifiableArchive(Interface):

@@ -12,7 +12,7 @@ from twisted_registry.contracts.archive import IChunkSink
 from twisted_registry.domain.models import Chunk, VersionKey
 
 
-class Rank(IntEnum):
+class EvictionRank(IntEnum):
     """
     What is evicted first: lower ranks before higher ones, and within a rank the least recently used.
 
@@ -35,7 +35,7 @@ class ITransientWriter(IChunkSink):
     Writes one version into a transient store.
     """
 
-    def commit(key: VersionKey, rank: Rank) -> list[VersionKey]:
+    def commit(key: VersionKey, rank: EvictionRank) -> list[VersionKey]:
         """
         Keep the version under a key, and evict what goes beyond the budget: perhaps this very version.
 
@@ -95,7 +95,7 @@ class ITransientStore(Interface):
             KeyError: it is not held.
         """
 
-    def set_rank(key: VersionKey, rank: Rank) -> None:
+    def set_rank(key: VersionKey, rank: EvictionRank) -> None:
         """
         Change how early a version goes.  Does nothing where it is not held.
         """
@@ -115,7 +115,7 @@ class ITransientStore(Interface):
         Give what is held now.
         """
 
-    def has_room(size_bytes: int, rank: Rank) -> bool:
+    def has_room(size_bytes: int, rank: EvictionRank) -> bool:
         """
         Tell whether a version, were it kept now, would stay: whether there is room, or what may go for it.
         """

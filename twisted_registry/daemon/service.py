@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from twisted_registry.contracts.archive import IArchive
-from twisted_registry.contracts.ownership import IIdentifiableArchive, ILocatedArchive, IOwnedArchive, Standing
+from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.transient import ITransientStore
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import connections_within, raise_descriptor_limit, usable_descriptors
@@ -107,12 +107,14 @@ class RegistryService(Service):
             checking_threads=PooledThreads(reactor, self._checking),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
-        self._standing = Standing()
-        self._rpc = RpcServer(reactor, self._registry, endpoint, settings.limits, settings.clients, self._standing)
+        self._archive_status = ArchiveStatus()
+        self._rpc = RpcServer(
+            reactor, self._registry, endpoint, settings.limits, settings.clients, self._archive_status
+        )
         self._supervisor = Supervisor(
             reactor,
             archive.description,
-            self._standing,
+            self._archive_status,
             self._rpc.tell_health,
             self._taken,
         )
@@ -156,7 +158,7 @@ class RegistryService(Service):
 
     def _know_archive(self) -> None:
         if IIdentifiableArchive.providedBy(self._archive):
-            self._standing.identity = self._archive.identity()
+            self._archive_status.identity = self._archive.identity()
         if ILocatedArchive.providedBy(self._archive):
             self._supervisor.start(self._registry.check_archive, _CHECK_SECONDS)
         if IOwnedArchive.providedBy(self._archive):
@@ -170,7 +172,7 @@ class RegistryService(Service):
         self._hashing.callInThread(give_back)  # it may take long
 
     def _tell_where(self) -> None:
-        if self._standing.identity.is_new:
+        if self._archive_status.identity.is_new:
             _log.warn(
                 "new archive: {archive} was made just now; if there should be models in it, check --archive-dir and "
                 "whether its disk is mounted",
@@ -233,7 +235,7 @@ class RegistryService(Service):
 
     def _taken(self, error: ArchiveTaken) -> None:
         _log.critical("{error}; this one stores nothing any more, and ends", error=error)
-        self._standing.trouble = str(error)
+        self._archive_status.problem = str(error)
         self._rpc.tell_health()
         self._end_as_failed()
         self._stop_reactor()

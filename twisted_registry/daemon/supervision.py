@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_registry.contracts.ownership import Standing
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import ArchiveTaken, RegistryError
 
 _log = Logger(namespace="twisted_registry")
@@ -28,13 +28,13 @@ class _Check:
 
     Attributes:
         begun: when the check under way began; ``None`` where none is.
-        trouble: what the last one found; empty for nothing.
+        problem: what the last one found; empty for nothing.
     """
 
     run: Callable[[], Deferred[None]]
     ticks: LoopingCall | None = None
     begun: float | None = None
-    trouble: str = ""
+    problem: str = ""
 
 
 class Supervisor:
@@ -47,7 +47,7 @@ class Supervisor:
         self,
         reactor: IReactorTime,
         archive: str,
-        standing: Standing,
+        archive_status: ArchiveStatus,
         changed: Callable[[], None],
         taken: Callable[[ArchiveTaken], None],
         patience_seconds: float = PATIENCE_SECONDS,
@@ -56,13 +56,13 @@ class Supervisor:
 
         Args:
             archive: where the archive is, for the log.
-            standing: is kept up to date.
+            archive_status: is kept up to date.
             changed: called when the archive cannot be used any more, and when it can be again.
             taken: called when another process has taken it; nothing is checked any more.
         """
         self._reactor = reactor
         self._archive = archive
-        self._standing = standing
+        self._archive_status = archive_status
         self._changed = changed
         self._taken = taken
         self._patience_seconds = patience_seconds
@@ -114,19 +114,19 @@ class Supervisor:
             _log.failure("a check of the archive failed", failure)
             self._note(check, "its check failed")
 
-    def _note(self, check: _Check, trouble: str) -> None:
-        check.trouble = trouble
+    def _note(self, check: _Check, problem: str) -> None:
+        check.problem = problem
         if check not in self._checks:
             return
-        before = self._standing.trouble
-        self._standing.trouble = next((each.trouble for each in self._checks if each.trouble), "")
-        if self._standing.trouble and not before:
+        before = self._archive_status.problem
+        self._archive_status.problem = next((each.problem for each in self._checks if each.problem), "")
+        if self._archive_status.problem and not before:
             _log.critical(
                 "the archive {archive} cannot be used: {reason}; health checks say NOT_SERVING until it can be again",
                 archive=self._archive,
-                reason=self._standing.trouble,
+                reason=self._archive_status.problem,
             )
-        elif before and not self._standing.trouble:
+        elif before and not self._archive_status.problem:
             _log.info("the archive {archive} can be used again", archive=self._archive)
-        if bool(self._standing.trouble) != bool(before):
+        if bool(self._archive_status.problem) != bool(before):
             self._changed()

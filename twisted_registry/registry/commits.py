@@ -8,7 +8,7 @@ from functools import partial
 from attrs import evolve, frozen
 
 from twisted_registry.contracts.archive import IArchiveWriter
-from twisted_registry.contracts.transient import ITransientWriter, Rank
+from twisted_registry.contracts.transient import EvictionRank, ITransientWriter
 from twisted_registry.domain.errors import (
     ArchiveMoved,
     CommitUncertain,
@@ -122,7 +122,7 @@ class Committer:
         await self._state.transients.commit(
             upload.transient_writer,
             model.loaded.key(info.version_number),
-            Rank.LATEST,
+            EvictionRank.LATEST,
             Publication(partial(model.add_transient, info), self._state.evict),
             model.latest_transient(),
         )
@@ -138,6 +138,6 @@ class Committer:
             return
         publication = Publication(partial(model.hold_copy, info), self._state.evict)
         try:
-            await self._state.transients.commit(writer, key, Rank.COPY, publication)
+            await self._state.transients.commit(writer, key, EvictionRank.COPY, publication)
         except Exception:  # whatever the store says, the version itself is on the archive
             log.failure("no copy of {key} is kept", key=key)

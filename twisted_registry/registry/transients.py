@@ -10,7 +10,7 @@ from attrs import define, frozen
 from twisted.internet.defer import Deferred
 
 from twisted_registry.contracts.execution import INonBlocking, IThreads
-from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Rank
+from twisted_registry.contracts.transient import EvictionRank, ITransientStore, ITransientWriter
 from twisted_registry.domain.models import VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.downloads import TransientDownload
@@ -104,7 +104,7 @@ class Transients:
         """
         if not self.in_memory or size_bytes > self.store.max_bytes // _COPY_SHARE:
             return None
-        if not self.store.has_room(size_bytes, Rank.COPY):
+        if not self.store.has_room(size_bytes, EvictionRank.COPY):
             return None
         return self.store.create_version()
 
@@ -147,7 +147,7 @@ class Transients:
         self,
         writer: ITransientWriter,
         key: VersionKey,
-        rank: Rank,
+        rank: EvictionRank,
         publication: Publication,
         superseded: VersionKey | None = None,
     ) -> None:
@@ -167,25 +167,25 @@ class Transients:
         self,
         writer: ITransientWriter,
         key: VersionKey,
-        rank: Rank,
+        rank: EvictionRank,
         touched: list[VersionKey],
         superseded: VersionKey | None,
     ) -> list[VersionKey]:
         self.store.touch(touched)
         if superseded is None:
             return writer.commit(key, rank)
-        self.store.set_rank(superseded, Rank.SUPERSEDED)
+        self.store.set_rank(superseded, EvictionRank.SUPERSEDED)
         try:
             return writer.commit(key, rank)
         except BaseException:
-            self.store.set_rank(superseded, Rank.LATEST)
+            self.store.set_rank(superseded, EvictionRank.LATEST)
             raise
 
     async def supersede(self, key: VersionKey) -> None:
         """
         A version is its model's latest no more.
         """
-        await self._change(partial(self.store.set_rank, key, Rank.SUPERSEDED))
+        await self._change(partial(self.store.set_rank, key, EvictionRank.SUPERSEDED))
 
     async def remove(self, snapshot: ModelSnapshot) -> None:
         """

@@ -13,7 +13,7 @@ import twisted
 from attrs import frozen
 
 import twisted_registry
-from twisted_registry.contracts.ownership import Standing
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.messages import common
 from twisted_registry.rpc.callers import Callers
@@ -43,7 +43,7 @@ class AboutCalls:
     _started_seconds: float
     _connections: Connections
     _callers: Callers
-    _standing: Standing
+    _archive_status: ArchiveStatus
 
     async def version(self, raw: bytes, context: Any) -> bytes:
         """
@@ -74,7 +74,7 @@ class AboutCalls:
         return common.StatusReply(statuses=asked).SerializeToString()
 
     def _statuses(self) -> dict[str, Callable[[], str]]:
-        registry, standing = self._lookup.registry, self._standing
+        registry, archive_status = self._lookup.registry, self._archive_status
         statuses = {
             "overall_load": _overall_load,
             "uptime_seconds": lambda: f"{time.monotonic() - self._started_seconds:.3f}",
@@ -83,9 +83,9 @@ class AboutCalls:
             "evicted_latest": lambda: str(registry.evicted_latest()),
             "subscribers": lambda: str(len(self._hub)),
             "calls": lambda: str(len(self._callers)),
-            "archive": lambda: standing.trouble or "usable",
+            "archive": lambda: archive_status.problem or "usable",
         }
-        if standing.identity.archive_id:
-            statuses["archive_id"] = lambda: str(standing.identity.archive_id)
-            statuses["archive_restores"] = lambda: str(standing.identity.restores)
+        if archive_status.identity.archive_id:
+            statuses["archive_id"] = lambda: str(archive_status.identity.archive_id)
+            statuses["archive_restores"] = lambda: str(archive_status.identity.restores)
         return statuses

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.contracts.ownership import Standing
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import ArchiveChanged
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, archive_in, seen_in
@@ -19,7 +19,7 @@ class ArchiveCheck:
     Checks that a call is meant for the archive that is served.
     """
 
-    _standing: Standing
+    _archive_status: ArchiveStatus
 
     async def check(self, context: Any) -> None:
         """
@@ -31,7 +31,7 @@ class ArchiveCheck:
         named = archive_in(context.invocation_metadata())
         if not named:
             return
-        served = self._standing.identity.archive_id
+        served = self._archive_status.identity.archive_id
         if named == ASKED:
             if served:
                 await context.send_initial_metadata(((ARCHIVE_KEY, served),))

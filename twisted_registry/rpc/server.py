@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
-from twisted_registry.contracts.ownership import Standing
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import ClientLimits, Limits
 from twisted_registry.domain.errors import CannotStart
@@ -128,10 +128,10 @@ class RpcServer:
         endpoint: Endpoint,
         limits: Limits,
         clients: ClientLimits,
-        standing: Standing,
+        archive_status: ArchiveStatus,
     ) -> None:
         self._reactor = reactor
-        self._standing = standing
+        self._archive_status = archive_status
         self._registry = registry
         self._endpoint = endpoint
         self._limits = limits
@@ -181,7 +181,7 @@ class RpcServer:
         """
         Let health checks say whether the archive can be used.  Called in the reactor's thread, while it serves.
         """
-        usable = not self._standing.trouble
+        usable = not self._archive_status.problem
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._checks.say_usable, usable)
 
@@ -266,8 +266,8 @@ class RpcServer:
         bounds = _bounds(self._clients, len(self._addresses))
         server = grpc.aio.server(options=[*_OPTIONS, *bounds, *_keepalive(self._limits.keepalive_seconds)])
         lookup = Lookup(self._registry, Bridge(self._reactor))
-        about = AboutCalls(lookup, hub, time.monotonic(), connections, callers, self._standing)
-        archive = ArchiveCheck(self._standing)
+        about = AboutCalls(lookup, hub, time.monotonic(), connections, callers, self._archive_status)
+        archive = ArchiveCheck(self._archive_status)
         calls = RegistryCalls(lookup, hub, about, archive, self._limits, self._endpoint.chunk_bytes)
 
         calls.patience.listen, calls.patience.heard = callers.listen, callers.heard

@@ -11,10 +11,10 @@ from zope.interface import implementer
 
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.contracts.transient import (
+    EvictionRank,
     ITransientReader,
     ITransientStore,
     ITransientWriter,
-    Rank,
     TransientBudget,
     Usage,
 )
@@ -27,7 +27,7 @@ class _Held:
     A version as it is kept.  Its readers share the chunks, and keep them alive when it is evicted.
     """
 
-    rank: Rank
+    rank: EvictionRank
     chunks: tuple[Chunk, ...]
     size_bytes: int
 
@@ -43,8 +43,8 @@ class MemoryStore:
         self._max_items = budget.max_items
         self._lock = Lock()
         self._held: dict[VersionKey, _Held] = {}
-        self._order: dict[Rank, OrderedDict[VersionKey, None]] = {rank: OrderedDict() for rank in Rank}
-        self._rank_bytes: dict[Rank, int] = dict.fromkeys(Rank, 0)
+        self._order: dict[EvictionRank, OrderedDict[VersionKey, None]] = {rank: OrderedDict() for rank in EvictionRank}
+        self._rank_bytes: dict[EvictionRank, int] = dict.fromkeys(EvictionRank, 0)
 
     def create_version(self) -> "MemoryWriter":
         """See ``ITransientStore.create_version``."""
@@ -54,7 +54,7 @@ class MemoryStore:
         """See ``ITransientStore.open_version``."""
         return MemoryReader(self._held[key].chunks)
 
-    def set_rank(self, key: VersionKey, rank: Rank) -> None:
+    def set_rank(self, key: VersionKey, rank: EvictionRank) -> None:
         """See ``ITransientStore.set_rank``."""
         with self._lock:
             held = self._held.get(key)
@@ -90,10 +90,10 @@ class MemoryStore:
     def _size_bytes(self) -> int:
         return sum(self._rank_bytes.values())
 
-    def has_room(self, size_bytes: int, rank: Rank) -> bool:
+    def has_room(self, size_bytes: int, rank: EvictionRank) -> bool:
         """See ``ITransientStore.has_room``."""
         with self._lock:
-            above = [higher for higher in Rank if higher > rank]
+            above = [higher for higher in EvictionRank if higher > rank]
             items = sum(len(self._order[higher]) for higher in above)
             taken_bytes = sum(self._rank_bytes[higher] for higher in above)
             return items < self._max_items and taken_bytes + size_bytes <= self.max_bytes
@@ -111,7 +111,7 @@ class MemoryStore:
 
     def _evict(self) -> Iterator[VersionKey]:
         while len(self._held) > self._max_items or self._size_bytes > self.max_bytes:
-            key = next(key for rank in Rank for key in self._order[rank])
+            key = next(key for rank in EvictionRank for key in self._order[rank])
             self._drop(key)
             yield key
 
@@ -136,7 +136,7 @@ class MemoryWriter:
         """See ``IChunkSink.write``."""
         self._chunks.append(chunk)
 
-    def commit(self, key: VersionKey, rank: Rank) -> list[VersionKey]:
+    def commit(self, key: VersionKey, rank: EvictionRank) -> list[VersionKey]:
         """See ``ITransientWriter.commit``."""
         chunks = tuple(self._chunks)
         self._chunks.clear()

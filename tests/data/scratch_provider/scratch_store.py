@@ -14,10 +14,10 @@ from attrs import evolve, frozen
 from zope.interface import implementer
 
 from twisted_registry.contracts.transient import (
+    EvictionRank,
     ITransientReader,
     ITransientStore,
     ITransientWriter,
-    Rank,
     TransientBudget,
     Usage,
 )
@@ -36,7 +36,7 @@ class Scratch:
     file: IO[bytes]
     chunks: tuple[tuple[int, int], ...]
     size_bytes: int
-    rank: Rank
+    rank: EvictionRank
 
 
 @implementer(ITransientStore)
@@ -59,7 +59,7 @@ class ScratchStore:
     def open_version(self, key: VersionKey) -> "ScratchReader":
         return ScratchReader(self._held[key])
 
-    def set_rank(self, key: VersionKey, rank: Rank) -> None:
+    def set_rank(self, key: VersionKey, rank: EvictionRank) -> None:
         with self._lock:
             if key in self._held:
                 self._held[key] = evolve(self._held[key], rank=rank)
@@ -79,7 +79,7 @@ class ScratchStore:
         with self._lock:
             return self._usage()
 
-    def has_room(self, size_bytes: int, rank: Rank) -> bool:
+    def has_room(self, size_bytes: int, rank: EvictionRank) -> bool:
         with self._lock:
             above = [scratch.size_bytes for scratch in self._held.values() if scratch.rank > rank]
             return len(above) < self._max_items and sum(above) + size_bytes <= self.max_bytes
@@ -122,7 +122,7 @@ class ScratchWriter:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
         return self._file
 
-    def commit(self, key: VersionKey, rank: Rank) -> list[VersionKey]:
+    def commit(self, key: VersionKey, rank: EvictionRank) -> list[VersionKey]:
         file, self._file = self._opened(), None
         file.flush()
         size_bytes = sum(length - offset for length, offset in self._sizes)
