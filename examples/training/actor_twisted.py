@@ -10,7 +10,7 @@ from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
 from twisted_registry.client import DeferredClient
-from twisted_registry.domain.errors import RegistryError
+from twisted_registry.client.errors import RegistryError
 
 from actor import is_last, report
 from script import INTERRUPTED, NOTICE_SECONDS, actor_parser, refusal, say

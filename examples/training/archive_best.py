@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 
 from twisted_registry.client import BlockingClient, VersionInfo
-from twisted_registry.domain.errors import CorruptModel, UnknownVersion
+from twisted_registry.client.errors import CorruptModel, UnknownVersion
 
 from score import Score
 from script import parser, run, say

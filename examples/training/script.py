@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from twisted_registry.client import DEFAULT_ADDRESS
-from twisted_registry.domain.errors import CorruptModel, RegistryError, UnknownModel
+from twisted_registry.client.errors import CorruptModel, RegistryError, UnknownModel
 
 NOTICE_SECONDS = 1.0
 """After so long a script says what it waits for."""

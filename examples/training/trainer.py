@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from twisted_registry.client import Client
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     CorruptModel,
     CreationUncertain,
     StorageFailure,

@@ -15,7 +15,7 @@ from tests.support.client import data_hash
 from tests.support.daemon import free_port
 from tests.support.registry_case import SharedRegistryTestCase
 from tests.support.styles import Style
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
 
 DATA = os.urandom(10_000_000)
 """Several chunks long."""

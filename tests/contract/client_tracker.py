@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from tests.support.styles import Followed, Style
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
 
 
 class TrackerContract(RegistryTestCase):

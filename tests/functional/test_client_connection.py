@@ -18,8 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.fake_server import FakeServer, refusal
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.client import BlockingClient, Tls
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, Tls, errors
 from twisted_registry.protocol.messages import common
 
 AUTHORITY = trustme.CA()

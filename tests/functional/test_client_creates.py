@@ -10,8 +10,7 @@ from typing import Any
 
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
-from twisted_registry.client import BlockingClient, VersionInfo
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, VersionInfo, errors
 
 SMALL = b"weights"
 LARGE = os.urandom(10_000_000)

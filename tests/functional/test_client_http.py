@@ -7,8 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.http_proxy import OK, HttpProxy
-from twisted_registry.client import BlockingClient
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, errors
 
 PATIENT_SECONDS = 600
 """Where something is tried again, the test takes as long as this, and fails by its end."""

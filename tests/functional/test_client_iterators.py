@@ -12,8 +12,7 @@ from typing import Any
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from tests.support.styles import AsyncioStyle
-from twisted_registry.client import BlockingClient, Client
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, Client, errors
 
 DATA = os.urandom(10_000_000)
 SHORT_SECONDS = 0.1

@@ -13,8 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.fake_server import FakeServer, failure
-from twisted_registry.client import BlockingClient
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, errors
 from twisted_registry.protocol.messages import api
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.guide import ADDRESS, blocks, run_program, run_session
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
 from twisted_registry.registry.numbers import RESERVED_AT_ONCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "client.md").read_text()

@@ -20,7 +20,7 @@ OPTIONS = ("-X", "dev", "-W", "ignore:This process:DeprecationWarning")
 BEGINNING = """
 import asyncio, hashlib, logging, multiprocessing, os, signal, sys
 from twisted_registry.client import BlockingClient, Client
-from twisted_registry.domain.errors import ClientUnusable
+from twisted_registry.client.errors import ClientUnusable
 ADDRESS, MODEL = sys.argv[1:]
 # Development mode has asyncio tell what takes long.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
@@ -482,7 +482,7 @@ class ProcessTests(SharedRegistryTestCase):
             """
             from contextlib import suppress
             from threading import Event, Thread
-            from twisted_registry.domain.errors import DeadlineExceeded
+            from twisted_registry.client.errors import DeadlineExceeded
 
             def publish():
                 with suppress(ClientUnusable):

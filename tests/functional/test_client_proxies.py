@@ -10,8 +10,7 @@ import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.fake_server import Answer, FakeServer, refusal
-from twisted_registry.client import BlockingClient
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, errors
 from twisted_registry.protocol.messages import api, common
 
 LATE_SECONDS = 0.5

@@ -17,9 +17,8 @@ from xxhash import xxh3_128
 from tests.support.client import data_hash
 from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.fake_server import Answer, FakeServer, in_turn
-from twisted_registry.client import BlockingClient, VersionInfo
+from twisted_registry.client import BlockingClient, VersionInfo, errors
 from twisted_registry.client._transfer import download
-from twisted_registry.domain import errors
 from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.protocol.messages import api, common
 

@@ -15,8 +15,7 @@ from tests.support.client import data_hash
 from tests.support.fake_server import FakeServer, failing_stream
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
-from twisted_registry.client import BlockingClient
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, errors
 from twisted_registry.protocol.checksum import KEY, Checksum, from_metadata, to_metadata
 from twisted_registry.protocol.messages import SERVICE, api
 

@@ -20,8 +20,7 @@ import numpy as np
 from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 from tests.support.styles import AsyncioStyle
-from twisted_registry.client import BlockingClient
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, errors
 
 DATA = b"weights"
 

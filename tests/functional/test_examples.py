@@ -22,7 +22,7 @@ from tests.support.fake_server import FakeServer, failure, in_turn
 from tests.support.registry_case import RegistryTestCase
 from tests.support.scripts import TRAINING, Script, run_script
 from twisted_registry.client import BlockingClient, VersionInfo
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     RegistryError,
     StorageFailure,
     StorageFull,

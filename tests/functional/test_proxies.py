@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from tests.support.daemon import free_port
 from tests.support.proxies import Proxy, certify, documented, program, replaced, start_envoy, start_nginx
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.client import BlockingClient, Tls
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, Tls, errors
 
 TOKEN = "t" * 16 * 1024
 """The longest there may be."""

@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
-from twisted_registry.client import BlockingClient, BlockingTracker, Version
-from twisted_registry.domain import errors
+from twisted_registry.client import BlockingClient, BlockingTracker, Version, errors
 
 
 class AbsenceCase(RegistryTestCase):

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.cli.advice import explain
 from twisted_registry.cli.group import command
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
+from twisted_registry.domain.errors import REWRITE_MODEL
 from twisted_registry.protocol.error_details import KINDS
 from twisted_registry.registry.logging_archive import LostModel
 
@@ -26,7 +27,7 @@ def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
         "model_id": model_id,
         "reason": "the cause; do this",
         "address": "localhost:1",
-        "remedy": errors.REWRITE_MODEL,
+        "remedy": REWRITE_MODEL,
     }
     error: errors.RegistryError = kind(*(facts.get(fact.name, 3) for fact in fields(kind)))
     return error

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.cli.retry_notice import RetryNotice
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
 
 
 class WaitingTests(SynchronousTestCase):

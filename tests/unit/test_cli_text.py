@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_registry.cli import text as text_of
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, status_for
 from twisted_registry.cli.output import print_on_terminal, version_object
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
 from twisted_registry.domain.models import VersionInfo
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")

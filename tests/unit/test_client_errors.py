@@ -13,8 +13,9 @@ from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_status import EXAMPLES
+from twisted_registry.client import errors
 from twisted_registry.client._transport.errors import error_of
-from twisted_registry.domain import errors
+from twisted_registry.domain import errors as domain_errors
 from twisted_registry.rpc.status import details_of, status_of
 
 CODE = grpc.StatusCode
@@ -132,6 +133,20 @@ class ErrorTests(SynchronousTestCase):
         for cause, said in cases.items():
             text = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {cause}"
             self.assertIn(said, str(error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)))
+
+    def test_one_module_exports_every_error(self) -> None:
+        """
+        A program imports whatever a client raises from ``twisted_registry.client.errors``; only the errors that end a
+        daemon are missing.
+        """
+        shared = {
+            name
+            for name, found in inspect.getmembers(domain_errors, inspect.isclass)
+            if issubclass(found, errors.RegistryError)
+        }
+        self.assertEqual(shared - set(errors.__all__), {"ArchiveTaken", "CannotStart"})
+        for name in shared & set(errors.__all__):
+            self.assertIs(getattr(errors, name), getattr(domain_errors, name))
 
     def test_no_status_is_left_out(self) -> None:
         """

@@ -9,7 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import PATIENCE_SECONDS
 from twisted_registry.client._event_loop import EventLoopThread
-from twisted_registry.domain.errors import ClientUnusable
+from twisted_registry.client.errors import (
+    ClientUnusable,
+)
 
 
 class LoopThreadTests(SynchronousTestCase):

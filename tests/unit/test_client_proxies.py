@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_registry.client import errors
 from twisted_registry.client._transport.proxies import error_of_long_token, error_of_proxy
-from twisted_registry.domain import errors
 
 CODE = grpc.StatusCode
 NOT_CONNECTED = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: "

@@ -14,7 +14,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.client._transfer.sources import PIECE_BYTES, source_of
-from twisted_registry.domain.errors import DataChanged, InvalidRequest, SizeMismatch
+from twisted_registry.client.errors import DataChanged, InvalidRequest, SizeMismatch
 
 DATA = os.urandom(2 * PIECE_BYTES + 5)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from twisted_registry.cli.references import Reference
 from twisted_registry.cli.text import harmless_id, is_word
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
+from twisted_registry.domain.errors import REWRITE_MODEL
 
 
 def explain(error: errors.RegistryError) -> str:
@@ -66,7 +67,7 @@ def _corrupt_model(error: errors.CorruptModel) -> str:
     word = model_word(error.model_id)
     remedy = (
         f"'twisted-registry set --replace {word} KEY=VALUE...' writes its user data anew, and its versions stay"
-        if error.remedy == errors.REWRITE_MODEL
+        if error.remedy == REWRITE_MODEL
         else error.remedy.replace("CreateOrUpdateModel", f"'twisted-registry set {word}'")
     )
     return f"model {harmless_id(error.model_id)} is damaged on the archive ({error.reason}); {remedy}"

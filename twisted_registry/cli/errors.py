@@ -15,7 +15,7 @@ import click
 
 from twisted_registry.cli.advice import explain
 from twisted_registry.cli.text import harmless, harmless_line
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     CommitUncertain,
     CreationUncertain,
     DataChanged,

@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 from twisted_registry.cli.advice import explain
 from twisted_registry.cli.progress import report_beside_bar
-from twisted_registry.domain.errors import RegistryError, Unreachable
+from twisted_registry.client.errors import (
+    RegistryError,
+    Unreachable,
+)
 
 LOGGER = "twisted_registry.client.tries"
 """Where the client says each time that it tries something again, and why."""

@@ -12,7 +12,9 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from twisted_registry.client._iterators import END, ClosableIterator, End
-from twisted_registry.domain.errors import ClientUnusable
+from twisted_registry.client.errors import (
+    ClientUnusable,
+)
 
 T = TypeVar("T")
 

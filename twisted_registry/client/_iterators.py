@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
-from twisted_registry.domain.errors import ClientUnusable
+from twisted_registry.client.errors import ClientUnusable
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -29,7 +29,10 @@ from twisted_registry.client._transport.connection import Connection, Tls
 from twisted_registry.client._transport.models import Models
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
-from twisted_registry.domain.errors import DeadlineExceeded, shown
+from twisted_registry.client.errors import (
+    DeadlineExceeded,
+)
+from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 
 

@@ -16,7 +16,7 @@ from twisted_registry.client._tracking.subscription import Subscription
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.fork import forks
 from twisted_registry.client._transport.retries import is_retryable_forever, retry
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     CertificateRefused,
     ClientUnusable,
     CorruptVersion,

@@ -19,7 +19,11 @@ from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.requests import sendable_model_id, sendable_selector
 from twisted_registry.client._transport.retries import retry, retryable_within
-from twisted_registry.domain.errors import CorruptTransfer, DeadlineExceeded, Unreachable
+from twisted_registry.client.errors import (
+    CorruptTransfer,
+    DeadlineExceeded,
+    Unreachable,
+)
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import DATA_TAG, content_offset

@@ -16,7 +16,11 @@ from attrs import frozen
 
 from twisted_registry.client._transfer.buffers import as_buffer
 from twisted_registry.client._transfer.threads import SourceThread, readable
-from twisted_registry.domain.errors import DataChanged, InvalidRequest, SizeMismatch
+from twisted_registry.client.errors import (
+    DataChanged,
+    InvalidRequest,
+    SizeMismatch,
+)
 
 PIECE_BYTES = 1024 * 1024
 """What is sent at a time: far below the 4 MiB that stock servers take."""

@@ -22,7 +22,7 @@ from twisted_registry.client._transport.final_status import NO_STATUS, FinalStat
 from twisted_registry.client._transport.proxies import has_lost_answer, lost_answer
 from twisted_registry.client._transport.replies import check_size, version_info
 from twisted_registry.client._transport.retries import had_no_effect, is_retryable, retry
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     BadReply,
     CorruptTransfer,
     CreationUncertain,
@@ -30,8 +30,8 @@ from twisted_registry.domain.errors import (
     SizeMismatch,
     Unavailable,
     Unreachable,
-    shown,
 )
+from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header

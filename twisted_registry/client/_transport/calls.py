@@ -12,7 +12,11 @@ from twisted_registry.client._transport.connection import Connection
 from twisted_registry.client._transport.fork import forks
 from twisted_registry.client._transport.replies import check_size
 from twisted_registry.client._transport.retries import is_safe_to_retry, retry, retryable_within
-from twisted_registry.domain.errors import DeadlineExceeded, Unreachable, Unsupported
+from twisted_registry.client.errors import (
+    DeadlineExceeded,
+    Unreachable,
+    Unsupported,
+)
 
 M = TypeVar("M", bound=Message)
 

@@ -21,7 +21,7 @@ from twisted_registry.client._transport.fork import forks
 from twisted_registry.client._transport.polling import ignore_errors_of_poller
 from twisted_registry.client._transport.proxies import error_of_long_token
 from twisted_registry.client._transport.replies import MOST_REPLY_BYTES
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     CertificateRefused,
     ClientUnusable,
     ModelReplaced,

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 
+from twisted_registry.client import errors
 from twisted_registry.client._transport.proxies import error_of_proxy
 from twisted_registry.client._transport.replies import bad_reply
-from twisted_registry.domain import errors
 from twisted_registry.protocol import error_details as details
 
 _NOT_CONNECTED = re.compile(

@@ -23,7 +23,7 @@ import grpc.aio
 from attrs import define, field
 
 from twisted_registry.client._transport.environment import WORKERS_MAY_FORK
-from twisted_registry.domain.errors import ClientUnusable
+from twisted_registry.client.errors import ClientUnusable
 
 _LAYERS_THREAD = "_poll_wrapper"
 """What the layer's thread runs: Python puts it into the thread's name."""

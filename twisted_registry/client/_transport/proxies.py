@@ -6,7 +6,7 @@ import re
 
 import grpc
 
-from twisted_registry.domain import errors
+from twisted_registry.client import errors
 
 _HTTP_STATUS = re.compile(r"Received http2 header with status: ([0-9]{3})")
 

@@ -5,7 +5,8 @@ Protobuf messages to values, each compared with what was asked for.
 import re
 from typing import Final
 
-from twisted_registry.domain.errors import BadReply, shown
+from twisted_registry.client.errors import BadReply
+from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo, VersionInfo
 from twisted_registry.protocol.framing import has_more_fields
 from twisted_registry.protocol.messages import api

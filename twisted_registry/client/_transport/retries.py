@@ -14,7 +14,7 @@ from attrs import define
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from twisted_registry.client._transport.proxies import TOO_MANY_REQUESTS
-from twisted_registry.domain.errors import (
+from twisted_registry.client.errors import (
     ArchiveChanged,
     CertificateRefused,
     DeadlineExceeded,
@@ -23,8 +23,8 @@ from twisted_registry.domain.errors import (
     StorageUnavailable,
     Unavailable,
     Unreachable,
-    shown,
 )
+from twisted_registry.domain.errors import shown
 
 T = TypeVar("T")
 

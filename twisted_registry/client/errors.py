@@ -1,0 +1,311 @@
+"""
+Errors of the client library.
+
+Every error that a client raises can be imported from here: those that the server raised, with the same class, text and
+attributes, and those that only a client can meet.
+"""
+
+from attrs import define
+
+from twisted_registry.domain.errors import (
+    ArchiveChanged,
+    ArchiveMoved,
+    CommitUncertain,
+    CorruptModel,
+    CorruptVersion,
+    HashMismatch,
+    InvalidModelId,
+    InvalidRequest,
+    ModelReplaced,
+    NumbersExhausted,
+    NumberTaken,
+    Overloaded,
+    RegistryError,
+    SizeMismatch,
+    Stalled,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnavailable,
+    TooLarge,
+    TooManyOpenFiles,
+    Unavailable,
+    UnknownModel,
+    UnknownVersion,
+    shown,
+)
+
+__all__ = [
+    "ArchiveChanged",
+    "ArchiveMoved",
+    "BadReply",
+    "CertificateRefused",
+    "ClientUnusable",
+    "CommitUncertain",
+    "CorruptModel",
+    "CorruptTransfer",
+    "CorruptVersion",
+    "CreationUncertain",
+    "DataChanged",
+    "DeadlineExceeded",
+    "HashMismatch",
+    "IncidentReported",
+    "InvalidModelId",
+    "InvalidRequest",
+    "ModelReplaced",
+    "NotAuthenticated",
+    "NotPermitted",
+    "NumberTaken",
+    "NumbersExhausted",
+    "Overloaded",
+    "ProxyRefused",
+    "ProxyUnavailable",
+    "RegistryError",
+    "SizeMismatch",
+    "Stalled",
+    "StorageFailure",
+    "StorageFull",
+    "StorageReadOnly",
+    "StorageUnavailable",
+    "TooLarge",
+    "TooManyOpenFiles",
+    "Unavailable",
+    "UnknownModel",
+    "UnknownVersion",
+    "Unreachable",
+    "Unsupported",
+]
+
+
+@define
+class Unreachable(Unavailable):
+    """
+    There is no connection to the server; nothing was sent.
+
+    Attributes:
+        reason: why connecting failed.
+        address: the address that was tried.
+    """
+
+    address: str
+
+    def __str__(self) -> str:
+        return f"cannot reach the registry at {self.address} ({self.reason}); is it running, and is this its address?"
+
+
+@define
+class CertificateRefused(Unreachable):
+    """
+    The client does not trust the certificate that the server presented; nothing was sent.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"the certificate of the registry at {self.address} was refused ({self.reason}); trust the authority that "
+            "signed it (root_certificates, --tls-ca), and expect the name that it contains (the address, or "
+            "server_name)"
+        )
+
+
+@define
+class ProxyUnavailable(Unavailable):
+    """
+    A proxy in front of the registry cannot reach it, or takes no more calls, for now.
+
+    Attributes:
+        reason: the proxy's answer, in words.
+        http_status: the HTTP status of the proxy's answer.
+    """
+
+    http_status: int
+
+
+@define
+class ProxyRefused(RegistryError):
+    """
+    A proxy in front of the registry answered the call itself, and will answer a repeated call in the same way.
+
+    Attributes:
+        reason: which setting to change, and where.
+        http_status: the HTTP status of the proxy's answer; 0 if it was lost.
+    """
+
+    reason: str
+    http_status: int
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class DeadlineExceeded(RegistryError):
+    """
+    The answer did not arrive in time.
+
+    Attributes:
+        reason: what the client waited for, and for how long.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class CreationUncertain(RegistryError):
+    """
+    The connection was lost after the whole version was sent and before the answer arrived: the version may exist.
+
+    Attributes:
+        model_id: the model that the version was sent to.
+        reason: how the connection was lost.
+        is_absent: ``True`` if the client has since looked and the server had no such version; ``False`` if it could not
+            look.
+    """
+
+    model_id: str
+    reason: str
+    is_absent: bool = True
+
+    @property
+    def finding(self) -> str:
+        """
+        What the client found out about the version, as a clause for error texts.
+        """
+        return "it is not there so far" if self.is_absent else "whether it is there could not be found out"
+
+    def __str__(self) -> str:
+        return (
+            f"a new version of model {shown(self.model_id)} was sent, but no answer came ({self.reason}), and "
+            f"{self.finding}; look at the latest versions before you create it again"
+        )
+
+
+@define
+class DataChanged(RegistryError):
+    """
+    A file changed while it was sent, so that the data read may mix two of its states.
+
+    Attributes:
+        reason: how the file changed.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the file changed while it was read ({self.reason}); nothing was created: save to another name and rename "
+            "the file when it is complete, then send it again"
+        )
+
+
+@define
+class BadReply(RegistryError):
+    """
+    The server's answer does not fit the request; it was not used.
+
+    Attributes:
+        asked: what the client asked for.
+        problem: what is wrong with the answer.
+    """
+
+    asked: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"the server was asked for {self.asked}, but {self.problem}; the answer was not used: check that this is "
+            "the address of a model registry, and which proxies are in between"
+        )
+
+
+@define
+class CorruptTransfer(CorruptVersion):
+    """
+    The data that arrived differs from the data that was sent.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version_number} of model {shown(self.model_id)} was damaged in transfer ({self.reason}); "
+            "transfer it again"
+        )
+
+
+@define
+class IncidentReported(RegistryError):
+    """
+    The server met a bug of its own.
+
+    Attributes:
+        reason: the server's text, with the id of the incident in its log.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
+class NotAuthenticated(RegistryError):
+    """
+    The server, or a proxy in front of it, does not accept the caller's identity.
+
+    Attributes:
+        reason: the server's text.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server did not accept your identity ({self.reason}); give the client a valid token or certificate"
+
+
+@define
+class NotPermitted(RegistryError):
+    """
+    The server, or a proxy in front of it, knows the caller and does not permit the call.
+
+    Attributes:
+        reason: the server's text.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the server does not permit this ({self.reason}); use a token or certificate that has the permission, or "
+            "ask the server's operator for it"
+        )
+
+
+@define
+class Unsupported(RegistryError):
+    """
+    The server does not implement the call: it is not a model registry, or an old one.
+
+    Attributes:
+        reason: the server's text.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server does not know this call ({self.reason}); is this the address of a model registry?"
+
+
+@define
+class ClientUnusable(RegistryError):
+    """
+    The client is closed, or was made before this process was forked.
+
+    Attributes:
+        reason: which of the two, and what to do.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
