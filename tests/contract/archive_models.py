@@ -101,8 +101,8 @@ class ModelContract(ArchiveContract):
         self.save("n")
         for call in (self.archive.load_model, self.archive.delete_model, self.archive.version_numbers):
             self.assertEqual(self.assertRaises(UnknownModel, call, "m").model_id, "m")
-        self.assertRaises(UnknownModel, self.archive.reserve, "m", 1)
-        self.assertEqual(self.archive.reserved("m"), 0)
+        self.assertRaises(UnknownModel, self.archive.set_high_water_mark, "m", 1)
+        self.assertEqual(self.archive.high_water_mark("m"), 0)
 
     def test_delete(self) -> None:
         """
@@ -120,11 +120,11 @@ class ModelContract(ArchiveContract):
         """
         self.save("m")
         put(self.archive, "m", 1)
-        self.archive.reserve("m", 10)
+        self.archive.set_high_water_mark("m", 10)
         self.archive.delete_model("m")
         self.save("m")
         self.assertEqual(self.archive.version_numbers("m"), [])
-        self.assertEqual(self.archive.reserved("m"), 0)
+        self.assertEqual(self.archive.high_water_mark("m"), 0)
         self.assertRaises(CorruptVersion, self.archive.load_version, "m", 1)
 
     def test_reserve(self) -> None:
@@ -132,10 +132,10 @@ class ModelContract(ArchiveContract):
         The number reserved last is remembered, be it lower than the one before; at first it is 0.
         """
         self.save("m")
-        self.assertEqual(self.archive.reserved("m"), 0)
+        self.assertEqual(self.archive.high_water_mark("m"), 0)
         for number in (1, MAX_VERSION_NUMBER, 7):
-            self.archive.reserve("m", number)
-            self.assertEqual(self.archive.reserved("m"), number)
+            self.archive.set_high_water_mark("m", number)
+            self.assertEqual(self.archive.high_water_mark("m"), number)
 
     def test_reopen(self) -> None:
         """
@@ -143,12 +143,12 @@ class ModelContract(ArchiveContract):
         """
         self.save("m")
         info = put(self.archive, "m", 3, b"data")
-        self.archive.reserve("m", 10)
+        self.archive.set_high_water_mark("m", 10)
         self.reopen()
         self.assertEqual(self.archive.load_model("m"), ModelInfo("m"))
         self.assertEqual(self.archive.load_version("m", 3), info)
         self.assertEqual(data_of(self.archive, "m", 3), b"data")
-        self.assertEqual(self.archive.reserved("m"), 10)
+        self.assertEqual(self.archive.high_water_mark("m"), 10)
 
     def test_in_use(self) -> None:
         """

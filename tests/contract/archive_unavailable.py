@@ -28,7 +28,7 @@ class UnavailableContract(ArchiveContract):
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
         put(self.archive, "m", 1)
         with self.unavailable():
-            for call in (self.archive.load_model, self.archive.version_numbers, self.archive.reserved):
+            for call in (self.archive.load_model, self.archive.version_numbers, self.archive.high_water_mark):
                 self.assertRaises(StorageFailure, call, "m")
             self.assertRaises(StorageFailure, self.archive.model_ids)
             self.assertRaises(StorageFailure, self.archive.load_version, "m", 1)
@@ -41,9 +41,9 @@ class UnavailableContract(ArchiveContract):
         info = ModelInfo("m", {"a": "b"})
         self.archive.save_model(info)
         version = put(self.archive, "m", 1)
-        self.archive.reserve("m", 5)
+        self.archive.set_high_water_mark("m", 5)
         with self.unavailable():
-            for call in (self.archive.load_model, self.archive.version_numbers, self.archive.reserved):
+            for call in (self.archive.load_model, self.archive.version_numbers, self.archive.high_water_mark):
                 self.assertRaises(StorageFailure, call, "m")
             self.assertRaises(StorageFailure, self.archive.load_version, "m", 1)
         self.assert_ids("m")
@@ -51,7 +51,7 @@ class UnavailableContract(ArchiveContract):
         self.assertEqual(self.archive.version_numbers("m"), [1])
         self.assertEqual(self.archive.load_version("m", 1), version)
         self.assertEqual(data_of(self.archive, "m", 1), b"data")
-        self.assertEqual(self.archive.reserved("m"), 5)
+        self.assertEqual(self.archive.high_water_mark("m"), 5)
 
     def test_a_reader_fails(self) -> None:
         """

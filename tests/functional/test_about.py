@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted_registry
-from tests.support.archive_files import drafts
+from tests.support.archive_files import temp_files
 from tests.support.client import DEADLINE_SECONDS, body, header
 from tests.support.daemon import Daemon, free_port
 from tests.support.gates import GatedTestCase
@@ -238,7 +238,7 @@ class HealthWhileItStopsTests(RegistryTestCase):
         self.assertEqual([next(watch).status for watch in watches], [SERVING, SERVING])
         upload = Upload(self.client, header("m", 4, archived=True), body(b"da"))
         self.addCleanup(upload.end)
-        self.wait_until_true(lambda: drafts(self.archive), "the upload is under way")
+        self.wait_until_true(lambda: temp_files(self.archive), "the upload is under way")
         self.daemon.ask_to_stop()
         self.assertEqual([next(watch).status for watch in watches], [NOT_SERVING, NOT_SERVING])
         upload.feed_data(b"ta")

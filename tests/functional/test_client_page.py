@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.guide import ADDRESS, blocks, run_program, run_session
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import errors
-from twisted_registry.registry.numbers import RESERVED_AT_ONCE
+from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "client.md").read_text()
 SNIPPETS = [block for block in blocks(PAGE) if block.language == "python"]
@@ -111,7 +111,7 @@ class TableTests(SynchronousTestCase):
         """
         Where the disk takes no writes, no row promises more transient versions than there are numbers reserved.
         """
-        self.assertEqual(RESERVED_AT_ONCE, 100)
+        self.assertEqual(NUMBERS_PER_BLOCK, 100)
         for name in ("StorageFull", "StorageReadOnly"):
             (row,) = re.findall(rf"^\| `{name}` .*", PAGE, re.MULTILINE)
             self.assertIn("`publish` as far as numbers are reserved, a hundred or so", row)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from grpc import StatusCode
 
-from tests.support.archive_files import all_files, drafts
+from tests.support.archive_files import all_files, temp_files
 from tests.support.client import body, data_hash, header
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from tests.support.upload import Upload
@@ -37,7 +37,7 @@ class CreateVersionTests(SharedRegistryTestCase):
         Check that the model has no version, nothing lies in the archive, and no number is used up.
         """
         self.assertEqual(list(self.client.infos(self.model_id).version_infos), [])
-        self.wait_until_true(lambda: not drafts(self.archive), "nothing is left in the hidden folder")
+        self.wait_until_true(lambda: not temp_files(self.archive), "nothing is left in the hidden folder")
         files = [path.name for path in (self.archive / self.model_id).glob("[!.]*")]
         self.assertEqual(files, [f"{self.model_id}.yaml"])
         self.assertEqual(self.client.create(self.model_id, b"").version_number, 1)
@@ -215,7 +215,7 @@ class StoredVersionTests(RegistryTestCase):
         self.client.save_model("m")
         self.client.create("m", b"transient")
         self.assertEqual([path for path in all_files(self.archive) if ".data" in path], [])
-        self.assertEqual(drafts(self.archive), [])
+        self.assertEqual(temp_files(self.archive), [])
 
 
 class SmallCacheTests(SharedRegistryTestCase):

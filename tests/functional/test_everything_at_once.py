@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from grpc import StatusCode
 
-from tests.support.archive_files import drafts
+from tests.support.archive_files import temp_files
 from tests.support.client import Client, body, data_hash, header
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
@@ -43,7 +43,7 @@ class EverythingAtOnceTests(RegistryTestCase):
         """
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(self.act_many_times, range(CLIENTS)))
-        self.wait_until_true(lambda: not drafts(self.archive), "the hidden folder is empty")
+        self.wait_until_true(lambda: not temp_files(self.archive), "the hidden folder is empty")
 
     def act_many_times(self, seed: int) -> None:
         """

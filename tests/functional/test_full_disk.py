@@ -9,7 +9,7 @@ import grpc
 from grpc import StatusCode
 from twisted.trial.unittest import SkipTest
 
-from tests.support.archive_files import all_files, drafts
+from tests.support.archive_files import all_files, temp_files
 from tests.support.registry_case import RegistryTestCase
 
 DISK_BYTES = 8 * 2**20
@@ -87,7 +87,7 @@ class FullDiskTests(SmallDiskTestCase):
         before = all_files(self.archive)
         self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.create, "No space left on device")
         self.assertEqual(all_files(self.archive), before)
-        self.assertEqual(drafts(self.archive), [])
+        self.assertEqual(temp_files(self.archive), [])
         numbers = [info.version_number for info in self.client.infos("m").version_infos]
         self.assertEqual(numbers, list(range(1, self.count + 1)))
         self.assertEqual(self.client.data("m", self.count), PIECE)

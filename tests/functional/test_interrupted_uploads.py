@@ -8,7 +8,7 @@ from functools import partial
 import grpc
 from grpc import StatusCode
 
-from tests.support.archive_files import drafts
+from tests.support.archive_files import temp_files
 from tests.support.client import Client, body, header
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from tests.support.relay import Relay
@@ -45,14 +45,14 @@ class InterruptedTestCase(SharedRegistryTestCase):
         # More than a connection holds: what was taken after it means that the daemon has read the first.
         self.wait_until_true(partial(upload.has_taken, 4), "the data is on its way")
         if archived:
-            self.wait_until_true(lambda: drafts(self.archive), "the daemon writes")
+            self.wait_until_true(lambda: temp_files(self.archive), "the daemon writes")
         return upload
 
     def assert_nothing_left(self) -> None:
         """
         Check that there is no version, no file and no memory in use, and that no number is used up.
         """
-        self.wait_until_true(lambda: not drafts(self.archive), "the hidden folder is empty")
+        self.wait_until_true(lambda: not temp_files(self.archive), "the hidden folder is empty")
         self.assertEqual(list(self.client.infos(self.model_id).version_infos), [])
         files = [path.name for path in (self.archive / self.model_id).glob("[!.]*")]
         self.assertEqual(files, [f"{self.model_id}.yaml"])
@@ -130,7 +130,7 @@ class CancelledUploadTests(InterruptedTestCase):
                 self.wait_until_true(partial(upload.has_taken, 3), "all is sent")
                 upload.cancel()
         last = self.client.create(self.model_id, b"", archived=True).version_number
-        self.wait_until_true(lambda: not drafts(self.archive), "the hidden folder is empty")
+        self.wait_until_true(lambda: not temp_files(self.archive), "the hidden folder is empty")
         infos = self.client.infos(self.model_id).version_infos
         self.assertEqual([info.version_number for info in infos], list(range(1, last + 1)))
         for info in infos[:-1]:
@@ -208,9 +208,9 @@ class CrashedUploadTests(RegistryTestCase):
         self.client.save_model("m")
         upload = Upload(self.client, header("m", 5000, archived=True), body(bytes(4000)))
         self.addCleanup(upload.end)
-        self.wait_until_true(lambda: drafts(self.archive), "the daemon writes")
+        self.wait_until_true(lambda: temp_files(self.archive), "the daemon writes")
         self.crash()
         self.assert_refused(StatusCode.UNAVAILABLE, upload.result)
-        self.assertEqual(drafts(self.archive), [])
+        self.assertEqual(temp_files(self.archive), [])
         self.assertEqual(list(self.client.infos("m").version_infos), [])
         self.assertEqual(self.client.create("m", b"data", archived=True).version_number, 1)

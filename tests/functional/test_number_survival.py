@@ -3,9 +3,9 @@ Tests that numbers of versions that were evicted, or died with the daemon, are n
 """
 
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.registry.numbers import RESERVED_AT_ONCE
+from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
 
-MOST_GAP = 2 * RESERVED_AT_ONCE
+MOST_GAP = 2 * NUMBERS_PER_BLOCK
 """A crash may leave the rest of one block of reserved numbers, and of the next that was reserved ahead."""
 
 
@@ -50,7 +50,7 @@ class SurvivalTests(RegistryTestCase):
         Kill after kill, with evictions in between and nothing archived, numbers rise, and each gap is a block or two.
         """
         last = 0
-        for count in (1, 3, RESERVED_AT_ONCE - 1, RESERVED_AT_ONCE, RESERVED_AT_ONCE // 2, 1):
+        for count in (1, 3, NUMBERS_PER_BLOCK - 1, NUMBERS_PER_BLOCK, NUMBERS_PER_BLOCK // 2, 1):
             numbers = self.create(count)
             self.assertTrue(last < numbers[0] <= last + 1 + MOST_GAP, (last, numbers))
             last = numbers[-1]
@@ -89,7 +89,7 @@ class SurvivalTests(RegistryTestCase):
         """
         A clean stop writes the exact number down, also where nothing is left of the model's versions.
         """
-        last = self.create(RESERVED_AT_ONCE + 5)[-1]
+        last = self.create(NUMBERS_PER_BLOCK + 5)[-1]
         self.evict_all()
         self.assertEqual(self.listed(), [])
         for _ in range(2):

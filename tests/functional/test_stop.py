@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.archive_files import drafts
+from tests.support.archive_files import temp_files
 from tests.support.client import DEADLINE_SECONDS, Client, body, header
 from tests.support.daemon import Daemon
 from tests.support.gates import GatedTestCase
@@ -43,7 +43,7 @@ class StopTestCase(RegistryTestCase):
         """
         upload = Upload(self.client, header("m", 4000, archived=True), body(bytes(2000)))
         self.addCleanup(upload.end)
-        self.wait_until_true(lambda: drafts(self.archive), "the upload is under way")
+        self.wait_until_true(lambda: temp_files(self.archive), "the upload is under way")
         return upload
 
     def assert_stopped(self, daemon: Daemon) -> None:
@@ -51,7 +51,7 @@ class StopTestCase(RegistryTestCase):
         Wait for the end, with status 0 and nothing left of what was not whole.
         """
         self.assertEqual(daemon.wait(), 0, daemon.log)
-        self.assertEqual(drafts(self.archive), [])
+        self.assertEqual(temp_files(self.archive), [])
         self.assertNotIn("Traceback", daemon.log)
         self.assertNotIn("Unhandled", daemon.log)
 
@@ -248,7 +248,7 @@ class SlowDiskTests(GatedTestCase):
         """
         upload = Upload(self.client, header("m", 10_000, archived=True), body(bytes(1000)))
         self.addCleanup(upload.end)
-        self.wait_until_true(lambda: drafts(self.archive), "the upload is under way")
+        self.wait_until_true(lambda: temp_files(self.archive), "the upload is under way")
         self.gates.hold("write")
         upload.feed_data(bytes(3000))
         self.wait_for_calls("write")
@@ -256,7 +256,7 @@ class SlowDiskTests(GatedTestCase):
         self.assertIsInstance(upload.call.exception(), grpc.RpcError)
         self.gates.release("write")
         self.assertEqual(self.daemon.wait(), 0, self.daemon.log)
-        self.assertEqual(drafts(self.archive), [])
+        self.assertEqual(temp_files(self.archive), [])
         # The archive is let go of last: another daemon may take it then.
         self.assertEqual(self.gates.told(), ["abort", "close"])
 
@@ -295,4 +295,4 @@ class CrashTests(StopTestCase):
         for info in archived:
             self.assertEqual(self.client.data("m", info.version_number), f"data {info.version_number - 1}".encode())
         self.assertGreater(self.client.create("m", b"next").version_number, last.version_number)
-        self.assertEqual(drafts(self.archive), [])
+        self.assertEqual(temp_files(self.archive), [])

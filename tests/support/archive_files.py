@@ -62,7 +62,7 @@ def all_files(archive: Path) -> list[str]:
     return sorted(str(path.relative_to(archive)) for path in archive.rglob("*") if path.is_file())
 
 
-def drafts(archive: Path) -> list[Path]:
+def temp_files(archive: Path) -> list[Path]:
     """
     Give the files that are not under their names yet, or no longer.
     """

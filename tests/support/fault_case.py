@@ -37,7 +37,7 @@ def fill(archive: FilesystemArchive) -> None:
     """
     make(archive)
     put(archive, "m", 1)
-    archive.reserve("m", 3)
+    archive.set_high_water_mark("m", 3)
 
 
 def create(archive: FilesystemArchive) -> None:
@@ -64,7 +64,7 @@ def delete(archive: FilesystemArchive) -> None:
 ACTS: tuple[tuple[Act, Act], ...] = (
     (nothing, make),
     (fill, lambda archive: archive.save_model(ModelInfo("m", {"a": "new"}))),
-    (fill, lambda archive: archive.reserve("m", 9)),
+    (fill, lambda archive: archive.set_high_water_mark("m", 9)),
     (fill, delete),
     (fill, create),
 )
@@ -83,7 +83,7 @@ def _model_state(
 ) -> tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]:
     numbers = archive.version_numbers(model_id)
     versions = [(archive.load_version(model_id, n), data_of(archive, model_id, n)) for n in numbers]
-    return archive.load_model(model_id).user_data, archive.reserved(model_id), versions
+    return archive.load_model(model_id).user_data, archive.high_water_mark(model_id), versions
 
 
 @frozen

@@ -14,7 +14,7 @@ from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 class _Model:
     info: ModelInfo
     versions: dict[int, tuple[VersionInfo, bytes]] = field(factory=dict)
-    reserved: int = 0
+    high_water_mark: int = 0
 
 
 @define
@@ -84,14 +84,14 @@ class MemoryArchive:
         """See ``IVersionStore.create_version``."""
         return _Writer(self, model_id)
 
-    def reserved(self, model_id: str) -> int:
-        """See ``INumberReserve.reserved``."""
+    def high_water_mark(self, model_id: str) -> int:
+        """See ``IHighWaterMarks.high_water_mark``."""
         model = self._medium.models.get(model_id)
-        return model.reserved if model else 0
+        return model.high_water_mark if model else 0
 
-    def reserve(self, model_id: str, version_number: int) -> None:
-        """See ``INumberReserve.reserve``."""
-        self.model(model_id).reserved = version_number
+    def set_high_water_mark(self, model_id: str, version_number: int) -> None:
+        """See ``IHighWaterMarks.set_high_water_mark``."""
+        self.model(model_id).high_water_mark = version_number
 
     def model(self, model_id: str) -> _Model:
         """

@@ -432,7 +432,7 @@ class KeepTests(ClaimCase):
         self.assertRaises(ArchiveTaken, self.first.renew)
         for act in (
             lambda: self.first.save_model(ModelInfo("m")),
-            lambda: self.first.reserve("m", 7),
+            lambda: self.first.set_high_water_mark("m", 7),
             lambda: self.first.delete_model("m"),
         ):
             second.save_model(ModelInfo("m"))

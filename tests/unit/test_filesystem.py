@@ -148,7 +148,7 @@ class ReadOnlyTests(FilesystemCase):
         self.assertEqual(self.archive.version_numbers("m"), [1])
         self.assertEqual(self.archive.load_version("m", 1), self.info)
         self.assertEqual(data_of(self.archive, "m", 1), b"data")
-        self.assertEqual(self.archive.reserved("m"), 0)
+        self.assertEqual(self.archive.high_water_mark("m"), 0)
 
     def test_write(self) -> None:
         """
@@ -161,5 +161,5 @@ class ReadOnlyTests(FilesystemCase):
         for model_id in ("m", "n"):
             self.assertRaises(StorageReadOnly, self.archive.save_model, ModelInfo(model_id))
         self.assertRaises(StorageReadOnly, self.archive.delete_model, "m")
-        self.assertRaises(StorageReadOnly, self.archive.reserve, "m", 1)
+        self.assertRaises(StorageReadOnly, self.archive.set_high_water_mark, "m", 1)
         self.assertEqual(self.files(), before)

@@ -249,13 +249,13 @@ class UnreadTests(FilesystemCase):
             self.archive.save_model(ModelInfo(model_id, {"a": "b"}))
             for number in (1, 2):
                 put(self.archive, model_id, number)
-            self.archive.reserve(model_id, 9)
+            self.archive.set_high_water_mark(model_id, 9)
         (self.root / "m" / "m-v000003.data").write_bytes(b"left")
         self.acts = {
             "load_model": lambda: self.archive.load_model("m"),
             "load_version": lambda: self.archive.load_version("m", 2),
             "data": lambda: data_of(self.archive, "m", 2),
-            "reserved": lambda: self.archive.reserved("m"),
+            "reserved": lambda: self.archive.high_water_mark("m"),
             "numbers": lambda: self.archive.version_numbers("m"),
             "ids": lambda: sorted(self.archive.model_ids()),
         }
@@ -385,14 +385,14 @@ class ReserveDamageTests(FilesystemCase):
             b"8 crc32=%08x" % zlib.crc32(b"8"),
         ):
             file.write_bytes(garbage)
-            self.assertEqual(self.archive.reserved("m"), 1_000_007)
-        self.archive.reserve("m", 8)
-        self.assertEqual(self.archive.reserved("m"), 8)
+            self.assertEqual(self.archive.high_water_mark("m"), 1_000_007)
+        self.archive.set_high_water_mark("m", 8)
+        self.assertEqual(self.archive.high_water_mark("m"), 8)
         self.system.disturbance = failing_where("open m/.reserved", errno.ELOOP)
-        self.assertEqual(self.archive.reserved("m"), 1_000_007)
+        self.assertEqual(self.archive.high_water_mark("m"), 1_000_007)
         for number in PASSING:
             self.system.disturbance = failing_where("open m/.reserved", number)
-            self.assertRaises(StorageUnavailable, self.archive.reserved, "m")
+            self.assertRaises(StorageUnavailable, self.archive.high_water_mark, "m")
 
     def test_any_bit(self) -> None:
         """
@@ -400,13 +400,13 @@ class ReserveDamageTests(FilesystemCase):
         that may have been used.
         """
         self.archive.save_model(ModelInfo("m"))
-        self.archive.reserve("m", 900)
+        self.archive.set_high_water_mark("m", 900)
         file = self.root / "m" / ".reserved"
         written = file.read_bytes()
         flipped = [bytes([*written[:n], written[n] ^ 1 << bit, *written[n + 1 :]]) for n, bit in _bits(written)]
         for content in (*flipped, *(written[:end] for end in range(len(written))), written + b"0", written * 2):
             file.write_bytes(content)
-            self.assertEqual(self.archive.reserved("m"), 1_000_000, content)
+            self.assertEqual(self.archive.high_water_mark("m"), 1_000_000, content)
 
     def test_number_alone(self) -> None:
         """
@@ -414,7 +414,7 @@ class ReserveDamageTests(FilesystemCase):
         """
         self.archive.save_model(ModelInfo("m"))
         (self.root / "m" / ".reserved").write_bytes(b"900\n")
-        self.assertEqual(self.archive.reserved("m"), 900)
+        self.assertEqual(self.archive.high_water_mark("m"), 900)
 
     def test_highest(self) -> None:
         """
@@ -423,4 +423,4 @@ class ReserveDamageTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         put(self.archive, "m", MAX_VERSION_NUMBER - 1)
         (self.root / "m" / ".reserved").write_bytes(b"lost")
-        self.assertEqual(self.archive.reserved("m"), MAX_VERSION_NUMBER)
+        self.assertEqual(self.archive.high_water_mark("m"), MAX_VERSION_NUMBER)

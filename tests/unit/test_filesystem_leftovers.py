@@ -160,7 +160,7 @@ class ForeignTests(FilesystemCase):
         for model_id in ("plain", "empty", "other", "lost+found", "x/", ".hidden", "m.yaml"):
             for call in (self.archive.load_model, self.archive.delete_model, self.archive.version_numbers):
                 self.assertRaises(UnknownModel, call, model_id)
-            self.assertRaises(UnknownModel, self.archive.reserve, model_id, 1)
+            self.assertRaises(UnknownModel, self.archive.set_high_water_mark, model_id, 1)
         self.assertEqual(self.files(), before)
 
     def test_left_over_folder(self) -> None:
@@ -199,8 +199,8 @@ class ForeignTests(FilesystemCase):
             lambda: self.archive.load_version("m", 1),
             lambda: self.archive.open_version("m", 1),
             lambda: self.archive.save_model(ModelInfo("m")),
-            lambda: self.archive.reserve("m", 9),
-            lambda: self.archive.reserved("m"),
+            lambda: self.archive.set_high_water_mark("m", 9),
+            lambda: self.archive.high_water_mark("m"),
             lambda: self.archive.create_version("m").write(Chunk(b"data")),
             lambda: self.archive.delete_model("m"),
         ):
@@ -219,7 +219,7 @@ class ForeignTests(FilesystemCase):
         self.system.disturbance = failing_where("lstat m/m.yaml", errno.EACCES)
         self.assertEqual(sorted(self.archive.model_ids()), ["m", "n"])
         self.system.disturbance = failing_where("(lstat|open|listdir) m.*", errno.EACCES)
-        for call in (self.archive.load_model, self.archive.version_numbers, self.archive.reserved):
+        for call in (self.archive.load_model, self.archive.version_numbers, self.archive.high_water_mark):
             self.assertRaises(StorageUnavailable, call, "m")
         self.assertRaises(StorageReadOnly, self.archive.delete_model, "m")
         self.system.disturbance = failing_where("lstat m/m.yaml", errno.EIO)

@@ -87,7 +87,7 @@ class MountedTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         for number in (1, 2):
             put(self.archive, "m", number)
-        self.archive.reserve("m", 9)
+        self.archive.set_high_water_mark("m", 9)
 
     def assert_gone(self) -> None:
         """
@@ -97,7 +97,7 @@ class MountedTests(FilesystemCase):
         for call in (self.archive.load_model, self.archive.version_numbers, self.archive.delete_model):
             self.assertRaises(UnknownModel, call, "m")
         self.archive.save_model(ModelInfo("m"))
-        self.assertEqual((self.archive.version_numbers("m"), self.archive.reserved("m")), ([], 0))
+        self.assertEqual((self.archive.version_numbers("m"), self.archive.high_water_mark("m")), ([], 0))
         self.assertEqual(self.files(), ["m/m.yaml"])
 
     def test_deleted(self) -> None:
@@ -374,8 +374,8 @@ class DescriptorTests(FilesystemCase):
         for number in (1, 2):
             put(self.archive, "m", number)
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
-        self.archive.reserve("m", 9)
-        self.archive.reserved("m")
+        self.archive.set_high_water_mark("m", 9)
+        self.archive.high_water_mark("m")
         self.archive.load_model("m")
         self.archive.load_version("m", self.archive.version_numbers("m")[0])
         data_of(self.archive, "m", 2)

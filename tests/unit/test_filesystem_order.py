@@ -89,7 +89,7 @@ class OrderTests(FilesystemCase):
         """
         self.archive.save_model(ModelInfo("m"))
         self.system.calls.clear()
-        self.archive.reserve("m", 7)
+        self.archive.set_high_water_mark("m", 7)
         expected = ["write m/.new-*", "fsync m/.new-*", "rename m/.new-* m/.reserved", "fsync m"]
         self.assertEqual(self.system.changes(), expected)
 

@@ -51,7 +51,7 @@ class PermissionTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
         for number in (1, 2):
             put(self.archive, "m", number)
-        self.archive.reserve("m", 9)
+        self.archive.set_high_water_mark("m", 9)
         self.archive.create_version("m").write(Chunk(b"draft"))
         flip_bit(self.root / "m" / "m-v000002.data")
         self.archive.close()

@@ -98,9 +98,9 @@ class FailedTests(FilesystemCase):
         self.system.disturbance = failing_where(r"fsync (\.|\.0/trash)", errno.EIO)
         self.assertRaises(StorageFailure, self.archive.delete_model, "m")
         self.assertRaises(StorageFailure, put, self.archive, "m", 2)
-        self.assertRaises(StorageFailure, self.archive.reserve, "m", 9)
+        self.assertRaises(StorageFailure, self.archive.set_high_water_mark, "m", 9)
         self.system.disturbance = None
-        self.archive.reserve("m", 9)
+        self.archive.set_high_water_mark("m", 9)
         self.system.calls.clear()
         put(self.archive, "m", 2)
         self.assertNotIn("fsync .", self.system.changes())

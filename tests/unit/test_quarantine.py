@@ -35,7 +35,7 @@ def next_number(archive: FilesystemArchive, model_id: str) -> int:
     """
     Give the number the registry would give out next.
     """
-    return max([*archive.version_numbers(model_id), archive.reserved(model_id)]) + 1
+    return max([*archive.version_numbers(model_id), archive.high_water_mark(model_id)]) + 1
 
 
 class QuarantineCase(FilesystemCase):
@@ -156,7 +156,7 @@ class MoveTests(QuarantineCase):
         What was reserved beyond the latest version stays so.
         """
         self.archive.open()
-        self.archive.reserve("m", 105)
+        self.archive.set_high_water_mark("m", 105)
         self.put_aside()
         self.assertEqual(next_number(self.archive, "m"), 106)
 

@@ -10,7 +10,7 @@ from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
-from twisted_registry.storage.filesystem.high_water_marks import format_reserved, parse_reserved
+from twisted_registry.storage.filesystem.high_water_marks import format_high_water_mark, parse_high_water_mark
 from twisted_registry.storage.filesystem.restore import DEFAULT_BY, Raising
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 
@@ -31,7 +31,7 @@ class RaisingTests(FilesystemCase):
         for number in (1, 2):
             put(archive, "given", number)
         put(archive, "reserved", 1)
-        archive.reserve("reserved", 100)
+        archive.set_high_water_mark("reserved", 100)
         archive.close()
         (self.root / "foreign").mkdir()
         (self.root / "notes").write_text("notes")
@@ -49,7 +49,7 @@ class RaisingTests(FilesystemCase):
         """
         Give the highest number that the archive now knows of.
         """
-        return max(self.archive.reserved(model_id), *self.archive.version_numbers(model_id), 0)
+        return max(self.archive.high_water_mark(model_id), *self.archive.version_numbers(model_id), 0)
 
     def test_all_models(self) -> None:
         """
@@ -84,7 +84,7 @@ class RaisingTests(FilesystemCase):
         """
         Where a model has not as many numbers left, it keeps its own, and the others are raised.
         """
-        (self.root / "given" / ".reserved").write_bytes(format_reserved(MAX_VERSION_NUMBER - 5))
+        (self.root / "given" / ".reserved").write_bytes(format_high_water_mark(MAX_VERSION_NUMBER - 5))
         raised = self.raised()
         before, after, error = raised["given"]
         self.assertEqual(before, after)
@@ -100,7 +100,7 @@ class RaisingTests(FilesystemCase):
         raised = self.raised()
         self.assertEqual(raised["given"][1], 10**6 + 2)
         self.assertEqual(raised["reserved"][1], 2 * 10**6 + 1)
-        self.assertEqual(parse_reserved((self.root / "reserved" / ".reserved").read_bytes()), 2 * 10**6 + 1)
+        self.assertEqual(parse_high_water_mark((self.root / "reserved" / ".reserved").read_bytes()), 2 * 10**6 + 1)
 
     def test_linked(self) -> None:
         """

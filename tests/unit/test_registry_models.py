@@ -22,7 +22,7 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.models import ModelInfo, VersionInfo
-from twisted_registry.registry.numbers import RESERVED_AT_ONCE
+from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
 
 
 class FaultyArchive(MemoryArchive):
@@ -326,39 +326,39 @@ class RestartTests(FaultyRegistryCase):
         """
         given = [self.create().version_number for _ in range(3)]
         self.crash()
-        self.assertEqual(self.create().version_number, RESERVED_AT_ONCE + 1)
+        self.assertEqual(self.create().version_number, NUMBERS_PER_BLOCK + 1)
         self.assertEqual(given, [1, 2, 3])
 
     def test_one_reservation_serves_many_versions(self) -> None:
         """
         Transient versions write nothing to the archive but one reservation in a hundred.
         """
-        for _ in range(3 * RESERVED_AT_ONCE):
+        for _ in range(3 * NUMBERS_PER_BLOCK):
             self.create()
-        self.assertEqual(self.archive.calls.count("reserve"), 4)
+        self.assertEqual(self.archive.calls.count("set_high_water_mark"), 4)
 
     def test_slow_disk_holds_up_nobody_while_numbers_are_left(self) -> None:
         """
         Numbers are reserved while others are left, so that who publishes does not wait for the disk.
         """
         self.create()
-        uploads = [self.upload() for _ in range(RESERVED_AT_ONCE)]
+        uploads = [self.upload() for _ in range(NUMBERS_PER_BLOCK)]
         commits = [upload.commit() for upload in uploads]
-        self.assertEqual([commit.called for commit in commits], [True] * (RESERVED_AT_ONCE - 1) + [False])
+        self.assertEqual([commit.called for commit in commits], [True] * (NUMBERS_PER_BLOCK - 1) + [False])
         self.pump()
-        self.assertEqual(self.successResultOf(commits[-1]).version_number, RESERVED_AT_ONCE + 1)
+        self.assertEqual(self.successResultOf(commits[-1]).version_number, NUMBERS_PER_BLOCK + 1)
 
     def test_read_only_archive_stops_transient_versions_only_when_reserved_numbers_run_out(self) -> None:
         """
         On a medium that takes no writes, creating goes on as far as numbers are reserved.
         """
         self.create()
-        self.archive.faults["reserve"] = StorageReadOnly("read-only")
-        for _ in range(RESERVED_AT_ONCE - 1):
+        self.archive.faults["set_high_water_mark"] = StorageReadOnly("read-only")
+        for _ in range(NUMBERS_PER_BLOCK - 1):
             self.create()
         self.fails(self.upload().commit(), StorageReadOnly)
-        del self.archive.faults["reserve"]
-        self.assertEqual(self.create().version_number, RESERVED_AT_ONCE + 1)
+        del self.archive.faults["set_high_water_mark"]
+        self.assertEqual(self.create().version_number, NUMBERS_PER_BLOCK + 1)
 
     def test_failed_commit_leaves_no_version_and_no_gap(self) -> None:
         """
@@ -412,7 +412,7 @@ class RestartTests(FaultyRegistryCase):
         Nothing is listed as if all were there, and nothing is remembered of it: a moment later numbers go on.
         """
         self.create(archived=True)
-        for name in ("load_model", "version_numbers", "reserved", "load_version"):
+        for name in ("load_model", "version_numbers", "high_water_mark", "load_version"):
             self.crash()
             snapshot = self.snapshot()
             self.open()

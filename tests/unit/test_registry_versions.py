@@ -139,7 +139,7 @@ class CreateTests(PumpedRegistryCase):
         """
         Past the highest number the wire can name, nothing is created.
         """
-        self.archive.reserve("m", MAX_VERSION_NUMBER - 1)
+        self.archive.set_high_water_mark("m", MAX_VERSION_NUMBER - 1)
         self.open()
         self.done(self.registry.load_snapshot("m"))
         self.assertEqual(self.create().version_number, MAX_VERSION_NUMBER)
@@ -212,9 +212,9 @@ class SeenTests(PumpedRegistryCase):
         A number that was reserved is not taken back.
         """
         self.create()
-        reserved = self.archive.reserved("m")
+        mark = self.archive.high_water_mark("m")
         self.note_seen(5)
-        self.assertEqual(self.archive.reserved("m"), reserved)
+        self.assertEqual(self.archive.high_water_mark("m"), mark)
         self.assertEqual(self.create().version_number, 6)
 
     def test_no_higher(self) -> None:
@@ -242,7 +242,7 @@ class SeenTests(PumpedRegistryCase):
         """
         No version has a number over the highest there can be.
         """
-        self.archive.reserve("m", MAX_VERSION_NUMBER - 10)
+        self.archive.set_high_water_mark("m", MAX_VERSION_NUMBER - 10)
         self.reopen()
         self.note_seen(MAX_VERSION_NUMBER + 1)
         self.assertEqual(self.create().version_number, MAX_VERSION_NUMBER - 9)
@@ -255,7 +255,7 @@ class SeenTests(PumpedRegistryCase):
         def refuse(model_id: str, version_number: int) -> None:
             raise StorageReadOnly("read-only")
 
-        self.patch(self.archive, "reserve", refuse)
+        self.patch(self.archive, "set_high_water_mark", refuse)
         self.note_seen(5)
         self.assertIn("in memory only", self.warnings()[-2])
         self.fails(self.upload().commit(), StorageReadOnly)

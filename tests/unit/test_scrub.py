@@ -91,7 +91,7 @@ class SoundTests(ScrubCase):
             self.archive.save_model(ModelInfo(model_id))
             if model_id != "m":
                 put(self.archive, model_id, 1, b"")
-            self.archive.reserve(model_id, 100)
+            self.archive.set_high_water_mark(model_id, 100)
         self.assertEqual(self.found(), [])
 
     def test_existing_server(self) -> None:
@@ -185,7 +185,7 @@ class DamageTests(ScrubCase):
             (found,) = (finding for finding in self.found() if finding.kind is kind)
             self.assertIn("more than", found.reason)
         self.file(".reserved").write_bytes(b" " * 65)
-        self.assertIn(Kind.RESERVED, [finding.kind for finding in self.found()])
+        self.assertIn(Kind.HIGH_WATER_MARK, [finding.kind for finding in self.found()])
 
     def test_dangling_link(self) -> None:
         """
@@ -248,7 +248,7 @@ class DamageTests(ScrubCase):
         The memory of the numbers given out is malformed.
         """
         self.file(".reserved").write_text("many\n")
-        self.assert_damage(Kind.RESERVED, None, "m/.reserved", "it does not hold a version number")
+        self.assert_damage(Kind.HIGH_WATER_MARK, None, "m/.reserved", "it does not hold a version number")
 
     def test_orphan(self) -> None:
         """

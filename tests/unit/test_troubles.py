@@ -131,7 +131,7 @@ class TellingTests(TroublesCase):
         self.disturb(DENIED, errno.EACCES)
         self.save_in_vain()
         self.assertRaises(StorageReadOnly, self.watched.delete_model, "m")
-        self.assertRaises(StorageReadOnly, self.watched.reserve, "m", 9)
+        self.assertRaises(StorageReadOnly, self.watched.set_high_water_mark, "m", 9)
         self.assertRaises(StorageReadOnly, put, self.watched, "m", 2)
         self.assertEqual(self.told(), [self.warning(NO_ROOM), self.warning(NO_RIGHT)])
 
@@ -212,7 +212,7 @@ class OverTests(TroublesCase):
         """
         self.fail_and_mend()
         self.clock.advance(TELL_AGAIN_SECONDS)
-        self.watched.reserve("m", 9)
+        self.watched.set_high_water_mark("m", 9)
         put(self.watched, "m", 2)
         self.watched.delete_model("m")
         self.assertEqual(self.told(), [])
@@ -279,7 +279,7 @@ class ReadingTests(TroublesCase):
             lambda: self.watched.version_numbers("m"),
             lambda: self.watched.load_version("m", 1),
             lambda: self.watched.open_version("m", 1),
-            lambda: self.watched.reserved("m"),
+            lambda: self.watched.high_water_mark("m"),
         )
         for call in calls:
             self.assertRaises(StorageFailure, call)

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from attrs import define, field
 
-from tests.support.archive_files import drafts
+from tests.support.archive_files import temp_files
 from tests.support.client import DEADLINE_SECONDS, Client
 from torture.case import Case, Outcome, Trial
 from torture.oracles.aftermath import Aftermath
@@ -215,7 +215,7 @@ class _Story:
         try:
             aftermath = Aftermath(self.ledger, client, self.served.archive, self.chance, whole)
             aftermath.check()
-            left = drafts(self.served.archive)
+            left = temp_files(self.served.archive)
             if left:
                 self.ledger.wrong.append(f"left behind: {left}")
             aftermath.probe(exact)

@@ -45,7 +45,7 @@ class _Archive:
         archive.open()
         for model_id in self.chance.sample(_IDS, self.chance.randint(1, len(_IDS))):
             archive.save_model(ModelInfo(model_id, {"a": "b"}))
-            archive.reserve(model_id, 20)
+            archive.set_high_water_mark(model_id, 20)
             self.data[model_id] = {}
             for number in range(1, self.chance.randint(2, 8)):
                 self._put(archive, model_id, number)
@@ -70,7 +70,7 @@ class _Archive:
                     self._damage_version(model_id, number, max(versions))
             if self.chance.random() < 0.2:
                 (_folder(self.root, model_id) / ".reserved").write_bytes(b"?")
-                self.damaged.add((Kind.RESERVED, model_id, None))
+                self.damaged.add((Kind.HIGH_WATER_MARK, model_id, None))
 
     def _damage_version(self, model_id: str, number: int, highest: int) -> None:
         ways = [_flip, _cut, _remove_data, _spoil_yaml]
@@ -139,7 +139,7 @@ def _wrong(made: _Archive) -> list[str]:
 
 def _wrong_in(archive: FilesystemArchive, model_id: str, kept: dict[int, bytes], highest: int) -> list[str]:
     numbers = archive.version_numbers(model_id)
-    if numbers != sorted(kept) or max([*numbers, archive.reserved(model_id)]) < highest:
+    if numbers != sorted(kept) or max([*numbers, archive.high_water_mark(model_id)]) < highest:
         return [f"{model_id!r} has {numbers} instead of {sorted(kept)}, or would use a number again"]
     return [f"{model_id!r} {n} is not intact" for n in numbers if _read(archive, model_id, n) != kept[n]]
 

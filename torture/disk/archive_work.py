@@ -105,7 +105,7 @@ class Work:
         """
         assert state is not None
         with self._asked(model_id, state):
-            self.archive.reserve(model_id, state.next_number + self.chance.randint(0, 19))
+            self.archive.set_high_water_mark(model_id, state.next_number + self.chance.randint(0, 19))
 
     def give_out(self, model_id: str, state: ModelState | None) -> None:
         """
@@ -115,7 +115,7 @@ class Work:
         assert state is not None
         number = state.next_number
         with self.undisturbed():
-            reserved = self.archive.reserved(model_id)
+            reserved = self.archive.high_water_mark(model_id)
         if reserved < number or len(self.knowledge.states(model_id)) > 1:
             self.reserve(model_id, state)
         else:

@@ -115,7 +115,7 @@ def _write(archive: FilesystemArchive, root: Path, chance: random.Random, model_
     given_out = max(versions)
     if chance.random() < 0.5:
         given_out += chance.choice(_RESERVED_AHEAD)
-        archive.reserve(model_id, given_out)
+        archive.set_high_water_mark(model_id, given_out)
     return Harmed(model_id, root / folder_of(model_id), user_data, versions, given_out)
 
 

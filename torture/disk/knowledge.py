@@ -99,7 +99,7 @@ def load_found(archive: FilesystemArchive, model_id: str) -> Found:
         finally:
             reader.close()
         assert (len(data), hash_of(data)) == (info.size_bytes, info.data_hash), f"version {number}: wrong bytes"
-    return Found(user_data, versions, max([archive.reserved(model_id), *numbers]))
+    return Found(user_data, versions, max([archive.high_water_mark(model_id), *numbers]))
 
 
 def differences(state: ModelState | None, found: Found | None) -> Iterator[str]:

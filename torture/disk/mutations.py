@@ -16,15 +16,15 @@ _DURABLE, _WRITER, _VERSIONS = (
 )
 _MODELS, _FILESYSTEM = "storage/filesystem/model_folders.py", "storage/filesystem/archive.py"
 
-_PLACED = "            self.system.rename(within(folder, draft), within(folder, name))\n"
+_PLACED = "            self.system.rename(within(folder, temp_name), within(folder, name))\n"
 _IN_PLACE = """\
-            with open(within(folder, draft), "rb") as file:
+            with open(within(folder, temp_name), "rb") as file:
                 content = file.read()
             descriptor = self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             self.write_all(descriptor, memoryview(content))
             self.system.fsync(descriptor)
             self.system.close(descriptor)
-            self.system.unlink(within(folder, draft))
+            self.system.unlink(within(folder, temp_name))
 """
 
 
@@ -82,7 +82,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                pass\n",
     ),
     Mutation(
-        "a draft is not synced",
+        "a temp file is not synced",
         _DURABLE,
         "            self.system.fsync(descriptor)\n        except OSError:\n            close",
         "        except OSError:\n            close",
@@ -90,20 +90,20 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a replaced file's name is not synced",
         _DURABLE,
-        "        self.place(folder, draft, name)\n        self.sync_renamed(folder)\n",
-        "        self.place(folder, draft, name)\n",
+        "        self.install(folder, temp_name, name)\n        self.sync_after_rename(folder)\n",
+        "        self.install(folder, temp_name, name)\n",
     ),
     Mutation(
         "a new model's name is not synced",
         _DURABLE,
-        "            self.sync_renamed(self.root.folder)\n",
+        "            self.sync_after_rename(self.root.folder)\n",
         "            pass\n",
     ),
     Mutation(
         "a new model's .yaml has no name at rest",
         _DURABLE,
-        "                self.sync_folder(folder)\n        except OSError:\n            self.discard(drafts, draft)\n",
-        "        except OSError:\n            self.discard(drafts, draft)\n",
+        "                self.sync_folder(folder)\n        except OSError:\n            self.discard(tmp, temp_name)\n",
+        "        except OSError:\n            self.discard(tmp, temp_name)\n",
     ),
     Mutation("a deletion's target is not synced", _DURABLE, "                self.sync_folder(trash)\n", ""),
     Mutation("a deletion's source is not synced", _DURABLE, "                self.sync_folder(self.root.folder)\n", ""),
@@ -117,7 +117,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a version's .yaml has no name at rest",
         _WRITER,
         "        try:\n"
-        "            self._bench.sync_folder(folder.opened)\n"
+        "            self._staging.sync_folder(folder.opened)\n"
         "        except OSError as error:\n"
         "            self._withdraw",
         "        try:\n            pass\n        except OSError as error:\n            self._withdraw",
@@ -125,54 +125,54 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a version's .yaml has its name before its data",
         _WRITER,
-        "            self._bench.place_new(folder.opened, draft, data)\n"
+        "            self._staging.install_new(folder.opened, temp_name, data)\n"
         "        except FileExistsError as error:\n"
-        "            self._draft = draft\n"
+        "            self._temp_name = temp_name\n"
         "            raise self._taken(folder, number) from error\n"
-        "        except ClaimLeft:\n"
+        "        except PlaceholderLeft:\n"
         "            self._publications.leave(folder, data)\n"
         "            raise\n"
         "        try:\n"
-        "            described = self._bench.draft(folder.opened, content)\n"
+        "            described = self._staging.write_temp_file(folder.opened, content)\n"
         "            self._sync_or_discard(folder, described)\n"
         "            self._place_yaml(folder, described, yaml)\n",
-        "            described = self._bench.draft(folder.opened, content)\n"
+        "            described = self._staging.write_temp_file(folder.opened, content)\n"
         "            self._sync_or_discard(folder, described)\n"
         "            self._place_yaml(folder, described, yaml)\n"
-        "            self._bench.place_new(folder.opened, draft, data)\n",
+        "            self._staging.install_new(folder.opened, temp_name, data)\n",
     ),
     Mutation("files are written in place", _DURABLE, _PLACED, _IN_PLACE),
-    Mutation("drafts get no names", _DURABLE, _PLACED, "            pass\n"),
+    Mutation("temp files get no names", _DURABLE, _PLACED, "            pass\n"),
     Mutation(
         "versions take names that are taken",
         _DURABLE,
-        "        source, target = within(folder, draft), within(folder, name)\n        try:\n"
+        "        source, target = within(folder, temp_name), within(folder, name)\n        try:\n"
         "            return self.system.rename_new(source, target)\n",
-        "        source, target = within(folder, draft), within(folder, name)\n        try:\n"
+        "        source, target = within(folder, temp_name), within(folder, name)\n        try:\n"
         "            return self.system.rename(source, target)\n",
     ),
     Mutation(
-        "graves are cleared before they are at rest",
+        "the trash is emptied before its names are durable",
         _DURABLE,
-        "                self._sync_graves(trash)\n",
+        "                self._sync_trash(trash)\n",
         "                pass\n",
     ),
     Mutation(
-        "drafts of models are not swept",
+        "temp files of models are not swept",
         _DURABLE,
-        "                self.discard(drafts, draft)\n        with",
+        "                self.discard(tmp, temp_name)\n        with",
         "                pass\n        with",
     ),
     Mutation(
-        "drafts of versions are not swept",
+        "temp files of versions are not swept",
         _VERSIONS,
-        "        self._bench.sweep_drafts(folder.opened, names)\n",
+        "        self._staging.sweep_temp_files(folder.opened, names)\n",
         "",
     ),
     Mutation(
         "models are removed where they are",
         _MODELS,
-        "                grave = self._bench.bury(folder.name)\n",
+        "                trash_name = self._staging.move_to_trash(folder.name)\n",
         "                return empty(self._system, folder.opened)\n",
     ),
     Mutation(
@@ -184,20 +184,20 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "versions are listed before they are at rest",
         _VERSIONS,
-        "        if self._bench.settle(folder.opened):\n",
+        "        if self._staging.try_sync_folder(folder.opened):\n",
         "        if True:\n",
     ),
     Mutation(
         "models are listed before they are at rest",
         _FILESYSTEM,
-        "            self._bench.settle_models()\n",
+        "            self._staging.retry_root_sync()\n",
         "            pass\n",
     ),
     Mutation(
         "a failed sync of the root is forgotten",
         _DURABLE,
-        "                self.put_back(there, here)\n                self._note_failed_sync()\n",
-        "                self.put_back(there, here)\n",
+        "                self.undo_rename(there, here)\n                self._note_failed_sync()\n",
+        "                self.undo_rename(there, here)\n",
     ),
     Mutation(
         "a failed sync of a new model is forgotten",
@@ -208,7 +208,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a version is acknowledged in a model that is not at rest",
         _WRITER,
-        "                    self._bench.settle_models()\n",
+        "                    self._staging.retry_root_sync()\n",
         "",
     ),
     Mutation(
@@ -223,6 +223,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            self._publications.leave(folder, data)\n            return\n",
         "",
     ),
-    Mutation("a failed deletion is not put back", _DURABLE, "                self.put_back(there, here)\n", ""),
+    Mutation("a failed deletion is not put back", _DURABLE, "                self.undo_rename(there, here)\n", ""),
 )
 """All of them."""

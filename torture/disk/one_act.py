@@ -67,7 +67,7 @@ def before(act: str, archive: FilesystemArchive) -> ModelState | None:
         return None
     archive.save_model(ModelInfo(MODEL_ID, {"a": "old"}))
     put(archive, 1, 1)
-    archive.reserve(MODEL_ID, 3)
+    archive.set_high_water_mark(MODEL_ID, 3)
     return ModelState({"a": "old"}, {1: version(1, 1)}, given_out=3)
 
 
@@ -91,7 +91,7 @@ def do(act: str, archive: FilesystemArchive, seed: int) -> None:
     if act == "create":
         put(archive, 4, seed)
     elif act == "reserve":
-        archive.reserve(MODEL_ID, _RESERVED)
+        archive.set_high_water_mark(MODEL_ID, _RESERVED)
     elif act == "delete":
         archive.delete_model(MODEL_ID)
     else:

@@ -4,7 +4,7 @@ The file that remembers numbers.
 
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.high_water_marks import format_reserved, parse_reserved
+from twisted_registry.storage.filesystem.high_water_marks import format_high_water_mark, parse_high_water_mark
 
 SEEDS = [
     *(b"100\n", b"100", b"", b"-1\n", b"2147483647\n", b"2147483648\n", b"9999999999\n", b"1_0\n", b"100 crc32=\n"),
@@ -14,7 +14,7 @@ SEEDS = [
 
 def _read(content: bytes) -> int | None:
     try:
-        return parse_reserved(content)
+        return parse_high_water_mark(content)
     except Malformed as error:
         assert error.reason
         return None
@@ -28,7 +28,7 @@ def test_one_input(data: bytes) -> None:
     found = _read(data)
     assert found is None or (0 <= found <= MAX_VERSION_NUMBER and int(data.split()[0]) == found)
     number = int.from_bytes(data[:4], "big") & MAX_VERSION_NUMBER
-    written = format_reserved(number)
+    written = format_high_water_mark(number)
     assert _read(written) == number
     place = data[4] % len(written) if len(data) > 4 else 0
     changed = bytearray(written)

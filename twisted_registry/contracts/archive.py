@@ -169,12 +169,12 @@ class IVersionStore(Interface):
         """
 
 
-class INumberReserve(Interface):
+class IHighWaterMarks(Interface):
     """
     Remembers, for each model, up to which number versions may have been given out, transient ones included.
     """
 
-    def reserved(model_id: str) -> int:
+    def high_water_mark(model_id: str) -> int:
         """
         Give the highest number reserved; 0 where none was.
 
@@ -182,7 +182,7 @@ class INumberReserve(Interface):
             StorageFailure: the medium failed.
         """
 
-    def reserve(model_id: str, version_number: int) -> None:
+    def set_high_water_mark(model_id: str, version_number: int) -> None:
         """
         Remember that numbers up to this one may have been given out, in place of what was remembered.  Durable when
         this returns; goes with the model when that is deleted.
@@ -195,7 +195,7 @@ class INumberReserve(Interface):
         """
 
 
-class IArchive(IModelStore, IVersionStore, INumberReserve):
+class IArchive(IModelStore, IVersionStore, IHighWaterMarks):
     """
     An archive: everything that outlives the process.
 
@@ -210,7 +210,7 @@ class IArchive(IModelStore, IVersionStore, INumberReserve):
     Where a medium cannot tell one from the other, such as an error of a disk that may be a bad sector, it is the first.
 
     Calls come from several threads at once.  For one model, the caller never lets two of ``IModelStore.save_model``,
-    ``IModelStore.delete_model``, ``INumberReserve.reserve`` and ``IArchiveWriter.commit`` overlap.
+    ``IModelStore.delete_model``, ``IHighWaterMarks.set_high_water_mark`` and ``IArchiveWriter.commit`` overlap.
     """
 
     description: str = Attribute("Where it is, for the log: a path, an address.")

@@ -118,7 +118,7 @@ class Committer:
 
     async def _commit_transient(self, model: Model, upload: Upload, info: VersionInfo) -> None:
         assert upload.transient_writer is not None
-        await self._numbers.reserve(model, info.version_number)
+        await self._numbers.cover(model, info.version_number)
         await self._state.transients.commit(
             upload.transient_writer,
             model.loaded.key(info.version_number),

@@ -68,10 +68,10 @@ class Loader:
         if model.snapshot is not None:
             return model.snapshot
         archive = self._state.archive
-        numbers, reserved = await self._state.threads.defer(
-            lambda: (archive.version_numbers(model.model_id), archive.reserved(model.model_id))
+        numbers, high_water_mark = await self._state.threads.defer(
+            lambda: (archive.version_numbers(model.model_id), archive.high_water_mark(model.model_id))
         )
-        return model.load(numbers, reserved)
+        return model.load(numbers, high_water_mark)
 
     async def _model_info_locked(self, model: Model) -> ModelInfo:
         known = self._state.model_infos.peek(model.model_id)

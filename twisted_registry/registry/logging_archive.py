@@ -145,10 +145,10 @@ class WatchedArchive:
             reader = self._archive.open_version(model_id, version_number)
         return WatchedReader(reader, self._troubles)
 
-    def reserved(self, model_id: str) -> int:
-        """See ``INumberReserve.reserved``."""
+    def high_water_mark(self, model_id: str) -> int:
+        """See ``IHighWaterMarks.high_water_mark``."""
         with _reading(self._troubles):
-            return self._archive.reserved(model_id)
+            return self._archive.high_water_mark(model_id)
 
     # Changing.
 
@@ -167,10 +167,10 @@ class WatchedArchive:
         writer = self._archive.create_version(model_id)
         return WatchedWriter(writer, self._troubles, model_id, self._known)
 
-    def reserve(self, model_id: str, version_number: int) -> None:
-        """See ``INumberReserve.reserve``."""
+    def set_high_water_mark(self, model_id: str, version_number: int) -> None:
+        """See ``IHighWaterMarks.set_high_water_mark``."""
         with _changing(self._troubles, "reserve"), self._known.telling_lost(model_id):
-            self._archive.reserve(model_id, version_number)
+            self._archive.set_high_water_mark(model_id, version_number)
 
 
 @implementer(IArchiveReader)

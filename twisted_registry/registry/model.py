@@ -19,12 +19,12 @@ class Model:
         incarnation: tells it from an earlier model of the same id that was deleted.
         snapshot: its versions; ``None`` until they are read from the archive, and where the archive has lost them.
         last_number: the highest number that may have been given out.
-        reserved: numbers up to here may be given out without asking the archive.
+        high_water_mark: the archive's mark: numbers up to it may be given out without another write.
         found: it was there when the archive was opened.
         raised: by how much its numbers were raised in this process, because clients had seen higher ones.
         told_seen: the log was told of a client that has seen a higher number.
         saves: how often its metadata was written in this process.
-        reserving: more are being reserved.
+        is_raising_mark: the mark is being raised.
         checked: its metadata was read or written in this process.
         damaged: its metadata was found to be damaged.
         going: its deletion has begun.
@@ -34,18 +34,18 @@ class Model:
     incarnation: int
     snapshot: ModelSnapshot | None = None
     last_number: int = 0
-    reserved: int = 0
+    high_water_mark: int = 0
     found: bool = False
     raised: int = 0
     told_seen: bool = False
     saves: int = 0
-    reserving: bool = False
+    is_raising_mark: bool = False
     checked: bool = False
     damaged: bool = False
     going: bool = False
     _archived: list[int] = field(factory=list)
 
-    def load(self, archived: list[int], reserved: int) -> ModelSnapshot:
+    def load(self, archived: list[int], high_water_mark: int) -> ModelSnapshot:
         """
         Take up what the archive holds of the model.
 
@@ -53,8 +53,8 @@ class Model:
             archived: numbers, rising; the list is this model's from now on.
         """
         self._archived = archived
-        self.reserved = reserved
-        self.last_number = max(self.last_number, reserved, archived[-1] if archived else 0)
+        self.high_water_mark = high_water_mark
+        self.last_number = max(self.last_number, high_water_mark, archived[-1] if archived else 0)
         numbers = VersionNumbers(archived, len(archived))
         self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers)
         return self.snapshot

@@ -16,7 +16,7 @@ from twisted_registry.registry.log import log
 from twisted_registry.registry.model import Model
 from twisted_registry.registry.state import State
 
-RESERVED_AT_ONCE = 100
+NUMBERS_PER_BLOCK = 100
 """
 How many version numbers are reserved on the archive at a time: transient versions cost one sync in a hundred, and a
 crash leaves a gap of about as many.
@@ -42,7 +42,7 @@ class Numbers:
     _state: State
     _background: Callable[[Coroutine[Deferred[Any], Any, None]], Deferred[None]]
 
-    async def reserve(self, model: Model, number: int) -> None:
+    async def cover(self, model: Model, number: int) -> None:
         """
         See that a number may be given out.  The caller holds the model's line.
 
@@ -51,27 +51,27 @@ class Numbers:
             StorageReadOnly: it may not, the medium takes no writes.
             StorageFailure: it may not, the medium failed.
         """
-        if number > model.reserved:
+        if number > model.high_water_mark:
             await self._extend(model, number)
-        elif number + RESERVED_AT_ONCE // 2 > model.reserved and not model.reserving:
-            model.reserving = True
+        elif number + NUMBERS_PER_BLOCK // 2 > model.high_water_mark and not model.is_raising_mark:
+            model.is_raising_mark = True
             self._background(self._extend_ahead(model))
 
     async def _extend_ahead(self, model: Model) -> None:
         try:
-            await self._extend(model, model.reserved + 1)
+            await self._extend(model, model.high_water_mark + 1)
         except RegistryError as error:
             log.debug("no numbers of {id!r} are reserved ahead: {error}", id=model.model_id, error=error)
         finally:
-            model.reserving = False
+            model.is_raising_mark = False
 
     async def _extend(self, model: Model, first: int) -> None:
         async with self._state.writes.hold(model.model_id):
-            if first <= model.reserved or self._state.current(model.model_id, model.incarnation) is not model:
+            if first <= model.high_water_mark or self._state.current(model.model_id, model.incarnation) is not model:
                 return
-            highest = min(first + RESERVED_AT_ONCE - 1, MAX_VERSION_NUMBER)
-            await self._state.threads.defer(partial(self._state.archive.reserve, model.model_id, highest))
-            model.reserved = highest
+            highest = min(first + NUMBERS_PER_BLOCK - 1, MAX_VERSION_NUMBER)
+            await self._state.threads.defer(partial(self._state.archive.set_high_water_mark, model.model_id, highest))
+            model.high_water_mark = highest
 
     async def note_seen(self, snapshot: ModelSnapshot, seen: int) -> None:
         """
@@ -93,9 +93,9 @@ class Numbers:
     async def _remember(self, model: Model) -> None:
         try:
             async with self._state.writes.hold(model.model_id):
-                reserved = max(model.reserved, model.last_number)
-                await self._state.threads.defer(partial(self._state.archive.reserve, model.model_id, reserved))
-                model.reserved = reserved
+                mark = max(model.high_water_mark, model.last_number)
+                await self._state.threads.defer(partial(self._state.archive.set_high_water_mark, model.model_id, mark))
+                model.high_water_mark = mark
         except RegistryError as error:
             log.warn("the numbers of {id!r} are raised in memory only: {error}", id=model.model_id, error=error)
 
@@ -118,9 +118,11 @@ class Numbers:
         """
         Write down the exact number, so that the next one leaves no gap.
         """
-        if model.reserved <= model.last_number:
+        if model.high_water_mark <= model.last_number:
             return
         try:
-            await self._state.threads.defer(partial(self._state.archive.reserve, model.model_id, model.last_number))
+            await self._state.threads.defer(
+                partial(self._state.archive.set_high_water_mark, model.model_id, model.last_number)
+            )
         except RegistryError as error:
             log.warn("the next version of {id!r} will leave a gap: {error}", id=model.model_id, error=error)

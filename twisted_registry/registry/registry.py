@@ -349,7 +349,7 @@ class Registry:
         if snapshot is not None:
             await self._state.transients.remove(snapshot)
         if last:
-            await self._state.threads.defer(partial(self._state.archive.reserve, model_id, last))
+            await self._state.threads.defer(partial(self._state.archive.set_high_water_mark, model_id, last))
 
     def delete_model(self, model_id: str) -> Deferred[None]:
         """See ``IRegistry.delete_model``."""

@@ -217,11 +217,11 @@ class SqliteArchive:
     def create_version(self, model_id: str) -> SqliteWriter:
         return SqliteWriter(self._database, model_id)
 
-    def reserved(self, model_id: str) -> int:
+    def high_water_mark(self, model_id: str) -> int:
         rows = self._database.rows("SELECT reserved FROM models WHERE model_id = ?", model_id)
         return int(rows[0][0]) if rows else 0
 
-    def reserve(self, model_id: str, version_number: int) -> None:
+    def set_high_water_mark(self, model_id: str, version_number: int) -> None:
         with self._database.transaction() as connection:
             update = "UPDATE models SET reserved = ? WHERE model_id = ?"
             if not connection.execute(update, (version_number, model_id)).rowcount:

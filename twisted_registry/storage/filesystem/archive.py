@@ -18,14 +18,14 @@ from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.calls import close_quietly, is_named, is_there
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
 from twisted_registry.storage.filesystem.failures import reading, reason_of
-from twisted_registry.storage.filesystem.high_water_marks import NumberReserve
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.lock import NotHeld, in_use
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import Root
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, within
 from twisted_registry.storage.filesystem.versions import ArchivedVersions
 
@@ -62,14 +62,14 @@ class FilesystemArchive:
         self._root = self.description
         self._system = system or System()
         self._held = Root(self._root, self._system)
-        self._bench = Workbench(self._held)
-        self._models = ModelFolders(self._bench)
-        self._versions = ArchivedVersions(self._bench, self._models)
-        self._reserve = NumberReserve(self._bench, self._models)
-        self._claim = Claim(self._bench, times)
+        self._staging = StagingArea(self._held)
+        self._models = ModelFolders(self._staging)
+        self._versions = ArchivedVersions(self._staging, self._models)
+        self._marks = HighWaterMarks(self._staging, self._models)
+        self._claim = Claim(self._staging, times)
         self._held.check_claim = self._claim.check
         self.renew_seconds: float = self._claim.times.renew_seconds
-        self._identity_file = IdentityFile(self._bench)
+        self._identity_file = IdentityFile(self._staging)
         self._identity = ArchiveIdentity()
         self._must_exist = False
         self._path_claim: int | None = None
@@ -204,21 +204,21 @@ class FilesystemArchive:
             return
         descriptor = self._system.open(parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._bench.sync_folder(Folder(parent, descriptor))
+            self._staging.sync_folder(Folder(parent, descriptor))
         finally:
             close_quietly(self._system, descriptor)
 
     def _tidy(self) -> None:
         self._versions.restart()
         try:
-            self._bench.private.check()
-            self._bench.settle_models()
-            self._bench.private.prepare()
+            self._staging.private.check()
+            self._staging.retry_root_sync()
+            self._staging.private.prepare()
             # What is swept must not be another's.
             self._claim.take()
-            self._bench.sweep()
+            self._staging.sweep()
             if self._claim.was_left:
-                self._versions.sweep_drafts()
+                self._versions.sweep_temp_files()
         except NotHeld as error:
             raise CannotStart(error.reason) from error
         except NotPrivate as error:
@@ -271,10 +271,10 @@ class FilesystemArchive:
 
     # Numbers.
 
-    def reserved(self, model_id: str) -> int:
-        """See ``INumberReserve.reserved``."""
-        return self._reserve.reserved(model_id)
+    def high_water_mark(self, model_id: str) -> int:
+        """See ``IHighWaterMarks.high_water_mark``."""
+        return self._marks.get(model_id)
 
-    def reserve(self, model_id: str, version_number: int) -> None:
-        """See ``INumberReserve.reserve``."""
-        self._reserve.reserve(model_id, version_number)
+    def set_high_water_mark(self, model_id: str, version_number: int) -> None:
+        """See ``IHighWaterMarks.set_high_water_mark``."""
+        self._marks.set(model_id, version_number)

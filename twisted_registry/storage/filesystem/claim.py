@@ -27,7 +27,7 @@ from twisted_registry.storage.filesystem.layout import CLAIM, PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.lock import NotHeld
 from twisted_registry.storage.filesystem.process import Process, has_ended, this_process
 from twisted_registry.storage.filesystem.reader import read_metadata
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import within
 
 _log = Logger()
@@ -124,7 +124,7 @@ class Claim:
     """
 
     def __init__(
-        self, bench: Workbench, times: ClaimTimes | None = None, this: Callable[[], Process] = this_process
+        self, staging: StagingArea, times: ClaimTimes | None = None, this: Callable[[], Process] = this_process
     ) -> None:
         """
 
@@ -132,9 +132,9 @@ class Claim:
             this: gives this process.
         """
         self.times = times or ClaimTimes()
-        self._bench = bench
-        self._root = bench.root
-        self._system = bench.system
+        self._staging = staging
+        self._root = staging.root
+        self._system = staging.system
         self._this = this
         self.was_left = False
         """Whether the archive bore the mark of a daemon that did not stop as it should."""
@@ -220,7 +220,7 @@ class Claim:
             close_quietly(self._system, descriptor)
 
     def _open(self) -> int:
-        with self._bench.private.opened_in(self._root.folder, PRIVATE_FOLDER) as private:
+        with self._staging.private.opened_in(self._root.folder, PRIVATE_FOLDER) as private:
             descriptor = self._system.open(within(private, CLAIM), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         try:
             # Beyond the mark: on some file systems nobody else can read what is locked.
@@ -328,7 +328,7 @@ class Claim:
         # Somebody may have removed it, and what is written then nobody sees.
         if is_named(self._system, self._path):
             return
-        self._bench.private.prepare()
+        self._staging.private.prepare()
         try:
             descriptor = self._open()
         except BlockingIOError as error:

@@ -18,37 +18,37 @@ from twisted_registry.storage.filesystem.failures import (
     unreadable,
     writing,
 )
-from twisted_registry.storage.filesystem.layout import RESERVED, ModelFolder, version_files
+from twisted_registry.storage.filesystem.layout import HIGH_WATER_MARK, ModelFolder, version_files
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.reader import read_metadata
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 
 _log = Logger()
 
-MAX_RESERVED_BYTES = 64
+MAX_HIGH_WATER_MARK_BYTES = 64
 """More than the longest number and its checksum take."""
 
 _SAFE_GAP = 1_000_000
 _FORMAT = re.compile(rb"([0-9]{1,10})(?: crc32=([0-9a-f]{8}))?\n")
 
 
-class NumberReserve:
+class HighWaterMarks:
     """
     The part of an archive that remembers numbers.  May be used in any thread.
     """
 
-    def __init__(self, bench: Workbench, models: ModelFolders) -> None:
-        self._bench = bench
+    def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
+        self._staging = staging
         self._models = models
 
-    def reserve(self, model_id: str, version_number: int) -> None:
+    def set(self, model_id: str, version_number: int) -> None:
         """
-        Remember a number; see ``INumberReserve.reserve``.
+        Remember a number; see ``IHighWaterMarks.set_high_water_mark``.
         """
         with writing(), self._models.known(model_id) as folder:
-            self.reserve_in(folder, version_number)
+            self.set_in(folder, version_number)
 
-    def reserve_in(self, folder: ModelFolder, version_number: int) -> None:
+    def set_in(self, folder: ModelFolder, version_number: int) -> None:
         """
         Remember a number in an open folder, whoever's it is.
 
@@ -58,19 +58,19 @@ class NumberReserve:
             StorageFailure: the medium failed.
         """
         with writing():
-            self._bench.replace(folder.opened, RESERVED, format_reserved(version_number))
+            self._staging.replace_file(folder.opened, HIGH_WATER_MARK, format_high_water_mark(version_number))
 
-    def reserved(self, model_id: str) -> int:
+    def get(self, model_id: str) -> int:
         """
-        Give the number remembered; see ``INumberReserve.reserved``.
+        Give the number remembered; see ``IHighWaterMarks.high_water_mark``.
         """
         try:
             with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.opened(model_id) as folder:
-                return self.reserved_in(folder)
+                return self.get_in(folder)
         except UnknownModel:
             return 0
 
-    def reserved_in(self, folder: ModelFolder) -> int:
+    def get_in(self, folder: ModelFolder) -> int:
         """
         Give the number remembered in an open folder; where what is remembered is damaged, one that is surely no less.
 
@@ -78,7 +78,9 @@ class NumberReserve:
             StorageUnavailable: it cannot be read now.
         """
         try:
-            return parse_reserved(read_metadata(self._bench.system, folder.reserved, MAX_RESERVED_BYTES))
+            return parse_high_water_mark(
+                read_metadata(self._staging.system, folder.high_water_mark, MAX_HIGH_WATER_MARK_BYTES)
+            )
         except Malformed as error:
             return self.guess(folder, error.reason)
         except OSError as error:
@@ -100,13 +102,15 @@ class NumberReserve:
         """
         # A gap in the numbers does no harm, a number that is used twice does: clients cache by it.
         with reading(f"the numbers reserved in {shown(folder.name)}"):
-            numbers = version_files(folder.name, self._bench.system.listdir(folder.path)).numbers
+            numbers = version_files(folder.name, self._staging.system.listdir(folder.path)).numbers
         guess = min(max(numbers, default=0) + _SAFE_GAP, MAX_VERSION_NUMBER)
-        _log.warn("{path}: {reason}; numbers go on after {guess}", path=folder.reserved, reason=reason, guess=guess)
+        _log.warn(
+            "{path}: {reason}; numbers go on after {guess}", path=folder.high_water_mark, reason=reason, guess=guess
+        )
         return guess
 
 
-def format_reserved(number: int) -> bytes:
+def format_high_water_mark(number: int) -> bytes:
     """
     Write a number, so that it can be told whether it is still the same.
     """
@@ -115,7 +119,7 @@ def format_reserved(number: int) -> bytes:
     return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))
 
 
-def parse_reserved(content: bytes) -> int:
+def parse_high_water_mark(content: bytes) -> int:
     """
     Read the number remembered.
 

@@ -20,7 +20,7 @@ from twisted_registry.storage.filesystem.calls import is_named
 from twisted_registry.storage.filesystem.failures import Malformed, reason_of
 from twisted_registry.storage.filesystem.layout import IDENTITY, PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.reader import read_metadata
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import within
 
 _log = Logger()
@@ -33,12 +33,12 @@ class IdentityFile:
     The file that says which archive it is.  Used by one thread at a time.
     """
 
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
+    def __init__(self, staging: StagingArea) -> None:
+        self._staging = staging
 
     @property
     def _path(self) -> str:
-        return within(self._bench.root.folder, os.path.join(PRIVATE_FOLDER, IDENTITY))
+        return within(self._staging.root.folder, os.path.join(PRIVATE_FOLDER, IDENTITY))
 
     @property
     def is_there(self) -> bool:
@@ -48,7 +48,7 @@ class IdentityFile:
         Raises:
             OSError: that cannot be told.
         """
-        return is_named(self._bench.system, self._path)
+        return is_named(self._staging.system, self._path)
 
     def load(self) -> ArchiveIdentity:
         """
@@ -61,7 +61,7 @@ class IdentityFile:
             OSError: it cannot be read now.
         """
         try:
-            return parse_identity(read_metadata(self._bench.system, self._path))
+            return parse_identity(read_metadata(self._staging.system, self._path))
         except FileNotFoundError:
             return ArchiveIdentity()
         except Malformed as error:
@@ -89,7 +89,7 @@ class IdentityFile:
         except (OSError, StorageFailure) as error:
             _log.warn(
                 "the archive {root} has no id, and cannot be given one: {reason}",
-                root=self._bench.root.path,
+                root=self._staging.root.path,
                 reason=reason_of(error) if isinstance(error, OSError) else error.reason,
             )
             return evolve(identity, archive_id="")
@@ -111,7 +111,7 @@ class IdentityFile:
         return identity
 
     def _write(self, identity: ArchiveIdentity) -> None:
-        self._bench.replace_private(IDENTITY, format_identity(identity))
+        self._staging.replace_private_file(IDENTITY, format_identity(identity))
 
 
 def format_identity(identity: ArchiveIdentity) -> bytes:

@@ -48,10 +48,10 @@ CLAIM = "claim"
 QUARANTINE = "quarantine"
 """The folder within the private one where damage is put aside; no part of the archive any more."""
 
-RESERVED = ".reserved"
+HIGH_WATER_MARK = ".reserved"
 """The file in a model's folder that remembers the numbers given out."""
 
-DRAFT_PREFIX = ".new-"
+TEMP_PREFIX = ".new-"
 """
 How the names of files begin that are being written.  The existing server passes over what has neither ``-v`` nor
 ``.yaml`` in its name.
@@ -120,11 +120,11 @@ def is_digest(folder: str) -> bool:
     return _DIGEST.fullmatch(folder) is not None
 
 
-def is_draft(name: str) -> bool:
+def is_temp_file(name: str) -> bool:
     """
     Tell whether a name is that of a file being written.
     """
-    return name.startswith(DRAFT_PREFIX)
+    return name.startswith(TEMP_PREFIX)
 
 
 @frozen
@@ -163,11 +163,11 @@ class ModelFolder:
         return within(self.path, self.yaml_name)
 
     @property
-    def reserved(self) -> str:
+    def high_water_mark(self) -> str:
         """
         The file that remembers the numbers given out.
         """
-        return within(self.path, RESERVED)
+        return within(self.path, HIGH_WATER_MARK)
 
     def version_yaml_name(self, number: int) -> str:
         """

@@ -36,7 +36,7 @@ from twisted_registry.storage.filesystem.metadata import dump_model, parse_model
 from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, hold_folder
 from twisted_registry.storage.filesystem.reader import read_metadata
 from twisted_registry.storage.filesystem.removal import empty
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, Listed, System, within
 
 _log = Logger()
@@ -55,10 +55,10 @@ class ModelFolders:
     The part of an archive that keeps models.  May be used in any thread.
     """
 
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
-        self._root = bench.root
-        self._system = bench.system
+    def __init__(self, staging: StagingArea) -> None:
+        self._staging = staging
+        self._root = staging.root
+        self._system = staging.system
         self._logged: set[str] = set()
         self._listed_ns = 0
         self._names = FolderNames()
@@ -283,7 +283,7 @@ class ModelFolders:
     def _create(self, model_id: str, content: bytes) -> None:
         folder = ModelFolder(self._names.of(model_id), "")
         try:
-            self._bench.create_folder(folder.name, folder.yaml_name, content)
+            self._staging.create_folder(folder.name, folder.yaml_name, content)
         except FileExistsError as error:
             try:
                 self._replace(model_id, content)  # A folder came here just now.
@@ -294,7 +294,7 @@ class ModelFolders:
         with self.opened(model_id) as folder:
             if self._is_deleted(folder):
                 self._empty(folder)
-            self._bench.replace(folder.opened, folder.yaml_name, content)
+            self._staging.replace_file(folder.opened, folder.yaml_name, content)
 
     def delete(self, model_id: str) -> None:
         """
@@ -302,12 +302,12 @@ class ModelFolders:
         """
         with removing(), self.known(model_id) as folder:
             try:
-                grave = self._bench.bury(folder.name)
+                trash_name = self._staging.move_to_trash(folder.name)
             except OSError as error:
                 if error.errno not in _STAYS:
                     raise
                 return self._delete_in_place(folder)
-        self._bench.clear_grave(grave)
+        self._staging.remove_from_trash(trash_name)
 
     # Deleting where a folder cannot leave its file system: that the model is gone is one rename within its folder.
 
@@ -316,12 +316,12 @@ class ModelFolders:
         try:
             self._system.rename(folder.yaml, gone)
         except FileNotFoundError:
-            self._bench.replace(opened, DELETED, b"")
+            self._staging.replace_file(opened, DELETED, b"")
         else:
             try:
-                self._bench.sync_folder(opened)
+                self._staging.sync_folder(opened)
             except OSError as error:
-                self._bench.put_back(gone, folder.yaml)
+                self._staging.undo_rename(gone, folder.yaml)
                 raise StorageFailure(reason_of(error)) from error
         self._resume_deletion(folder)
 
@@ -340,9 +340,9 @@ class ModelFolders:
 
     def _empty(self, folder: ModelFolder) -> None:
         # That the model is gone is at rest before anything goes, and all else is gone for good before it is forgotten.
-        self._bench.sync_folder(folder.opened)
+        self._staging.sync_folder(folder.opened)
         empty(self._system, folder.opened, keep=DELETED)
-        self._bench.sync_folder(folder.opened)
+        self._staging.sync_folder(folder.opened)
         self._system.unlink(within(folder.path, DELETED))
 
 

@@ -15,12 +15,12 @@ from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.storage.filesystem.calls import is_named
 from twisted_registry.storage.filesystem.case_folding import id_of
 from twisted_registry.storage.filesystem.failures import reason_of
-from twisted_registry.storage.filesystem.high_water_marks import NumberReserve
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, ModelFolder, is_digest, version_files
 from twisted_registry.storage.filesystem.model_folders import ModelFolders, leads_to_model
 from twisted_registry.storage.filesystem.pinned_directory import Root
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 
@@ -67,9 +67,9 @@ class Raising:
         self._to = to
         self._system = system or System()
         self._root = Root(os.path.abspath(root), self._system)
-        self._bench = Workbench(self._root)
-        self._models = ModelFolders(self._bench)
-        self._reserve = NumberReserve(self._bench, self._models)
+        self._staging = StagingArea(self._root)
+        self._models = ModelFolders(self._staging)
+        self._marks = HighWaterMarks(self._staging, self._models)
 
     def models(self) -> Iterator[Raised]:
         """
@@ -89,7 +89,7 @@ class Raising:
             for name in names:
                 if (raised := self._raised(name)) is not None:
                     yield raised
-            IdentityFile(self._bench).count_restore()
+            IdentityFile(self._staging).count_restore()
         except (OSError, RegistryError) as error:
             raise self._cannot(error) from error
         finally:
@@ -116,13 +116,13 @@ class Raising:
 
     def _raise_in(self, folder: ModelFolder, opened: Folder) -> Raised:
         numbers = version_files(folder.name, self._system.listdir(opened)).numbers
-        before = max(self._reserve.reserved_in(folder), max(numbers, default=0))
+        before = max(self._marks.get_in(folder), max(numbers, default=0))
         after = before + self._by if self._to is None else max(before, self._to)
         model_id = id_of(folder.name)
         if after > MAX_VERSION_NUMBER:
             reason = f"no number is higher than {MAX_VERSION_NUMBER}; give a smaller --by"
             return Raised(folder.name, model_id, before, before, reason)
-        self._reserve.reserve_in(folder, after)
+        self._marks.set_in(folder, after)
         return Raised(folder.name, model_id, before, after)
 
 

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted_registry.domain.errors import StorageFailure
 from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of
-from twisted_registry.storage.filesystem.layout import DRAFT_PREFIX, PRIVATE_FOLDER, is_draft
+from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, TEMP_PREFIX, is_temp_file
 from twisted_registry.storage.filesystem.pinned_directory import Root
 from twisted_registry.storage.filesystem.private_folder import PrivateFolders
 from twisted_registry.storage.filesystem.removal import remove
@@ -33,13 +33,13 @@ _NO_NEW_NAMES = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.E
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
 
 
-class ClaimLeft(OSError):
+class PlaceholderLeft(OSError):
     """
     A name could not be given, and an empty file of ours that held it could not be removed.
     """
 
 
-class Workbench:
+class StagingArea:
     """
     The few ways in which things come to an archive and leave it.
 
@@ -55,7 +55,7 @@ class Workbench:
         self._failed_syncs = 1
         self._made_good = 0
         self._mutex = Lock()
-        self._drafts: set[str] = set()
+        self._temp_names: set[str] = set()
 
     # Folders.
 
@@ -70,7 +70,7 @@ class Workbench:
             if error.errno != errno.EINVAL:
                 raise
 
-    def sync_renamed(self, folder: Folder) -> None:
+    def sync_after_rename(self, folder: Folder) -> None:
         """
         Bring the names in a folder to rest after one of them has changed: no longer can it be said that none did.
 
@@ -82,7 +82,7 @@ class Workbench:
         except OSError as error:
             raise StorageFailure(reason_of(error)) from error
 
-    def settle(self, folder: Folder) -> bool:
+    def try_sync_folder(self, folder: Folder) -> bool:
         """
         Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was
         seen once has to stay.  Never raises.
@@ -97,7 +97,7 @@ class Workbench:
             return False
         return True
 
-    def settle_models(self) -> None:
+    def retry_root_sync(self) -> None:
         """
         Make good for syncs of the root that failed: what is in a model's folder is at rest no more than the folder's
         own name is.  Without any, this costs nothing.
@@ -111,40 +111,40 @@ class Workbench:
         with self._mutex:
             self._failed_syncs += 1
 
-    # Drafts: files under names of their own, in the folder they are for.
+    # Temp files, in the folder they are for.
 
-    def create_draft(self, folder: Folder) -> tuple[int, str]:
+    def create_temp_file(self, folder: Folder) -> tuple[int, str]:
         """
         Make a file under a name of its own.
 
         Returns:
             a descriptor to write to, and the name.
         """
-        name = self._new_draft()
+        name = self._new_temp_name()
         try:
             return self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), name
         except BaseException:
-            self._forget_draft(name)
+            self._forget_temp_name(name)
             raise
 
-    def _new_draft(self) -> str:
-        name = f"{DRAFT_PREFIX}{uuid4().hex}"
+    def _new_temp_name(self) -> str:
+        name = f"{TEMP_PREFIX}{uuid4().hex}"
         with self._mutex:
-            self._drafts.add(name)
+            self._temp_names.add(name)
         return name
 
-    def _forget_draft(self, name: str) -> None:
+    def _forget_temp_name(self, name: str) -> None:
         with self._mutex:
-            self._drafts.discard(name)
+            self._temp_names.discard(name)
 
-    def draft(self, folder: Folder, content: bytes) -> str:
+    def write_temp_file(self, folder: Folder, content: bytes) -> str:
         """
         Write a file and bring it to rest, under a name of its own.
 
         Returns:
             the name.
         """
-        descriptor, name = self.create_draft(folder)
+        descriptor, name = self.create_temp_file(folder)
         try:
             self._fill(descriptor, content)
         except OSError:
@@ -168,20 +168,20 @@ class Workbench:
         while data:
             data = data[self.system.write(descriptor, data) :]
 
-    def sweep_drafts(self, folder: Folder, names: Iterable[str]) -> None:
+    def sweep_temp_files(self, folder: Folder, names: Iterable[str]) -> None:
         """
-        Remove the drafts that a crash left in a folder.  Never raises.
+        Remove the temp files that a crash left in a folder.  Never raises.
 
         Args:
             names: what is in the folder.
         """
-        for name in filter(is_draft, names):
-            if name not in self._drafts and self.discard(folder, name):
+        for name in filter(is_temp_file, names):
+            if name not in self._temp_names and self.discard(folder, name):
                 _log.info("removed {path}, which a crash had left behind", path=within(folder, name))
 
-    # From a draft to what it is for.
+    # From a temp file to what it is for.
 
-    def replace(self, folder: Folder, name: str, content: bytes) -> None:
+    def replace_file(self, folder: Folder, name: str, content: bytes) -> None:
         """
         Write a file in a folder, in place of what has its name.  Durable when this returns.
 
@@ -190,17 +190,17 @@ class Workbench:
             StorageFailure: there is the old file or the new one.
         """
         self.root.check()
-        self.settle_models()
-        draft = self.draft(folder, content)
+        self.retry_root_sync()
+        temp_name = self.write_temp_file(folder, content)
         try:
             self._clear_folder(folder, name)
         except OSError:
-            self.discard(folder, draft)
+            self.discard(folder, temp_name)
             raise
-        self.place(folder, draft, name)
-        self.sync_renamed(folder)
+        self.install(folder, temp_name, name)
+        self.sync_after_rename(folder)
 
-    def replace_private(self, name: str, content: bytes) -> None:
+    def replace_private_file(self, name: str, content: bytes) -> None:
         """
         Write a file in the private folder, in place of what has its name.  Durable when this returns.
 
@@ -210,62 +210,62 @@ class Workbench:
         """
         root = self.root.folder
         # Written where a start sweeps what a crash left of it.
-        with self.private.opened("tmp") as drafts, self.private.opened_in(root, PRIVATE_FOLDER) as private:
-            draft = self.draft(drafts, content)
+        with self.private.opened("tmp") as tmp, self.private.opened_in(root, PRIVATE_FOLDER) as private:
+            temp_name = self.write_temp_file(tmp, content)
             try:
-                self.system.rename(within(drafts, draft), within(private, name))
+                self.system.rename(within(tmp, temp_name), within(private, name))
             except OSError:
-                self.discard(drafts, draft)
+                self.discard(tmp, temp_name)
                 raise
-            self._forget_draft(draft)
-            self.sync_renamed(private)
-            self.sync_renamed(root)  # the private folder itself may be new
+            self._forget_temp_name(temp_name)
+            self.sync_after_rename(private)
+            self.sync_after_rename(root)  # the private folder itself may be new
 
     def _clear_folder(self, folder: Folder, name: str) -> None:
         # A file can take the place of anything but a folder.
         try:
             if S_ISDIR(self.system.lstat(within(folder, name)).st_mode):
-                away = self._new_draft()
+                away = self._new_temp_name()
                 self.system.rename(within(folder, name), within(folder, away))
                 self.discard(folder, away)
         except OSError as error:
             if not is_absent(error):
                 raise
 
-    def place(self, folder: Folder, draft: str, name: str) -> None:
+    def install(self, folder: Folder, temp_name: str, name: str) -> None:
         """
-        Give a draft its name, in place of what had it.  Where that fails, the draft is gone.
+        Give a temp file its name, in place of what had it.  If that fails, the temp file is gone.
         """
         try:
-            self.system.rename(within(folder, draft), within(folder, name))
+            self.system.rename(within(folder, temp_name), within(folder, name))
         except OSError:
-            self.discard(folder, draft)
+            self.discard(folder, temp_name)
             raise
-        self._forget_draft(draft)
+        self._forget_temp_name(temp_name)
 
-    def place_new(self, folder: Folder, draft: str, name: str, *, is_claimed: bool = False) -> None:
+    def install_new(self, folder: Folder, temp_name: str, name: str, *, is_claimed: bool = False) -> None:
         """
-        Give a draft a name that nothing has yet.
+        Give a temp file a name that nothing has yet.
 
         Args:
             is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
 
         Raises:
-            FileExistsError: something has the name; the draft is there still.
-            ClaimLeft: the draft is gone, and an empty file has the name.
-            OSError: the draft is gone.
+            FileExistsError: something has the name; the temp file is there still.
+            PlaceholderLeft: the temp file is gone, and an empty file has the name.
+            OSError: the temp file is gone.
         """
         try:
-            self._rename_new(folder, draft, name, is_claimed)
+            self._rename_new(folder, temp_name, name, is_claimed)
         except FileExistsError:
             raise
         except OSError:
-            self.discard(folder, draft)
+            self.discard(folder, temp_name)
             raise
-        self._forget_draft(draft)
+        self._forget_temp_name(temp_name)
 
-    def _rename_new(self, folder: Folder, draft: str, name: str, is_claimed: bool) -> None:
-        source, target = within(folder, draft), within(folder, name)
+    def _rename_new(self, folder: Folder, temp_name: str, name: str, is_claimed: bool) -> None:
+        source, target = within(folder, temp_name), within(folder, name)
         try:
             return self.system.rename_new(source, target)
         except OSError as error:
@@ -278,11 +278,11 @@ class Workbench:
                 raise
             self._claim_and_rename(source, target, is_claimed)
         else:
-            self.discard(folder, draft)
+            self.discard(folder, temp_name)
 
     def _claim_and_rename(self, source: str, target: str, is_claimed: bool) -> None:
-        # An empty file holds the name until the draft replaces it.  Where a crash left that, it would be taken for a
-        # damaged version if it had a .yaml's name: there only a look keeps from replacing what others brought.
+        # An empty file holds the name until the temp file replaces it.  A crash may leave it behind, and an empty .yaml
+        # would be taken for a damaged version.  So for a .yaml, only a look protects what others have put there.
         if is_claimed:
             self._check_free(target)
             return self.system.rename(source, target)
@@ -291,7 +291,7 @@ class Workbench:
             self.system.rename(source, target)
         except OSError as error:
             if not self._discard(target):
-                raise ClaimLeft(*error.args) from error
+                raise PlaceholderLeft(*error.args) from error
             raise
 
     def _check_free(self, path: str) -> None:
@@ -303,13 +303,13 @@ class Workbench:
         else:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
-    def take_back(self, folder: Folder, name: str, draft: str) -> None:
+    def uninstall(self, folder: Folder, name: str, temp_name: str) -> None:
         """
-        Give a file that was placed its draft's name again.
+        Rename an installed file back to its temporary name.
         """
         with self._mutex:
-            self._drafts.add(draft)
-        self.system.rename(within(folder, name), within(folder, draft))
+            self._temp_names.add(temp_name)
+        self.system.rename(within(folder, name), within(folder, temp_name))
 
     # Whole folders.
 
@@ -323,15 +323,15 @@ class Workbench:
             StorageFailure: there may be the folder.
         """
         self.root.check()
-        with self.private.opened("tmp") as drafts:
-            draft = self._draft_folder(drafts, file, content)
+        with self.private.opened("tmp") as tmp:
+            temp_name = self._write_temp_folder(tmp, file, content)
             try:
-                self._rename_new_folder(within(drafts, draft), within(self.root.folder, name))
+                self._rename_new_folder(within(tmp, temp_name), within(self.root.folder, name))
             except OSError:
-                self.discard(drafts, draft)
+                self.discard(tmp, temp_name)
                 raise
         try:
-            self.sync_renamed(self.root.folder)
+            self.sync_after_rename(self.root.folder)
         except StorageFailure:
             self._note_failed_sync()
             raise
@@ -350,21 +350,21 @@ class Workbench:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
             raise
 
-    def _draft_folder(self, drafts: Folder, name: str, content: bytes) -> str:
-        draft = uuid4().hex
-        self.system.mkdir(within(drafts, draft))
+    def _write_temp_folder(self, tmp: Folder, name: str, content: bytes) -> str:
+        temp_name = uuid4().hex
+        self.system.mkdir(within(tmp, temp_name))
         try:
-            with self.private.opened_in(drafts, draft) as folder:
+            with self.private.opened_in(tmp, temp_name) as folder:
                 self._fill(self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL), content)
                 self.sync_folder(folder)
         except OSError:
-            self.discard(drafts, draft)
+            self.discard(tmp, temp_name)
             raise
-        return draft
+        return temp_name
 
-    def bury(self, name: str) -> str:
+    def move_to_trash(self, name: str) -> str:
         """
-        Take a folder out of the root at one stroke.  Durable when this returns; ``clear_grave`` removes what was taken.
+        Move a folder from the root to the trash.  Durable when this returns; ``remove_from_trash`` removes it.
 
         Returns:
             its name in the trash.
@@ -374,37 +374,41 @@ class Workbench:
             StorageFailure: it is there still, unless the medium refused also to put it back.
         """
         self.root.check()
-        grave = uuid4().hex
+        trash_name = uuid4().hex
         with self.private.opened("trash") as trash:
-            there, here = within(trash, grave), within(self.root.folder, name)
+            there, here = within(trash, trash_name), within(self.root.folder, name)
             self.system.rename(here, there)
             try:
                 self.sync_folder(trash)
                 self.sync_folder(self.root.folder)
             except OSError as error:
-                self.put_back(there, here)
+                self.undo_rename(there, here)
                 self._note_failed_sync()
                 raise StorageFailure(reason_of(error)) from error
-        return grave
+        return trash_name
 
-    def put_back(self, grave: str, path: str) -> None:
+    def undo_rename(self, source: str, path: str) -> None:
         """
         Give something its name back.  Never raises.
         """
         try:
-            self.system.rename(grave, path)
+            self.system.rename(source, path)
         except OSError as error:
-            _log.error("cannot put {path} back from {grave}: {reason}", path=path, grave=grave, reason=reason_of(error))
+            _log.error(
+                "cannot put {path} back from {source}: {reason}", path=path, source=source, reason=reason_of(error)
+            )
 
-    def clear_grave(self, grave: str) -> None:
+    def remove_from_trash(self, trash_name: str) -> None:
         """
-        Remove what ``bury`` took.  Never raises: what stays is swept another time.
+        Remove what ``move_to_trash`` took.  Never raises: what stays is swept another time.
         """
         try:
             with self.private.opened("trash") as trash:
-                self.discard(trash, grave)
+                self.discard(trash, trash_name)
         except OSError as error:
-            _log.warn("{grave} in the trash is left for later: {reason}", grave=grave, reason=reason_of(error))
+            _log.warn(
+                "{trash_name} in the trash is left for later: {reason}", trash_name=trash_name, reason=reason_of(error)
+            )
 
     # Removing.
 
@@ -415,7 +419,7 @@ class Workbench:
         Returns:
             whether nothing is left.
         """
-        self._forget_draft(name)
+        self._forget_temp_name(name)
         return self._discard(within(folder, name))
 
     def _discard(self, path: str) -> bool:
@@ -430,17 +434,17 @@ class Workbench:
         """
         Remove what a crash left in the private folder.
         """
-        with self.private.opened("tmp") as drafts:
-            for draft in self.system.listdir(drafts):
-                self.discard(drafts, draft)
+        with self.private.opened("tmp") as tmp:
+            for temp_name in self.system.listdir(tmp):
+                self.discard(tmp, temp_name)
         with self.private.opened("trash") as trash:
-            graves = self.system.listdir(trash)
-            if graves:
-                self._sync_graves(trash)
-            for grave in graves:
-                self.discard(trash, grave)
+            trash_names = self.system.listdir(trash)
+            if trash_names:
+                self._sync_trash(trash)
+            for trash_name in trash_names:
+                self.discard(trash, trash_name)
 
-    def _sync_graves(self, trash: Folder) -> None:
+    def _sync_trash(self, trash: Folder) -> None:
         # A model must not come back half empty: its way to the trash has to be at rest before anything in it goes.
         self.sync_folder(trash)
         self.sync_folder(self.root.folder)

@@ -15,7 +15,7 @@ from twisted_registry.storage.filesystem.layout import DELETED, ModelFolder, Ver
 from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.reader import LINK, FileReader, open_file, read_metadata
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.writer import FileWriter, Publications
 
 _log = Logger()
@@ -26,11 +26,11 @@ class ArchivedVersions:
     The part of an archive that keeps versions.  May be used in any thread.
     """
 
-    def __init__(self, bench: Workbench, models: ModelFolders) -> None:
-        self._bench = bench
+    def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
+        self._staging = staging
         self._models = models
-        self._system = bench.system
-        self._publications = Publications(bench)
+        self._system = staging.system
+        self._publications = Publications(staging)
         self._swept: set[str] = set()
 
     def restart(self) -> None:
@@ -39,14 +39,14 @@ class ArchivedVersions:
         """
         self._swept.clear()
 
-    def sweep_drafts(self) -> None:
+    def sweep_temp_files(self) -> None:
         """
-        Remove the drafts that a crash left in all models' folders.  What cannot be looked into is left for later.
+        Remove the temp files that a crash left in all models' folders.  What cannot be looked into is left for later.
         """
         for model_id in self._models.ids():
             try:
                 with self._models.opened(model_id) as folder:
-                    self._bench.sweep_drafts(folder.opened, self._system.listdir(folder.path))
+                    self._staging.sweep_temp_files(folder.opened, self._system.listdir(folder.path))
             except (OSError, RegistryError) as error:
                 _log.warn("model {model_id} is left for later: {error}", model_id=shown(model_id), error=error)
 
@@ -66,9 +66,9 @@ class ArchivedVersions:
         return files.numbers
 
     def _sweep(self, folder: ModelFolder, files: VersionFiles, names: list[str]) -> None:
-        self._bench.sweep_drafts(folder.opened, names)
+        self._staging.sweep_temp_files(folder.opened, names)
         # A removal that is not at rest yet may be undone: then the .yaml would be back, and its data gone.
-        if self._bench.settle(folder.opened):
+        if self._staging.try_sync_folder(folder.opened):
             removed = [self._publications.remove_leftover(folder, number) for number in files.unfinished]
             if all(removed):
                 self._swept.add(folder.name)
@@ -113,7 +113,7 @@ class ArchivedVersions:
         """
         Start writing a version; see ``IVersionStore.create_version``.
         """
-        return FileWriter(self._bench, self._models, self._publications, model_id)
+        return FileWriter(self._staging, self._models, self._publications, model_id)
 
 
 def _subject(model_id: str, version_number: int) -> str:

@@ -24,7 +24,7 @@ from twisted_registry.storage.filesystem.layout import ModelFolder, version_file
 from twisted_registry.storage.filesystem.metadata import dump_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.removal import remove
-from twisted_registry.storage.filesystem.staging import ClaimLeft, Workbench
+from twisted_registry.storage.filesystem.staging import PlaceholderLeft, StagingArea
 from twisted_registry.storage.filesystem.system import within
 
 _log = Logger()
@@ -37,8 +37,8 @@ class Publications:
     Only this tells the one from the other, so the latter are removed only here.
     """
 
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
+    def __init__(self, staging: StagingArea) -> None:
+        self._staging = staging
         self._lock = Lock()
         # Names of folders, and of files in them.
         self._under_way: set[tuple[str, str]] = set()
@@ -69,11 +69,11 @@ class Publications:
             if (folder.name, data) in self._under_way:
                 return True
             try:
-                if is_named(self._bench.system, yaml):
+                if is_named(self._staging.system, yaml):
                     return True
             except OSError:
                 return False
-            if not self._bench.discard(folder.opened, data):
+            if not self._staging.discard(folder.opened, data):
                 return False
         _log.info("removed {path}, which a crash had left behind", path=folder.version_data(number))
         return True
@@ -95,9 +95,9 @@ class Publications:
         with self._lock:
             left = [name for where, name in self._left if where == folder.name]
         if left:
-            self._bench.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.opened)
         for name in left:
-            remove(self._bench.system, within(folder.path, name))
+            remove(self._staging.system, within(folder.path, name))
             with self._lock:
                 self._left.discard((folder.name, name))
 
@@ -119,13 +119,13 @@ class FileWriter:
     failed has brought to rest is unknown, and a second sync would not tell.
     """
 
-    _bench: Workbench
+    _staging: StagingArea
     _models: ModelFolders
     _publications: Publications
     _model_id: str
     _stage: _Stage = field(default=_Stage.WRITING, init=False)
     _descriptor: int | None = field(default=None, init=False)
-    _draft: str = field(default="", init=False)
+    _temp_name: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
     _started_bytes: int = field(default=0, init=False)
 
@@ -133,7 +133,7 @@ class FileWriter:
         """See ``IChunkSink.write``."""
         with self._given_up_on_failure(_Stage.WRITING), writing():
             descriptor = self._opened()
-            self._bench.write_all(descriptor, chunk.data)
+            self._staging.write_all(descriptor, chunk.data)
             self._size_bytes += chunk.size_bytes
             self._start_writing(descriptor)
 
@@ -141,13 +141,13 @@ class FileWriter:
         # The disk works while the next data comes, and not only once all has come.
         size_bytes = self._size_bytes - self._started_bytes
         if size_bytes >= WRITTEN_AT_ONCE_BYTES:
-            self._bench.system.start_writing(descriptor, self._started_bytes, size_bytes)
+            self._staging.system.start_writing(descriptor, self._started_bytes, size_bytes)
             self._started_bytes = self._size_bytes
 
     def finish(self) -> None:
         """See ``IArchiveWriter.finish``."""
         with self._given_up_on_failure(_Stage.WRITING), writing():
-            system, descriptor = self._bench.system, self._opened()
+            system, descriptor = self._staging.system, self._opened()
             system.fsync(descriptor)
             size_bytes = system.fstat(descriptor).st_size
             if size_bytes != self._size_bytes:
@@ -160,12 +160,12 @@ class FileWriter:
         """See ``IArchiveWriter.commit``."""
         content = dump_version(info)
         with self._given_up_on_failure(_Stage.FINISHED), writing():
-            self._bench.root.check()
+            self._staging.root.check()
             # Where others unmount a model's folder, another is in its place that holds no model.
             with self._models.known(self._model_id) as folder:
                 number = info.version_number
                 with self._publications.announced(folder.name, folder.version_data_name(number)):
-                    self._bench.settle_models()
+                    self._staging.retry_root_sync()
                     self._publications.clear(folder)
                     self._publish(folder, number, content)
             self._stage = _Stage.OVER
@@ -175,26 +175,26 @@ class FileWriter:
         self._stage = _Stage.OVER
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            close_quietly(self._bench.system, descriptor)
-        draft, self._draft = self._draft, ""
-        if draft:
-            self._discard_draft(draft)
+            close_quietly(self._staging.system, descriptor)
+        temp_name, self._temp_name = self._temp_name, ""
+        if temp_name:
+            self._discard_temp_file(temp_name)
 
-    def _discard_draft(self, draft: str) -> None:
+    def _discard_temp_file(self, temp_name: str) -> None:
         try:
             with self._models.opened(self._model_id) as folder:
-                if not self._bench.discard(folder.opened, draft):
-                    self._publications.leave(folder, draft)
+                if not self._staging.discard(folder.opened, temp_name):
+                    self._publications.leave(folder, temp_name)
         except RegistryError:
             return  # it went with the model
         except OSError as error:
-            _log.warn("a draft of {id!r} is left for later: {reason}", id=self._model_id, reason=reason_of(error))
+            _log.warn("a temp file of {id!r} is left for later: {reason}", id=self._model_id, reason=reason_of(error))
 
     def _opened(self) -> int:
         if self._descriptor is None:
-            self._bench.root.check()
+            self._staging.root.check()
             with self._models.opened(self._model_id) as folder:
-                self._descriptor, self._draft = self._bench.create_draft(folder.opened)
+                self._descriptor, self._temp_name = self._staging.create_temp_file(folder.opened)
         return self._descriptor
 
     @contextmanager
@@ -210,66 +210,66 @@ class FileWriter:
             raise
 
     def _publish(self, folder: ModelFolder, number: int, content: bytes) -> None:
-        draft, self._draft = self._draft, ""
+        temp_name, self._temp_name = self._temp_name, ""
         data, yaml = folder.version_data_name(number), folder.version_yaml_name(number)
         try:
-            self._bench.place_new(folder.opened, draft, data)
+            self._staging.install_new(folder.opened, temp_name, data)
         except FileExistsError as error:
-            self._draft = draft
+            self._temp_name = temp_name
             raise self._taken(folder, number) from error
-        except ClaimLeft:
+        except PlaceholderLeft:
             self._publications.leave(folder, data)
             raise
         try:
-            described = self._bench.draft(folder.opened, content)
+            described = self._staging.write_temp_file(folder.opened, content)
             self._sync_or_discard(folder, described)
             self._place_yaml(folder, described, yaml)
         except FileExistsError as error:
-            self._draft = self._taken_back(folder, data, draft)
+            self._temp_name = self._taken_back(folder, data, temp_name)
             raise self._taken(folder, number) from error
         except OSError:
             self._discard_data(folder, data)
             raise
         try:
-            self._bench.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.opened)
         except OSError as error:
             self._withdraw(folder, data, yaml)
             raise CommitUncertain(reason_of(error)) from error
 
-    def _taken_back(self, folder: ModelFolder, data: str, draft: str) -> str:
+    def _taken_back(self, folder: ModelFolder, data: str, temp_name: str) -> str:
         try:
-            self._bench.take_back(folder.opened, data, draft)
+            self._staging.uninstall(folder.opened, data, temp_name)
         except OSError:
             self._discard_data(folder, data)
             raise
-        return draft
+        return temp_name
 
     def _taken(self, folder: ModelFolder, number: int) -> NumberTaken:
         # Its data alone may be there so far, the .yaml about to follow.
-        files = version_files(folder.name, self._bench.system.listdir(folder.path))
+        files = version_files(folder.name, self._staging.system.listdir(folder.path))
         return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.unfinished]))
 
     def _sync_or_discard(self, folder: ModelFolder, described: str) -> None:
         try:
-            self._bench.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.opened)
         except OSError:
-            self._bench.discard(folder.opened, described)
+            self._staging.discard(folder.opened, described)
             raise
 
     def _place_yaml(self, folder: ModelFolder, described: str, yaml: str) -> None:
         try:
-            self._bench.place_new(folder.opened, described, yaml, is_claimed=True)
+            self._staging.install_new(folder.opened, described, yaml, is_claimed=True)
         except FileExistsError:
-            self._bench.discard(folder.opened, described)
+            self._staging.discard(folder.opened, described)
             raise
 
     def _withdraw(self, folder: ModelFolder, data: str, yaml: str) -> None:
         # The data goes only when the .yaml is sure to be gone: should that come back after a power cut, the version is
         # whole.
-        if not self._bench.discard(folder.opened, yaml):
+        if not self._staging.discard(folder.opened, yaml):
             return
         try:
-            self._bench.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.opened)
         except OSError as error:
             _log.warn(
                 "{path} is left, its version may come back: {reason}",
@@ -281,5 +281,5 @@ class FileWriter:
         self._discard_data(folder, data)
 
     def _discard_data(self, folder: ModelFolder, data: str) -> None:
-        if not self._bench.discard(folder.opened, data):
+        if not self._staging.discard(folder.opened, data):
             self._publications.leave(folder, data)

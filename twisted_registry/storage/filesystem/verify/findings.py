@@ -18,7 +18,7 @@ class Kind(Enum):
     """A model's folder cannot be looked into."""
     MODEL_YAML = "model-yaml"
     """A model's .yaml is missing or malformed."""
-    RESERVED = "reserved"
+    HIGH_WATER_MARK = "reserved"
     """The memory of the numbers given out is malformed."""
     NUMBER = "number"
     """A version's .yaml has a number that no version can have."""

@@ -10,13 +10,13 @@ from attrs import evolve, field, frozen
 from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.case_folding import id_of, may_be_named
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
-from twisted_registry.storage.filesystem.high_water_marks import MAX_RESERVED_BYTES, parse_reserved
+from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     ModelFolder,
     VersionFiles,
     is_digest,
-    is_draft,
+    is_temp_file,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import parse_model
@@ -138,16 +138,16 @@ def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
 
 
 def _reserved(model: Watched) -> list[Finding]:
-    path = model.folder.reserved
-    content, what = described(model.system, path, MAX_RESERVED_BYTES), "the memory of the numbers given out"
+    path = model.folder.high_water_mark
+    content, what = described(model.system, path, MAX_HIGH_WATER_MARK_BYTES), "the memory of the numbers given out"
     if isinstance(content, Unread):
         reason, is_unread = f"{what}: {content.reason}", not content.is_damage
-        return [model.finding(Kind.RESERVED, None, path, reason, is_unread=is_unread)]
+        return [model.finding(Kind.HIGH_WATER_MARK, None, path, reason, is_unread=is_unread)]
     try:
         if content is not None:
-            parse_reserved(content)
+            parse_high_water_mark(content)
     except Malformed as error:
-        return [model.finding(Kind.RESERVED, None, path, f"{what}: {error.reason}")]
+        return [model.finding(Kind.HIGH_WATER_MARK, None, path, f"{what}: {error.reason}")]
     return []
 
 
@@ -165,13 +165,13 @@ def _single_files(model: Watched, files: VersionFiles) -> Iterator[Finding]:
 
 def _foreign_files(model: Watched, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
     folder = model.folder
-    known = {os.path.basename(path) for path in (folder.yaml, folder.reserved)}
+    known = {os.path.basename(path) for path in (folder.yaml, folder.high_water_mark)}
     described_numbers = (*listed.numbers, *listed.impossible)
     known.update(os.path.basename(folder.version_yaml(number)) for number in described_numbers)
     for number in (*described_numbers, *listed.orphans, *listed.unfinished):
         known.add(os.path.basename(folder.version_data(number)))
     for name in names:
-        if is_draft(name):
+        if is_temp_file(name):
             reason = "being written, or what a crash left; it is swept when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
         elif name not in known:

@@ -26,14 +26,20 @@ from twisted_registry.domain.errors import RegistryError, StorageUnavailable
 from twisted_registry.storage.filesystem.calls import close_quietly, is_named
 from twisted_registry.storage.filesystem.claim import Claim, renewed
 from twisted_registry.storage.filesystem.failures import Malformed, is_bad_medium, reason_of, unreadable
-from twisted_registry.storage.filesystem.high_water_marks import NumberReserve
-from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, QUARANTINE, RESERVED, ModelFolder, version_files
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
+from twisted_registry.storage.filesystem.layout import (
+    HIGH_WATER_MARK,
+    PRIVATE_FOLDER,
+    QUARANTINE,
+    ModelFolder,
+    version_files,
+)
 from twisted_registry.storage.filesystem.lock import NotHeld
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import Root
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.reader import open_file, read_up_to
-from twisted_registry.storage.filesystem.staging import Workbench
+from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
 
@@ -65,14 +71,14 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
         CannotVerify: another process has it, or the archive cannot be used.
     """
     held = Root(os.path.abspath(root), system or System())
-    bench = Workbench(held)
-    claim = Claim(bench)
+    staging = StagingArea(held)
+    claim = Claim(staging)
     try:
         try:
             held.hold()
             # Where there is no private folder, no daemon has it.
             if is_named(held.system, within(held.folder, PRIVATE_FOLDER)):
-                bench.private.check()
+                staging.private.check()
                 claim.take()
         except NotHeld as error:
             raise CannotVerify(error.reason) from error
@@ -96,9 +102,9 @@ class Quarantine:
         self._root = os.path.abspath(root)
         self._system = system or System()
         self._held = Root(self._root, self._system)
-        self._bench = Workbench(self._held)
-        self._private = self._bench.private
-        self._reserve = NumberReserve(self._bench, ModelFolders(self._bench))
+        self._staging = StagingArea(self._held)
+        self._private = self._staging.private
+        self._marks = HighWaterMarks(self._staging, ModelFolders(self._staging))
         self._stamp = datetime.now(UTC).strftime(_STAMP)
 
     @property
@@ -146,18 +152,18 @@ class Quarantine:
         self._held.hold(locked=False)
         self._private.check()
         self._private.prepare()
-        self._bench.sync_folder(self._held.folder)
+        self._staging.sync_folder(self._held.folder)
         with self._private.opened_in(self._held.folder, PRIVATE_FOLDER) as private:
             with suppress(FileExistsError):
                 self._system.mkdir(within(private, QUARANTINE))
-            self._bench.sync_folder(private)
+            self._staging.sync_folder(private)
             with self._private.opened_in(private, QUARANTINE) as quarantine:
                 self._system.mkdir(within(quarantine, self._stamp))
-                self._bench.sync_folder(quarantine)
+                self._staging.sync_folder(quarantine)
         with self._own() as own:
             lines = [json.dumps(_line(finding)) + "\n" for finding in findings]
-            self._bench.place(own, self._bench.draft(own, "".join(lines).encode()), "report.jsonl")
-            self._bench.sync_folder(own)
+            self._staging.install(own, self._staging.write_temp_file(own, "".join(lines).encode()), "report.jsonl")
+            self._staging.sync_folder(own)
 
     @contextmanager
     def _own(self) -> Iterator[Folder]:
@@ -205,15 +211,15 @@ class Quarantine:
     def _move(self, folder: ModelFolder, findings: list[Finding], own: Folder, moved: set[str]) -> None:
         names = list(dict.fromkeys(name for finding in findings for name in _files(finding)))
         self._system.mkdir(within(own, folder.name))
-        self._bench.sync_folder(own)
+        self._staging.sync_folder(own)
         with self._private.opened_in(own, folder.name) as target:
             self._remember_numbers(folder, findings, target, moved)
             data = [name for name in names if name.endswith(".data")]
             yaml = [name for name in names if name.endswith(".yaml")]
             for batch in (data, yaml):
                 if self._move_all(folder, batch, target, moved):
-                    self._bench.sync_folder(target)
-                    self._bench.sync_folder(folder.opened)
+                    self._staging.sync_folder(target)
+                    self._staging.sync_folder(folder.opened)
 
     def _move_all(self, folder: ModelFolder, names: list[str], target: Folder, moved: set[str]) -> bool:
         for name in names:
@@ -227,29 +233,29 @@ class Quarantine:
 
     def _remember_numbers(self, folder: ModelFolder, findings: list[Finding], target: Folder, moved: set[str]) -> None:
         highest = max(version_files(folder.name, self._system.listdir(folder.path)).numbers, default=0)
-        is_damaged = any(finding.kind is Kind.RESERVED for finding in findings)
+        is_damaged = any(finding.kind is Kind.HIGH_WATER_MARK for finding in findings)
         try:
-            reserved = self._reserve.reserved_in(folder)
+            reserved = self._marks.get_in(folder)
         except StorageUnavailable as error:
             if not is_damaged:
                 raise
-            reserved = self._reserve.guess(folder, error.reason)
+            reserved = self._marks.guess(folder, error.reason)
         if is_damaged:
-            self._set_reserve_aside(folder, target, moved)
+            self._set_mark_aside(folder, target, moved)
         if is_damaged or any(finding.version_number == highest for finding in findings):
             # Also where it seems to be remembered already: that may be a guess, for what could not be read just now.
-            self._reserve.reserve_in(folder, max(reserved, highest))
+            self._marks.set_in(folder, max(reserved, highest))
 
-    def _set_reserve_aside(self, folder: ModelFolder, target: Folder, moved: set[str]) -> None:
+    def _set_mark_aside(self, folder: ModelFolder, target: Folder, moved: set[str]) -> None:
         # It gets a second name, so that the first one is never without a file: a number might be used twice.
-        aside = within(target, RESERVED)
+        aside = within(target, HIGH_WATER_MARK)
         try:
-            self._system.link(folder.reserved, aside)
+            self._system.link(folder.high_water_mark, aside)
         except OSError:
             # A folder, say: it cannot have two names.
-            self._system.rename(folder.reserved, aside)
-        moved.add(RESERVED)
-        self._bench.sync_folder(target)
+            self._system.rename(folder.high_water_mark, aside)
+        moved.add(HIGH_WATER_MARK)
+        self._staging.sync_folder(target)
 
 
 def _line(finding: Finding) -> dict[str, object]:
@@ -271,8 +277,8 @@ def _files(finding: Finding) -> list[str]:
     folder = ModelFolder(finding.path.partition(os.sep)[0], "")
     if finding.kind is Kind.MODEL_YAML:
         return [folder.yaml_name]
-    if finding.kind is Kind.RESERVED:
-        return [RESERVED]
+    if finding.kind is Kind.HIGH_WATER_MARK:
+        return [HIGH_WATER_MARK]
     if finding.version_number is None:
         return []
     return [folder.version_data_name(finding.version_number), folder.version_yaml_name(finding.version_number)]
