@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
-from twisted_registry.contracts.execution import ILane, INonBlocking, IThreads
+from twisted_registry.contracts.execution import IExecutor, INonBlocking, ISerialExecutor
 
 T = TypeVar("T")
 
@@ -36,8 +36,8 @@ class Pool(Protocol):
 
 class TalliedPool:
     """
-    A pool that tells when all its jobs are done.  A lane's next job counts before the one before it is done, so a pool
-    without jobs is one whose lanes are empty.
+    A pool that counts its jobs, so that ``idle`` can wait for the last one.  A serial executor submits its next batch
+    before the one before is counted as done, so an idle pool means that every serial executor is empty.
     """
 
     def __init__(self, reactor: IReactorFromThreads, pool: Pool) -> None:
@@ -98,11 +98,11 @@ def _settle(future: Future[T], job: Callable[[], T]) -> None:
         future.set_result(result)
 
 
-@implementer(ILane)
-class PoolLane:
+@implementer(ISerialExecutor)
+class PooledSerialExecutor:
     """
     Runs its jobs in a pool, one after the other, a few in each turn: to wake a thread for each would cost as much as
-    small jobs do, and a lane with a long queue is not to hold a thread while others wait.
+    small jobs do, and a serial executor with a long queue is not to hold a thread while others wait.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -111,7 +111,7 @@ class PoolLane:
         self._jobs: deque[Callable[[], None]] = deque()
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
-        """See ``ILane.submit``."""
+        """See ``ISerialExecutor.submit``."""
         future: Future[T] = _promise()
         with self._lock:
             self._jobs.append(lambda: _settle(future, job))
@@ -128,7 +128,7 @@ class PoolLane:
 
     def _run(self) -> None:
         for _ in range(_JOBS_A_TURN):
-            # The job leaves the queue only when it is done: a lane that is not empty is running.
+            # The job leaves the queue only when it is done: a serial executor that is not empty is running.
             self._jobs[0]()
             with self._lock:
                 self._jobs.popleft()
@@ -137,27 +137,27 @@ class PoolLane:
         self._pool.callInThread(self._run)
 
 
-@implementer(ILane)
-class DirectLane:
+@implementer(ISerialExecutor)
+class InlineSerialExecutor:
     """
     Runs small jobs on the spot, and those that would keep the caller's thread busy for long in a pool.
     """
 
     def __init__(self, pool: Pool) -> None:
-        self._lane = PoolLane(pool)
+        self._serial = PooledSerialExecutor(pool)
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
-        """See ``ILane.submit``."""
-        if size_bytes >= INLINE_BELOW_BYTES or not self._lane.idle():
-            return self._lane.submit(job, size_bytes)
+        """See ``ISerialExecutor.submit``."""
+        if size_bytes >= INLINE_BELOW_BYTES or not self._serial.idle():
+            return self._serial.submit(job, size_bytes)
         future: Future[T] = _promise()
         _settle(future, job)
         return future
 
 
-@implementer(IThreads)
+@implementer(IExecutor)
 @frozen
-class PooledThreads:
+class PooledExecutor:
     """
     Runs the calls of a provider that may block in a pool of threads.
     """
@@ -166,7 +166,7 @@ class PooledThreads:
     _pool: Pool
 
     def defer(self, job: Callable[[], T]) -> Deferred[T]:
-        """See ``IThreads.defer``."""
+        """See ``IExecutor.defer``."""
         deferred: Deferred[T] = Deferred()
 
         def run() -> None:
@@ -180,14 +180,14 @@ class PooledThreads:
         self._pool.callInThread(run)
         return deferred
 
-    def lane(self) -> ILane:
-        """See ``IThreads.lane``."""
-        return PoolLane(self._pool)
+    def serial(self) -> ISerialExecutor:
+        """See ``IExecutor.serial``."""
+        return PooledSerialExecutor(self._pool)
 
 
-@implementer(IThreads)
+@implementer(IExecutor)
 @frozen
-class DirectThreads:
+class InlineExecutor:
     """
     Runs the calls of a provider that never blocks where the caller is, but for long work on much data.
     """
@@ -195,15 +195,15 @@ class DirectThreads:
     _pool: Pool
 
     def defer(self, job: Callable[[], T]) -> Deferred[T]:
-        """See ``IThreads.defer``."""
+        """See ``IExecutor.defer``."""
         return maybeDeferred(job)
 
-    def lane(self) -> ILane:
-        """See ``IThreads.lane``."""
-        return DirectLane(self._pool)
+    def serial(self) -> ISerialExecutor:
+        """See ``IExecutor.serial``."""
+        return InlineSerialExecutor(self._pool)
 
 
-def threads_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, computing: Pool) -> IThreads:
+def executor_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, computing: Pool) -> IExecutor:
     """
     Give a provider the threads it needs.
 
@@ -212,5 +212,5 @@ def threads_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, 
         computing: the pool for work on data in memory, which a slow disk must not hold up.
     """
     if INonBlocking.providedBy(provider):
-        return DirectThreads(computing)
-    return PooledThreads(reactor, blocking)
+        return InlineExecutor(computing)
+    return PooledExecutor(reactor, blocking)

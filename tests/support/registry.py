@@ -17,9 +17,9 @@ from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
-from twisted_registry.execution import threads_for
+from twisted_registry.execution import executor_for
 from twisted_registry.registry import Framing, Registry
-from twisted_registry.rpc.frames import Cutter
+from twisted_registry.rpc.frames import Chunker
 from twisted_registry.storage.memory import MemoryStore
 
 T = TypeVar("T")
@@ -66,10 +66,10 @@ class PumpedRegistryCase(SynchronousTestCase):
         self.registry = Registry(
             self.reactor,
             self.archive,
-            threads_for(self.archive, self.reactor, self.disk, self.processor),
+            executor_for(self.archive, self.reactor, self.disk, self.processor),
             store,
-            threads_for(store, self.reactor, self.disk, self.processor),
-            Framing(CHUNK_BYTES, Chunk, partial(Cutter, CHUNK_BYTES)),
+            executor_for(store, self.reactor, self.disk, self.processor),
+            Framing(CHUNK_BYTES, Chunk, partial(Chunker, CHUNK_BYTES)),
             now_ns=lambda: int(self.clock.seconds() * 10**9),
             seconds=self.clock.seconds,
         )
@@ -98,7 +98,7 @@ class PumpedRegistryCase(SynchronousTestCase):
 
     def settle(self, future: "Future[T]") -> T:
         """
-        Let everything happen, and give what a job of a lane fires with.
+        Let everything happen, and give what a job of a serial executor fires with.
         """
         self.pump()
         return future.result(timeout=0)

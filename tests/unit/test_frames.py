@@ -6,11 +6,11 @@ from hypothesis import example, given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from twisted_registry.contracts.transfers import ICutter
+from twisted_registry.contracts.transfers import IChunker
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import Chunk
 from twisted_registry.protocol.messages import api
-from twisted_registry.rpc.frames import Cutter, Gatherer, body_chunk, frame
+from twisted_registry.rpc.frames import Chunker, Gatherer, body_chunk, frame
 
 
 def body(data: bytes) -> bytes:
@@ -86,9 +86,9 @@ class BodyDataTests(SynchronousTestCase):
             self.assertEqual(bytes(body_chunk(raw).data), expected)
 
 
-class CutterTests(SynchronousTestCase):
+class ChunkerTests(SynchronousTestCase):
     """
-    ``Cutter`` cuts what comes into frames of one size.
+    ``Chunker`` cuts what comes into frames of one size.
     """
 
     @settings(deadline=None)
@@ -97,10 +97,10 @@ class CutterTests(SynchronousTestCase):
         """
         Whatever the sizes that come, all frames are of the size wanted but the last, and the data is the same.
         """
-        cutter = Cutter(chunk_bytes)
+        chunker = Chunker(chunk_bytes)
         data = [bytes([index]) * size for index, size in enumerate(sizes)]
-        chunks = [chunk for piece in data for chunk in cutter.add(memoryview(piece))]
-        chunks += cutter.rest()
+        chunks = [chunk for piece in data for chunk in chunker.add(memoryview(piece))]
+        chunks += chunker.flush()
         whole = b"".join(data)
         self.assertEqual(b"".join(map(read_reply, chunks)), whole)
         full, rest = divmod(len(whole), chunk_bytes)
@@ -110,7 +110,7 @@ class CutterTests(SynchronousTestCase):
         """
         It is what the registry takes for this.
         """
-        verifyObject(ICutter, Cutter(1))
+        verifyObject(IChunker, Chunker(1))
 
 
 class GathererTests(SynchronousTestCase):
@@ -125,7 +125,7 @@ class GathererTests(SynchronousTestCase):
         gatherer = Gatherer(4_000_000)
         messages = [Chunk(b"head" + bytes([index % 256]) * size, 4) for index, size in enumerate(sizes)]
         pieces = [piece for message in messages for piece in gatherer.add(message)]
-        return messages, [*pieces, *gatherer.rest()]
+        return messages, [*pieces, *gatherer.flush()]
 
     @settings(deadline=None)
     @given(st.lists(st.integers(0, 200) | st.integers(60_000, 70_000), max_size=20))

@@ -14,7 +14,7 @@ from tests.support.threads import PumpedPool
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.domain.errors import ArchiveMoved, CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
-from twisted_registry.execution import PooledThreads
+from twisted_registry.execution import PooledExecutor
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 
@@ -107,7 +107,7 @@ class LostTests(StrangersCase):
         The check has threads of its own where it is given some: it does not wait for a slow disk's.
         """
         checking = PumpedPool()
-        self.registry._checking_threads = PooledThreads(self.reactor, checking)
+        self.registry._checking_executor = PooledExecutor(self.reactor, checking)
         checked = self.registry.check_archive()
         while checking.pump() + self.reactor.pump():
             pass

@@ -9,46 +9,46 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
-from twisted_registry.contracts.execution import ILane, INonBlocking, IThreads
+from twisted_registry.contracts.execution import IExecutor, INonBlocking, ISerialExecutor
 from twisted_registry.execution import (
     INLINE_BELOW_BYTES,
-    DirectLane,
-    DirectThreads,
-    PooledThreads,
-    PoolLane,
+    InlineExecutor,
+    InlineSerialExecutor,
+    PooledExecutor,
+    PooledSerialExecutor,
     TalliedPool,
-    threads_for,
+    executor_for,
 )
 
 
-class PoolLaneTests(SynchronousTestCase):
+class PooledSerialExecutorTests(SynchronousTestCase):
     """
-    ``PoolLane`` runs its jobs in order, in a pool.
+    ``PooledSerialExecutor`` runs its jobs in order, in a pool.
     """
 
     def setUp(self) -> None:
         """
-        Make a lane over a pool that is pumped by hand.
+        Make a serial executor over a pool that is pumped by hand.
         """
         self.pool = PumpedPool()
-        self.lane = PoolLane(self.pool)
+        self.serial = PooledSerialExecutor(self.pool)
         self.done: list[int] = []
 
     def submit(self, number: int) -> "Future[None]":
         """
         Submit a job that notes its number.
         """
-        return self.lane.submit(lambda: self.done.append(number), 0)
+        return self.serial.submit(lambda: self.done.append(number), 0)
 
     def test_provides_the_interface(self) -> None:
         """
-        A lane is an ``ILane``.
+        A serial executor is an ``ISerialExecutor``.
         """
-        verifyObject(ILane, self.lane)
+        verifyObject(ISerialExecutor, self.serial)
 
     def test_jobs_run_in_order_a_few_to_a_turn(self) -> None:
         """
-        However many jobs wait, the pool holds one turn of the lane; each does a few, so that others have theirs.
+        However many jobs wait, the pool holds one batch of them; a batch is short, so that others have their turn.
         """
         for number in range(20):
             self.submit(number)
@@ -61,7 +61,7 @@ class PoolLaneTests(SynchronousTestCase):
 
     def test_idle_lane_starts_again(self) -> None:
         """
-        A lane whose jobs are all done runs the next that comes.
+        A serial executor whose jobs are all done runs the next that comes.
         """
         self.submit(1)
         self.pool.pump()
@@ -73,7 +73,7 @@ class PoolLaneTests(SynchronousTestCase):
         """
         A job, or who is told of its end, may submit the next.
         """
-        self.lane.submit(lambda: self.submit(2), 0).add_done_callback(lambda _: self.submit(3))
+        self.serial.submit(lambda: self.submit(2), 0).add_done_callback(lambda _: self.submit(3))
         self.pool.pump()
         self.assertEqual(self.done, [2, 3])
 
@@ -81,7 +81,7 @@ class PoolLaneTests(SynchronousTestCase):
         """
         A job that raises fails its own future; the jobs behind it run.
         """
-        failed = self.lane.submit(lambda: 1 // 0, 0)
+        failed = self.serial.submit(lambda: 1 // 0, 0)
         self.submit(2)
         self.pool.pump()
         self.assertIsInstance(failed.exception(), ZeroDivisionError)
@@ -98,30 +98,30 @@ class PoolLaneTests(SynchronousTestCase):
         self.assertEqual(self.done, [1, 2])
 
 
-class DirectLaneTests(SynchronousTestCase):
+class InlineSerialExecutorTests(SynchronousTestCase):
     """
-    ``DirectLane`` runs on the spot what is small.
+    ``InlineSerialExecutor`` runs on the spot what is small.
     """
 
     def test_small_jobs_run_on_the_spot(self) -> None:
         """
         A job on few bytes is done when submit returns.
         """
-        self.assertEqual(DirectLane(PumpedPool()).submit(lambda: 7, INLINE_BELOW_BYTES - 1).result(0), 7)
+        self.assertEqual(InlineSerialExecutor(PumpedPool()).submit(lambda: 7, INLINE_BELOW_BYTES - 1).result(0), 7)
 
     def test_large_jobs_and_those_behind_them_go_to_the_pool(self) -> None:
         """
         A job on many bytes waits for a thread, and a small one behind it keeps the order.
         """
         pool = PumpedPool()
-        lane = DirectLane(pool)
+        serial = InlineSerialExecutor(pool)
         done: list[str] = []
-        lane.submit(lambda: done.append("large"), INLINE_BELOW_BYTES)
-        lane.submit(lambda: done.append("small"), 0)
+        serial.submit(lambda: done.append("large"), INLINE_BELOW_BYTES)
+        serial.submit(lambda: done.append("small"), 0)
         self.assertEqual(done, [])
         pool.pump()
         self.assertEqual(done, ["large", "small"])
-        lane.submit(lambda: done.append("later"), 0)
+        serial.submit(lambda: done.append("later"), 0)
         self.assertEqual(done, ["large", "small", "later"])
 
 
@@ -145,12 +145,12 @@ class TalliedPoolTests(SynchronousTestCase):
 
     def test_waits_for_all_jobs_of_a_lane(self) -> None:
         """
-        A pool is busy until the last job of a lane is done, also one that fails, or that another submitted.
+        A pool is busy until the last job of a serial executor is done, also one that fails, or that another submitted.
         """
-        lane = PoolLane(self.pool)
+        serial = PooledSerialExecutor(self.pool)
         for _ in range(8):
-            lane.submit(lambda: None, 0)
-        lane.submit(lambda: lane.submit(lambda: 1 // 0, 0), 0)
+            serial.submit(lambda: None, 0)
+        serial.submit(lambda: serial.submit(lambda: 1 // 0, 0), 0)
         waiters = self.pool.idle(), self.pool.idle()
         for _ in range(2):
             pump_all(self.reactor)
@@ -181,21 +181,21 @@ class ThreadsTests(SynchronousTestCase):
         self.reactor = PumpedReactor()
         self.blocking, self.computing = PumpedPool(), PumpedPool()
 
-    def threads(self, provider: object) -> IThreads:
+    def executor(self, provider: object) -> IExecutor:
         """
-        Give the provider's threads.
+        Return the executor for a provider.
         """
-        threads = threads_for(provider, self.reactor, self.blocking, self.computing)
-        verifyObject(IThreads, threads)
-        return threads
+        executor = executor_for(provider, self.reactor, self.blocking, self.computing)
+        verifyObject(IExecutor, executor)
+        return executor
 
     def test_providers_that_may_block_get_the_blocking_pool(self) -> None:
         """
         The call runs in the pool, and its Deferred fires in the reactor's thread.
         """
-        threads = self.threads(object())
-        self.assertIsInstance(threads, PooledThreads)
-        deferred = threads.defer(lambda: 7)
+        executor = self.executor(object())
+        self.assertIsInstance(executor, PooledExecutor)
+        deferred = executor.defer(lambda: 7)
         self.blocking.pump()
         self.assertNoResult(deferred)
         pump_all(self.reactor)
@@ -205,7 +205,7 @@ class ThreadsTests(SynchronousTestCase):
         """
         What the call raises, the Deferred fails with.
         """
-        deferred = self.threads(object()).defer(lambda: 1 // 0)
+        deferred = self.executor(object()).defer(lambda: 1 // 0)
         pump_all(self.reactor, self.blocking)
         self.failureResultOf(deferred, ZeroDivisionError)
 
@@ -213,9 +213,9 @@ class ThreadsTests(SynchronousTestCase):
         """
         The call is done at once; only long work on much data goes to a pool, and that is not the one a disk can fill.
         """
-        threads = self.threads(Quick())
-        self.assertIsInstance(threads, DirectThreads)
-        self.assertEqual(self.successResultOf(threads.defer(lambda: 7)), 7)
-        self.failureResultOf(threads.defer(lambda: 1 // 0), ZeroDivisionError)
-        threads.lane().submit(lambda: None, INLINE_BELOW_BYTES)
+        executor = self.executor(Quick())
+        self.assertIsInstance(executor, InlineExecutor)
+        self.assertEqual(self.successResultOf(executor.defer(lambda: 7)), 7)
+        self.failureResultOf(executor.defer(lambda: 1 // 0), ZeroDivisionError)
+        executor.serial().submit(lambda: None, INLINE_BELOW_BYTES)
         self.assertEqual((len(self.blocking), len(self.computing)), (0, 1))

@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.messages import api
-from twisted_registry.rpc.frames import Cutter, body_chunk
+from twisted_registry.rpc.frames import Chunker, body_chunk
 
 SEEDS = [
     b"\x12\x06\x0a\x04data",
@@ -45,9 +45,9 @@ def _check_cutting(data: bytes) -> None:
     pieces = [bytes([index % 256]) * _PIECE_SIZES[byte % len(_PIECE_SIZES)] for index, byte in enumerate(data[1:9])]
     if chunk_bytes < 100:
         pieces = [piece[:30] for piece in pieces]
-    cutter = Cutter(chunk_bytes)
-    chunks = [chunk for piece in pieces for chunk in cutter.add(memoryview(piece))]
-    chunks += cutter.rest()
+    chunker = Chunker(chunk_bytes)
+    chunks = [chunk for piece in pieces for chunk in chunker.add(memoryview(piece))]
+    chunks += chunker.flush()
     whole = b"".join(pieces)
     full, rest = divmod(len(whole), chunk_bytes)
     assert [chunk.size_bytes for chunk in chunks] == [chunk_bytes] * full + [rest] * bool(rest or not full)

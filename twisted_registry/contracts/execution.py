@@ -20,9 +20,9 @@ class INonBlocking(Interface):
     """
 
 
-class ILane(Interface):
+class ISerialExecutor(Interface):
     """
-    Runs jobs one after the other in threads of a pool.  A lane that has nothing to do holds no thread.
+    Runs jobs one after the other in threads of a pool.  A serial executor that has nothing to do holds no thread.
     """
 
     def submit(job: Callable[[], T], size_bytes: int) -> Future[T]:
@@ -37,7 +37,7 @@ class ILane(Interface):
         """
 
 
-class IThreads(Interface):
+class IExecutor(Interface):
     """
     Where the calls of a provider run: in a pool's threads, or directly if it never blocks.
     """
@@ -50,7 +50,7 @@ class IThreads(Interface):
             fires with what the job returns, or fails with what it raises, in the reactor's thread.
         """
 
-    def lane() -> ILane:
+    def serial() -> ISerialExecutor:
         """
-        Make a lane.  May be called in any thread.
+        Make a serial executor.  May be called in any thread.
         """

@@ -54,7 +54,7 @@ class ClientLimits:
     calls_max: int
 
 
-class ICutter(Interface):
+class IChunker(Interface):
     """
     Puts the data of one version into the form in which it is kept in memory and sent.
     """
@@ -64,7 +64,7 @@ class ICutter(Interface):
         Take the next piece, and give the chunks that are full with it.  To be read to its end.
         """
 
-    def rest() -> Iterator[Chunk]:
+    def flush() -> Iterator[Chunk]:
         """
         Give what is left; an empty chunk where there was no data at all.
         """

@@ -31,10 +31,10 @@ from twisted_registry.daemon.settings import COMMAND, Settings
 from twisted_registry.daemon.startup import StartFailure, Terminal, hold_closed_streams
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
-from twisted_registry.execution import PooledThreads, TalliedPool, threads_for
+from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.endpoint import Endpoint
-from twisted_registry.rpc.frames import Cutter, frame
+from twisted_registry.rpc.frames import Chunker, frame
 from twisted_registry.rpc.server import RpcServer
 
 _log = Logger(namespace="twisted_registry")
@@ -100,11 +100,11 @@ class RegistryService(Service):
         self._registry = Registry(
             reactor,
             archive,
-            threads_for(archive, reactor, self._storage, self._hashing),
+            executor_for(archive, reactor, self._storage, self._hashing),
             store,
-            threads_for(store, reactor, self._storage, self._hashing),
-            Framing(settings.chunk_size_bytes, frame, partial(Cutter, settings.chunk_size_bytes)),
-            checking_threads=PooledThreads(reactor, self._checking),
+            executor_for(store, reactor, self._storage, self._hashing),
+            Framing(settings.chunk_size_bytes, frame, partial(Chunker, settings.chunk_size_bytes)),
+            checking_executor=PooledExecutor(reactor, self._checking),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
         self._archive_status = ArchiveStatus()
@@ -162,7 +162,7 @@ class RegistryService(Service):
         if ILocatedArchive.providedBy(self._archive):
             self._supervisor.start(self._registry.check_archive, _CHECK_SECONDS)
         if IOwnedArchive.providedBy(self._archive):
-            renew = partial(PooledThreads(self._reactor, self._checking).defer, self._archive.renew)
+            renew = partial(PooledExecutor(self._reactor, self._checking).defer, self._archive.renew)
             self._supervisor.start(renew, self._archive.renew_seconds)
 
     def _held_bytes(self) -> int:

@@ -97,7 +97,7 @@ class Committer:
                 info = evolve(info, version_number=model.next_number())
 
     async def _adopt(self, model: Model, error: NumberTaken) -> None:
-        numbers = await self._state.threads.defer(partial(self._state.archive.version_numbers, model.model_id))
+        numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
         found = model.adopt(numbers, error.highest)
         log.warn(
             "others have put files into the folder of {id!r} while the daemon runs, {count} versions: numbers go on "
@@ -109,7 +109,7 @@ class Committer:
 
     async def _commit_once(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
         try:
-            await self._state.threads.defer(partial(writer.commit, info))
+            await self._state.executor.defer(partial(writer.commit, info))
         except BaseException as error:
             # Whatever a provider says beyond what it promised, its version may be there after a restart.
             if isinstance(error, CommitUncertain) or not isinstance(error, _SURELY_ABSENT):

@@ -12,8 +12,8 @@ from xxhash import xxh3_128, xxh3_128_digest
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive, IArchiveReader
-from twisted_registry.contracts.execution import ILane
-from twisted_registry.contracts.transfers import ICutter, IDownload
+from twisted_registry.contracts.execution import ISerialExecutor
+from twisted_registry.contracts.transfers import IChunker, IDownload
 from twisted_registry.contracts.transient import ITransientReader, ITransientStore, ITransientWriter
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
 from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
@@ -27,16 +27,16 @@ class TransientDownload:
 
     Attributes:
         _digest: see ``IDownload.digest``.
-        _make_lane: makes where the store's calls run.
+        _make_serial: makes where the store's calls run.
         _reader: what reads; there from the beginning where the store never blocks.
     """
 
     _key: VersionKey
     _digest: str
     _store: ITransientStore
-    _make_lane: Callable[[], ILane]
+    _make_serial: Callable[[], ISerialExecutor]
     _reader: ITransientReader | None = None
-    _made_lane: ILane | None = None
+    _made_serial: ISerialExecutor | None = None
     _in_memory: bool = False
 
     def open(self) -> None:
@@ -56,10 +56,10 @@ class TransientDownload:
             raise UnknownVersion(self._key.model_id, self._key.version_number) from None
 
     @property
-    def _lane(self) -> ILane:
-        if self._made_lane is None:
-            self._made_lane = self._make_lane()
-        return self._made_lane
+    def _serial(self) -> ISerialExecutor:
+        if self._made_serial is None:
+            self._made_serial = self._make_serial()
+        return self._made_serial
 
     def at_once(self) -> Iterator[Chunk] | None:
         """See ``IDownload.at_once``."""
@@ -69,7 +69,7 @@ class TransientDownload:
 
     def read(self) -> Future[Chunk | None]:
         """See ``IDownload.read``."""
-        return self._lane.submit(self._read, 0)
+        return self._serial.submit(self._read, 0)
 
     def _read(self) -> Chunk | None:
         if self._reader is None:
@@ -82,10 +82,10 @@ class TransientDownload:
 
     def close(self) -> None:
         """See ``IDownload.close``."""
-        if self._in_memory and self._made_lane is None:
+        if self._in_memory and self._made_serial is None:
             self._close()
         else:
-            self._lane.submit(self._close, 0)
+            self._serial.submit(self._close, 0)
 
     def _close(self) -> None:
         if self._reader is not None:
@@ -100,12 +100,12 @@ class Framing:
     Attributes:
         chunk_bytes: length of all chunks but the last.
         frame: puts data of the archive into the form it will be sent in.
-        cutter: makes what does so with the data of an upload.
+        chunker: makes what does so with the data of an upload.
     """
 
     chunk_bytes: int
     frame: Callable[[bytes], Chunk]
-    cutter: Callable[[], ICutter]
+    chunker: Callable[[], IChunker]
 
 
 @frozen
@@ -114,8 +114,8 @@ class Copy:
     A copy of an archived version that is made while it is read.
 
     Attributes:
-        keep: called in the lane's thread when the copy is whole and its hash has matched.
-        give_up: called in the lane's thread when it will never be.
+        keep: called in the serial executor's thread when the copy is whole and its hash has matched.
+        give_up: called in the serial executor's thread when it will never be.
     """
 
     writer: ITransientWriter
@@ -140,7 +140,7 @@ class Digests:
 @frozen
 class Watch:
     """
-    What a download asks and tells the registry, in its lane's thread.
+    What a download asks and tells the registry, in its serial executor's thread.
 
     Attributes:
         gone: tells whether the model was deleted meanwhile.
@@ -178,7 +178,7 @@ class ArchiveDownload:
 
     _info: VersionInfo
     _archive: IArchive
-    _lane: ILane
+    _serial: ISerialExecutor
     _framing: Framing
     _watch: Watch
     _digests: Digests | None = None
@@ -201,7 +201,7 @@ class ArchiveDownload:
 
     def read(self) -> Future[Chunk | None]:
         """See ``IDownload.read``."""
-        return self._lane.submit(self._read, self._framing.chunk_bytes)
+        return self._serial.submit(self._read, self._framing.chunk_bytes)
 
     def _read(self) -> Chunk | None:
         if self._failure is not None:
@@ -277,7 +277,7 @@ class ArchiveDownload:
 
     def close(self) -> None:
         """See ``IDownload.close``."""
-        self._lane.submit(self._close, 0)
+        self._serial.submit(self._close, 0)
 
     def _close(self) -> None:
         if self._reader is not None:

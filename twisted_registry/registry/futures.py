@@ -1,5 +1,5 @@
 """
-Waiting for jobs in several lanes at once.
+Waiting for jobs in several serial executors at once.
 """
 
 from concurrent.futures import Future

@@ -68,7 +68,7 @@ class Loader:
         if model.snapshot is not None:
             return model.snapshot
         archive = self._state.archive
-        numbers, high_water_mark = await self._state.threads.defer(
+        numbers, high_water_mark = await self._state.executor.defer(
             lambda: (archive.version_numbers(model.model_id), archive.high_water_mark(model.model_id))
         )
         return model.load(numbers, high_water_mark)
@@ -89,7 +89,7 @@ class Loader:
         results: list[ModelInfo | CorruptModel | UnknownModel] = []
         for piece in _pieces(model_ids):
             before = [_Before.of(self._state.index.find(model_id)) for model_id in piece]
-            found = await self._state.threads.defer(partial(self._load_models, piece))
+            found = await self._state.executor.defer(partial(self._load_models, piece))
             for model_id, known, result in zip(piece, before, found, strict=True):
                 results.append(await self._take_model(model_id, known, result))
         return results
@@ -157,7 +157,7 @@ class Loader:
         """
         results: list[VersionInfo | CorruptVersion] = []
         for numbers in _pieces(version_numbers):
-            found = await self._state.threads.defer(partial(self._load_versions, snapshot.model_id, numbers))
+            found = await self._state.executor.defer(partial(self._load_versions, snapshot.model_id, numbers))
             model = self._state.current(snapshot.model_id, snapshot.incarnation)
             if model is None:
                 raise UnknownModel(snapshot.model_id)

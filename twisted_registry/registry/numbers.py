@@ -70,7 +70,7 @@ class Numbers:
             if first <= model.high_water_mark or self._state.current(model.model_id, model.incarnation) is not model:
                 return
             highest = min(first + NUMBERS_PER_BLOCK - 1, MAX_VERSION_NUMBER)
-            await self._state.threads.defer(partial(self._state.archive.set_high_water_mark, model.model_id, highest))
+            await self._state.executor.defer(partial(self._state.archive.set_high_water_mark, model.model_id, highest))
             model.high_water_mark = highest
 
     async def note_seen(self, snapshot: ModelSnapshot, seen: int) -> None:
@@ -94,7 +94,7 @@ class Numbers:
         try:
             async with self._state.writes.hold(model.model_id):
                 mark = max(model.high_water_mark, model.last_number)
-                await self._state.threads.defer(partial(self._state.archive.set_high_water_mark, model.model_id, mark))
+                await self._state.executor.defer(partial(self._state.archive.set_high_water_mark, model.model_id, mark))
                 model.high_water_mark = mark
         except RegistryError as error:
             log.warn("the numbers of {id!r} are raised in memory only: {error}", id=model.model_id, error=error)
@@ -121,7 +121,7 @@ class Numbers:
         if model.high_water_mark <= model.last_number:
             return
         try:
-            await self._state.threads.defer(
+            await self._state.executor.defer(
                 partial(self._state.archive.set_high_water_mark, model.model_id, model.last_number)
             )
         except RegistryError as error:

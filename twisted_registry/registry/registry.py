@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive, IArchiveWriter
-from twisted_registry.contracts.execution import IThreads
+from twisted_registry.contracts.execution import IExecutor
 from twisted_registry.contracts.registry import IObserver, IRegistry
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Usage
@@ -54,31 +54,31 @@ class Registry:
         self,
         reactor: IReactorFromThreads,
         archive: IArchive,
-        archive_threads: IThreads,
+        archive_executor: IExecutor,
         store: ITransientStore,
-        store_threads: IThreads,
+        store_executor: IExecutor,
         framing: Framing,
         now_ns: Callable[[], int] = time.time_ns,
         seconds: Callable[[], float] = time.monotonic,
-        checking_threads: IThreads | None = None,
+        checking_executor: IExecutor | None = None,
     ) -> None:
         """
 
         Args:
-            archive_threads: where the archive's calls run.
-            checking_threads: where the archive is checked, if not there, where all may wait for a slow disk.
-            store_threads: where the transient store's calls run.
+            archive_executor: where the archive's calls run.
+            checking_executor: where the archive is checked, if not there, where all may wait for a slow disk.
+            store_executor: where the transient store's calls run.
             now_ns: gives nanoseconds since the Unix epoch.
             seconds: gives the time, from whenever, by which the log is told of troubles.
         """
         self._reactor = reactor
         known = KnownModels(self._current, lambda model: reactor.callFromThread(self._lose, model))
         watched = WatchedArchive(archive, Troubles(archive.description, seconds), known)
-        self._state = State(watched, archive_threads, Transients(store, store_threads), framing, LostLatest(seconds))
+        self._state = State(watched, archive_executor, Transients(store, store_executor), framing, LostLatest(seconds))
         self._loader = Loader(self._state)
         self._numbers = Numbers(self._state, self._run)
         self._committer = Committer(self._state, self._numbers, now_ns)
-        self._checking_threads = checking_threads or archive_threads
+        self._checking_executor = checking_executor or archive_executor
         self._pending: set[Deferred[Any]] = set()
 
     # Its life
@@ -108,7 +108,7 @@ class Registry:
             await DeferredList(list(self._pending), consumeErrors=True)
         models = self._state.index.models()
         await DeferredList([Deferred.fromCoroutine(self._numbers.give_back(model)) for model in models])
-        await self._state.threads.defer(self._state.archive.close)
+        await self._state.executor.defer(self._state.archive.close)
 
     def observe(self, observer: IObserver) -> None:
         """See ``IRegistry.observe``."""
@@ -195,9 +195,9 @@ class Registry:
             snapshot,
             archive_writer,
             transient_writer,
-            state.framing.cutter(),
-            state.transients.threads.lane(),
-            state.threads.lane(),
+            state.framing.chunker(),
+            state.transients.executor.serial(),
+            state.executor.serial(),
             self._commit,
         )
 
@@ -229,7 +229,7 @@ class Registry:
         return ArchiveDownload(
             info,
             state.archive,
-            state.threads.lane(),
+            state.executor.serial(),
             state.framing,
             watch,
             digests,
@@ -280,8 +280,8 @@ class Registry:
     async def _check_archive(self) -> None:
         archive = self._state.archive
         models = {model.model_id: model for model in self._state.index.models() if not (model.damaged or model.going)}
-        await self._checking_threads.defer(archive.check)
-        for model_id in await self._checking_threads.defer(lambda: archive.missing(list(models))):
+        await self._checking_executor.defer(archive.check)
+        for model_id in await self._checking_executor.defer(lambda: archive.missing(list(models))):
             self._lose(models[model_id])
 
     def _current(self, model_id: str) -> Model | None:
@@ -314,7 +314,7 @@ class Registry:
         async with self._state.locks.hold(info.model_id):
             known = self._state.index.find(info.model_id)
             async with self._state.writes.hold(info.model_id):
-                is_lost = await self._state.threads.defer(partial(self._save, info, known is not None))
+                is_lost = await self._state.executor.defer(partial(self._save, info, known is not None))
                 if known is not None and is_lost:
                     await self._replace(known)
             model = self._state.index.find(info.model_id) or self._state.index.add(info.model_id)
@@ -349,7 +349,7 @@ class Registry:
         if snapshot is not None:
             await self._state.transients.remove(snapshot)
         if last:
-            await self._state.threads.defer(partial(self._state.archive.set_high_water_mark, model_id, last))
+            await self._state.executor.defer(partial(self._state.archive.set_high_water_mark, model_id, last))
 
     def delete_model(self, model_id: str) -> Deferred[None]:
         """See ``IRegistry.delete_model``."""
@@ -368,7 +368,7 @@ class Registry:
     async def _delete_from_archive(self, model: Model) -> None:
         model.going = True
         try:
-            await self._state.threads.defer(partial(self._state.archive.delete_model, model.model_id))
+            await self._state.executor.defer(partial(self._state.archive.delete_model, model.model_id))
         except UnknownModel:
             log.warn("{id!r} was gone from the archive before it was deleted", id=model.model_id)
         except BaseException:

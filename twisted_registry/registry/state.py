@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
-from twisted_registry.contracts.execution import IThreads
+from twisted_registry.contracts.execution import IExecutor
 from twisted_registry.contracts.registry import IObserver
 from twisted_registry.domain.errors import CorruptVersion
 from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
@@ -33,7 +33,7 @@ class State:
     The stores, and what is known of what they hold.
 
     Attributes:
-        threads: where the archive's calls run.
+        executor: where the archive's calls run.
         lost_latest: counts the models whose latest version was evicted.
         digests: of archived versions whose hash has matched in this process.
         damaged: versions whose damage the log has told of.
@@ -42,7 +42,7 @@ class State:
     """
 
     archive: WatchedArchive
-    threads: IThreads
+    executor: IExecutor
     transients: Transients
     framing: Framing
     lost_latest: LostLatest

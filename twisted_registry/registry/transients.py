@@ -9,7 +9,7 @@ from functools import partial
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
 
-from twisted_registry.contracts.execution import INonBlocking, IThreads
+from twisted_registry.contracts.execution import IExecutor, INonBlocking
 from twisted_registry.contracts.transient import EvictionRank, ITransientStore, ITransientWriter
 from twisted_registry.domain.models import VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -85,9 +85,9 @@ class Transients:
         in_memory: whether what is being written to it takes memory: what never blocks is nowhere else.
     """
 
-    def __init__(self, store: ITransientStore, threads: IThreads) -> None:
+    def __init__(self, store: ITransientStore, executor: IExecutor) -> None:
         self.store = store
-        self.threads = threads
+        self.executor = executor
         self.in_memory = INonBlocking.providedBy(store)
         self._turns = KeyedLocks()
         # Any thread notes a use here, the last one at the end; the store hears of them only before it is to choose what
@@ -136,7 +136,7 @@ class Transients:
         """
         self._touched.pop(key, None)
         self._touched[key] = None
-        download = TransientDownload(key, digest, self.store, self.threads.lane)
+        download = TransientDownload(key, digest, self.store, self.executor.serial)
         if self.in_memory:
             download.open()
         return download
@@ -159,7 +159,7 @@ class Transients:
         """
         async with self._turns.hold(_TURN):
             touched, self._touched = self._touched, {}
-            evicted = await self.threads.defer(lambda: self._commit(writer, key, rank, list(touched), superseded))
+            evicted = await self.executor.defer(lambda: self._commit(writer, key, rank, list(touched), superseded))
             publication.kept()
             publication.evicted(evicted)
 
@@ -195,7 +195,7 @@ class Transients:
 
     async def _change(self, job: Callable[[], None]) -> None:
         async with self._turns.hold(_TURN):
-            deferred: Deferred[None] = self.threads.defer(job)
+            deferred: Deferred[None] = self.executor.defer(job)
             try:
                 await deferred
             except Exception:  # what it follows has happened already, whatever the store says

@@ -13,8 +13,8 @@ from xxhash import xxh3_128
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchiveWriter
-from twisted_registry.contracts.execution import ILane
-from twisted_registry.contracts.transfers import ICutter, IUpload
+from twisted_registry.contracts.execution import ISerialExecutor
+from twisted_registry.contracts.transfers import IChunker, IUpload
 from twisted_registry.contracts.transient import ITransientWriter
 from twisted_registry.domain.errors import HashMismatch
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
@@ -33,9 +33,9 @@ class Upload:
         snapshot: the model as it was when the creation began.
         archive_writer: ``None`` for a transient version.
         transient_writer: of the transient version, or of the copy of an archived one; ``None`` for no copy.
-        _cutter: makes the chunks that memory keeps.
-        _lane: where data is hashed, and put into memory.
-        _archive_lane: where the archive's calls run.
+        _chunker: makes the chunks that memory keeps.
+        _serial: where data is hashed, and put into memory.
+        _archive_serial: where the archive's calls run.
     """
 
     header: VersionHeader
@@ -43,9 +43,9 @@ class Upload:
     snapshot: ModelSnapshot
     archive_writer: IArchiveWriter | None
     transient_writer: ITransientWriter | None
-    _cutter: ICutter
-    _lane: ILane
-    _archive_lane: ILane
+    _chunker: IChunker
+    _serial: ISerialExecutor
+    _archive_serial: ISerialExecutor
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
     _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
     _digest: xxh3_128 = field(factory=xxh3_128)
@@ -53,32 +53,32 @@ class Upload:
 
     def write(self, piece: Chunk) -> Future[None]:
         """See ``IUpload.write``."""
-        hashed = self._lane.submit(lambda: self._take(piece.data), piece.size_bytes)
+        hashed = self._serial.submit(lambda: self._take(piece.data), piece.size_bytes)
         writer = self.archive_writer
         if writer is None:
             return hashed
-        return all_done(hashed, self._archive_lane.submit(lambda: writer.write(piece), piece.size_bytes))
+        return all_done(hashed, self._archive_serial.submit(lambda: writer.write(piece), piece.size_bytes))
 
     def _take(self, data: memoryview) -> None:
         self._hash.update(data)
         self._digest.update(data)
         if self.transient_writer is not None:
-            for chunk in self._cutter.add(data):
+            for chunk in self._chunker.add(data):
                 self.transient_writer.write(chunk)
 
     def finish(self) -> Future[None]:
         """See ``IUpload.finish``."""
-        hashed = self._lane.submit(self._finish, 0)
+        hashed = self._serial.submit(self._finish, 0)
         if self.archive_writer is None:
             return hashed
-        return all_done(hashed, self._archive_lane.submit(self.archive_writer.finish, 0))
+        return all_done(hashed, self._archive_serial.submit(self.archive_writer.finish, 0))
 
     def _finish(self) -> None:
         self._data_hash = b64encode(self._hash.digest()).decode()
         if self.header.data_hash not in ("", self._data_hash):
             raise HashMismatch(self.header.data_hash, self._data_hash)
         if self.transient_writer is not None:
-            for chunk in self._cutter.rest():
+            for chunk in self._chunker.flush():
                 self.transient_writer.write(chunk)
 
     def commit(self) -> Deferred[VersionInfo]:
@@ -88,9 +88,9 @@ class Upload:
     def abort(self) -> None:
         """See ``IUpload.abort``."""
         if self.archive_writer is not None:
-            self._archive_lane.submit(self.archive_writer.abort, 0)
+            self._archive_serial.submit(self.archive_writer.abort, 0)
         if self.transient_writer is not None:
-            self._lane.submit(self.transient_writer.abort, 0)
+            self._serial.submit(self.transient_writer.abort, 0)
 
     def info(self, version_number: int, now_ns: int) -> VersionInfo:
         """

@@ -57,7 +57,7 @@ class Bridge:
 
 async def settled(future: Future[T]) -> T:
     """
-    Wait for a job of a lane.  Costs nothing where it is done already.
+    Wait for a job of a serial executor.  Costs nothing where it is done already.
     """
     if future.done():
         return future.result()

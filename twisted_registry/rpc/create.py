@@ -93,7 +93,7 @@ class CreateCalls:
                 await writes.add(piece)
         if received_bytes < declared_bytes:
             raise SizeMismatch(declared_bytes, received_bytes)
-        for piece in gatherer.rest():
+        for piece in gatherer.flush():
             await writes.add(piece)
         await writes.done()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from google.protobuf.message import DecodeError
 from zope.interface import implementer
 
-from twisted_registry.contracts.transfers import ICutter
+from twisted_registry.contracts.transfers import IChunker
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import Chunk
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, content_offset, field_header
@@ -88,12 +88,12 @@ class Gatherer:
         if piece.size_bytes <= self._small_bytes:
             self._gathered += piece.data
             if len(self._gathered) >= self._enough_bytes:
-                yield from self.rest()
+                yield from self.flush()
             return
-        yield from self.rest()
+        yield from self.flush()
         yield piece
 
-    def rest(self) -> Iterator[Chunk]:
+    def flush(self) -> Iterator[Chunk]:
         """
         Give what is gathered.
         """
@@ -102,8 +102,8 @@ class Gatherer:
             yield Chunk(gathered)
 
 
-@implementer(ICutter)
-class Cutter:
+@implementer(IChunker)
+class Chunker:
     """
     Cuts the data of an upload, which comes in pieces of any size, into frames of one size.  It is copied once, into its
     frame.
@@ -116,7 +116,7 @@ class Cutter:
         self._cut_any = False
 
     def add(self, data: memoryview) -> Iterator[Chunk]:
-        """See ``ICutter.add``."""
+        """See ``IChunker.add``."""
         while self._pending_bytes + len(data) >= self._chunk_bytes:
             room = self._chunk_bytes - self._pending_bytes
             self._gather(data[:room])
@@ -124,8 +124,8 @@ class Cutter:
             yield self._cut()
         self._gather(data)
 
-    def rest(self) -> Iterator[Chunk]:
-        """See ``ICutter.rest``."""
+    def flush(self) -> Iterator[Chunk]:
+        """See ``IChunker.flush``."""
         if self._pending_bytes or not self._cut_any:
             yield self._cut()
 
