@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard protos/cogment/api/*.proto)
 DESCRIPTORS := twisted_registry/protocol/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
-CHECKED := twisted_registry tests torture twisted setup.py .ci benchmarks release $(wildcard examples)
+CHECKED := twisted_registry tests tools torture twisted setup.py .ci benchmarks release $(wildcard examples)
 
 # A file whose presence says that a step is done, and whose age says since when.
 CREATED := $(VENV)/.created
@@ -64,10 +64,11 @@ BENCHMARK ?=
 benchmark: $(INSTALLED_DEV)  ## Measure it beside the fastest server of the same parts; BENCHMARK are the numbers
 	@$(BIN)/python -m benchmarks --json build/benchmark.json $(BENCHMARK)
 
-lint: $(INSTALLED_DEV) $(STUBS)  ## Check style and types
+lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types and language
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
+	$(BIN)/python -m tools.language
 
 format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
 	$(BIN)/ruff check --fix $(CHECKED)

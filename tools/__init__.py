@@ -1,0 +1,3 @@
+"""
+Checks and generators that belong to this repository and are not installed.
+"""
