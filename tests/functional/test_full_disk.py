@@ -39,9 +39,9 @@ class SmallDiskTestCase(RegistryTestCase):
         """
         Check that the log warns of the archive, for this reason and for no other, and once.
         """
-        self.wait_until_logged("trouble with the archive")
-        (told,) = (line for line in self.daemon.lines if "trouble with the archive" in line)
-        self.assertIn(f"#warn] trouble with the archive {self.archive}: ", told)
+        self.wait_until_logged("storage error in the archive")
+        (told,) = (line for line in self.daemon.lines if "storage error in the archive" in line)
+        self.assertIn(f"#warn] storage error in the archive {self.archive}: ", told)
         self.assertIn(f"({reason})", told)
 
     def fill(self) -> int:

@@ -305,9 +305,9 @@ class DiskTests(RefusalTestCase):
         self.assertEqual(self.client.data("m", 1), b"data")
         self.control.unlink()
         self.assertEqual(self.client.create("m", b"more", archived=True).version_number, 2)
-        self.wait_until_logged("trouble with the archive")
-        (told,) = (line for line in self.daemon.lines if "trouble with the archive" in line)
-        self.assertIn(f"#warn] trouble with the archive {self.archive}: ", told)
+        self.wait_until_logged("storage error in the archive")
+        (told,) = (line for line in self.daemon.lines if "storage error in the archive" in line)
+        self.assertIn(f"#warn] storage error in the archive {self.archive}: ", told)
         self.assertIn(os.strerror(getattr(errno, name)), told)
 
     def test_full(self) -> None:

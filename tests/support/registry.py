@@ -21,6 +21,8 @@ from twisted_registry.execution import executor_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.frames import Chunker
 from twisted_registry.storage.memory import MemoryStore
+from twisted_registry.storage.wrappers.error_log import StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
 
 T = TypeVar("T")
 
@@ -65,7 +67,7 @@ class PumpedRegistryCase(SynchronousTestCase):
         store = self.make_store()
         self.registry = Registry(
             self.reactor,
-            self.archive,
+            LoggingArchive(self.archive, StorageErrorLog(self.archive.description, self.clock.seconds)),
             executor_for(self.archive, self.reactor, self.disk, self.processor),
             store,
             executor_for(store, self.reactor, self.disk, self.processor),

@@ -14,7 +14,7 @@ from twisted_registry.cli.group import command
 from twisted_registry.client import errors
 from twisted_registry.domain.errors import REWRITE_MODEL
 from twisted_registry.protocol.error_details import KINDS
-from twisted_registry.registry.logging_archive import LostModel
+from twisted_registry.registry.lost_models import LostModel
 
 _CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
 

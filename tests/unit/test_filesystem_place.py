@@ -18,11 +18,11 @@ from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.domain.errors import ArchiveMoved, CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.registry.error_log import TELL_AGAIN_SECONDS, Troubles
-from twisted_registry.registry.logging_archive import WatchedArchive
 from twisted_registry.storage.filesystem import path_claim as _path_claim, system as _system
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.system import System
+from twisted_registry.storage.wrappers.error_log import REPEAT_SECONDS, StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
 
 
 class CheckTests(FilesystemCase):
@@ -176,11 +176,11 @@ class LogTests(FilesystemCase):
 
     def setUp(self) -> None:
         """
-        Watch the archive.
+        Wrap the archive.
         """
         super().setUp()
         self.clock = Clock()
-        self.watched = WatchedArchive(self.archive, Troubles(self.archive.description, self.clock.seconds))
+        self.logging = LoggingArchive(self.archive, StorageErrorLog(self.archive.description, self.clock.seconds))
         self.events = self.enterContext(capturedLogs())
 
     def told(self) -> list[tuple[LogLevel, str]]:
@@ -196,12 +196,12 @@ class LogTests(FilesystemCase):
         away = self.root.with_suffix(".away")
         self.root.rename(away)
         for _ in range(120):
-            self.assertRaises(ArchiveMoved, self.watched.check)
-            self.clock.advance(TELL_AGAIN_SECONDS / 60)
+            self.assertRaises(ArchiveMoved, self.logging.check)
+            self.clock.advance(REPEAT_SECONDS / 60)
         self.assertEqual([level for level, _ in self.told()], [LogLevel.warn] * 2)
         away.rename(self.root)
-        self.watched.check()
-        self.watched.check()
+        self.logging.check()
+        self.logging.check()
         level, line = self.told()[-1]
         self.assertEqual((len(self.events), level), (3, LogLevel.info))
         self.assertIn("is back where it was opened", line)

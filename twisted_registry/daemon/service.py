@@ -36,6 +36,8 @@ from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.endpoint import Endpoint
 from twisted_registry.rpc.frames import Chunker, frame
 from twisted_registry.rpc.server import RpcServer
+from twisted_registry.storage.wrappers.error_log import StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
 
 _log = Logger(namespace="twisted_registry")
 
@@ -99,7 +101,7 @@ class RegistryService(Service):
         self._reactor = reactor
         self._registry = Registry(
             reactor,
-            archive,
+            LoggingArchive(archive, StorageErrorLog(archive.description)),
             executor_for(archive, reactor, self._storage, self._hashing),
             store,
             executor_for(store, reactor, self._storage, self._hashing),

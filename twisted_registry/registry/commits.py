@@ -23,7 +23,7 @@ from twisted_registry.domain.errors import (
 from twisted_registry.domain.models import VersionInfo, VersionKey
 from twisted_registry.registry.info_cache import info_size_bytes
 from twisted_registry.registry.log import log
-from twisted_registry.registry.logging_archive import LostModel
+from twisted_registry.registry.lost_models import LostModel
 from twisted_registry.registry.model import Model
 from twisted_registry.registry.numbers import Numbers
 from twisted_registry.registry.state import State

@@ -12,8 +12,9 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchive, IArchiveWriter
+from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.contracts.execution import IExecutor
+from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.registry import IObserver, IRegistry
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Usage
@@ -31,10 +32,9 @@ from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.commits import Committer
 from twisted_registry.registry.downloads import ArchiveDownload, Copy, Digests, Framing, Watch
-from twisted_registry.registry.error_log import Troubles
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.log import log
-from twisted_registry.registry.logging_archive import KnownModels, LostModel, WatchedArchive
+from twisted_registry.registry.lost_models import LossDetectingArchive, LostModel
 from twisted_registry.registry.model import Model
 from twisted_registry.registry.numbers import Numbers
 from twisted_registry.registry.state import State
@@ -53,7 +53,7 @@ class Registry:
     def __init__(
         self,
         reactor: IReactorFromThreads,
-        archive: IArchive,
+        archive: ILocatedArchive,
         archive_executor: IExecutor,
         store: ITransientStore,
         store_executor: IExecutor,
@@ -69,12 +69,15 @@ class Registry:
             checking_executor: where the archive is checked, if not there, where all may wait for a slow disk.
             store_executor: where the transient store's calls run.
             now_ns: gives nanoseconds since the Unix epoch.
-            seconds: gives the time, from whenever, by which the log is told of troubles.
+            seconds: gives the time, from whenever, by which the log repeats itself.
         """
         self._reactor = reactor
-        known = KnownModels(self._current, lambda model: reactor.callFromThread(self._lose, model))
-        watched = WatchedArchive(archive, Troubles(archive.description, seconds), known)
-        self._state = State(watched, archive_executor, Transients(store, store_executor), framing, LostLatest(seconds))
+        detecting = LossDetectingArchive(
+            archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
+        )
+        self._state = State(
+            detecting, archive_executor, Transients(store, store_executor), framing, LostLatest(seconds)
+        )
         self._loader = Loader(self._state)
         self._numbers = Numbers(self._state, self._run)
         self._committer = Committer(self._state, self._numbers, now_ns)

@@ -16,7 +16,7 @@ from twisted_registry.registry.index import Index
 from twisted_registry.registry.info_cache import InfoCache
 from twisted_registry.registry.locks import KeyedLocks
 from twisted_registry.registry.log import log
-from twisted_registry.registry.logging_archive import WatchedArchive
+from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.model import Model
 from twisted_registry.registry.transients import LostLatest, Transients
 
@@ -41,7 +41,7 @@ class State:
         writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
     """
 
-    archive: WatchedArchive
+    archive: LossDetectingArchive
     executor: IExecutor
     transients: Transients
     framing: Framing

@@ -26,8 +26,8 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo
-from twisted_registry.registry.error_log import MOST_CAUSES, TELL_AGAIN_SECONDS, Troubles
-from twisted_registry.registry.logging_archive import WatchedArchive
+from twisted_registry.storage.wrappers.error_log import MAX_CAUSES, REPEAT_SECONDS, StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
 
 FULL = r"write m/\.new-.*"
 DENIED = r"(open|lstat|stat|mkdir|create) .*"
@@ -37,7 +37,7 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-class TroublesCase(FilesystemCase):
+class StorageErrorCase(FilesystemCase):
     """
     A watched archive on a system that can be disturbed, and a clock.
     """
@@ -48,9 +48,9 @@ class TroublesCase(FilesystemCase):
         """
         super().setUp()
         self.clock = Clock()
-        self.watched = WatchedArchive(self.archive, Troubles(self.archive.description, self.clock.seconds))
-        self.watched.save_model(ModelInfo("m"))
-        put(self.watched, "m", 1)
+        self.logging = LoggingArchive(self.archive, StorageErrorLog(self.archive.description, self.clock.seconds))
+        self.logging.save_model(ModelInfo("m"))
+        put(self.logging, "m", 1)
         self.events = self.enterContext(capturedLogs())
         self.read = 0
 
@@ -64,7 +64,7 @@ class TroublesCase(FilesystemCase):
         """
         Change the model.
         """
-        self.watched.save_model(ModelInfo("m", {"a": "b"}))
+        self.logging.save_model(ModelInfo("m", {"a": "b"}))
 
     def save_in_vain(self, times: int = 1) -> None:
         """
@@ -85,14 +85,14 @@ class TroublesCase(FilesystemCase):
         """
         Give a warning as the log has it.
         """
-        return LogLevel.warn, f"trouble with the archive {self.root}: {said}{more}"
+        return LogLevel.warn, f"storage error in the archive {self.root}: {said}{more}"
 
 
 NO_ROOM = "the registry's storage is full (No space left on device); nothing was stored: make room, then try again"
 NO_RIGHT = "the registry's archive cannot be written (Permission denied); reading goes on"
 
 
-class TellingTests(TroublesCase):
+class TellingTests(StorageErrorCase):
     """
     A line at once, and then one a minute.
     """
@@ -112,15 +112,15 @@ class TellingTests(TroublesCase):
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
         self.told()
-        self.clock.advance(TELL_AGAIN_SECONDS - 1)
+        self.clock.advance(REPEAT_SECONDS - 1)
         self.save_in_vain(40)
         self.assertEqual(self.told(), [])
         self.clock.advance(1)
         self.save_in_vain(2)
-        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (40 more since this was told last)")])
-        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (40 more since the last message)")])
+        self.clock.advance(REPEAT_SECONDS)
         self.save_in_vain()
-        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (1 more since this was told last)")])
+        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (1 more since the last message)")])
 
     def test_causes(self) -> None:
         """
@@ -130,41 +130,41 @@ class TellingTests(TroublesCase):
         self.save_in_vain()
         self.disturb(DENIED, errno.EACCES)
         self.save_in_vain()
-        self.assertRaises(StorageReadOnly, self.watched.delete_model, "m")
-        self.assertRaises(StorageReadOnly, self.watched.set_high_water_mark, "m", 9)
-        self.assertRaises(StorageReadOnly, put, self.watched, "m", 2)
+        self.assertRaises(StorageReadOnly, self.logging.delete_model, "m")
+        self.assertRaises(StorageReadOnly, self.logging.set_high_water_mark, "m", 9)
+        self.assertRaises(StorageReadOnly, put, self.logging, "m", 2)
         self.assertEqual(self.told(), [self.warning(NO_ROOM), self.warning(NO_RIGHT)])
 
     def test_uncertain(self) -> None:
         """
         A commit that is uncertain has the cause that other calls have.
         """
-        troubles = Troubles("there", self.clock.seconds)
-        troubles.failed("create", CommitUncertain("odd"))
-        troubles.failed("save", StorageFailure("odd"))
+        errors = StorageErrorLog("there", self.clock.seconds)
+        errors.failed("create", CommitUncertain("odd"))
+        errors.failed("save", StorageFailure("odd"))
         self.assertEqual(len(self.told()), 1)
 
     def test_own_words(self) -> None:
         """
         An archive that words each failure in its own way does not fill the memory.
         """
-        troubles = Troubles("there", self.clock.seconds)
-        for number in range(2 * MOST_CAUSES):
-            troubles.failed("save", StorageFailure(str(number)))
-        self.assertEqual(len(troubles._causes), MOST_CAUSES)
+        errors = StorageErrorLog("there", self.clock.seconds)
+        for number in range(2 * MAX_CAUSES):
+            errors.failed("save", StorageFailure(str(number)))
+        self.assertEqual(len(errors._causes), MAX_CAUSES)
         self.told()
-        troubles.failed("save", StorageFailure(str(2 * MOST_CAUSES - 1)))
+        errors.failed("save", StorageFailure(str(2 * MAX_CAUSES - 1)))
         self.assertEqual(self.told(), [])
 
     def test_nobodys_fault(self) -> None:
         """
         A model that is not there is no trouble.
         """
-        self.assertRaises(UnknownModel, self.watched.delete_model, "x")
+        self.assertRaises(UnknownModel, self.logging.delete_model, "x")
         self.assertEqual(self.told(), [])
 
 
-class OverTests(TroublesCase):
+class OverTests(StorageErrorCase):
     """
     A line when it works again.
     """
@@ -183,11 +183,11 @@ class OverTests(TroublesCase):
         What failed goes well again, after a minute without a failure: that is told once, and the next failure at once.
         """
         self.fail_and_mend()
-        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.clock.advance(REPEAT_SECONDS)
         self.save()
         self.save()
-        said = f"the archive {self.root} can be written again, after: No space left on device"
-        self.assertEqual(self.told(), [(LogLevel.info, f"{said} (1 more since this was told last)")])
+        said = f"the archive {self.root} can be written again; the cause was: No space left on device"
+        self.assertEqual(self.told(), [(LogLevel.info, f"{said} (1 more since the last message)")])
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
         self.assertEqual(self.told(), [self.warning(NO_ROOM)])
@@ -198,7 +198,7 @@ class OverTests(TroublesCase):
         """
         self.fail_and_mend()
         for _ in range(3):
-            self.clock.advance(TELL_AGAIN_SECONDS / 4)
+            self.clock.advance(REPEAT_SECONDS / 4)
             self.save()
             self.disturb(FULL, errno.ENOSPC)
             self.save_in_vain()
@@ -211,10 +211,10 @@ class OverTests(TroublesCase):
         What never failed proves nothing by going well.
         """
         self.fail_and_mend()
-        self.clock.advance(TELL_AGAIN_SECONDS)
-        self.watched.set_high_water_mark("m", 9)
-        put(self.watched, "m", 2)
-        self.watched.delete_model("m")
+        self.clock.advance(REPEAT_SECONDS)
+        self.logging.set_high_water_mark("m", 9)
+        put(self.logging, "m", 2)
+        self.logging.delete_model("m")
         self.assertEqual(self.told(), [])
 
     def test_version(self) -> None:
@@ -222,14 +222,14 @@ class OverTests(TroublesCase):
         A version that is created proves that versions can be.
         """
         self.disturb(FULL, errno.ENOSPC)
-        self.assertRaises(StorageFull, put, self.watched, "m", 2)
+        self.assertRaises(StorageFull, put, self.logging, "m", 2)
         self.system.disturbance = None
-        self.clock.advance(TELL_AGAIN_SECONDS)
-        put(self.watched, "m", 2)
+        self.clock.advance(REPEAT_SECONDS)
+        put(self.logging, "m", 2)
         self.assertEqual([level for level, _ in self.told()], [LogLevel.warn, LogLevel.info])
 
 
-class WriterTests(TroublesCase):
+class WriterTests(StorageErrorCase):
     """
     A version is one thing, however many calls it takes.
     """
@@ -238,7 +238,7 @@ class WriterTests(TroublesCase):
         """
         The first failure is told; that nothing is taken after it is no other.
         """
-        writer = self.watched.create_version("m")
+        writer = self.logging.create_version("m")
         self.disturb(FULL, errno.ENOSPC)
         for call in (lambda: writer.write(Chunk(b"data")), lambda: writer.write(Chunk(b"data")), writer.finish):
             self.assertRaises((StorageFull, StorageFailure), call)
@@ -248,7 +248,7 @@ class WriterTests(TroublesCase):
         """
         What comes after the end of a version that was given up is no trouble.
         """
-        writer = self.watched.create_version("m")
+        writer = self.logging.create_version("m")
         writer.abort()
         self.assertRaises(StorageFailure, writer.write, Chunk(b"data"))
         self.assertEqual(self.told(), [])
@@ -257,14 +257,14 @@ class WriterTests(TroublesCase):
         """
         A commit that fails is told.
         """
-        writer = finished(self.watched, "m", b"data")
+        writer = finished(self.logging, "m", b"data")
         self.disturb("rename_new .* m/m-v000002.yaml", errno.EROFS)
         self.assertRaises(StorageReadOnly, writer.commit, version_info("m", 2, b"data"))
         said = "the registry's archive cannot be written (Read-only file system); reading goes on"
         self.assertEqual(self.told(), [self.warning(said)])
 
 
-class ReadingTests(TroublesCase):
+class ReadingTests(StorageErrorCase):
     """
     What fails while something is read.
     """
@@ -275,33 +275,33 @@ class ReadingTests(TroublesCase):
         """
         self.disturb("(open|listdir|read) .*", errno.EMFILE)
         calls: tuple[Callable[[], object], ...] = (
-            lambda: self.watched.load_model("m"),
-            lambda: self.watched.version_numbers("m"),
-            lambda: self.watched.load_version("m", 1),
-            lambda: self.watched.open_version("m", 1),
-            lambda: self.watched.high_water_mark("m"),
+            lambda: self.logging.load_model("m"),
+            lambda: self.logging.version_numbers("m"),
+            lambda: self.logging.load_version("m", 1),
+            lambda: self.logging.open_version("m", 1),
+            lambda: self.logging.high_water_mark("m"),
         )
         for call in calls:
             self.assertRaises(StorageFailure, call)
-        self.clock.advance(TELL_AGAIN_SECONDS)
+        self.clock.advance(REPEAT_SECONDS)
         self.disturb("read .*", errno.EMFILE)
-        self.assertRaises(StorageFailure, data_of, self.watched, "m", 1)
+        self.assertRaises(StorageFailure, data_of, self.logging, "m", 1)
         self.system.disturbance = None
-        self.clock.advance(TELL_AGAIN_SECONDS)
-        self.assertEqual(data_of(self.watched, "m", 1), b"data")
+        self.clock.advance(REPEAT_SECONDS)
+        self.assertEqual(data_of(self.logging, "m", 1), b"data")
         said = str(TooManyOpenFiles(os.strerror(errno.EMFILE)))
-        more = f" ({len(calls) - 1} more since this was told last)"
+        more = f" ({len(calls) - 1} more since the last message)"
         self.assertEqual(self.told(), [self.warning(said), self.warning(said, more)])
 
     def test_one_cause_for_all_versions(self) -> None:
         """
         A disk that is away is one cause, whatever is asked for; the line names what was asked for first.
         """
-        for number in range(2, 2 + MOST_CAUSES):
-            put(self.watched, "m", number)
+        for number in range(2, 2 + MAX_CAUSES):
+            put(self.logging, "m", number)
         self.disturb("read .*", errno.ESTALE)
-        for number in range(1, 2 + MOST_CAUSES):
-            self.assertRaises(StorageUnavailable, self.watched.load_version, "m", number)
+        for number in range(1, 2 + MAX_CAUSES):
+            self.assertRaises(StorageUnavailable, self.logging.load_version, "m", number)
         said = str(StorageUnavailable(os.strerror(errno.ESTALE), "version 1 of model 'm'"))
         self.assertEqual(self.told(), [self.warning(said)])
 
@@ -310,12 +310,12 @@ class ReadingTests(TroublesCase):
         A provider's general error is told to whoever reads as one that may pass.
         """
         self.patch(self.archive, "load_version", lambda model_id, number: _raise(StorageFailure("the network is down")))
-        error = self.assertRaises(StorageUnavailable, self.watched.load_version, "m", 1)
+        error = self.assertRaises(StorageUnavailable, self.logging.load_version, "m", 1)
         self.assertEqual(error.reason, "the network is down")
         self.assertEqual(self.told(), [self.warning(str(error))])
 
 
-class InterfaceTests(TroublesCase):
+class InterfaceTests(StorageErrorCase):
     """
     What is watched is what it was.
     """
@@ -324,9 +324,9 @@ class InterfaceTests(TroublesCase):
         """
         An archive, its readers and its writers have all their calls.
         """
-        verifyObject(IArchive, self.watched)
-        verifyObject(IArchiveWriter, self.watched.create_version("m"))
-        reader = self.watched.open_version("m", 1)
+        verifyObject(IArchive, self.logging)
+        verifyObject(IArchiveWriter, self.logging.create_version("m"))
+        reader = self.logging.open_version("m", 1)
         self.addCleanup(reader.close)
         verifyObject(IArchiveReader, reader)
 
@@ -360,7 +360,7 @@ class RegistryTests(PumpedRegistryCase):
             for _ in range(3):
                 for _ in range(2):
                     self.fails(self.registry.save_model(ModelInfo("m")), StorageFull)
-                self.clock.advance(TELL_AGAIN_SECONDS)
+                self.clock.advance(REPEAT_SECONDS)
         told = [formatEvent(event) for event in events]
         self.assertEqual(len(told), 3)
-        self.assertTrue(told[0].startswith("trouble with the archive memory: "), told[0])
+        self.assertTrue(told[0].startswith("storage error in the archive memory: "), told[0])

@@ -1,0 +1,163 @@
+"""
+Models that the registry knows and that the archive has lost.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from attrs import define
+from zope.interface import implementer
+
+from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.ownership import ILocatedArchive
+from twisted_registry.domain.errors import CorruptModel, UnknownModel
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.registry.model import Model
+
+
+class LostModel(CorruptModel):
+    """
+    The archive no longer has a model that the registry knows.
+    """
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(
+            model_id,
+            "its folder is gone",
+            "restore its folder, or let CreateOrUpdateModel make the model anew, without versions",
+        )
+
+
+@implementer(ILocatedArchive)
+class LossDetectingArchive:
+    """
+    Passes every call to an archive, and raises ``LostModel`` instead of ``UnknownModel`` for a model that is known.
+    """
+
+    def __init__(
+        self,
+        archive: ILocatedArchive,
+        find_model: Callable[[str], Model | None],
+        on_lost: Callable[[Model], None],
+    ) -> None:
+        """
+
+        Args:
+            find_model: returns the model that has an id, in any thread; ``None`` if there is none or it is being
+                deleted.
+            on_lost: called with a model that the archive has lost, in the thread that noticed.
+        """
+        self.description: str = archive.description
+        self._archive = archive
+        self._find_model = find_model
+        self._on_lost = on_lost
+
+    @contextmanager
+    def detecting(self, model_id: str) -> Iterator[None]:
+        """
+        Raise ``LostModel`` for an ``UnknownModel`` if the model was known before the call and still is.
+
+        Raises:
+            LostModel: the archive has lost the model.
+        """
+        model = self._find_model(model_id)
+        try:
+            yield
+        except UnknownModel as error:
+            if model is None or self._find_model(model_id) is not model:
+                raise
+            self._on_lost(model)
+            raise LostModel(model_id) from error
+
+    def open(self) -> None:
+        """See ``IArchive.open``."""
+        self._archive.open()
+
+    def close(self) -> None:
+        """See ``IArchive.close``."""
+        self._archive.close()
+
+    def check(self) -> None:
+        """See ``ILocatedArchive.check``."""
+        self._archive.check()
+
+    def missing(self, model_ids: Sequence[str]) -> list[str]:
+        """See ``ILocatedArchive.missing``."""
+        missing: list[str] = self._archive.missing(model_ids)
+        return missing
+
+    def model_ids(self) -> list[str]:
+        """See ``IModelStore.model_ids``."""
+        return self._archive.model_ids()
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See ``IModelStore.save_model``."""
+        self._archive.save_model(info)
+
+    def delete_model(self, model_id: str) -> None:
+        """See ``IModelStore.delete_model``."""
+        self._archive.delete_model(model_id)
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See ``IModelStore.load_model``."""
+        with self.detecting(model_id):
+            return self._archive.load_model(model_id)
+
+    def version_numbers(self, model_id: str) -> list[int]:
+        """See ``IVersionStore.version_numbers``."""
+        with self.detecting(model_id):
+            return self._archive.version_numbers(model_id)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        """See ``IVersionStore.load_version``."""
+        with self.detecting(model_id):
+            return self._archive.load_version(model_id, version_number)
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        """See ``IVersionStore.open_version``."""
+        with self.detecting(model_id):
+            return self._archive.open_version(model_id, version_number)
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        """See ``IVersionStore.create_version``."""
+        return _LossDetectingWriter(self._archive.create_version(model_id), self, model_id)
+
+    def high_water_mark(self, model_id: str) -> int:
+        """See ``IHighWaterMarks.high_water_mark``."""
+        return self._archive.high_water_mark(model_id)
+
+    def set_high_water_mark(self, model_id: str, version_number: int) -> None:
+        """See ``IHighWaterMarks.set_high_water_mark``."""
+        with self.detecting(model_id):
+            self._archive.set_high_water_mark(model_id, version_number)
+
+
+@implementer(IArchiveWriter)
+@define(eq=False)
+class _LossDetectingWriter:
+    """
+    Writes a version of a model that may get lost meanwhile.
+    """
+
+    _writer: IArchiveWriter
+    _archive: LossDetectingArchive
+    _model_id: str
+
+    def write(self, chunk: Chunk) -> None:
+        """See ``IChunkSink.write``."""
+        with self._archive.detecting(self._model_id):
+            self._writer.write(chunk)
+
+    def finish(self) -> None:
+        """See ``IArchiveWriter.finish``."""
+        with self._archive.detecting(self._model_id):
+            self._writer.finish()
+
+    def commit(self, info: VersionInfo) -> None:
+        """See ``IArchiveWriter.commit``."""
+        with self._archive.detecting(self._model_id):
+            self._writer.commit(info)
+
+    def abort(self) -> None:
+        """See ``IChunkSink.abort``."""
+        self._writer.abort()

@@ -1,0 +1,3 @@
+"""
+Archives around archives: each passes every call to another one and adds a single behaviour.
+"""

@@ -1,0 +1,184 @@
+"""
+The log of an archive's storage errors, at most one line a minute for each cause.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Literal
+
+from attrs import define, evolve, field
+from twisted.logger import Logger
+
+from twisted_registry.domain.errors import (
+    ArchiveMoved,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnavailable,
+)
+
+StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
+STORAGE_ERRORS = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure)
+"""The errors that are about the archive's medium, not about the request."""
+
+Operation = Literal["check", "create", "delete", "set_high_water_mark", "read", "save"]
+
+REPEAT_SECONDS = 60.0
+"""
+The least time between two lines about one cause, and the time without a failure after which a cause counts as over.
+"""
+
+MAX_CAUSES = 20
+"""A provider may word each failure differently: only this many causes are remembered."""
+
+_log = Logger(namespace="twisted_registry.storage")
+
+
+@define(eq=False)
+class _Cause:
+    """
+    One reason for which calls fail.
+
+    Attributes:
+        reason: the error's reason.
+        is_moved: whether the archive is no longer where it was opened.
+        operations: the operations that failed.
+        logged_seconds: when the cause was last logged.
+        failed_seconds: when a call last failed.
+        unlogged: the number of calls that have failed since the last line.
+    """
+
+    reason: str
+    is_moved: bool = False
+    operations: set[Operation] = field(factory=set)
+    logged_seconds: float = -math.inf
+    failed_seconds: float = -math.inf
+    unlogged: int = 0
+
+
+def _more(calls: int) -> str:
+    return f" ({calls} more since the last message)" if calls else ""
+
+
+class StorageErrorLog:
+    """
+    Counts failed calls by their cause and logs them.  May be used in any thread.
+
+    When a disk is full, every client that retries fails again: without a limit the log would fill, too.
+    """
+
+    def __init__(self, archive: str, seconds: Callable[[], float] = time.monotonic) -> None:
+        """
+
+        Args:
+            archive: the archive's description, for the log.
+            seconds: returns the time in seconds from any fixed point.
+        """
+        self._archive = archive
+        self._seconds = seconds
+        self._lock = Lock()
+        # By the error's text; the cause that failed last is at the end.
+        self._causes: dict[str, _Cause] = {}
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """
+        Log the failure of a read, and report it as ``StorageUnavailable``: reading changes nothing, so that the caller
+        can always retry.
+
+        A read that succeeds ends no cause: that one version can be read says nothing about another.
+
+        Raises:
+            StorageUnavailable: the read failed with a ``StorageFailure``.
+        """
+        try:
+            yield
+        except StorageUnavailable as error:
+            self.failed("read", error)
+            raise
+        except StorageFailure as error:
+            unavailable = StorageUnavailable(error.reason)
+            self.failed("read", unavailable)
+            raise unavailable from error
+
+    @contextmanager
+    def changing(self, operation: Operation) -> Iterator[None]:
+        """
+        Log the failure or the success of an operation that changes or checks the archive.
+        """
+        try:
+            yield
+        except STORAGE_ERRORS as error:
+            self.failed(operation, error)
+            raise
+        self.succeeded(operation)
+
+    def failed(self, operation: Operation, error: StorageError) -> None:
+        """
+        Record that a call failed, and log it unless its cause was logged within the last minute.
+        """
+        with self._lock:
+            unlogged = self._count(operation, error)
+        if unlogged is not None:
+            _log.warn(
+                "storage error in the archive {archive}: {error}{more}",
+                archive=self._archive,
+                error=error,
+                more=_more(unlogged),
+            )
+
+    def _count(self, operation: Operation, error: StorageError) -> int | None:
+        """
+        Return how many failures were not logged before this one; ``None`` if this one is not to be logged either.
+        """
+        now = self._seconds()
+        cause = self._cause(error)
+        cause.operations.add(operation)
+        cause.failed_seconds = now
+        if now - cause.logged_seconds < REPEAT_SECONDS:
+            cause.unlogged += 1
+            return None
+        unlogged, cause.unlogged, cause.logged_seconds = cause.unlogged, 0, now
+        return unlogged
+
+    def _cause(self, error: StorageError) -> _Cause:
+        # If a disk is away, each version is another subject, but the cause is the same.
+        text = str(evolve(error, subject="") if isinstance(error, StorageUnavailable) else error)
+        cause = self._causes.pop(text, None) or _Cause(error.reason, isinstance(error, ArchiveMoved))
+        self._causes[text] = cause
+        if len(self._causes) > MAX_CAUSES:
+            del self._causes[next(iter(self._causes))]
+        return cause
+
+    def succeeded(self, operation: Operation) -> None:
+        """
+        Record that a call succeeded, and log each cause that is over.  Free as long as nothing has failed.
+        """
+        if not self._causes:
+            return
+        with self._lock:
+            over = self._remove_over(operation)
+        for cause in over:
+            _log.info(
+                "the archive {archive} {again}; the cause was: {reason}{more}",
+                archive=self._archive,
+                again="is back where it was opened" if cause.is_moved else "can be written again",
+                reason=cause.reason,
+                more=_more(cause.unlogged),
+            )
+
+    def _remove_over(self, operation: Operation) -> list[_Cause]:
+        # Small writes may succeed between large ones that fail, so a cause is over only after a minute without a
+        # failure.  A moved archive is certainly back: every operation except reading checks where the archive is.
+        last = self._seconds() - REPEAT_SECONDS
+        over = {
+            text: cause
+            for text, cause in self._causes.items()
+            if cause.is_moved or (operation in cause.operations and cause.failed_seconds <= last)
+        }
+        for text in over:
+            del self._causes[text]
+        return list(over.values())

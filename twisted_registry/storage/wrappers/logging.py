@@ -1,0 +1,161 @@
+"""
+An archive that logs the storage errors of another one, whatever the provider and whoever the caller.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from attrs import define
+from zope.interface import implementer
+
+from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.ownership import ILocatedArchive
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageErrorLog
+
+
+@implementer(ILocatedArchive)
+class LoggingArchive:
+    """
+    Passes every call to an archive and logs those that fail because of the medium.
+
+    ``open``, ``close`` and ``model_ids`` are not logged: whoever starts the daemon sees their errors anyway.
+    """
+
+    def __init__(self, archive: IArchive, errors: StorageErrorLog) -> None:
+        self.description: str = archive.description
+        self._archive = archive
+        self._errors = errors
+
+    def open(self) -> None:
+        """See ``IArchive.open``."""
+        self._archive.open()
+
+    def close(self) -> None:
+        """See ``IArchive.close``."""
+        self._archive.close()
+
+    def model_ids(self) -> list[str]:
+        """See ``IModelStore.model_ids``."""
+        return self._archive.model_ids()
+
+    def check(self) -> None:
+        """See ``ILocatedArchive.check``.  Does nothing if the wrapped archive has no such call."""
+        if ILocatedArchive.providedBy(self._archive):
+            with self._errors.changing("check"):
+                self._archive.check()
+
+    def missing(self, model_ids: Sequence[str]) -> list[str]:
+        """See ``ILocatedArchive.missing``.  Returns nothing if the wrapped archive has no such call."""
+        if not ILocatedArchive.providedBy(self._archive):
+            return []
+        with self._errors.reading():
+            missing: list[str] = self._archive.missing(model_ids)
+        return missing
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See ``IModelStore.load_model``."""
+        with self._errors.reading():
+            return self._archive.load_model(model_id)
+
+    def version_numbers(self, model_id: str) -> list[int]:
+        """See ``IVersionStore.version_numbers``."""
+        with self._errors.reading():
+            return self._archive.version_numbers(model_id)
+
+    def load_version(self, model_id: str, version_number: int) -> VersionInfo:
+        """See ``IVersionStore.load_version``."""
+        with self._errors.reading():
+            return self._archive.load_version(model_id, version_number)
+
+    def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
+        """See ``IVersionStore.open_version``."""
+        with self._errors.reading():
+            return LoggingReader(self._archive.open_version(model_id, version_number), self._errors)
+
+    def high_water_mark(self, model_id: str) -> int:
+        """See ``IHighWaterMarks.high_water_mark``."""
+        with self._errors.reading():
+            return self._archive.high_water_mark(model_id)
+
+    def save_model(self, info: ModelInfo) -> None:
+        """See ``IModelStore.save_model``."""
+        with self._errors.changing("save"):
+            self._archive.save_model(info)
+
+    def delete_model(self, model_id: str) -> None:
+        """See ``IModelStore.delete_model``."""
+        with self._errors.changing("delete"):
+            self._archive.delete_model(model_id)
+
+    def create_version(self, model_id: str) -> IArchiveWriter:
+        """See ``IVersionStore.create_version``."""
+        return LoggingWriter(self._archive.create_version(model_id), self._errors)
+
+    def set_high_water_mark(self, model_id: str, version_number: int) -> None:
+        """See ``IHighWaterMarks.set_high_water_mark``."""
+        with self._errors.changing("set_high_water_mark"):
+            self._archive.set_high_water_mark(model_id, version_number)
+
+
+@implementer(IArchiveReader)
+@define(eq=False)
+class LoggingReader:
+    """
+    Reads a version's data and logs the reads that fail.
+    """
+
+    _reader: IArchiveReader
+    _errors: StorageErrorLog
+
+    def read(self, size_bytes: int) -> bytes:
+        """See ``IArchiveReader.read``."""
+        with self._errors.reading():
+            return self._reader.read(size_bytes)
+
+    def close(self) -> None:
+        """See ``IArchiveReader.close``."""
+        self._reader.close()
+
+
+@implementer(IArchiveWriter)
+@define(eq=False)
+class LoggingWriter:
+    """
+    Writes a version's data and logs the first failure only: later calls fail because the version was aborted.
+    """
+
+    _writer: IArchiveWriter
+    _errors: StorageErrorLog
+    _is_over: bool = False
+
+    def write(self, chunk: Chunk) -> None:
+        """See ``IChunkSink.write``."""
+        with self._logging():
+            self._writer.write(chunk)
+
+    def finish(self) -> None:
+        """See ``IArchiveWriter.finish``."""
+        with self._logging():
+            self._writer.finish()
+
+    def commit(self, info: VersionInfo) -> None:
+        """See ``IArchiveWriter.commit``."""
+        with self._logging():
+            self._writer.commit(info)
+        self._errors.succeeded("create")
+
+    def abort(self) -> None:
+        """See ``IChunkSink.abort``."""
+        self._is_over = True
+        self._writer.abort()
+
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        try:
+            yield
+        except STORAGE_ERRORS as error:
+            if not self._is_over:
+                self._is_over = True
+                self._errors.failed("create", error)
+            raise
