@@ -12,8 +12,8 @@ from grpc import StatusCode
 
 from tests.support.client import DEADLINE_SECONDS, body, header
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from twisted_registry.domain.models import MAX_ENTRIES
 from twisted_registry.protocol.limits import (
-    ENTRIES_MAX,
     METADATA_MAX_BYTES,
     MODELS_REQUEST_MAX_BYTES,
     REQUEST_MAX_BYTES,
@@ -121,13 +121,13 @@ class RequestSizeTests(SharedRegistryTestCase):
         As many models or versions as may be named are answered; one more is refused with what to do.
         """
         other = self.connect(**{"grpc.max_receive_message_length": -1})
-        self.assertEqual(len(other.infos(self.model_id, *[-1] * ENTRIES_MAX).version_infos), ENTRIES_MAX)
-        self.assertEqual(len(other.models(*[self.model_id] * ENTRIES_MAX).model_infos), ENTRIES_MAX)
+        self.assertEqual(len(other.infos(self.model_id, *[-1] * MAX_ENTRIES).version_infos), MAX_ENTRIES)
+        self.assertEqual(len(other.models(*[self.model_id] * MAX_ENTRIES).model_infos), MAX_ENTRIES)
         for name, request in (
-            ("RetrieveVersionInfos", api.RetrieveVersionInfosRequest(version_numbers=[1] * (ENTRIES_MAX + 1))),
-            ("RetrieveModels", api.RetrieveModelsRequest(model_ids=["m"] * (ENTRIES_MAX + 1))),
+            ("RetrieveVersionInfos", api.RetrieveVersionInfosRequest(version_numbers=[1] * (MAX_ENTRIES + 1))),
+            ("RetrieveModels", api.RetrieveModelsRequest(model_ids=["m"] * (MAX_ENTRIES + 1))),
         ):
-            self.assert_too_large(name, request, str(ENTRIES_MAX + 1), f"at most {ENTRIES_MAX}")
+            self.assert_too_large(name, request, str(MAX_ENTRIES + 1), f"at most {MAX_ENTRIES}")
 
     def test_fields_in_a_long_message(self) -> None:
         """

@@ -15,6 +15,9 @@ MAX_USER_DATA_BYTES = 256 * 1024
 MAX_VERSION_NUMBER = 2**31 - 1
 """The wire selects versions by int32."""
 
+MAX_ENTRIES = 100_000
+"""The most models or versions that one request may name."""
+
 
 def check_model_id(model_id: str) -> str:
     """

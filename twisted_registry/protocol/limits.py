@@ -2,6 +2,8 @@
 Limits of the wire that both ends know.
 """
 
+from twisted_registry.domain.models import MAX_ENTRIES
+
 METADATA_MAX_BYTES = 32 * 1024
 """
 Metadata of one call that the server always takes; more it always refuses, with RESOURCE_EXHAUSTED.  Counted as HTTP/2
@@ -14,8 +16,5 @@ TOKEN_MAX_BYTES = 16 * 1024
 REQUEST_MAX_BYTES = 2**20 + 2**16
 """The longest request of a call, the header of an upload among them; list calls by names may be longer."""
 
-ENTRIES_MAX = 100_000
-"""Most models or versions that one request may name."""
-
-MODELS_REQUEST_MAX_BYTES = REQUEST_MAX_BYTES + 203 * ENTRIES_MAX
+MODELS_REQUEST_MAX_BYTES = REQUEST_MAX_BYTES + 203 * MAX_ENTRIES
 """The longest ``RetrieveModelsRequest``: so many ids, each as long as may be."""

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from twisted_registry.domain.errors import Overloaded, TooLarge
-from twisted_registry.protocol.limits import ENTRIES_MAX
+from twisted_registry.domain.models import MAX_ENTRIES
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 
 T = TypeVar("T")
@@ -151,8 +151,8 @@ def check_asked(asked: int) -> None:
     Raises:
         TooLarge: there are too many.
     """
-    if asked > ENTRIES_MAX:
-        raise TooLarge(f"the request names {asked} entries; ask for at most {ENTRIES_MAX} in one call")
+    if asked > MAX_ENTRIES:
+        raise TooLarge(f"the request names {asked} entries; ask for at most {MAX_ENTRIES} in one call")
 
 
 async def batches(items: Iterable[T]) -> AsyncIterator[list[T]]:

@@ -9,8 +9,15 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from twisted_registry.domain.errors import InvalidRequest, TooLarge
-from twisted_registry.domain.models import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
-from twisted_registry.protocol.limits import ENTRIES_MAX, REQUEST_MAX_BYTES
+from twisted_registry.domain.models import (
+    MAX_ENTRIES,
+    MAX_USER_DATA_BYTES,
+    ModelInfo,
+    VersionHeader,
+    VersionInfo,
+    check_model_id,
+)
+from twisted_registry.protocol.limits import REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
 
 M = TypeVar("M", bound=Message)
@@ -66,9 +73,9 @@ async def parse_long(message_class: type[M], raw: bytes, most_bytes: int) -> M:
         while position < len(raw):
             position = _after_fields(raw, position)
             fields += _FIELDS_AT_ONCE
-            if fields > ENTRIES_MAX + _FIELDS_AT_ONCE:
+            if fields > MAX_ENTRIES + _FIELDS_AT_ONCE:
                 raise TooLarge(
-                    f"the request names more than {ENTRIES_MAX} entries; ask for at most {ENTRIES_MAX} in one call"
+                    f"the request names more than {MAX_ENTRIES} entries; ask for at most {MAX_ENTRIES} in one call"
                 )
             await asyncio.sleep(0)
     return parse(message_class, raw, most_bytes)

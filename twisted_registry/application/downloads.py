@@ -1,0 +1,119 @@
+"""
+Downloads: a version's data is selected, opened and sent.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from twisted_registry.application.queries import Queries
+from twisted_registry.contracts.application import IReceiver, IReplyReservation
+from twisted_registry.contracts.transfers import IDownload
+from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.models import Chunk, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+
+_TRIES = 5
+
+_READ_AHEAD = 2
+_CHUNKS_IN_MEMORY = _READ_AHEAD + 2
+"""The most chunks of one download at once: one that the edge sends, one to be sent next, and those being read."""
+
+
+@frozen
+class SentVersion:
+    """
+    A version whose data has been sent.
+
+    Attributes:
+        xxh3: the XXH3-128 of the data in hexadecimal; empty if it is not known.
+    """
+
+    info: VersionInfo
+    xxh3: str
+
+
+@frozen
+class Downloads:
+    """
+    Sends versions to the clients that ask for them.
+
+    Attributes:
+        _chunk_bytes: length of the data in all chunks but a version's last.
+    """
+
+    _queries: Queries
+    _chunk_bytes: int
+
+    async def send(self, model_id: str, selector: int, receiver: IReceiver) -> SentVersion:
+        """
+        Send a version's data.  The next chunks are read while one is sent.
+
+        Args:
+            selector: a version number, or -n for the n-th to last version.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: there is no such version.
+            CorruptModel: the model's metadata is damaged.
+            CorruptVersion: the version is damaged.
+            StorageFailure: the archive cannot be read.
+        """
+        download, info = await self.open(model_id, selector)
+        try:
+            most_bytes = min(info.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)
+            reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)
+            chunks = download.at_once()
+            if chunks is None:
+                await self._send_as_read(download, receiver, reservation)
+            else:
+                await self._send_from_memory(chunks, receiver, reservation)
+            return SentVersion(info, download.digest())
+        finally:
+            download.close()
+
+    async def open(self, model_id: str, selector: int) -> tuple[IDownload, VersionInfo]:
+        """
+        Select a version and open its data, again if it is evicted meanwhile.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: there is no such version.
+            CorruptModel: the model's metadata is damaged.
+            CorruptVersion: the version is damaged.
+            StorageFailure: the archive cannot be read.
+        """
+        snapshot = await self._queries.snapshot(model_id)
+        for _ in range(_TRIES):
+            info = await self._queries.version(snapshot, snapshot.select(selector))
+            try:
+                return self._queries.registry.download(snapshot, info), info
+            except UnknownVersion:
+                # It was evicted after the snapshot, perhaps by a newer version, which '-1' means by now.
+                snapshot = await self._newer_snapshot(snapshot)
+        raise UnknownVersion(model_id, selector)
+
+    async def _newer_snapshot(self, snapshot: ModelSnapshot) -> ModelSnapshot:
+        newer = self._queries.registry.snapshot(snapshot.model_id)
+        if newer is None or newer is snapshot:
+            # The commit that evicted the version is not published yet.
+            return await self._queries.fresh_snapshot(snapshot.model_id)
+        return newer
+
+    async def _send_from_memory(
+        self, chunks: Iterator[Chunk], receiver: IReceiver, reservation: IReplyReservation
+    ) -> None:
+        reservation.start_idle_timer()
+        for chunk in chunks:
+            await receiver.write(chunk.buffer)
+            reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes
+
+    async def _send_as_read(self, download: IDownload, receiver: IReceiver, reservation: IReplyReservation) -> None:
+        reads = deque(download.read() for _ in range(_READ_AHEAD))
+        while (chunk := await self._queries.runtime.result(reads.popleft())) is not None:
+            reads.append(download.read())
+            reservation.start_idle_timer()
+            await receiver.write(chunk.buffer)
+            reservation.stop_idle_timer()
+        reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes

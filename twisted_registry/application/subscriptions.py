@@ -1,0 +1,150 @@
+"""
+Subscriptions to the newest version of a model.
+"""
+
+from types import TracebackType
+
+from zope.interface import implementer
+
+from twisted_registry.application.queries import Queries
+from twisted_registry.contracts.application import IEvent
+from twisted_registry.contracts.registry import IObserver
+from twisted_registry.domain.errors import CorruptVersion, Unavailable, UnknownModel
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+
+
+@implementer(IObserver)
+class Subscriptions:
+    """
+    The subscriptions to all models.
+
+    Nothing is queued for a slow subscriber: when it is ready, it reads the newest version.
+    """
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._runtime = queries.runtime
+        self._subscribers: dict[str, set[IEvent]] = {}
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return sum(len(subscribers) for subscribers in self._subscribers.values())
+
+    def changed(self, model_id: str) -> None:
+        """See ``IObserver.changed``."""
+        # A subscriber that is added later reads the new state by itself.
+        if model_id in self._subscribers:
+            self._runtime.run_soon(lambda: self._wake(model_id))
+
+    def _wake(self, model_id: str) -> None:
+        for changed in self._subscribers.get(model_id, ()):
+            changed.set()
+
+    def subscribe(self, model_id: str, seen: int = 0) -> "Subscription":
+        """
+        Return a subscription to a model.  It begins and ends as a context manager.
+
+        Args:
+            seen: the highest version number of the model that the client has seen; 0 if it does not say.
+        """
+        return Subscription(self, self._queries, model_id, seen)
+
+    def close(self) -> None:
+        """
+        End all subscriptions, and refuse new ones, with ``Unavailable``.
+        """
+        self._is_closed = True
+        for model_id in self._subscribers:
+            self._wake(model_id)
+
+    def check_open(self) -> None:
+        """
+        Check that subscriptions may go on.
+
+        Raises:
+            Unavailable: the registry is stopping.
+        """
+        if self._is_closed:
+            raise Unavailable("the registry is stopping; subscribe again when it is back")
+
+    def add(self, model_id: str) -> IEvent:
+        """
+        Add a subscriber.
+
+        Returns:
+            an event that is set when the model changes.
+        """
+        changed = self._runtime.event()
+        self._subscribers.setdefault(model_id, set()).add(changed)
+        return changed
+
+    def remove(self, model_id: str, changed: IEvent) -> None:
+        """
+        Remove a subscriber.
+        """
+        subscribers = self._subscribers[model_id]
+        subscribers.discard(changed)
+        if not subscribers:
+            del self._subscribers[model_id]
+
+
+class Subscription:
+    """
+    A subscription to the newest version of one model.  Version numbers only rise.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, queries: Queries, model_id: str, seen: int) -> None:
+        self._subscriptions = subscriptions
+        self._queries = queries
+        self._model_id = model_id
+        self._seen = seen
+        self._incarnation: int | None = None
+        self._last_number = 0
+
+    def __enter__(self) -> "Subscription":
+        self._changed = self._subscriptions.add(self._model_id)
+        self._changed.set()  # the first version is read at once
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._subscriptions.remove(self._model_id, self._changed)
+
+    async def next(self) -> VersionInfo:
+        """
+        Wait for the newest version that has not been returned yet.
+
+        Raises:
+            Unavailable: the registry is stopping.
+            UnknownModel: there is no such model, or it was deleted.
+            CorruptModel: the model's metadata is damaged.
+            StorageFailure: the archive cannot be read.
+        """
+        while True:
+            await self._changed.wait()
+            self._subscriptions.check_open()
+            # Cleared before the snapshot is read, so that no change is lost.
+            self._changed.clear()
+            info = await self._newer(await self._snapshot())
+            if info is not None:
+                self._last_number = info.version_number
+                return info
+
+    async def _snapshot(self) -> ModelSnapshot:
+        snapshot = await self._queries.snapshot(self._model_id)
+        if self._incarnation is None:
+            await self._queries.note_seen(snapshot, self._seen)
+            self._incarnation = snapshot.incarnation
+        elif snapshot.incarnation != self._incarnation:
+            raise UnknownModel(self._model_id)
+        return snapshot
+
+    async def _newer(self, snapshot: ModelSnapshot) -> VersionInfo | None:
+        if snapshot.latest is not None:
+            return snapshot.latest if snapshot.latest.version_number > self._last_number else None
+        if not snapshot.numbers or snapshot.select(-1) <= self._last_number:
+            return None
+        (result,) = await self._queries.versions(snapshot, [snapshot.select(-1)])
+        return None if isinstance(result, CorruptVersion) else result

@@ -1,0 +1,145 @@
+"""
+The ports of the use cases: what an edge provides so that they run in its event loop and within its bounds.
+"""
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+T = TypeVar("T")
+
+
+class IEvent(Interface):
+    """
+    A flag that one use case waits for.  Used in the thread that runs the use cases.
+    """
+
+    def set() -> None:
+        """
+        Set the flag, and resume its waiter.
+        """
+
+    def clear() -> None:
+        """
+        Clear the flag.
+        """
+
+    def wait() -> Awaitable[object]:
+        """
+        Wait until the flag is set.  Return at once if it is.
+        """
+
+
+class IRuntime(Interface):
+    """
+    The event loop that runs the use cases, and the ways from it to the registry's threads.
+
+    All methods but ``run_soon`` are called in the thread that runs the use cases.
+    """
+
+    def call(function: Callable[[], Deferred[T]]) -> Awaitable[T]:
+        """
+        Call a function in the reactor's thread, and wait for its Deferred.
+
+        The function runs to its end, even if its caller is cancelled: a thread that writes on its behalf could not be
+        stopped either.
+        """
+
+    def start(function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> Awaitable[T]:
+        """
+        Call a function as ``call`` does, and clean up after it even if its caller is cancelled.
+
+        Args:
+            when_done: called in the thread that runs the use cases, once the Deferred has fired.
+        """
+
+    def result(future: Future[T]) -> Awaitable[T]:
+        """
+        Wait for a job of an executor.  Cheap if it is done already.
+        """
+
+    def pause() -> Awaitable[None]:
+        """
+        Let other calls run, and notice here if this call has been cancelled.
+        """
+
+    def run_soon(function: Callable[[], object]) -> None:
+        """
+        Run a function in the thread that runs the use cases.  May be called in any thread.  Does nothing once the event
+        loop is closed.
+        """
+
+    def event() -> IEvent:
+        """
+        Return a new event that is not set.
+        """
+
+
+class IReservation(Interface):
+    """
+    A part of a budget that one call holds.
+    """
+
+    def release() -> None:
+        """
+        Return this part to the budget.
+        """
+
+
+class IBudget(Interface):
+    """
+    A number of bytes, or of places, that many calls share: first come, first served.
+    """
+
+    def reserve(amount: int) -> Awaitable[IReservation]:
+        """
+        Reserve a part of the budget, and wait for it if need be.
+
+        Raises:
+            Overloaded: too many calls wait already, or the wait took too long.
+        """
+
+
+class IReplyReservation(Interface):
+    """
+    The bytes that may be on their way to one client.  They return to their budget when the call ends.
+
+    While the idle timer runs, a client that takes nothing can be disconnected for the sake of others that wait.
+    """
+
+    def start_idle_timer() -> None:
+        """
+        Start the timer anew: there is data for the client to take.
+        """
+
+    def stop_idle_timer() -> None:
+        """
+        Stop the timer: the client has taken all there was, and waits for the server.
+        """
+
+
+class IReceiver(Interface):
+    """
+    The client of one call, as the receiver of its replies.
+    """
+
+    def reserve(size_bytes: int) -> Awaitable[IReplyReservation]:
+        """
+        Reserve bytes of what may be on its way to clients, and wait for them if need be.
+        """
+
+    def try_reserve(size_bytes: int) -> IReplyReservation | None:
+        """
+        Reserve bytes of what may be on its way to clients.
+
+        Returns:
+            ``None`` if the call would have to wait for them.
+        """
+
+    def write(message: bytes) -> Awaitable[None]:
+        """
+        Send a message of a reply that streams.
+        """
