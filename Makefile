@@ -64,11 +64,12 @@ BENCHMARK ?=
 benchmark: $(INSTALLED_DEV)  ## Measure it beside the fastest server of the same parts; BENCHMARK are the numbers
 	@$(BIN)/python -m benchmarks --json build/benchmark.json $(BENCHMARK)
 
-lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types and language
+lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/python -m tools.language
+	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 
 format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
 	$(BIN)/ruff check --fix $(CHECKED)
