@@ -1,0 +1,54 @@
+"""
+The rules for idempotency keys: which texts are allowed, and when two creations are the same.
+"""
+
+from twisted_registry.domain.errors import InvalidRequest, shown
+from twisted_registry.domain.models import VersionHeader, VersionInfo
+
+MAX_KEY_CHARACTERS = 128
+KEY_SECONDS = 24 * 60 * 60
+"""How long the registry remembers a key after the version was committed."""
+
+
+def check_idempotency_key(key: str) -> str:
+    """
+    Return an idempotency key, if it is allowed: 1 to 128 printable ASCII characters without spaces at either end.
+
+    Raises:
+        InvalidRequest: the key is not allowed.
+    """
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidRequest(
+            f"an idempotency key must have 1 to {MAX_KEY_CHARACTERS} characters; this one has {len(key)}, use a UUID"
+        )
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
+        raise InvalidRequest(
+            f"{shown(key)} cannot be an idempotency key: use printable ASCII characters, without spaces at either end"
+        )
+    return key
+
+
+def check_same_creation(header: VersionHeader, data_hash: str, info: VersionInfo) -> None:
+    """
+    Check that a creation is the same as the one that made a version under the same key.
+
+    Args:
+        data_hash: the SHA-256 of the data in standard base64; empty if it is not known yet.
+
+    Raises:
+        InvalidRequest: it differs from that version.
+    """
+    pairs = {
+        "model": (header.model_id, info.model_id),
+        "archived": (header.archived, info.archived),
+        "size": (header.size_bytes, info.size_bytes),
+        "SHA-256": (data_hash or info.data_hash, info.data_hash),
+        "metadata": (dict(header.user_data), dict(info.user_data)),
+        "creation time": (header.created_ns or info.created_ns, info.created_ns),
+    }
+    different = [name for name, (now, before) in pairs.items() if now != before]
+    if different:
+        raise InvalidRequest(
+            f"the idempotency key was used before for version {info.version_number} of model {shown(info.model_id)}, "
+            f"which differs in {', '.join(different)}; use a new key for each version"
+        )
