@@ -34,7 +34,7 @@ def archive(client: BlockingClient, arguments: Namespace) -> None:
         except UnknownVersion:
             continue  # it was evicted a moment ago
         make_model(client, arguments.to)
-        archived = client.store(arguments.to, data, {**info.user_data, **origin(info)})
+        archived = client.store(arguments.to, data, {**info.metadata, **origin(info)})
         say(f"version {info.version_number} of {arguments.model}, score {score.mean:.1f}, is archived")
         say(f"it is version {archived.version_number} of {arguments.to}")
         return
@@ -45,18 +45,18 @@ def make_model(client: BlockingClient, model_id: str) -> None:
     """
     Make the model if there is none.  What others have written of it stays, unless it cannot be read any more.
     """
-    user_data = {"task": "cart-pole", "format": "npz"}
+    metadata = {"task": "cart-pole", "format": "npz"}
     try:
-        client.ensure_model(model_id, user_data)
+        client.ensure_model(model_id, metadata)
     except CorruptModel:
-        client.save_model(model_id, user_data)
+        client.save_model(model_id, metadata)
 
 
 def best_first(client: BlockingClient, model_id: str) -> list[tuple[Score, VersionInfo]]:
     """
     Give the versions that have a score, the best first; among equals the newest.
     """
-    scored = [(score, info) for info in client.versions(model_id) if (score := Score.from_user_data(info.user_data))]
+    scored = [(score, info) for info in client.versions(model_id) if (score := Score.from_metadata(info.metadata))]
     return sorted(scored, key=lambda each: (each[0].mean, each[1].version_number), reverse=True)
 
 

@@ -64,7 +64,7 @@ def verify(file: Path, info: VersionInfo) -> Score:
     data = file.read_bytes()
     if b64encode(sha256(data).digest()).decode() != info.data_hash:
         raise Refused(f"{file} is refused: its hash is not that of version {info.version_number}")
-    archived = Score.from_user_data(info.user_data)
+    archived = Score.from_metadata(info.metadata)
     if archived is None:
         raise Refused(f"{file} is refused: version {info.version_number} was archived without a score")
     try:

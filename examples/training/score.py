@@ -33,7 +33,7 @@ class Score(NamedTuple):
         return cls(0.0).again(policy)
 
     @classmethod
-    def from_user_data(cls, user_data: Mapping[str, str]) -> "Score | None":
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "Score | None":
         """
         Read it from a version's user data.
 
@@ -41,11 +41,11 @@ class Score(NamedTuple):
             ``None`` where it does not stand there.
         """
         try:
-            return cls(float(user_data["score"]), int(user_data["score_episodes"]), int(user_data["score_seed"]))
+            return cls(float(metadata["score"]), int(metadata["score_episodes"]), int(metadata["score_seed"]))
         except (KeyError, ValueError):
             return None
 
-    def to_user_data(self) -> dict[str, str]:
+    def to_metadata(self) -> dict[str, str]:
         """
         Write it down for a version's user data, which are text.
         """

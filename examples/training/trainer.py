@@ -64,11 +64,11 @@ async def make_model(client: Client, model_id: str) -> None:
     """
     Make the model if there is none.  What others have written of it stays, unless it cannot be read any more.
     """
-    user_data = {"task": "cart-pole", "format": "npz"}
+    metadata = {"task": "cart-pole", "format": "npz"}
     try:
-        await client.ensure_model(model_id, user_data)
+        await client.ensure_model(model_id, metadata)
     except CorruptModel:
-        await client.save_model(model_id, user_data)
+        await client.save_model(model_id, metadata)
 
 
 def improve(evolution: Evolution) -> Score:
@@ -85,9 +85,9 @@ async def publish(client: Client, patience: "Patience", model_id: str, evolution
     Publish the policy, with its score.
     """
     data = evolution.policy.to_bytes()
-    user_data = {**score.to_user_data(), "generation": str(evolution.generation)}
+    metadata = {**score.to_metadata(), "generation": str(evolution.generation)}
     try:
-        info = await patience.insist(lambda: client.publish(model_id, data, user_data))
+        info = await patience.insist(lambda: client.publish(model_id, data, metadata))
     except CreationUncertain as error:
         say(f"trainer: {error}")  # there or not: the next one comes soon
         return

@@ -44,7 +44,7 @@ class ModelContract(ArchiveContract):
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
         put(self.archive, "m", 1)
         self.archive.save_model(ModelInfo("m", {"c": "d"}))
-        self.assertEqual(self.archive.load_model("m").user_data, {"c": "d"})
+        self.assertEqual(self.archive.load_model("m").metadata, {"c": "d"})
         self.assertEqual(self.archive.version_numbers("m"), [1])
 
     def test_ids(self) -> None:

@@ -43,7 +43,7 @@ class VersionContract(ArchiveContract):
         """
         A committed version is listed, its info is as it was given, and its data as it was written.
         """
-        info = version_info("m", 1, b"data", user_data={"a": "b"})
+        info = version_info("m", 1, b"data", metadata={"a": "b"})
         finished(self.archive, "m", b"data").commit(info)
         self.assertEqual(self.archive.version_numbers("m"), [1])
         self.assertEqual(self.archive.load_version("m", 1), info)
@@ -61,7 +61,7 @@ class VersionContract(ArchiveContract):
         """
         User data comes back as it was given, whatever it holds.
         """
-        info = version_info("m", 1, b"data", user_data={**dict.fromkeys(ODD_TEXTS, "v"), "k": "".join(ODD_TEXTS)})
+        info = version_info("m", 1, b"data", metadata={**dict.fromkeys(ODD_TEXTS, "v"), "k": "".join(ODD_TEXTS)})
         finished(self.archive, "m", b"data").commit(info)
         self.assertEqual(self.archive.load_version("m", 1), info)
 

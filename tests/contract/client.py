@@ -52,7 +52,7 @@ class ClientContract(SharedRegistryTestCase):
         """
         saved = self.registry.call("save_model", self.model_id, {"algorithm": "sac"})
         self.assertEqual(self.registry.call("model", self.model_id), saved)
-        self.assertEqual(saved.user_data, {"algorithm": "sac"})
+        self.assertEqual(saved.metadata, {"algorithm": "sac"})
 
     def test_models_are_listed_in_pages_nobody_sees(self) -> None:
         """
@@ -71,7 +71,7 @@ class ClientContract(SharedRegistryTestCase):
         """
         other = f"{self.model_id}-2"
         ensured = self.registry.call("ensure_model", other, {"algorithm": "sac"})
-        self.assertEqual((ensured.model_id, ensured.user_data), (other, {"algorithm": "sac"}))
+        self.assertEqual((ensured.model_id, ensured.metadata), (other, {"algorithm": "sac"}))
         self.assertEqual(self.registry.call("model", other), ensured)
 
     def test_ensured_model_keeps_what_it_has(self) -> None:
@@ -80,7 +80,7 @@ class ClientContract(SharedRegistryTestCase):
         """
         self.registry.call("save_model", self.model_id, {"algorithm": "ppo", "production": "7"})
         ensured = self.registry.call("ensure_model", self.model_id, {"algorithm": "sac", "task": "walk"})
-        self.assertEqual(ensured.user_data, {"algorithm": "ppo", "production": "7", "task": "walk"})
+        self.assertEqual(ensured.metadata, {"algorithm": "ppo", "production": "7", "task": "walk"})
         self.assertEqual(self.registry.call("model", self.model_id), ensured)
         self.assertEqual(self.registry.call("ensure_model", self.model_id), ensured)
 
@@ -91,7 +91,7 @@ class ClientContract(SharedRegistryTestCase):
         self.registry.call("save_model", self.model_id, {"algorithm": "ppo", "production": "7", "owner": "ada"})
         pairs, removed = {"production": "8"}, ["owner", "nothing"]
         updated = self.registry.call("update_model", self.model_id, pairs, remove=removed)
-        self.assertEqual(updated.user_data, {"algorithm": "ppo", "production": "8"})
+        self.assertEqual(updated.metadata, {"algorithm": "ppo", "production": "8"})
         self.assertEqual(self.registry.call("model", self.model_id), updated)
 
     def test_unknown_model_is_not_updated(self) -> None:
@@ -119,7 +119,7 @@ class ClientContract(SharedRegistryTestCase):
         info = self.registry.call("publish", self.model_id, DATA, {"step": "1"})
         self.assertEqual((info.model_id, info.version_number, info.archived), (self.model_id, 1, False))
         self.assertEqual((info.size_bytes, info.data_hash), (len(DATA), data_hash(DATA)))
-        self.assertEqual(info.user_data, {"step": "1"})
+        self.assertEqual(info.metadata, {"step": "1"})
 
     def test_stored_version_is_archived(self) -> None:
         """

@@ -87,7 +87,7 @@ class MergingTests(SynchronousTestCase):
             model = OneModel({"a": "1"}, {"a": "1", "theirs": "2"})
             found = getattr(self.connect(model), name)("walker", {"ours": "3"})
             self.assertEqual(model.user_data, {"a": "1", "theirs": "2", "ours": "3"})
-            self.assertEqual(found.user_data, model.user_data)
+            self.assertEqual(found.metadata, model.user_data)
 
     def test_made_by_two(self) -> None:
         """
@@ -116,7 +116,7 @@ class MergingTests(SynchronousTestCase):
             for number, done in enumerate(
                 [pool.submit(client.ensure_model, "walker", {str(n): "x"}) for n, client in enumerate(clients)]
             ):
-                self.assertEqual(done.result().user_data[str(number)], "x")
+                self.assertEqual(done.result().metadata[str(number)], "x")
         self.assertEqual(model.user_data, {str(number): "x" for number in range(4)})
 
     def test_later_change_of_others(self) -> None:

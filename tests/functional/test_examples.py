@@ -99,7 +99,7 @@ class TrainingTests(ExampleTestCase):
         With seed 0 the twentieth version is more than five times as good as the first.
         """
         self.train(20, "--seed", "0")
-        scores = [float(info.user_data["score"]) for info in self.versions()]
+        scores = [float(info.metadata["score"]) for info in self.versions()]
         self.assertGreater(scores[-1], 5 * scores[0])
 
     def test_seed_decides_the_bytes(self) -> None:
@@ -351,11 +351,11 @@ class DeploymentTests(ExampleTestCase):
         What is archived are the bytes of the version with the best score, and their user data name it.
         """
         self.archive_and_deploy()
-        best = max(self.versions(), key=lambda info: float(info.user_data["score"]))
+        best = max(self.versions(), key=lambda info: float(info.metadata["score"]))
         (archived,) = self.versions(ARCHIVED)
         self.assertTrue(archived.archived)
         self.assertEqual(archived.data_hash, best.data_hash)
-        self.assertEqual(archived.user_data["from_version"], str(best.version_number))
+        self.assertEqual(archived.metadata["from_version"], str(best.version_number))
 
     def test_deployed_is_as_good_as_archived(self) -> None:
         """
@@ -363,7 +363,7 @@ class DeploymentTests(ExampleTestCase):
         """
         self.archive_and_deploy()
         (archived,) = self.versions(ARCHIVED)
-        self.assertIn(f"score {float(archived.user_data['score']):.1f}, verified", self.deployed)
+        self.assertIn(f"score {float(archived.metadata['score']):.1f}, verified", self.deployed)
         self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.data_hash)
 
     def test_archived_can_be_deployed_after_a_crash(self) -> None:
@@ -440,7 +440,7 @@ class DeploymentTests(ExampleTestCase):
         self.archive_and_deploy()
         self.registry.update_model(ARCHIVED, {"production": "1"})
         self.archive_and_deploy()
-        self.assertEqual(self.registry.model(ARCHIVED).user_data["production"], "1")
+        self.assertEqual(self.registry.model(ARCHIVED).metadata["production"], "1")
 
     def test_without_scores_nothing_is_archived(self) -> None:
         """

@@ -212,8 +212,8 @@ class UserDataPropertyTests(HostileCase):
             stored = FilesystemArchive(str(self.archive))
             stored._held.hold(locked=False)
             try:
-                self.assertEqual(stored.load_model(self.model_id).user_data, user_data)
-                self.assertEqual(stored.load_version(self.model_id, number).user_data, user_data)
+                self.assertEqual(stored.load_model(self.model_id).metadata, user_data)
+                self.assertEqual(stored.load_version(self.model_id, number).metadata, user_data)
             finally:
                 stored.close()
 

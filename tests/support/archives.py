@@ -36,7 +36,7 @@ def hash_of(data: bytes) -> str:
 
 
 def version_info(
-    model_id: str, number: int, data: bytes, *, archived: bool = True, user_data: Mapping[str, str] | None = None
+    model_id: str, number: int, data: bytes, *, archived: bool = True, metadata: Mapping[str, str] | None = None
 ) -> VersionInfo:
     """
     Describe a version.
@@ -48,7 +48,7 @@ def version_info(
         archived=archived,
         data_hash=hash_of(data),
         size_bytes=len(data),
-        user_data={} if user_data is None else user_data,
+        metadata={} if metadata is None else metadata,
     )
 
 

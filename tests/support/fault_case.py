@@ -83,7 +83,7 @@ def _model_state(
 ) -> tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]:
     numbers = archive.version_numbers(model_id)
     versions = [(archive.load_version(model_id, n), data_of(archive, model_id, n)) for n in numbers]
-    return archive.load_model(model_id).user_data, archive.high_water_mark(model_id), versions
+    return archive.load_model(model_id).metadata, archive.high_water_mark(model_id), versions
 
 
 @frozen

@@ -60,7 +60,7 @@ class MemoryArchive:
 
     def save_model(self, info: ModelInfo) -> None:
         """See ``IModelStore.save_model``."""
-        copied = ModelInfo(info.model_id, dict(info.user_data))
+        copied = ModelInfo(info.model_id, dict(info.metadata))
         self._medium.models.setdefault(info.model_id, _Model(copied)).info = copied
 
     def delete_model(self, model_id: str) -> None:

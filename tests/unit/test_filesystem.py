@@ -144,7 +144,7 @@ class ReadOnlyTests(FilesystemCase):
         All that is there can be read.
         """
         self.assertEqual(self.archive.model_ids(), ["m"])
-        self.assertEqual(self.archive.load_model("m").user_data, {"a": "b"})
+        self.assertEqual(self.archive.load_model("m").metadata, {"a": "b"})
         self.assertEqual(self.archive.version_numbers("m"), [1])
         self.assertEqual(self.archive.load_version("m", 1), self.info)
         self.assertEqual(data_of(self.archive, "m", 1), b"data")

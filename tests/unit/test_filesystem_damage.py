@@ -58,7 +58,7 @@ class ModelDamageTests(FilesystemCase):
         self.assertEqual(self.assertRaises(CorruptModel, self.archive.load_model, "m").model_id, "m")
         self.assertEqual(self.archive.version_numbers("m"), [1, 2])
         self.archive.save_model(ModelInfo("m", {"c": "d"}))
-        self.assertEqual(self.archive.load_model("m").user_data, {"c": "d"})
+        self.assertEqual(self.archive.load_model("m").metadata, {"c": "d"})
 
     def test_garbage(self) -> None:
         """

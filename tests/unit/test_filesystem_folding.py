@@ -168,7 +168,7 @@ class FoldingTests(FilesystemCase):
         for _ in range(2):
             self.assertEqual(sorted(self.archive.model_ids()), sorted({"Old", *model_ids}))
             for model_id in ("Old", *model_ids):
-                self.assertEqual(self.archive.load_model(model_id).user_data, {"whose": model_id})
+                self.assertEqual(self.archive.load_model(model_id).metadata, {"whose": model_id})
                 self.assertEqual(data_of(self.archive, model_id, 1), model_id.encode())
             self.reopen()
 
@@ -220,4 +220,4 @@ class PlainTests(FilesystemCase):
             (self.root / name / f"{name}.yaml").write_text(f"user_data:\n  a: {text}\n")
         self.reopen()
         self.assertEqual(self.archive.model_ids(), ["Walker"])
-        self.assertEqual(self.archive.load_model("Walker").user_data, {"a": "usual"})
+        self.assertEqual(self.archive.load_model("Walker").metadata, {"a": "usual"})

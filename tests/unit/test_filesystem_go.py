@@ -31,15 +31,15 @@ class GoArchiveTests(FilesystemCase):
         Its models are there, with their user data.
         """
         self.assertEqual(sorted(self.archive.model_ids()), ["my_model", "nasty_model"])
-        user_data = {"model_test1": "model_test1", "model_test2": "42"}
-        self.assertEqual(self.archive.load_model("my_model").user_data, user_data)
+        metadata = {"model_test1": "model_test1", "model_test2": "42"}
+        self.assertEqual(self.archive.load_model("my_model").metadata, metadata)
 
     def test_user_data(self) -> None:
         """
         Whatever yaml.v2 wrote is read as it was meant, as a key and as a value.
         """
-        self.assertEqual(self.archive.load_model("nasty_model").user_data, self.expected["user_data"])
-        self.assertEqual(self.archive.load_version("nasty_model", 1).user_data, self.expected["user_data"])
+        self.assertEqual(self.archive.load_model("nasty_model").metadata, self.expected["user_data"])
+        self.assertEqual(self.archive.load_version("nasty_model", 1).metadata, self.expected["user_data"])
 
     def test_versions(self) -> None:
         """
@@ -47,9 +47,7 @@ class GoArchiveTests(FilesystemCase):
         """
         self.assertEqual(self.archive.version_numbers("my_model"), [1, 2])
         first, second = (self.archive.load_version("my_model", number) for number in (1, 2))
-        self.assertEqual(
-            (first.archived, first.user_data, second.user_data), (True, {}, {"a": "=", "b": "<<", "n": "1"})
-        )
+        self.assertEqual((first.archived, first.metadata, second.metadata), (True, {}, {"a": "=", "b": "<<", "n": "1"}))
         for number, info in enumerate((first, second), 1):
             data = data_of(self.archive, "my_model", number)
             self.assertEqual((info.data_hash, info.size_bytes), (hash_of(data), len(data)))

@@ -307,7 +307,7 @@ class OddFileTests(FilesystemCase):
             self.assertRaises(CorruptModel, self.archive.load_model, "m")
             self.assertRaises(CorruptVersion, self.archive.load_version, "m", 1)
             self.archive.save_model(ModelInfo("m", {"a": "b"}))
-            self.assertEqual(self.archive.load_model("m").user_data, {"a": "b"})
+            self.assertEqual(self.archive.load_model("m").metadata, {"a": "b"})
         self.assertEqual(self.precious.read_bytes(), b"data")
 
     def test_linked_models(self) -> None:

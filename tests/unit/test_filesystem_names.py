@@ -145,7 +145,7 @@ class NewNameTests(FilesystemCase):
             self.system.disturbance = bring
             self.archive.save_model(ModelInfo("m", {"a": "new"}))
             self.system.disturbance = None
-            self.assertEqual(self.archive.load_model("m").user_data, {"a": "new"})
+            self.assertEqual(self.archive.load_model("m").metadata, {"a": "new"})
             self.assertEqual(self.archive.version_numbers("m"), [1])
             self.assertEqual(list((self.root / ".0" / "tmp").iterdir()), [])
             self.archive.delete_model("m")

@@ -116,7 +116,7 @@ class OrderTests(FilesystemCase):
         for chunk in (Chunk(b"--0123456789", 2), Chunk(b"abcdefg")):
             writer.write(chunk)
         writer.finish()
-        info = version_info("m", 1, b"0123456789abcdefg", user_data={"a": "b"})
+        info = version_info("m", 1, b"0123456789abcdefg", metadata={"a": "b"})
         writer.commit(info)
         self.assertEqual(self.archive.load_version("m", 1), info)
         reader = self.archive.open_version("m", 1)

@@ -66,7 +66,7 @@ class SameCreationTests(SynchronousTestCase):
             "archived": evolve(HEADER, archived=False),
             "size": evolve(HEADER, size_bytes=5),
             "SHA-256": evolve(HEADER, data_hash=OTHER_HASH),
-            "metadata": evolve(HEADER, user_data={}),
+            "metadata": evolve(HEADER, metadata={}),
             "creation time": evolve(HEADER, created_ns=1),
         }
         for name, header in different.items():

@@ -29,7 +29,7 @@ WITHOUT_LIBYAML = (yaml.BaseLoader, yaml.SafeDumper)
 
 USER_DATA = strategies.dictionaries(TEXTS, TEXTS, max_size=8)
 
-INFO = version_info("m", 2, b"fourteen bytes", user_data={"a": "="})
+INFO = version_info("m", 2, b"fourteen bytes", metadata={"a": "="})
 
 WRITTEN = """\
 model_id: "m"
@@ -50,7 +50,7 @@ def as_much_as_is_accepted(characters: str, length: int) -> dict[str, str]:
         characters: those that its texts are made of.
         length: of each key, at the least, and of each value but for the shortest keys.
     """
-    user_data: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     size_bytes = 0
     lengths = (length,) if length > 1 else count(0)
     for key in ("".join(key) for n in lengths for key in product(characters, repeat=min(n, 16))):
@@ -58,8 +58,8 @@ def as_much_as_is_accepted(characters: str, length: int) -> dict[str, str]:
         size_bytes += api.ModelInfo(user_data=pair).ByteSize()
         if size_bytes > MAX_USER_DATA_BYTES:
             break
-        user_data |= pair
-    return user_data
+        metadata |= pair
+    return metadata
 
 
 def fields(**changed: str) -> bytes:
@@ -93,7 +93,7 @@ class WritingTests(SynchronousTestCase):
         """
         That a version does not count as archived is said only where it is so.
         """
-        lines = _metadata.dump_version(evolve(INFO, archived=False, user_data={})).decode().splitlines()
+        lines = _metadata.dump_version(evolve(INFO, archived=False, metadata={})).decode().splitlines()
         self.assertEqual(lines[-2:], ["user_data: {}", "transient: true"])
 
     def test_model(self) -> None:
@@ -112,20 +112,20 @@ class RoundTripTests(SynchronousTestCase):
 
     @settings(deadline=None)
     @given(TEXTS, USER_DATA)
-    def test_model(self, model_id: str, user_data: dict[str, str]) -> None:
+    def test_model(self, model_id: str, metadata: dict[str, str]) -> None:
         """
         A model is read as it was written.
         """
-        info = ModelInfo(model_id, user_data)
+        info = ModelInfo(model_id, metadata)
         self.assertEqual(_metadata.parse_model(_metadata.dump_model(info)), info)
 
     @settings(deadline=None)
     @given(strategies.integers(0, 2**64 - 1), strategies.integers(0, 2**63 - 1), strategies.booleans(), USER_DATA)
-    def test_version(self, created_ns: int, size_bytes: int, archived: bool, user_data: dict[str, str]) -> None:
+    def test_version(self, created_ns: int, size_bytes: int, archived: bool, metadata: dict[str, str]) -> None:
         """
         A version is read as it was written.
         """
-        info = VersionInfo("m", 7, created_ns, archived, hash_of(b""), size_bytes, user_data)
+        info = VersionInfo("m", 7, created_ns, archived, hash_of(b""), size_bytes, metadata)
         self.assertEqual(_metadata.parse_version(_metadata.dump_version(info), "m", 7), info)
 
     def test_largest(self) -> None:
@@ -136,20 +136,20 @@ class RoundTripTests(SynchronousTestCase):
         most_id = "\u0100" * (MAX_MODEL_ID_BYTES // 2)
         for characters in ("\x01\x02\x1f", "ab", "\u0100\u0101", "\u0800\uffff", "\U00010000\U0010ffff", '"\\'):
             for length in (1, 130, 40_000):
-                user_data = as_much_as_is_accepted(characters, length)
-                info = version_info(most_id, MAX_VERSION_NUMBER, b"", archived=False, user_data=user_data)
+                metadata = as_much_as_is_accepted(characters, length)
+                info = version_info(most_id, MAX_VERSION_NUMBER, b"", archived=False, metadata=metadata)
                 written = _metadata.dump_version(evolve(info, created_ns=2**64 - 1, size_bytes=2**63 - 1))
                 self.assertLessEqual(len(written), _metadata.MAX_METADATA_BYTES)
-                read = _metadata.parse_version(written, most_id, MAX_VERSION_NUMBER).user_data
-                self.assertTrue(read == user_data, (characters, length))
+                read = _metadata.parse_version(written, most_id, MAX_VERSION_NUMBER).metadata
+                self.assertTrue(read == metadata, (characters, length))
 
     @settings(deadline=None)
     @given(USER_DATA)
-    def test_without_libyaml(self, user_data: dict[str, str]) -> None:
+    def test_without_libyaml(self, metadata: dict[str, str]) -> None:
         """
         Where there is no libyaml, what is written and what is read mean the same.
         """
-        info = evolve(INFO, user_data=user_data)
+        info = evolve(INFO, metadata=metadata)
         use(self, WITH_LIBYAML)
         written = _metadata.dump_version(info)
         use(self, WITHOUT_LIBYAML)
@@ -164,11 +164,11 @@ class ReadingTests(SynchronousTestCase):
     YAML to values.
     """
 
-    def user_data(self, text: str) -> dict[str, str]:
+    def metadata(self, text: str) -> dict[str, str]:
         """
         Read a model's user data.
         """
-        return dict(_metadata.parse_model(f"model_id: m\nuser_data:{text}".encode()).user_data)
+        return dict(_metadata.parse_model(f"model_id: m\nuser_data:{text}".encode()).metadata)
 
     def test_text(self) -> None:
         """
@@ -177,17 +177,17 @@ class ReadingTests(SynchronousTestCase):
         texts = ["=", "<<", "1", "1e3", "0x1F", "~", "null", "y", "on", "2021-10-01", "!!str 1", "'it''s'"]
         for text in texts:
             self.assertEqual(
-                self.user_data(f"\n  k: {text}"), {"k": text.removeprefix("!!str ").replace("'it''s'", "it's")}
+                self.metadata(f"\n  k: {text}"), {"k": text.removeprefix("!!str ").replace("'it''s'", "it's")}
             )
-            self.assertEqual(self.user_data(f"\n  ? {text}\n  : v\n").popitem()[1], "v")
-        self.assertEqual(self.user_data("\n  <<: a\n  =: b\n"), {"<<": "a", "=": "b"})
+            self.assertEqual(self.metadata(f"\n  ? {text}\n  : v\n").popitem()[1], "v")
+        self.assertEqual(self.metadata("\n  <<: a\n  =: b\n"), {"<<": "a", "=": "b"})
 
     def test_no_user_data(self) -> None:
         """
         User data that is empty, null or missing is none.
         """
         for text in ("", " {}", " ~", " null", "\n"):
-            self.assertEqual(self.user_data(text), {})
+            self.assertEqual(self.metadata(text), {})
         self.assertEqual(_metadata.parse_model(b"model_id: m\n"), ModelInfo("m"))
 
     def test_later_fields(self) -> None:
@@ -317,7 +317,7 @@ class DamageTests(SynchronousTestCase):
         """
         most = MAX_USER_DATA_BYTES // 6
         pairs = "".join(f" {n}:\n" for n in range(most))
-        self.assertEqual(len(_metadata.parse_model(f"user_data:\n{pairs}".encode()).user_data), most)
+        self.assertEqual(len(_metadata.parse_model(f"user_data:\n{pairs}".encode()).metadata), most)
         for written in (
             "user_data:\n" + " a:\n" * (most + 1000),
             "x: [" + "a," * (2 * most + 1000) + "]\n",
@@ -336,8 +336,8 @@ class DamageTests(SynchronousTestCase):
             self.assertIn("directive", self.reason(f"{before}{directive}{rest}".encode()))
         for encoding in ("utf-16-le", "utf-16-be"):
             self.assertIn("UTF-8", self.reason(f"\ufeff{directive}{rest}".encode(encoding)))
-        user_data = {"%TAG": "%TAG !a! tag:a\n%TAG"}
-        self.assertEqual(_metadata.parse_model(_metadata.dump_model(ModelInfo("m", user_data))).user_data, user_data)
+        metadata = {"%TAG": "%TAG !a! tag:a\n%TAG"}
+        self.assertEqual(_metadata.parse_model(_metadata.dump_model(ModelInfo("m", metadata))).metadata, metadata)
 
     @settings(deadline=None)
     @given(

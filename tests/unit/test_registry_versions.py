@@ -51,9 +51,9 @@ class CreateTests(PumpedRegistryCase):
         """
         Number, time, hash and size are the registry's; flag and user data are the creator's.
         """
-        info = self.create(b"some data", user_data={"a": "b"})
+        info = self.create(b"some data", metadata={"a": "b"})
         self.assertEqual(
-            (info.version_number, info.created_ns, info.archived, info.data_hash, info.size_bytes, info.user_data),
+            (info.version_number, info.created_ns, info.archived, info.data_hash, info.size_bytes, info.metadata),
             (1, 1000 * 10**9, False, data_hash(b"some data"), 9, {"a": "b"}),
         )
 

@@ -107,7 +107,7 @@ class Look:
         told = shown.model_id, shown.version_number, shown.archived, shown.data_size
         if told != (info.model_id, info.version_number, True, info.size_bytes):
             self._tell(model, f"an info is wrong: {shown}")
-        if (shown.creation_timestamp, dict(shown.user_data)) != (info.created_ns, info.user_data):
+        if (shown.creation_timestamp, dict(shown.user_data)) != (info.created_ns, info.metadata):
             self._other_info(model, info)
         elif shown.data_hash != info.data_hash:
             self._other_info(model, info)

@@ -88,7 +88,7 @@ class Work:
         Make a model, or replace its user data.
         """
         info = ModelInfo(model_id, {"a": str(self.chance.random())})
-        saved = evolve(state or ModelState(), user_data=info.user_data)
+        saved = evolve(state or ModelState(), user_data=info.metadata)
         with self._asked(model_id, saved):
             self.archive.save_model(info)
 

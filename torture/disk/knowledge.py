@@ -89,7 +89,7 @@ def load_found(archive: FilesystemArchive, model_id: str) -> Found:
         RegistryError: something in it is damaged.
         AssertionError: the bytes of a version are not what its info says.
     """
-    user_data = archive.load_model(model_id).user_data
+    user_data = archive.load_model(model_id).metadata
     numbers = archive.version_numbers(model_id)
     versions = {number: archive.load_version(model_id, number) for number in numbers}
     for number, info in versions.items():

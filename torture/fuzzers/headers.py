@@ -53,7 +53,7 @@ def _check_header(raw: bytes) -> None:
     info = chunk.header.version_info
     assert (header.model_id, header.archived, header.size_bytes) == (info.model_id, info.archived, info.data_size)
     assert (header.data_hash, header.created_ns) == (info.data_hash, info.creation_timestamp)
-    assert header.user_data == dict(info.user_data)
+    assert header.metadata == dict(info.metadata)
 
 
 def _is_control(character: str) -> bool:
@@ -69,7 +69,7 @@ def _check_model(raw: bytes) -> None:
     except (InvalidRequest, InvalidModelId) as error:
         assert not good and 0 < len(str(error).encode()) <= 1024
         return
-    assert good and (info.model_id, info.user_data) == (model_id, dict(request.model_info.user_data))
+    assert good and (info.model_id, info.metadata) == (model_id, dict(request.model_info.metadata))
 
 
 def test_one_input(data: bytes) -> None:

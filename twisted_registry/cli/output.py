@@ -31,7 +31,7 @@ def model_object(info: ModelInfo) -> dict[str, Any]:
     """
     Give a model as JSON has it.
     """
-    return {"model_id": info.model_id, "user_data": dict(info.user_data)}
+    return {"model_id": info.model_id, "user_data": dict(info.metadata)}
 
 
 def version_object(info: VersionInfo) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def version_object(info: VersionInfo) -> dict[str, Any]:
         "archived": info.archived,
         "data_hash": info.data_hash,
         "size_bytes": info.size_bytes,
-        "user_data": dict(info.user_data),
+        "user_data": dict(info.metadata),
     }
 
 

@@ -55,11 +55,11 @@ def harmless_line(text: str) -> str:
     return ascii(text)[1:-1][:_MOST_LINE_CHARACTERS]
 
 
-def pairs(user_data: Mapping[str, str]) -> str:
+def pairs(metadata: Mapping[str, str]) -> str:
     """
     Give user data as ``KEY=VALUE KEY=VALUE``, ordered by key.
     """
-    return " ".join(f"{harmless(key)}={harmless(value) if value else ''}" for key, value in sorted(user_data.items()))
+    return " ".join(f"{harmless(key)}={harmless(value) if value else ''}" for key, value in sorted(metadata.items()))
 
 
 def size(size_bytes: int) -> str:

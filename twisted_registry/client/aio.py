@@ -120,14 +120,14 @@ class Client:
 
     # Models
 
-    async def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+    async def save_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """
         Make a model, or replace the user data of the one there is: whatever others have written there is gone.  See
         ``ensure_model`` and ``update_model``, which keep it.
 
         Args:
             model_id: 1 to 200 bytes of UTF-8 without control characters.
-            user_data: at most 256 KiB; ``None`` for none.
+            metadata: at most 256 KiB; ``None`` for none.
 
         Returns:
             what it is now.
@@ -136,9 +136,9 @@ class Client:
             InvalidModelId: the id is not allowed.
             InvalidRequest: there is too much user data, or it is no text.
         """
-        return await self._models.save(model_id, user_data)
+        return await self._models.save(model_id, metadata)
 
-    async def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+    async def ensure_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """
         Make a model if there is none.  One that is there keeps all its user data, and is given those pairs whose keys
         it does not have.  So a trainer can call this each time it starts.
@@ -146,7 +146,7 @@ class Client:
         It reads, merges and writes: see ``update_model``.  Where nothing is missing, nothing is written.
 
         Args:
-            user_data: ``None`` for none.
+            metadata: ``None`` for none.
 
         Returns:
             what it is now.
@@ -156,10 +156,10 @@ class Client:
             InvalidRequest: there is too much user data, or it is no text.
             CorruptModel: its metadata is damaged; ``save_model`` writes it anew.
         """
-        return await self._models.ensure(model_id, user_data)
+        return await self._models.ensure(model_id, metadata)
 
     async def update_model(
-        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+        self, model_id: str, metadata: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> ModelInfo:
         """
         Set some of a model's user data, and remove some.  All other pairs stay.
@@ -169,7 +169,7 @@ class Client:
         afterwards, and makes its change again where another has overwritten it.
 
         Args:
-            user_data: the pairs to set; ``None`` for none.
+            metadata: the pairs to set; ``None`` for none.
             remove: the keys to remove, whether or not they are there.
 
         Returns:
@@ -180,7 +180,7 @@ class Client:
             InvalidRequest: there is too much user data, or it is no text.
             CorruptModel: its metadata is damaged; ``save_model`` writes it anew.
         """
-        return await self._models.update(model_id, user_data, remove)
+        return await self._models.update(model_id, metadata, remove)
 
     async def delete_model(self, model_id: str) -> None:
         """
@@ -216,7 +216,7 @@ class Client:
         self,
         model_id: str,
         data: Data,
-        user_data: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
@@ -233,7 +233,7 @@ class Client:
         Args:
             data: bytes in memory; the ``Path`` of a file; a file open for reading bytes, from where it stands; or
                 pieces of bytes from an iterable.  It must not change meanwhile.
-            user_data: at most 256 KiB.
+            metadata: at most 256 KiB.
             size_bytes: of data that comes from an iterable or a pipe.  Where it is not given, the data is gathered
                 first: in memory up to 64 MiB, in a temporary file beyond.
             created_ns: when it was created, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
@@ -261,14 +261,14 @@ class Client:
             TypeError: the data is nothing that can be published.
             OSError: a file cannot be read.
         """
-        header = self._header(model_id, False, created_ns, user_data)
+        header = self._header(model_id, False, created_ns, metadata)
         return await self._create(header, data, size_bytes, progress, deadline_seconds)
 
     async def store(
         self,
         model_id: str,
         data: Data,
-        user_data: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
@@ -285,7 +285,7 @@ class Client:
             StorageReadOnly: the server's archive takes no writes.
             StorageFailure: the server's disk failed.
         """
-        header = self._header(model_id, True, created_ns, user_data)
+        header = self._header(model_id, True, created_ns, metadata)
         return await self._create(header, data, size_bytes, progress, deadline_seconds)
 
     async def latest(self, model_id: str) -> VersionInfo:
@@ -450,10 +450,10 @@ class Client:
     # Steps on the way
 
     def _header(
-        self, model_id: str, archived: bool, created_ns: int | None, user_data: Mapping[str, str] | None
+        self, model_id: str, archived: bool, created_ns: int | None, metadata: Mapping[str, str] | None
     ) -> VersionHeader:
         created_ns = time.time_ns() if created_ns is None else sendable_created_ns(created_ns)
-        return VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, sendable_metadata(user_data))
+        return VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, sendable_metadata(metadata))
 
     async def _create(
         self,

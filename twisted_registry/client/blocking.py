@@ -160,19 +160,19 @@ class BlockingClient:
         """See ``Client.close``."""
         _close(self._client.close())
 
-    def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+    def save_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """See ``Client.save_model``."""
-        return shared.run(self._client.save_model(model_id, user_data))
+        return shared.run(self._client.save_model(model_id, metadata))
 
-    def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> ModelInfo:
+    def ensure_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """See ``Client.ensure_model``."""
-        return shared.run(self._client.ensure_model(model_id, user_data))
+        return shared.run(self._client.ensure_model(model_id, metadata))
 
     def update_model(
-        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+        self, model_id: str, metadata: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> ModelInfo:
         """See ``Client.update_model``."""
-        return shared.run(self._client.update_model(model_id, user_data, remove=remove))
+        return shared.run(self._client.update_model(model_id, metadata, remove=remove))
 
     def delete_model(self, model_id: str) -> None:
         """See ``Client.delete_model``."""
@@ -190,7 +190,7 @@ class BlockingClient:
         self,
         model_id: str,
         data: Data,
-        user_data: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
@@ -202,7 +202,7 @@ class BlockingClient:
             self._client.publish(
                 model_id,
                 data,
-                user_data,
+                metadata,
                 size_bytes=size_bytes,
                 created_ns=created_ns,
                 progress=progress,
@@ -214,7 +214,7 @@ class BlockingClient:
         self,
         model_id: str,
         data: Data,
-        user_data: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
@@ -226,7 +226,7 @@ class BlockingClient:
             self._client.store(
                 model_id,
                 data,
-                user_data,
+                metadata,
                 size_bytes=size_bytes,
                 created_ns=created_ns,
                 progress=progress,

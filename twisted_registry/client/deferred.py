@@ -229,19 +229,19 @@ class DeferredClient:
         """See ``Client.close``."""
         return self._defer(self._client.close())
 
-    def save_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
+    def save_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
         """See ``Client.save_model``."""
-        return self._defer(self._client.save_model(model_id, user_data))
+        return self._defer(self._client.save_model(model_id, metadata))
 
-    def ensure_model(self, model_id: str, user_data: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
+    def ensure_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
         """See ``Client.ensure_model``."""
-        return self._defer(self._client.ensure_model(model_id, user_data))
+        return self._defer(self._client.ensure_model(model_id, metadata))
 
     def update_model(
-        self, model_id: str, user_data: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+        self, model_id: str, metadata: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> "Deferred[ModelInfo]":
         """See ``Client.update_model``."""
-        return self._defer(self._client.update_model(model_id, user_data, remove=remove))
+        return self._defer(self._client.update_model(model_id, metadata, remove=remove))
 
     def delete_model(self, model_id: str) -> "Deferred[None]":
         """See ``Client.delete_model``."""
@@ -259,7 +259,7 @@ class DeferredClient:
         self,
         model_id: str,
         data: Data,
-        user_data: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
@@ -271,7 +271,7 @@ class DeferredClient:
             self._client.publish(
                 model_id,
                 data,
-                user_data,
+                metadata,
                 size_bytes=size_bytes,
                 created_ns=created_ns,
                 progress=progress,
@@ -283,7 +283,7 @@ class DeferredClient:
         self,
         model_id: str,
         data: Data,
-        user_data: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
@@ -295,7 +295,7 @@ class DeferredClient:
             self._client.store(
                 model_id,
                 data,
-                user_data,
+                metadata,
                 size_bytes=size_bytes,
                 created_ns=created_ns,
                 progress=progress,

@@ -43,7 +43,7 @@ def check_same_creation(header: VersionHeader, data_hash: str, info: VersionInfo
         "archived": (header.archived, info.archived),
         "size": (header.size_bytes, info.size_bytes),
         "SHA-256": (data_hash or info.data_hash, info.data_hash),
-        "metadata": (dict(header.user_data), dict(info.user_data)),
+        "metadata": (dict(header.metadata), dict(info.metadata)),
         "creation time": (header.created_ns or info.created_ns, info.created_ns),
     }
     different = [name for name, (now, before) in pairs.items() if now != before]

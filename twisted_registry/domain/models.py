@@ -46,7 +46,7 @@ class ModelInfo:
     """
 
     model_id: str
-    user_data: Mapping[str, str] = field(factory=dict)
+    metadata: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -65,7 +65,7 @@ class VersionHeader:
     size_bytes: int
     data_hash: str = ""
     created_ns: int = 0
-    user_data: Mapping[str, str] = field(factory=dict)
+    metadata: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -87,7 +87,7 @@ class VersionInfo:
     archived: bool
     data_hash: str
     size_bytes: int
-    user_data: Mapping[str, str] = field(factory=dict)
+    metadata: Mapping[str, str] = field(factory=dict)
     digest: str = field(default="", eq=False, repr=False)
 
 

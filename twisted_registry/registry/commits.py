@@ -80,7 +80,7 @@ class Committer:
         superseded = model.latest_transient()
         model.add_archived(info)
         key = model.loaded.key(info.version_number)
-        self._state.version_infos.add(key, info, info_size_bytes(info.user_data))
+        self._state.version_infos.add(key, info, info_size_bytes(info.metadata))
         if superseded is not None:
             await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:

@@ -12,11 +12,11 @@ _OVERHEAD_BYTES = 1000
 """About what an info takes in memory beside its user data."""
 
 
-def info_size_bytes(user_data: Mapping[str, str]) -> int:
+def info_size_bytes(metadata: Mapping[str, str]) -> int:
     """
     Estimate what an info takes in memory.
     """
-    return _OVERHEAD_BYTES + sum(100 + len(key) + len(value) for key, value in user_data.items())
+    return _OVERHEAD_BYTES + sum(100 + len(key) + len(value) for key, value in metadata.items())
 
 
 class InfoCache(Generic[K, V]):

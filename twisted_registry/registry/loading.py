@@ -129,7 +129,7 @@ class Loader:
         Take up a model's info as the archive has it.
         """
         self._state.index.mark(model, whole=True)
-        self._state.model_infos.add(model.model_id, info, info_size_bytes(info.user_data))
+        self._state.model_infos.add(model.model_id, info, info_size_bytes(info.metadata))
 
     def _found_damaged(self, model: Model, error: RegistryError) -> CorruptModel:
         if not model.damaged:
@@ -178,7 +178,7 @@ class Loader:
     def _take_version(self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion) -> None:
         key = snapshot.key(result.version_number)
         if isinstance(result, VersionInfo):
-            self._state.version_infos.add(key, result, info_size_bytes(result.user_data))
+            self._state.version_infos.add(key, result, info_size_bytes(result.metadata))
             model.know_latest(result)
         else:
             self._state.note_damage(key, result)

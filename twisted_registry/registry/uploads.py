@@ -103,6 +103,6 @@ class Upload:
             archived=self.header.archived,
             data_hash=self._data_hash,
             size_bytes=self.header.size_bytes,
-            user_data=self.header.user_data,
+            metadata=self.header.metadata,
             digest=self._digest.hexdigest(),
         )

@@ -119,7 +119,7 @@ def _varint(raw: bytes, position: int) -> tuple[int, int]:
     return value, len(raw)
 
 
-def _checked_user_data(info: "api.ModelInfo | api.ModelVersionInfo") -> dict[str, str]:
+def _checked_metadata(info: "api.ModelInfo | api.ModelVersionInfo") -> dict[str, str]:
     size_bytes = _LEAST_PAIR_BYTES * len(info.user_data)
     if size_bytes <= MAX_USER_DATA_BYTES:
         size_bytes = api.ModelInfo(user_data=info.user_data).ByteSize()
@@ -143,7 +143,7 @@ def model_to_save(raw: bytes) -> ModelInfo:
     if not request.HasField("model_info"):
         raise InvalidRequest("the request has no model_info; set it, with a model_id")
     info = request.model_info
-    return ModelInfo(check_model_id(info.model_id), _checked_user_data(info))
+    return ModelInfo(check_model_id(info.model_id), _checked_metadata(info))
 
 
 def version_header(raw: bytes) -> VersionHeader:
@@ -163,7 +163,7 @@ def version_header(raw: bytes) -> VersionHeader:
         size_bytes=info.data_size,
         data_hash=info.data_hash,
         created_ns=info.creation_timestamp,
-        user_data=_checked_user_data(info),
+        metadata=_checked_metadata(info),
     )
 
 
@@ -190,7 +190,7 @@ def model_message(info: ModelInfo) -> "api.ModelInfo":
     """
     Write a model's info.
     """
-    return api.ModelInfo(model_id=info.model_id, user_data=info.user_data)
+    return api.ModelInfo(model_id=info.model_id, user_data=info.metadata)
 
 
 def version_message(info: VersionInfo) -> "api.ModelVersionInfo":
@@ -204,5 +204,5 @@ def version_message(info: VersionInfo) -> "api.ModelVersionInfo":
         archived=info.archived,
         data_hash=info.data_hash,
         data_size=info.size_bytes,
-        user_data=info.user_data,
+        user_data=info.metadata,
     )

@@ -168,7 +168,7 @@ class SqliteArchive:
             connection.execute(
                 "INSERT INTO models (model_id, user_data) VALUES (?, ?) "
                 "ON CONFLICT DO UPDATE SET user_data = excluded.user_data",
-                (info.model_id, json.dumps(dict(info.user_data))),
+                (info.model_id, json.dumps(dict(info.metadata))),
             )
 
     def delete_model(self, model_id: str) -> None:

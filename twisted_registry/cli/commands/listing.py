@@ -79,7 +79,7 @@ def ls(server: Server, models: tuple[Reference, ...], is_long: bool, as_json: bo
             for info in infos:
                 print_object(model_object(info))
         else:
-            rows = ((harmless_id(info.model_id), pairs(info.user_data)) for info in infos)
+            rows = ((harmless_id(info.model_id), pairs(info.metadata)) for info in infos)
             print_table(("MODEL", "USER DATA"), rows)
 
 
@@ -104,7 +104,7 @@ def _list_long(found: Iterable[tuple[ModelInfo, Latest]], as_json: bool) -> None
             told = version_object(latest) if isinstance(latest, VersionInfo) else None
             print_object({**model_object(info), "latest": told})
         return
-    rows = ((harmless_id(info.model_id), *_latest_cells(latest), pairs(info.user_data)) for info, latest in found)
+    rows = ((harmless_id(info.model_id), *_latest_cells(latest), pairs(info.metadata)) for info, latest in found)
     print_table(("MODEL", ">LATEST", ">SIZE", ">AGE", "KIND", "USER DATA"), rows)
 
 
@@ -147,7 +147,7 @@ def _first(client: "BlockingClient", reference: Reference) -> int:
 def _version_cells(info: VersionInfo) -> Sequence[str]:
     data_hash = harmless_line(info.data_hash[:_HASH_CHARACTERS])
     facts = size(info.size_bytes), timestamp(info.created_ns), kind(info), data_hash
-    return str(info.version_number), *facts, pairs(info.user_data)
+    return str(info.version_number), *facts, pairs(info.metadata)
 
 
 @click.command(help=_INFO_HELP, short_help="Tell all of a model or a version.", epilog=EXIT_STATUS_HELP)
@@ -181,7 +181,7 @@ def _tell_model(client: "BlockingClient", model_id: str, as_json: bool) -> None:
         "size": _exact_size(size_bytes),
         "latest": str(latest.version_number) if latest else "-",
     }
-    print_facts({**facts, **_user_data(model)})
+    print_facts({**facts, **_metadata(model)})
 
 
 def _tell_version(version: VersionInfo, as_json: bool) -> None:
@@ -195,12 +195,12 @@ def _tell_version(version: VersionInfo, as_json: bool) -> None:
         "created": f"{exact_timestamp(version.created_ns)} ({age(version.created_ns)} ago)",
         "SHA-256": harmless_line(version.data_hash),
     }
-    print_facts({**facts, **_user_data(version)})
+    print_facts({**facts, **_metadata(version)})
 
 
 def _exact_size(size_bytes: int) -> str:
     return size(size_bytes) if size_bytes < 1000 else f"{size(size_bytes)} ({size_bytes:,} bytes)"
 
 
-def _user_data(about: ModelInfo | VersionInfo) -> dict[str, str]:
-    return {f"user data {harmless_id(key)}": harmless_id(value) for key, value in sorted(about.user_data.items())}
+def _metadata(about: ModelInfo | VersionInfo) -> dict[str, str]:
+    return {f"user data {harmless_id(key)}": harmless_id(value) for key, value in sorted(about.metadata.items())}

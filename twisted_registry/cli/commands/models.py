@@ -97,7 +97,7 @@ def _not_known(what: str, model_id: str) -> str:
 
 @click.command("set", help=_SET_HELP, short_help="Set a model's user data.", epilog=EXIT_STATUS_HELP)
 @click.argument("model", type=ModelType("a version's user data is set when it is created"))
-@click.argument("user_data", metavar="[KEY=VALUE]...", type=PairType(), nargs=-1)
+@click.argument("metadata", metavar="[KEY=VALUE]...", type=PairType(), nargs=-1)
 @click.option("--unset", metavar="KEY", multiple=True, help="Take this key away.")
 @click.option("--replace", is_flag=True, help="Keep nothing of what is there.")
 @json_option
@@ -105,7 +105,7 @@ def _not_known(what: str, model_id: str) -> str:
 def set_(
     server: Server,
     model: Reference,
-    user_data: tuple[tuple[str, str], ...],
+    metadata: tuple[tuple[str, str], ...],
     unset: tuple[str, ...],
     replace: bool,
     as_json: bool,
@@ -114,17 +114,17 @@ def set_(
     Run the command.
     """
     with server.client() as client:
-        wanted = ModelInfo(model.model_id, {key: value for key, value in user_data if key not in unset})
+        wanted = ModelInfo(model.model_id, {key: value for key, value in metadata if key not in unset})
         with exit_on_interrupt(lambda: saving(server, wanted, None if replace else unset)):
             if replace:
-                info = client.save_model(wanted.model_id, wanted.user_data)
+                info = client.save_model(wanted.model_id, wanted.metadata)
             else:
                 client.ensure_model(wanted.model_id)
-                info = client.update_model(wanted.model_id, wanted.user_data, remove=unset)
+                info = client.update_model(wanted.model_id, wanted.metadata, remove=unset)
             if as_json:
                 print_object(model_object(info))
             else:
-                print_table(("MODEL", "USER DATA"), [(harmless_id(info.model_id), pairs(info.user_data))])
+                print_table(("MODEL", "USER DATA"), [(harmless_id(info.model_id), pairs(info.metadata))])
 
 
 def saving(server: Server, wanted: ModelInfo, unset: Collection[str] | None = None) -> str:
@@ -136,10 +136,10 @@ def saving(server: Server, wanted: ModelInfo, unset: Collection[str] | None = No
     """
 
     def look(client: "BlockingClient") -> bool | None:
-        found = client.model(wanted.model_id).user_data
+        found = client.model(wanted.model_id).metadata
         if unset is None:
-            return found == wanted.user_data or None
-        return (found.items() >= wanted.user_data.items() and not found.keys() & unset) or None
+            return found == wanted.metadata or None
+        return (found.items() >= wanted.metadata.items() and not found.keys() & unset) or None
 
     fact = f"the user data of model {harmless_id(wanted.model_id)} was set"
     return fact if server.poll(look) else _not_known(fact, wanted.model_id)

@@ -59,7 +59,15 @@ _MOST_LOOKED_AT = 100
 @click.argument("model", type=ModelType("the registry gives versions their numbers"))
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--archive", is_flag=True, help="Keep it on the registry's disk.")
-@click.option("-u", "--user-data", type=PairType(), metavar="KEY=VALUE", multiple=True, help="Say so of the version.")
+@click.option(
+    "-u",
+    "--user-data",
+    "metadata",
+    type=PairType(),
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Say so of the version.",
+)
 @click.option("--create", is_flag=True, help="Make the model where there is none.")
 @json_option
 @with_server
@@ -68,7 +76,7 @@ def push(
     model: Reference,
     file: str,
     archive: bool,
-    user_data: tuple[tuple[str, str], ...],
+    metadata: tuple[tuple[str, str], ...],
     create: bool,
     as_json: bool,
 ) -> None:
@@ -85,9 +93,7 @@ def push(
             act = client.store if archive else client.publish
             with ByteProgress("sending") as bar:
                 data, sent = creation.data(source, bar), creation.sending(bar)
-                creation.info = act(
-                    model.model_id, data, dict(user_data), created_ns=creation.created_ns, progress=sent
-                )
+                creation.info = act(model.model_id, data, dict(metadata), created_ns=creation.created_ns, progress=sent)
         print_version(creation.info, as_json)
 
 

@@ -113,5 +113,5 @@ class CreateReconciler:
 
     def _is_it(self, info: VersionInfo) -> bool:
         header = self._header
-        sent = (header.created_ns, self._data_hash, header.archived, dict(header.user_data))
-        return sent == (info.created_ns, info.data_hash, info.archived, dict(info.user_data))
+        sent = (header.created_ns, self._data_hash, header.archived, dict(header.metadata))
+        return sent == (info.created_ns, info.data_hash, info.archived, dict(info.metadata))

@@ -56,7 +56,7 @@ def _first_message(header: VersionHeader) -> bytes:
         archived=header.archived,
         data_size=header.size_bytes,
         data_hash=header.data_hash,
-        user_data=header.user_data,
+        user_data=header.metadata,
     )
     message = api.CreateVersionRequestChunk(header=api.CreateVersionRequestChunk.Header(version_info=info))
     return message.SerializeToString()

@@ -40,26 +40,26 @@ class Models:
     _calls: Calls
     _one_merges: asyncio.Lock = field(factory=asyncio.Lock)
 
-    async def save(self, model_id: str, user_data: Mapping[str, str] | None) -> ModelInfo:
+    async def save(self, model_id: str, metadata: Mapping[str, str] | None) -> ModelInfo:
         """
         Make a model, or replace its user data.
         """
-        info = ModelInfo(check_model_id(model_id), sendable_metadata(user_data))
+        info = ModelInfo(check_model_id(model_id), sendable_metadata(metadata))
         await self._write(self._calls, info)
         return info
 
-    async def ensure(self, model_id: str, user_data: Mapping[str, str] | None) -> ModelInfo:
+    async def ensure(self, model_id: str, metadata: Mapping[str, str] | None) -> ModelInfo:
         """
         Make a model where there is none; give one that is there the pairs whose keys it does not have.
         """
-        pairs = sendable_metadata(user_data)
+        pairs = sendable_metadata(metadata)
         return await self._merge(check_model_id(model_id), lambda found: {**pairs, **found}, is_made=True)
 
-    async def update(self, model_id: str, user_data: Mapping[str, str] | None, remove: Iterable[str]) -> ModelInfo:
+    async def update(self, model_id: str, metadata: Mapping[str, str] | None, remove: Iterable[str]) -> ModelInfo:
         """
         Set and remove some of a model's user data.
         """
-        pairs, removed = sendable_metadata(user_data), frozenset([remove] if isinstance(remove, str) else remove)
+        pairs, removed = sendable_metadata(metadata), frozenset([remove] if isinstance(remove, str) else remove)
 
         def merged(found: Mapping[str, str]) -> Mapping[str, str]:
             return {key: value for key, value in {**found, **pairs}.items() if key not in removed}
@@ -80,7 +80,7 @@ class Models:
                 break
             # Whoever has read before this write writes in this time, and overwrites it.
             await asyncio.sleep(random.uniform(*_SETTLING_SECONDS))
-            merge = partial(_mended, {} if before is None else before.user_data, info.user_data)
+            merge = partial(_mended, {} if before is None else before.metadata, info.metadata)
         return info
 
     async def _merged(self, model_id: str, merge: Merge, is_made: bool) -> tuple[ModelInfo | None, ModelInfo]:
@@ -105,13 +105,13 @@ class Models:
             if not is_made:
                 raise
             found = None
-        info = ModelInfo(model_id, merge(found.user_data if found is not None else {}))
+        info = ModelInfo(model_id, merge(found.metadata if found is not None else {}))
         if info != found:
             await self._write(calls, info)
         return found, info
 
     async def _write(self, calls: Calls, info: ModelInfo) -> None:
-        message = api.ModelInfo(model_id=info.model_id, user_data=info.user_data)
+        message = api.ModelInfo(model_id=info.model_id, user_data=info.metadata)
         request = api.CreateOrUpdateModelRequest(model_info=message)
         await calls.ask("CreateOrUpdateModel", request, api.CreateOrUpdateModelReply, info.model_id)
 

@@ -103,5 +103,5 @@ def version_info(message: "api.ModelVersionInfo", model_id: str, selector: int |
         archived=message.archived,
         data_hash=data_hash,
         size_bytes=size_bytes,
-        user_data=dict(message.user_data),
+        metadata=dict(message.user_data),
     )

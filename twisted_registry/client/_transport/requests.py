@@ -46,14 +46,14 @@ def sendable_selector(model_id: str, selector: int) -> int:
     return selector
 
 
-def sendable_metadata(user_data: Mapping[str, str] | None) -> dict[str, str]:
+def sendable_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
     """
     Give user data as it is sent.
 
     Raises:
         InvalidRequest: it holds something else than text.
     """
-    pairs = dict(user_data or {})
+    pairs = dict(metadata or {})
     for key, value in pairs.items():
         if not (_is_text(key) and _is_text(value)):
             raise InvalidRequest(f"user data is text under names that are text, which {key!r}: {value!r} is not")

@@ -94,7 +94,7 @@ def parse_model(content: bytes) -> ModelInfo:
     """
     fields = _parse(content)
     model_id = fields.get("model_id")
-    return ModelInfo(model_id if isinstance(model_id, str) else "", _user_data(fields))
+    return ModelInfo(model_id if isinstance(model_id, str) else "", _metadata(fields))
 
 
 def parse_version(content: bytes, model_id: str, version_number: int) -> VersionInfo:
@@ -131,7 +131,7 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
         archived=not _transient(fields),
         data_hash=_hash(_text_field(fields, "data_hash")),
         size_bytes=_size(_text_field(fields, "data_size")),
-        user_data=_user_data(fields),
+        metadata=_metadata(fields),
     )
 
 
@@ -236,7 +236,7 @@ def _text_field(fields: _Fields, name: str) -> str:
     return value
 
 
-def _user_data(fields: _Fields) -> dict[str, str]:
+def _metadata(fields: _Fields) -> dict[str, str]:
     value = fields.get("user_data", "")
     if isinstance(value, dict):
         return value
@@ -276,7 +276,7 @@ def dump_model(info: ModelInfo) -> bytes:
     """
     Write a model's file.
     """
-    return _dump([*_quoted_field("model_id", info.model_id), *_user_data_events(info.user_data)])
+    return _dump([*_quoted_field("model_id", info.model_id), *_metadata_events(info.metadata)])
 
 
 def dump_version(info: VersionInfo) -> bytes:
@@ -290,7 +290,7 @@ def dump_version(info: VersionInfo) -> bytes:
             *_plain_field("creation_timestamp", timestamp(info.created_ns)),
             *_plain_field("data_hash", info.data_hash),
             *_plain_field("data_size", str(info.size_bytes)),
-            *_user_data_events(info.user_data),
+            *_metadata_events(info.metadata),
             *([] if info.archived else _plain_field("transient", "true")),
         ]
     )
@@ -322,7 +322,7 @@ def _quoted_field(name: str, text: str) -> list[yaml.Event]:
     return [_scalar(name, None), _scalar(text, '"')]
 
 
-def _user_data_events(user_data: Mapping[str, str]) -> list[yaml.Event]:
-    texts = [_scalar(text, '"') for key in sorted(user_data) for text in (key, user_data[key])]
-    start = yaml.MappingStartEvent(anchor=None, tag=None, implicit=True, flow_style=not user_data)
+def _metadata_events(metadata: Mapping[str, str]) -> list[yaml.Event]:
+    texts = [_scalar(text, '"') for key in sorted(metadata) for text in (key, metadata[key])]
+    start = yaml.MappingStartEvent(anchor=None, tag=None, implicit=True, flow_style=not metadata)
     return [_scalar("user_data", None), start, *texts, yaml.MappingEndEvent()]

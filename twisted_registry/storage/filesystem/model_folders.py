@@ -249,7 +249,7 @@ class ModelFolders:
         told = parse_model(content)
         if is_digest(folder.name) and told.model_id != model_id:
             raise Malformed("it does not tell the model's id")
-        return ModelInfo(model_id, told.user_data)
+        return ModelInfo(model_id, told.metadata)
 
     def _check_known(self, folder: ModelFolder, model_id: str) -> None:
         if not self.is_model(folder):
