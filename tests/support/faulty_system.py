@@ -14,7 +14,7 @@ from twisted_registry.storage.filesystem.system import System
 
 _UNIQUE = re.compile(r"[0-9a-f]{32}")
 _CHANGES = frozenset(
-    {"write", "write_at", "sync_data", "fsync", "rename", "rename_new", "link", "mkdir", "rmdir", "unlink"}
+    {"write", "write_at", "sync_data", "fsync", "rename", "rename_noreplace", "link", "mkdir", "rmdir", "unlink"}
 )
 
 Disturbance = Callable[[str], None]
@@ -105,7 +105,7 @@ for _name in (
     "read",
     "read_into",
     "write",
-    "start_writing",
+    "start_writeback",
     "fsync",
     "fstat",
     "stat",
@@ -122,7 +122,7 @@ for _name in (
 ):
     setattr(FaultySystem, _name, _passing_on(_name, 1))
 FaultySystem.rename = _passing_on("rename", 2)  # type: ignore[method-assign]
-FaultySystem.rename_new = _passing_on("rename_new", 2)  # type: ignore[method-assign]
+FaultySystem.rename_noreplace = _passing_on("rename_noreplace", 2)  # type: ignore[method-assign]
 FaultySystem.link = _passing_on("link", 2)  # type: ignore[method-assign]
 
 

@@ -455,12 +455,12 @@ class KeepTests(ClaimCase):
         """
         Where it is renewed in time, nothing more is asked of the system.
         """
-        self.now += self.times.look_seconds / 2
+        self.now += self.times.recheck_seconds / 2
         system = self.machine_of(self.first)
         system.calls.clear()
         self.first.check()
         self.assertEqual(system.calls, ["stat ."])
-        self.now += self.times.look_seconds / 2
+        self.now += self.times.recheck_seconds / 2
         count = self.mark().count
         self.first.check()
         self.assertIn("open .0/claim", system.calls)
@@ -475,7 +475,7 @@ class KeepTests(ClaimCase):
         """
         self.machine_of(self.first).disturbance = failing_where("open .0/claim", errno.EIO)
         self.assertRaises(StorageFailure, self.first.renew)
-        self.now += self.times.look_seconds
+        self.now += self.times.recheck_seconds
         self.assertRaises(StorageFailure, self.first.save_model, ModelInfo("m"))
         self.machine_of(self.first).disturbance = None
         self.first.save_model(ModelInfo("m"))

@@ -108,12 +108,14 @@ class FaultTests(FaultCase):
         for before, act in ACTS:
             calls = self.attempt(before, act, None).system.calls
             # After that, what was renamed may be there: it can only be said that the medium failed.
-            last = max(position for position, call in enumerate(calls) if call.startswith(("rename ", "rename_new ")))
+            last = max(
+                position for position, call in enumerate(calls) if call.startswith(("rename ", "rename_noreplace "))
+            )
             for number, kind in KINDS.items():
                 expected = StorageFailure if (act, kind) == (delete, StorageFull) else kind
                 for position in range(last + 1):
                     error = self.attempt(before, act, failing_at(number, position)).error
-                    if error is None and number == errno.EPERM and calls[position].startswith("rename_new "):
+                    if error is None and number == errno.EPERM and calls[position].startswith("rename_noreplace "):
                         continue  # there are other ways to give a name that nothing has
                     # What is closed behind something that was read is no loss.
                     if error is not None or not calls[position].startswith("close "):

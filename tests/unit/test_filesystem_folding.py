@@ -16,8 +16,8 @@ from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem import case_folding as _folding
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.case_folding import FolderNames
-from twisted_registry.storage.filesystem.layout import folder_of, is_digest
-from twisted_registry.storage.filesystem.system import Entry, Listed
+from twisted_registry.storage.filesystem.layout import folder_of, is_hashed_name
+from twisted_registry.storage.filesystem.system import DirEntry, Entry
 
 
 class FoldingSystem(FaultySystem):
@@ -55,9 +55,9 @@ class FoldingSystem(FaultySystem):
         """See ``System.rename``."""
         super().rename(self.found(source), self.found(target))
 
-    def rename_new(self, source: str, target: str) -> None:
-        """See ``System.rename_new``."""
-        super().rename_new(self.found(source), self.found(target))
+    def rename_noreplace(self, source: str, target: str) -> None:
+        """See ``System.rename_noreplace``."""
+        super().rename_noreplace(self.found(source), self.found(target))
 
     def mkdir(self, path: str) -> None:
         """See ``System.mkdir``."""
@@ -71,7 +71,7 @@ class FoldingSystem(FaultySystem):
         """See ``System.listdir``."""
         return super().listdir(self.found(path))
 
-    def scandir(self, path: str) -> list[Listed]:
+    def scandir(self, path: str) -> list[DirEntry]:
         """See ``System.scandir``."""
         return super().scandir(self.found(path))
 
@@ -95,11 +95,11 @@ class NameTests(SynchronousTestCase):
         }
         for model_id, name in cases.items():
             self.assertEqual(_folding.folded_name(model_id), name)
-            self.assertEqual(_folding.id_of(name), model_id)
+            self.assertEqual(_folding.model_id_of_any_form(name), model_id)
             self.assertEqual(name, name.lower())
         for foreign in ("%_", "%_%57ALKER", "%_Walker", "%_walker", "%_%4Bx", "%_x%2F", "%57alker", "x%2f"):
-            self.assertIsNone(_folding.id_of(foreign))
-        self.assertTrue(is_digest(_folding.folded_name("A" * 200)))
+            self.assertIsNone(_folding.model_id_of_any_form(foreign))
+        self.assertTrue(is_hashed_name(_folding.folded_name("A" * 200)))
 
     @settings(max_examples=300)
     @given(MODEL_IDS, MODEL_IDS)
@@ -110,7 +110,7 @@ class NameTests(SynchronousTestCase):
         forms = (_folding.folded_name, _folding.full_name)
         for form in forms:
             name = form(first)
-            self.assertEqual(is_digest(name) or _folding.id_of(name) == first, True)
+            self.assertEqual(is_hashed_name(name) or _folding.model_id_of_any_form(name) == first, True)
             if first != second:
                 self.assertNotIn(name.lower(), [other(second).lower() for other in forms])
 

@@ -361,7 +361,7 @@ class DescriptorTests(FilesystemCase):
             "stat",
             "lstat",
             "rename",
-            "rename_new",
+            "rename_noreplace",
             "link",
             "mkdir",
             "rmdir",

@@ -44,11 +44,11 @@ def file_systems() -> Iterator[tuple[str, Disturbance]]:
     """
     Give what file systems lack, and which way is left.
     """
-    yield "rename_new", lacking()
+    yield "rename_noreplace", lacking()
     for number in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
-        yield LINK, lacking(("rename_new", number))
+        yield LINK, lacking(("rename_noreplace", number))
     for number in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-        yield CLAIM, lacking(("rename_new", errno.EINVAL), ("link", number))
+        yield CLAIM, lacking(("rename_noreplace", errno.EINVAL), ("link", number))
 
 
 class NewNameTests(FilesystemCase):
@@ -77,7 +77,7 @@ class NewNameTests(FilesystemCase):
             self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
             claims = [call for call in self.system.calls if call == "create m/m-v000001.data"]
             self.assertEqual(len(claims), int(way == CLAIM))
-            self.assertEqual(any(call.startswith("link ") for call in self.system.calls), way != "rename_new")
+            self.assertEqual(any(call.startswith("link ") for call in self.system.calls), way != "rename_noreplace")
             self.archive.delete_model("m")
 
     def test_data_is_there(self) -> None:
@@ -138,7 +138,7 @@ class NewNameTests(FilesystemCase):
             (self.root / "m").rename(away)
 
             def bring(call: str, disturbance: Disturbance = disturbance, away: Path = away) -> None:
-                if call.startswith(("rename", "rename_new")) and call.endswith(" m") and away.exists():
+                if call.startswith(("rename", "rename_noreplace")) and call.endswith(" m") and away.exists():
                     away.rename(self.root / "m")
                 disturbance(call)
 
@@ -165,7 +165,7 @@ class NewNameTests(FilesystemCase):
         An empty file that held a name and could not be removed is gone before the next version.
         """
         self.archive.save_model(ModelInfo("m"))
-        lacks = lacking(("rename_new", errno.EINVAL), ("link", errno.EPERM))
+        lacks = lacking(("rename_noreplace", errno.EINVAL), ("link", errno.EPERM))
         fails = failing_where(r"(rename .* m/m-v000001.data|unlink m/m-v.*)", errno.EIO)
         self.system.disturbance = both(lacks, fails)
         self.assertRaises(StorageFailure, put, self.archive, "m", 1)
@@ -185,8 +185,8 @@ class NewNameFaultTests(FaultCase):
         Whatever fails, or wherever the process dies, the version is whole or not there, and nothing stays.
         """
         lacks = (
-            lacking(("rename_new", errno.EINVAL)),
-            lacking(("rename_new", errno.EINVAL), ("link", errno.EPERM)),
+            lacking(("rename_noreplace", errno.EINVAL)),
+            lacking(("rename_noreplace", errno.EINVAL), ("link", errno.EPERM)),
         )
         for lack in lacks:
             calls = len(self.attempt(fill, create, lack).system.calls)

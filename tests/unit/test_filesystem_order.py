@@ -29,7 +29,7 @@ class OrderTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         expected = ["mkdir .0/tmp/*", "write .0/tmp/*/m.yaml", "fsync .0/tmp/*/m.yaml", "fsync .0/tmp/*"]
         made = [call for call in self.system.changes() if call not in ("mkdir .0", "mkdir .0/tmp", "mkdir .0/trash")]
-        self.assertEqual(made, [*expected, "rename_new .0/tmp/* m", "fsync ."])
+        self.assertEqual(made, [*expected, "rename_noreplace .0/tmp/* m", "fsync ."])
 
     def test_known_model(self) -> None:
         """
@@ -46,8 +46,8 @@ class OrderTests(FilesystemCase):
         A version's data is at rest, under its name, before its .yaml has its name.
         """
         self.archive.save_model(ModelInfo("m"))
-        data = ["write m/.new-*", "fsync m/.new-*", "rename_new m/.new-* m/m-v000001.data"]
-        yaml = ["write m/.new-*", "fsync m/.new-*", "fsync m", "rename_new m/.new-* m/m-v000001.yaml", "fsync m"]
+        data = ["write m/.new-*", "fsync m/.new-*", "rename_noreplace m/.new-* m/m-v000001.data"]
+        yaml = ["write m/.new-*", "fsync m/.new-*", "fsync m", "rename_noreplace m/.new-* m/m-v000001.yaml", "fsync m"]
         self.assertEqual(self.changes_of_commit(1), [*data, *yaml])
 
     def test_started_version(self) -> None:
@@ -66,7 +66,7 @@ class OrderTests(FilesystemCase):
         writer = finished(self.archive, "m", b"data")
         self.system.calls.clear()
         writer.commit(version_info("m", 1, b"data"))
-        self.assertEqual(self.system.changes()[:2], ["rename_new m/.new-* m/m-v000001.data", "write m/.new-*"])
+        self.assertEqual(self.system.changes()[:2], ["rename_noreplace m/.new-* m/m-v000001.data", "write m/.new-*"])
 
     def test_the_disk_begins_early(self) -> None:
         """
@@ -79,7 +79,7 @@ class OrderTests(FilesystemCase):
             writer.write(Chunk(bytes(size_bytes)))
         writer.finish()
         begun = ["stat .", "open m", "create m/.new-*", "close m"]
-        told = [*begun, *["write m/.new-*"] * 2, "start_writing m/.new-*", "write m/.new-*"]
+        told = [*begun, *["write m/.new-*"] * 2, "start_writeback m/.new-*", "write m/.new-*"]
         self.assertEqual(self.system.calls, [*told, "fsync m/.new-*", "fstat m/.new-*", "close m/.new-*"])
         writer.abort()
 

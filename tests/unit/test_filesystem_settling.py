@@ -88,7 +88,7 @@ class FailedTests(FilesystemCase):
         self.system.calls.clear()
         put(self.archive, "m", 2)
         changes = self.system.changes()
-        self.assertLess(changes.index("fsync ."), changes.index("rename_new m/.new-* m/m-v000002.data"))
+        self.assertLess(changes.index("fsync ."), changes.index("rename_noreplace m/.new-* m/m-v000002.data"))
 
     def test_still_failing(self) -> None:
         """

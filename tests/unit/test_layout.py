@@ -61,9 +61,9 @@ class FolderTests(SynchronousTestCase):
         An id that would get too long by that is named by its digest.
         """
         folder = _layout.folder_of("." * 200)
-        self.assertTrue(_layout.is_digest(folder))
+        self.assertTrue(_layout.is_hashed_name(folder))
         self.assertIsNone(_layout.model_id_of(folder))
-        self.assertFalse(_layout.is_digest(_layout.folder_of("." * 73)))
+        self.assertFalse(_layout.is_hashed_name(_layout.folder_of("." * 73)))
 
     def test_foreign(self) -> None:
         """
@@ -98,7 +98,7 @@ class FolderTests(SynchronousTestCase):
             "m ",
         ]:
             self.assertIsNone(_layout.model_id_of(name), name)
-            self.assertFalse(_layout.is_digest(name), name)
+            self.assertFalse(_layout.is_hashed_name(name), name)
 
     def test_odd_ids(self) -> None:
         """
@@ -113,7 +113,7 @@ class FolderTests(SynchronousTestCase):
         Every id is read back from its folder's name, which no path gets out of and all files' names have room for.
         """
         folder = _layout.folder_of(model_id)
-        if not _layout.is_digest(folder):
+        if not _layout.is_hashed_name(folder):
             self.assertEqual(_layout.model_id_of(folder), model_id)
         self.assertTrue(re.fullmatch(r"[A-Za-z0-9_%-]+", folder))
         files = _layout.model_folder("", model_id)
@@ -200,8 +200,8 @@ class VersionFileTests(SynchronousTestCase):
         )
         files = _layout.version_files("m", names)
         self.assertEqual(files.numbers, [1, 2**31 - 1])
-        self.assertEqual(files.impossible, [0, 2**31, 99999999999999999999])
-        self.assertEqual(_layout.version_files("m", names[:1]).impossible, [0])
+        self.assertEqual(files.out_of_range, [0, 2**31, 99999999999999999999])
+        self.assertEqual(_layout.version_files("m", names[:1]).out_of_range, [0])
 
     def test_single_data(self) -> None:
         """
@@ -209,4 +209,4 @@ class VersionFileTests(SynchronousTestCase):
         """
         names = ("m-v000001.data", "m-v000002.yaml", "m-v000003.data", "m-v000004.data", "m-v000000.data")
         files = _layout.version_files("m", (*names, "m-v2147483648.data"))
-        self.assertEqual((files.unfinished, files.orphans), ([3, 4], [0, 1]))
+        self.assertEqual((files.uncommitted, files.orphans), ([3, 4], [0, 1]))

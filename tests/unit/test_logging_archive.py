@@ -258,7 +258,7 @@ class WriterTests(StorageErrorCase):
         A commit that fails is told.
         """
         writer = finished(self.logging, "m", b"data")
-        self.disturb("rename_new .* m/m-v000002.yaml", errno.EROFS)
+        self.disturb("rename_noreplace .* m/m-v000002.yaml", errno.EROFS)
         self.assertRaises(StorageReadOnly, writer.commit, version_info("m", 2, b"data"))
         said = "the registry's archive cannot be written (Read-only file system); reading goes on"
         self.assertEqual(self.told(), [self.warning(said)])

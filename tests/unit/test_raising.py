@@ -11,13 +11,13 @@ from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.high_water_marks import format_high_water_mark, parse_high_water_mark
-from twisted_registry.storage.filesystem.restore import DEFAULT_BY, Raising
+from twisted_registry.storage.filesystem.number_raiser import DEFAULT_BY, NumberRaiser
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 
 
 class RaisingTests(FilesystemCase):
     """
-    ``Raising``, on an archive with models in every state.
+    ``NumberRaiser``, on an archive with models in every state.
     """
 
     def prepare(self) -> None:
@@ -41,7 +41,7 @@ class RaisingTests(FilesystemCase):
         Raise the numbers while no daemon runs; give what became of them, by the models' ids.
         """
         self.archive.close()
-        raised = list(Raising(str(self.root), by, to).models())
+        raised = list(NumberRaiser(str(self.root), by, to).models())
         self.archive.open()
         return {each.model_id: (each.before, each.after, each.error) for each in raised}
 
@@ -116,7 +116,7 @@ class RaisingTests(FilesystemCase):
         Where one model cannot be written, the others are raised.
         """
         system = FaultySystem(str(self.root), disturbance=failing_where("create given/.*", errno.EIO))
-        raised = {each.folder: each for each in Raising(str(self.root), 1, system=system).models()}
+        raised = {each.folder: each for each in NumberRaiser(str(self.root), 1, system=system).models()}
         self.assertIn(os.strerror(errno.EIO), raised["given"].error)
         self.assertEqual(raised["empty"].error, "")
         self.assertEqual(system.descriptors, {})
@@ -127,6 +127,6 @@ class RaisingTests(FilesystemCase):
         """
         nothing = self.root.with_suffix(".nothing")
         for _ in range(2):
-            self.assertRaises(CannotVerify, lambda: list(Raising(str(nothing)).models()))
+            self.assertRaises(CannotVerify, lambda: list(NumberRaiser(str(nothing)).models()))
             nothing.mkdir(exist_ok=True)
         self.assertEqual(os.listdir(nothing), [])

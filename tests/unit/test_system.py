@@ -12,7 +12,7 @@ from twisted_registry.storage.filesystem.system import System
 
 class StartWritingTests(SynchronousTestCase):
     """
-    ``System.start_writing``.
+    ``System.start_writeback``.
     """
 
     def test_file(self) -> None:
@@ -23,11 +23,11 @@ class StartWritingTests(SynchronousTestCase):
         path.write_bytes(b"data" * 1000)
         descriptor = os.open(path, os.O_RDWR)
         self.addCleanup(os.close, descriptor)
-        System().start_writing(descriptor, 0, 4000)
+        System().start_writeback(descriptor, 0, 4000)
         self.assertEqual(path.read_bytes(), b"data" * 1000)
 
     def test_no_file(self) -> None:
         """
         Where it cannot be, nothing is raised: it is no more than a hint.
         """
-        System().start_writing(1_000_000, 0, 1)
+        System().start_writeback(1_000_000, 0, 1)

@@ -16,7 +16,7 @@ from tests.support.daemon import Daemon
 from torture.case import Case, Outcome, Trial
 from torture.disk.damaged_archive import CHUNK_BYTES, Harmed, choose, harm, lay_out, sprinkle
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.storage.filesystem.layout import is_digest
+from twisted_registry.storage.filesystem.layout import is_hashed_name
 
 _AT_ONCE = 50
 _OTHER_METADATA = "flips in metadata that show as other metadata"
@@ -157,7 +157,7 @@ def _codes(model: Harmed) -> set[str]:
 
 def _model_codes(model: Harmed) -> set[str]:
     # Where an id is too long to be a folder's name, the .yaml files alone tell which model it was.
-    if is_digest(model.folder.name) and not model.versions:
+    if is_hashed_name(model.folder.name) and not model.versions:
         return {"DATA_LOSS", "NOT_FOUND"}
     return {"DATA_LOSS"}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from torture.disk.lossy_disk import Disk, Node
-from twisted_registry.storage.filesystem.system import Listed, System
+from twisted_registry.storage.filesystem.system import DirEntry, System
 
 Disturbance = Callable[[str, str], None]
 """Is told each call before it is made: its name, and the path; and may raise in its place."""
@@ -128,9 +128,9 @@ class LossySystem(System):
         opened.node.content += data[:written]
         return written
 
-    def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
-        """See ``System.start_writing``.  What may be lost may be lost all the same."""
-        self._called("start_writing", self._opened[descriptor].path)
+    def start_writeback(self, descriptor: int, start: int, size_bytes: int) -> None:
+        """See ``System.start_writeback``.  What may be lost may be lost all the same."""
+        self._called("start_writeback", self._opened[descriptor].path)
 
     def fsync(self, descriptor: int) -> None:
         """See ``System.fsync``."""
@@ -149,12 +149,12 @@ class LossySystem(System):
         super().rename(source, target)
         self._disk.rename(self._within(source), self._within(target))
 
-    def rename_new(self, source: str, target: str) -> None:
-        """See ``System.rename_new``."""
+    def rename_noreplace(self, source: str, target: str) -> None:
+        """See ``System.rename_noreplace``."""
         if not self.knows_new_names:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._called("rename", target)
-        super().rename_new(source, target)
+        super().rename_noreplace(source, target)
         self._disk.rename(self._within(source), self._within(target))
 
     def link(self, source: str, target: str) -> None:
@@ -210,7 +210,7 @@ class LossySystem(System):
         self._called("listdir", path)
         return super().listdir(path)
 
-    def scandir(self, path: str) -> list[Listed]:
+    def scandir(self, path: str) -> list[DirEntry]:
         """See ``System.scandir``."""
         self._called("scandir", path)
         return super().scandir(path)
@@ -221,8 +221,8 @@ class RestlessSystem(System):
     The real one, but that it syncs nothing: for those who look at what is left, and do not cut the power themselves.
     """
 
-    def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
-        """See ``System.start_writing``.  Does nothing."""
+    def start_writeback(self, descriptor: int, start: int, size_bytes: int) -> None:
+        """See ``System.start_writeback``.  Does nothing."""
 
     def fsync(self, descriptor: int) -> None:
         """See ``System.fsync``.  Does nothing but see that something is open."""

@@ -117,7 +117,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a version's .yaml has no name at rest",
         _WRITER,
         "        try:\n"
-        "            self._staging.sync_folder(folder.opened)\n"
+        "            self._staging.sync_folder(folder.handle)\n"
         "        except OSError as error:\n"
         "            self._withdraw",
         "        try:\n            pass\n        except OSError as error:\n            self._withdraw",
@@ -125,21 +125,21 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a version's .yaml has its name before its data",
         _WRITER,
-        "            self._staging.install_new(folder.opened, temp_name, data)\n"
+        "            self._staging.install_new(folder.handle, temp_name, data)\n"
         "        except FileExistsError as error:\n"
         "            self._temp_name = temp_name\n"
         "            raise self._taken(folder, number) from error\n"
         "        except PlaceholderLeft:\n"
-        "            self._publications.leave(folder, data)\n"
+        "            self._pending.note_leftover(folder, data)\n"
         "            raise\n"
         "        try:\n"
-        "            described = self._staging.write_temp_file(folder.opened, content)\n"
+        "            described = self._staging.write_temp_file(folder.handle, content)\n"
         "            self._sync_or_discard(folder, described)\n"
         "            self._place_yaml(folder, described, yaml)\n",
-        "            described = self._staging.write_temp_file(folder.opened, content)\n"
+        "            described = self._staging.write_temp_file(folder.handle, content)\n"
         "            self._sync_or_discard(folder, described)\n"
         "            self._place_yaml(folder, described, yaml)\n"
-        "            self._staging.install_new(folder.opened, temp_name, data)\n",
+        "            self._staging.install_new(folder.handle, temp_name, data)\n",
     ),
     Mutation("files are written in place", _DURABLE, _PLACED, _IN_PLACE),
     Mutation("temp files get no names", _DURABLE, _PLACED, "            pass\n"),
@@ -147,7 +147,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "versions take names that are taken",
         _DURABLE,
         "        source, target = within(folder, temp_name), within(folder, name)\n        try:\n"
-        "            return self.system.rename_new(source, target)\n",
+        "            return self.system.rename_noreplace(source, target)\n",
         "        source, target = within(folder, temp_name), within(folder, name)\n        try:\n"
         "            return self.system.rename(source, target)\n",
     ),
@@ -166,25 +166,25 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "temp files of versions are not swept",
         _VERSIONS,
-        "        self._staging.sweep_temp_files(folder.opened, names)\n",
+        "        self._staging.sweep_temp_files(folder.handle, names)\n",
         "",
     ),
     Mutation(
         "models are removed where they are",
         _MODELS,
         "                trash_name = self._staging.move_to_trash(folder.name)\n",
-        "                return empty(self._system, folder.opened)\n",
+        "                return empty(self._system, folder.handle)\n",
     ),
     Mutation(
         "the data of uncommitted versions stays",
         _VERSIONS,
-        "[self._publications.remove_leftover(folder, number) for number in files.unfinished]",
+        "[self._pending.remove_leftover(folder, number) for number in files.uncommitted]",
         "[False]",
     ),
     Mutation(
         "versions are listed before they are at rest",
         _VERSIONS,
-        "        if self._staging.try_sync_folder(folder.opened):\n",
+        "        if self._staging.try_sync_folder(folder.handle):\n",
         "        if True:\n",
     ),
     Mutation(
@@ -214,13 +214,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "what a failed commit left stays",
         _WRITER,
-        "                    self._publications.clear(folder)\n",
+        "                    self._pending.remove_leftovers(folder)\n",
         "",
     ),
     Mutation(
         "a withdrawn version's data goes before its .yaml is gone for good",
         _WRITER,
-        "            self._publications.leave(folder, data)\n            return\n",
+        "            self._pending.note_leftover(folder, data)\n            return\n",
         "",
     ),
     Mutation("a failed deletion is not put back", _DURABLE, "                self.undo_rename(there, here)\n", ""),

@@ -4,7 +4,7 @@ The names of folders and files.
 
 from twisted_registry.domain.errors import InvalidModelId
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
-from twisted_registry.storage.filesystem.layout import folder_of, is_digest, model_id_of, version_files
+from twisted_registry.storage.filesystem.layout import folder_of, is_hashed_name, model_id_of, version_files
 
 SEEDS = [
     *(
@@ -37,7 +37,7 @@ def _check_id(text: str) -> None:
     assert _ALLOWED.issuperset(folder) and len(folder) + len("-v2147483647.yaml") <= _LONGEST_NAME_BYTES
     assert any(character.isalpha() for character in folder) or "%" in folder
     # What can be told back is told by no other id.
-    assert is_digest(folder) or model_id_of(folder) == model_id
+    assert is_hashed_name(folder) or model_id_of(folder) == model_id
 
 
 def _check_folder(name: str) -> None:
@@ -54,7 +54,7 @@ def _check_files(texts: list[str]) -> None:
         assert 1 <= number <= MAX_VERSION_NUMBER and f"m-v{number:06d}.yaml" in names
     assert files.numbers == sorted(set(files.numbers))
     alone = version_files("m", [name for name in names if not name.endswith(".yaml")])
-    assert not alone.numbers and alone.unfinished == files.numbers
+    assert not alone.numbers and alone.uncommitted == files.numbers
 
 
 def test_one_input(data: bytes) -> None:

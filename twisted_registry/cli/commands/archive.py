@@ -19,7 +19,7 @@ from twisted_registry.cli.text import harmless_id, harmless_line
 from twisted_registry.cli.verify_report import Reporter, Summary
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
-from twisted_registry.storage.filesystem.restore import DEFAULT_BY, Raised, Raising
+from twisted_registry.storage.filesystem.number_raiser import DEFAULT_BY, NumberRaiser, RaisedNumbers
 from twisted_registry.storage.filesystem.verify.archive import Scrub, default_jobs
 from twisted_registry.storage.filesystem.verify.findings import Finding
 from twisted_registry.storage.filesystem.verify.quarantine import Quarantine, locked
@@ -115,10 +115,10 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
     if by is not None and to is not None:
         raise click.UsageError("--by and --to exclude each other")
     with _telling_failure():
-        models: list[Raised] = []
+        models: list[RaisedNumbers] = []
         said = "the numbers of {:,} models were raised, not yet those of all; run the command again"
         with exit_on_interrupt(lambda: said.format(len(models))), locked(directory):
-            for model in _told(Raising(directory, by or DEFAULT_BY, to).models(), as_json):
+            for model in _told(NumberRaiser(directory, by or DEFAULT_BY, to).models(), as_json):
                 models.append(model)
         failed = sum(bool(model.error) for model in models)
         if not as_json:
@@ -126,7 +126,7 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
         sys.exit(Status.DAMAGED if failed else Status.SOUND)
 
 
-def _told(models: Iterator[Raised], as_json: bool) -> Iterator[Raised]:
+def _told(models: Iterator[RaisedNumbers], as_json: bool) -> Iterator[RaisedNumbers]:
     for model in models:
         name = harmless_id(model.folder if model.model_id is None else model.model_id)
         if as_json:

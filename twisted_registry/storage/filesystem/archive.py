@@ -15,15 +15,15 @@ from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.domain.errors import CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
-from twisted_registry.storage.filesystem.calls import close_quietly, is_named, is_there
+from twisted_registry.storage.filesystem.calls import close_quietly, exists, lexists
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
 from twisted_registry.storage.filesystem.failures import reading, reason_of
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
-from twisted_registry.storage.filesystem.lock import NotHeld, in_use
+from twisted_registry.storage.filesystem.lock import LockFailed, in_use
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, within
@@ -61,7 +61,7 @@ class FilesystemArchive:
         self.description: str = os.path.abspath(root)
         self._root = self.description
         self._system = system or System()
-        self._held = Root(self._root, self._system)
+        self._held = PinnedDirectory(self._root, self._system)
         self._staging = StagingArea(self._held)
         self._models = ModelFolders(self._staging)
         self._versions = ArchivedVersions(self._staging, self._models)
@@ -97,7 +97,7 @@ class FilesystemArchive:
     def close(self) -> None:
         """See ``IArchive.close``."""
         self._claim.release()
-        self._held.release()
+        self._held.close()
         claim, self._path_claim = self._path_claim, None
         self._let_go(claim)
 
@@ -127,12 +127,12 @@ class FilesystemArchive:
         try:
             if not self._must_exist:
                 self._make(self._root)
-            elif not is_there(self._system, self._root):
+            elif not exists(self._system, self._root):
                 raise self._no_archive("it is missing")
-            self._held.hold()
+            self._held.open()
         except OSError as error:
             raise self._unusable(error) from error
-        except NotHeld as error:
+        except LockFailed as error:
             raise CannotStart(error.reason) from error
 
         if self._held.is_open_to_others:
@@ -156,11 +156,11 @@ class FilesystemArchive:
             CannotStart: there must be an archive, and is none; or that cannot be told.
         """
         try:
-            is_identified = self._identity_file.is_there
+            is_identified = self._identity_file.exists
             is_empty = not is_identified and self._models.is_empty
             if is_empty and self._must_exist:
                 raise self._no_archive("it holds no archive")
-            is_new = is_empty and not is_named(self._system, within(self._held.folder, PRIVATE_FOLDER))
+            is_new = is_empty and not lexists(self._system, within(self._held.folder, PRIVATE_FOLDER))
         except OSError as error:
             raise self._unusable(error) from error
         except StorageFailure as error:
@@ -194,7 +194,7 @@ class FilesystemArchive:
         )
 
     def _make(self, path: str) -> None:
-        if is_there(self._system, path):
+        if exists(self._system, path):
             return
         parent = os.path.dirname(path)
         self._make(parent)
@@ -209,17 +209,17 @@ class FilesystemArchive:
             close_quietly(self._system, descriptor)
 
     def _tidy(self) -> None:
-        self._versions.restart()
+        self._versions.forget_sweeps()
         try:
             self._staging.private.check()
             self._staging.retry_root_sync()
             self._staging.private.prepare()
             # What is swept must not be another's.
-            self._claim.take()
+            self._claim.acquire()
             self._staging.sweep()
-            if self._claim.was_left:
+            if self._claim.was_abandoned:
                 self._versions.sweep_temp_files()
-        except NotHeld as error:
+        except LockFailed as error:
             raise CannotStart(error.reason) from error
         except NotPrivate as error:
             raise CannotStart(

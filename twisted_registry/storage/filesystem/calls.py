@@ -20,7 +20,7 @@ def close_quietly(system: System, descriptor: int) -> None:
         _log.warn("closing a descriptor failed: {reason}", reason=reason_of(error))
 
 
-def is_there(system: System, path: str) -> bool:
+def exists(system: System, path: str) -> bool:
     """
     Tell whether anything has a name.
 
@@ -36,7 +36,7 @@ def is_there(system: System, path: str) -> bool:
     return True
 
 
-def is_named(system: System, path: str) -> bool:
+def lexists(system: System, path: str) -> bool:
     """
     Tell whether anything has this very name, be it a link that leads nowhere.
 

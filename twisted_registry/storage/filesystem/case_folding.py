@@ -20,12 +20,12 @@ from urllib.parse import unquote_to_bytes
 
 from twisted_registry.domain.errors import InvalidModelId
 from twisted_registry.domain.models import check_model_id
-from twisted_registry.storage.filesystem.calls import close_quietly, is_named
+from twisted_registry.storage.filesystem.calls import close_quietly, lexists
 from twisted_registry.storage.filesystem.layout import (
     LONGEST_ESCAPED,
     PRIVATE_FOLDER,
-    digest_name,
     folder_of,
+    hashed_name,
     model_id_of,
 )
 from twisted_registry.storage.filesystem.system import Folder, System, within
@@ -54,7 +54,7 @@ def full_name(model_id: str) -> str:
 
 def _marked(model_id: str, kept: frozenset[int]) -> str:
     escaped = "".join(chr(byte) if byte in kept else f"%{byte:02x}" for byte in model_id.encode("utf-8"))
-    return digest_name(model_id, f"{_MARK}{escaped}")
+    return hashed_name(model_id, f"{_MARK}{escaped}")
 
 
 def may_be_named(model_id: str, folder: str) -> bool:
@@ -64,7 +64,7 @@ def may_be_named(model_id: str, folder: str) -> bool:
     return folder in (folder_of(model_id), folded_name(model_id), full_name(model_id))
 
 
-def id_of(folder: str) -> str | None:
+def model_id_of_any_form(folder: str) -> str | None:
     """
     Return the id of the model whose folder may have this name, on one file system or another; ``None`` where there is
     none, or where only the model's .yaml knows it.
@@ -92,9 +92,9 @@ def folds_case(system: System, root: Folder) -> bool:
         close_quietly(system, system.open(within(root, _PROBE), flags))
     except OSError:
         # It cannot be written.  The archive's own folders are there, unless nothing ever was.
-        return is_named(system, within(root, f"{PRIVATE_FOLDER}/TMP"))
+        return lexists(system, within(root, f"{PRIVATE_FOLDER}/TMP"))
     try:
-        return is_named(system, within(root, _PROBE.upper()))
+        return lexists(system, within(root, _PROBE.upper()))
     finally:
         with suppress(OSError):  # the next start removes it
             system.unlink(within(root, _PROBE))
@@ -130,7 +130,7 @@ class FolderNames:
         self._unusual = set()
         there = set(names)
         for name in there if is_folding else filter(_may_be_unusual, there):
-            model_id = id_of(name)
+            model_id = model_id_of_any_form(name)
             if model_id is not None and name != self._usual(model_id):
                 if self._usual(model_id) not in there:
                     self._there[model_id] = name

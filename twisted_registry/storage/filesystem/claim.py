@@ -21,10 +21,10 @@ from attrs import asdict, evolve, field, fields, frozen
 from twisted.logger import Logger
 
 from twisted_registry.domain.errors import ArchiveTaken, StorageFailure, StorageFull, StorageReadOnly, shown
-from twisted_registry.storage.filesystem.calls import close_quietly, is_named
+from twisted_registry.storage.filesystem.calls import close_quietly, lexists
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading, reason_of, write_failure
 from twisted_registry.storage.filesystem.layout import CLAIM, PRIVATE_FOLDER
-from twisted_registry.storage.filesystem.lock import NotHeld
+from twisted_registry.storage.filesystem.lock import LockFailed
 from twisted_registry.storage.filesystem.process import Process, has_ended, this_process
 from twisted_registry.storage.filesystem.reader import read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
@@ -52,14 +52,14 @@ class ClaimTimes:
 
     Attributes:
         renew_seconds: how often the mark is renewed.
-        look_seconds: after how long without a renewal the mark is looked at before anything is stored; less than
+        recheck_seconds: after how long without a renewal the mark is looked at before anything is stored; less than
             ``watch_seconds``.
         watch_seconds: for how long another's mark has to stand still.
         poll_seconds: how often it is looked at meanwhile.
     """
 
     renew_seconds: float = 5.0
-    look_seconds: float = 10.0
+    recheck_seconds: float = 10.0
     watch_seconds: float = 15.0
     poll_seconds: float = 0.5
     seconds: Callable[[], float] = elapsed_seconds
@@ -136,7 +136,7 @@ class Claim:
         self._root = staging.root
         self._system = staging.system
         self._this = this
-        self.was_left = False
+        self.was_abandoned = False
         """Whether the archive bore the mark of a daemon that did not stop as it should."""
         self._mutex = Lock()
         self._descriptor: int | None = None
@@ -148,12 +148,12 @@ class Claim:
 
     # Taking it, and letting go.
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """
         Claim the archive.  Blocks while another's mark is watched.
 
         Raises:
-            NotHeld: another daemon has it, or whether one has cannot be told now.
+            LockFailed: another daemon has it, or whether one has cannot be told now.
         """
         device = self._system.fstat(self._root.folder.descriptor).st_dev
         self._mark = Mark(uuid4().hex, self._this(), device)
@@ -173,7 +173,7 @@ class Claim:
             return
         self._descriptor = descriptor
         try:
-            self._take_opened()
+            self._acquire_open()
         except OSError as error:
             self._close()
             raise self._unknown(error) from error
@@ -182,7 +182,7 @@ class Claim:
             raise
         self._looked = self.times.seconds()
 
-    def _take_opened(self) -> None:
+    def _acquire_open(self) -> None:
         is_stale = self._wait_for_another()
         try:
             self._write()
@@ -192,8 +192,8 @@ class Claim:
         if is_stale:
             self._wait_for_competitors()
 
-    def _unknown(self, error: OSError) -> NotHeld:
-        return NotHeld(
+    def _unknown(self, error: OSError) -> LockFailed:
+        return LockFailed(
             f"whether another daemon has the archive {self._root.path!r} cannot be told now: {self._path!r} cannot be "
             f"opened or read ({reason_of(error)}); start again when its disk is well, or "
             "remove it if it is no regular file"
@@ -220,7 +220,7 @@ class Claim:
             close_quietly(self._system, descriptor)
 
     def _open(self) -> int:
-        with self._staging.private.opened_in(self._root.folder, PRIVATE_FOLDER) as private:
+        with self._staging.private.open_in(self._root.folder, PRIVATE_FOLDER) as private:
             descriptor = self._system.open(within(private, CLAIM), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         try:
             # Beyond the mark: on some file systems nobody else can read what is locked.
@@ -250,12 +250,12 @@ class Claim:
             whether there was one to watch.
 
         Raises:
-            NotHeld: it is not gone.
+            LockFailed: it is not gone.
         """
         content = self._content()
         found = _mark_in(content)
-        self.was_left = bool(content.strip())
-        if not self.was_left or self._is_gone(found):
+        self.was_abandoned = bool(content.strip())
+        if not self.was_abandoned or self._is_gone(found):
             return False
         watch_seconds = self.times.watch_seconds
         _log.warn(
@@ -294,9 +294,9 @@ class Claim:
         )
         return is_same_lock or has_ended(mark.process, self._mark.process)
 
-    def _in_use(self, mark: Mark) -> NotHeld:
+    def _in_use(self, mark: Mark) -> LockFailed:
         who = f" ({mark})" if mark.owner else ""
-        return NotHeld(
+        return LockFailed(
             f"the archive's directory {self._root.path!r} is in use by another daemon{who}; stop that one, or choose "
             "another directory"
         )
@@ -326,7 +326,7 @@ class Claim:
 
     def _keep_file(self) -> None:
         # Somebody may have removed it, and what is written then nobody sees.
-        if is_named(self._system, self._path):
+        if lexists(self._system, self._path):
             return
         self._staging.private.prepare()
         try:
@@ -347,7 +347,7 @@ class Claim:
         """
         if self._descriptor is None:
             return
-        if self._lost is None and self.times.seconds() - self._looked < self.times.look_seconds:
+        if self._lost is None and self.times.seconds() - self._looked < self.times.recheck_seconds:
             return
         try:
             with self._mutex, reading():
@@ -422,7 +422,7 @@ def _mark_in(content: bytes) -> Mark:
 
 
 @contextmanager
-def renewed(claim: Claim) -> Iterator[None]:
+def keep_renewed(claim: Claim) -> Iterator[None]:
     """
     Renew a claim for the length of a context, in a thread.
     """

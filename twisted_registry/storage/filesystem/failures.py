@@ -135,7 +135,7 @@ def reading(subject: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def telling_damage(subject: str = "") -> Iterator[None]:
+def detecting_damage(subject: str = "") -> Iterator[None]:
     """
     Raise ``Malformed`` for an ``OSError`` of the block that says what is wrong with a file: it is missing, or a link
     that leads nowhere.  Raise ``StorageUnavailable`` for any other.

@@ -45,7 +45,7 @@ class HighWaterMarks:
         """
         Remember a number; see ``IHighWaterMarks.set_high_water_mark``.
         """
-        with writing(), self._models.known(model_id) as folder:
+        with writing(), self._models.open_existing(model_id) as folder:
             self.set_in(folder, version_number)
 
     def set_in(self, folder: ModelFolder, version_number: int) -> None:
@@ -58,14 +58,14 @@ class HighWaterMarks:
             StorageFailure: the medium failed.
         """
         with writing():
-            self._staging.replace_file(folder.opened, HIGH_WATER_MARK, format_high_water_mark(version_number))
+            self._staging.replace_file(folder.handle, HIGH_WATER_MARK, format_high_water_mark(version_number))
 
     def get(self, model_id: str) -> int:
         """
         Give the number remembered; see ``IHighWaterMarks.high_water_mark``.
         """
         try:
-            with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.opened(model_id) as folder:
+            with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.open(model_id) as folder:
                 return self.get_in(folder)
         except UnknownModel:
             return 0

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from twisted_registry.contracts.ownership import ArchiveIdentity
 from twisted_registry.domain.errors import StorageFailure
-from twisted_registry.storage.filesystem.calls import is_named
+from twisted_registry.storage.filesystem.calls import lexists
 from twisted_registry.storage.filesystem.failures import Malformed, reason_of
 from twisted_registry.storage.filesystem.layout import IDENTITY, PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.reader import read_metadata
@@ -41,14 +41,14 @@ class IdentityFile:
         return within(self._staging.root.folder, os.path.join(PRIVATE_FOLDER, IDENTITY))
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """
         Whether there is such a file, be it damaged.
 
         Raises:
             OSError: that cannot be told.
         """
-        return is_named(self._staging.system, self._path)
+        return lexists(self._staging.system, self._path)
 
     def load(self) -> ArchiveIdentity:
         """

@@ -80,7 +80,7 @@ def folder_of(model_id: str) -> str:
     """
     if _PLAIN.fullmatch(model_id) and len(model_id) <= LONGEST_ESCAPED:
         return model_id
-    return digest_name(model_id, _escape(model_id.encode("utf-8")))
+    return hashed_name(model_id, _escape(model_id.encode("utf-8")))
 
 
 def _escape(text: bytes) -> str:
@@ -89,7 +89,7 @@ def _escape(text: bytes) -> str:
     return escaped if "%" in escaped else f"%{text[0]:02X}{escaped[1:]}"
 
 
-def digest_name(model_id: str, escaped: str) -> str:
+def hashed_name(model_id: str, escaped: str) -> str:
     """
     Return the escaped form of an id, or its digest where that would be too long.
     """
@@ -113,7 +113,7 @@ def model_id_of(folder: str) -> str | None:
     return model_id if folder_of(model_id) == folder else None
 
 
-def is_digest(folder: str) -> bool:
+def is_hashed_name(folder: str) -> bool:
     """
     Tell whether a folder has the name of a model whose escaped id would be too long, so that only its .yaml knows it.
     """
@@ -141,7 +141,7 @@ class ModelFolder:
     path: str
 
     @property
-    def opened(self) -> Folder:
+    def handle(self) -> Folder:
         """
         The folder, which is open.
         """
@@ -212,15 +212,15 @@ class VersionFiles:
 
     Attributes:
         numbers: the versions, rising.
-        unfinished: data of versions that were never committed: above all numbers, rising.
+        uncommitted: data of versions that were never committed: above all numbers, rising.
         orphans: data below the highest number that has lost its .yaml, rising.
-        impossible: numbers in the names of .yaml files that no version can have.
+        out_of_range: numbers in the names of .yaml files that no version can have.
     """
 
     numbers: list[int]
-    unfinished: list[int]
+    uncommitted: list[int]
     orphans: list[int]
-    impossible: list[int]
+    out_of_range: list[int]
 
 
 def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
@@ -235,9 +235,9 @@ def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
     single = [] if kept == committed else sorted(set(kept).difference(committed))
     return VersionFiles(
         numbers=possible,
-        unfinished=[number for number in single if highest < number <= MAX_VERSION_NUMBER],
+        uncommitted=[number for number in single if highest < number <= MAX_VERSION_NUMBER],
         orphans=[number for number in single if number < highest],
-        impossible=[*committed[:first], *committed[end:]],
+        out_of_range=[*committed[:first], *committed[end:]],
     )
 
 

@@ -12,7 +12,7 @@ from twisted_registry.storage.filesystem.system import System
 
 
 @define
-class NotHeld(Exception):
+class LockFailed(Exception):
     """
     The lock cannot be had.  Does not leave the storage: what was to be done under it, the caller knows.
 
@@ -32,12 +32,12 @@ def take_lock(system: System, root: str) -> int:
         a descriptor; closing it lets go.
 
     Raises:
-        NotHeld: another process has it, or the folder cannot be used.
+        LockFailed: another process has it, or the folder cannot be used.
     """
     try:
         descriptor = system.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise NotHeld(f"the archive's directory {root!r} cannot be used: {reason_of(error)}") from error
+        raise LockFailed(f"the archive's directory {root!r} cannot be used: {reason_of(error)}") from error
     try:
         _lock(system, root, descriptor)
     except BaseException:
@@ -46,11 +46,13 @@ def take_lock(system: System, root: str) -> int:
     return descriptor
 
 
-def in_use(root: str) -> NotHeld:
+def in_use(root: str) -> LockFailed:
     """
     Return the error for an archive that another process has.
     """
-    return NotHeld(f"the archive's directory {root!r} is in use by another process; stop that one, or choose another")
+    return LockFailed(
+        f"the archive's directory {root!r} is in use by another process; stop that one, or choose another"
+    )
 
 
 def _lock(system: System, root: str, descriptor: int) -> None:
@@ -60,4 +62,4 @@ def _lock(system: System, root: str, descriptor: int) -> None:
     except BlockingIOError as error:
         raise in_use(root) from error
     except OSError as error:
-        raise NotHeld(f"the archive's directory {root!r} cannot be locked or entered: {reason_of(error)}") from error
+        raise LockFailed(f"the archive's directory {root!r} cannot be locked or entered: {reason_of(error)}") from error

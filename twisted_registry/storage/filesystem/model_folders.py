@@ -11,10 +11,11 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.errors import CorruptModel, StorageFailure, UnknownModel, shown
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.storage.filesystem.calls import close_quietly, is_named, is_there
-from twisted_registry.storage.filesystem.case_folding import FolderNames, folds_case, id_of, may_be_named
+from twisted_registry.storage.filesystem.calls import close_quietly, exists, lexists
+from twisted_registry.storage.filesystem.case_folding import FolderNames, folds_case, may_be_named, model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
+    detecting_damage,
     is_absent,
     is_denied,
     is_link_loop,
@@ -22,22 +23,21 @@ from twisted_registry.storage.filesystem.failures import (
     reading,
     reason_of,
     removing,
-    telling_damage,
     writing,
 )
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     PRIVATE_FOLDER,
     ModelFolder,
-    is_digest,
+    is_hashed_name,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import dump_model, parse_model
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, hold_folder
+from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
 from twisted_registry.storage.filesystem.reader import read_metadata
 from twisted_registry.storage.filesystem.removal import empty
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import Folder, Listed, System, within
+from twisted_registry.storage.filesystem.system import DirEntry, Folder, System, within
 
 _log = Logger()
 
@@ -103,7 +103,7 @@ class ModelFolders:
             if model_id is not None:
                 yield model_id
 
-    def _id_in(self, entry: Listed) -> str | None:
+    def _id_in(self, entry: DirEntry) -> str | None:
         name = entry.name
         try:
             if entry.is_link:
@@ -121,7 +121,7 @@ class ModelFolders:
         if is_link_loop(error):
             self._log_passed_over(name, reason_of(error))
             return None
-        model_id = id_of(name)
+        model_id = model_id_of_any_form(name)
         if is_denied(error) and model_id is not None:
             # Its name says which model it is.  Were it left out, it would be made anew and numbers would begin at 1.
             _log.warn("the daemon may not look into {name!r} in the archive: {error}", name=name, error=error)
@@ -129,14 +129,14 @@ class ModelFolders:
         raise read_failure(error, f"the folder {shown(name)}") from error
 
     def _listed_id(self, name: str) -> str:
-        model_id = id_of(name)
-        if model_id is None and not is_digest(name):
+        model_id = model_id_of_any_form(name)
+        if model_id is None and not is_hashed_name(name):
             raise Malformed("no model's folder has such a name")
         if model_id is not None and self._names.of(model_id) != name:
             raise Malformed("the folder of the model of this name is another")
-        if model_id is not None and is_named(self._system, within(self._root.folder, f"{name}/{name}.yaml")):
+        if model_id is not None and lexists(self._system, within(self._root.folder, f"{name}/{name}.yaml")):
             return model_id
-        with self._root.opened(name) as opened:
+        with self._root.open_folder(name) as opened:
             folder = ModelFolder(name, opened)
             self._resume_deletion(folder)
             if not self.is_model(folder):
@@ -145,8 +145,8 @@ class ModelFolders:
 
     def _linked_id(self, name: str) -> str | None:
         # That it leads nowhere may mean that a disk is missing; but then nothing tells that it stands for a model.
-        model_id = id_of(name)
-        if model_id is None or not leads_to_model(self._system, self._root.folder, Listed(name, False, True)):
+        model_id = model_id_of_any_form(name)
+        if model_id is None or not leads_to_model(self._system, self._root.folder, DirEntry(name, False, True)):
             raise Malformed("it is a link to what is no model, or to nothing")
         _log.error("damage on the archive: {error}", error=_linked(model_id))
         return model_id
@@ -155,7 +155,7 @@ class ModelFolders:
         # The model's file tells it, or where that is damaged one of its versions'.
         for path in self._telling(folder):
             try:
-                with telling_damage():
+                with detecting_damage():
                     model_id = parse_model(read_metadata(self._system, path)).model_id
             except Malformed:
                 continue
@@ -198,13 +198,13 @@ class ModelFolders:
         Raises:
             OSError: that cannot be told.
         """
-        if is_named(self._system, folder.yaml):
+        if lexists(self._system, folder.yaml):
             return True
         names = self._system.listdir(folder.path)
         return DELETED not in names and bool(version_files(folder.name, names).numbers)
 
     @contextmanager
-    def opened(self, model_id: str) -> Iterator[ModelFolder]:
+    def open(self, model_id: str) -> Iterator[ModelFolder]:
         """
         Open a model's folder.
 
@@ -216,7 +216,7 @@ class ModelFolders:
         name = self._names.of(model_id)
         path = within(self._root.folder, name)
         try:
-            folder = hold_folder(self._system, path)
+            folder = pin_folder(self._system, path)
         except LinkedFolder as error:
             raise _linked(model_id) from error
         except OSError as error:
@@ -235,7 +235,7 @@ class ModelFolders:
         Read a model; see ``IModelStore.load_model``.
         """
         try:
-            with telling_damage(f"model {shown(model_id)}"), self.opened(model_id) as folder:
+            with detecting_damage(f"model {shown(model_id)}"), self.open(model_id) as folder:
                 return self._read(folder, model_id)
         except Malformed as error:
             raise CorruptModel(model_id, f"its .yaml: {error.reason}") from error
@@ -247,7 +247,7 @@ class ModelFolders:
             self._check_known(folder, model_id)
             raise
         told = parse_model(content)
-        if is_digest(folder.name) and told.model_id != model_id:
+        if is_hashed_name(folder.name) and told.model_id != model_id:
             raise Malformed("it does not tell the model's id")
         return ModelInfo(model_id, told.metadata)
 
@@ -256,7 +256,7 @@ class ModelFolders:
             raise UnknownModel(model_id)
 
     @contextmanager
-    def known(self, model_id: str) -> Iterator[ModelFolder]:
+    def open_existing(self, model_id: str) -> Iterator[ModelFolder]:
         """
         Open a model's folder, which holds a model.
 
@@ -265,7 +265,7 @@ class ModelFolders:
             CorruptModel: its folder is a link.
             OSError: that cannot be told.
         """
-        with self.opened(model_id) as folder:
+        with self.open(model_id) as folder:
             self._check_known(folder, model_id)
             yield folder
 
@@ -291,16 +291,16 @@ class ModelFolders:
                 raise error from None
 
     def _replace(self, model_id: str, content: bytes) -> None:
-        with self.opened(model_id) as folder:
+        with self.open(model_id) as folder:
             if self._is_deleted(folder):
                 self._empty(folder)
-            self._staging.replace_file(folder.opened, folder.yaml_name, content)
+            self._staging.replace_file(folder.handle, folder.yaml_name, content)
 
     def delete(self, model_id: str) -> None:
         """
         Remove a model; see ``IModelStore.delete_model``.
         """
-        with removing(), self.known(model_id) as folder:
+        with removing(), self.open_existing(model_id) as folder:
             try:
                 trash_name = self._staging.move_to_trash(folder.name)
             except OSError as error:
@@ -312,7 +312,7 @@ class ModelFolders:
     # Deleting where a folder cannot leave its file system: that the model is gone is one rename within its folder.
 
     def _delete_in_place(self, folder: ModelFolder) -> None:
-        opened, gone = folder.opened, within(folder.path, DELETED)
+        opened, gone = folder.handle, within(folder.path, DELETED)
         try:
             self._system.rename(folder.yaml, gone)
         except FileNotFoundError:
@@ -326,7 +326,7 @@ class ModelFolders:
         self._resume_deletion(folder)
 
     def _is_deleted(self, folder: ModelFolder) -> bool:
-        return not is_named(self._system, folder.yaml) and is_named(self._system, within(folder.path, DELETED))
+        return not lexists(self._system, folder.yaml) and lexists(self._system, within(folder.path, DELETED))
 
     def _resume_deletion(self, folder: ModelFolder) -> None:
         # Never raises: another start, or the next who makes the model, resumes it.
@@ -340,9 +340,9 @@ class ModelFolders:
 
     def _empty(self, folder: ModelFolder) -> None:
         # That the model is gone is at rest before anything goes, and all else is gone for good before it is forgotten.
-        self._staging.sync_folder(folder.opened)
-        empty(self._system, folder.opened, keep=DELETED)
-        self._staging.sync_folder(folder.opened)
+        self._staging.sync_folder(folder.handle)
+        empty(self._system, folder.handle, keep=DELETED)
+        self._staging.sync_folder(folder.handle)
         self._system.unlink(within(folder.path, DELETED))
 
 
@@ -350,7 +350,7 @@ def _linked(model_id: str) -> CorruptModel:
     return CorruptModel(model_id, LINKED, _MEND_LINK)
 
 
-def leads_to_model(system: System, root: Folder, entry: Listed) -> bool:
+def leads_to_model(system: System, root: Folder, entry: DirEntry) -> bool:
     """
     Tell whether a link in the root stands for a model: leads to a folder that is laid out as that model's.  Of what it
     leads to nothing is read.
@@ -359,7 +359,7 @@ def leads_to_model(system: System, root: Folder, entry: Listed) -> bool:
         OSError: that cannot be told.
     """
     try:
-        return is_there(system, within(root, f"{entry.name}/{entry.name}.yaml"))
+        return exists(system, within(root, f"{entry.name}/{entry.name}.yaml"))
     except OSError as error:
         if error.errno == errno.ELOOP:
             return False

@@ -35,14 +35,14 @@ def open_folder(system: System, path: str) -> Iterator[Folder]:
         LinkedFolder: it is one.
         OSError: it cannot be opened.
     """
-    folder = hold_folder(system, path)
+    folder = pin_folder(system, path)
     try:
         yield folder
     finally:
         close_quietly(system, folder.descriptor)
 
 
-def hold_folder(system: System, path: str) -> Folder:
+def pin_folder(system: System, path: str) -> Folder:
     """
     Open a folder of the archive as ``open_folder`` does; the caller closes its descriptor.
     """
@@ -69,9 +69,9 @@ def _nothing() -> None:
     pass
 
 
-class Root:
+class PinnedDirectory:
     """
-    The folder an archive lives in.  From ``hold`` to ``release`` it is the one that was opened, whatever becomes of its
+    The folder an archive lives in.  From ``open`` to ``close`` it is the one that was opened, whatever becomes of its
     path; ``check`` tells whether the path still leads to it.
 
     Attributes:
@@ -86,7 +86,7 @@ class Root:
         self._identity = (0, 0)
         self._mode = 0
 
-    def hold(self, *, locked: bool = True) -> None:
+    def open(self, *, locked: bool = True) -> None:
         """
         Open the folder, and lock it for this process alone.
 
@@ -94,7 +94,7 @@ class Root:
             locked: whether to lock it; not where this process has done so, or only reads.
 
         Raises:
-            NotHeld: another process has it, or it cannot be locked.
+            LockFailed: another process has it, or it cannot be locked.
             OSError: it cannot be used.
         """
         if locked:
@@ -109,7 +109,7 @@ class Root:
         self._folder, self._identity = Folder(self.path, descriptor), (status.st_dev, status.st_ino)
         self._mode = status.st_mode
 
-    def release(self) -> None:
+    def close(self) -> None:
         """
         Close the folder, and so unlock it.  Does nothing where it is not held.
         """
@@ -125,7 +125,7 @@ class Root:
         return bool(self._mode & S_IWOTH)
 
     @property
-    def is_held(self) -> bool:
+    def is_open(self) -> bool:
         """
         Whether the folder is open.
         """
@@ -164,7 +164,7 @@ class Root:
             raise ArchiveMoved("another directory is at its path")
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[Folder]:
+    def open_folder(self, name: str) -> Iterator[Folder]:
         """
         Open a folder in this one.
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, QUARANTINE
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, Root, hold_folder
+from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, PinnedDirectory, pin_folder
 from twisted_registry.storage.filesystem.removal import is_same_mount
 from twisted_registry.storage.filesystem.system import Folder, within
 
@@ -38,7 +38,7 @@ class PrivateFolders:
     another file system.
     """
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: PinnedDirectory) -> None:
         self._root = root
         self._system = root.system
 
@@ -47,7 +47,7 @@ class PrivateFolders:
         Make the folders that are missing.
         """
         self._make(within(self._root.folder, PRIVATE_FOLDER))
-        with self.opened_in(self._root.folder, PRIVATE_FOLDER) as private:
+        with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
             for name in _SWEPT:
                 self._make(within(private, name))
 
@@ -66,7 +66,7 @@ class PrivateFolders:
             OSError: one cannot be opened.
         """
         try:
-            with self.opened_in(self._root.folder, PRIVATE_FOLDER) as private:
+            with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
                 for name in (*_SWEPT, QUARANTINE):
                     self._check(private, name)
         except FileNotFoundError:
@@ -74,13 +74,13 @@ class PrivateFolders:
 
     def _check(self, private: Folder, name: str) -> None:
         try:
-            with self.opened_in(private, name):
+            with self.open_in(private, name):
                 return
         except FileNotFoundError:
             return
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[Folder]:
+    def open(self, name: str) -> Iterator[Folder]:
         """
         Open one of the folders in the private folder; those that are missing are made.
         """
@@ -95,11 +95,11 @@ class PrivateFolders:
             close_quietly(self._system, folder.descriptor)
 
     def _hold(self, name: str) -> Folder:
-        with self.opened_in(self._root.folder, PRIVATE_FOLDER) as private:
+        with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
             return self._hold_in(private, name)
 
     @contextmanager
-    def opened_in(self, parent: Folder, name: str) -> Iterator[Folder]:
+    def open_in(self, parent: Folder, name: str) -> Iterator[Folder]:
         """
         Open a folder in one of these.
         """
@@ -112,7 +112,7 @@ class PrivateFolders:
     def _hold_in(self, parent: Folder, name: str) -> Folder:
         path = within(parent, name)
         try:
-            folder = hold_folder(self._system, path)
+            folder = pin_folder(self._system, path)
         except LinkedFolder as error:
             raise NotPrivate(errno.ELOOP, f"{path} is a link") from error
         try:

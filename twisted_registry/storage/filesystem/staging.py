@@ -21,7 +21,7 @@ from twisted_registry.domain.errors import StorageFailure
 from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, TEMP_PREFIX, is_temp_file
-from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.private_folder import PrivateFolders
 from twisted_registry.storage.filesystem.removal import remove
 from twisted_registry.storage.filesystem.system import Folder, within
@@ -46,7 +46,7 @@ class StagingArea:
     Methods raise ``OSError`` unless they say otherwise.  May be used in any thread.
     """
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: PinnedDirectory) -> None:
         self.root = root
         self.system = root.system
         self.private = PrivateFolders(root)
@@ -210,7 +210,7 @@ class StagingArea:
         """
         root = self.root.folder
         # Written where a start sweeps what a crash left of it.
-        with self.private.opened("tmp") as tmp, self.private.opened_in(root, PRIVATE_FOLDER) as private:
+        with self.private.open("tmp") as tmp, self.private.open_in(root, PRIVATE_FOLDER) as private:
             temp_name = self.write_temp_file(tmp, content)
             try:
                 self.system.rename(within(tmp, temp_name), within(private, name))
@@ -267,7 +267,7 @@ class StagingArea:
     def _rename_new(self, folder: Folder, temp_name: str, name: str, is_claimed: bool) -> None:
         source, target = within(folder, temp_name), within(folder, name)
         try:
-            return self.system.rename_new(source, target)
+            return self.system.rename_noreplace(source, target)
         except OSError as error:
             if error.errno not in _NO_NEW_NAMES:
                 raise
@@ -323,7 +323,7 @@ class StagingArea:
             StorageFailure: there may be the folder.
         """
         self.root.check()
-        with self.private.opened("tmp") as tmp:
+        with self.private.open("tmp") as tmp:
             temp_name = self._write_temp_folder(tmp, file, content)
             try:
                 self._rename_new_folder(within(tmp, temp_name), within(self.root.folder, name))
@@ -338,7 +338,7 @@ class StagingArea:
 
     def _rename_new_folder(self, source: str, target: str) -> None:
         try:
-            return self.system.rename_new(source, target)
+            return self.system.rename_noreplace(source, target)
         except OSError as error:
             if error.errno not in _NO_NEW_NAMES:
                 raise
@@ -354,7 +354,7 @@ class StagingArea:
         temp_name = uuid4().hex
         self.system.mkdir(within(tmp, temp_name))
         try:
-            with self.private.opened_in(tmp, temp_name) as folder:
+            with self.private.open_in(tmp, temp_name) as folder:
                 self._fill(self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL), content)
                 self.sync_folder(folder)
         except OSError:
@@ -375,7 +375,7 @@ class StagingArea:
         """
         self.root.check()
         trash_name = uuid4().hex
-        with self.private.opened("trash") as trash:
+        with self.private.open("trash") as trash:
             there, here = within(trash, trash_name), within(self.root.folder, name)
             self.system.rename(here, there)
             try:
@@ -403,7 +403,7 @@ class StagingArea:
         Remove what ``move_to_trash`` took.  Never raises: what stays is swept another time.
         """
         try:
-            with self.private.opened("trash") as trash:
+            with self.private.open("trash") as trash:
                 self.discard(trash, trash_name)
         except OSError as error:
             _log.warn(
@@ -434,10 +434,10 @@ class StagingArea:
         """
         Remove what a crash left in the private folder.
         """
-        with self.private.opened("tmp") as tmp:
+        with self.private.open("tmp") as tmp:
             for temp_name in self.system.listdir(tmp):
                 self.discard(tmp, temp_name)
-        with self.private.opened("trash") as trash:
+        with self.private.open("trash") as trash:
             trash_names = self.system.listdir(trash)
             if trash_names:
                 self._sync_trash(trash)

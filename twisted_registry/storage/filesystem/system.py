@@ -90,7 +90,7 @@ def _place(path: str) -> tuple[str, int | None]:
     return path, None
 
 
-class Listed(NamedTuple):
+class DirEntry(NamedTuple):
     """
     A name in a folder, and what it names: a link is never followed.
     """
@@ -133,7 +133,7 @@ class System:
         """
         return os.readv(descriptor, [buffer])
 
-    def is_in_memory(self, descriptor: int) -> bool:
+    def is_cached(self, descriptor: int) -> bool:
         """
         Tell whether the beginning of a file could be read without the disk; where that cannot be told, it is so.
         """
@@ -150,7 +150,7 @@ class System:
         """
         os.posix_fadvise(descriptor, start, size_bytes, os.POSIX_FADV_WILLNEED)
 
-    def let_go(self, descriptor: int, start: int, size_bytes: int) -> None:
+    def drop_cached(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
         Have a part of a file leave the system's memory, where nothing there waits to be written.
         """
@@ -168,7 +168,7 @@ class System:
         """
         return os.pwrite(descriptor, data, start)
 
-    def start_writing(self, descriptor: int, start: int, size_bytes: int) -> None:
+    def start_writeback(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
         Have the disk begin to write a part of a file, and do not wait for it: a later sync is so much the shorter.  It
         brings nothing to rest.  Never raises: what goes wrong here the sync tells of, for of this call the system keeps
@@ -216,7 +216,7 @@ class System:
         (old, old_folder), (new, new_folder) = _place(source), _place(target)
         os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
-    def rename_new(self, source: str, target: str) -> None:
+    def rename_noreplace(self, source: str, target: str) -> None:
         """
         Give something another name, which nothing has yet (``RENAME_NOREPLACE`` of ``renameat2``:
         https://man7.org/linux/man-pages/man2/rename.2.html).
@@ -270,12 +270,12 @@ class System:
         with self._opened_to_list(path) as descriptor:
             return os.listdir(descriptor)
 
-    def scandir(self, path: str) -> list[Listed]:
+    def scandir(self, path: str) -> list[DirEntry]:
         """
         Give the names in a folder, and what kind of thing has each.
         """
         with self._opened_to_list(path) as descriptor, os.scandir(descriptor) as entries:
-            return [Listed(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
+            return [DirEntry(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
 
     @contextmanager
     def _opened_to_list(self, path: str) -> Iterator[int]:

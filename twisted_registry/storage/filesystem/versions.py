@@ -10,13 +10,13 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.errors import CorruptVersion, RegistryError, UnknownModel, shown
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.storage.filesystem.failures import Malformed, reading, telling_damage
+from twisted_registry.storage.filesystem.failures import Malformed, detecting_damage, reading
 from twisted_registry.storage.filesystem.layout import DELETED, ModelFolder, VersionFiles, version_files
 from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.reader import LINK, FileReader, open_file, read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.writer import FileWriter, Publications
+from twisted_registry.storage.filesystem.writer import FileWriter, PendingCommits
 
 _log = Logger()
 
@@ -30,10 +30,10 @@ class ArchivedVersions:
         self._staging = staging
         self._models = models
         self._system = staging.system
-        self._publications = Publications(staging)
+        self._pending = PendingCommits(staging)
         self._swept: set[str] = set()
 
-    def restart(self) -> None:
+    def forget_sweeps(self) -> None:
         """
         Sweep again what is left in each model, when it is first used.
         """
@@ -45,8 +45,8 @@ class ArchivedVersions:
         """
         for model_id in self._models.ids():
             try:
-                with self._models.opened(model_id) as folder:
-                    self._staging.sweep_temp_files(folder.opened, self._system.listdir(folder.path))
+                with self._models.open(model_id) as folder:
+                    self._staging.sweep_temp_files(folder.handle, self._system.listdir(folder.path))
             except (OSError, RegistryError) as error:
                 _log.warn("model {model_id} is left for later: {error}", model_id=shown(model_id), error=error)
 
@@ -56,7 +56,7 @@ class ArchivedVersions:
         """
         Give a model's numbers; see ``IVersionStore.version_numbers``.
         """
-        with reading(f"the versions of model {shown(model_id)}"), self._models.opened(model_id) as folder:
+        with reading(f"the versions of model {shown(model_id)}"), self._models.open(model_id) as folder:
             names = self._system.listdir(folder.path)
             files = self._files(model_id, folder, names)
             if folder.name not in self._swept:
@@ -66,10 +66,10 @@ class ArchivedVersions:
         return files.numbers
 
     def _sweep(self, folder: ModelFolder, files: VersionFiles, names: list[str]) -> None:
-        self._staging.sweep_temp_files(folder.opened, names)
+        self._staging.sweep_temp_files(folder.handle, names)
         # A removal that is not at rest yet may be undone: then the .yaml would be back, and its data gone.
-        if self._staging.try_sync_folder(folder.opened):
-            removed = [self._publications.remove_leftover(folder, number) for number in files.unfinished]
+        if self._staging.try_sync_folder(folder.handle):
+            removed = [self._pending.remove_leftover(folder, number) for number in files.uncommitted]
             if all(removed):
                 self._swept.add(folder.name)
 
@@ -85,7 +85,7 @@ class ArchivedVersions:
         """
         Read what is known of a version; see ``IVersionStore.load_version``.
         """
-        with _isolated(model_id, version_number, ".yaml"), self._models.opened(model_id) as folder:
+        with _isolated(model_id, version_number, ".yaml"), self._models.open(model_id) as folder:
             content = read_metadata(self._system, folder.version_yaml(version_number))
             info = parse_version(content, model_id, version_number)
             with _isolated(model_id, version_number, ".data"):
@@ -105,7 +105,7 @@ class ArchivedVersions:
         """
         Start reading a version's data; see ``IVersionStore.open_version``.
         """
-        with _isolated(model_id, version_number, ".data"), self._models.opened(model_id) as folder:
+        with _isolated(model_id, version_number, ".data"), self._models.open(model_id) as folder:
             descriptor, _ = open_file(self._system, folder.version_data(version_number))
         return FileReader(self._system, descriptor, _subject(model_id, version_number))
 
@@ -113,7 +113,7 @@ class ArchivedVersions:
         """
         Start writing a version; see ``IVersionStore.create_version``.
         """
-        return FileWriter(self._staging, self._models, self._publications, model_id)
+        return FileWriter(self._staging, self._models, self._pending, model_id)
 
 
 def _subject(model_id: str, version_number: int) -> str:
@@ -124,7 +124,7 @@ def _subject(model_id: str, version_number: int) -> str:
 def _isolated(model_id: str, version_number: int, which: str) -> Iterator[None]:
     # Whatever is wrong with a version's file is wrong with that version alone.
     try:
-        with telling_damage(_subject(model_id, version_number)):
+        with detecting_damage(_subject(model_id, version_number)):
             yield
     except Malformed as error:
         raise CorruptVersion(model_id, version_number, f"its {which}: {error.reason}") from error
@@ -138,10 +138,10 @@ def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:
             path=folder.path,
             number=files.orphans[0],
         )
-    if files.impossible:
+    if files.out_of_range:
         _log.warn(
             "{count} versions in {path} have numbers that no version can have, the first is {number}",
-            count=len(files.impossible),
+            count=len(files.out_of_range),
             path=folder.path,
-            number=files.impossible[0],
+            number=files.out_of_range[0],
         )

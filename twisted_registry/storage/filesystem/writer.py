@@ -18,7 +18,7 @@ from zope.interface import implementer
 from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
 from twisted_registry.domain.models import Chunk, VersionInfo
-from twisted_registry.storage.filesystem.calls import close_quietly, is_named
+from twisted_registry.storage.filesystem.calls import close_quietly, lexists
 from twisted_registry.storage.filesystem.failures import reason_of, writing
 from twisted_registry.storage.filesystem.layout import ModelFolder, version_files
 from twisted_registry.storage.filesystem.metadata import dump_version
@@ -30,7 +30,7 @@ from twisted_registry.storage.filesystem.system import within
 _log = Logger()
 
 
-class Publications:
+class PendingCommits:
     """
     The data files that have their name though their .yaml has not: those of commits under way, and what a crash left.
 
@@ -45,7 +45,7 @@ class Publications:
         self._left: set[tuple[str, str]] = set()
 
     @contextmanager
-    def announced(self, folder: str, data: str) -> Iterator[None]:
+    def in_progress(self, folder: str, data: str) -> Iterator[None]:
         """
         Keep a data file from being taken for a left-over.
         """
@@ -69,23 +69,23 @@ class Publications:
             if (folder.name, data) in self._under_way:
                 return True
             try:
-                if is_named(self._staging.system, yaml):
+                if lexists(self._staging.system, yaml):
                     return True
             except OSError:
                 return False
-            if not self._staging.discard(folder.opened, data):
+            if not self._staging.discard(folder.handle, data):
                 return False
         _log.info("removed {path}, which a crash had left behind", path=folder.version_data(number))
         return True
 
-    def leave(self, folder: ModelFolder, name: str) -> None:
+    def note_leftover(self, folder: ModelFolder, name: str) -> None:
         """
         Note that a commit that failed had to leave a file behind.
         """
         with self._lock:
             self._left.add((folder.name, name))
 
-    def clear(self, folder: ModelFolder) -> None:
+    def remove_leftovers(self, folder: ModelFolder) -> None:
         """
         Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
 
@@ -95,7 +95,7 @@ class Publications:
         with self._lock:
             left = [name for where, name in self._left if where == folder.name]
         if left:
-            self._staging.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.handle)
         for name in left:
             remove(self._staging.system, within(folder.path, name))
             with self._lock:
@@ -121,7 +121,7 @@ class FileWriter:
 
     _staging: StagingArea
     _models: ModelFolders
-    _publications: Publications
+    _pending: PendingCommits
     _model_id: str
     _stage: _Stage = field(default=_Stage.WRITING, init=False)
     _descriptor: int | None = field(default=None, init=False)
@@ -135,13 +135,13 @@ class FileWriter:
             descriptor = self._opened()
             self._staging.write_all(descriptor, chunk.data)
             self._size_bytes += chunk.size_bytes
-            self._start_writing(descriptor)
+            self._start_writeback(descriptor)
 
-    def _start_writing(self, descriptor: int) -> None:
+    def _start_writeback(self, descriptor: int) -> None:
         # The disk works while the next data comes, and not only once all has come.
         size_bytes = self._size_bytes - self._started_bytes
         if size_bytes >= WRITTEN_AT_ONCE_BYTES:
-            self._staging.system.start_writing(descriptor, self._started_bytes, size_bytes)
+            self._staging.system.start_writeback(descriptor, self._started_bytes, size_bytes)
             self._started_bytes = self._size_bytes
 
     def finish(self) -> None:
@@ -162,11 +162,11 @@ class FileWriter:
         with self._given_up_on_failure(_Stage.FINISHED), writing():
             self._staging.root.check()
             # Where others unmount a model's folder, another is in its place that holds no model.
-            with self._models.known(self._model_id) as folder:
+            with self._models.open_existing(self._model_id) as folder:
                 number = info.version_number
-                with self._publications.announced(folder.name, folder.version_data_name(number)):
+                with self._pending.in_progress(folder.name, folder.version_data_name(number)):
                     self._staging.retry_root_sync()
-                    self._publications.clear(folder)
+                    self._pending.remove_leftovers(folder)
                     self._publish(folder, number, content)
             self._stage = _Stage.OVER
 
@@ -182,9 +182,9 @@ class FileWriter:
 
     def _discard_temp_file(self, temp_name: str) -> None:
         try:
-            with self._models.opened(self._model_id) as folder:
-                if not self._staging.discard(folder.opened, temp_name):
-                    self._publications.leave(folder, temp_name)
+            with self._models.open(self._model_id) as folder:
+                if not self._staging.discard(folder.handle, temp_name):
+                    self._pending.note_leftover(folder, temp_name)
         except RegistryError:
             return  # it went with the model
         except OSError as error:
@@ -193,8 +193,8 @@ class FileWriter:
     def _opened(self) -> int:
         if self._descriptor is None:
             self._staging.root.check()
-            with self._models.opened(self._model_id) as folder:
-                self._descriptor, self._temp_name = self._staging.create_temp_file(folder.opened)
+            with self._models.open(self._model_id) as folder:
+                self._descriptor, self._temp_name = self._staging.create_temp_file(folder.handle)
         return self._descriptor
 
     @contextmanager
@@ -213,15 +213,15 @@ class FileWriter:
         temp_name, self._temp_name = self._temp_name, ""
         data, yaml = folder.version_data_name(number), folder.version_yaml_name(number)
         try:
-            self._staging.install_new(folder.opened, temp_name, data)
+            self._staging.install_new(folder.handle, temp_name, data)
         except FileExistsError as error:
             self._temp_name = temp_name
             raise self._taken(folder, number) from error
         except PlaceholderLeft:
-            self._publications.leave(folder, data)
+            self._pending.note_leftover(folder, data)
             raise
         try:
-            described = self._staging.write_temp_file(folder.opened, content)
+            described = self._staging.write_temp_file(folder.handle, content)
             self._sync_or_discard(folder, described)
             self._place_yaml(folder, described, yaml)
         except FileExistsError as error:
@@ -231,14 +231,14 @@ class FileWriter:
             self._discard_data(folder, data)
             raise
         try:
-            self._staging.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.handle)
         except OSError as error:
             self._withdraw(folder, data, yaml)
             raise CommitUncertain(reason_of(error)) from error
 
     def _taken_back(self, folder: ModelFolder, data: str, temp_name: str) -> str:
         try:
-            self._staging.uninstall(folder.opened, data, temp_name)
+            self._staging.uninstall(folder.handle, data, temp_name)
         except OSError:
             self._discard_data(folder, data)
             raise
@@ -247,39 +247,39 @@ class FileWriter:
     def _taken(self, folder: ModelFolder, number: int) -> NumberTaken:
         # Its data alone may be there so far, the .yaml about to follow.
         files = version_files(folder.name, self._staging.system.listdir(folder.path))
-        return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.unfinished]))
+        return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.uncommitted]))
 
     def _sync_or_discard(self, folder: ModelFolder, described: str) -> None:
         try:
-            self._staging.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.handle)
         except OSError:
-            self._staging.discard(folder.opened, described)
+            self._staging.discard(folder.handle, described)
             raise
 
     def _place_yaml(self, folder: ModelFolder, described: str, yaml: str) -> None:
         try:
-            self._staging.install_new(folder.opened, described, yaml, is_claimed=True)
+            self._staging.install_new(folder.handle, described, yaml, is_claimed=True)
         except FileExistsError:
-            self._staging.discard(folder.opened, described)
+            self._staging.discard(folder.handle, described)
             raise
 
     def _withdraw(self, folder: ModelFolder, data: str, yaml: str) -> None:
         # The data goes only when the .yaml is sure to be gone: should that come back after a power cut, the version is
         # whole.
-        if not self._staging.discard(folder.opened, yaml):
+        if not self._staging.discard(folder.handle, yaml):
             return
         try:
-            self._staging.sync_folder(folder.opened)
+            self._staging.sync_folder(folder.handle)
         except OSError as error:
             _log.warn(
                 "{path} is left, its version may come back: {reason}",
                 path=within(folder.path, data),
                 reason=reason_of(error),
             )
-            self._publications.leave(folder, data)
+            self._pending.note_leftover(folder, data)
             return
         self._discard_data(folder, data)
 
     def _discard_data(self, folder: ModelFolder, data: str) -> None:
-        if not self._staging.discard(folder.opened, data):
-            self._publications.leave(folder, data)
+        if not self._staging.discard(folder.handle, data):
+            self._pending.note_leftover(folder, data)

@@ -21,12 +21,12 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from twisted_registry.storage.filesystem.calls import close_quietly
-from twisted_registry.storage.filesystem.case_folding import id_of
+from twisted_registry.storage.filesystem.case_folding import model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reason_of
 from twisted_registry.storage.filesystem.identity import parse_identity
-from twisted_registry.storage.filesystem.layout import CLAIM, IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_digest
+from twisted_registry.storage.filesystem.layout import CLAIM, IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_hashed_name
 from twisted_registry.storage.filesystem.model_folders import leads_to_model
-from twisted_registry.storage.filesystem.pinned_directory import Root, is_link, open_folder
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, is_link, open_folder
 from twisted_registry.storage.filesystem.reader import read_metadata
 from twisted_registry.storage.filesystem.system import Folder, System, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
@@ -99,7 +99,7 @@ class Scrub:
         self.counts = Counts()
         self._root = os.path.abspath(root)
         self._system = system or System()
-        self._held_root = Root(self._root, self._system)
+        self._held_root = PinnedDirectory(self._root, self._system)
         self._read = read
         self._ahead = 4 * (jobs or default_jobs())
         self._pool = ThreadPoolExecutor(jobs or default_jobs(), "scrub")
@@ -118,7 +118,7 @@ class Scrub:
         self._pool.shutdown(cancel_futures=True)
         while self._held:
             close_quietly(self._system, self._held.pop())
-        self._held_root.release()
+        self._held_root.close()
 
     # How much there is.
 
@@ -135,7 +135,7 @@ class Scrub:
     def _size_of(self, name: str) -> int:
         # What cannot be told here is told of when it is its turn.
         try:
-            with self._held_root.opened(name) as folder:
+            with self._held_root.open_folder(name) as folder:
                 data = [within(folder, file) for file in self._system.listdir(folder) if file.endswith(".data")]
                 return sum(self._system.lstat(path).st_size for path in data)
         except OSError:
@@ -179,18 +179,16 @@ class Scrub:
         for entry in entries:
             if entry.name == PRIVATE_FOLDER:
                 continue
-            is_named = id_of(entry.name) is not None or is_digest(entry.name)
-            if is_named and (
-                entry.is_folder or (entry.is_link and leads_to_model(self._system, self._opened(), entry))
-            ):
+            lexists = model_id_of_any_form(entry.name) is not None or is_hashed_name(entry.name)
+            if lexists and (entry.is_folder or (entry.is_link and leads_to_model(self._system, self._opened(), entry))):
                 folders.append(entry.name)
             else:
                 notes.append(Finding(Kind.FOREIGN, None, None, entry.name, "it is no part of an archive"))
         return folders, notes
 
     def _opened(self) -> Folder:
-        if not self._held_root.is_held:
-            self._held_root.hold(locked=False)
+        if not self._held_root.is_open:
+            self._held_root.open(locked=False)
         return self._held_root.folder
 
     def _private(self) -> Iterator[Finding]:

@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from attrs import evolve, field, frozen
 
 from twisted_registry.storage.filesystem.calls import close_quietly
-from twisted_registry.storage.filesystem.case_folding import id_of, may_be_named
+from twisted_registry.storage.filesystem.case_folding import may_be_named, model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
 from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     ModelFolder,
     VersionFiles,
-    is_digest,
+    is_hashed_name,
     is_temp_file,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import parse_model
 from twisted_registry.storage.filesystem.model_folders import LINKED
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, hold_folder
+from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
 from twisted_registry.storage.filesystem.system import Folder, System, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 from twisted_registry.storage.filesystem.verify.version import Unread, Watched, described, seems_named
@@ -51,12 +51,12 @@ def look_into(system: System, root: Folder, name: str) -> Look:
     """
     place = within(root, name)
     try:
-        opened = hold_folder(system, place)
+        opened = pin_folder(system, place)
     except LinkedFolder:
-        return Look(findings=[Finding(Kind.FOLDER, id_of(name), None, name, LINKED)])
+        return Look(findings=[Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, LINKED)])
     except OSError as error:
         return Look(findings=_unreadable(name, error))
-    model = Watched(ModelFolder(name, opened), id_of(name), system, place)
+    model = Watched(ModelFolder(name, opened), model_id_of_any_form(name), system, place)
     look = Look()
     try:
         look = _look(model, system.listdir(opened))
@@ -74,7 +74,7 @@ def _unreadable(name: str, error: OSError) -> list[Finding]:
     if is_process_limit(error):
         raise read_failure(error) from error
     reason = f"its folder cannot be read: {reason_of(error)}"
-    return [Finding(Kind.FOLDER, id_of(name), None, name, reason, is_unread=True)]
+    return [Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, reason, is_unread=True)]
 
 
 def _look(model: Watched, names: list[str]) -> Look:
@@ -84,7 +84,7 @@ def _look(model: Watched, names: list[str]) -> Look:
         if DELETED in names:
             reason = "its model is deleted; the next start removes what is left of it"
             return Look(findings=[Finding(Kind.LEFT_OVER, None, None, model.folder.name, reason)])
-        if not (files.numbers or files.impossible):
+        if not (files.numbers or files.out_of_range):
             return Look(findings=_foreign_folder(model))
     model, findings = _own_file(model)
     if any(finding.is_damage for finding in findings):
@@ -99,13 +99,13 @@ def _look(model: Watched, names: list[str]) -> Look:
 
 def _settled(model: Watched, files: VersionFiles) -> VersionFiles:
     # Names are listed one after another: a .yaml may have got its name behind the listing's back.
-    single = [*files.orphans, *files.unfinished]
+    single = [*files.orphans, *files.uncommitted]
     late = {number for number in single if seems_named(model.system, model.folder.version_yaml(number))}
     return evolve(
         files,
         numbers=sorted({*files.numbers, *late}) if late else files.numbers,
         orphans=[number for number in files.orphans if number not in late],
-        unfinished=[number for number in files.unfinished if number not in late],
+        uncommitted=[number for number in files.uncommitted if number not in late],
     )
 
 
@@ -117,7 +117,7 @@ def _foreign_folder(model: Watched) -> list[Finding]:
 
 
 def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
-    path, hidden = model.folder.yaml, is_digest(model.folder.name)
+    path, hidden = model.folder.yaml, is_hashed_name(model.folder.name)
     content = described(model.system, path)
     if isinstance(content, Unread):
         reason, is_unread = f"the model's .yaml: {content.reason}", not content.is_damage
@@ -153,12 +153,12 @@ def _reserved(model: Watched) -> list[Finding]:
 
 def _single_files(model: Watched, files: VersionFiles) -> Iterator[Finding]:
     folder = model.folder
-    for number in files.impossible:
+    for number in files.out_of_range:
         path = folder.version_yaml(number)
         yield model.finding(Kind.NUMBER, number, path, "no version can have this number")
     for number in files.orphans:
         yield model.finding(Kind.ORPHAN, number, folder.version_data(number), "its .yaml is lost")
-    for number in files.unfinished:
+    for number in files.uncommitted:
         reason = "it has no .yaml: a commit under way, or what a crash left"
         yield model.finding(Kind.UNFINISHED, number, folder.version_data(number), reason)
 
@@ -166,9 +166,9 @@ def _single_files(model: Watched, files: VersionFiles) -> Iterator[Finding]:
 def _foreign_files(model: Watched, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
     folder = model.folder
     known = {os.path.basename(path) for path in (folder.yaml, folder.high_water_mark)}
-    described_numbers = (*listed.numbers, *listed.impossible)
+    described_numbers = (*listed.numbers, *listed.out_of_range)
     known.update(os.path.basename(folder.version_yaml(number)) for number in described_numbers)
-    for number in (*described_numbers, *listed.orphans, *listed.unfinished):
+    for number in (*described_numbers, *listed.orphans, *listed.uncommitted):
         known.add(os.path.basename(folder.version_data(number)))
     for name in names:
         if is_temp_file(name):

@@ -23,8 +23,8 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from twisted_registry.domain.errors import RegistryError, StorageUnavailable
-from twisted_registry.storage.filesystem.calls import close_quietly, is_named
-from twisted_registry.storage.filesystem.claim import Claim, renewed
+from twisted_registry.storage.filesystem.calls import close_quietly, lexists
+from twisted_registry.storage.filesystem.claim import Claim, keep_renewed
 from twisted_registry.storage.filesystem.failures import Malformed, is_bad_medium, reason_of, unreadable
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.layout import (
@@ -34,9 +34,9 @@ from twisted_registry.storage.filesystem.layout import (
     ModelFolder,
     version_files,
 )
-from twisted_registry.storage.filesystem.lock import NotHeld
+from twisted_registry.storage.filesystem.lock import LockFailed
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.reader import open_file, read_up_to
 from twisted_registry.storage.filesystem.staging import StagingArea
@@ -70,27 +70,27 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
     Raises:
         CannotVerify: another process has it, or the archive cannot be used.
     """
-    held = Root(os.path.abspath(root), system or System())
+    held = PinnedDirectory(os.path.abspath(root), system or System())
     staging = StagingArea(held)
     claim = Claim(staging)
     try:
         try:
-            held.hold()
+            held.open()
             # Where there is no private folder, no daemon has it.
-            if is_named(held.system, within(held.folder, PRIVATE_FOLDER)):
+            if lexists(held.system, within(held.folder, PRIVATE_FOLDER)):
                 staging.private.check()
-                claim.take()
-        except NotHeld as error:
+                claim.acquire()
+        except LockFailed as error:
             raise CannotVerify(error.reason) from error
         except NotPrivate as error:
             raise CannotVerify(error.what) from error
         except OSError as error:
             raise CannotVerify(f"the archive's directory {held.path!r} cannot be used: {_reason(error)}") from error
-        with renewed(claim):
+        with keep_renewed(claim):
             yield
     finally:
         claim.release()
-        held.release()
+        held.close()
 
 
 class Quarantine:
@@ -101,7 +101,7 @@ class Quarantine:
     def __init__(self, root: str, system: System | None = None) -> None:
         self._root = os.path.abspath(root)
         self._system = system or System()
-        self._held = Root(self._root, self._system)
+        self._held = PinnedDirectory(self._root, self._system)
         self._staging = StagingArea(self._held)
         self._private = self._staging.private
         self._marks = HighWaterMarks(self._staging, ModelFolders(self._staging))
@@ -135,7 +135,7 @@ class Quarantine:
             for name, of_model in damaged.items():
                 yield from self._put_aside(name, of_model)
         finally:
-            self._held.release()
+            self._held.close()
 
     # The folder.
 
@@ -149,15 +149,15 @@ class Quarantine:
 
     def _make(self, findings: list[Finding]) -> None:
         # A quarantine that is not at rest could take with it what was moved there.
-        self._held.hold(locked=False)
+        self._held.open(locked=False)
         self._private.check()
         self._private.prepare()
         self._staging.sync_folder(self._held.folder)
-        with self._private.opened_in(self._held.folder, PRIVATE_FOLDER) as private:
+        with self._private.open_in(self._held.folder, PRIVATE_FOLDER) as private:
             with suppress(FileExistsError):
                 self._system.mkdir(within(private, QUARANTINE))
             self._staging.sync_folder(private)
-            with self._private.opened_in(private, QUARANTINE) as quarantine:
+            with self._private.open_in(private, QUARANTINE) as quarantine:
                 self._system.mkdir(within(quarantine, self._stamp))
                 self._staging.sync_folder(quarantine)
         with self._own() as own:
@@ -167,7 +167,7 @@ class Quarantine:
 
     @contextmanager
     def _own(self) -> Iterator[Folder]:
-        with self._private.opened(QUARANTINE) as quarantine, self._private.opened_in(quarantine, self._stamp) as own:
+        with self._private.open(QUARANTINE) as quarantine, self._private.open_in(quarantine, self._stamp) as own:
             yield own
 
     # A model.
@@ -177,7 +177,7 @@ class Quarantine:
         left: dict[Finding, str] = {}
         remark = ""
         try:
-            with self._own() as own, self._held.opened(name) as opened:
+            with self._own() as own, self._held.open_folder(name) as opened:
                 folder = ModelFolder(name, opened)
                 left |= {finding: why for finding in findings if (why := self._why_left(folder, finding))}
                 self._move(folder, [finding for finding in findings if finding not in left], own, moved)
@@ -212,19 +212,19 @@ class Quarantine:
         names = list(dict.fromkeys(name for finding in findings for name in _files(finding)))
         self._system.mkdir(within(own, folder.name))
         self._staging.sync_folder(own)
-        with self._private.opened_in(own, folder.name) as target:
+        with self._private.open_in(own, folder.name) as target:
             self._remember_numbers(folder, findings, target, moved)
             data = [name for name in names if name.endswith(".data")]
             yaml = [name for name in names if name.endswith(".yaml")]
             for batch in (data, yaml):
                 if self._move_all(folder, batch, target, moved):
                     self._staging.sync_folder(target)
-                    self._staging.sync_folder(folder.opened)
+                    self._staging.sync_folder(folder.handle)
 
     def _move_all(self, folder: ModelFolder, names: list[str], target: Folder, moved: set[str]) -> bool:
         for name in names:
             path = within(folder.path, name)
-            if is_named(self._system, path):
+            if lexists(self._system, path):
                 self._system.rename(path, within(target, name))
                 moved.add(name)
         return not moved.isdisjoint(names)

@@ -62,7 +62,7 @@ class Watched:
         """
         The folder's descriptor.
         """
-        return self.folder.opened.descriptor
+        return self.folder.handle.descriptor
 
     def is_gone(self) -> bool:
         """
@@ -230,14 +230,14 @@ class VersionCheck:
     def _hash(self, descriptor: int) -> str:
         digest, position, buffer = hashlib.sha256(), 0, self._buffer()
         # What is in memory a daemon may need soon; what only this check brought there leaves again.
-        is_in_memory = self.system.is_in_memory(descriptor)
+        is_cached = self.system.is_cached(descriptor)
         while count := self.system.read_into(descriptor, buffer):
             if self.is_stopped():
                 raise Stopped
             self.system.read_ahead(descriptor, position + count, _AHEAD_BYTES)
             digest.update(buffer[:count])
-            if not is_in_memory:
-                self.system.let_go(descriptor, position, count)
+            if not is_cached:
+                self.system.drop_cached(descriptor, position, count)
             position += count
             self.read(count)
         return base64.b64encode(digest.digest()).decode("ascii")

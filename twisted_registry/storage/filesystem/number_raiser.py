@@ -12,14 +12,14 @@ from attrs import frozen
 
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
-from twisted_registry.storage.filesystem.calls import is_named
-from twisted_registry.storage.filesystem.case_folding import id_of
+from twisted_registry.storage.filesystem.calls import lexists
+from twisted_registry.storage.filesystem.case_folding import model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import reason_of
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
-from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, ModelFolder, is_digest, version_files
+from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, ModelFolder, is_hashed_name, version_files
 from twisted_registry.storage.filesystem.model_folders import ModelFolders, leads_to_model
-from twisted_registry.storage.filesystem.pinned_directory import Root
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
@@ -32,7 +32,7 @@ many, so a backup of last week is covered; and a model's numbers last for two th
 
 
 @frozen
-class Raised:
+class RaisedNumbers:
     """
     What became of a model's numbers.
 
@@ -51,7 +51,7 @@ class Raised:
     error: str = ""
 
 
-class Raising:
+class NumberRaiser:
     """
     Raises the numbers of all models.  The lock of the archive must be held.
     """
@@ -66,12 +66,12 @@ class Raising:
         self._by = by
         self._to = to
         self._system = system or System()
-        self._root = Root(os.path.abspath(root), self._system)
+        self._root = PinnedDirectory(os.path.abspath(root), self._system)
         self._staging = StagingArea(self._root)
         self._models = ModelFolders(self._staging)
         self._marks = HighWaterMarks(self._staging, self._models)
 
-    def models(self) -> Iterator[Raised]:
+    def models(self) -> Iterator[RaisedNumbers]:
         """
         Raise the numbers of each model, and note in the archive's identity that it was restored.
 
@@ -82,9 +82,11 @@ class Raising:
             CannotVerify: there is no archive, or it cannot be read or written at all.
         """
         try:
-            self._root.hold(locked=False)
-            names = sorted(name for name in self._folders() if id_of(name) is not None or is_digest(name))
-            if not names and not is_named(self._system, within(self._root.folder, PRIVATE_FOLDER)):
+            self._root.open(locked=False)
+            names = sorted(
+                name for name in self._folders() if model_id_of_any_form(name) is not None or is_hashed_name(name)
+            )
+            if not names and not lexists(self._system, within(self._root.folder, PRIVATE_FOLDER)):
                 raise CannotVerify(f"{self._root.path!r} is no archive: it holds neither a model nor the folder .0")
             for name in names:
                 if (raised := self._raised(name)) is not None:
@@ -93,7 +95,7 @@ class Raising:
         except (OSError, RegistryError) as error:
             raise self._cannot(error) from error
         finally:
-            self._root.release()
+            self._root.close()
 
     def _cannot(self, error: OSError | RegistryError) -> CannotVerify:
         if isinstance(error, CannotVerify):
@@ -106,24 +108,24 @@ class Raising:
             if entry.is_folder or (entry.is_link and leads_to_model(self._system, root, entry)):
                 yield entry.name
 
-    def _raised(self, name: str) -> Raised | None:
+    def _raised(self, name: str) -> RaisedNumbers | None:
         try:
-            with self._root.opened(name) as opened:
+            with self._root.open_folder(name) as opened:
                 folder = ModelFolder(name, opened)
                 return self._raise_in(folder, opened) if self._models.is_model(folder) else None
         except (OSError, RegistryError) as error:
-            return Raised(name, id_of(name), 0, 0, _reason(error))
+            return RaisedNumbers(name, model_id_of_any_form(name), 0, 0, _reason(error))
 
-    def _raise_in(self, folder: ModelFolder, opened: Folder) -> Raised:
+    def _raise_in(self, folder: ModelFolder, opened: Folder) -> RaisedNumbers:
         numbers = version_files(folder.name, self._system.listdir(opened)).numbers
         before = max(self._marks.get_in(folder), max(numbers, default=0))
         after = before + self._by if self._to is None else max(before, self._to)
-        model_id = id_of(folder.name)
+        model_id = model_id_of_any_form(folder.name)
         if after > MAX_VERSION_NUMBER:
             reason = f"no number is higher than {MAX_VERSION_NUMBER}; give a smaller --by"
-            return Raised(folder.name, model_id, before, before, reason)
+            return RaisedNumbers(folder.name, model_id, before, before, reason)
         self._marks.set_in(folder, after)
-        return Raised(folder.name, model_id, before, after)
+        return RaisedNumbers(folder.name, model_id, before, after)
 
 
 def _reason(error: OSError | RegistryError) -> str:
