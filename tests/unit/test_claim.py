@@ -17,9 +17,17 @@ from twisted_registry.contracts.ownership import IOwnedArchive
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
-from twisted_registry.storage.filesystem.claim import MARK_BYTES, ClaimTimes, Mark, format_mark, parse_mark
+from twisted_registry.storage.filesystem.claim import ClaimTimes
+from twisted_registry.storage.filesystem.claim_mark import (
+    MARK_BYTES,
+    Mark,
+    Process,
+    format_mark,
+    has_ended,
+    parse_mark,
+    this_process,
+)
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.process import Process, has_ended, this_process
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 from twisted_registry.storage.filesystem.verify.quarantine import locked
 

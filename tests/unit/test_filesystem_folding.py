@@ -13,10 +13,9 @@ from tests.support.faulty_system import FaultySystem
 from tests.support.filesystem_case import FilesystemCase
 from tests.unit.test_layout import MODEL_IDS
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.storage.filesystem import case_folding as _folding
+from twisted_registry.storage.filesystem import layout as _folding
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
-from twisted_registry.storage.filesystem.case_folding import FolderNames
-from twisted_registry.storage.filesystem.layout import folder_of, is_hashed_name
+from twisted_registry.storage.filesystem.layout import FolderNames, folder_of, is_hashed_name
 from twisted_registry.storage.filesystem.system import DirEntry, Entry
 
 

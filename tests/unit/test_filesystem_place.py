@@ -18,7 +18,7 @@ from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.domain.errors import ArchiveMoved, CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.storage.filesystem import path_claim as _path_claim, system as _system
+from twisted_registry.storage.filesystem import system as _system
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.system import System
 from twisted_registry.storage.wrappers.error_log import REPEAT_SECONDS, StorageErrorLog
@@ -131,7 +131,7 @@ class ClaimTests(SynchronousTestCase):
         """
         Who is neither this user nor root cannot keep an archive from being opened.
         """
-        self.patch(_path_claim, "_owner", lambda name: os.geteuid() + 1)
+        self.patch(_system, "_owner", lambda name: os.geteuid() + 1)
         self.assertIsNone(System().claim_path(str(self.root)))
 
     def test_no_claims(self) -> None:

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archives import CREATED_NS
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.timestamps import timestamp, timestamp_ns
+from twisted_registry.storage.filesystem.metadata import timestamp, timestamp_ns
 
 
 class TimestampTests(SynchronousTestCase):

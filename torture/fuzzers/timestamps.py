@@ -3,7 +3,7 @@ Times as text.
 """
 
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.timestamps import timestamp, timestamp_ns
+from twisted_registry.storage.filesystem.metadata import timestamp, timestamp_ns
 
 SEEDS = [
     *(b"2021-10-01T22:10:05.1074546+02:00", b"1970-01-01T00:00:00Z", b"2554-07-21T23:34:33.709551615Z"),

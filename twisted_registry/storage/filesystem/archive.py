@@ -15,19 +15,16 @@ from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.domain.errors import CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
-from twisted_registry.storage.filesystem.calls import close_quietly, exists, lexists
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
 from twisted_registry.storage.filesystem.failures import reading, reason_of
-from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
-from twisted_registry.storage.filesystem.lock import LockFailed, in_use
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
+from twisted_registry.storage.filesystem.pinned_directory import LockFailed, PinnedDirectory, in_use
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import Folder, System, within
-from twisted_registry.storage.filesystem.versions import ArchivedVersions
+from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, exists, lexists, within
+from twisted_registry.storage.filesystem.versions import ArchivedVersions, HighWaterMarks
 
 _log = Logger()
 

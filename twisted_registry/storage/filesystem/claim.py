@@ -8,34 +8,33 @@ the mark of another watches it for a while, and takes the archive only if it sta
 finds that its own mark was replaced has lost the archive, and stores nothing any more.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
-from typing import Any
 from uuid import uuid4
 
-from attrs import asdict, evolve, field, fields, frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from twisted_registry.domain.errors import ArchiveTaken, StorageFailure, StorageFull, StorageReadOnly, shown
-from twisted_registry.storage.filesystem.calls import close_quietly, lexists
+from twisted_registry.domain.errors import ArchiveTaken, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.storage.filesystem.claim_mark import (
+    MARK_BYTES,
+    Mark,
+    Process,
+    format_mark,
+    has_ended,
+    mark_in,
+    this_process,
+)
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading, reason_of, write_failure
 from twisted_registry.storage.filesystem.layout import CLAIM, PRIVATE_FOLDER
-from twisted_registry.storage.filesystem.lock import LockFailed
-from twisted_registry.storage.filesystem.process import Process, has_ended, this_process
-from twisted_registry.storage.filesystem.reader import read_metadata
+from twisted_registry.storage.filesystem.pinned_directory import LockFailed, read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import within
+from twisted_registry.storage.filesystem.system import close_quietly, lexists, within
 
 _log = Logger()
-
-MARK_BYTES = 512
-"""All marks have this length: they are written over one another, in one piece."""
-
-_MOST_HOST_BYTES = 64
 
 
 def elapsed_seconds() -> float:
@@ -64,58 +63,6 @@ class ClaimTimes:
     poll_seconds: float = 0.5
     seconds: Callable[[], float] = elapsed_seconds
     sleep: Callable[[float], None] = time.sleep
-
-
-@frozen
-class Mark:
-    """
-    What the file says.
-
-    Attributes:
-        owner: a random id of the one who has the archive; empty for nobody.
-        device: of the archive's folder, as the owner's machine numbers it.
-        count: rises with each renewal.
-    """
-
-    owner: str = ""
-    process: Process = field(factory=lambda: Process("", 0))
-    device: int = 0
-    count: int = 0
-
-    def __str__(self) -> str:
-        return f"host {shown(self.process.host)}, process {self.process.pid}"
-
-
-def format_mark(mark: Mark) -> bytes:
-    """
-    Return a mark as it is written.
-    """
-    if not mark.owner:
-        return b"\n".rjust(MARK_BYTES)
-    host = mark.process.host.encode("ascii", "replace")[:_MOST_HOST_BYTES].decode()
-    told = asdict(evolve(mark, process=evolve(mark.process, host=host)))
-    return json.dumps(told).encode().ljust(MARK_BYTES - 1) + b"\n"
-
-
-def parse_mark(content: bytes) -> Mark:
-    """
-    Read a mark.
-
-    Raises:
-        Malformed: it is none.
-    """
-    if not content.strip():
-        return Mark()
-    try:
-        told: Any = json.loads(content)
-        process = Process(**told.pop("process"))
-        mark = Mark(process=process, **told)
-    except (ValueError, RecursionError, TypeError, AttributeError, KeyError):
-        raise Malformed("it is no mark") from None
-    for value in (mark, process):
-        if any(type(getattr(value, each.name)) is not each.type for each in fields(type(value))):
-            raise Malformed("it is no mark")
-    return mark
 
 
 class Claim:
@@ -253,7 +200,7 @@ class Claim:
             LockFailed: it is not gone.
         """
         content = self._content()
-        found = _mark_in(content)
+        found = mark_in(content)
         self.was_abandoned = bool(content.strip())
         if not self.was_abandoned or self._is_gone(found):
             return False
@@ -271,7 +218,7 @@ class Claim:
             if not now.strip():
                 return True
             if now != content:
-                raise self._in_use(_mark_in(now))
+                raise self._in_use(mark_in(now))
         _log.warn(
             "taking the archive {root}: the mark of the other daemon ({mark}) has stood still",
             root=self._root.path,
@@ -371,7 +318,7 @@ class Claim:
         return within(self._root.folder, os.path.join(PRIVATE_FOLDER, CLAIM))
 
     def _found(self) -> Mark:
-        return _mark_in(self._content())
+        return mark_in(self._content())
 
     def _found_if_readable(self) -> Mark:
         try:
@@ -412,13 +359,6 @@ class Claim:
                 path=self._path,
                 reason=reason_of(error),
             )
-
-
-def _mark_in(content: bytes) -> Mark:
-    try:
-        return parse_mark(content)
-    except Malformed:
-        return Mark()
 
 
 @contextmanager

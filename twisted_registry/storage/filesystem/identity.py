@@ -16,12 +16,11 @@ from twisted.logger import Logger
 
 from twisted_registry.contracts.ownership import ArchiveIdentity
 from twisted_registry.domain.errors import StorageFailure
-from twisted_registry.storage.filesystem.calls import lexists
 from twisted_registry.storage.filesystem.failures import Malformed, reason_of
 from twisted_registry.storage.filesystem.layout import IDENTITY, PRIVATE_FOLDER
-from twisted_registry.storage.filesystem.reader import read_metadata
+from twisted_registry.storage.filesystem.pinned_directory import read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import within
+from twisted_registry.storage.filesystem.system import lexists, within
 
 _log = Logger()
 

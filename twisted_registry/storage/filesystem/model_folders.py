@@ -11,8 +11,6 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.errors import CorruptModel, StorageFailure, UnknownModel, shown
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.storage.filesystem.calls import close_quietly, exists, lexists
-from twisted_registry.storage.filesystem.case_folding import FolderNames, folds_case, may_be_named, model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
     detecting_damage,
@@ -28,16 +26,18 @@ from twisted_registry.storage.filesystem.failures import (
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     PRIVATE_FOLDER,
+    FolderNames,
     ModelFolder,
+    folds_case,
     is_hashed_name,
+    may_be_named,
+    model_id_of_any_form,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import dump_model, parse_model
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
-from twisted_registry.storage.filesystem.reader import read_metadata
-from twisted_registry.storage.filesystem.removal import empty
+from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, empty, pin_folder, read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import DirEntry, Folder, System, within
+from twisted_registry.storage.filesystem.system import DirEntry, Folder, System, close_quietly, exists, lexists, within
 
 _log = Logger()
 

@@ -12,17 +12,21 @@ from attrs import frozen
 
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
-from twisted_registry.storage.filesystem.calls import lexists
-from twisted_registry.storage.filesystem.case_folding import model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import reason_of
-from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
-from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, ModelFolder, is_hashed_name, version_files
+from twisted_registry.storage.filesystem.layout import (
+    PRIVATE_FOLDER,
+    ModelFolder,
+    is_hashed_name,
+    model_id_of_any_form,
+    version_files,
+)
 from twisted_registry.storage.filesystem.model_folders import ModelFolders, leads_to_model
 from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.system import Folder, System, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
+from twisted_registry.storage.filesystem.versions import HighWaterMarks
 
 DEFAULT_BY = 1_000_000
 """

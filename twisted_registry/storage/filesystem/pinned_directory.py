@@ -6,12 +6,69 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from stat import S_ISLNK, S_IWOTH
+from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IWOTH
+
+from attrs import define
 
 from twisted_registry.domain.errors import ArchiveMoved, StorageFailure
-from twisted_registry.storage.filesystem.calls import close_quietly
-from twisted_registry.storage.filesystem.lock import take_lock
-from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reason_of
+from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES
+from twisted_registry.storage.filesystem.system import Entry, Folder, System, close_quietly, within
+
+
+@define
+class LockFailed(Exception):
+    """
+    The lock cannot be had.  Does not leave the storage: what was to be done under it, the caller knows.
+
+    Attributes:
+        reason: a line for people.
+    """
+
+    reason: str
+
+
+def take_lock(system: System, root: str) -> int:
+    """
+    Take the lock: of the archive's folder itself, not of a file in it, so that it can also be had where nothing can be
+    written.
+
+    Returns:
+        a descriptor; closing it lets go.
+
+    Raises:
+        LockFailed: another process has it, or the folder cannot be used.
+    """
+    try:
+        descriptor = system.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise LockFailed(f"the archive's directory {root!r} cannot be used: {reason_of(error)}") from error
+    try:
+        _lock(system, root, descriptor)
+    except BaseException:
+        close_quietly(system, descriptor)
+        raise
+    return descriptor
+
+
+def in_use(root: str) -> LockFailed:
+    """
+    Return the error for an archive that another process has.
+    """
+    return LockFailed(
+        f"the archive's directory {root!r} is in use by another process; stop that one, or choose another"
+    )
+
+
+def _lock(system: System, root: str, descriptor: int) -> None:
+    try:
+        system.flock(descriptor)
+        system.stat(os.path.join(root, "."))
+    except BlockingIOError as error:
+        raise in_use(root) from error
+    except OSError as error:
+        raise LockFailed(f"the archive's directory {root!r} cannot be locked or entered: {reason_of(error)}") from error
+
 
 _ELSEWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
@@ -174,3 +231,135 @@ class PinnedDirectory:
         """
         with open_folder(self.system, within(self.folder, name)) as folder:
             yield folder
+
+
+# What has a file's name may be a pipe, which without O_NONBLOCK would be waited for without end, or lead elsewhere.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+
+LINK = "it is a link, and links in an archive are not followed"
+
+
+def open_file(system: System, path: str) -> tuple[int, int]:
+    """
+    Open a file for reading.
+
+    Returns:
+        its descriptor and its size in bytes.
+
+    Raises:
+        OSError: it cannot be opened.
+        Malformed: it is no file.
+    """
+    descriptor = _open(system, path)
+    try:
+        status = system.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            raise Malformed("it is not a file")
+    except (OSError, Malformed):
+        close_quietly(system, descriptor)
+        raise
+    return descriptor, status.st_size
+
+
+def _open(system: System, path: str) -> int:
+    try:
+        return system.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno == errno.ELOOP and is_link(system, path):
+            raise Malformed(LINK) from error
+        # So a socket answers, and a device that is not there.
+        if error.errno == errno.ENXIO and not S_ISREG(system.lstat(path).st_mode):
+            raise Malformed("it is not a file") from error
+        raise
+
+
+def read_metadata(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -> bytes:
+    """
+    Read a file that should be small.
+
+    Args:
+        most_bytes: more are not read.
+
+    Raises:
+        OSError: it cannot be read.
+        Malformed: it is no file, or not small.
+    """
+    descriptor, size_bytes = open_file(system, path)
+    try:
+        if size_bytes > most_bytes:
+            raise Malformed(f"it has {size_bytes} bytes, more than the {most_bytes} that it can have")
+        # One more than there should be, so that a single call usually tells that this was the end.
+        return read_up_to(system, descriptor, size_bytes + 1)
+    finally:
+        close_quietly(system, descriptor)
+
+
+def read_up_to(system: System, descriptor: int, size_bytes: int) -> bytes:
+    """
+    Read as many bytes as asked for, fewer only at the end.
+
+    Raises:
+        OSError: the medium failed.
+    """
+    first = system.read(descriptor, size_bytes)
+    if not first or len(first) == size_bytes:
+        return first
+    pieces, missing = [first], size_bytes - len(first)
+    while missing and (piece := system.read(descriptor, missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    return first if len(pieces) == 1 else b"".join(pieces)
+
+
+def remove(system: System, path: str) -> None:
+    """
+    Remove a file, a link or a whole folder, if it is there.
+
+    Raises:
+        OSError: something is left; ``EXDEV`` where it is on another mount.
+    """
+    try:
+        if S_ISDIR(system.lstat(path).st_mode):
+            _remove_folder(system, path)
+        else:
+            system.unlink(path)
+    except OSError as error:
+        if not is_absent(error):
+            raise
+
+
+def _remove_folder(system: System, path: str) -> None:
+    with open_folder(system, path) as folder:
+        if isinstance(path, Entry) and not is_same_mount(system, path.folder.descriptor, folder.descriptor):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        empty(system, folder)
+    system.rmdir(path)
+
+
+def empty(system: System, folder: Folder, keep: str = "") -> None:
+    """
+    Remove all that is in a folder.
+
+    Args:
+        keep: a name that stays.
+
+    Raises:
+        OSError: something is left.
+    """
+    for entry in system.scandir(folder):
+        if entry.is_folder:
+            _remove_folder(system, within(folder, entry.name))
+        elif entry.name != keep:
+            system.unlink(within(folder, entry.name))
+
+
+def is_same_mount(system: System, outer: int, inner: int) -> bool:
+    """
+    Tell whether two open folders are on one mount: the same device, and not mounted over from elsewhere on it.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    if system.fstat(outer).st_dev != system.fstat(inner).st_dev:
+        return False
+    return system.mount_of(outer) == system.mount_of(inner)

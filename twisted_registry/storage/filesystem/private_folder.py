@@ -10,11 +10,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, QUARANTINE
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, PinnedDirectory, pin_folder
-from twisted_registry.storage.filesystem.removal import is_same_mount
-from twisted_registry.storage.filesystem.system import Folder, within
+from twisted_registry.storage.filesystem.pinned_directory import (
+    LinkedFolder,
+    PinnedDirectory,
+    is_same_mount,
+    pin_folder,
+)
+from twisted_registry.storage.filesystem.system import Folder, close_quietly, within
 
 _SWEPT = ("tmp", "trash")
 

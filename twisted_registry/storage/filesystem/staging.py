@@ -18,13 +18,11 @@ from uuid import uuid4
 from twisted.logger import Logger
 
 from twisted_registry.domain.errors import StorageFailure
-from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, TEMP_PREFIX, is_temp_file
-from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, remove
 from twisted_registry.storage.filesystem.private_folder import PrivateFolders
-from twisted_registry.storage.filesystem.removal import remove
-from twisted_registry.storage.filesystem.system import Folder, within
+from twisted_registry.storage.filesystem.system import Folder, close_quietly, within
 
 _log = Logger()
 

@@ -5,13 +5,17 @@ The operating system, as far as the archive needs it.
 import ctypes
 import errno
 import fcntl
+import hashlib
 import os
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from twisted_registry.storage.filesystem.path_claim import claim_path
+from twisted.logger import Logger
+
+from twisted_registry.storage.filesystem.failures import is_absent, reason_of
 
 _SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
@@ -351,3 +355,95 @@ class System:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         lock = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, position, 1, 0)
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+
+
+_log = Logger()
+
+
+def close_quietly(system: System, descriptor: int) -> None:
+    """
+    Close a descriptor behind which nothing can be lost.  Never raises.
+    """
+    try:
+        system.close(descriptor)
+    except OSError as error:
+        _log.warn("closing a descriptor failed: {reason}", reason=reason_of(error))
+
+
+def exists(system: System, path: str) -> bool:
+    """
+    Tell whether anything has a name.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    try:
+        system.stat(path)
+    except OSError as error:
+        if not is_absent(error):
+            raise
+        return False
+    return True
+
+
+def lexists(system: System, path: str) -> bool:
+    """
+    Tell whether anything has this very name, be it a link that leads nowhere.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    try:
+        system.lstat(path)
+    except OSError as error:
+        if not is_absent(error):
+            raise
+        return False
+    return True
+
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+def claim_path(path: str) -> int:
+    """
+    Claim a path, as those processes see it that see the same files.
+
+    Returns:
+        a descriptor; closing it gives the claim up.
+
+    Raises:
+        BlockingIOError: another process of this user, or of root's, has it.
+        OSError: paths cannot be claimed here.
+    """
+    name = _name(path)
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claim.bind(name)
+        claim.listen()
+    except OSError as error:
+        claim.close()
+        if error.errno == errno.EADDRINUSE and _owner(name) in (0, os.geteuid()):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+        raise
+    return claim.detach()
+
+
+def _name(path: str) -> bytes:
+    # The same path is another one in another container, or under another root.
+    top = os.stat("/")
+    seen = f"{os.readlink('/proc/self/ns/mnt')} {top.st_dev} {top.st_ino} {os.path.realpath(path)}"
+    return b"\0twisted-registry-archive-" + hashlib.sha256(os.fsencode(seen)).hexdigest().encode()
+
+
+def _owner(name: bytes) -> int | None:
+    # Anybody may take such a name.  Whoever must not keep others from starting is passed over.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        try:
+            client.connect(name)
+            credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except OSError:
+            return None
+    _, user, _ = _CREDENTIALS.unpack(credentials)
+    return int(user)

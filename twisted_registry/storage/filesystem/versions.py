@@ -2,23 +2,69 @@
 Versions on the file system: two files each in the folder of their model.
 """
 
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from stat import S_ISLNK, S_ISREG
 
+from attrs import define
 from twisted.logger import Logger
+from zope.interface import implementer
 
-from twisted_registry.domain.errors import CorruptVersion, RegistryError, UnknownModel, shown
-from twisted_registry.domain.models import VersionInfo
-from twisted_registry.storage.filesystem.failures import Malformed, detecting_damage, reading
-from twisted_registry.storage.filesystem.layout import DELETED, ModelFolder, VersionFiles, version_files
+from twisted_registry.contracts.archive import IArchiveReader
+from twisted_registry.domain.errors import CorruptVersion, RegistryError, StorageFailure, UnknownModel, shown
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
+from twisted_registry.storage.filesystem.failures import (
+    Malformed,
+    detecting_damage,
+    is_absent,
+    is_link_loop,
+    read_failure,
+    reading,
+    unreadable,
+    writing,
+)
+from twisted_registry.storage.filesystem.layout import (
+    DELETED,
+    HIGH_WATER_MARK,
+    ModelFolder,
+    VersionFiles,
+    version_files,
+)
 from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.reader import LINK, FileReader, open_file, read_metadata
+from twisted_registry.storage.filesystem.pinned_directory import LINK, open_file, read_metadata, read_up_to
 from twisted_registry.storage.filesystem.staging import StagingArea
+from twisted_registry.storage.filesystem.system import System, close_quietly
 from twisted_registry.storage.filesystem.writer import FileWriter, PendingCommits
 
 _log = Logger()
+
+
+@implementer(IArchiveReader)
+@define(eq=False)
+class FileReader:
+    """
+    Reads a version's data from its file, which stays as long as it is open, whatever happens to its name.
+    """
+
+    _system: System
+    _descriptor: int | None
+    _subject: str = ""
+
+    def read(self, size_bytes: int) -> bytes:
+        """See ``IArchiveReader.read``."""
+        if self._descriptor is None:
+            raise StorageFailure("the version is closed already")
+        with reading(self._subject):
+            return read_up_to(self._system, self._descriptor, size_bytes)
+
+    def close(self) -> None:
+        """See ``IArchiveReader.close``."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            close_quietly(self._system, descriptor)
 
 
 class ArchivedVersions:
@@ -145,3 +191,116 @@ def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:
             path=folder.path,
             number=files.out_of_range[0],
         )
+
+
+MAX_HIGH_WATER_MARK_BYTES = 64
+"""More than the longest number and its checksum take."""
+
+_SAFE_GAP = 1_000_000
+_FORMAT = re.compile(rb"([0-9]{1,10})(?: crc32=([0-9a-f]{8}))?\n")
+
+
+class HighWaterMarks:
+    """
+    The part of an archive that remembers numbers.  May be used in any thread.
+    """
+
+    def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
+        self._staging = staging
+        self._models = models
+
+    def set(self, model_id: str, version_number: int) -> None:
+        """
+        Remember a number; see ``IHighWaterMarks.set_high_water_mark``.
+        """
+        with writing(), self._models.open_existing(model_id) as folder:
+            self.set_in(folder, version_number)
+
+    def set_in(self, folder: ModelFolder, version_number: int) -> None:
+        """
+        Remember a number in an open folder, whoever's it is.
+
+        Raises:
+            StorageFull: there is no room.
+            StorageReadOnly: nothing can be changed there.
+            StorageFailure: the medium failed.
+        """
+        with writing():
+            self._staging.replace_file(folder.handle, HIGH_WATER_MARK, format_high_water_mark(version_number))
+
+    def get(self, model_id: str) -> int:
+        """
+        Give the number remembered; see ``IHighWaterMarks.high_water_mark``.
+        """
+        try:
+            with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.open(model_id) as folder:
+                return self.get_in(folder)
+        except UnknownModel:
+            return 0
+
+    def get_in(self, folder: ModelFolder) -> int:
+        """
+        Give the number remembered in an open folder; where what is remembered is damaged, one that is surely no less.
+
+        Raises:
+            StorageUnavailable: it cannot be read now.
+        """
+        try:
+            return parse_high_water_mark(
+                read_metadata(self._staging.system, folder.high_water_mark, MAX_HIGH_WATER_MARK_BYTES)
+            )
+        except Malformed as error:
+            return self.guess(folder, error.reason)
+        except OSError as error:
+            if is_absent(error):
+                return 0
+            if is_link_loop(error):
+                return self.guess(folder, unreadable(error))
+            raise read_failure(error, f"the numbers reserved in {shown(folder.name)}") from error
+
+    def guess(self, folder: ModelFolder, reason: str) -> int:
+        """
+        Return a number that is surely no less than the one that was remembered.
+
+        Args:
+            reason: why that is lost.
+
+        Raises:
+            StorageUnavailable: the folder cannot be read now.
+        """
+        # A gap in the numbers does no harm, a number that is used twice does: clients cache by it.
+        with reading(f"the numbers reserved in {shown(folder.name)}"):
+            numbers = version_files(folder.name, self._staging.system.listdir(folder.path)).numbers
+        guess = min(max(numbers, default=0) + _SAFE_GAP, MAX_VERSION_NUMBER)
+        _log.warn(
+            "{path}: {reason}; numbers go on after {guess}", path=folder.high_water_mark, reason=reason, guess=guess
+        )
+        return guess
+
+
+def format_high_water_mark(number: int) -> bytes:
+    """
+    Write a number, so that it can be told whether it is still the same.
+    """
+    # One bit makes 100 of 900, and numbers would be used twice.
+    digits = b"%d" % number
+    return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))
+
+
+def parse_high_water_mark(content: bytes) -> int:
+    """
+    Read the number remembered.
+
+    Raises:
+        Malformed: it is damaged.
+    """
+    match = _FORMAT.fullmatch(content)
+    if match is None:
+        raise Malformed("it does not hold a version number")
+    digits, checksum = match.groups()
+    if checksum is not None and int(checksum, 16) != zlib.crc32(digits):
+        raise Malformed("its number does not have its checksum")
+    number = int(digits)
+    if number > MAX_VERSION_NUMBER:
+        raise Malformed("it does not hold a version number")
+    return number

@@ -18,14 +18,13 @@ from zope.interface import implementer
 from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
 from twisted_registry.domain.models import Chunk, VersionInfo
-from twisted_registry.storage.filesystem.calls import close_quietly, lexists
 from twisted_registry.storage.filesystem.failures import reason_of, writing
 from twisted_registry.storage.filesystem.layout import ModelFolder, version_files
 from twisted_registry.storage.filesystem.metadata import dump_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.removal import remove
+from twisted_registry.storage.filesystem.pinned_directory import remove
 from twisted_registry.storage.filesystem.staging import PlaceholderLeft, StagingArea
-from twisted_registry.storage.filesystem.system import within
+from twisted_registry.storage.filesystem.system import close_quietly, lexists, within
 
 _log = Logger()
 

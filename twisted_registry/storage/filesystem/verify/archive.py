@@ -20,15 +20,19 @@ from typing import TypeVar
 
 from attrs import define, field, frozen
 
-from twisted_registry.storage.filesystem.calls import close_quietly
-from twisted_registry.storage.filesystem.case_folding import model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reason_of
 from twisted_registry.storage.filesystem.identity import parse_identity
-from twisted_registry.storage.filesystem.layout import CLAIM, IDENTITY, PRIVATE_FOLDER, QUARANTINE, is_hashed_name
+from twisted_registry.storage.filesystem.layout import (
+    CLAIM,
+    IDENTITY,
+    PRIVATE_FOLDER,
+    QUARANTINE,
+    is_hashed_name,
+    model_id_of_any_form,
+)
 from twisted_registry.storage.filesystem.model_folders import leads_to_model
-from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, is_link, open_folder
-from twisted_registry.storage.filesystem.reader import read_metadata
-from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, is_link, open_folder, read_metadata
+from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
 from twisted_registry.storage.filesystem.verify.model import Look, look_into
 from twisted_registry.storage.filesystem.verify.version import VersionCheck, Watched

@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 from attrs import evolve, field, frozen
 
-from twisted_registry.storage.filesystem.calls import close_quietly
-from twisted_registry.storage.filesystem.case_folding import may_be_named, model_id_of_any_form
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
-from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     ModelFolder,
     VersionFiles,
     is_hashed_name,
     is_temp_file,
+    may_be_named,
+    model_id_of_any_form,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import parse_model
 from twisted_registry.storage.filesystem.model_folders import LINKED
 from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
-from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 from twisted_registry.storage.filesystem.verify.version import Unread, Watched, described, seems_named
+from twisted_registry.storage.filesystem.versions import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 
 
 @frozen

@@ -23,10 +23,8 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from twisted_registry.domain.errors import RegistryError, StorageUnavailable
-from twisted_registry.storage.filesystem.calls import close_quietly, lexists
 from twisted_registry.storage.filesystem.claim import Claim, keep_renewed
 from twisted_registry.storage.filesystem.failures import Malformed, is_bad_medium, reason_of, unreadable
-from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.layout import (
     HIGH_WATER_MARK,
     PRIVATE_FOLDER,
@@ -34,14 +32,13 @@ from twisted_registry.storage.filesystem.layout import (
     ModelFolder,
     version_files,
 )
-from twisted_registry.storage.filesystem.lock import LockFailed
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
+from twisted_registry.storage.filesystem.pinned_directory import LockFailed, PinnedDirectory, open_file, read_up_to
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
-from twisted_registry.storage.filesystem.reader import open_file, read_up_to
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import Folder, System, within
+from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
+from twisted_registry.storage.filesystem.versions import HighWaterMarks
 
 _BLOCK_BYTES = 1024 * 1024
 _STAMP = "%Y%m%dT%H%M%S.%fZ"

@@ -15,7 +15,6 @@ from threading import local
 from attrs import define, field, frozen
 
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.storage.filesystem.calls import close_quietly
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
     is_absent,
@@ -26,8 +25,8 @@ from twisted_registry.storage.filesystem.failures import (
 )
 from twisted_registry.storage.filesystem.layout import ModelFolder
 from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES, parse_version_and_claims
-from twisted_registry.storage.filesystem.reader import open_file, read_metadata
-from twisted_registry.storage.filesystem.system import System
+from twisted_registry.storage.filesystem.pinned_directory import open_file, read_metadata
+from twisted_registry.storage.filesystem.system import System, close_quietly
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 
 BLOCK_BYTES = 1024 * 1024
