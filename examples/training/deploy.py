@@ -62,7 +62,7 @@ def verify(file: Path, info: VersionInfo) -> Score:
         Refused: they differ.
     """
     data = file.read_bytes()
-    if b64encode(sha256(data).digest()).decode() != info.data_hash:
+    if b64encode(sha256(data).digest()).decode() != info.sha256:
         raise Refused(f"{file} is refused: its hash is not that of version {info.version_number}")
     archived = Score.from_metadata(info.metadata)
     if archived is None:

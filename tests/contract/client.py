@@ -118,7 +118,7 @@ class ClientContract(SharedRegistryTestCase):
         """
         info = self.registry.call("publish", self.model_id, DATA, {"step": "1"})
         self.assertEqual((info.model_id, info.version_number, info.archived), (self.model_id, 1, False))
-        self.assertEqual((info.size_bytes, info.data_hash), (len(DATA), data_hash(DATA)))
+        self.assertEqual((info.size_bytes, info.sha256), (len(DATA), data_hash(DATA)))
         self.assertEqual(info.metadata, {"step": "1"})
 
     def test_stored_version_is_archived(self) -> None:
@@ -169,7 +169,7 @@ class ClientContract(SharedRegistryTestCase):
             self.assertIn("seek(0)", str(caught.exception))
         self.assertEqual(list(self.registry.iterate("versions", self.model_id)), [])
         file.seek(0)
-        self.assertEqual(self.registry.call("publish", self.model_id, file).data_hash, data_hash(DATA))
+        self.assertEqual(self.registry.call("publish", self.model_id, file).sha256, data_hash(DATA))
 
     def test_file_that_is_saved_meanwhile(self) -> None:
         """
@@ -220,7 +220,7 @@ class ClientContract(SharedRegistryTestCase):
         for size_bytes in (None, len(DATA)):
             for pieces in ([DATA[:7], DATA[7:]], now(), later()):
                 info = self.registry.call("publish", self.model_id, pieces, size_bytes=size_bytes)
-                self.assertEqual(info.data_hash, data_hash(DATA))
+                self.assertEqual(info.sha256, data_hash(DATA))
 
     def test_iterable_that_is_not_as_long_as_told(self) -> None:
         """
@@ -286,7 +286,7 @@ class ClientContract(SharedRegistryTestCase):
         Data that does not have the hash that the caller brought is refused, in whatever way it is retrieved.
         """
         info = self.registry.call("publish", self.model_id, DATA)
-        wrong = evolve(info, data_hash=data_hash(b"other"))
+        wrong = evolve(info, sha256=data_hash(b"other"))
         path = Path(self.mktemp())
         for name, *arguments in (("retrieve", wrong), ("retrieve_file", path, wrong)):
             self.assertRaises(errors.CorruptTransfer, self.registry.call, name, self.model_id, *arguments)

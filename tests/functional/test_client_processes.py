@@ -521,7 +521,7 @@ class ProcessTests(SharedRegistryTestCase):
                 async with Client(ADDRESS) as client:
                     info = await client.latest(MODEL)
                     for reply in (sdk.RetrieveVersionInfos(request), await other.RetrieveVersionInfos(request)):
-                        assert reply.version_infos[0].data_hash == info.data_hash
+                        assert reply.version_infos[0].data_hash == info.sha256
             asyncio.run(both())
             with BlockingClient(ADDRESS) as registry:
                 assert registry.latest(MODEL).size_bytes == 7

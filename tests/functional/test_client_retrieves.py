@@ -133,7 +133,7 @@ class WrongDataTests(SynchronousTestCase):
 
         def data(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             if told is not None:
-                context.set_trailing_metadata(to_metadata(told.size_bytes, told.data_hash, told.digest))
+                context.set_trailing_metadata(to_metadata(told.size_bytes, told.sha256, told.xxh3))
             return (api.RetrieveVersionDataReplyChunk(data_chunk=chunk) for chunk in chunks)
 
         server = FakeServer(RetrieveVersionInfos=info, RetrieveVersionData=data)

@@ -147,7 +147,7 @@ class SourceTests(SharedRegistryTestCase):
         self.registry.save_model(other)
         for create in (self.registry.publish, self.registry.store):
             copy = create(other, self.registry.retrieve_chunks(self.model_id, info), size_bytes=info.size_bytes)
-            self.assertEqual(copy.data_hash, info.data_hash)
+            self.assertEqual(copy.sha256, info.sha256)
 
     def test_client_that_would_wait_for_itself(self) -> None:
         """

@@ -108,7 +108,7 @@ class TrainingTests(ExampleTestCase):
         """
         for model_id in ("one", "two"):
             self.train(3, "--seed", "7", "--model", model_id)
-        one, two = ([info.data_hash for info in self.versions(model_id)] for model_id in ("one", "two"))
+        one, two = ([info.sha256 for info in self.versions(model_id)] for model_id in ("one", "two"))
         self.assertEqual(one, two)
 
     def test_deleted_model_ends_all(self) -> None:
@@ -354,7 +354,7 @@ class DeploymentTests(ExampleTestCase):
         best = max(self.versions(), key=lambda info: float(info.metadata["score"]))
         (archived,) = self.versions(ARCHIVED)
         self.assertTrue(archived.archived)
-        self.assertEqual(archived.data_hash, best.data_hash)
+        self.assertEqual(archived.sha256, best.sha256)
         self.assertEqual(archived.metadata["from_version"], str(best.version_number))
 
     def test_deployed_is_as_good_as_archived(self) -> None:
@@ -364,7 +364,7 @@ class DeploymentTests(ExampleTestCase):
         self.archive_and_deploy()
         (archived,) = self.versions(ARCHIVED)
         self.assertIn(f"score {float(archived.metadata['score']):.1f}, verified", self.deployed)
-        self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.data_hash)
+        self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.sha256)
 
     def test_archived_can_be_deployed_after_a_crash(self) -> None:
         """

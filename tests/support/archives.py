@@ -46,7 +46,7 @@ def version_info(
         version_number=number,
         created_ns=CREATED_NS,
         archived=archived,
-        data_hash=hash_of(data),
+        sha256=hash_of(data),
         size_bytes=len(data),
         metadata={} if metadata is None else metadata,
     )

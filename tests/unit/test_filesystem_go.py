@@ -50,7 +50,7 @@ class GoArchiveTests(FilesystemCase):
         self.assertEqual((first.archived, first.metadata, second.metadata), (True, {}, {"a": "=", "b": "<<", "n": "1"}))
         for number, info in enumerate((first, second), 1):
             data = data_of(self.archive, "my_model", number)
-            self.assertEqual((info.data_hash, info.size_bytes), (hash_of(data), len(data)))
+            self.assertEqual((info.sha256, info.size_bytes), (hash_of(data), len(data)))
 
     def test_times(self) -> None:
         """

@@ -54,8 +54,8 @@ class SameCreationTests(SynchronousTestCase):
         """
         The same header is the same creation, whether or not it declares the hash and the time.
         """
-        for header in (HEADER, evolve(HEADER, data_hash=""), evolve(HEADER, created_ns=INFO.created_ns)):
-            check_same_creation(header, header.data_hash, INFO)
+        for header in (HEADER, evolve(HEADER, sha256=""), evolve(HEADER, created_ns=INFO.created_ns)):
+            check_same_creation(header, header.sha256, INFO)
 
     def test_different(self) -> None:
         """
@@ -65,11 +65,11 @@ class SameCreationTests(SynchronousTestCase):
             "model": evolve(HEADER, model_id="n"),
             "archived": evolve(HEADER, archived=False),
             "size": evolve(HEADER, size_bytes=5),
-            "SHA-256": evolve(HEADER, data_hash=OTHER_HASH),
+            "SHA-256": evolve(HEADER, sha256=OTHER_HASH),
             "metadata": evolve(HEADER, metadata={}),
             "creation time": evolve(HEADER, created_ns=1),
         }
         for name, header in different.items():
             with self.assertRaises(InvalidRequest) as caught:
-                check_same_creation(header, header.data_hash, INFO)
+                check_same_creation(header, header.sha256, INFO)
             self.assertIn(f"version 7 of model 'm', which differs in {name};", str(caught.exception))

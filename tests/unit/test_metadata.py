@@ -66,7 +66,7 @@ def fields(**changed: str) -> bytes:
     """
     Give a version's file, with some fields changed.
     """
-    values = {"creation_timestamp": "2021-10-01T00:00:00Z", "data_hash": INFO.data_hash, "data_size": "14", **changed}
+    values = {"creation_timestamp": "2021-10-01T00:00:00Z", "data_hash": INFO.sha256, "data_size": "14", **changed}
     return "".join(f"{name}: {value}\n" for name, value in values.items()).encode()
 
 
@@ -87,7 +87,7 @@ class WritingTests(SynchronousTestCase):
         """
         A version's file is as it is drawn.
         """
-        self.assertEqual(_metadata.dump_version(INFO).decode(), WRITTEN.format(hash=INFO.data_hash))
+        self.assertEqual(_metadata.dump_version(INFO).decode(), WRITTEN.format(hash=INFO.sha256))
 
     def test_not_archived(self) -> None:
         """

@@ -53,7 +53,7 @@ class CreateTests(PumpedRegistryCase):
         """
         info = self.create(b"some data", metadata={"a": "b"})
         self.assertEqual(
-            (info.version_number, info.created_ns, info.archived, info.data_hash, info.size_bytes, info.metadata),
+            (info.version_number, info.created_ns, info.archived, info.sha256, info.size_bytes, info.metadata),
             (1, 1000 * 10**9, False, data_hash(b"some data"), 9, {"a": "b"}),
         )
 
@@ -503,7 +503,7 @@ class DamageTests(PumpedRegistryCase):
         info = self.create(b"x" * 25, archived=True)
         self.open()
         self.done(self.registry.load_snapshot("m"))
-        wrong = evolve(info, data_hash=data_hash(b"other"))
+        wrong = evolve(info, sha256=data_hash(b"other"))
         with capturedLogs() as events:
             for _ in range(2):
                 download = self.registry.download(self.snapshot(), wrong)

@@ -109,7 +109,7 @@ class Look:
             self._tell(model, f"an info is wrong: {shown}")
         if (shown.creation_timestamp, dict(shown.user_data)) != (info.created_ns, info.metadata):
             self._other_info(model, info)
-        elif shown.data_hash != info.data_hash:
+        elif shown.data_hash != info.sha256:
             self._other_info(model, info)
             self.figures[_OTHER_HASH] += 1
 

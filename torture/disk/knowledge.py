@@ -98,7 +98,7 @@ def load_found(archive: FilesystemArchive, model_id: str) -> Found:
             data = reader.read(info.size_bytes + 1)
         finally:
             reader.close()
-        assert (len(data), hash_of(data)) == (info.size_bytes, info.data_hash), f"version {number}: wrong bytes"
+        assert (len(data), hash_of(data)) == (info.size_bytes, info.sha256), f"version {number}: wrong bytes"
     return Found(user_data, versions, max([archive.high_water_mark(model_id), *numbers]))
 
 

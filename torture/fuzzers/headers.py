@@ -52,8 +52,8 @@ def _check_header(raw: bytes) -> None:
     assert good
     info = chunk.header.version_info
     assert (header.model_id, header.archived, header.size_bytes) == (info.model_id, info.archived, info.data_size)
-    assert (header.data_hash, header.created_ns) == (info.data_hash, info.creation_timestamp)
-    assert header.metadata == dict(info.metadata)
+    assert (header.sha256, header.created_ns) == (info.data_hash, info.creation_timestamp)
+    assert header.metadata == dict(info.user_data)
 
 
 def _is_control(character: str) -> bool:

@@ -47,10 +47,10 @@ class Promised:
         for number, promised in self.archived.items():
             if number not in found.versions:
                 yield f"version {number} is lost"
-            elif found.versions[number].data_hash != promised:
+            elif found.versions[number].sha256 != promised:
                 yield f"version {number} is another than was acknowledged"
         for number, info in found.versions.items():
-            if info.data_hash not in self.begun:
+            if info.sha256 not in self.begun:
                 yield f"version {number} from nowhere"
         if found.last < self.highest:
             yield f"number {self.highest} was given out, and numbers go on after {found.last}"

@@ -69,7 +69,7 @@ class Downloads:
                 await self._send_as_read(download, receiver, reservation)
             else:
                 await self._send_from_memory(chunks, receiver, reservation)
-            return SentVersion(info, download.digest())
+            return SentVersion(info, download.xxh3())
         finally:
             download.close()
 

@@ -44,7 +44,7 @@ def version_object(info: VersionInfo) -> dict[str, Any]:
         "created": exact_timestamp(info.created_ns),
         "created_ns": info.created_ns,
         "archived": info.archived,
-        "data_hash": info.data_hash,
+        "data_hash": info.sha256,
         "size_bytes": info.size_bytes,
         "user_data": dict(info.metadata),
     }

@@ -133,7 +133,7 @@ class IDownload(Interface):
             ``StorageFailure``.
         """
 
-    def digest() -> str:
+    def xxh3() -> str:
         """
         Give the XXH3-128 of the data in hexadecimal, once all of it was given: of bytes whose hash has matched.
 

@@ -42,7 +42,7 @@ def check_same_creation(header: VersionHeader, data_hash: str, info: VersionInfo
         "model": (header.model_id, info.model_id),
         "archived": (header.archived, info.archived),
         "size": (header.size_bytes, info.size_bytes),
-        "SHA-256": (data_hash or info.data_hash, info.data_hash),
+        "SHA-256": (data_hash or info.sha256, info.sha256),
         "metadata": (dict(header.metadata), dict(info.metadata)),
         "creation time": (header.created_ns or info.created_ns, info.created_ns),
     }

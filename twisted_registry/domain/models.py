@@ -56,14 +56,14 @@ class VersionHeader:
 
     Attributes:
         created_ns: nanoseconds since the Unix epoch; 0 for the time of the commit.
-        data_hash: SHA-256 of the data in standard base64; empty where not declared.
+        sha256: SHA-256 of the data in standard base64; empty where not declared.
         size_bytes: length of the data.
     """
 
     model_id: str
     archived: bool
     size_bytes: int
-    data_hash: str = ""
+    sha256: str = ""
     created_ns: int = 0
     metadata: Mapping[str, str] = field(factory=dict)
 
@@ -76,8 +76,8 @@ class VersionInfo:
     Attributes:
         version_number: 1 to 2**31 - 1.
         created_ns: nanoseconds since the Unix epoch, below 2**64.
-        data_hash: SHA-256 of the data in standard base64.
-        digest: XXH3-128 of the data in hexadecimal, where the registry has it at hand; it is no part of the info that
+        sha256: SHA-256 of the data in standard base64.
+        xxh3: XXH3-128 of the data in hexadecimal, where the registry has it at hand; it is no part of the info that
             travels.
     """
 
@@ -85,10 +85,10 @@ class VersionInfo:
     version_number: int
     created_ns: int
     archived: bool
-    data_hash: str
+    sha256: str
     size_bytes: int
     metadata: Mapping[str, str] = field(factory=dict)
-    digest: str = field(default="", eq=False, repr=False)
+    xxh3: str = field(default="", eq=False, repr=False)
 
 
 class VersionKey(NamedTuple):

@@ -25,21 +25,21 @@ class Checksum:
 
     Attributes:
         size_bytes: its length.
-        data_hash: its SHA-256 in standard base64.
-        digest: its XXH3-128 in hexadecimal; empty where the server has none at hand.
+        sha256: its SHA-256 in standard base64.
+        xxh3: its XXH3-128 in hexadecimal; empty where the server has none at hand.
     """
 
     size_bytes: int
-    data_hash: str
-    digest: str = ""
+    sha256: str
+    xxh3: str = ""
 
 
 @lru_cache(maxsize=256)
-def to_metadata(size_bytes: int, data_hash: str, digest: str) -> tuple[tuple[str, str], ...]:
+def to_metadata(size_bytes: int, sha256: str, xxh3: str) -> tuple[tuple[str, str], ...]:
     """
     Write it.
     """
-    return ((KEY, f"{size_bytes} {data_hash} {digest}".rstrip()),)
+    return ((KEY, f"{size_bytes} {sha256} {xxh3}".rstrip()),)
 
 
 def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Checksum | None:
@@ -49,6 +49,6 @@ def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Checksum | Non
     for key, value in metadata:
         if key == KEY and isinstance(value, str):
             match value.split(" "):
-                case [size_text, data_hash, *rest] if _SIZE.fullmatch(size_text):
-                    return Checksum(int(size_text), data_hash, "".join(rest))
+                case [size_text, sha256, *rest] if _SIZE.fullmatch(size_text):
+                    return Checksum(int(size_text), sha256, "".join(rest))
     return None

@@ -26,7 +26,7 @@ class TransientDownload:
     Gives a version's chunks as the transient store holds them.
 
     Attributes:
-        _digest: see ``IDownload.digest``.
+        _digest: see ``IDownload.xxh3``.
         _make_serial: makes where the store's calls run.
         _reader: what reads; there from the beginning where the store never blocks.
     """
@@ -76,8 +76,8 @@ class TransientDownload:
             self._reader = self._opened()
         return self._reader.read()
 
-    def digest(self) -> str:
-        """See ``IDownload.digest``."""
+    def xxh3(self) -> str:
+        """See ``IDownload.xxh3``."""
         return self._digest
 
     def close(self) -> None:
@@ -256,8 +256,8 @@ class ArchiveDownload:
 
     def _check_hash(self) -> None:
         computed = b64encode(self._hash.digest()).decode()
-        if computed != self._info.data_hash:
-            raise self._corrupt(f"its data has the SHA-256 {computed} and not {self._info.data_hash}")
+        if computed != self._info.sha256:
+            raise self._corrupt(f"its data has the SHA-256 {computed} and not {self._info.sha256}")
 
     def _corrupt(self, reason: str) -> CorruptVersion:
         return CorruptVersion(self._info.model_id, self._info.version_number, reason)
@@ -269,8 +269,8 @@ class ArchiveDownload:
                 self._copy.keep()
                 self._copy = None
 
-    def digest(self) -> str:
-        """See ``IDownload.digest``."""
+    def xxh3(self) -> str:
+        """See ``IDownload.xxh3``."""
         if not self._ended:
             return ""
         return self._whole.hexdigest() if self._digests is None else self._digests.whole

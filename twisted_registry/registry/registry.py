@@ -214,7 +214,7 @@ class Registry:
         if info.version_number in snapshot.held:
             try:
                 # Of an archived version this is a copy, made when it was read and had its digests.
-                return self._state.transients.download(key, digests.whole if digests else info.digest)
+                return self._state.transients.download(key, digests.whole if digests else info.xxh3)
             except UnknownVersion:
                 if snapshot.numbers.is_transient(info.version_number):
                     raise

@@ -129,7 +129,7 @@ class Transients:
         Start reading a version.  May be called in any thread.
 
         Args:
-            digest: see ``IDownload.digest``.
+            digest: see ``IDownload.xxh3``.
 
         Raises:
             UnknownVersion: it was evicted.

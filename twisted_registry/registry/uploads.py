@@ -75,8 +75,8 @@ class Upload:
 
     def _finish(self) -> None:
         self._data_hash = b64encode(self._hash.digest()).decode()
-        if self.header.data_hash not in ("", self._data_hash):
-            raise HashMismatch(self.header.data_hash, self._data_hash)
+        if self.header.sha256 not in ("", self._data_hash):
+            raise HashMismatch(self.header.sha256, self._data_hash)
         if self.transient_writer is not None:
             for chunk in self._chunker.flush():
                 self.transient_writer.write(chunk)
@@ -101,8 +101,8 @@ class Upload:
             version_number=version_number,
             created_ns=self.header.created_ns or now_ns,
             archived=self.header.archived,
-            data_hash=self._data_hash,
+            sha256=self._data_hash,
             size_bytes=self.header.size_bytes,
             metadata=self.header.metadata,
-            digest=self._digest.hexdigest(),
+            xxh3=self._digest.hexdigest(),
         )

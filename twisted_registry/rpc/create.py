@@ -69,7 +69,7 @@ class CreateCalls:
                 raise ModelReplaced(header.model_id) from None
             raise
         info = await asyncio.shield(commit)
-        context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, info.digest))
+        context.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
         reply = api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
         return await self._outgoing.count(context, reply)
 

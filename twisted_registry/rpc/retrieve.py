@@ -48,7 +48,7 @@ class DataCalls:
                 await self._send_as_read(download, share, context)
             else:
                 await self._send(chunks, share, context)
-            context.set_trailing_metadata(to_metadata(info.size_bytes, info.data_hash, download.digest()))
+            context.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, download.xxh3()))
         finally:
             download.close()
 

@@ -161,7 +161,7 @@ def version_header(raw: bytes) -> VersionHeader:
         model_id=info.model_id,
         archived=info.archived,
         size_bytes=info.data_size,
-        data_hash=info.data_hash,
+        sha256=info.data_hash,
         created_ns=info.creation_timestamp,
         metadata=_checked_metadata(info),
     )
@@ -202,7 +202,7 @@ def version_message(info: VersionInfo) -> "api.ModelVersionInfo":
         version_number=info.version_number,
         creation_timestamp=info.created_ns,
         archived=info.archived,
-        data_hash=info.data_hash,
+        data_hash=info.sha256,
         data_size=info.size_bytes,
         user_data=info.metadata,
     )

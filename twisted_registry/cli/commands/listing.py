@@ -145,7 +145,7 @@ def _first(client: "BlockingClient", reference: Reference) -> int:
 
 
 def _version_cells(info: VersionInfo) -> Sequence[str]:
-    data_hash = harmless_line(info.data_hash[:_HASH_CHARACTERS])
+    data_hash = harmless_line(info.sha256[:_HASH_CHARACTERS])
     facts = size(info.size_bytes), timestamp(info.created_ns), kind(info), data_hash
     return str(info.version_number), *facts, pairs(info.metadata)
 
@@ -193,7 +193,7 @@ def _tell_version(version: VersionInfo, as_json: bool) -> None:
         "kind": kind(version),
         "size": _exact_size(version.size_bytes),
         "created": f"{exact_timestamp(version.created_ns)} ({age(version.created_ns)} ago)",
-        "SHA-256": harmless_line(version.data_hash),
+        "SHA-256": harmless_line(version.sha256),
     }
     print_facts({**facts, **_metadata(version)})
 

@@ -173,5 +173,5 @@ def _are_of_two_models(one: VersionInfo | None, other: VersionInfo | None) -> bo
         one is not None
         and other is not None
         and one.version_number == other.version_number
-        and (one.created_ns, one.data_hash) != (other.created_ns, other.data_hash)
+        and (one.created_ns, one.sha256) != (other.created_ns, other.sha256)
     )

@@ -114,4 +114,4 @@ class CreateReconciler:
     def _is_it(self, info: VersionInfo) -> bool:
         header = self._header
         sent = (header.created_ns, self._data_hash, header.archived, dict(header.metadata))
-        return sent == (info.created_ns, info.data_hash, info.archived, dict(info.metadata))
+        return sent == (info.created_ns, info.sha256, info.archived, dict(info.metadata))

@@ -216,11 +216,11 @@ class Download:
         expected = await self._expected(stream)
         self._check_size(len(data), expected)
         if self.is_pinned:
-            self._check("hash", await hashing.result(), expected.data_hash)
-        elif expected.digest:
-            self._check("digest", digest.hexdigest(), expected.digest)
+            self._check("hash", await hashing.result(), expected.sha256)
+        elif expected.xxh3:
+            self._check("digest", digest.hexdigest(), expected.xxh3)
         else:
-            self._check("hash", await hash_of(data), expected.data_hash)
+            self._check("hash", await hash_of(data), expected.sha256)
         return data
 
     async def pieces(self) -> AsyncGenerator[memoryview, None]:
@@ -243,7 +243,7 @@ class Download:
                     held = piece
             expected = await self._expected(stream)
             self._check_size(hashing.size_bytes, expected)
-            self._check("hash", await hashing.result(), expected.data_hash)
+            self._check("hash", await hashing.result(), expected.sha256)
             if held:
                 yield held
         finally:
@@ -266,9 +266,9 @@ class Download:
         if stream.checksum is None:
             # Servers of other makes say nothing with the data.
             info = self.info or await Queries(self._calls).version(self._model_id, self._version_number)
-            return Checksum(info.size_bytes, info.data_hash)
+            return Checksum(info.size_bytes, info.sha256)
         if self.info is not None:
-            self._check("hash", stream.checksum.data_hash, self.info.data_hash)
+            self._check("hash", stream.checksum.sha256, self.info.sha256)
         return stream.checksum
 
     def _check_size(self, size_bytes: int, expected: Checksum) -> None:

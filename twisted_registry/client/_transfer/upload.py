@@ -55,7 +55,7 @@ def _first_message(header: VersionHeader) -> bytes:
         creation_timestamp=header.created_ns,
         archived=header.archived,
         data_size=header.size_bytes,
-        data_hash=header.data_hash,
+        data_hash=header.sha256,
         user_data=header.metadata,
     )
     message = api.CreateVersionRequestChunk(header=api.CreateVersionRequestChunk.Header(version_info=info))
@@ -180,7 +180,7 @@ class _Attempt:
         else:
             self._look_later()
 
-    async def data_hash(self) -> str:
+    async def sha256(self) -> str:
         """
         Give the hash of what was sent, once all of it was.
 
@@ -261,9 +261,9 @@ class _Attempt:
         if info.size_bytes != self._header.size_bytes:
             return False
         # The server tells the digest of transient data beside its hash; to compare it takes a fifteenth of the time.
-        if self._hashing is None and told is not None and told.digest and told.data_hash == info.data_hash:
-            return told.digest == self._digest.hexdigest()
-        return info.data_hash == await self.data_hash()
+        if self._hashing is None and told is not None and told.xxh3 and told.sha256 == info.sha256:
+            return told.xxh3 == self._digest.hexdigest()
+        return info.sha256 == await self.sha256()
 
 
 @define
@@ -325,10 +325,10 @@ class Upload:
 
     async def _found(self, attempt: _Attempt, lost_seconds: float, lost: str) -> VersionInfo | None:
         try:
-            data_hash = await attempt.data_hash()
+            sha256 = await attempt.sha256()
         except DataChanged:
             raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
-        return await self._reconciler(lost_seconds, data_hash).reconcile(lost)
+        return await self._reconciler(lost_seconds, sha256).reconcile(lost)
 
     async def _check_answers(self, attempt: _Attempt) -> None:
         """
@@ -348,9 +348,9 @@ class Upload:
         if is_over or self._lost_answers == _MOST_LOST_ANSWERS:
             raise lost_answer(self._calls.connection.address)
 
-    def _reconciler(self, lost_seconds: float, data_hash: str) -> CreateReconciler:
+    def _reconciler(self, lost_seconds: float, sha256: str) -> CreateReconciler:
         calls, retry_seconds = self._calls.without_retries(), self._calls.times.retry_seconds
-        return CreateReconciler(calls, retry_seconds, self._header, lost_seconds, data_hash)
+        return CreateReconciler(calls, retry_seconds, self._header, lost_seconds, sha256)
 
     def _tell(self, size_bytes: int) -> None:
         if size_bytes:

@@ -101,7 +101,7 @@ def version_info(message: "api.ModelVersionInfo", model_id: str, selector: int |
         version_number=number,
         created_ns=message.creation_timestamp,
         archived=message.archived,
-        data_hash=data_hash,
+        sha256=data_hash,
         size_bytes=size_bytes,
         metadata=dict(message.user_data),
     )

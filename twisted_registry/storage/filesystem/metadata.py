@@ -129,7 +129,7 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
         version_number=version_number,
         created_ns=timestamp_ns(_text_field(fields, "creation_timestamp")),
         archived=not _transient(fields),
-        data_hash=_hash(_text_field(fields, "data_hash")),
+        sha256=_hash(_text_field(fields, "data_hash")),
         size_bytes=_size(_text_field(fields, "data_size")),
         metadata=_metadata(fields),
     )
@@ -288,7 +288,7 @@ def dump_version(info: VersionInfo) -> bytes:
             *_quoted_field("model_id", info.model_id),
             *_plain_field("version_number", str(info.version_number)),
             *_plain_field("creation_timestamp", timestamp(info.created_ns)),
-            *_plain_field("data_hash", info.data_hash),
+            *_plain_field("data_hash", info.sha256),
             *_plain_field("data_size", str(info.size_bytes)),
             *_metadata_events(info.metadata),
             *([] if info.archived else _plain_field("transient", "true")),

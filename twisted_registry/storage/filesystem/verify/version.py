@@ -214,8 +214,8 @@ class VersionCheck:
                 raise _Damage(Kind.DATA_SIZE, f"it has {size_bytes} bytes instead of {info.size_bytes}")
             with _telling_unreadable():
                 found = self._hash(descriptor)
-        if found != info.data_hash:
-            raise _Damage(Kind.DATA_HASH, f"its SHA-256 is {found} instead of {info.data_hash}")
+        if found != info.sha256:
+            raise _Damage(Kind.DATA_HASH, f"its SHA-256 is {found} instead of {info.sha256}")
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[tuple[int, int]]:
