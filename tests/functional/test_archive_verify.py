@@ -77,7 +77,7 @@ class ArchiveTests(SynchronousTestCase):
                 command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS, check=False
             )
         self.assertEqual(done.returncode, 2)
-        self.assertEqual(done.stderr, "twisted-registry: cannot go on: No space left on device\n")
+        self.assertEqual(done.stderr, "twisted-registry: stdout: No space left on device\n")
 
     def test_no_name(self) -> None:
         """

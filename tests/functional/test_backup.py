@@ -61,7 +61,7 @@ class BackupTests(RegistryTestCase):
         archive_id = self.connect().statuses("archive_id")["archive_id"]
         self.assertEqual(self.store(b"4"), 4)
         self.daemon.stop()
-        self.assertIn("walker: numbers go on after 1000003, not after 3", self.run_block(restore))
+        self.assertIn("walker: numbers continue after 1000003, not after 3", self.run_block(restore))
         self.daemon = self.start_daemon()
         self.assertNotIn("watching it", self.daemon.log)
         self.assertEqual(self.store(b"other"), 1000004)

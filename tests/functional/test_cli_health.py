@@ -1,9 +1,8 @@
 """
-The command ``health``, and what a container's health check runs.
+Tests for the command ``health``, which a container's health check runs.
 """
 
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.functional.test_readme import ROOT
 from tests.support.cli import TWISTED_REGISTRY, invoke
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
 from tests.support.registry_case import SharedRegistryTestCase
+from twisted_registry.cli.commands.health import local_address
 from twisted_registry.protocol.messages import SERVICE_NAME
 
 PORT = "COGMENT_MODEL_REGISTRY_PORT"
@@ -35,6 +35,29 @@ def health(server: str, port: int, interface: str, *words: str) -> Result:
     """
     variables = {PORT: str(port), INTERFACE: interface}
     return invoke(server, "health", *words, data=b"", **variables)
+
+
+class AddressTests(SynchronousTestCase):
+    """
+    The address of the daemon on this machine.
+    """
+
+    def test_variables(self) -> None:
+        """
+        It follows the daemon's variables: unset, empty, all interfaces, one, and IPv6.
+        """
+        for interface, port, address in (
+            (None, None, "127.0.0.1:9000"),
+            ("", "", "127.0.0.1:9000"),
+            ("0.0.0.0", "1", "127.0.0.1:1"),
+            ("::", "1", "127.0.0.1:1"),
+            ("10.0.0.1", "1", "10.0.0.1:1"),
+            ("::1", "1", "[::1]:1"),
+            ("[::1]", "1", "[::1]:1"),
+        ):
+            given = {INTERFACE: interface, PORT: port}
+            environ = {name: value for name, value in given.items() if value is not None}
+            self.assertEqual(local_address(environ), address)
 
 
 class HealthTests(SharedRegistryTestCase):
@@ -124,14 +147,6 @@ class VolumeTests(SharedRegistryTestCase):
         The command runs nothing that lies there.
         """
         self.assertEqual(self.check(TWISTED_REGISTRY, "health"), 0)
-
-    def test_module(self) -> None:
-        """
-        The module runs nothing that lies there under the name of a library, and nothing at all on a safe path.
-        """
-        self.assertEqual(self.check(sys.executable, "-P", "-m", "twisted_registry.rpc.probe"), 0)
-        (self.volume / "twisted_registry.py").unlink()
-        self.assertEqual(self.check(sys.executable, "-m", "twisted_registry.rpc.probe"), 0)
 
     def test_image(self) -> None:
         """

@@ -15,8 +15,9 @@ from tests.support.cli import Terminal, interrupt, started
 from tests.support.daemon import PATIENCE_SECONDS, free_port
 from tests.support.gates import GatedTestCase
 from tests.support.registry_case import SharedRegistryTestCase
-from twisted_registry.cli.commands.models import deletion, saving
 from twisted_registry.cli.commands.push import Creation
+from twisted_registry.cli.commands.rm import deletion_outcome
+from twisted_registry.cli.commands.set_ import update_outcome
 from twisted_registry.cli.server import Server
 from twisted_registry.domain.models import ModelInfo
 
@@ -78,7 +79,7 @@ class TransferTests(GatedTestCase):
         self.path.write_bytes(b"before")
         link = self.folder / "link"
         link.symlink_to("model")
-        self.assertEqual(interrupt(self.begin_pull(link)), (130, line(f"{link} is as it was")))
+        self.assertEqual(interrupt(self.begin_pull(link)), (130, line(f"{link} is unchanged")))
         self.assertEqual({path.name for path in self.folder.iterdir()}, {"model", "link"})
         self.assertEqual(self.path.read_bytes(), b"before")
 
@@ -86,7 +87,7 @@ class TransferTests(GatedTestCase):
         """
         What went to a stream may be less than all.
         """
-        self.assertEqual(interrupt(self.begin_pull("-")), (130, line("what went to stdout may not be whole")))
+        self.assertEqual(interrupt(self.begin_pull("-")), (130, line("the data written to stdout may be incomplete")))
 
     def test_pull_terminated(self) -> None:
         """
@@ -109,7 +110,7 @@ class TransferTests(GatedTestCase):
         self.addCleanup(self.gates.release, "read")
         self.client.create("m", bytes(5_000_000), archived=True)
         self.wait_for_calls("read")
-        self.assertEqual(interrupt(process), (130, line(f"{self.path} holds m@1")))
+        self.assertEqual(interrupt(process), (130, line(f"{self.path} contains m@1")))
         self.assertEqual(self.path.stat().st_size, 10_000_000)
 
     def begin_push(self, gate: str, size_bytes: int, model_id: str, count: int = 1) -> "subprocess.Popen[bytes]":
@@ -132,9 +133,9 @@ class TransferTests(GatedTestCase):
         Where much is yet to be sent there is no version, and a model that was made for it is named.
         """
         process = self.begin_push("write", 100_000_000, "m")
-        self.assertEqual(interrupt(process), (130, line("no version was made")))
+        self.assertEqual(interrupt(process), (130, line("no version was created")))
         process = self.begin_push("write", 100_000_000, "new", 2)
-        self.assertEqual(interrupt(process), (130, line("no version was made; model new was, and has none")))
+        self.assertEqual(interrupt(process), (130, line("no version was created; model new was, and has no versions")))
 
     def test_push_at_the_end(self) -> None:
         """
@@ -144,7 +145,7 @@ class TransferTests(GatedTestCase):
         self.assertEqual(status, 130)
         self.assertRegex(
             said.decode(),
-            r"^twisted-registry: interrupted: it is not known whether a version was made: if so, 'twisted-registry "
+            r"^twisted-registry: interrupted: it is not known whether a version was created: if so, 'twisted-registry "
             r"versions m' lists one of \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n$",
         )
 
@@ -171,17 +172,17 @@ class OutcomeTests(SharedRegistryTestCase):
         self.assertIn("it is not known", creation.outcome())
         self.client.create(self.model_id, b"this", creation_timestamp=5_000_000_000)
         self.client.create(self.model_id, b"another")
-        self.assertEqual(creation.outcome(), f"{self.model_id}@2 was made")
+        self.assertEqual(creation.outcome(), f"{self.model_id}@2 was created")
 
     def test_deletion(self) -> None:
         """
         A model that is not there was deleted; of one that is there nobody knows.
         """
         self.client.save_model(self.model_id)
-        said = deletion(self.server(), self.model_id)
+        said = deletion_outcome(self.server(), self.model_id)
         self.assertIn(f"not known whether model {self.model_id} was deleted: 'twisted-registry info", said)
         self.client.delete_model(self.model_id)
-        self.assertEqual(deletion(self.server(), self.model_id), f"model {self.model_id} was deleted")
+        self.assertEqual(deletion_outcome(self.server(), self.model_id), f"model {self.model_id} was deleted")
 
     def test_saving(self) -> None:
         """
@@ -189,15 +190,15 @@ class OutcomeTests(SharedRegistryTestCase):
         """
         self.client.save_model(self.model_id, a="1")
         wanted = ModelInfo(self.model_id, {"a": "2"})
-        self.assertIn("it is not known whether", saving(self.server(), wanted))
+        self.assertIn("it is not known whether", update_outcome(self.server(), wanted))
         self.client.save_model(self.model_id, a="2")
-        self.assertEqual(saving(self.server(), wanted), f"the user data of model {self.model_id} was set")
+        self.assertEqual(update_outcome(self.server(), wanted), f"the metadata of model {self.model_id} was set")
 
     def test_nobody_to_ask(self) -> None:
         """
         Where the registry is away nobody knows.
         """
-        self.assertIn("not known", deletion(Server(f"localhost:{free_port()}"), self.model_id))
+        self.assertIn("not known", deletion_outcome(Server(f"localhost:{free_port()}"), self.model_id))
 
     def test_question(self) -> None:
         """

@@ -30,7 +30,10 @@ def commands(group: click.Group = command, before: Sequence[str] = ()) -> Iterat
     """
     Return the commands that have the option, each with its words.
     """
-    for name, each in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        each = group.get_command(context, name)
+        assert each is not None
         words = (*before, name)
         if isinstance(each, click.Group):
             yield from commands(each, words)

@@ -100,7 +100,7 @@ class ListingTests(SharedRegistryTestCase):
         """
         facts = dict(line.split("\t") for line in self.told("info", self.model_id).splitlines())
         expected = {"model": self.model_id, "versions": "3, 1 of them archived", "size": "6.0 kB (6,000 bytes)"}
-        self.assertEqual(facts, {**expected, "latest": "3", "user data algorithm": "ppo", "user data owner": "'ada l'"})
+        self.assertEqual(facts, {**expected, "latest": "3", "metadata algorithm": "ppo", "metadata owner": "'ada l'"})
         told = json.loads(self.told("info", "--json", self.model_id))
         self.assertEqual((told["versions"], told["archived"], told["size_bytes"]), (3, 1, 6000))
         self.assertEqual(told["latest"]["version_number"], 3)
@@ -159,7 +159,7 @@ class ListingTests(SharedRegistryTestCase):
             run(self.daemon.address, "ls", model_id, capture_output=False, stdout=terminal.child)
             terminal.let_go()
             terminal.read_all()
-        self.assertIn(b"USER DATA", terminal.shown)
+        self.assertIn(b"METADATA", terminal.shown)
         self.assertEqual(terminal.shown.count(b"x"), 150)
 
 

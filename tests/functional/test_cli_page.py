@@ -12,7 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.functional.test_readme import README, ROOT, fenced
-from tests.support.cli import TWISTED_REGISTRY, settings
+from tests.support.cli import TWISTED_REGISTRY, settings, subcommands
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.cli.group import command
@@ -41,7 +41,7 @@ def options_of(name: str) -> set[str]:
     """
     Give a command's own long flags.
     """
-    return {flag for option in command.commands[name].params for flag in option.opts if flag.startswith("--")}
+    return {flag for option in subcommands()[name].params for flag in option.opts if flag.startswith("--")}
 
 
 def examples(text: str) -> Iterator[list[str]]:
@@ -64,14 +64,14 @@ class PageTests(SynchronousTestCase):
         Each command has a section, and each of its flags stands there, or where those stand that all have.
         """
         self.assertEqual(flags(section("Where the registry is")), SHARED - {"--json"})
-        for name in command.commands.keys() - {"archive"}:
+        for name in subcommands().keys() - {"archive"}:
             self.assertLessEqual(options_of(name) - (SHARED - {"--json"}), flags(section(name)), name)
 
     def test_no_other_flags(self) -> None:
         """
         No section names a flag that its command has not, but in what is piped from it.
         """
-        for name in command.commands.keys() - {"archive"}:
+        for name in subcommands().keys() - {"archive"}:
             text = re.sub(r"\| (?!twisted-registry).*|tar .*? \|", "", section(name))
             self.assertLessEqual(flags(text), options_of(name), name)
 
@@ -79,18 +79,18 @@ class PageTests(SynchronousTestCase):
         """
         Each example, of the page, the README and the help, is taken by its command.
         """
-        helps = [each.help or "" for each in command.commands.values()]
+        helps = [each.help or "" for each in subcommands().values()]
         found = [words for text in (PAGE, README, command.help or "", *helps) for words in examples(text)]
         self.assertGreater(len(found), 50)
         for name, *words in found:
             if name not in ("archive", "--help") and words != ["--help"]:
-                command.commands[name].make_context(name, words)
+                subcommands()[name].make_context(name, words)
 
     def test_help_has_examples(self) -> None:
         """
         The help of each command has an example, and tells what its statuses mean.
         """
-        for name, each in command.commands.items():
+        for name, each in subcommands().items():
             if name != "archive":
                 self.assertIn("Example", each.help or "", name)
                 self.assertTrue(name == "completion" or "Exit status:" in (each.epilog or ""), name)

@@ -238,7 +238,7 @@ class SlowTests(GatedTestCase):
         with started(self.daemon.address, "pull", "m", path) as process:
             self.wait_for_calls("read")
             self.assertEqual(path.read_bytes(), b"before")
-            said = f"twisted-registry: interrupted: {path} is as it was\n".encode()
+            said = f"twisted-registry: interrupted: {path} is unchanged\n".encode()
             self.assertEqual(interrupt(process), (130, said))
         self.assertEqual([each.read_bytes() for each in self.folder.iterdir()], [b"before"])
         self.gates.release("read")

@@ -15,7 +15,7 @@ from tests.support.client import data_hash
 from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 
-NOTHING = b"twisted-registry: interrupted: no version was made\n"
+NOTHING = b"twisted-registry: interrupted: no version was created\n"
 
 
 class PushTests(SharedRegistryTestCase):
@@ -153,7 +153,7 @@ class PushTests(SharedRegistryTestCase):
             (folder / name).write_bytes(b"x")
         done = invoke(self.daemon.address, "push", self.model_id, folder / "m.onnx")
         self.assertEqual((done.exit_code, done.stdout), (0, f"{self.model_id}@1  1 byte  transient\n"))
-        self.assertRegex(done.stderr, r"^twisted-registry: warning: m\.onnx\.data beside m\.onnx .*\n$")
+        self.assertRegex(done.stderr, r"^twisted-registry: warning: m\.onnx\.data next to m\.onnx .*\n$")
 
     def test_no_number(self) -> None:
         """

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.cli import run
 from tests.support.client import Client
 from tests.support.daemon import Daemon, free_port, processes_in, run_twistd, wait_until
-from twisted_registry.rpc.probe import probe
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
 
@@ -194,7 +194,8 @@ class LogTests(DaemonTestCase):
         daemon = Daemon(self.directory, ("--port", str(port)), {f"{PREFIX}LOG_LEVEL": "error"})
         self.addCleanup(daemon.kill)
         daemon.launch()
-        wait_until(lambda: probe(f"127.0.0.1:{port}") == "SERVING", "it serves")
+        address = f"127.0.0.1:{port}"
+        wait_until(lambda: run(address, "health", "--server", address).returncode == 0, "it serves")
         self.assert_serves(port)
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(daemon.log, "")

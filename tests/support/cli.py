@@ -13,12 +13,22 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 from twisted_registry.cli.group import command
 
 TWISTED_REGISTRY = str(Path(sys.executable).with_name("twisted-registry"))
+
+
+def subcommands() -> dict[str, click.Command]:
+    """
+    Return the commands by name.
+    """
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def settings(server: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:

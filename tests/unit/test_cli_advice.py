@@ -9,8 +9,8 @@ from attrs import fields
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.cli import subcommands
 from twisted_registry.cli.advice import explain
-from twisted_registry.cli.group import command
 from twisted_registry.client import errors
 from twisted_registry.domain.errors import REWRITE_MODEL
 from twisted_registry.protocol.error_details import KINDS
@@ -53,7 +53,7 @@ class AdviceTests(SynchronousTestCase):
             errors.UnknownModel: "'push --create'",
             errors.UnknownVersion: "'twisted-registry versions walker'",
             errors.ModelReplaced: "'twisted-registry push --create'",
-            errors.Overloaded: "(the cause); try again later, or longer, such as with --patience 60",
+            errors.Overloaded: "(the cause); try again later, or retry for longer, for example with --patience 60",
             errors.StorageFull: "'twisted-registry rm'",
             errors.CorruptModel: "'twisted-registry set --replace walker KEY=VALUE...'",
             errors.CorruptVersion: "'twisted-registry versions walker'",
@@ -75,7 +75,7 @@ class AdviceTests(SynchronousTestCase):
                 name, *words = shlex.split(line)
                 self.assertLessEqual(
                     {word for word in words if word.startswith("--")},
-                    {flag for option in command.commands[name].params for flag in option.opts},
+                    {flag for option in subcommands()[name].params for flag in option.opts},
                 )
                 found.add(name)
         self.assertEqual(found, {"push", "set", "rm", "ls", "versions"})

@@ -38,7 +38,7 @@ class ByteProgressTests(SynchronousTestCase):
         self.bar = ByteProgress("sending", console, self.clock.seconds)
         self.bar.__enter__()
         self.addCleanup(self.bar.__exit__, None, None, None)
-        self.bar.expect(30 * MB)
+        self.bar.set_total(30 * MB)
         self.bar.show()
 
     def send(self, seconds: int, size_bytes: int) -> None:
@@ -137,7 +137,7 @@ class TerminalTests(SynchronousTestCase):
         with os.fdopen(writes, "w") as stderr:
             self.patch(sys, "stderr", stderr)
             with ByteProgress("sending") as bar:
-                bar.expect(1000)
+                bar.set_total(1000)
                 bar.show()
             os.write(writes, b".")
             return os.read(reads, 10_000) != b"."

@@ -45,7 +45,7 @@ class CompanionTests(SynchronousTestCase):
         ):
             self.assertEqual(
                 self.said(pushed, beside, "notes.txt"),
-                f"{Path(beside).parts[0]} beside {pushed} may belong to the same model, and does not travel with it",
+                f"{Path(beside).parts[0]} next to {pushed} may belong to the same model, and is not pushed",
             )
 
     def test_many(self) -> None:
@@ -53,7 +53,7 @@ class CompanionTests(SynchronousTestCase):
         Of many the first are named, and the others counted.
         """
         said = self.said("m.onnx", *(f"m.onnx_data_{number}" for number in range(1, 6)))
-        self.assertTrue(said.startswith("m.onnx_data_1, m.onnx_data_2, m.onnx_data_3 and 2 more beside m.onnx"), said)
+        self.assertTrue(said.startswith("m.onnx_data_1, m.onnx_data_2, m.onnx_data_3 and 2 more next to m.onnx"), said)
 
     def test_parts(self) -> None:
         """

@@ -129,7 +129,7 @@ class ExitTests(SynchronousTestCase):
         self.assertEqual({status_for(error) for error in away}, {ExitStatus.UNREACHABLE})
         uncertain = (errors.CreationUncertain("m", "x"), errors.CommitUncertain("m"))
         self.assertEqual({status_for(error) for error in uncertain}, {ExitStatus.UNCERTAIN})
-        self.assertEqual({status_for(error) for error in refused}, {ExitStatus.REFUSED})
+        self.assertEqual({status_for(error) for error in refused}, {ExitStatus.FAILED})
 
     def test_all_are_told(self) -> None:
         """

@@ -4,5 +4,5 @@ The command line: ``twisted-registry``.
 
 import os
 
-# What gRPC's core prints by itself would stand between what the commands say.  It is read when gRPC is first used.
+# Otherwise gRPC's own log lines would mix with the output.  gRPC reads the variable when it is first used.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

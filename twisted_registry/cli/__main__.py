@@ -1,5 +1,5 @@
 """
-``python -m twisted_registry.cli``: the same as ``twisted-registry``.
+The command ``python -m twisted_registry.cli``, the same as ``twisted-registry``.
 """
 
 from twisted_registry.cli.main import main

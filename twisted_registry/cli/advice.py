@@ -1,64 +1,57 @@
 """
-What a person at a shell can do about an error.
+Advice to a person at a shell on what to do about an error.
 
-An error's own text speaks to whoever writes a program: of calls, and of the daemon's flags.  Where a command is the
-remedy, it is named here instead; all other errors say it themselves.
+The text of an error is for programmers: it names calls and the daemon's flags.  If a command is the remedy, the text
+here names the command instead.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from twisted_registry.cli.references import Reference
-from twisted_registry.cli.text import harmless_id, is_word
+from twisted_registry.cli.references import model_word
+from twisted_registry.cli.text import harmless_id
 from twisted_registry.client import errors
 from twisted_registry.domain.errors import REWRITE_MODEL
 
 
 def explain(error: errors.RegistryError) -> str:
     """
-    Say what went wrong, and what can be done about it at a shell.
+    Return what went wrong, and what to do about it at a shell.
     """
-    # A kind that is derived from one of these says something else.
-    told = _TOLD.get(type(error))
-    return str(error) if told is None else told(error)
-
-
-def model_word(model_id: str) -> str:
-    """
-    Return a model as a shell takes it; a placeholder where a shell would take it apart.
-    """
-    return str(Reference(model_id)) if is_word(model_id) else "MODEL"
+    # The exact type: a subclass has another text.
+    describe = _DESCRIPTIONS.get(type(error))
+    return str(error) if describe is None else describe(error)
 
 
 def _unknown_model(error: errors.UnknownModel) -> str:
     return (
-        f"there is no model {harmless_id(error.model_id)}; 'twisted-registry ls' lists those there are, and "
-        "'twisted-registry set' or 'push --create' makes one"
+        f"there is no model {harmless_id(error.model_id)}; 'twisted-registry ls' lists all models, and "
+        "'twisted-registry set' or 'push --create' creates one"
     )
 
 
 def _unknown_version(error: errors.UnknownVersion) -> str:
     return (
         f"model {harmless_id(error.model_id)} has no version {error.selector}; 'twisted-registry versions "
-        f"{model_word(error.model_id)}' lists those it has: one that is not archived may have been evicted"
+        f"{model_word(error.model_id)}' lists the versions it has; a transient version may have been evicted"
     )
 
 
 def _model_replaced(error: errors.ModelReplaced) -> str:
     return (
-        f"model {harmless_id(error.model_id)} was deleted meanwhile, and the new version with it; "
-        "'twisted-registry push --create' makes both again"
+        f"model {harmless_id(error.model_id)} was deleted in the meantime, and the new version with it; "
+        "'twisted-registry push --create' creates both again"
     )
 
 
 def _overloaded(error: errors.Overloaded) -> str:
     cause = error.reason.partition(";")[0]
-    return f"the registry has no room for it now ({cause}); try again later, or longer, such as with --patience 60"
+    return f"the registry is overloaded ({cause}); try again later, or retry for longer, for example with --patience 60"
 
 
 def _storage_full(error: errors.StorageFull) -> str:
     return (
-        f"the registry's storage is full ({error.reason}); nothing was stored: make room on its disk, or delete a "
+        f"the registry's storage is full ({error.reason}); nothing was stored: free space on its disk, or delete a "
         "model with 'twisted-registry rm', then try again"
     )
 
@@ -66,7 +59,7 @@ def _storage_full(error: errors.StorageFull) -> str:
 def _corrupt_model(error: errors.CorruptModel) -> str:
     word = model_word(error.model_id)
     remedy = (
-        f"'twisted-registry set --replace {word} KEY=VALUE...' writes its user data anew, and its versions stay"
+        f"'twisted-registry set --replace {word} KEY=VALUE...' writes its metadata again, and keeps its versions"
         if error.remedy == REWRITE_MODEL
         else error.remedy.replace("CreateOrUpdateModel", f"'twisted-registry set {word}'")
     )
@@ -77,27 +70,27 @@ def _corrupt_version(error: errors.CorruptVersion) -> str:
     word = model_word(error.model_id)
     return (
         f"version {error.version_number} of model {harmless_id(error.model_id)} is damaged on the archive "
-        f"({error.reason}); take another, 'twisted-registry versions {word}' lists them, or restore its files"
+        f"({error.reason}); take another version ('twisted-registry versions {word}' lists them), or restore its files"
     )
 
 
 def _unreachable(error: errors.Unreachable) -> str:
-    return f"{error} --server or TWISTED_REGISTRY_SERVER says where it is"
+    return f"{error} --server or TWISTED_REGISTRY_SERVER sets its address"
 
 
 def _creation_uncertain(error: errors.CreationUncertain) -> str:
     word = model_word(error.model_id)
     return (
         f"a new version of model {harmless_id(error.model_id)} was sent, but no answer came ({error.reason}), and "
-        f"{error.finding}; look at 'twisted-registry versions {word}' before you push it again"
+        f"{error.finding}; check 'twisted-registry versions {word}' before you push again"
     )
 
 
 def _not_authenticated(error: errors.NotAuthenticated) -> str:
-    return f"the registry did not accept who asks ({error.reason}); TWISTED_REGISTRY_TOKEN takes a valid token"
+    return f"the registry refused the access token ({error.reason}); set TWISTED_REGISTRY_TOKEN to a valid one"
 
 
-_TOLD: dict[type[errors.RegistryError], Callable[[Any], str]] = {
+_DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {
     errors.UnknownModel: _unknown_model,
     errors.UnknownVersion: _unknown_version,
     errors.ModelReplaced: _model_replaced,

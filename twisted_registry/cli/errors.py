@@ -1,5 +1,5 @@
 """
-With what the commands that talk to a registry end.
+Exit statuses of the commands, and the one path by which errors become a line on stderr and a status.
 """
 
 import os
@@ -9,30 +9,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from twisted_registry.cli.advice import explain
 from twisted_registry.cli.text import harmless, harmless_line
-from twisted_registry.client.errors import (
-    CommitUncertain,
-    CreationUncertain,
-    DataChanged,
-    DeadlineExceeded,
-    RegistryError,
-    StorageUnavailable,
-    Unavailable,
-)
+
+if TYPE_CHECKING:
+    from twisted_registry.domain.errors import RegistryError
 
 
 class ExitStatus(IntEnum):
     """
-    The statuses.
+    The exit statuses.
     """
 
     DONE = 0
-    REFUSED = 1
+    FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
     UNCERTAIN = 4
@@ -41,46 +34,54 @@ class ExitStatus(IntEnum):
 
 
 SIGNAL_BASE = 128
-"""Above it are the statuses of those whom a signal has ended."""
+"""A process that a signal ends has this status plus the signal's number."""
 
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
+_TERMINATING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 EXIT_STATUS_HELP = """\b
 Exit status:
   0    done
-  1    the registry refused it, or has no such thing
+  1    the registry refused it, or does not have it
   2    wrong usage, or a local file cannot be read or written
   3    the registry cannot be reached, is too slow, or cannot read its disk now
-  4    nobody knows whether the version was created: look before you push again
+  4    it is not known whether the version was created: check before you push again
   130  interrupted (143 by SIGTERM)
 """
 
 
-def status_for(error: RegistryError) -> ExitStatus:
+def status_for(error: "RegistryError") -> ExitStatus:
     """
-    Give the status for an error.
+    Return the exit status for an error.
     """
+    # Imported late: it imports gRPC, which the help does not need.
+    from twisted_registry.client.errors import (
+        CommitUncertain,
+        CreationUncertain,
+        DataChanged,
+        DeadlineExceeded,
+        StorageUnavailable,
+        Unavailable,
+    )
+
     if isinstance(error, CreationUncertain | CommitUncertain):
         return ExitStatus.UNCERTAIN
     if isinstance(error, DataChanged):
         return ExitStatus.USAGE
-    return (
-        ExitStatus.UNREACHABLE
-        if isinstance(error, Unavailable | StorageUnavailable | DeadlineExceeded)
-        else ExitStatus.REFUSED
-    )
+    if isinstance(error, Unavailable | StorageUnavailable | DeadlineExceeded):
+        return ExitStatus.UNREACHABLE
+    return ExitStatus.FAILED
 
 
 def report(text: str) -> None:
     """
-    Say something on stderr.
+    Print a line to stderr.
     """
     click.echo(f"twisted-registry: {harmless_line(text)}", err=True)
 
 
-def fail(text: str, status: ExitStatus = ExitStatus.REFUSED) -> NoReturn:
+def fail(text: str, status: ExitStatus = ExitStatus.FAILED) -> NoReturn:
     """
-    Say why it goes no further, and end.
+    Print a line to stderr, and exit.
     """
     report(text)
     sys.exit(status)
@@ -88,39 +89,49 @@ def fail(text: str, status: ExitStatus = ExitStatus.REFUSED) -> NoReturn:
 
 class _Terminated(SystemExit):
     """
-    A signal came that ends processes.
+    A terminating signal was received.
     """
 
 
 @contextmanager
-def exit_on_interrupt(outcome: Callable[[], str] | None = None) -> Iterator[None]:
+def exit_on_interrupt(describe_outcome: Callable[[], str] | None = None) -> Iterator[None]:
     """
-    Where what is done in the context is interrupted, say in a line what became of it, and end.
+    Exit with one line on stderr if the context is interrupted.
 
     Args:
-        outcome: returns that; it may take a moment to find out.  ``None`` where nothing is changed.
+        describe_outcome: returns what became of the work; it may ask the registry, which can take a few seconds.
+            ``None`` if the work changes nothing.
     """
     try:
         yield
     except (KeyboardInterrupt, click.Abort, _Terminated) as interruption:
         status = interruption.code if isinstance(interruption, _Terminated) else ExitStatus.INTERRUPTED
-        # Who interrupts that as well does not want to know; a terminal that was closed takes no line.
+        # A second interrupt cancels the description.  A closed terminal takes no line.
         with suppress(KeyboardInterrupt, _Terminated, OSError):
-            report("interrupted" if outcome is None else f"interrupted: {outcome()}")
+            report("interrupted" if describe_outcome is None else f"interrupted: {describe_outcome()}")
         sys.exit(status)
 
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
+def exit_on_error(status_for: "Callable[[RegistryError], ExitStatus]" = status_for) -> Iterator[None]:
     """
-    Turn whatever can be foreseen to go wrong into a line on stderr and a status.
+    Exit with one line on stderr if the context fails with an expected error, or is interrupted.
+
+    Args:
+        status_for: returns the exit status for an error.
     """
-    # What is ignored, as under nohup, stays so.
-    before = {number: signal.signal(number, _ended) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
+    from twisted_registry.domain.errors import RegistryError
+
+    # A signal that is ignored, as under nohup, stays ignored.
+    handled = [number for number in _TERMINATING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _terminate) for number in handled}
     try:
         with exit_on_interrupt(), exit_on_os_error():
             yield
     except RegistryError as error:
+        # Imported late: it imports gRPC.
+        from twisted_registry.cli.advice import explain
+
         fail(explain(error), status_for(error))
     finally:
         for number, handler in before.items():
@@ -130,7 +141,7 @@ def exit_on_error() -> Iterator[None]:
 @contextmanager
 def exit_on_os_error() -> Iterator[None]:
     """
-    Turn a file or a stream that cannot be read or written into a line on stderr and a status.
+    Exit with one line on stderr if a file or a stream cannot be read or written.
     """
     try:
         yield
@@ -138,7 +149,7 @@ def exit_on_os_error() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as error:
         discard_stdout()
-        # Whoever has closed the pipe wants no more, and knows.
+        # The reader of the pipe closed it because it wants no more.
         if not isinstance(error, BrokenPipeError):
             report(_reason(error))
         sys.exit(ExitStatus.USAGE)
@@ -147,8 +158,9 @@ def exit_on_os_error() -> Iterator[None]:
 @contextmanager
 def os_errors_about(file: str) -> Iterator[None]:
     """
-    Say which file or stream it was that could not be read or written.  The system names none once it is open, and a
-    temporary file's name tells nobody anything.
+    Set the file name of every ``OSError`` raised in the context.
+
+    The system names no file once it is open, and the name of a temporary file helps nobody.
     """
     try:
         yield
@@ -159,7 +171,7 @@ def os_errors_about(file: str) -> Iterator[None]:
 
 def discard_stdout() -> None:
     """
-    Where stdout cannot be written, forget what was to go there: Python would try again at its end, and fail.
+    Discard what is buffered for stdout if it cannot be written.  Otherwise Python would try again at exit, and fail.
     """
     try:
         sys.stdout.flush()
@@ -167,7 +179,7 @@ def discard_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _ended(number: int, frame: FrameType | None) -> NoReturn:
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     # Raised in the main thread, so that temporary files are removed on the way out.
     raise _Terminated(SIGNAL_BASE + number)
 

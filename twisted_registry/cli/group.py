@@ -1,29 +1,22 @@
 """
-The command with all its subcommands.
+The command ``twisted-registry``, with a table of its subcommands.
 """
 
+import os
 from typing import Any
 
 import click
 
 from twisted_registry import __version__
-from twisted_registry.cli.commands.archive import archive
-from twisted_registry.cli.commands.completion import completion
-from twisted_registry.cli.commands.health import health
-from twisted_registry.cli.commands.listing import info, ls, versions
-from twisted_registry.cli.commands.models import rm, set_
-from twisted_registry.cli.commands.pull import pull
-from twisted_registry.cli.commands.push import push
-from twisted_registry.cli.commands.status import status
-from twisted_registry.cli.commands.watch import watch
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_os_error
+from twisted_registry.cli.lazy_group import LazyGroup
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
-_HELP = """Look after a model registry, and what is in it.
+_HELP = """Use and operate a model registry.
 
 Models are named MODEL, versions MODEL@3 or, counted from the latest, MODEL@-1. The registry is the one at --server or
-TWISTED_REGISTRY_SERVER. A token for it is taken from TWISTED_REGISTRY_TOKEN alone.
+TWISTED_REGISTRY_SERVER. An access token is read from TWISTED_REGISTRY_TOKEN only.
 
 \b
 Examples:
@@ -32,15 +25,36 @@ Examples:
   twisted-registry watch walker
 """
 
+_COMMANDS = {
+    "archive": "Verify and repair an archive on disk.",
+    "completion": "Print a shell's completion script.",
+    "health": "Check whether the daemon on this machine is serving.",
+    "info": "Show everything about a model or a version.",
+    "ls": "List models.",
+    "pull": "Retrieve a version to a file or stdout.",
+    "push": "Create a version from a file or stdin.",
+    "rm": "Delete a model.",
+    "set": "Set a model's metadata.",
+    "status": "Show the state of the registry.",
+    "versions": "List a model's versions.",
+    "watch": "Print new versions as they come.",
+}
+"""The short help of each command; ``set`` is ``set_`` in ``commands/set_.py``, and so on."""
 
-class Root(click.Group):
+
+def _target(name: str) -> str:
+    attribute = "set_" if name == "set" else name
+    return f"twisted_registry.cli.commands.{attribute}:{attribute}"
+
+
+class Root(LazyGroup):
     """
-    The group of all commands.  What click itself prints, such as help, may have nowhere to go either.
+    The group of all commands.  click's own output, such as help, can meet a closed stdout too.
     """
 
     def make_context(self, *given: Any, **options: Any) -> click.Context:
         """
-        Read the arguments.
+        Parse the arguments.
         """
         with exit_on_os_error():
             return super().make_context(*given, **options)
@@ -53,7 +67,13 @@ class Root(click.Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=Root, context_settings=_CONTEXT, help=_HELP, epilog=EXIT_STATUS_HELP)
+@click.group(
+    cls=Root,
+    lazy_commands={name: (_target(name), short_help) for name, short_help in _COMMANDS.items()},
+    context_settings=_CONTEXT,
+    help=_HELP,
+    epilog=EXIT_STATUS_HELP,
+)
 @click.version_option(__version__, prog_name="twisted-registry")
 def command() -> None:
     """
@@ -61,5 +81,6 @@ def command() -> None:
     """
 
 
-for _each in (push, pull, ls, versions, info, rm, set_, watch, status, health, completion, archive):
-    command.add_command(_each)
+if "_TWISTED_REGISTRY_COMPLETE" in os.environ:
+    # A shell asks for completions: its scripts differ from click's.
+    import twisted_registry.cli.shells  # noqa: F401

@@ -1,42 +1,42 @@
 """
-What commands print to stdout: tables and lines for people, objects for programs.
+Output of the commands on stdout: tables and lines for people, JSON for programs.
 """
 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from twisted_registry.cli.errors import os_errors_about
 from twisted_registry.cli.references import harmless_reference
 from twisted_registry.cli.text import exact_timestamp, size
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
 
 
 def kind(info: VersionInfo) -> str:
     """
-    Say what kind a version is of.
+    Return the kind of a version.
     """
     return "archived" if info.archived else "transient"
 
 
 def model_object(info: ModelInfo) -> dict[str, Any]:
     """
-    Give a model as JSON has it.
+    Return a model as a JSON object.
     """
     return {"model_id": info.model_id, "user_data": dict(info.metadata)}
 
 
 def version_object(info: VersionInfo) -> dict[str, Any]:
     """
-    Give a version as JSON has it.
+    Return a version as a JSON object.
     """
     return {
         "model_id": info.model_id,
@@ -50,11 +50,11 @@ def version_object(info: VersionInfo) -> dict[str, Any]:
     }
 
 
-def json_line(told: Mapping[str, Any]) -> str:
+def json_line(fields: Mapping[str, Any]) -> str:
     """
-    Return an object as JSON in a line: its keys sorted, in ASCII, with control characters escaped.
+    Return a JSON object as one line of ASCII, with sorted keys and escaped control characters.
     """
-    return json.dumps(told, sort_keys=True, allow_nan=False)
+    return json.dumps(fields, sort_keys=True, allow_nan=False)
 
 
 def print_line(text: str) -> None:
@@ -65,16 +65,16 @@ def print_line(text: str) -> None:
         click.echo(text)
 
 
-def print_object(told: Mapping[str, Any]) -> None:
+def print_object(fields: Mapping[str, Any]) -> None:
     """
-    Print an object in a line.
+    Print a JSON object as a line.
     """
-    print_line(json_line(told))
+    print_line(json_line(fields))
 
 
 def print_version(info: VersionInfo, as_json: bool) -> None:
     """
-    Print a version in a line.
+    Print a version as a line.
     """
     if as_json:
         print_object(version_object(info))
@@ -85,23 +85,29 @@ def print_version(info: VersionInfo, as_json: bool) -> None:
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
-    Print rows, of cells that are harmless: on a terminal as a table; else as they come, with tabs between the cells,
-    nothing left out and no heads.
+    Print rows: on a terminal as a table; otherwise as they come, with cells separated by tabs and without a header.
 
     Args:
-        heads: those that begin with ``>`` stand over numbers.
+        heads: the header; a head that begins with ``>`` is above a column of numbers.
+        rows: cells without control characters.
     """
     if sys.stdout.isatty():
+        # Imported late: a pipe does not need rich.
+        from rich.console import Console
+
         print_on_terminal(Console(), heads, rows)
         return
     for row in rows:
         print_line("\t".join(row))
 
 
-def print_on_terminal(console: Console, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_on_terminal(console: "Console", heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
-    Print rows as a table, as wide as the terminal.  What does not fit is folded.
+    Print rows as a table, as wide as the terminal.  Cells that do not fit are wrapped.
     """
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(heads))
     for head in heads:
         is_number = head.startswith(">")
@@ -109,7 +115,7 @@ def print_on_terminal(console: Console, heads: Sequence[str], rows: Iterable[Seq
             head.removeprefix(">"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
         )
     for row in rows:
-        # As text, for rich has a markup of its own.
+        # Text, so that rich does not read cells as markup.
         table.add_row(*map(Text, row))
     if table.row_count:
         with os_errors_about("stdout"):
@@ -118,6 +124,6 @@ def print_on_terminal(console: Console, heads: Sequence[str], rows: Iterable[Seq
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """
-    Print facts, a line each.
+    Print facts, one per line.
     """
     print_table(("", ""), facts.items())

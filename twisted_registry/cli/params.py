@@ -1,5 +1,5 @@
 """
-Models and versions as arguments of the commands.
+Types of the arguments: models, versions, metadata.
 """
 
 import time
@@ -14,19 +14,19 @@ from twisted_registry.cli.text import is_word
 from twisted_registry.domain.errors import RegistryError
 
 _COMPLETION_SECONDS = 3.0
-"""How long a key may be without effect where the registry is away; one on a busy machine wants its time."""
+"""How long the shell may wait for completions: short for a person, but enough for a busy registry."""
 
 
-class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
+class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
     """
-    A model, or a version of it.
+    A model or a version.
     """
 
     name = "reference"
 
     def convert(self, value: "str | Reference", param: click.Parameter | None, ctx: click.Context | None) -> Reference:
         """
-        Read it.
+        Parse a reference.
         """
         if isinstance(value, Reference):
             return value
@@ -37,35 +37,35 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """
-        Ask the registry which models there are.
+        Complete the id of a model of the registry.
         """
         if ctx.params.get("server") is None:
-            return []  # What was given as its address is none.
+            return []  # The address given is not one.
         try:
-            server = Server.of(ctx.params)
+            server = Server.from_options(ctx.params)
             return [CompletionItem(text) for text in _models(server) if text.startswith(incomplete)]
         except (RegistryError, OSError, click.ClickException):
-            # Nobody to ask, and nowhere to say so: what is typed stays as it is.
+            # There is no registry to ask, and nowhere to report it.
             return []
 
 
 def _models(server: Server) -> Iterator[str]:
     with server.client(retry_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
-        ends = time.monotonic() + _COMPLETION_SECONDS  # from here on: to import gRPC may take long by itself
+        deadline = time.monotonic() + _COMPLETION_SECONDS  # starts here: importing gRPC may take long by itself
         for info in client.models():
-            # The shells' scripts take others apart, or worse: expand them.
+            # The shells' scripts would split other ids, or expand them.
             if is_word(info.model_id):
                 yield str(Reference(info.model_id))
-            if time.monotonic() > ends:
+            if time.monotonic() > deadline:
                 return
 
 
 class ModelType(ReferenceType):
     """
-    A model, and no version of it.
+    A model, without a version.
 
     Attributes:
-        why: what to say to whoever names a version.
+        why: why a version is refused.
     """
 
     name = "model"
@@ -75,9 +75,34 @@ class ModelType(ReferenceType):
 
     def convert(self, value: "str | Reference", param: click.Parameter | None, ctx: click.Context | None) -> Reference:
         """
-        Read it.
+        Parse a reference to a model.
         """
         reference = super().convert(value, param, ctx)
         if reference.selector is not None:
             self.fail(f"{str(reference)!r} names a version: {self.why}", param, ctx)
         return reference
+
+
+class PairType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
+    """
+    An entry of metadata, ``KEY=VALUE``.
+    """
+
+    name = "pair"
+
+    def convert(
+        self, value: "str | tuple[str, str]", param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """
+        Parse an entry.  The value may be empty, and may contain ``=``.
+        """
+        if not isinstance(value, str):
+            return value
+        key, equals, rest = value.partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{value!r} is not Unicode text", param, ctx)
+        return key, rest

@@ -1,5 +1,5 @@
 """
-A progress bar for bytes: on stderr, only on a terminal, and only for what takes longer than a moment.
+A progress bar for bytes on stderr: on a terminal only, and only for work that takes longer than a second.
 """
 
 import os
@@ -24,20 +24,22 @@ from rich.progress import (
 
 from twisted_registry.cli.errors import report
 
-_MOMENT_SECONDS = 1.0
+_SHOW_AFTER_SECONDS = 1.0
 
 _WIDE = 60
 _NARROW = 45
-"""How many characters of a line the bar and the rate want: in fewer, what is told would be cut and folded."""
+"""Minimum line widths, in characters, for the bar and for the rate: a narrower line would wrap."""
 
 _DUMB = ("", "dumb", "unknown")
-"""Terminals whose cursor cannot be moved."""
+"""Values of ``TERM`` for terminals whose cursor cannot be moved."""
 
 
 def _stderr() -> Console:
     """
-    Return the console for stderr.  Variables such as ``FORCE_COLOR`` and ``TTY_COMPATIBLE`` have rich take a file for a
-    terminal; what moves may be shown on a real one only.
+    Return the console for stderr.
+
+    Variables such as ``FORCE_COLOR`` and ``TTY_COMPATIBLE`` make rich treat a file as a terminal.  A moving bar belongs
+    on a real terminal only.
     """
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
     return Console(stderr=True, force_terminal=is_terminal, force_interactive=is_terminal)
@@ -55,12 +57,12 @@ def _columns(width: int) -> Iterator[ProgressColumn]:
 
 class _Bar(Progress):
     """
-    Rich works the rate out from one advance to the next: what stands still would keep the last.
+    A bar whose rate falls while nothing advances: rich computes the rate from one advance to the next.
     """
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """
-        Count the time up to now, each time that the bar is drawn.
+        Record that nothing advanced, each time the bar is drawn.
         """
         for task in self.tasks:
             self.advance(task.id, 0)
@@ -69,9 +71,10 @@ class _Bar(Progress):
 
 class ByteProgress:
     """
-    Shows how many bytes of how many are done, at what rate, and how long it will take.  May be told in any thread.
+    A progress bar with bytes, rate and remaining time.  May be used in any thread.
 
-    @cvar current: the one that is on the screen, or may come there.
+    Attributes:
+        current: the bar in use; ``None`` if there is none.
     """
 
     current: "ClassVar[ByteProgress | None]" = None
@@ -80,8 +83,9 @@ class ByteProgress:
         """
 
         Args:
-            what: what is done, such as ``sending``.
-            clock: tells the time in seconds.
+            what: the work, such as ``sending``.
+            console: the console to draw on; stderr by default.
+            clock: returns the time in seconds.
         """
         self._console = console or _stderr()
         self._bar = _Bar(
@@ -89,14 +93,14 @@ class ByteProgress:
             console=self._console,
             get_time=clock,
             transient=True,
-            # What is found goes to stdout by itself, wherever that leads.
+            # The output goes to stdout, which may be a file.
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self._task = self._bar.add_task(what, total=None)
         self._lock = Lock()
-        # By the clock, not by what is done: what stands still shows a bar too.
-        self._timer = Timer(_MOMENT_SECONDS, self.show)
+        # A timer, not the first advance: work that stands still shows a bar too.
+        self._timer = Timer(_SHOW_AFTER_SECONDS, self.show)
         self._timer.daemon = True
         self._is_on = self._console.is_terminal
         self._is_shown = False
@@ -114,31 +118,32 @@ class ByteProgress:
         self._timer.cancel()
         with self._lock:
             self._is_on = False
-            # A bar that was never shown would still end its line.
+            # rich would print a newline for a bar that was never shown.
             if self._is_shown:
                 self._bar.stop()
 
-    def expect(self, size_bytes: int) -> None:
+    def set_total(self, size_bytes: int) -> None:
         """
-        Say how many bytes there are.
+        Set the total number of bytes.
         """
         self._bar.update(self._task, total=size_bytes)
 
     def restart(self, what: str, size_bytes: int | None = None) -> None:
         """
-        Begin with something else.
+        Restart the bar for other work.
 
         Args:
-            size_bytes: how many bytes of it there are, where that is known.
+            what: the work, such as ``sending``.
+            size_bytes: the total number of bytes; ``None`` if it is not known.
         """
         self._bar.reset(self._task, description=what, total=size_bytes)
 
     def advance(self, size_bytes: int) -> None:
         """
-        Say how many bytes more are done.
+        Advance the bar.
 
         Args:
-            size_bytes: less than 0 where what was done is lost, and is done again.
+            size_bytes: the number of bytes done; negative if done work was lost, and is repeated.
         """
         with self._lock:
             if self._is_on and size_bytes < 0:
@@ -149,7 +154,7 @@ class ByteProgress:
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """
-        Take the bar off the screen for as long as something else is printed.
+        Hide the bar for as long as the context lasts, so that something else can be printed.
         """
         with self._lock:
             if self._is_shown:
@@ -162,7 +167,7 @@ class ByteProgress:
 
     def show(self) -> None:
         """
-        Show it, though the moment has not passed.
+        Show the bar now.
         """
         with self._lock:
             if self._is_on and not self._is_shown:
@@ -170,14 +175,14 @@ class ByteProgress:
                 self._bar.start()
 
     def _go_back(self, size_bytes: int) -> None:
-        # Anew, for what is lost would count against the rate, and what was once done would stay done.
+        # Reset, because lost bytes would count towards the rate.
         (task,) = self._bar.tasks
         self._bar.reset(self._task, completed=max(0, int(task.completed) + size_bytes))
 
 
 def report_beside_bar(text: str) -> None:
     """
-    Say something on stderr, where a bar may be.
+    Print a line to stderr, above the bar if there is one.
     """
     bar = ByteProgress.current
     with nullcontext() if bar is None else bar.hidden():

@@ -1,22 +1,22 @@
 """
-How models and versions are named: ``MODEL``, ``MODEL@3``, ``MODEL@-1``.
+References to models and versions: ``MODEL``, ``MODEL@3``, ``MODEL@-1``.
 """
 
 import re
 
 from attrs import frozen
 
-from twisted_registry.cli.text import harmless_id
+from twisted_registry.cli.text import harmless_id, is_word
 from twisted_registry.domain.errors import InvalidModelId
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
 
 REFERENCES = """\b
-MODEL     the model; where a version is asked for, its latest
+MODEL     the model, or its latest version
 MODEL@3   its version 3
 MODEL@-1  its latest version; -2 is the one before
 
-What stands behind the last @ is the version, where it is a number or nothing. So the model whose own id is team@3 is
-written team@3@, and its latest version team@3@-1.
+The version follows the last @, if that is followed by a number or nothing. So the model with the id team@3 is written
+team@3@, and its latest version team@3@-1.
 """
 
 _REFERENCE = re.compile(r"(.*)@(-?[0-9]+|)", re.DOTALL)
@@ -25,10 +25,10 @@ _REFERENCE = re.compile(r"(.*)@(-?[0-9]+|)", re.DOTALL)
 @frozen
 class Reference:
     """
-    Names a model, or one of its versions.
+    A reference to a model or one of its versions.
 
     Attributes:
-        selector: a version's number, or -n for the n-th to last; ``None`` for the model.
+        selector: a version number, or -n for the n-th latest version; ``None`` for the model.
     """
 
     model_id: str
@@ -37,10 +37,10 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> "Reference":
         """
-        Read one.
+        Parse a reference.
 
         Raises:
-            ValueError: it names nothing.
+            ValueError: the text is not a valid reference.
         """
         match = _REFERENCE.fullmatch(text)
         model_id, number = (match[1], match[2]) if match else (text, "")
@@ -56,13 +56,13 @@ class Reference:
     @property
     def version(self) -> int:
         """
-        The selector of the version that is meant, the latest unless said otherwise.
+        The selector of a version; the latest if none is given.
         """
         return -1 if self.selector is None else self.selector
 
     def __str__(self) -> str:
         """
-        Write it as it is read.
+        Return the text that ``parse`` reads.
         """
         if self.selector is not None:
             return f"{self.model_id}@{self.selector}"
@@ -71,6 +71,13 @@ class Reference:
 
 def harmless_reference(model_id: str, version_number: int) -> str:
     """
-    Name a version for people.
+    Return a version's reference for people, without control characters.
     """
     return f"{harmless_id(model_id)}@{version_number}"
+
+
+def model_word(model_id: str) -> str:
+    """
+    Return a model as a word for a shell; a placeholder if a shell would split or expand its id.
+    """
+    return str(Reference(model_id)) if is_word(model_id) else "MODEL"

@@ -1,5 +1,5 @@
 """
-Who waits is told what for.
+A notice on stderr while the client retries.
 """
 
 import logging
@@ -14,18 +14,18 @@ from twisted_registry.client.errors import (
 )
 
 LOGGER = "twisted_registry.client.tries"
-"""Where the client says each time that it tries something again, and why."""
+"""The logger to which the client writes each retry."""
 
-_SOON_SECONDS = 2.0
-"""What is mended within this is not worth a line."""
+_NOTICE_AFTER_SECONDS = 2.0
+"""Shorter failures are not worth a line."""
 
-_STREAK_SECONDS = 15.0
-"""Where nothing fails for so long, what fails next is something new."""
+_SEPARATE_AFTER_SECONDS = 15.0
+"""After so long without a failure, the next one is a new failure."""
 
 
 class RetryNotice(logging.Handler):
     """
-    Says once, for as long as it lasts, that something is tried again and again.
+    Prints one line for each sequence of retries.
     """
 
     def __init__(
@@ -34,25 +34,26 @@ class RetryNotice(logging.Handler):
         """
 
         Args:
-            clock: tells the time in seconds.
+            say: prints a line.
+            clock: returns the time in seconds.
         """
         super().__init__(logging.DEBUG)
         self._say = say
         self._clock = clock
         self._began: float | None = None
         self._last = 0.0
-        self._has_said = False
+        self._is_reported = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """
-        Take note of one more try.
+        Record a retry.
         """
         now = self._clock()
-        if self._began is None or now - self._last > _STREAK_SECONDS:
-            self._began, self._has_said = now, False
+        if self._began is None or now - self._last > _SEPARATE_AFTER_SECONDS:
+            self._began, self._is_reported = now, False
         self._last = now
-        if not self._has_said and now - self._began >= _SOON_SECONDS:
-            self._has_said = True
+        if not self._is_reported and now - self._began >= _NOTICE_AFTER_SECONDS:
+            self._is_reported = True
             self._say(f"waiting {_reason(record)}")
 
 
@@ -65,7 +66,7 @@ def _reason(record: logging.LogRecord) -> str:
 
 def report_retries() -> None:
     """
-    Have it said from now on.
+    Print a notice whenever the client retries for long, from now on.
     """
     logging.getLogger("twisted_registry.client").handlers = [logging.NullHandler()]
     logger = logging.getLogger(LOGGER)

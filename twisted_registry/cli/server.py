@@ -1,5 +1,5 @@
 """
-Which registry the commands talk to, and how.
+The registry that the commands call, and the options that select it.
 """
 
 import math
@@ -25,13 +25,13 @@ DEFAULT_PATIENCE_SECONDS = 5.0
 TOKEN_VARIABLE = "TWISTED_REGISTRY_TOKEN"
 
 _SCHEMES = ("unix:", "unix-abstract:", "xds:")
-"""Those of addresses that do not end with a port."""
+"""Schemes of addresses that do not end with a port."""
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 3.0
+_POLL_DEADLINE_SECONDS = 3.0
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 0.0)
-"""Between the looks for what a call has done that was interrupted: the server may still be at it."""
+"""Pauses between polls for the outcome of an interrupted call: the server may still be working on it."""
 
 
 @frozen
@@ -41,9 +41,9 @@ class Server:
 
     Attributes:
         address: ``HOST:PORT``.
-        retry_seconds: how long to try while it is away.
-        tls_ca: the file with the certificates of those who may have signed the registry's; ``None`` for no TLS.
-        token: tells the registry who asks.
+        retry_seconds: how long to retry while it is unreachable.
+        tls_ca: the PEM file with the certificates of trusted authorities; ``None`` for no TLS.
+        token: the access token.
     """
 
     address: str = DEFAULT_ADDRESS
@@ -52,17 +52,18 @@ class Server:
     token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Server":
+    def from_options(cls, options: Mapping[str, Any]) -> "Server":
         """
-        Give the server that a command's options mean.  The token comes from the environment alone: the arguments of a
-        process can be read by others.
+        Make a server from a command's options.
+
+        The token comes from the environment only: other users can read the arguments of a process.
 
         Raises:
-            click.UsageError: the token can be none.
+            click.UsageError: the token is malformed.
         """
         token = os.environ.get(TOKEN_VARIABLE) or None
         if token is not None and not (token.isascii() and token.isprintable()):
-            raise click.UsageError(f"what is in {TOKEN_VARIABLE} cannot be a token: it is not plain text in one line")
+            raise click.UsageError(f"{TOKEN_VARIABLE} is not a token: a token is one line of plain text")
         return cls(options["server"], options["patience"], options["tls_ca"], token)
 
     def client(self, **times: float) -> "BlockingClient":
@@ -70,9 +71,12 @@ class Server:
         Make a client.
 
         Args:
-            times: such as ``deadline_seconds``, where they are to be others.
+            times: overrides of the client's times in seconds, such as ``deadline_seconds``.
+
+        Raises:
+            click.UsageError: an option is malformed.
         """
-        # Here, for it takes a while: help and usage errors come without it.
+        # Imported late: it imports gRPC, which help and usage errors do not need.
         from twisted_registry.cli.retry_notice import report_retries
         from twisted_registry.client import BlockingClient, Tls
 
@@ -88,26 +92,26 @@ class Server:
             raise click.UsageError(f"{error} (see --server, --tls-ca and {TOKEN_VARIABLE})") from None
 
     def poll(
-        self, look: "Callable[[BlockingClient], T | None]", pause: Callable[[float], None] = time.sleep
+        self, find: "Callable[[BlockingClient], T | None]", pause: Callable[[float], None] = time.sleep
     ) -> T | None:
         """
-        Look for what a call has done that was interrupted, a few times.
+        Poll for the outcome of an interrupted call, a few times.
 
         Args:
-            look: returns it, or ``None`` where it is not there; it may raise ``RegistryError``.
+            find: returns the outcome, or ``None`` if it is not there; it may raise ``RegistryError``.
 
         Returns:
-            it, or ``None`` where it cannot be found.
+            the outcome; ``None`` if it was not found.
         """
-        with suppress(RegistryError), self.client(retry_seconds=0.0, deadline_seconds=_LOOK_SECONDS) as client:
+        with suppress(RegistryError), self.client(retry_seconds=0.0, deadline_seconds=_POLL_DEADLINE_SECONDS) as client:
             for seconds in _PAUSES_SECONDS:
-                if (found := look(client)) is not None:
+                if (found := find(client)) is not None:
                     return found
                 pause(seconds)
         return None
 
 
-class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older ones of click take none
+class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
     """
     ``HOST:PORT``, or a target with a scheme, such as ``unix:PATH``.
     """
@@ -116,8 +120,7 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older o
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """
-        Check it.  gRPC would take a port of its own choice where none is given.  The rest of what a client checks it
-        checks itself: to ask it here would take a while.
+        Check that an address has a port: gRPC would choose one.  The client checks the rest.
         """
         host, _, port = value.rpartition(":")
         if value.startswith(_SCHEMES) or (host and port.isdecimal() and 0 < int(port) < 2**16):
@@ -132,7 +135,7 @@ class Seconds(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """
-        Check it.  Not a number would be within any range.
+        Parse a number of seconds, and refuse NaN, which is within any range.
         """
         seconds = float(super().convert(value, param, ctx))
         if math.isnan(seconds):
@@ -149,7 +152,7 @@ _OPTIONS = (
         show_envvar=True,
         default=DEFAULT_ADDRESS,
         show_default=True,
-        help="Where the registry is.",
+        help="Address of the registry.",
     ),
     click.option(
         "--patience",
@@ -159,7 +162,7 @@ _OPTIONS = (
         show_envvar=True,
         default=DEFAULT_PATIENCE_SECONDS,
         show_default=True,
-        help="How long to try while it is away.",
+        help="How long to retry while it is unreachable.",
     ),
     click.option(
         "--tls-ca",
@@ -167,20 +170,22 @@ _OPTIONS = (
         metavar="FILE",
         envvar="TWISTED_REGISTRY_TLS_CA",
         show_envvar=True,
-        help="Connect by TLS, and trust whom the certificates in this PEM file have signed.",
+        help="Connect with TLS, and trust the certificate authorities in this PEM file.",
     ),
 )
 
 
 def with_server(command: Callable[..., None]) -> Callable[..., None]:
     """
-    Give a command the options that say which registry it talks to.  It gets a ``Server`` as ``server``, and ends well.
+    Add the options that select a registry to a command.
+
+    The command gets a ``Server`` as ``server``, and runs in ``exit_on_error``.
     """
 
     @wraps(command)
     def run(server: str, patience: float, tls_ca: str | None, **given: Any) -> None:
         with exit_on_error():
-            command(server=Server.of({"server": server, "patience": patience, "tls_ca": tls_ca}), **given)
+            command(server=Server.from_options({"server": server, "patience": patience, "tls_ca": tls_ca}), **given)
 
     wrapped: Callable[..., None] = run
     for option in reversed(_OPTIONS):

@@ -1,5 +1,5 @@
 """
-How shells ask for completions, where that is not as click has it.
+Completion scripts for bash and fish that differ from click's.
 """
 
 import os
@@ -34,21 +34,21 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 class Bash(BashComplete):
     """
-    Bash takes words apart at ``:``, ``=`` and ``@``, and completes the last part alone: it is the second argument.
+    Completion in bash, which splits words at ``:``, ``=`` and ``@``, and completes the last part: the second argument.
     """
 
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """
-        Give the words before the one at the cursor, and that one as far as it goes.
+        Return the words before the cursor's word, and that word up to the cursor.
         """
         _, *before, last = split_arg_string(os.environ["COMP_LINE"] + _CURSOR)
         return before, last.removesuffix(_CURSOR)
 
     def format_completion(self, item: "CompletionItem") -> str:
         """
-        Give what bash shall put for its part of the word.
+        Return the text with which bash replaces its part of the word.
         """
         word, part = self.get_completion_args()[1], os.environ["COMP_PART"]
         kept = word.removesuffix(part) if word.endswith(part) else ""
@@ -57,7 +57,7 @@ class Bash(BashComplete):
 
 class Fish(FishComplete):
     """
-    What stands behind a comma belongs to the help as well.
+    Completion in fish, with help texts that contain commas.
     """
 
     source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')

@@ -1,5 +1,5 @@
 """
-Where the data of a version is written to.
+Destinations for the data of a version.
 """
 
 import os
@@ -28,10 +28,10 @@ _STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 class Target:
     """
-    A file, which is replaced once all data is there; or a stream, a pipe or a device, which is written to as it is.
+    A file, which is replaced when all data is there; or a stream, a pipe or a device, which is written to directly.
 
     Attributes:
-        is_stdout: whether it is the command's stdout.
+        is_stdout: whether this is the command's stdout.
     """
 
     def __init__(self, file: str) -> None:
@@ -41,29 +41,29 @@ class Target:
             file: its name; ``-`` for stdout.
 
         Raises:
-            click.UsageError: it names a folder, or nothing.
+            click.UsageError: the name is empty, or that of a directory.
         """
         self.file = file
         found = _DESCRIPTOR.fullmatch(file)
-        # To open one of these would write to the beginning of a file that it leads to.
+        # Opening one of these again would write at the beginning of its file.
         self._descriptor = int(found[1] or found[2]) if found else _STREAMS.get(file)
         self.is_stdout = self._descriptor == _STREAMS["-"]
         if not file or file.endswith("/") or os.path.isdir(file):
-            raise click.UsageError(f"{file!r} is a directory: name the file in it" if file else "FILE has no name")
+            raise click.UsageError(f"{file!r} is a directory: name a file in it" if file else "FILE has no name")
         self._path = Path(os.path.realpath(file))
         self._is_replaced = self._descriptor is None and _is_regular(file)
         self._before = self._identity()
         self._pulling: VersionInfo | None = None
-        self._holds: VersionInfo | None = None
+        self._complete: VersionInfo | None = None
 
     def check(self) -> None:
         """
-        Check that it can be written, as far as that can be known.
+        Check that the destination can be written, as far as that can be known.
 
         Raises:
-            OSError: it cannot.
+            OSError: it cannot be written.
         """
-        # Here, for it takes a while: usage errors come without it.
+        # Imported late: it imports gRPC, which usage errors do not need.
         from twisted_registry.client._transfer.files import check_replaceable
 
         with os_errors_about(self.file):
@@ -74,7 +74,7 @@ class Target:
 
     def retrieve(self, client: "BlockingClient", info: VersionInfo, bar: ByteProgress) -> None:
         """
-        Retrieve a version.
+        Retrieve a version into the destination.
 
         Raises:
             OSError: it cannot be written.
@@ -85,19 +85,19 @@ class Target:
                 client.retrieve_file(info.model_id, self._path, info, progress=bar.advance)
             else:
                 self._write(client, info, bar)
-        self._before, self._holds = self._identity(), info
+        self._before, self._complete = self._identity(), info
 
     def outcome(self) -> str:
         """
-        Say what it holds after an interruption.
+        Return a sentence on what the destination contains, for an interruption.
         """
         name = harmless(self.file)
         if not self._is_replaced:
-            return f"what went to {'stdout' if self.is_stdout else name} may not be whole"
-        holds = self._holds if self._identity() == self._before else self._pulling
-        if holds is not None:
-            return f"{name} holds {harmless_reference(holds.model_id, holds.version_number)}"
-        return f"{name} was not made" if self._before is None else f"{name} is as it was"
+            return f"the data written to {'stdout' if self.is_stdout else name} may be incomplete"
+        contents = self._complete if self._identity() == self._before else self._pulling
+        if contents is not None:
+            return f"{name} contains {harmless_reference(contents.model_id, contents.version_number)}"
+        return f"{name} was not created" if self._before is None else f"{name} is unchanged"
 
     def _identity(self) -> tuple[int, int] | None:
         with suppress(OSError):
@@ -117,12 +117,12 @@ def _is_regular(file: str) -> bool:
         try:
             return stat.S_ISREG(os.stat(file).st_mode)
         except FileNotFoundError:
-            return True  # it will be
+            return True  # it will be one
 
 
 def _write_all(stream: RawIOBase, piece: memoryview) -> None:
     while piece:
         written = stream.write(piece)
-        if written is None:  # it has no room now, and whoever opened it does not want to wait for that
+        if written is None:  # a nonblocking stream that is full
             select.select([], [stream], [])
         piece = piece[written or 0 :]

@@ -1,7 +1,7 @@
 """
 Text for people.
 
-Nothing that comes from elsewhere reaches a terminal as it is: it may hold control characters.
+Text from outside may contain control characters, so it never reaches a terminal unescaped.
 """
 
 import re
@@ -9,69 +9,76 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from rich.filesize import decimal
-
-from twisted_registry.domain.errors import shown
-
 PLAIN = re.compile(r"[A-Za-z0-9_%./:@+~-]{1,512}")
-"""Text that harms neither a terminal nor a shell."""
+"""Text that is safe on a terminal and in a shell."""
 
 _EXPANDED = ("-", "~")
-"""A word that begins so is an option, or somebody's home."""
+"""A word with this prefix is an option or a home directory."""
 
-_MOST_LINE_CHARACTERS = 2000
+_MAX_LINE_CHARACTERS = 2000
 _NS = 1_000_000_000
+
+_SIZE_BASE = 1000
+_SIZE_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def is_word(text: str) -> bool:
     """
-    Say whether a shell, and then the command, takes text as a word that means just that.
+    Return whether a shell and the command take text as one literal word.
     """
     return PLAIN.fullmatch(text) is not None and not text.startswith(_EXPANDED)
 
 
 def harmless(text: str) -> str:
     """
-    Give text as it is where it is plain; quoted, escaped and cut short where it is not.
+    Return text unchanged if it is plain; otherwise quoted, escaped and truncated.
     """
+    # Imported late: the help does not need it.
+    from twisted_registry.domain.errors import shown
+
     return text if PLAIN.fullmatch(text) else shown(text)
 
 
 def harmless_id(model_id: str) -> str:
     """
-    Give a model's id, in full: as it is where it is plain, quoted and escaped where it is not.
+    Return a model's id in full: unchanged if it is plain, otherwise quoted and escaped.
     """
     return model_id if PLAIN.fullmatch(model_id) else ascii(model_id)
 
 
 def harmless_line(text: str) -> str:
     """
-    Give a sentence in one line, with what is not plain in it escaped.
+    Return a sentence as one line, with everything that is not printable ASCII escaped.
     """
     if text.isascii() and text.isprintable():
         return text
-    return ascii(text)[1:-1][:_MOST_LINE_CHARACTERS]
+    return ascii(text)[1:-1][:_MAX_LINE_CHARACTERS]
 
 
 def pairs(metadata: Mapping[str, str]) -> str:
     """
-    Give user data as ``KEY=VALUE KEY=VALUE``, ordered by key.
+    Return metadata as ``KEY=VALUE KEY=VALUE``, ordered by key.
     """
     return " ".join(f"{harmless(key)}={harmless(value) if value else ''}" for key, value in sorted(metadata.items()))
 
 
 def size(size_bytes: int) -> str:
     """
-    Give a size, such as ``10.0 MB``.
+    Return a size in its largest decimal unit, such as ``10.0 MB``.
     """
-    return decimal(size_bytes)
+    if size_bytes < _SIZE_BASE:
+        return "1 byte" if size_bytes == 1 else f"{size_bytes:,} bytes"
+    exponent = 1
+    while size_bytes >= _SIZE_BASE ** (exponent + 1) and exponent < len(_SIZE_UNITS):
+        exponent += 1
+    return f"{size_bytes / _SIZE_BASE**exponent:,.1f} {_SIZE_UNITS[exponent - 1]}"
 
 
 def duration(seconds: float) -> str:
     """
-    Give a time in its largest unit, such as ``3 min``.
+    Return a duration in its largest unit, such as ``3 min``.
     """
     for unit_seconds, unit in _AGES:
         if seconds >= unit_seconds:
@@ -81,21 +88,21 @@ def duration(seconds: float) -> str:
 
 def age(created_ns: int) -> str:
     """
-    Give how long ago something was.
+    Return how long ago something was created.
     """
     return duration((time.time_ns() - created_ns) / _NS)
 
 
 def timestamp(created_ns: int) -> str:
     """
-    Give a moment to the second, in UTC.
+    Return a timestamp to the second, in UTC.
     """
     return f"{datetime.fromtimestamp(created_ns // _NS, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def exact_timestamp(created_ns: int) -> str:
     """
-    Give a moment to the nanosecond, as RFC 3339 has it.
+    Return a timestamp to the nanosecond, in RFC 3339 format.
     """
-    seconds, rest_ns = divmod(created_ns, _NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+    seconds, fraction_ns = divmod(created_ns, _NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09d}Z"

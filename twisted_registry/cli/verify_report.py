@@ -1,7 +1,7 @@
 """
-What a verification tells: lines for people, objects for programs.
+Output of a verification: lines for people, JSON for programs.
 
-Nothing that is named in an archive reaches a terminal as it is: it may hold control characters.
+Names in an archive may contain control characters, so they never reach a terminal unescaped.
 """
 
 import time
@@ -22,7 +22,7 @@ def _line(text: str) -> str:
 
 def subject(finding: Finding) -> str:
     """
-    Say what a finding is about: ``MODEL@NUMBER``, ``MODEL``, or a path.
+    Return the subject of a finding: ``MODEL@NUMBER``, ``MODEL``, or a path.
     """
     if finding.model_id is None:
         return harmless(finding.path)
@@ -38,16 +38,16 @@ def _word(finding: Finding) -> str:
 
 def finding_line(finding: Finding) -> str:
     """
-    Say a finding in a line.
+    Return a finding as a line.
     """
     line = f"{_word(finding):<8} {subject(finding)}  {_line(finding.reason)}"
-    # A path tells more than the subject only where it is not the subject's own.
+    # The path adds information only to a note on a model or a version.
     return line if finding.is_damage or finding.model_id is None else f"{line} ({harmless(finding.path)})"
 
 
 def quarantined_line(put: PutAside) -> str:
     """
-    Say in a line what became of damage.
+    Return the result of quarantining damage as a line.
     """
     count = len(put.files)
     files = f"{count} file{'' if count == 1 else 's'}"
@@ -56,28 +56,28 @@ def quarantined_line(put: PutAside) -> str:
 
 def finding_object(finding: Finding) -> str:
     """
-    Say a finding as JSON.
+    Return a finding as JSON.
     """
-    told = {**asdict(finding), "kind": finding.kind.value}
-    return json_line({"finding": "damage" if finding.is_damage else "note", **told})
+    fields = {**asdict(finding), "kind": finding.kind.value}
+    return json_line({"finding": "damage" if finding.is_damage else "note", **fields})
 
 
 def quarantined_object(put: PutAside) -> str:
     """
-    Say as JSON what became of damage.
+    Return the result of quarantining damage as JSON.
     """
-    told = {**asdict(put.finding), "kind": put.finding.kind.value}
-    return json_line({"finding": "moved" if put.files else "left", **told, "files": put.files, "remark": put.remark})
+    fields = {**asdict(put.finding), "kind": put.finding.kind.value}
+    return json_line({"finding": "moved" if put.files else "left", **fields, "files": put.files, "remark": put.remark})
 
 
 @define
 class Summary:
     """
-    What it all came to.
+    The summary of a verification.
 
     Attributes:
-        interrupted: whether it was broken off.
-        moved: how many files are in the quarantine.
+        interrupted: whether the verification was interrupted.
+        moved: how many files were moved to the quarantine.
     """
 
     counts: Counts
@@ -99,7 +99,7 @@ class Summary:
 
     def line(self) -> str:
         """
-        Say it in a line.
+        Return the summary as a line.
         """
         seconds, rate = self._pace()
         counts = self.counts
@@ -115,10 +115,10 @@ class Summary:
 
     def object(self) -> str:
         """
-        Say it as JSON.
+        Return the summary as JSON.
         """
         seconds, rate = self._pace()
-        told = {
+        fields = {
             **asdict(self.counts),
             "seconds": round(seconds, 3),
             "megabytes_per_second": round(rate, 1),
@@ -128,7 +128,7 @@ class Summary:
             "quarantine": self.quarantine,
             "interrupted": self.interrupted,
         }
-        return json_line({"summary": told})
+        return json_line({"summary": fields})
 
     def _pace(self) -> tuple[float, float]:
         seconds = time.monotonic() - self.started
@@ -138,11 +138,11 @@ class Summary:
 @define
 class Reporter:
     """
-    Prints to stdout, in one form or the other.
+    Prints a verification to stdout.
 
     Attributes:
-        as_json: an object a line, for programs.
-        quiet: nothing but damage, and what became of it.
+        as_json: whether to print JSON, an object a line.
+        quiet: whether to print damage only.
     """
 
     as_json: bool
@@ -150,20 +150,20 @@ class Reporter:
 
     def finding(self, finding: Finding) -> None:
         """
-        Tell a finding.
+        Print a finding.
         """
         if finding.is_damage or not self.quiet:
             print_line(finding_object(finding) if self.as_json else finding_line(finding))
 
     def put_aside(self, put: PutAside) -> None:
         """
-        Tell what became of damage.
+        Print the result of quarantining damage.
         """
         print_line(quarantined_object(put) if self.as_json else quarantined_line(put))
 
     def summary(self, summary: Summary) -> None:
         """
-        Tell what it came to.
+        Print the summary.
         """
         if not self.quiet:
             print_line(summary.object() if self.as_json else summary.line())

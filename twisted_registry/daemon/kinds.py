@@ -3,7 +3,7 @@ What the values of settings may be.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, NoReturn
 
@@ -97,15 +97,3 @@ SWITCH = Kind(f"one of {', '.join(_TRUE + _FALSE)}", _parse_boolean, switch=True
 DIRECTORY = Kind("a directory", _parse_text)
 DESCRIPTION = Kind("a storage description such as 'name:argument:option=value'", _parse_text)
 INTERFACE = Kind("an IP address or a host name", _parse_interface)
-
-
-def local_address(environ: Mapping[str, str]) -> str:
-    """
-    Return ``HOST:PORT`` of the daemon that a process on the same machine runs with these environment variables.
-    """
-    interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or "127.0.0.1"
-    if interface in ("0.0.0.0", "::", "[::]"):
-        interface = "127.0.0.1"
-    if ":" in interface and not interface.startswith("["):
-        interface = f"[{interface}]"
-    return f"{interface}:{environ.get('COGMENT_MODEL_REGISTRY_PORT') or 9000}"

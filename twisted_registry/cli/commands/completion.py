@@ -1,13 +1,14 @@
 """
-The command that prints what completes the others.
+The command that prints a shell's completion script.
 """
 
 import click
 from click.shell_completion import get_completion_class
 
+import twisted_registry.cli.shells  # noqa: F401  # registers the scripts with click
 from twisted_registry.cli.output import print_line
 
-_HELP = """Print the script by which a shell completes commands, options, and the ids of the registry's models.
+_HELP = """Print the script with which a shell completes commands, options, and the ids of the registry's models.
 
 \b
 To install it:
@@ -16,8 +17,8 @@ To install it:
         (with 'fpath+=~/.zfunc' before 'compinit' in ~/.zshrc)
   fish  twisted-registry completion fish > ~/.config/fish/completions/twisted-registry.fish
 
-Models are those of the registry that --server or TWISTED_REGISTRY_SERVER names. One that does not answer within
-three seconds is not waited for. Ids that a shell would take apart are left out.
+Models are those of the registry at --server or TWISTED_REGISTRY_SERVER. The script waits for it for at most three
+seconds. Ids that a shell would split or expand are left out.
 
 \b
 Example:
@@ -25,7 +26,7 @@ Example:
 """
 
 
-@click.command(help=_HELP, short_help="Print a script for completion in a shell.")
+@click.command(help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -4,17 +4,17 @@ The command that a container's health check runs.
 
 import os
 import sys
+from collections.abc import Mapping
 
 import click
 
 from twisted_registry.cli.errors import ExitStatus, exit_on_error
 from twisted_registry.cli.server import Address, Seconds, Server
-from twisted_registry.daemon.kinds import local_address
 
-_HELP = """Ask the daemon on this machine whether it is serving: for health checks.
+_HELP = """Check whether the daemon on this machine is serving, for health checks.
 
-It finds the daemon as the daemon itself is told where to listen, by COGMENT_MODEL_REGISTRY_PORT and
-COGMENT_MODEL_REGISTRY_INTERFACE, unless --server says where. It asks once, and prints a line.
+The daemon's address is taken from its own variables, COGMENT_MODEL_REGISTRY_PORT and COGMENT_MODEL_REGISTRY_INTERFACE,
+unless --server is given. The command asks once, and prints a line.
 
 \b
 Examples:
@@ -22,30 +22,30 @@ Examples:
   twisted-registry health --server 127.0.0.1:9001 --deadline 1
 """
 
-_EXITS = """\b
+_EXIT_STATUS_HELP = """\b
 Exit status:
-  0  it is serving
-  1  it answers, but is not serving: it starts, or stops
+  0  the daemon is serving
+  1  the daemon answers, but is not serving: it is starting or stopping
   2  wrong usage
-  3  it cannot be reached, or is too slow
+  3  the daemon cannot be reached, or is too slow
 """
 
 
-@click.command(help=_HELP, short_help="Ask the daemon on this machine whether it is serving.", epilog=_EXITS)
-@click.option("--server", type=Address(), metavar="HOST:PORT", help="Where the daemon is.")
+@click.command(help=_HELP, epilog=_EXIT_STATUS_HELP)
+@click.option("--server", type=Address(), metavar="HOST:PORT", help="Address of the daemon.")
 @click.option(
     "--deadline",
     type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
     default=5.0,
     show_default=True,
-    help="How long it may take to answer.",
+    help="How long to wait for an answer.",
 )
 @click.option(
     "--tls-ca",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="Connect by TLS, and trust whom the certificates in this PEM file have signed.",
+    help="Connect with TLS, and trust the certificate authorities in this PEM file.",
 )
 def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
     """
@@ -57,4 +57,16 @@ def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
             serving = client.is_serving()
         click.echo(f"{address}: {'serving' if serving else 'not serving'}")
     if not serving:
-        sys.exit(ExitStatus.REFUSED)
+        sys.exit(ExitStatus.FAILED)
+
+
+def local_address(environ: Mapping[str, str]) -> str:
+    """
+    Return ``HOST:PORT`` of the daemon that runs on this machine with these environment variables.
+    """
+    interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or "127.0.0.1"
+    if interface in ("0.0.0.0", "::", "[::]"):
+        interface = "127.0.0.1"
+    if ":" in interface and not interface.startswith("["):
+        interface = f"[{interface}]"
+    return f"{interface}:{environ.get('COGMENT_MODEL_REGISTRY_PORT') or 9000}"

@@ -1,5 +1,5 @@
 """
-The command that retrieves versions.
+The command that retrieves a version.
 """
 
 import sys
@@ -16,10 +16,10 @@ from twisted_registry.cli.target import Target
 
 _HELP = f"""Retrieve the data of a version to FILE, or to stdout for -.
 
-The data is checked against its hash. FILE gets its name when all of it has come and is right: until then whatever was
-there before stays, and where it does not come so far nothing is left behind. FILE keeps its mode and, where the system
-allows it, its owner. A link is followed; a pipe or a device is written to. To stdout the last piece comes when the hash
-has matched; where it has not, the status tells.
+The data is checked against its SHA-256. FILE is replaced only when all data has arrived and is correct; if that fails,
+FILE is unchanged and nothing is left behind. FILE keeps its mode and, if the system allows it, its owner. A symbolic
+link is followed; a pipe or a device is written to. On stdout the last piece is written when the SHA-256 matches; if it
+does not match, the exit status is not 0.
 
 {REFERENCES}
 \b
@@ -30,7 +30,7 @@ Examples:
 """
 
 
-@click.command(help=_HELP, short_help="Retrieve a version to a file or stdout.", epilog=EXIT_STATUS_HELP)
+@click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
 @click.argument("file", type=click.Path(allow_dash=True))
 @json_option
@@ -47,7 +47,7 @@ def pull(server: Server, reference: Reference, file: str, as_json: bool) -> None
         with server.client() as client:
             info = client.version(reference.model_id, reference.version)
             with ByteProgress("receiving") as bar:
-                bar.expect(info.size_bytes)
+                bar.set_total(info.size_bytes)
                 target.retrieve(client, info, bar)
         if not target.is_stdout:
             print_version(info, as_json)
@@ -55,6 +55,6 @@ def pull(server: Server, reference: Reference, file: str, as_json: bool) -> None
 
 def _check_stdout(as_json: bool) -> None:
     if as_json:
-        raise click.UsageError("--json and - both want stdout: give a file")
+        raise click.UsageError("--json and - both write to stdout: give a file")
     if sys.stdout.isatty():
         raise click.UsageError("stdout is a terminal: redirect it, or give a file")

@@ -1,5 +1,5 @@
 """
-The command that creates versions.
+The command that creates a version.
 """
 
 import math
@@ -14,13 +14,11 @@ from typing import IO, TYPE_CHECKING
 import click
 from attrs import define, field
 
-from twisted_registry.cli.advice import model_word
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt, fail, report
 from twisted_registry.cli.output import json_option, print_version
-from twisted_registry.cli.pairs import PairType
-from twisted_registry.cli.params import ModelType
+from twisted_registry.cli.params import ModelType, PairType
 from twisted_registry.cli.progress import ByteProgress
-from twisted_registry.cli.references import Reference, harmless_reference
+from twisted_registry.cli.references import Reference, harmless_reference, model_word
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.sibling_files import warnings
 from twisted_registry.cli.text import harmless, harmless_id, is_word, timestamp
@@ -32,11 +30,11 @@ if TYPE_CHECKING:
 
 _HELP = """Create a version of MODEL from FILE, or from stdin for -.
 
-It is transient: held in the registry's memory, told to all who watch, and evicted when there is no room. With --archive
-it is on the registry's disk when the command ends, and never evicted. The registry gives it its number.
+The version is transient: it is held in the registry's memory, and evicted when memory is short. With --archive it is on
+the registry's disk when the command exits, and is never evicted. The registry assigns its number.
 
-From stdin all is read before the first byte is sent, to a temporary file where it is large. A version is one file:
-where files beside FILE seem to belong to the same model, a warning on stderr names them.
+All of stdin is read before the first byte is sent, into a temporary file if it is large. A version is one file: if
+files next to FILE seem to belong to the same model, a warning on stderr names them.
 
 \b
 Examples:
@@ -48,17 +46,17 @@ Examples:
 
 _PIECE_BYTES = 1024 * 1024
 
-_MOST_HELD_BYTES = 4 * 1024 * 1024
-"""More than the client holds back: where more is left, the registry has not got all of it."""
+_MAX_BUFFERED_BYTES = 4 * 1024 * 1024
+"""More than the client buffers: if more is left to send, the registry cannot have all of the data."""
 
-_MOST_LOOKED_AT = 100
-"""Versions that others may have created meanwhile."""
+_MAX_CANDIDATES = 100
+"""The newest versions to search for the one that was created: others may have created some since."""
 
 
-@click.command(help=_HELP, short_help="Create a version from a file or stdin.", epilog=EXIT_STATUS_HELP)
+@click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("model", type=ModelType("the registry gives versions their numbers"))
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--archive", is_flag=True, help="Keep it on the registry's disk.")
+@click.option("--archive", is_flag=True, help="Store the version on the registry's disk.")
 @click.option(
     "-u",
     "--user-data",
@@ -66,9 +64,9 @@ _MOST_LOOKED_AT = 100
     type=PairType(),
     metavar="KEY=VALUE",
     multiple=True,
-    help="Say so of the version.",
+    help="Metadata of the version.",
 )
-@click.option("--create", is_flag=True, help="Make the model where there is none.")
+@click.option("--create", is_flag=True, help="Create the model if it does not exist.")
 @json_option
 @with_server
 def push(
@@ -84,24 +82,26 @@ def push(
     Run the command.
     """
     creation = Creation(server, model.model_id)
-    with exit_on_interrupt(creation.outcome), _opened(file) as source:
+    with exit_on_interrupt(creation.outcome), _open(file) as source:
         if file != "-":
             for warning in warnings(Path(file)):
                 report(f"warning: {warning}")
         with server.client() as client:
-            creation.has_made_model = _has_made(client, model.model_id, create)
-            act = client.store if archive else client.publish
+            creation.created_model = _ensure_model(client, model.model_id, create)
+            create_version = client.store if archive else client.publish
             with ByteProgress("sending") as bar:
-                data, sent = creation.data(source, bar), creation.sending(bar)
-                creation.info = act(model.model_id, data, dict(metadata), created_ns=creation.created_ns, progress=sent)
+                data, sent = creation.data(source, bar), creation.sent_callback(bar)
+                creation.info = create_version(
+                    model.model_id, data, dict(metadata), created_ns=creation.created_ns, progress=sent
+                )
         print_version(creation.info, as_json)
 
 
-def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
+def _open(file: str) -> AbstractContextManager[IO[bytes]]:
     if os.path.isdir(file):
         fail(
-            f"{harmless(file)} is a folder, and a version is one file: pack it, such as with "
-            f"'tar -c {file if is_word(file) else 'FOLDER'} | twisted-registry push MODEL -'",
+            f"{harmless(file)} is a directory, and a version is one file: pack it, for example with "
+            f"'tar -c {file if is_word(file) else 'DIRECTORY'} | twisted-registry push MODEL -'",
             ExitStatus.USAGE,
         )
     if file != "-":
@@ -111,13 +111,13 @@ def _opened(file: str) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(sys.stdin.buffer)
 
 
-def _has_made(client: "BlockingClient", model_id: str, create: bool) -> bool:
-    # Before the data is read: of a pipe it is read but once.
+def _ensure_model(client: "BlockingClient", model_id: str, create: bool) -> bool:
+    # Before the data is read: a pipe can be read only once.
     try:
         client.model(model_id)
     except UnknownModel:
         if not create:
-            fail(f"there is no model {harmless_id(model_id)}; with --create it is made")
+            fail(f"there is no model {harmless_id(model_id)}; --create creates it")
         client.ensure_model(model_id)
         return True
     return False
@@ -126,36 +126,37 @@ def _has_made(client: "BlockingClient", model_id: str, create: bool) -> bool:
 @define
 class Creation:
     """
-    What is known of a version that is being created.
+    A version that is being created.
 
     Attributes:
-        created_ns: its time, by which it can be found: nobody else creates one in the same nanosecond.
-        has_made_model: whether its model was made for it.
-        info: the version, once it is there.
+        created_ns: its creation time, which identifies it: no other version is created in the same nanosecond.
+        created_model: whether its model was created for it.
+        info: the version, once it exists.
+        left_bytes: bytes that are not sent yet; infinite while the size is unknown.
     """
 
     _server: Server
     _model_id: str
     created_ns: int = field(factory=time.time_ns)
-    has_made_model: bool = False
+    created_model: bool = False
     info: VersionInfo | None = None
     left_bytes: float = math.inf
 
     def data(self, source: IO[bytes], bar: ByteProgress) -> "Data":
         """
-        Return the data of a file or a pipe for the client.
+        Return the data of a file or a pipe, for the client.
         """
         if not source.seekable():
-            return self._gathered(source, bar)
+            return self._read_pipe(source, bar)
         start = source.tell()
         self.left_bytes = source.seek(0, os.SEEK_END) - start
-        bar.expect(int(self.left_bytes))
+        bar.set_total(int(self.left_bytes))
         source.seek(start)
         return source
 
-    def sending(self, bar: ByteProgress) -> Callable[[int], None]:
+    def sent_callback(self, bar: ByteProgress) -> Callable[[int], None]:
         """
-        Return what is to be called with how many bytes more were sent.
+        Return a callback that takes the number of bytes just sent.
         """
 
         def sent(size_bytes: int) -> None:
@@ -166,23 +167,23 @@ class Creation:
 
     def outcome(self) -> str:
         """
-        Say what became of it after an interruption.
+        Return a sentence on whether the version was created, for an interruption.
         """
         number = None if self.info is None else self.info.version_number
-        if number is None and self.left_bytes <= _MOST_HELD_BYTES:
-            number = self._server.poll(self._number)
+        if number is None and self.left_bytes <= _MAX_BUFFERED_BYTES:
+            number = self._server.poll(self._find_number)
             if number is None:
                 word = model_word(self._model_id)
                 return (
-                    f"it is not known whether a version was made: if so, 'twisted-registry versions {word}' lists one "
-                    f"of {timestamp(self.created_ns)}"
+                    f"it is not known whether a version was created: if so, 'twisted-registry versions {word}' lists "
+                    f"one of {timestamp(self.created_ns)}"
                 )
         if number is not None:
-            return f"{harmless_reference(self._model_id, number)} was made"
-        made = f"; model {harmless_id(self._model_id)} was, and has none" if self.has_made_model else ""
-        return f"no version was made{made}"
+            return f"{harmless_reference(self._model_id, number)} was created"
+        model = f"; model {harmless_id(self._model_id)} was, and has no versions" if self.created_model else ""
+        return f"no version was created{model}"
 
-    def _gathered(self, source: IO[bytes], bar: ByteProgress) -> Iterator[bytes]:
+    def _read_pipe(self, source: IO[bytes], bar: ByteProgress) -> Iterator[bytes]:
         bar.restart("reading")
         size_bytes = 0
         while piece := source.read(_PIECE_BYTES):
@@ -192,10 +193,10 @@ class Creation:
         self.left_bytes = size_bytes
         bar.restart("sending", size_bytes)
 
-    def _number(self, client: "BlockingClient") -> int | None:
+    def _find_number(self, client: "BlockingClient") -> int | None:
         try:
             newest = client.latest(self._model_id).version_number
-        except CorruptVersion as damaged:
-            newest = damaged.version_number
-        infos = client.versions(self._model_id, max(1, newest - _MOST_LOOKED_AT + 1))
+        except CorruptVersion as error:
+            newest = error.version_number
+        infos = client.versions(self._model_id, max(1, newest - _MAX_CANDIDATES + 1))
         return next((info.version_number for info in infos if info.created_ns == self.created_ns), None)

@@ -1,5 +1,5 @@
 """
-The command that asks how a registry is.
+The command that shows the state of a registry.
 """
 
 import re
@@ -14,9 +14,9 @@ from twisted_registry.cli.output import json_option, print_facts, print_object
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import duration, harmless_id, size
 
-_HELP = """Tell whether the registry is serving, which versions it runs, and what it holds in memory.
+_HELP = """Show whether the registry is serving, which versions it runs, and what it holds in memory.
 
-It ends with 0 where it is serving, else with 3.
+The exit status is 0 if the registry is serving, and 3 if not.
 
 \b
 Examples:
@@ -29,7 +29,7 @@ _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 
 
-@click.command(help=_HELP, short_help="Tell how the registry is.", epilog=EXIT_STATUS_HELP)
+@click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
 @json_option
 @with_server
 def status(server: Server, as_json: bool) -> None:
@@ -38,7 +38,7 @@ def status(server: Server, as_json: bool) -> None:
     """
     with server.client() as client:
         serving = client.is_serving()
-        # Who is starting or stopping answers nothing else.
+        # A registry that starts or stops answers no other call.
         versions = client.server_versions() if serving else {}
         statuses = client.statuses("*") if serving else {}
     if as_json:
@@ -60,7 +60,7 @@ def _facts(versions: Mapping[str, str], statuses: Mapping[str, str]) -> dict[str
 
 def _typed(value: str) -> str | int | float:
     """
-    Return a status as a number where it is one that JSON's readers take without loss.
+    Return a status as a number if every JSON reader can represent it without loss.
     """
     if _WHOLE_NUMBER.fullmatch(value):
         return int(value)
@@ -68,7 +68,7 @@ def _typed(value: str) -> str | int | float:
 
 
 def _readable(name: str, value: str) -> str:
-    # Another make of registry may tell it otherwise: then it stays as it is.
+    # Another implementation of the registry may use another format: its value is shown as it is.
     with suppress(ValueError, OverflowError):
         if name == "uptime_seconds":
             return duration(float(value))

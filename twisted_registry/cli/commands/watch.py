@@ -1,5 +1,5 @@
 """
-The command that follows a model.
+The command that prints new versions of a model.
 """
 
 import math
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 from attrs import define
 
-from twisted_registry.cli.advice import explain
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt, report
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ReferenceType
@@ -23,13 +22,13 @@ from twisted_registry.domain.models import VersionInfo
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient
 
-_HELP = """Print a line for each new version of a model, beginning with the latest there is.
+_HELP = """Print a line for each new version of a model, starting with the latest.
 
-With MODEL@3 it begins with the first one after number 3. Who is slower than the trainer is given the newest version,
-not all of them. It goes on through restarts of the registry, and ends when the model is deleted.
+With MODEL@3 it starts with the first version after number 3. A reader slower than the trainer gets the newest version,
+not every version. The command continues through restarts of the registry, and exits when the model is deleted.
 
-With --pull each version is written to FILE before its line is printed. Whoever opens FILE finds one version or the
-next, whole.
+With --pull each version is written to FILE before its line is printed. FILE is replaced atomically: a reader sees one
+complete version or the next.
 
 \b
 Examples:
@@ -40,11 +39,11 @@ Examples:
 """
 
 
-@click.command(help=_HELP, short_help="Print new versions as they come.", epilog=EXIT_STATUS_HELP)
+@click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@NUMBER]", type=ReferenceType())
 @click.option("--pull", "file", type=click.Path(), metavar="FILE", help="Retrieve each version to FILE.")
-@click.option("--once", is_flag=True, help="End after the first one.")
-@click.option("--wait", is_flag=True, help="Wait for a model that is not there yet, and for the registry.")
+@click.option("--once", is_flag=True, help="Exit after the first version.")
+@click.option("--wait", is_flag=True, help="Wait for the registry, and for a model that does not exist yet.")
 @json_option
 @with_server
 def watch(server: Server, reference: Reference, file: str | None, once: bool, wait: bool, as_json: bool) -> None:
@@ -53,28 +52,28 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
     """
     after = reference.selector or 0
     if after < 0:
-        raise click.UsageError("it begins after a number, such as MODEL@3, or with the latest: MODEL")
+        raise click.UsageError("give MODEL@3 to start after version 3, or MODEL to start with the latest version")
     target = None if file is None else Target(file)
-    watching = _Watching(target)
-    with exit_on_interrupt(watching.outcome), ExitStack() as stack:
+    progress = _Progress(target)
+    with exit_on_interrupt(progress.outcome), ExitStack() as stack:
         if target is not None:
             target.check()
         client = stack.enter_context(server.client())
-        # As long as it takes: the tracker would not tell of the same version again.
+        # Retries forever: the tracker would not report the same version again.
         puller = stack.enter_context(server.client(retry_seconds=math.inf))
         tracker = stack.enter_context(client.track(reference.model_id, wait=wait))
         for info in tracker:
             if info.version_number > after and (target is None or _is_pulled(puller, info, target)):
-                watching.latest = info
+                progress.latest = info
                 print_version(info, as_json)
                 if once:
                     return
 
 
 @define
-class _Watching:
+class _Progress:
     """
-    What a watch has come to.
+    The state of a watch.
 
     Attributes:
         latest: the version printed last.
@@ -85,7 +84,7 @@ class _Watching:
 
     def outcome(self) -> str:
         """
-        Say it.
+        Return a sentence on the last version, for an interruption.
         """
         if self._target is not None:
             return self._target.outcome()
@@ -97,11 +96,14 @@ class _Watching:
 def _is_pulled(client: "BlockingClient", info: VersionInfo, target: Target) -> bool:
     try:
         with ByteProgress("receiving") as bar:
-            bar.expect(info.size_bytes)
+            bar.set_total(info.size_bytes)
             target.retrieve(client, info, bar)
     except UnknownVersion:
-        return False  # It was evicted meanwhile: there is a newer one, or soon will be.
-    except CorruptVersion as damaged:
-        report(explain(damaged))
+        return False  # It was evicted: there is a newer one, or soon will be.
+    except CorruptVersion as error:
+        # Imported late: it imports gRPC.
+        from twisted_registry.cli.advice import explain
+
+        report(explain(error))
         return False
     return True
