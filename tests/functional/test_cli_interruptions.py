@@ -69,7 +69,7 @@ class TransferTests(GatedTestCase):
         """
         A file that was not there is not there.
         """
-        self.assertEqual(interrupt(self.begin_pull()), (130, line(f"{self.path} was not made")))
+        self.assertEqual(interrupt(self.begin_pull()), (130, line(f"{self.path} was not created")))
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_pull_old(self) -> None:
@@ -97,7 +97,7 @@ class TransferTests(GatedTestCase):
         process.terminate()
         self.assertEqual(process.wait(PATIENCE_SECONDS), 128 + signal.SIGTERM)
         assert process.stderr is not None
-        self.assertEqual(process.stderr.read(), line(f"{self.path} was not made"))
+        self.assertEqual(process.stderr.read(), line(f"{self.path} was not created"))
 
     def test_watch(self) -> None:
         """
