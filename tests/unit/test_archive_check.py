@@ -3,53 +3,59 @@ What calls say about the archive.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.calls import METHOD, FakeContext, call_on
 from twisted_registry.client._transport.archive_memory import ArchiveMemory
 from twisted_registry.contracts.ownership import ArchiveIdentity, ArchiveStatus
 from twisted_registry.domain.errors import ArchiveChanged
 from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
-from twisted_registry.rpc.archive import ArchiveCheck
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
 
 
-class Call:
+class Call(FakeContext):
     """
     A call, as both ends know it.
 
     Attributes:
-        told: the initial metadata that were sent.
+        sent: the initial metadata that the server sent.
     """
 
     def __init__(self, *metadata: tuple[str, Any]) -> None:
-        self._metadata = metadata
-        self.told: tuple[tuple[str, str], ...] = ()
-
-    def invocation_metadata(self) -> Any:
-        """
-        Give what the client sent.
-        """
-        return self._metadata
+        super().__init__(metadata=metadata)
+        self.sent: tuple[tuple[str, str], ...] = ()
 
     async def send_initial_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
         """
-        Tell the client.
+        Record initial metadata.
         """
-        self.told = metadata
+        self.sent = metadata
 
     async def initial_metadata(self) -> Any:
         """
-        Give what the client was told.
+        Return the initial metadata to the client.
         """
-        return self.told
+        return self.sent
+
+
+async def _run(handled: Awaitable[Any]) -> None:
+    await handled
 
 
 def check(call: Call, archive_id: str | None) -> None:
     """
     Check a call at a server with this archive.
     """
-    asyncio.run(ArchiveCheck(ArchiveStatus(ArchiveIdentity(archive_id))).check(call))
+
+    async def handler(request: Any, call: CallContext) -> None:
+        return None
+
+    identity = ArchiveIdentityCheck(ArchiveStatus(ArchiveIdentity(archive_id)))
+    asyncio.run(_run(identity.intercept(METHOD, handler)(None, call_on(call))))
 
 
 class MetadataTests(SynchronousTestCase):
@@ -77,9 +83,9 @@ class MetadataTests(SynchronousTestCase):
         self.assertEqual(seen_in(None), 0)
 
 
-class ArchiveCheckTests(SynchronousTestCase):
+class ArchiveIdentityCheckTests(SynchronousTestCase):
     """
-    ``ArchiveCheck``.
+    ``ArchiveIdentityCheck``.
     """
 
     def test_clients_of_other_makes(self) -> None:
@@ -88,7 +94,7 @@ class ArchiveCheckTests(SynchronousTestCase):
         """
         call = Call(("user-agent", "x"))
         check(call, "one")
-        self.assertEqual(call.told, ())
+        self.assertEqual(call.sent, ())
 
     def test_asked(self) -> None:
         """
@@ -97,7 +103,7 @@ class ArchiveCheckTests(SynchronousTestCase):
         for archive_id, told in (("one", ((ARCHIVE_KEY, "one"),)), ("", ()), (None, ())):
             call = Call((ARCHIVE_KEY, ASKED))
             check(call, archive_id)
-            self.assertEqual(call.told, told)
+            self.assertEqual(call.sent, told)
 
     def test_the_same(self) -> None:
         """
@@ -132,7 +138,7 @@ class MemoryTests(SynchronousTestCase):
         Let a server answer with these initial metadata.
         """
         call = Call()
-        call.told = metadata
+        call.sent = metadata
         asyncio.run(memory.learn(call))
 
     def test_first_archive(self) -> None:

@@ -12,11 +12,11 @@ import grpc.aio
 from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.unit.test_status import EXAMPLES
+from tests.unit.test_errors_interceptor import EXAMPLES
 from twisted_registry.client import errors
 from twisted_registry.client._transport.errors import error_of
 from twisted_registry.domain import errors as domain_errors
-from twisted_registry.rpc.status import details_of, status_of
+from twisted_registry.rpc.interceptors.errors import details_of, status_of
 
 CODE = grpc.StatusCode
 

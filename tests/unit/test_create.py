@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.calls import FakeContext, call_on
 from tests.support.client import body, header
 from twisted_registry.contracts.transfers import Limits
 from twisted_registry.domain.errors import ModelReplaced, Overloaded, UnknownModel
@@ -81,18 +82,6 @@ class Messages:
         return self._left.pop(0) if self._left else None
 
 
-class Context:
-    """
-    A call whose metadata say nothing.
-    """
-
-    def invocation_metadata(self) -> tuple[()]:
-        """
-        Give them.
-        """
-        return ()
-
-
 class CreateTests(SynchronousTestCase):
     """
     ``CreateCalls`` gives up what it began.
@@ -110,7 +99,7 @@ class CreateTests(SynchronousTestCase):
             messages: Any = Messages()
             async with admission.admitted(6 * MIB):
                 with self.assertRaises(Overloaded):
-                    await CreateCalls(lookup, admission, outgoing, MIB).create_version(messages, Context())
+                    await CreateCalls(lookup, admission, outgoing, MIB).create_version(messages, call_on(FakeContext()))
             self.assertTrue(lookup.begun.aborted)
 
         asyncio.run(test())
@@ -127,7 +116,7 @@ class CreateTests(SynchronousTestCase):
             messages: Any = Messages(body(bytes(MIB)).SerializeToString())
             calls = CreateCalls(lookup, Admission(limits), Outgoing(limits, set), MIB)
             with self.assertRaises(ModelReplaced):
-                await calls.create_version(messages, Context())
+                await calls.create_version(messages, call_on(FakeContext()))
             self.assertTrue(lookup.begun.aborted)
 
         asyncio.run(test())

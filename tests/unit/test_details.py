@@ -10,10 +10,10 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.unit.test_status import EXAMPLES
+from tests.unit.test_errors_interceptor import EXAMPLES
 from twisted_registry.domain import errors
 from twisted_registry.protocol import error_details as details
-from twisted_registry.rpc.status import details_of, status_of
+from twisted_registry.rpc.interceptors.errors import details_of, status_of
 
 
 def told_of(error: Exception) -> tuple[details.Metadatum, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.calls import Call
+from tests.support.calls import FakeContext, call_on
 from twisted_registry.contracts.transfers import Limits
 from twisted_registry.domain.errors import Overloaded
 from twisted_registry.protocol.messages import api
@@ -54,11 +54,14 @@ class LongListTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            first = Call("first")
-            await self.lists.reply(first, LONG, self.making(5 * MIB))
-            large = [asyncio.create_task(self.lists.reply(Call(""), LONG, self.making(5 * MIB))) for _ in range(5)]
+            first = FakeContext("first")
+            await self.lists.reply(call_on(first), LONG, self.making(5 * MIB))
+            large = [
+                asyncio.create_task(self.lists.reply(call_on(FakeContext()), LONG, self.making(5 * MIB)))
+                for _ in range(5)
+            ]
             await asyncio.sleep(0.01)
-            self.assertEqual(await self.lists.reply(Call(""), LONG, self.making(10)), bytes(10))
+            self.assertEqual(await self.lists.reply(call_on(FakeContext()), LONG, self.making(10)), bytes(10))
             self.assertEqual((self.made, any(task.done() for task in large)), (7, False))
             first.end()
             self.assertEqual(len(await large[0]), 5 * MIB)
@@ -75,11 +78,14 @@ class LongListTests(SynchronousTestCase):
 
         async def test() -> None:
             go = asyncio.Event()
-            long = [asyncio.create_task(self.lists.reply(Call(""), LONG, self.making(1, go))) for _ in range(102)]
+            long = [
+                asyncio.create_task(self.lists.reply(call_on(FakeContext()), LONG, self.making(1, go)))
+                for _ in range(102)
+            ]
             await asyncio.sleep(0.01)
             self.assertEqual(self.made, 2)
-            self.assertEqual(await self.lists.reply(Call(""), 2, self.making(1)), bytes(1))
-            refused = asyncio.create_task(self.lists.reply(Call(""), LONG, self.making(1)))
+            self.assertEqual(await self.lists.reply(call_on(FakeContext()), 2, self.making(1)), bytes(1))
+            refused = asyncio.create_task(self.lists.reply(call_on(FakeContext()), LONG, self.making(1)))
             await asyncio.wait([refused])
             self.assertIsInstance(refused.exception(), Overloaded)
             go.set()

@@ -9,16 +9,17 @@ from collections.abc import Collection
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.calls import Call
+from tests.support.calls import FakeContext, call_on
 from twisted_registry.contracts.transfers import Limits
-from twisted_registry.rpc.hangup import hang_up
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
+from twisted_registry.rpc.sockets import disconnect
 
 MIB = 2**20
 TIMES = 100
 
 
-class WritingCall(Call):
+class SlowReader(FakeContext):
     """
     A call whose client takes messages when it is told to.
     """
@@ -51,25 +52,25 @@ class OutgoingTests(SynchronousTestCase):
         Make room for 7 MiB of large versions, and nobody to hang up on yet.
         """
         self.now_seconds = 0.0
-        self.hung_up: list[str] = []
-        self.connected: dict[str, Call] = {}
-        self.outgoing = Outgoing(Limits(0, 0, 0.0, 0.0, 8 * MIB, 0.1, 0.0), self.hang_up, lambda: self.now_seconds)
+        self.disconnected: list[str] = []
+        self.connected: dict[str, FakeContext] = {}
+        self.outgoing = Outgoing(Limits(0, 0, 0.0, 0.0, 8 * MIB, 0.1, 0.0), self.disconnect, lambda: self.now_seconds)
 
-    def hang_up(self, peers: Collection[str]) -> set[str]:
+    def disconnect(self, peers: Collection[str]) -> set[str]:
         """
         Note upon whom was hung up, and end the calls.
         """
-        self.hung_up += sorted(peers)
+        self.disconnected += sorted(peers)
         for peer in peers:
             self.connected[peer].end()
         return set(peers)
 
-    def context(self, name: str) -> Call:
+    def call(self, name: str) -> CallContext:
         """
         Make a call.
         """
-        self.connected[name] = Call(name)
-        return self.connected[name]
+        self.connected[name] = FakeContext(name)
+        return call_on(self.connected[name])
 
     def test_given_back_when_over(self) -> None:
         """
@@ -77,31 +78,31 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            first = self.context("first")
+            first = self.call("first")
             await self.outgoing.share(first, 5 * MIB)
-            second = asyncio.create_task(self.outgoing.share(self.context("second"), 5 * MIB))
+            second = asyncio.create_task(self.outgoing.share(self.call("second"), 5 * MIB))
             await asyncio.sleep(0.1)
             self.assertFalse(second.done())
-            first.end()
+            self.connected["first"].end()
             await second
 
         asyncio.run(test())
-        self.assertEqual(self.hung_up, [])
+        self.assertEqual(self.disconnected, [])
 
-    def test_hung_up_on_for_another(self) -> None:
+    def test_disconnected_on_for_another(self) -> None:
         """
         The readers who have read nothing for the longest time lose their connections, as many as others need.
         """
 
         async def test() -> None:
-            shares = [await self.outgoing.share(self.context(name), 2 * MIB) for name in ("a", "b", "c")]
+            shares = [await self.outgoing.share(self.call(name), 2 * MIB) for name in ("a", "b", "c")]
             for share in (*shares[1:], shares[0]):
                 share.clients_turn()
                 self.now_seconds += 1.0
-            await self.outgoing.share(self.context("d"), 3 * MIB)
+            await self.outgoing.share(self.call("d"), 3 * MIB)
 
         asyncio.run(test())
-        self.assertEqual(self.hung_up, ["b"])
+        self.assertEqual(self.disconnected, ["b"])
 
     def test_replies_are_counted(self) -> None:
         """
@@ -109,13 +110,13 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            replies = [self.context(str(number)) for number in range(16)]
+            replies = [self.call(str(number)) for number in range(16)]
             for call in replies:
                 await self.outgoing.count(call, bytes(64 * 1024))
-            waiting = asyncio.create_task(self.outgoing.count(self.context("b"), bytes(COUNTED_BYTES)))
-            self.assertEqual(await self.outgoing.count(self.context("c"), bytes(COUNTED_BYTES - 1)), bytes(1023))
+            waiting = asyncio.create_task(self.outgoing.count(self.call("b"), bytes(COUNTED_BYTES)))
+            self.assertEqual(await self.outgoing.count(self.call("c"), bytes(COUNTED_BYTES - 1)), bytes(1023))
             self.assertFalse(waiting.done())
-            replies[0].end()
+            self.connected["0"].end()
             self.assertEqual(await waiting, bytes(COUNTED_BYTES))
 
         asyncio.run(test())
@@ -126,18 +127,18 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            stalled = [WritingCall(str(number)) for number in range(4)]
+            stalled = [SlowReader(str(number)) for number in range(4)]
             self.connected.update((call.peer(), call) for call in stalled)
             writing = []
             for call in stalled:
-                writing.append(asyncio.create_task(self.outgoing.write(call, bytes(256 * 1024))))
+                writing.append(asyncio.create_task(self.outgoing.write(call_on(call), bytes(256 * 1024))))
                 await asyncio.sleep(0)
                 self.now_seconds += 0.01
-            short, long = WritingCall("short"), WritingCall("long")
+            short, long = SlowReader("short"), SlowReader("long")
             long.taken.set()
-            waiting = asyncio.create_task(self.outgoing.write(long, bytes(256 * 1024)))
+            waiting = asyncio.create_task(self.outgoing.write(call_on(long), bytes(256 * 1024)))
             short.taken.set()
-            await self.outgoing.write(short, bytes(1023))
+            await self.outgoing.write(call_on(short), bytes(1023))
             self.now_seconds = 1.0
             await waiting
             for call in stalled:
@@ -145,7 +146,7 @@ class OutgoingTests(SynchronousTestCase):
             await asyncio.gather(*writing)
 
         asyncio.run(test())
-        self.assertEqual(self.hung_up, ["0"])
+        self.assertEqual(self.disconnected, ["0"])
 
     def test_left_alone_while_it_waits(self) -> None:
         """
@@ -153,9 +154,9 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            first = await self.outgoing.share(self.context("a"), 6 * MIB)
+            first = await self.outgoing.share(self.call("a"), 6 * MIB)
             self.now_seconds = 60.0
-            waiting = asyncio.create_task(self.outgoing.share(self.context("b"), 6 * MIB))
+            waiting = asyncio.create_task(self.outgoing.share(self.call("b"), 6 * MIB))
             await asyncio.sleep(0.1)
             self.assertFalse(waiting.done())
             first.clients_turn()
@@ -163,7 +164,7 @@ class OutgoingTests(SynchronousTestCase):
             await waiting
 
         asyncio.run(test())
-        self.assertEqual(self.hung_up, ["a"])
+        self.assertEqual(self.disconnected, ["a"])
 
     def test_left_alone_where_nobody_waits(self) -> None:
         """
@@ -171,17 +172,17 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            (await self.outgoing.share(self.context("a"), 6 * MIB)).clients_turn()
+            (await self.outgoing.share(self.call("a"), 6 * MIB)).clients_turn()
             self.now_seconds = 1.0
             await asyncio.sleep(0.1)
 
         asyncio.run(test())
-        self.assertEqual(self.hung_up, [])
+        self.assertEqual(self.disconnected, [])
 
 
 class HangUpTests(SynchronousTestCase):
     """
-    ``hang_up`` shuts a connection down.
+    ``disconnect`` shuts a connection down.
     """
 
     def connect(self, host: str, family: socket.AddressFamily) -> tuple[socket.socket, socket.socket]:
@@ -201,7 +202,7 @@ class HangUpTests(SynchronousTestCase):
         """
         (_, client), (other, other_client) = (self.connect("127.0.0.1", socket.AF_INET) for _ in range(2))
         peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
-        self.assertEqual(hang_up([peer, "ipv4:127.0.0.1:1"]), {peer})
+        self.assertEqual(disconnect([peer, "ipv4:127.0.0.1:1"]), {peer})
         self.assertEqual(client.recv(1), b"")
         other.sendall(b"a")
         self.assertEqual(other_client.recv(1), b"a")
@@ -213,7 +214,7 @@ class HangUpTests(SynchronousTestCase):
         # What else runs in this process may open one or another meanwhile.
         before = len(os.listdir("/dev/fd"))
         for _ in range(TIMES):
-            hang_up(["ipv4:127.0.0.1:1"])
+            disconnect(["ipv4:127.0.0.1:1"])
         self.assertLess(len(os.listdir("/dev/fd")) - before, TIMES)
 
     def test_nobody_there(self) -> None:
@@ -222,7 +223,7 @@ class HangUpTests(SynchronousTestCase):
         """
         for end in socket.socketpair():
             self.addCleanup(end.close)
-        self.assertEqual(hang_up(["ipv4:127.0.0.1:1", "ipv6:%5B::1%5D:1", "unix:/a", ""]), set())
+        self.assertEqual(disconnect(["ipv4:127.0.0.1:1", "ipv6:%5B::1%5D:1", "unix:/a", ""]), set())
 
     def test_mapped_address(self) -> None:
         """
@@ -234,5 +235,5 @@ class HangUpTests(SynchronousTestCase):
             accepted, _ = server.accept()
         self.addCleanup(accepted.close)
         peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
-        self.assertEqual(hang_up([peer, "ipv4:127.0.0.1:1"]), {peer})
+        self.assertEqual(disconnect([peer, "ipv4:127.0.0.1:1"]), {peer})
         self.assertEqual(client.recv(1), b"")

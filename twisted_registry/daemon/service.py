@@ -111,7 +111,13 @@ class RegistryService(Service):
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
         self._archive_status = ArchiveStatus()
         self._rpc = RpcServer(
-            reactor, self._registry, endpoint, settings.limits, settings.clients, self._archive_status
+            reactor,
+            self._registry,
+            endpoint,
+            settings.limits,
+            settings.clients,
+            self._archive_status,
+            access_log=settings.log_level == "debug",
         )
         self._supervisor = Supervisor(
             reactor,

@@ -2,8 +2,8 @@
 Everything that can go wrong, as one small taxonomy.
 
 Each error carries its facts as attributes and says in its text what the caller can do about it.  Which gRPC status an
-error becomes is held by one table, ``twisted_registry.rpc.status``.  A client raises the very error that the server
-did; those that only a client can know of stand at the end.
+error becomes is held by one table, in ``twisted_registry.rpc.interceptors.errors``.  A client raises the very error
+that the server did; those that only a client can know of stand at the end.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from typing import Any
 
 import grpc
 import twisted
@@ -16,8 +15,9 @@ import twisted_registry
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.messages import common
-from twisted_registry.rpc.callers import Callers
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.connections import Connections
+from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.updates import Hub
 from twisted_registry.rpc.wire import parse
@@ -42,10 +42,10 @@ class AboutCalls:
     _hub: Hub
     _started_seconds: float
     _connections: Connections
-    _callers: Callers
+    _tracker: CallTracker
     _archive_status: ArchiveStatus
 
-    async def version(self, raw: bytes, context: Any) -> bytes:
+    async def version(self, raw: bytes, call: CallContext) -> bytes:
         """
         Tell the versions of the service and of what it runs on.
         """
@@ -59,7 +59,7 @@ class AboutCalls:
         pairs = [common.VersionInfo.Version(name=name, version=version) for name, version in versions.items()]
         return common.VersionInfo(versions=pairs).SerializeToString()
 
-    async def status(self, raw: bytes, context: Any) -> bytes:
+    async def status(self, raw: bytes, call: CallContext) -> bytes:
         """
         Tell the statuses asked for, of those there are.
         """
@@ -82,7 +82,7 @@ class AboutCalls:
             "bytes_in_memory": lambda: str(registry.usage().size_bytes),
             "evicted_latest": lambda: str(registry.evicted_latest()),
             "subscribers": lambda: str(len(self._hub)),
-            "calls": lambda: str(len(self._callers)),
+            "calls": lambda: str(len(self._tracker)),
             "archive": lambda: archive_status.problem or "usable",
         }
         if archive_status.identity.archive_id:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from twisted.logger import Logger
 
 from twisted_registry.daemon.descriptor_limit import open_descriptors
-from twisted_registry.rpc.hangup import Address, address_of, shut_down
+from twisted_registry.rpc.sockets import Address, address_of, shut_down
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ The call that creates versions.
 import asyncio
 from collections import deque
 from concurrent.futures import Future
-from typing import Any
 
 from attrs import field, frozen
 
@@ -17,8 +16,9 @@ from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.admission import Admission
 from twisted_registry.rpc.archive import note_seen
 from twisted_registry.rpc.bridge import settled
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.frames import Gatherer, body_chunk
-from twisted_registry.rpc.incoming import Incoming
+from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import version_header, version_message
@@ -43,13 +43,13 @@ class CreateCalls:
     # An event loop keeps no hold on its tasks, and these must outlive the calls that began them.
     _commits: "set[asyncio.Task[VersionInfo]]" = field(factory=set)
 
-    async def create_version(self, messages: Incoming, context: Any) -> bytes:
+    async def create_version(self, messages: RequestStream, call: CallContext) -> bytes:
         """
         Receive a version's data, and commit it once it is whole.
         """
         header = await self._header(messages)
         snapshot = await self._lookup.snapshot(header.model_id)
-        await note_seen(self._lookup, snapshot, context)
+        await note_seen(self._lookup, snapshot, call)
         self._admission.check(header.size_bytes)
         upload = self._lookup.registry.upload(header, snapshot)
         passing_bytes = min(header.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)
@@ -69,17 +69,17 @@ class CreateCalls:
                 raise ModelReplaced(header.model_id) from None
             raise
         info = await asyncio.shield(commit)
-        context.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
+        call.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
         reply = api.CreateVersionReply(version_info=version_message(info)).SerializeToString()
-        return await self._outgoing.count(context, reply)
+        return await self._outgoing.count(call, reply)
 
-    async def _header(self, messages: Incoming) -> VersionHeader:
+    async def _header(self, messages: RequestStream) -> VersionHeader:
         raw = await messages.read()
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         return version_header(raw)
 
-    async def _receive(self, messages: Incoming, upload: IUpload) -> None:
+    async def _receive(self, messages: RequestStream, upload: IUpload) -> None:
         declared_bytes = upload.header.size_bytes
         received_bytes = 0
         gatherer = Gatherer(self._chunk_bytes)

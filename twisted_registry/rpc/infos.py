@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from attrs import field, frozen
 
 from twisted_registry.domain.errors import CorruptVersion
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.messages import api
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.handles import format_listed, parse_decimal, parse_listed
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import COUNTED_BYTES
@@ -47,13 +47,13 @@ class InfoCalls:
     def _no_replies(self) -> Replies:
         return Replies(self._lookup.registry)
 
-    async def retrieve_version_infos(self, raw: bytes, context: Any) -> bytes:
+    async def retrieve_version_infos(self, raw: bytes, call: CallContext) -> bytes:
         """
         List a model's versions: all of them, or those asked for.
         """
         known = self._replies.find(raw)
         if known is not None:
-            return known if len(known) < COUNTED_BYTES else await self._lists.outgoing.count(context, known)
+            return known if len(known) < COUNTED_BYTES else await self._lists.outgoing.count(call, known)
         request = parse(api.RetrieveVersionInfosRequest, raw)
         if request.version_numbers:
             check_asked(len(request.version_numbers))
@@ -64,7 +64,7 @@ class InfoCalls:
             start = parse_decimal(request.version_handle)
             snapshot = await self._lookup.snapshot(request.model_id)
             length, make = len(snapshot.numbers), partial(self._all, raw, request, snapshot, start)
-        return await self._lists.reply(context, min(length, request.versions_count or length), make)
+        return await self._lists.reply(call, min(length, request.versions_count or length), make)
 
     async def _asked(
         self, raw: bytes, request: "api.RetrieveVersionInfosRequest", snapshot: ModelSnapshot, offset: int

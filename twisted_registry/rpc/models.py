@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from attrs import frozen
 
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.protocol.limits import MODELS_REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.handles import parse_decimal
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.pages import BATCH, LongLists, Page, batches, check_asked
@@ -32,7 +32,7 @@ class ModelCalls:
     _lookup: Lookup
     _lists: LongLists
 
-    async def create_or_update_model(self, raw: bytes, context: Any) -> bytes:
+    async def create_or_update_model(self, raw: bytes, call: CallContext) -> bytes:
         """
         Make a model, or replace its user data.
         """
@@ -40,7 +40,7 @@ class ModelCalls:
         await self._lookup.bridge.call(lambda: self._lookup.registry.save_model(info))
         return api.CreateOrUpdateModelReply().SerializeToString()
 
-    async def delete_model(self, raw: bytes, context: Any) -> bytes:
+    async def delete_model(self, raw: bytes, call: CallContext) -> bytes:
         """
         Remove a model with all its versions.
         """
@@ -48,7 +48,7 @@ class ModelCalls:
         await self._lookup.bridge.call(lambda: self._lookup.registry.delete_model(model_id))
         return api.DeleteModelReply().SerializeToString()
 
-    async def retrieve_models(self, raw: bytes, context: Any) -> bytes:
+    async def retrieve_models(self, raw: bytes, call: CallContext) -> bytes:
         """
         List models: all of them, or those asked for.
         """
@@ -57,7 +57,7 @@ class ModelCalls:
         offset = parse_decimal(request.model_handle)
         length = len(request.model_ids) or len(await self._lookup.model_ids())
         length = min(length, request.models_count or length)
-        return await self._lists.reply(context, length, partial(self._listed, request, offset))
+        return await self._lists.reply(call, length, partial(self._listed, request, offset))
 
     async def _listed(self, request: "api.RetrieveModelsRequest", offset: int) -> bytes:
         page: Page[api.ModelInfo] = Page(request.models_count, "models_count", _serialized)

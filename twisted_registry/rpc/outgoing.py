@@ -10,12 +10,12 @@ has sent the call's status, which goes out behind the last of them.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 from attrs import define
 from twisted.logger import Logger
 
 from twisted_registry.contracts.transfers import Limits
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.room import Room, Rooms
 
 _log = Logger()
@@ -68,22 +68,22 @@ class Outgoing:
     def __init__(
         self,
         limits: Limits,
-        hang_up: Callable[[Collection[str]], set[str]],
+        disconnect: Callable[[Collection[str]], set[str]],
         now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """
 
         Args:
-            hang_up: shuts down the connections with peers, and tells with which of them there was one.
+            disconnect: shuts down the connections with peers, and tells with which of them there was one.
         """
         self._now_seconds = now_seconds
         self._rooms = Rooms(limits.downloads_max_bytes)
         self._idle_seconds = limits.download_idle_seconds
-        self._hang_up = hang_up
+        self._hang_up = disconnect
         self._shares: set[Share] = set()
         self._looking = False
 
-    async def share(self, context: Any, size_bytes: int) -> Share:
+    async def share(self, call: CallContext, size_bytes: int) -> Share:
         """
         Take a share, and wait for it where need be.  It is given back when the call is over.
 
@@ -92,47 +92,47 @@ class Outgoing:
         """
         room = self._rooms.of(size_bytes)
         self._look_later()
-        return self._share(context, room, await room.take(size_bytes))
+        return self._share(call, room, await room.take(size_bytes))
 
-    def share_at_once(self, context: Any, size_bytes: int) -> Share | None:
+    def share_at_once(self, call: CallContext, size_bytes: int) -> Share | None:
         """
         Take a share, where that needs no waiting.
         """
         room = self._rooms.of(size_bytes)
         taken = room.take_at_once(size_bytes)
-        return None if taken is None else self._share(context, room, taken)
+        return None if taken is None else self._share(call, room, taken)
 
-    async def count(self, context: Any, reply: bytes) -> bytes:
+    async def count(self, call: CallContext, reply: bytes) -> bytes:
         """
         Take a share for a reply that is made, if it is long enough to count.
         """
         size_bytes = len(reply)
         if size_bytes >= COUNTED_BYTES:
-            share = self.share_at_once(context, size_bytes) or await self.share(context, size_bytes)
+            share = self.share_at_once(call, size_bytes) or await self.share(call, size_bytes)
             share.clients_turn()
         return reply
 
-    async def write(self, context: Any, message: bytes) -> None:
+    async def write(self, call: CallContext, message: bytes) -> None:
         """
         Send a message of a stream that is silent for most of the time, with a share for as long as that takes.
         """
         if len(message) < COUNTED_BYTES:
-            await context.write(message)
+            await call.write(message)
             return
         room = self._rooms.of(len(message))
         self._look_later()
         taken = await room.take(len(message))
-        share = Share(context.peer(), room, taken, self._now_seconds(), self._now_seconds)
+        share = Share(call.peer, room, taken, self._now_seconds(), self._now_seconds)
         self._shares.add(share)
         try:
-            await context.write(message)
+            await call.write(message)
         finally:
             self._give_back(share)
 
-    def _share(self, context: Any, room: Room, taken: int) -> Share:
-        share = Share(context.peer(), room, taken, None, self._now_seconds)
+    def _share(self, call: CallContext, room: Room, taken: int) -> Share:
+        share = Share(call.peer, room, taken, None, self._now_seconds)
         self._shares.add(share)
-        context.add_done_callback(lambda _: self._give_back(share))
+        call.add_done_callback(lambda _: self._give_back(share))
         return share
 
     def _give_back(self, share: Share) -> None:

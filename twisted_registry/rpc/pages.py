@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from twisted_registry.domain.errors import Overloaded, TooLarge
 from twisted_registry.domain.models import MAX_ENTRIES
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class LongLists:
         self._turns = asyncio.Semaphore(_LONG_AT_ONCE)
         self._waiting = 0
 
-    async def reply(self, context: Any, length: int, make: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def reply(self, call: CallContext, length: int, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """
         Make a reply when there is a turn for it, and a share of what may be on its way.
 
@@ -57,11 +58,11 @@ class LongLists:
         size_bytes = len(reply)
         if size_bytes < COUNTED_BYTES:
             return reply
-        share = self.outgoing.share_at_once(context, size_bytes)
+        share = self.outgoing.share_at_once(call, size_bytes)
         if share is None:
             # It is made again when there is room for it: so many may wait that none is to wait with what it has made.
             del reply
-            share = await self.outgoing.share(context, size_bytes)
+            share = await self.outgoing.share(call, size_bytes)
             reply = await make()
         share.clients_turn()
         return reply

@@ -4,7 +4,6 @@ The call that sends a version's data.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 from attrs import frozen
 
@@ -14,6 +13,7 @@ from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.rpc.bridge import settled
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing, Share
 from twisted_registry.rpc.wire import data_asked
@@ -35,35 +35,35 @@ class DataCalls:
     _outgoing: Outgoing
     _chunk_bytes: int
 
-    async def retrieve_version_data(self, raw: bytes, context: Any) -> None:
+    async def retrieve_version_data(self, raw: bytes, call: CallContext) -> None:
         """
         Send a version's data, the next chunk being read while one is sent.
         """
         download, info = await self._open(*data_asked(raw))
         try:
             most_bytes = min(info.size_bytes, _CHUNKS_ON_THEIR_WAY * self._chunk_bytes)
-            share = await self._outgoing.share(context, most_bytes)
+            share = await self._outgoing.share(call, most_bytes)
             chunks = download.at_once()
             if chunks is None:
-                await self._send_as_read(download, share, context)
+                await self._send_as_read(download, share, call)
             else:
-                await self._send(chunks, share, context)
-            context.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, download.xxh3()))
+                await self._send(chunks, share, call)
+            call.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, download.xxh3()))
         finally:
             download.close()
 
-    async def _send(self, chunks: Iterator[Chunk], share: Share, context: Any) -> None:
+    async def _send(self, chunks: Iterator[Chunk], share: Share, call: CallContext) -> None:
         share.clients_turn()
         for chunk in chunks:
-            await context.write(chunk.buffer)
+            await call.write(chunk.buffer)
             share.clients_turn()  # the last of it may be on its way for as long as the client likes
 
-    async def _send_as_read(self, download: IDownload, share: Share, context: Any) -> None:
+    async def _send_as_read(self, download: IDownload, share: Share, call: CallContext) -> None:
         readings = deque(download.read() for _ in range(_READ_AHEAD))
         while (chunk := await settled(readings.popleft())) is not None:
             readings.append(download.read())
             share.clients_turn()
-            await context.write(chunk.buffer)
+            await call.write(chunk.buffer)
             share.servers_turn()
         share.clients_turn()  # as above
 

@@ -5,7 +5,6 @@ The call that pushes new versions to their users.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from attrs import field, frozen
 from zope.interface import implementer
@@ -16,6 +15,7 @@ from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.archive import note_seen
+from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import parse, version_message
@@ -51,7 +51,7 @@ class Hub:
     @contextmanager
     def stream(self, model_id: str) -> Iterator[asyncio.Event]:
         """
-        Be woken for the length of a context, by an event that is set when the model changes.
+        Be woken for the length of a call, by an event that is set when the model changes.
         """
         changed = asyncio.Event()
         self._streams.setdefault(model_id, set()).add(changed)
@@ -109,7 +109,7 @@ class UpdateCalls:
     _outgoing: Outgoing
     _written: Written = field(factory=Written)
 
-    async def version_update(self, raw: bytes, context: Any) -> None:
+    async def version_update(self, raw: bytes, call: CallContext) -> None:
         """
         Send the latest version's info, and that of each newer one.
         """
@@ -121,14 +121,14 @@ class UpdateCalls:
                 changed.clear()
                 snapshot = await self._lookup.snapshot(model_id)
                 if incarnation is None:
-                    await note_seen(self._lookup, snapshot, context)
+                    await note_seen(self._lookup, snapshot, call)
                 incarnation = incarnation or snapshot.incarnation
                 if snapshot.incarnation != incarnation:
                     raise UnknownModel(model_id)
                 info = await self._newer(snapshot, sent)
                 if info is not None:
                     sent = info.version_number
-                    await self._outgoing.write(context, self._written.update(info))
+                    await self._outgoing.write(call, self._written.update(info))
                 await changed.wait()
 
     async def _newer(self, snapshot: ModelSnapshot, sent: int) -> VersionInfo | None:

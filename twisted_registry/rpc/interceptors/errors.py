@@ -1,10 +1,8 @@
 """
-From errors to gRPC statuses: one table, and the one place where a call that fails is ended.
+The interceptor that ends failed calls: the only place where an error becomes a status.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
 from typing import Any
 from uuid import uuid4
 
@@ -15,10 +13,12 @@ from twisted.python.failure import Failure
 
 from twisted_registry.domain import errors
 from twisted_registry.protocol import error_details as details
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.methods import Handler, Method
 
 _log = Logger()
 
-_MOST_TEXT_BYTES = 1024
+_TEXT_MAX_BYTES = 1024
 
 CODES: dict[type, grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -45,71 +45,56 @@ CODES: dict[type, grpc.StatusCode] = {
     errors.CorruptModel: grpc.StatusCode.DATA_LOSS,
     errors.CorruptVersion: grpc.StatusCode.DATA_LOSS,
 }
-"""
-Whose fault an error is.  Not in it are those that no call ends with: nobody is connected yet, or only a client knows.
-"""
-
-Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[bytes | None]]
+"""The status of each error.  Errors that a server never reports are not in it."""
 
 
-def _cut(text: str) -> str:
+def _truncated(text: str) -> str:
     encoded = text.encode("utf-8", "replace")
-    return encoded[:_MOST_TEXT_BYTES].decode("utf-8", "ignore")
+    return encoded[:_TEXT_MAX_BYTES].decode("utf-8", "ignore")
 
 
-def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
+def status_of(error: BaseException, call: CallContext | None = None) -> tuple[grpc.StatusCode, str]:
     """
-    Give the code and the text for an error.  What nobody foresaw is a bug: it is logged with an incident's id, and the
-    caller is told the id alone.
+    Return the code and the text for an error.  An unexpected error is a bug: it is logged under an incident's id, and
+    the caller gets that id only.
     """
-    for kind in type(error).__mro__:  # a provider may have kinds of its own
+    for kind in type(error).__mro__:  # a storage provider may raise subclasses
         if kind in CODES:
-            return CODES[kind], _cut(str(error))
+            return CODES[kind], _truncated(str(error))
     incident = uuid4().hex[:12]
-    _log.failure("incident {incident}", Failure(error), incident=incident)
-    return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log tells more of incident {incident}"
+    _log.failure(
+        "incident {incident} in request {request_id}",
+        Failure(error),
+        incident=incident,
+        request_id="unknown" if call is None else call.request_id,
+    )
+    return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log describes it as incident {incident}"
 
 
 def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[details.Metadatum, ...]:
     """
-    Give the trailing metadata that tell which error it was; none for a bug.
+    Return the trailing metadata that identify an error; none for an unexpected one.
     """
     number: int = code.value[0]
     return details.to_metadata(error, number, text) if isinstance(error, errors.RegistryError) else ()
 
 
-Admit = Callable[[Any], Awaitable[None] | None]
-"""Admits a call by its context, or raises; returns what the call has to wait for first, if anything."""
-
-
-def _admit_all(context: Any) -> None:
-    return None
-
-
-def guarded(handler: Handler, call: Callable[[], AbstractContextManager[None]], admit: Admit = _admit_all) -> Handler:
+def end_failed_calls(method: Method, handler: Handler) -> Handler:
     """
-    Make a handler that ends its call with a status, whatever it raises.
-
-    Args:
-        call: the context of a call; raises if none may be served now.
-        admit: asked before that.
+    Wrap a handler so that its calls end with a status, whatever it raises.
     """
 
-    async def guard(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes | None:
+    async def handle(request: Any, call: CallContext) -> Any:
         try:
-            if (waiting := admit(context)) is not None:
-                await waiting
-            with call():
-                return await handler(request, context)
+            return await handler(request, call)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except grpc.aio.InternalError:
-            # The client went while something was sent to it, and gRPC has not cancelled the call yet: nobody's fault.
+            # The client left while a message was sent to it, and gRPC has not cancelled the call yet.
             raise asyncio.CancelledError from None
         except Exception as error:
-            code, text = status_of(error)
-            told = details_of(error, code, text)
-        await context.abort(code, text, told)
-        raise AssertionError("unreachable: abort raises")
+            code, text = status_of(error, call)
+            trailing = details_of(error, code, text)
+        await call.abort(code, text, trailing)
 
-    return guard
+    return handle

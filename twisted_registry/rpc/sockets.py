@@ -43,7 +43,7 @@ def address_of(peer: str) -> Address | None:
     return _bare(host.strip("[]")), int(port)
 
 
-def hang_up(peers: Collection[str]) -> set[str]:
+def disconnect(peers: Collection[str]) -> set[str]:
     """
     Shut down the connections with clients.  All their calls on them end.
 

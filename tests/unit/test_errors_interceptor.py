@@ -1,14 +1,19 @@
 """
-Facts about the table from errors to gRPC codes.
+Tests for ``twisted_registry.rpc.interceptors.errors``.
 """
 
+import asyncio
 import inspect
+from typing import Any
 
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.calls import METHOD, Aborted, FakeContext, call_on
 from twisted_registry.domain import errors
-from twisted_registry.rpc.status import CODES, status_of
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.errors import CODES, end_failed_calls, status_of
+from twisted_registry.rpc.methods import Handler
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXAMPLES = [
@@ -84,3 +89,75 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(code, grpc.StatusCode.INTERNAL)
         self.assertNotIn("secret", text)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class EndFailedCallsTests(SynchronousTestCase):
+    """
+    ``end_failed_calls`` ends every call with a status.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin a call.
+        """
+        self.context = FakeContext(metadata=[("x-request-id", "r-1")])
+
+    def run_wrapped(self, handler: Handler) -> Any:
+        """
+        Run a wrapped handler.
+        """
+
+        async def run() -> Any:
+            return await end_failed_calls(METHOD, handler)(b"abc", call_on(self.context))
+
+        return asyncio.run(run())
+
+    def end(self, error: BaseException) -> BaseException | None:
+        """
+        Run a handler that raises, and return what the wrapped handler raised.
+        """
+
+        async def handler(request: Any, call: CallContext) -> None:
+            raise error
+
+        try:
+            self.run_wrapped(handler)
+        except BaseException as raised:  # the test compares it
+            return raised
+        return None
+
+    def test_reply_is_returned(self) -> None:
+        """
+        A handler that returns ends its call with its reply.
+        """
+
+        async def handler(request: Any, call: CallContext) -> bytes:
+            return bytes(reversed(request))
+
+        self.assertEqual(self.run_wrapped(handler), b"cba")
+
+    def test_expected_errors_abort_with_their_code(self) -> None:
+        """
+        A registry error becomes its status, with its details in the trailing metadata.
+        """
+        self.assertIsInstance(self.end(errors.UnknownModel("m")), Aborted)
+        self.assertEqual(self.context.aborts, [(grpc.StatusCode.NOT_FOUND, str(errors.UnknownModel("m")))])
+        self.assertEqual([key for key, _ in self.context.trailing], ["grpc-status-details-bin"])
+
+    def test_client_that_left(self) -> None:
+        """
+        A call that is cancelled, or breaks while something is sent, ends as cancelled and is no incident.
+        """
+        for error in (asyncio.CancelledError(), grpc.aio.InternalError("ExecuteBatchError")):
+            self.assertIsInstance(self.end(error), asyncio.CancelledError)
+            self.assertEqual(self.context.aborts, [])
+
+    def test_unexpected_errors_are_incidents(self) -> None:
+        """
+        Any other error is INTERNAL, and is logged with the id of the request.
+        """
+        self.end(ZeroDivisionError())
+        ((code, text),) = self.context.aborts
+        self.assertEqual(code, grpc.StatusCode.INTERNAL)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertRegex(text, "incident [0-9a-f]{12}")

@@ -1,0 +1,133 @@
+"""
+The context of one call.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NoReturn
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+
+from twisted_registry.rpc.methods import Method
+
+REQUEST_ID_KEY = "x-request-id"
+
+_REQUEST_ID_MAX_CHARACTERS = 64
+
+Metadatum = tuple[str, str | bytes]
+
+
+class CallContext:
+    """
+    One call: who makes it, what came with it, and the way to answer.
+
+    All calls are made in the thread of the server's event loop.
+
+    Attributes:
+        method: the call's entry in the method table.
+        peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
+        identity: who makes the call; ``None`` until there is access control.
+        code: the status it was aborted with; ``OK`` unless it was.
+        number: tells it from the other calls under way; the call tracker sets it.
+        read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
+            take their messages from the request they are given: those are under the idle timeout.
+        write: sends a message of a reply that streams.
+    """
+
+    __slots__ = (
+        "_context",
+        "_metadata",
+        "_request_id",
+        "code",
+        "identity",
+        "method",
+        "number",
+        "peer",
+        "read",
+        "write",
+    )
+
+    def __init__(self, method: Method, context: Any) -> None:
+        """
+
+        Args:
+            context: gRPC's side of the call, a ``grpc.aio.ServicerContext``.
+        """
+        self._context = context
+        self._metadata: Sequence[Metadatum] | None = None
+        self._request_id = ""
+        self.method = method
+        self.peer: str = context.peer()
+        self.identity: object | None = None
+        self.code = grpc.StatusCode.OK
+        self.number = 0
+        self.read: Callable[[], Awaitable[Any]] = context.read
+        self.write: Callable[[Any], Awaitable[None]] = context.write
+
+    @property
+    def metadata(self) -> Sequence[Metadatum]:
+        """
+        The metadata that the client sent.
+        """
+        if self._metadata is None:
+            self._metadata = self._context.invocation_metadata() or ()
+        return self._metadata
+
+    @property
+    def request_id(self) -> str:
+        """
+        The id under which the log names this call: the client's ``x-request-id``, or one that is made when first asked
+        for.
+        """
+        if not self._request_id:
+            self._request_id = request_id_in(self.metadata) or uuid4().hex[:16]
+        return self._request_id
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """
+        The time left until the client's deadline; ``None`` if it set none.
+        """
+        seconds: float | None = self._context.time_remaining()
+        return seconds
+
+    async def send_initial_metadata(self, metadata: Sequence[Metadatum]) -> None:
+        """
+        Send metadata now, ahead of any reply.
+        """
+        await self._context.send_initial_metadata(metadata)
+
+    def set_trailing_metadata(self, metadata: Sequence[Metadatum]) -> None:
+        """
+        Set the metadata that are sent with the call's status.
+        """
+        self._context.set_trailing_metadata(metadata)
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """
+        Add a function to call once gRPC has sent the call's status, or given the call up.
+        """
+        self._context.add_done_callback(callback)
+
+    async def abort(self, code: grpc.StatusCode, text: str, trailing: Sequence[Metadatum] = ()) -> NoReturn:
+        """
+        End the call with an error.
+
+        Raises:
+            grpc.aio.AbortError: always; it is to reach gRPC.
+        """
+        self.code = code
+        await self._context.abort(code, text, trailing)
+        raise AssertionError("unreachable: abort raises")
+
+
+def request_id_in(metadata: Iterable[Metadatum]) -> str:
+    """
+    Return the request id that a client sent; empty if it sent none, or one that does not belong in a log line.
+    """
+    for key, value in metadata:
+        if key == REQUEST_ID_KEY and isinstance(value, str):
+            is_loggable = value.isascii() and value.isprintable() and len(value) <= _REQUEST_ID_MAX_CHARACTERS
+            return value if is_loggable else ""
+    return ""

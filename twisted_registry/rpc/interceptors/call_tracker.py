@@ -1,0 +1,304 @@
+"""
+The interceptor that knows the calls under way: it limits them, and waits for the last of them when the server stops.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from twisted.logger import Logger
+
+from twisted_registry.contracts.transfers import ClientLimits
+from twisted_registry.domain.errors import Overloaded, Unavailable
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.methods import Handler, Method
+from twisted_registry.rpc.sockets import disconnect
+
+_log = Logger()
+
+_START_WAIT_SECONDS = 30.0
+"""How long a call waits for the registry to start.  A script started together with the daemon would retry anyway."""
+
+_START_WAITERS_MAX = 1_000
+
+_EMPTY_CALLS_MAX = 500
+"""
+The limit on calls that have brought no request yet, with those of the last second that ended without one.  A request
+follows right after the call's headers, so well-behaved clients have few of these, even if thousands come back at once.
+"""
+
+_EMPTY_CALLS_PER_CONNECTION = 16
+_WAITS_PER_CHECK = 100
+_SECONDS_BETWEEN_DISCONNECTS = 0.05
+_LOG_SECONDS = 60.0
+
+
+class CallGroup:
+    """
+    Calls whose handlers are running, and which are ended together.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._cancelled: set[asyncio.Task[Any]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def enter(self) -> "asyncio.Task[Any]":
+        """
+        Add the current task.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "a call runs in a task"
+        self._tasks.add(task)
+        self._empty.clear()
+        return task
+
+    def leave(self, task: "asyncio.Task[Any]") -> None:
+        """
+        Remove a task.
+        """
+        self._tasks.discard(task)
+        self._cancelled.discard(task)
+        if not self._tasks:
+            self._empty.set()
+
+    def has_cancelled(self, task: "asyncio.Task[Any]") -> bool:
+        """
+        Return whether ``cancel`` has cancelled a task of this group.
+        """
+        return task in self._cancelled
+
+    async def wait_until_empty(self, timeout_seconds: float | None = None) -> None:
+        """
+        Wait until the last call has ended, or the time is over.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), timeout_seconds)
+
+    def cancel(self) -> None:
+        """
+        End the calls that are still running, as unavailable.
+        """
+        self._cancelled.update(self._tasks)
+        for task in self._tasks:
+            task.cancel()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """
+        Wait until the last call has ended, and end those that have not done so in time.
+        """
+        await self.wait_until_empty(timeout_seconds)
+        self.cancel()
+        await self.wait_until_empty()
+
+
+class CallTracker:
+    """
+    Counts calls by connection and by address, and refuses those beyond the limits, before the registry serves, and once
+    it stops.
+
+    A call counts until gRPC has sent its status: a client that does not take its replies keeps its calls.
+
+    If very many calls bring no request, it closes the connections that have more than a few of these: gRPC then drops
+    the rest of their calls, which costs nearly nothing, before Python has to handle each of them.
+
+    Attributes:
+        serving: the calls that only a registry that serves takes.
+        standing: the calls of methods that are always served.
+    """
+
+    def __init__(
+        self,
+        limits: ClientLimits,
+        disconnect: Callable[[Collection[str]], Collection[str]] = disconnect,
+        now_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+
+        Args:
+            disconnect: closes the connections with peers, and returns those that existed.
+        """
+        self.serving = CallGroup()
+        self.standing = CallGroup()
+        self._refusal: str | None = "the registry is starting; try again in a moment"
+        self._started = asyncio.Event()
+        self._start_waiters = 0
+        self._limits = limits
+        self._disconnect = disconnect
+        self._now_seconds = now_seconds
+        self._empty: dict[int, str] = {}
+        self._ended_empty: Counter[str] = Counter()
+        self._waits = 0
+        self._ended_empty_since = self._disconnected_at = self._logged_at = -_LOG_SECONDS
+        self._disconnected = 0
+        self._by_peer: dict[str, int] = {}
+        self._by_host: dict[str, int] = {}
+        self._calls = self._last_number = 0
+
+    def __len__(self) -> int:
+        return self._calls
+
+    @property
+    def busy_peers(self) -> Collection[str]:
+        """
+        The peers (connections, as gRPC names them) that have calls under way.
+        """
+        return self._by_peer.keys()
+
+    def intercept(self, method: Method, handler: Handler) -> Handler:
+        """
+        Wrap a handler so that its calls are tracked.
+        """
+        admit = self.admit if method.is_limited else self.count
+        group = self.standing if method.always_served else self.serving
+
+        async def handle(request: Any, call: CallContext) -> Any:
+            admit(call)
+            if group is self.serving:
+                if not self._started.is_set():
+                    await self.wait_for_start()
+                if self._refusal is not None:
+                    raise Unavailable(self._refusal)
+            task = group.enter()
+            try:
+                return await handler(request, call)
+            except asyncio.CancelledError:
+                if group.has_cancelled(task):
+                    raise Unavailable("the registry has stopped; try again when it is back") from None
+                raise
+            finally:
+                group.leave(task)
+
+        return handle
+
+    # Start and stop
+
+    def open(self) -> None:
+        """
+        Serve calls from now on.
+        """
+        self._refusal = None
+        self._started.set()
+
+    def close(self) -> None:
+        """
+        Refuse new calls from now on, except those that are always served.
+        """
+        self._refusal = "the registry is stopping; try again when it is back"
+        self._started.set()
+
+    async def wait_for_start(self, timeout_seconds: float = _START_WAIT_SECONDS) -> None:
+        """
+        Wait until the registry has started, or will not.
+
+        Raises:
+            Unavailable: it takes too long, or too many calls wait.
+        """
+        if self._start_waiters >= _START_WAITERS_MAX:
+            raise Unavailable("the registry is starting, and too many calls wait for it; try again in a moment")
+        self._start_waiters += 1
+        try:
+            await asyncio.wait_for(self._started.wait(), timeout_seconds)
+        except TimeoutError:
+            raise Unavailable("the registry is still starting; try again later") from None
+        finally:
+            self._start_waiters -= 1
+
+    # Limits
+
+    def admit(self, call: CallContext) -> None:
+        """
+        Count a call until it is over.
+
+        Raises:
+            Overloaded: too many are under way.
+        """
+        if self._calls >= self._limits.calls_max:
+            raise Overloaded(
+                f"{self._calls} calls are under way; try again later, or start the registry with a larger --max-calls"
+            )
+        calls = self._by_host.get(_host_of(call.peer), 0)
+        if calls >= self._limits.calls_per_client_max:
+            raise Overloaded(
+                f"{calls} calls from this address are under way; end some, or start the registry with a larger "
+                "--max-calls-per-client"
+            )
+        self.count(call)
+
+    def count(self, call: CallContext) -> None:
+        """
+        Count a call until it is over, however many are under way.
+        """
+        peer = call.peer
+        host = _host_of(peer)
+        self._calls += 1
+        call.number = self._last_number = self._last_number + 1
+        self._by_peer[peer] = self._by_peer.get(peer, 0) + 1
+        self._by_host[host] = self._by_host.get(host, 0) + 1
+        call.add_done_callback(partial(self._leave, call.number, peer, host))
+
+    def _leave(self, number: int, peer: str, host: str, _: Any) -> None:
+        self._calls -= 1
+        if self._empty.pop(number, None) is not None:
+            self._forget_ended_empty(self._now_seconds())
+            self._ended_empty[peer] += 1
+        _decrement(self._by_peer, peer)
+        _decrement(self._by_host, host)
+
+    # Calls without a request
+
+    def begin_wait(self, call: CallContext) -> None:
+        """
+        Note that a call that is counted waits for its request.
+        """
+        self._empty[call.number] = call.peer
+        # To add them up for each call would cost too much.
+        self._waits += 1
+        if not self._waits % _WAITS_PER_CHECK:
+            self._close_empty()
+
+    def end_wait(self, call: CallContext) -> None:
+        """
+        Note that the request of a call has come.
+        """
+        self._empty.pop(call.number, None)
+
+    def _forget_ended_empty(self, now: float) -> None:
+        if now > self._ended_empty_since + 1.0:
+            self._ended_empty.clear()
+            self._ended_empty_since = now
+
+    def _close_empty(self) -> None:
+        now = self._now_seconds()
+        self._forget_ended_empty(now)
+        empty = self._ended_empty + Counter(self._empty.values())
+        if now < self._disconnected_at + _SECONDS_BETWEEN_DISCONNECTS or empty.total() < _EMPTY_CALLS_MAX:
+            return
+        self._disconnected_at = now
+        peers = [peer for peer, calls in empty.items() if calls >= _EMPTY_CALLS_PER_CONNECTION]
+        self._disconnected += len(self._disconnect(peers)) if peers else 0
+        self._ended_empty.clear()
+        if self._disconnected and now >= self._logged_at + _LOG_SECONDS:
+            _log.warn(
+                "closed {connections} connections that opened calls without a request, {calls} of them at once",
+                connections=self._disconnected,
+                calls=empty.total(),
+            )
+            self._logged_at, self._disconnected = now, 0
+
+
+def _host_of(peer: str) -> str:
+    return peer.rpartition(":")[0]  # without the port
+
+
+def _decrement(counter: dict[str, int], key: str) -> None:
+    left = counter[key] - 1
+    if left:
+        counter[key] = left
+    else:
+        del counter[key]

@@ -1,0 +1,103 @@
+"""
+Method tables: what each call of a service takes, does and needs.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum
+from typing import Any
+
+from attrs import evolve, frozen
+from google.protobuf.message import Message
+
+from twisted_registry.protocol.messages import POOL
+
+Handler = Callable[[Any, Any], Awaitable[Any]]
+"""
+Serves a call.
+
+It takes the request and the call's ``CallContext``.  The request is the message, of the method's ``request`` type or as
+raw bytes; if the client streams, it is a ``RequestStream`` of these.  It returns the reply; if the server streams, it
+sends each message with ``CallContext.write`` and returns ``None``.  An error that it raises becomes the call's status.
+"""
+
+
+class Action(Enum):
+    """
+    What a call does, as far as permissions go.
+    """
+
+    NONE = "none"
+    """Needs no permission: health, reflection, the service's versions."""
+
+    READ = "read"
+    PUBLISH = "publish"
+    ADMIN = "admin"
+
+
+@frozen
+class Method:
+    """
+    An entry of a method table.
+
+    Attributes:
+        name: the method's name in the .proto file.
+        handler: serves the calls.
+        action: what a caller must be permitted to do.
+        resource: returns the id of the model that a request is about; takes what the handler takes, or the first
+            message if the client streams.  ``None`` if a request is not about a single model.
+        request: the type of a request message; ``None`` if the handler takes raw bytes.
+        reply: the type of a reply message; ``None`` if the handler returns raw bytes.
+        always_served: calls are also served while the registry starts and while it stops.
+        is_limited: calls are refused if too many are under way.
+        any_archive: calls are served even if the client names another archive than the one that is served.
+        path: the full name, such as ``/cogmentAPI.ModelRegistrySP/Version``.  ``Service`` sets it, and the following.
+        streams_requests: the client sends any number of messages.
+        streams_replies: the server sends any number of messages.
+    """
+
+    name: str
+    handler: Handler
+    action: Action
+    resource: Callable[[Any], str] | None = None
+    request: type[Message] | None = None
+    reply: type[Message] | None = None
+    always_served: bool = False
+    is_limited: bool = True
+    any_archive: bool = False
+    path: str = ""
+    streams_requests: bool = False
+    streams_replies: bool = False
+
+
+class Service:
+    """
+    A service: its method table, checked against its .proto file.  Methods that are not in the table are unimplemented.
+
+    Attributes:
+        name: the full name, such as ``cogmentAPI.ModelRegistrySP``.
+        methods: the entries of the table.
+    """
+
+    def __init__(self, name: str, methods: Iterable[Method]) -> None:
+        """
+
+        Raises:
+            ValueError: the table does not match the .proto file.
+        """
+        self.name = name
+        described = POOL.FindServiceByName(name).methods_by_name
+        self.methods = [_bound(method, described.get(method.name), name) for method in methods]
+
+
+def _bound(method: Method, described: Any, service: str) -> Method:
+    if described is None:
+        raise ValueError(f"{service} has no method {method.name}")
+    for message, declared in ((method.request, described.input_type), (method.reply, described.output_type)):
+        if message is not None and message.DESCRIPTOR.full_name != declared.full_name:
+            raise ValueError(f"{method.name} is declared with {declared.full_name}")
+    return evolve(
+        method,
+        path=f"/{service}/{method.name}",
+        streams_requests=described.client_streaming,
+        streams_replies=described.server_streaming,
+    )

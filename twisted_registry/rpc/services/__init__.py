@@ -1,0 +1,3 @@
+"""
+The services of the gRPC edge.
+"""

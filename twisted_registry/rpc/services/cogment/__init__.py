@@ -1,0 +1,3 @@
+"""
+``cogmentAPI.ModelRegistrySP``, the API of Cogment's clients.
+"""

@@ -1,0 +1,121 @@
+"""
+Health checks, after https://github.com/grpc/grpc/blob/master/doc/health-checking.md.
+"""
+
+import asyncio
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+
+from twisted_registry.domain.errors import Unavailable
+from twisted_registry.protocol.messages import SERVICE_NAME
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.methods import Action, Method, Service
+
+_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME)
+_Status = health_pb2.HealthCheckResponse
+
+
+class Health:
+    """
+    The health of the server, overall and by the registry's name.  It does not serve until ``set_serving`` is called.
+    """
+
+    def __init__(self) -> None:
+        self._serving = False
+        self._usable = True
+        self._over = False
+        self._watches: set[asyncio.Event] = set()
+
+    @property
+    def service(self) -> Service:
+        """
+        The service to add to a server.
+        """
+        request, reply = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+        return Service(
+            health.SERVICE_NAME,
+            [
+                # Answered even if too many calls are under way.
+                Method(
+                    "Check",
+                    self.check,
+                    Action.NONE,
+                    request=request,
+                    reply=reply,
+                    always_served=True,
+                    is_limited=False,
+                    any_archive=True,
+                ),
+                Method(
+                    "Watch",
+                    self.watch,
+                    Action.NONE,
+                    request=request,
+                    reply=reply,
+                    always_served=True,
+                    any_archive=True,
+                ),
+            ],
+        )
+
+    def set_serving(self, serving: bool) -> None:
+        """
+        Set whether the registry serves.
+        """
+        self._serving = serving
+        self._wake()
+
+    def set_usable(self, usable: bool) -> None:
+        """
+        Set whether the archive can be used.  If not, the health is NOT_SERVING, though other calls are answered as far
+        as they can be.
+        """
+        self._usable = usable
+        self._wake()
+
+    def end_watches(self) -> None:
+        """
+        End all watches, each once it has sent the last status.
+        """
+        self._over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for changed in self._watches:
+            changed.set()
+
+    def _status(self, service: str) -> Any:
+        if service not in _SERVICES:
+            return _Status.SERVICE_UNKNOWN
+        return _Status.SERVING if self._serving and self._usable else _Status.NOT_SERVING
+
+    async def check(self, request: Any, call: CallContext) -> Any:
+        """
+        Return the current status.
+        """
+        if request.service not in _SERVICES:
+            await call.abort(grpc.StatusCode.NOT_FOUND, "")
+        return _Status(status=self._status(request.service))
+
+    async def watch(self, request: Any, call: CallContext) -> None:
+        """
+        Send the current status, and each later one.
+        """
+        changed = asyncio.Event()
+        self._watches.add(changed)
+        try:
+            sent = None
+            while True:
+                changed.clear()
+                # Read together: the last status and the end may come while the one before is being sent.
+                status, over = self._status(request.service), self._over
+                if status != sent:
+                    sent = status
+                    await call.write(_Status(status=status))
+                if over:
+                    raise Unavailable("the registry has stopped; try again when it is back")
+                await changed.wait()
+        finally:
+            self._watches.discard(changed)
