@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard protos/cogment/api/*.proto)
 DESCRIPTORS := twisted_registry/protocol/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
-CHECKED := twisted_registry tests tools torture twisted setup.py .ci benchmarks release $(wildcard examples)
+CHECKED := twisted_registry tests tools twisted setup.py .ci benchmarks release $(wildcard examples)
 
 # A file whose presence says that a step is done, and whose age says since when.
 CREATED := $(VENV)/.created
@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-with-report torture benchmark lint format docs build sbom lock release tag clean FORCE
+.PHONY: help run test test-fast test-robustness test-with-report robustness benchmark lint format docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -36,14 +36,24 @@ help:  ## Say what can be made
 run: $(INSTALLED)  ## Run the daemon in the foreground; COGMENT_MODEL_REGISTRY_* are its settings
 	@exec $(BIN)/twistd --nodaemon --pidfile= model-registry
 
+TRIAL = $(BIN)/trial --jobs=$(JOBS) --temp-directory=build/trial$(notdir $(VENV))
+
 test: $(INSTALLED_DEV)  ## Run the tests
 	@mkdir -p build
-	$(BIN)/trial --jobs=$(JOBS) --temp-directory=build/trial$(notdir $(VENV)) tests
+	$(TRIAL) tests.unit tests.contract tests.functional
+
+test-fast: $(INSTALLED_DEV)  ## Run the tests that start no daemon
+	@mkdir -p build
+	$(TRIAL) tests.unit tests.contract
+
+test-robustness: $(INSTALLED_DEV)  ## Run each case of 'make robustness' in its short form
+	@mkdir -p build
+	$(TRIAL) tests.robustness
 
 # trial's status is the one that counts.  Where it is not 0, what failed is printed as well.
 test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report to build/test-report.xml
 	@mkdir -p build
-	@{ PYTHONUNBUFFERED=1 $(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) tests; \
+	@{ PYTHONUNBUFFERED=1 $(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) tests.unit tests.contract tests.functional; \
 		echo $$? > build/test.status; } | $(BIN)/python -m tests.support.subunit_times > build/test.subunit; \
 	status=$$(cat build/test.status); \
 	$(BIN)/subunit-1to2 < build/test.subunit > build/test.subunit2; \
@@ -52,11 +62,11 @@ test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report t
 	test -s $(REPORT) || { echo "make: $(REPORT) was not written" >&2; exit 1; }; \
 	exit $$status
 
-# Such as: make torture TORTURE='--only kills --kills 100 --seed 7'
-TORTURE ?=
+# Such as: make robustness ROBUSTNESS='--only kills --kills 100 --seed 7'
+ROBUSTNESS ?=
 
-torture: $(INSTALLED_DEV)  ## Try what the registry promises for as long as a night; TORTURE are the numbers
-	@$(BIN)/python -m torture --json build/torture.json $(TORTURE)
+robustness: $(INSTALLED_DEV)  ## Try what the registry promises for as long as a night; ROBUSTNESS are the numbers
+	@$(BIN)/python -m tests.robustness --json build/robustness.json $(ROBUSTNESS)
 
 # Such as: make benchmark BENCHMARK='--only calls --rounds 9'
 BENCHMARK ?=

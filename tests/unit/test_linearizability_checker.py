@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from torture.oracles.linearizability import (
+from tests.robustness.oracles.linearizability import (
     ABSENT,
     FOREVER,
     Act,

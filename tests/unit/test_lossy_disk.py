@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from torture.disk.lossy_system import LossySystem
+from tests.robustness.disk.lossy_system import LossySystem
 
 CHANCES = 60
 

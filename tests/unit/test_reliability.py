@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from torture import report
-from torture.__main__ import main
-from torture.case import Case, Outcome, Trial
-from torture.cases import CASES
+from tests.robustness import report
+from tests.robustness.__main__ import main
+from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.cases import CASES
 
 ROW = report.Row("kills", "All is well.", "kills under a writer", 1200, 7, ["a"], {"versions": 12_345}, 60, "abc")
 RUN = report.Run({"Python": "3.11"}, [ROW])

@@ -1,0 +1,39 @@
+"""
+The cases, a file each.
+"""
+
+from tests.robustness.case import Case
+from tests.robustness.cases import (
+    bit_flips,
+    creates,
+    ext4_power_cuts,
+    faults,
+    histories,
+    kills,
+    machines,
+    memory,
+    messages,
+    parsers,
+    power_cuts,
+    subscribers,
+    system_calls,
+    verify,
+)
+
+CASES: tuple[Case, ...] = (
+    messages.CASE,
+    memory.CASE,
+    bit_flips.CASE,
+    histories.CASE,
+    power_cuts.CASE,
+    faults.CASE,
+    system_calls.CASE,
+    ext4_power_cuts.CASE,
+    parsers.CASE,
+    kills.CASE,
+    creates.CASE,
+    subscribers.CASE,
+    machines.CASE,
+    verify.CASE,
+)
+"""All of them, in the order they are run in."""

@@ -1,0 +1,50 @@
+"""
+Calls to the system fail, one or several in a row, and then the power does.
+
+What a sync that failed was to bring to rest is not, though a later one succeeds.
+"""
+
+import errno
+import os
+import random
+
+from attrs import define
+
+from tests.robustness.case import Case
+from tests.robustness.disk.archive_story import run_stories
+from tests.robustness.disk.lossy_system import Disturbance
+
+_ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
+_CALLS = frozenset({"open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close"})
+
+
+@define
+class _Faults:
+    chance: random.Random
+    often: float
+    left: int = 0
+    number: int = 0
+
+    def __call__(self, name: str, path: str) -> None:
+        if name not in _CALLS:
+            return
+        if not self.left and self.chance.random() < self.often:
+            self.left = self.chance.choice((1, 1, 1, 2, 3, 8))
+            self.number = self.chance.choice(_ERRORS)
+        if self.left:
+            self.left -= 1
+            raise OSError(self.number, os.strerror(self.number))
+
+
+def _faults(chance: random.Random) -> Disturbance:
+    return _Faults(chance, chance.choice((0.01, 0.03, 0.1)))
+
+
+CASE = Case(
+    name="faults",
+    counts="power cuts after failing calls",
+    promise="Whatever fails on the disk, nothing is acknowledged that is not so, and nothing is left behind.",
+    short=300,
+    long=20_000,
+    run=lambda trial: run_stories(trial, _faults),
+)

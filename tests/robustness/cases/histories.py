@@ -1,0 +1,251 @@
+"""
+Few callers do everything at once to one model or two, and what they were told is checked for an order it can have come
+of (``tests.robustness.oracles.linearizability``).  Now and then the daemon is stopped or killed in the midst of it.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import grpc
+from attrs import define, evolve, field, frozen
+
+from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.oracles.linearizability import (
+    FOREVER,
+    Act,
+    Operation,
+    Outcome as Told,
+    Result,
+    Version,
+    find_fault,
+)
+from tests.robustness.wire.served import Served
+from tests.support.client import Client, data_hash
+
+_CALLERS = 5
+_INTERRUPTED_SHARE = 0.1
+_HISTORIES_A_DAEMON = 400
+_HIGHEST_READ = 12
+_UNKNOWN_CODES = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+
+_FLAGS = ("--version-cache-max-items", "100000", "--grace-seconds", "1")
+"""Nothing is evicted: a version that vanished would be a fault."""
+
+_ACTS = (Act.SAVE, Act.DELETE, *[Act.CREATE] * 5, *[Act.LATEST] * 3, *[Act.LIST] * 2, *[Act.READ] * 3)
+
+
+def _versions(reply: Any) -> tuple[Version, ...]:
+    return tuple(Version(info.version_number, info.data_hash) for info in reply.version_infos)
+
+
+@frozen
+class Caller:
+    """
+    Makes calls over a connection of its own.
+
+    Attributes:
+        name: tells its data from all others'.
+    """
+
+    client: Client
+    name: str
+    chance: random.Random
+
+    def call(self, model_id: str) -> Operation | None:
+        """
+        Make a call.
+
+        Returns:
+            what came of it; ``None`` where it surely did not happen.
+
+        Raises:
+            grpc.RpcError: it was refused as it may not be.
+        """
+        act = self.chance.choice(_ACTS)
+        do = {
+            Act.SAVE: self._save,
+            Act.DELETE: self._delete,
+            Act.CREATE: self._create,
+            Act.LATEST: self._latest,
+            Act.LIST: self._list,
+            Act.READ: self._read,
+        }[act]
+        operation, send = do(model_id)
+        operation = evolve(operation, invoked_ns=time.monotonic_ns())
+        try:
+            result = send()
+        except grpc.RpcError as error:
+            return self._refused(operation, error)
+        return evolve(operation, answered_ns=time.monotonic_ns(), result=result)
+
+    def _refused(self, operation: Operation, error: Any) -> Operation | None:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return evolve(operation, answered_ns=time.monotonic_ns(), result=Told.NOT_FOUND)
+        if error.code() is grpc.StatusCode.ABORTED and operation.act is Act.CREATE:
+            return None
+        if error.code() in _UNKNOWN_CODES:
+            return evolve(operation, answered_ns=FOREVER, result=Told.UNKNOWN)
+        raise error
+
+    def _save(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+        return Operation(Act.SAVE, 0), partial(self.client.save_model, model_id)
+
+    def _delete(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+        return Operation(Act.DELETE, 0), partial(self.client.delete_model, model_id)
+
+    def _create(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+        data = f"{self.name} {self.chance.random()} ".encode() * self.chance.choice((1, 10, 1000))
+        archived = self.chance.random() < 0.4
+        operation = Operation(Act.CREATE, 0, data=data_hash(data), archived=archived)
+        return operation, lambda: int(self.client.create(model_id, data, archived=archived).version_number)
+
+    def _latest(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+        return Operation(Act.LATEST, 0), lambda: _versions(self.client.infos(model_id, -1))[0]
+
+    def _list(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+        return Operation(Act.LIST, 0), lambda: _versions(self.client.infos(model_id))
+
+    def _read(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+        number = self.chance.randint(1, _HIGHEST_READ)
+        return Operation(Act.READ, 0, number=number), lambda: data_hash(self.client.data(model_id, number))
+
+
+@define
+class Recording:
+    """
+    Histories being recorded, one for each model.
+    """
+
+    served: Served
+    chance: random.Random
+    model_ids: list[str]
+    histories: dict[str, list[Operation]] = field(factory=dict)
+    refused: list[str] = field(factory=list)
+    _lock: threading.Lock = field(factory=threading.Lock)
+    _serving: threading.Event = field(factory=threading.Event)
+
+    def record(self, clients: list[Client]) -> None:
+        """
+        Let callers call at once.
+        """
+        self._serving.set()
+        seeds = [self.chance.randrange(2**32) for _ in clients]
+        calls = self.chance.randint(7, 13) * len(self.model_ids)
+        with ThreadPoolExecutor(len(clients)) as pool:
+            callers = [
+                pool.submit(self._call, Caller(client, f"{self.model_ids[0]} {seed}", random.Random(seed)), calls)
+                for client, seed in zip(clients, seeds, strict=True)
+            ]
+            if self.chance.random() < _INTERRUPTED_SHARE:
+                self._interrupt()
+            for caller in callers:
+                caller.result()
+
+    def _call(self, caller: Caller, calls: int) -> None:
+        for _ in range(calls):
+            model_id = caller.chance.choice(self.model_ids)
+            try:
+                operation = caller.call(model_id)
+            except grpc.RpcError as error:
+                self.refused.append(f"{model_id}: a call was refused: {error}")
+                return
+            if operation is not None:
+                self._add(model_id, operation)
+                if not operation.is_certain:
+                    # Calls that are refused by the dozen would be as many that may have happened, or not.
+                    self._serving.wait()
+
+    def _add(self, model_id: str, operation: Operation) -> None:
+        with self._lock:
+            self.histories.setdefault(model_id, []).append(operation)
+
+    def _interrupt(self) -> None:
+        time.sleep(self.chance.random() * 0.05)  # at no moment in particular
+        act = self.chance.choice((Act.RESTART, Act.CRASH))
+        self._serving.clear()
+        invoked_ns = time.monotonic_ns()
+        try:
+            if act is Act.RESTART:
+                self.served.restart()
+            else:
+                self.served.crash()
+        finally:
+            self._serving.set()
+        for model_id in self.model_ids:
+            self._add(model_id, Operation(act, invoked_ns, time.monotonic_ns()))
+            self._bound(model_id)
+
+    def _bound(self, model_id: str) -> None:
+        # What broke with a daemon that is dead does not happen after it.
+        with self._lock:
+            now_ns = time.monotonic_ns()
+            self.histories[model_id] = [
+                operation if operation.is_certain else evolve(operation, answered_ns=now_ns)
+                for operation in self.histories[model_id]
+            ]
+
+
+@define
+class _Totals:
+    histories: int = 0
+    operations: int = 0
+    interrupted: int = 0
+    broken: int = 0
+    wrong: list[str] = field(factory=list)
+
+    def take(self, recording: Recording) -> None:
+        self.wrong += recording.refused
+        for model_id, history in recording.histories.items():
+            self.histories += 1
+            self.operations += len(history)
+            self.interrupted += any(one.act in (Act.RESTART, Act.CRASH) for one in history)
+            self.broken += sum(not one.is_certain for one in history)
+            fault = find_fault(history)
+            if fault is not None:
+                self.wrong.append(f"{model_id}: {fault}; all of it: {sorted(history, key=lambda one: one.invoked_ns)}")
+
+
+def _serve(trial: Trial, totals: _Totals) -> None:
+    chance = random.Random(f"{trial.seed} {totals.histories}")
+    enough = min(trial.count, totals.histories + _HISTORIES_A_DAEMON)
+    with Served(trial.directory / str(totals.histories), *_FLAGS) as served:
+        served.start()
+        clients = [served.connect() for _ in range(_CALLERS)]
+        while totals.histories < enough:
+            model_ids = [f"m{totals.histories}-{index}" for index in range(chance.randint(1, 2))]
+            recording = Recording(served, chance, model_ids)
+            recording.record(clients)
+            totals.take(recording)
+            trial.progress(totals.histories)
+    totals.wrong += served.troubles
+
+
+def run(trial: Trial) -> Outcome:
+    """
+    Record histories, and check them.
+    """
+    totals = _Totals()
+    while totals.histories < trial.count:
+        _serve(trial, totals)
+    figures = {
+        "operations": totals.operations,
+        "histories with a stop or a kill": totals.interrupted,
+        "operations of unknown outcome": totals.broken,
+    }
+    return Outcome(totals.histories, totals.wrong, figures)
+
+
+CASE = Case(
+    name="histories",
+    counts="recorded histories of concurrent calls",
+    promise="What concurrent callers were told could have come of one order of their calls.",
+    short=20,
+    long=2000,
+    run=run,
+)
+"""Each model's calls are a history."""

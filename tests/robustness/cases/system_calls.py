@@ -1,0 +1,206 @@
+"""
+A process is killed, from outside, at each call it makes to the system while it changes an archive; and calls fail.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.disk import one_act
+from tests.robustness.disk.knowledge import Knowledge, check_archive, check_leftovers
+from tests.robustness.disk.lossy_system import RestlessSystem
+from tests.robustness.disk.scratch import memory_folder
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+
+# With a question mark: not every processor's Linux has them all.
+_CALLS = "openat close write fsync fstat newfstatat getdents64 flock lseek "
+_CALLS += "?open ?rename ?renameat ?renameat2 ?linkat ?mkdir ?mkdirat ?unlink ?unlinkat ?rmdir ?stat ?lstat"
+_FAILING = re.compile(r"openat|write|fsync|rename\w*")
+_ERRORS = ("EIO", "ENOSPC", "EROFS", "EMFILE")
+
+
+@frozen
+class _Point:
+    """
+    Where and how an act is disturbed: at the n-th of a kind of calls.
+    """
+
+    act: str
+    call: str
+    position: int
+    effect: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.act}, {self.effect} at {self.call} {self.position}, seed {self.seed}"
+
+
+class _Acts:
+    """
+    Does acts, each in a process of its own, under a tracer.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]", directory: Path) -> None:
+        self._process = process
+        self._trace = directory / "trace"
+        self.root = directory / "archive"
+
+    def do(self, act: str, seed: int, injection: str | None = None) -> int:
+        """
+        Do an act, and give its end.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(f"{self.root} {act} {seed}\n")
+        self._process.stdin.flush()
+        pid = int(self._process.stdout.readline())
+        with self._traced(pid, injection):
+            os.kill(pid, signal.SIGUSR1)
+            return int(self._process.stdout.readline())
+
+    @contextmanager
+    def _traced(self, pid: int, injection: str | None) -> Iterator[None]:
+        calls = ",".join(_CALLS.split())
+        inject = ["-e", f"inject={injection}"] if injection else []
+        command = [
+            "strace",
+            "-o",
+            str(self._trace),
+            "-p",
+            str(pid),
+            "-e",
+            f"trace={calls}",
+            "-e",
+            "signal=none",
+            *inject,
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
+            assert tracer.stderr is not None
+            told = tracer.stderr.readline()
+            if "attached" not in told:
+                os.kill(pid, signal.SIGKILL)
+                raise RuntimeError(f"strace: {told}{tracer.stderr.read()}")
+            yield
+            tracer.stderr.read()
+
+    def counted(self) -> Counter[str]:
+        """
+        Give how often each call was made by the last act.
+        """
+        return Counter(re.findall(r"^(\w+)\(", self._trace.read_text(), re.MULTILINE))
+
+
+@contextmanager
+def _acts(directory: Path) -> Iterator[_Acts]:
+    with subprocess.Popen(
+        [sys.executable, "-B", "-m", "tests.robustness.disk.one_act"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": "0"},
+    ) as process:
+        yield _Acts(process, directory)
+
+
+def _laid_out(acts: _Acts, act: str) -> Knowledge:
+    shutil.rmtree(acts.root, ignore_errors=True)
+    archive = FilesystemArchive(str(acts.root), RestlessSystem())
+    archive.open()
+    knowledge = Knowledge()
+    knowledge.is_so(one_act.MODEL_ID, one_act.before(act, archive))
+    archive.close()
+    return knowledge
+
+
+def _points(acts: _Acts, seed: int) -> Iterator[_Point]:
+    for act in one_act.ACTS:
+        _laid_out(acts, act)
+        if acts.do(act, seed) != 0:
+            raise RuntimeError(f"{act} fails undisturbed")
+        for call, times in sorted(acts.counted().items()):
+            for position in range(1, times + 1):
+                yield _Point(act, call, position, "signal=KILL", seed)
+                if _FAILING.fullmatch(call):
+                    yield from (_Point(act, call, position, f"error={error}", seed) for error in _ERRORS)
+
+
+def _try(acts: _Acts, point: _Point) -> tuple[int, list[str]]:
+    knowledge = _laid_out(acts, point.act)
+    (state,) = knowledge.states(one_act.MODEL_ID)
+    result = one_act.after(point.act, state, point.seed)
+    end = acts.do(point.act, point.seed, f"{point.call}:{point.effect}:when={point.position}")
+    if end == 0:
+        knowledge.is_so(one_act.MODEL_ID, result)
+    elif end in (one_act.UNCERTAIN, -signal.SIGKILL):
+        knowledge.may_be(one_act.MODEL_ID, result)
+    wrong = [] if end != 1 else ["an error that has nothing to do with the disk"]
+    return end, [f"{point}: {line}" for line in wrong + _check(acts.root, knowledge)]
+
+
+def _check(root: Path, knowledge: Knowledge) -> list[str]:
+    archive = FilesystemArchive(str(root), RestlessSystem())
+    archive.open()
+    try:
+        wrong = check_archive(archive, knowledge) + check_leftovers(root)
+        (state,) = knowledge.states(one_act.MODEL_ID)
+        if state is None:
+            archive.save_model(ModelInfo(one_act.MODEL_ID))
+        one_act.put(archive, state.next_number if state is not None else 1, 2)
+    except RegistryError as error:
+        return [f"it does not go on: {error}"]
+    finally:
+        archive.close()
+    return wrong
+
+
+def _spread(points: list[_Point], count: int) -> list[_Point]:
+    return [points[at * len(points) // count] for at in range(count)] if count < len(points) else points
+
+
+def run(trial: Trial) -> Outcome:
+    """
+    Go round all points as often as it takes.
+    """
+    wrong: list[str] = []
+    figures: Counter[str] = Counter()
+    done, seed = 0, trial.seed
+    with memory_folder(trial.directory) as directory, _acts(directory) as acts:
+        while done < trial.count:
+            points = list(_points(acts, seed))
+            for point in _spread(points, trial.count - done):
+                end, lines = _try(acts, point)
+                wrong += lines
+                done += 1
+                figures["kills" if end == -signal.SIGKILL else "acknowledged" if end == 0 else "refused"] += 1
+                trial.progress(done)
+            figures["points to disturb"], seed = len(points), seed + 1
+    return Outcome(done, wrong, dict(figures))
+
+
+def _hindrance() -> str | None:
+    if shutil.which("strace") is None:
+        return "there is no strace"
+    return None if os.geteuid() == 0 else "not root, who may trace any process"
+
+
+CASE = Case(
+    name="killed-at-calls",
+    counts="processes killed, or failed, at a system call",
+    promise="Killed or failed at any of its calls to the system, an act is wholly done or not at all.",
+    short=40,
+    long=2_000,
+    run=run,
+    hindrance=_hindrance,
+)

@@ -1,0 +1,156 @@
+"""
+The life of an archive through several power cuts.
+"""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attrs import define, field
+
+from tests.robustness.case import Outcome, Trial
+from tests.robustness.disk.archive_work import MODEL_IDS, Work
+from tests.robustness.disk.knowledge import Knowledge, check_archive, check_leftovers
+from tests.robustness.disk.lossy_system import Disturbance, Killed, LossySystem, PowerCut, RestlessSystem
+from tests.robustness.disk.scratch import memory_folder
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.storage.filesystem.archive import FilesystemArchive
+
+_MOST_CALLS = 400
+
+
+def _nothing(name: str, path: str) -> None:
+    pass
+
+
+@define
+class Story:
+    """
+    One archive, through several cuts.
+
+    Attributes:
+        directory: for what is left after each of them.
+        disturbance: what comes between calls, besides.
+        cuts: how many there were.
+        kills: how many times the process alone was killed.
+    """
+
+    chance: random.Random
+    directory: Path
+    disturbance: Disturbance | None = None
+    cuts: int = 0
+    kills: int = 0
+    acknowledged: int = 0
+    refused: int = 0
+    knowledge: Knowledge = field(factory=Knowledge)
+    wrong: list[str] = field(factory=list)
+
+    def tell(self) -> None:
+        """
+        Live it to its end.
+        """
+        self._root.mkdir(parents=True)
+        for _ in range(self.chance.randint(1, 3)):
+            self._live()
+            # Sometimes nobody looks in between: the next cut may come while the traces of this one are cleared away.
+            if self.chance.random() < 0.6:
+                self._look()
+        self._look()
+        self._go_on()
+        shutil.rmtree(self.directory)
+
+    @property
+    def _root(self) -> Path:
+        return self.directory / str(self.cuts)
+
+    def _live(self) -> None:
+        # Some file systems can give a new name only by way of an empty file that holds it.
+        system = LossySystem(str(self._root), knows_new_names=self.chance.random() < 0.7)
+        try:
+            while self.chance.random() < 0.3:
+                self._until_killed(system)
+            self._until(system, PowerCut("the power fails"))
+        except PowerCut:
+            pass
+        self.cuts += 1
+        system.cut(self.chance, str(self._root))
+
+    def _until_killed(self, system: LossySystem) -> None:
+        with suppress(Killed):
+            self._until(system, Killed("killed"))
+        self.kills += 1
+        system.go_on()
+
+    def _until(self, system: LossySystem, end: BaseException) -> None:
+        system.end_after(self.chance.choice((20, 100, _MOST_CALLS)) * self.chance.randint(0, 100) // 100, end)
+        archive = FilesystemArchive(str(self._root), system)
+        archive.open()
+        self.wrong += check_archive(archive, self.knowledge)
+        work = Work(archive, self.knowledge, self.chance, lambda: self._undisturbed(system))
+        try:
+            system.disturbance = self.disturbance or system.disturbance
+            for _ in range(_MOST_CALLS):  # each act makes a call at least, most make many
+                work.act()
+        finally:
+            system.disturbance = _nothing
+            self.acknowledged += work.acknowledged
+            self.refused += work.refused
+            self.wrong += work.wrong
+        raise end
+
+    @contextmanager
+    def _undisturbed(self, system: LossySystem) -> Iterator[None]:
+        disturbance, system.disturbance = system.disturbance, _nothing
+        try:
+            yield
+        finally:
+            system.disturbance = disturbance
+
+    def _look(self) -> None:
+        archive = FilesystemArchive(str(self._root), RestlessSystem())
+        archive.open()
+        self.wrong += check_archive(archive, self.knowledge)
+        self.wrong += check_leftovers(self._root)
+        archive.close()
+
+    def _go_on(self) -> None:
+        archive = FilesystemArchive(str(self._root), RestlessSystem())
+        archive.open()
+        work = Work(archive, self.knowledge, self.chance)
+        try:
+            for model_id in MODEL_IDS:
+                work.save(model_id, work.now(model_id))
+                work.create(model_id, work.now(model_id))
+        except RegistryError as error:
+            self.wrong.append(f"it does not go on: {error}")
+        self.wrong += [
+            *work.wrong,
+            *check_archive(archive, self.knowledge),
+            *check_leftovers(self._root),
+        ]
+        archive.close()
+
+
+def run_stories(trial: Trial, disturbance: Callable[[random.Random], Disturbance | None]) -> Outcome:
+    """
+    Cut the power again and again.
+
+    Args:
+        disturbance: gives what else comes between, for one archive.
+    """
+    done = kills = acknowledged = refused = number = 0
+    wrong: list[str] = []
+    with memory_folder(trial.directory) as directory:
+        while done < trial.count:
+            number += 1
+            chance = random.Random(f"{trial.seed} {number}")
+            story = Story(chance, directory / str(number), disturbance(chance))
+            story.tell()
+            done, kills = done + story.cuts, kills + story.kills
+            acknowledged, refused = acknowledged + story.acknowledged, refused + story.refused
+            wrong += [f"story {number}: {line}" for line in story.wrong]
+            trial.progress(done)
+    figures = {"acknowledged acts": acknowledged, "kills in between": kills, "archives": number}
+    return Outcome(done, wrong, figures | ({"refused acts": refused} if refused else {}))

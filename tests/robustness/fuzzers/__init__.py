@@ -1,0 +1,9 @@
+"""
+What parses bytes, given any bytes: a module each, with a function ``test_one_input`` that raises where something is not
+as it should be, and ``SEEDS`` to begin with.
+
+``python -m tests.robustness.fuzzers NAME`` runs one under Atheris, which searches for inputs that reach new code.
+"""
+
+NAMES = ("body_data", "handles", "headers", "layout", "reserved", "timestamps", "yaml_reader")
+"""The modules."""

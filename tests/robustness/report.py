@@ -1,0 +1,117 @@
+"""
+What came of a run, as JSON, and as the table in docs/explanation/reliability.md.
+
+The table is generated, and a test compares it with the JSON that lies beside it::
+
+    python -m tests.robustness.report
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+from tests.support.pages import Part, table, told_of
+
+DOCS = Path(__file__).parents[2] / "docs" / "explanation"
+RESULTS = DOCS / "reliability.json"
+PAGE = DOCS / "reliability.md"
+
+_PART = Part("<!-- the table: made by python -m tests.robustness.report -->", "<!-- the end of the table -->")
+_HEAD = ("case", "what must hold", "N", "seed", "wrong", "seconds", "what else was counted")
+
+
+@frozen
+class Row:
+    """
+    What came of one case.
+
+    Attributes:
+        case: its name.
+        promise: what must hold.
+        counts: what N counts.
+        done: N, which may be more than was asked for.
+        wrong: a line for each thing that was not as it should be.
+        figures: what else was counted.
+        seconds: how long it took, rounded.
+        commit: the version of the code it was run on.
+    """
+
+    case: str
+    promise: str
+    counts: str
+    done: int
+    seed: int
+    wrong: list[str]
+    figures: dict[str, int]
+    seconds: int
+    commit: str = ""
+
+
+@frozen
+class Run:
+    """
+    What came of several cases.
+
+    Attributes:
+        machine: what they ran on: what for, and what.
+    """
+
+    machine: dict[str, str]
+    rows: list[Row] = field(factory=list)
+
+    def with_row(self, row: Row) -> "Run":
+        """
+        Give a run in which a case's row is this one.
+        """
+        rows = {old.case: old for old in self.rows} | {row.case: row}
+        return Run(self.machine, list(rows.values()))
+
+
+def write(run: Run, path: Path) -> None:
+    """
+    Write a run as JSON.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(run), indent=2) + "\n")
+
+
+def read(path: Path) -> Run:
+    """
+    Read a run.
+    """
+    told: Mapping[str, Any] = json.loads(path.read_text())
+    return Run(told["machine"], [Row(**row) for row in told["rows"]])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    figures = ", ".join(f"{count:,} {what}" for what, count in row.figures.items())
+    return (
+        f"`{row.case}`",
+        row.promise,
+        f"{row.done:,} {row.counts}",
+        str(row.seed),
+        str(len(row.wrong)),
+        f"{row.seconds:,}",
+        figures,
+    )
+
+
+def section(run: Run) -> str:
+    """
+    Give the part of the page that tells of a run.
+    """
+    return _PART.of(table(_HEAD, map(_cells, run.rows)), told_of(run.machine))
+
+
+def page_with(run: Run, page: str) -> str:
+    """
+    Put a run into the page, in place of the one that is there.
+    """
+    return _PART.put(section(run), page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with(read(RESULTS), PAGE.read_text()))

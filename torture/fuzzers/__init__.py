@@ -1,9 +1,0 @@
-"""
-What parses bytes, given any bytes: a module each, with a function ``test_one_input`` that raises where something is not
-as it should be, and ``SEEDS`` to begin with.
-
-``python -m torture.fuzzers NAME`` runs one under Atheris, which looks for inputs that reach new places in the code.
-"""
-
-NAMES = ("body_data", "handles", "headers", "layout", "reserved", "timestamps", "yaml_reader")
-"""The modules."""
