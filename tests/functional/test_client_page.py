@@ -1,8 +1,7 @@
 """
-The page on the client library says what is so: its Python is run, its table of errors is compared with the errors.
+Tests of the guide on the client: its Python runs.
 """
 
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.guide import ADDRESS, blocks, run_program, run_session
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.client import errors
-from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "client.md").read_text()
 SNIPPETS = [block for block in blocks(PAGE) if block.language == "python"]
-PROGRAMS = [block.text for block in SNIPPETS if "a program of its own" in block.before]
+PROGRAMS = [block.text for block in SNIPPETS if "a separate program" in block.before]
 TYPED = "".join(f"{block.text}\n" for block in SNIPPETS if block.text not in PROGRAMS)
-"""What a reader types in one session, with an empty line behind each snippet."""
+"""The input of one session, with an empty line after each snippet."""
 
 Run = Callable[[Path, str], "subprocess.CompletedProcess[str]"]
-
-SERVER_ONLY = {"RegistryError", "CannotStart", "ArchiveTaken"}
-"""The base of all, and what nobody meets but who starts a server."""
 
 
 class SnippetTests(RegistryTestCase):
@@ -33,7 +27,7 @@ class SnippetTests(RegistryTestCase):
 
     def run_python(self, run: Run, text: str) -> str:
         """
-        Run Python of the page against the test's daemon, and give what it printed.
+        Run Python of the page against the test's daemon, and return its output.
         """
         done = run(self.directory, text.replace(ADDRESS, self.daemon.address))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -58,12 +52,12 @@ class SnippetTests(RegistryTestCase):
 
 class SessionTests(SynchronousTestCase):
     """
-    What a console does not take is noticed.
+    The test notices what a console does not accept.
     """
 
     def assert_not_taken(self, text: str, said: str) -> None:
         """
-        Check that a session fails, and what is said then.
+        Check that a session fails with an error text.
         """
         done = run_session(Path.cwd(), text)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
@@ -71,47 +65,19 @@ class SessionTests(SynchronousTestCase):
 
     def test_no_empty_line_behind_a_loop(self) -> None:
         """
-        A console takes a loop for ended by an empty line, and by nothing else.
+        Only an empty line ends a loop in a console.
         """
         self.assert_not_taken("for x in ():\n    pass\nprint(1)\n", "SyntaxError")
         self.assert_not_taken("for x in (1,):\n    print(1)\n", "this is not whole")
 
     def test_empty_line_within_a_loop(self) -> None:
         """
-        Within a loop there is none.
+        An empty line within a loop is an error.
         """
         self.assert_not_taken("for x in ():\n    pass\n\n    print(1)\n", "IndentationError")
 
     def test_end_of_python(self) -> None:
         """
-        What ends Python ends the session before its time.
+        A statement that ends Python is an error.
         """
         self.assert_not_taken("raise SystemExit\nprint(1)\n", "this ends Python")
-
-
-class TableTests(SynchronousTestCase):
-    """
-    The tables of the page.
-    """
-
-    def test_every_error_is_in_the_table(self) -> None:
-        """
-        The table has each error that a client may meet, and no other.
-        """
-        rows = re.findall(r"^\| (`[A-Z].*?) \|", PAGE, re.MULTILINE)
-        told = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - {"Client", "BlockingClient"}
-        known = {
-            name
-            for name, kind in vars(errors).items()
-            if isinstance(kind, type) and issubclass(kind, errors.RegistryError)
-        }
-        self.assertEqual(told - {"DeferredClient"}, known - SERVER_ONLY)
-
-    def test_publishing_needs_the_disk(self) -> None:
-        """
-        Where the disk takes no writes, no row promises more transient versions than there are numbers reserved.
-        """
-        self.assertEqual(NUMBERS_PER_BLOCK, 100)
-        for name in ("StorageFull", "StorageReadOnly"):
-            (row,) = re.findall(rf"^\| `{name}` .*", PAGE, re.MULTILINE)
-            self.assertIn("`publish` as far as numbers are reserved, a hundred or so", row)

@@ -1,5 +1,5 @@
 """
-The README says what is so: its examples are run, its table is compared with the settings.
+Tests of the README and of the guide on grpcurl: their commands run in order, and their tables match the settings.
 """
 
 import re
@@ -20,6 +20,11 @@ from twisted_registry.daemon.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+GRPCURL = (ROOT / "docs" / "guides" / "grpcurl.md").read_text()
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(page for name in ("docs", "news", "findings", "locks") for page in (ROOT / name).rglob("*.md")),
+]
 EXAMPLES = [ROOT / "examples" / name for name in ("first_model.py", "bare_grpc.py")]
 
 _SESSION = r"""
@@ -46,28 +51,36 @@ twisted-registry() {
 daemon=
 trap '[ -z "$daemon" ] || { tail -5 daemon.log >&2; kill -9 $daemon; }' EXIT
 """
-"""What stands in for the second terminal, for Ctrl-C, and for tools that are not there or take too long."""
+"""Replaces the second terminal, Ctrl-C, and the tools that are missing or take too long."""
 
 
 def fenced(language: str, page: str = README) -> Iterator[str]:
     """
-    Give a page's blocks in a language.
+    Return the blocks of a page that are in a language.
     """
     return (match[1] for match in re.finditer(rf"```{language}\n(.*?)```", page, re.DOTALL))
 
 
+def anchors(page: Path) -> set[str]:
+    """
+    Return the anchors of the headings of a page, as GitHub makes them.
+    """
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def lines_of(*files: Path) -> set[str]:
     """
-    Give the lines of files, wherever they begin.
+    Return the lines of files, without their indentation.
     """
     return {line.strip() for file in files for line in file.read_text().splitlines()}
 
 
 def grpcurl_calls() -> Iterator[tuple[str, str]]:
     """
-    Give the calls of the README's grpcurl commands: each a path and what is sent.
+    Return the calls of the guide's grpcurl commands: the path and the request of each.
     """
-    for block in fenced("sh"):
+    for block in fenced("sh", GRPCURL):
         for command in block.replace("\\\n", " ").split("grpcurl ")[1:]:
             words = shlex.split(command)
             path = words[words.index("localhost:9000") + 1]
@@ -76,7 +89,7 @@ def grpcurl_calls() -> Iterator[tuple[str, str]]:
 
 class GrpcurlTests(RegistryTestCase):
     """
-    The grpcurl commands of the README, in its order, driven through reflection.
+    The grpcurl commands of the guide, in its order, driven through reflection.
     """
 
     flags: ClassVar = ["--grpc-reflection"]
@@ -98,13 +111,13 @@ class GrpcurlTests(RegistryTestCase):
 
 class SessionTests(SynchronousTestCase):
     """
-    The README as a newcomer types it.
+    The README and the guide on grpcurl, as a newcomer types them.
     """
 
     def test_from_top_to_bottom(self) -> None:
         """
-        All its commands succeed, one after another in one shell, in a checkout that was not prepared: nothing that the
-        README did not put there is on the PATH.
+        All commands succeed, one after another in one shell, in a checkout that was not prepared: only the README puts
+        anything on the PATH.
         """
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
@@ -112,7 +125,7 @@ class SessionTests(SynchronousTestCase):
         for name in ("examples", "protos"):
             (folder / name).symlink_to(ROOT / name)
         address = f"localhost:{free_port()}"
-        typed = "\n".join(fenced("sh")).replace("localhost:9000", address)
+        typed = "\n".join([*fenced("sh"), *fenced("sh", GRPCURL)]).replace("localhost:9000", address)
         typed = re.sub(r"(examples/\w+\.py)", rf"\1 {address}", typed)
         done = subprocess.run(
             ["bash", "-c", f"{_SESSION}\n{typed}\nstop"],
@@ -132,13 +145,13 @@ class SessionTests(SynchronousTestCase):
         )
         self.assertEqual(done.returncode, 0, f"{done.stdout}\n{done.stderr}")
         lines = done.stdout.splitlines()
-        for said in (
+        for printed in (
             "published version 1",
             "walker@2  1.0 MB  transient",
             '{"data_chunk": "aGVsbG8="}',
             '{"status": "SERVING"}',
         ):
-            self.assertIn(said, lines)
+            self.assertIn(printed, lines)
         self.assertEqual((folder / "copy.pt").read_bytes(), (folder / "walker.pt").read_bytes())
 
 
@@ -162,7 +175,7 @@ class PythonTests(RegistryTestCase):
 
 class ReadmeTests(SynchronousTestCase):
     """
-    What the README quotes is what there is.
+    The README quotes the code, the settings and the pages that exist.
     """
 
     def test_python_is_quoted_from_the_examples(self) -> None:
@@ -175,17 +188,29 @@ class ReadmeTests(SynchronousTestCase):
             for block in fenced("python", page):
                 self.assertEqual([line for line in block.splitlines() if line.strip() not in known], [])
 
-    def test_every_setting_is_in_the_table(self) -> None:
+    def test_settings_exist(self) -> None:
         """
-        The table has a row for each setting, with its flag and its variable, and no other.
+        Each row of the README's table has the flag and the variable of a setting.
         """
         rows = set(re.findall(r"^\| `--([a-z-]+)` \| `(COGMENT_[A-Z_]+)` \|", README, re.MULTILINE))
+        self.assertEqual(len(rows), 4)
+        self.assertLessEqual(rows, {(setting.name, setting.variable) for setting in SETTINGS})
+
+    def test_every_setting_is_in_the_reference(self) -> None:
+        """
+        The reference has a row for each setting, with its flag and its variable, and no other.
+        """
+        page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+        rows = set(re.findall(r"^\| `--([a-z-]+)` \| `(COGMENT_[A-Z_]+)` \|", page, re.MULTILINE))
         self.assertEqual(rows, {(setting.name, setting.variable) for setting in SETTINGS})
 
     def test_links_lead_somewhere(self) -> None:
         """
-        Every page that the README and the docs point to exists.
+        Every link leads to a page that exists, and to a heading in it.
         """
-        for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
-            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-                self.assertTrue((page.parent / target).exists(), f"{page.name} points to {target}")
+        for page in PAGES:
+            for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+                path = page.parent / target if target else page
+                self.assertTrue(path.exists(), f"{page.name} points to {target}")
+                if anchor:
+                    self.assertIn(anchor, anchors(path), f"{page.name} points to {target}#{anchor}")

@@ -1,5 +1,5 @@
 """
-Who may import which parts of Twisted: import-linter (.importlinter) sees Twisted as one module.
+Tests of which packages import which parts of Twisted: to import-linter (.importlinter) Twisted is one module.
 """
 
 import ast
