@@ -22,7 +22,7 @@ from tests.robustness.wire.async_client import AsyncClient
 from tests.robustness.wire.served import Served
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _MODEL_IDS = ["one", "two"]
 _A_ROUND = 100
 _CONNECTIONS = 4

@@ -109,7 +109,7 @@ def _acts(directory: Path) -> Iterator[_Acts]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": "0"},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": "0"},
     ) as process:
         yield _Acts(process, directory)
 

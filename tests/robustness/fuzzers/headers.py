@@ -69,7 +69,7 @@ def _check_model(raw: bytes) -> None:
     except (InvalidRequest, InvalidModelId) as error:
         assert not good and 0 < len(str(error).encode()) <= 1024
         return
-    assert good and (info.model_id, info.metadata) == (model_id, dict(request.model_info.metadata))
+    assert good and (info.model_id, info.metadata) == (model_id, dict(request.model_info.user_data))
 
 
 def test_one_input(data: bytes) -> None:
