@@ -101,7 +101,7 @@ class CreateTests(PumpedRegistryCase):
         Data that does not match its declared hash never becomes a version, and uses up no number.
         """
         for archived in (False, True):
-            self.assertRaises(HashMismatch, self.upload, data_hash=data_hash(b"other"), archived=archived)
+            self.assertRaises(HashMismatch, self.upload, sha256=data_hash(b"other"), archived=archived)
         self.assertEqual(self.create().version_number, 1)
 
     def test_aborted_upload_leaves_nothing(self) -> None:
