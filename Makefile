@@ -13,7 +13,7 @@ JOBS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PROTOS := $(wildcard protos/cogment/api/*.proto)
+PROTOS := $(shell find protos -name '*.proto')
 DESCRIPTORS := twisted_registry/protocol/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
 CHECKED := twisted_registry tests tools twisted setup.py .ci benchmarks release $(wildcard examples)

@@ -1,5 +1,5 @@
 """
-Builds the package.  What it is lies in setup.cfg; here is only what that cannot say.
+The build of the package, as far as setup.cfg cannot describe it.
 """
 
 from pathlib import Path
@@ -9,16 +9,16 @@ from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
 from setuptools.errors import ExecError
 
-PROTOS = ["cogment/api/common.proto", "cogment/api/model_registry.proto"]
 PROTO_ROOT = Path("protos")
+PROTOS = sorted(path.relative_to(PROTO_ROOT).as_posix() for path in PROTO_ROOT.rglob("*.proto"))
 DESCRIPTORS = Path("twisted_registry", "protocol", "_descriptors.binpb")
 
 
 class BuildProtos(Command):
     """
-    Compiles the .proto files to one set of descriptors, which ``twisted_registry.protocol.messages`` loads.
+    The compiler of the .proto files, to one set of descriptors, which ``twisted_registry.protocol.messages`` loads.
 
-    It keeps the protocol of ``setuptools.command.build.SubCommand``.
+    It implements the protocol of ``setuptools.command.build.SubCommand``.
     """
 
     description = "compile the .proto files to descriptors"
@@ -34,7 +34,7 @@ class BuildProtos(Command):
         self.build_lib = self.get_finalized_command("build_py").build_lib
 
     def run(self) -> None:
-        # Imported late: listing what an sdist holds needs no compiler.
+        # Imported here: an sdist is listed without a compiler.
         from grpc_tools import protoc
 
         target = DESCRIPTORS if self.editable_mode else Path(self.build_lib, DESCRIPTORS)
@@ -55,14 +55,14 @@ class BuildProtos(Command):
 
 class Build(build):
     """
-    The build, with the descriptors.
+    The build, including the descriptors.
     """
 
     sub_commands: ClassVar = [*build.sub_commands, ("build_protos", None)]
 
 
 setup(
-    # twisted.plugins cannot be found: it has no __init__.py, and must never have one.
+    # find_packages does not find twisted.plugins: it has no __init__.py, and must never have one.
     packages=[*find_packages(include=["twisted_registry", "twisted_registry.*"]), "twisted.plugins"],
     cmdclass={"build": Build, "build_protos": BuildProtos},
 )

@@ -12,8 +12,7 @@ from attrs import frozen
 
 from twisted_registry.client import errors as client_errors
 from twisted_registry.domain import errors
-from twisted_registry.protocol.error_details import KINDS
-from twisted_registry.rpc.interceptors.errors import CODES
+from twisted_registry.protocol.error_map import CODES, REASONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "errors.md"
 
@@ -177,11 +176,11 @@ _OTHERS = """## Others
 
 
 def _table(advices: dict[str, Advice], *, is_sent: bool) -> str:
-    reasons = {kind.__name__: reason for reason, kind in KINDS.items()}
+    reasons = {kind.__name__: reason for reason, kind in REASONS.items()}
     rows = [("error", *(("gRPC code", "reason") if is_sent else ()), "when", "what to do", "safe to retry")]
     rows.append(("---",) * len(rows[0]))
     for name, advice in advices.items():
-        wire = (f"`{CODES[getattr(errors, name)].name}`", f"`{reasons[name]}`") if is_sent else ()
+        wire = (f"`{CODES[getattr(errors, name)]}`", f"`{reasons[name]}`") if is_sent else ()
         rows.append((f"`{name}`", *wire, advice.when, advice.then, advice.retry))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -13,7 +13,7 @@ from tests.support.cli import subcommands
 from twisted_registry.cli.advice import explain
 from twisted_registry.client import errors
 from twisted_registry.domain.errors import REWRITE_MODEL
-from twisted_registry.protocol.error_details import KINDS
+from twisted_registry.protocol.error_map import REASONS
 from twisted_registry.registry.lost_models import LostModel
 
 _CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
@@ -42,7 +42,7 @@ class AdviceTests(SynchronousTestCase):
         """
         No error speaks of the API's calls.
         """
-        for kind in KINDS.values():
+        for kind in REASONS.values():
             self.assertIsNone(_CALL.search(explain(example(kind))), kind)
 
     def test_commands(self) -> None:
@@ -68,7 +68,7 @@ class AdviceTests(SynchronousTestCase):
         There is each command that is named, with each flag that is named.
         """
         found = set()
-        for kind in KINDS.values():
+        for kind in REASONS.values():
             for line in re.findall(
                 r"'(?:twisted-registry )?((?:push|set|rm|ls|versions)\b[^']*)'", explain(example(kind))
             ):

@@ -11,8 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import METHOD, Aborted, FakeContext, call_on
 from twisted_registry.domain import errors
+from twisted_registry.protocol.error_map import CODES
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.errors import CODES, end_failed_calls, status_of
+from twisted_registry.rpc.interceptors.errors import end_failed_calls, status_of
 from twisted_registry.rpc.methods import Handler
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

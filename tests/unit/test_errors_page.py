@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tools.errors_page import CLIENT, PAGE, SERVER, START, known, page
 from twisted_registry.domain.errors import RegistryError
+from twisted_registry.protocol.error_map import CODES
 from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
-from twisted_registry.rpc.interceptors.errors import CODES
 
 
 class PageTests(SynchronousTestCase):

@@ -2,7 +2,7 @@
 Everything that can go wrong, as one small taxonomy.
 
 Each error carries its facts as attributes and says in its text what the caller can do about it.  Which gRPC status an
-error becomes is held by one table, in ``twisted_registry.rpc.interceptors.errors``.  A client raises the very error
+error becomes is held by one table, in ``twisted_registry.protocol.error_map``.  A client raises the very error
 that the server did; those that only a client can know of stand at the end.
 """
 

@@ -1,3 +1,3 @@
 """
-The wire API, as both ends know it: messages, frames of data, and what an error tells beside its code.
+The wire API, shared by both ends: messages, frames of data, metadata, and the map of errors.
 """

@@ -1,8 +1,8 @@
 """
-What a server says of a version's data when it has sent it, in the call's trailing metadata: so that a client can check
-it without another call.  A client that does not know of it sees no difference.
+The size and hashes of a version's data, as trailing metadata of the call that sends it: a client can check the data
+without another call.  Clients that do not know the entry ignore it.
 
-It is one entry, of words between spaces: each costs every call some microseconds::
+It is one entry of several words, because each entry costs every call some microseconds::
 
     twisted-registry-checksum: <size> <SHA-256 in standard base64> [<XXH3-128 in hexadecimal>]
 """
@@ -21,12 +21,12 @@ _SIZE = re.compile("[0-9]{1,20}")
 @frozen
 class Checksum:
     """
-    The size and the hash of a version's data.
+    The size and hashes of a version's data.
 
     Attributes:
-        size_bytes: its length.
-        sha256: its SHA-256 in standard base64.
-        xxh3: its XXH3-128 in hexadecimal; empty where the server has none at hand.
+        size_bytes: the length of the data.
+        sha256: the SHA-256 in standard base64.
+        xxh3: the XXH3-128 in hexadecimal; empty if the server does not know it.
     """
 
     size_bytes: int
@@ -37,14 +37,14 @@ class Checksum:
 @lru_cache(maxsize=256)
 def to_metadata(size_bytes: int, sha256: str, xxh3: str) -> tuple[tuple[str, str], ...]:
     """
-    Write it.
+    Return the trailing metadata with these values.
     """
     return ((KEY, f"{size_bytes} {sha256} {xxh3}".rstrip()),)
 
 
 def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Checksum | None:
     """
-    Read it; ``None`` where it is not there.
+    Return the values in trailing metadata; ``None`` if there are none.
     """
     for key, value in metadata:
         if key == KEY and isinstance(value, str):

@@ -1,8 +1,8 @@
 """
-Data inside messages, put in and taken out without protobuf touching it.
+Data inside messages, written and read without protobuf.
 
-An upload's body is a ``CreateVersionRequestChunk`` that holds a ``Body``, a download's chunk a
-``RetrieveVersionDataReplyChunk``; the former ends with the very bytes of the latter::
+An upload's body is a ``CreateVersionRequestChunk`` that holds a ``Body``; a download's chunk is a
+``RetrieveVersionDataReplyChunk``.  The former ends with the very bytes of the latter::
 
     CreateVersionRequestChunk   12 <length> | 0a <length> <data>
     RetrieveVersionDataReplyChunk             0a <length> <data>
@@ -11,22 +11,22 @@ Tags and varints: https://protobuf.dev/programming-guides/encoding/.
 """
 
 BODY_TAG = 0x12
-"""A ``CreateVersionRequestChunk``'s ``body``."""
+"""The ``body`` of a ``CreateVersionRequestChunk``."""
 
 DATA_TAG = 0x0A
-"""A ``Body``'s and a ``RetrieveVersionDataReplyChunk``'s ``data_chunk``."""
+"""The ``data_chunk`` of a ``Body`` and of a ``RetrieveVersionDataReplyChunk``."""
 
-_MOST_VARINT_BYTES = 5  # of a length below 4 GiB
-_MOST_LONG_VARINT_BYTES = 10
+_LENGTH_VARINT_MAX_BYTES = 5  # of a length below 4 GiB
+_VARINT_MAX_BYTES = 10
 _FIXED_BYTES = {1: 8, 5: 4}
 
 
 def field_header(tag: int, length: int) -> bytes:
     """
-    Give what stands before a field's content.
+    Return the bytes before a field's content.
 
     Args:
-        length: of the content, in bytes.
+        length: the length of the content, in bytes.
     """
     encoded = bytearray([tag])
     while length > 0x7F:
@@ -38,15 +38,16 @@ def field_header(tag: int, length: int) -> bytes:
 
 def content_offset(message: bytes, position: int, tag: int) -> int | None:
     """
-    Give where a field's content begins, if the field has this tag and ends where the message ends.
+    Return the offset of a field's content; ``None`` if the field has another tag, or does not end where the message
+    ends.
 
     Args:
-        position: where the field would begin.
+        position: the offset of the field.
     """
     if position >= len(message) or message[position] != tag:
         return None
     length = shift = 0
-    for index in range(position + 1, min(position + 1 + _MOST_VARINT_BYTES, len(message))):
+    for index in range(position + 1, min(position + 1 + _LENGTH_VARINT_MAX_BYTES, len(message))):
         byte = message[index]
         length |= (byte & 0x7F) << shift
         if byte < 0x80:
@@ -57,7 +58,7 @@ def content_offset(message: bytes, position: int, tag: int) -> int | None:
 
 def has_more_fields(message: bytes, most: int) -> bool:
     """
-    Return whether a message has more than so many fields at its top level, without parsing what they hold.  Bytes that
+    Return whether a message has more than ``most`` fields at its top level, without parsing their content.  Bytes that
     are not a message have none.
     """
     position = count = 0
@@ -81,10 +82,10 @@ def has_more_fields(message: bytes, most: int) -> bool:
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
     """
-    Return the number that begins at a position, and where it ends.
+    Return the number at a position, and the position after it.
     """
     number = shift = 0
-    for index in range(position, min(position + _MOST_LONG_VARINT_BYTES, len(message))):
+    for index in range(position, min(position + _VARINT_MAX_BYTES, len(message))):
         byte = message[index]
         number |= (byte & 0x7F) << shift
         shift += 7

@@ -1,17 +1,21 @@
 """
-The protobuf messages, from the descriptors that the build compiles out of ``protos/``.
+The proto packages that both ends speak: their descriptors, and the message classes of Cogment's API.
 
-They live in a ``DescriptorPool`` of their own.  Protobuf's default pool belongs to the whole process, and refuses a
-second ``cogmentAPI.*``: a program that has the Cogment SDK beside this package could import only one of the two.
+The build compiles all .proto files under ``protos/`` to one set of descriptors.  To add a package, put its files there
+and name its messages here, as ``api`` and ``common``.
+
+The descriptors live in a private ``DescriptorPool``.  Protobuf's default pool belongs to the whole process and refuses
+a second ``cogmentAPI.*``: a program that has the Cogment SDK too could import only one of the two.
 
 Type checkers see the stubs that ``make lint`` has protoc write.
 """
 
+from collections.abc import Iterable
 from importlib import resources
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
@@ -19,53 +23,51 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 _DESCRIPTORS = "_descriptors.binpb"
 
-_COMMON_FILE = "cogment/api/common.proto"
-_MODEL_REGISTRY_FILE = "cogment/api/model_registry.proto"
-
 SERVICE_NAME = "cogmentAPI.ModelRegistrySP"
 
+POOL = DescriptorPool()
+"""All that the server speaks: reflection describes the services it finds here."""
 
-def _compiled_files() -> list[FileDescriptorProto]:
+
+def add_files(files: Iterable[bytes]) -> None:
     """
-    Give the compiled .proto files, each after those it imports.
+    Add compiled .proto files to the pool.
+
+    Args:
+        files: serialized ``FileDescriptorProto``, each after those it imports.
     """
+    for file in files:
+        POOL.AddSerializedFile(file)
+
+
+def message_classes(file_name: str) -> SimpleNamespace:
+    """
+    Return the classes of a file's messages by name, like the module that protoc would write.
+    """
+    messages = POOL.FindFileByName(file_name).message_types_by_name
+    return SimpleNamespace(**{name: GetMessageClass(descriptor) for name, descriptor in messages.items()})
+
+
+def _compiled_files() -> Iterable[bytes]:
     try:
         serialized = resources.files(__package__).joinpath(_DESCRIPTORS).read_bytes()
     except FileNotFoundError:
         raise ImportError(
             f"{_DESCRIPTORS} is missing, which the build compiles from protos/: run 'pip install -e .' in the checkout"
         ) from None
-    return list(FileDescriptorSet.FromString(serialized).file)
+    return [file.SerializeToString() for file in FileDescriptorSet.FromString(serialized).file]
 
 
-def _make_pool() -> DescriptorPool:
-    """
-    Give a pool of all that the server speaks: reflection describes the services it finds in here.
-    """
-    pool = DescriptorPool()
-    for file in _compiled_files():
-        pool.AddSerializedFile(file.SerializeToString())
-    for standard in (health_pb2, reflection_pb2):
-        pool.AddSerializedFile(standard.DESCRIPTOR.serialized_pb)
-    return pool
+add_files(_compiled_files())
+add_files(standard.DESCRIPTOR.serialized_pb for standard in (health_pb2, reflection_pb2))
 
-
-def _message_classes(file_name: str) -> SimpleNamespace:
-    """
-    Give the classes of a file's messages, by name, as the module would hold them that protoc writes.
-    """
-    messages = POOL.FindFileByName(file_name).message_types_by_name
-    return SimpleNamespace(**{name: GetMessageClass(descriptor) for name, descriptor in messages.items()})
-
-
-POOL = _make_pool()
 SERVICE = POOL.FindServiceByName(SERVICE_NAME)
-"""The service's descriptor: its methods with the types of their messages."""
+"""The descriptor of Cogment's service: its methods with the types of their messages."""
 
 if TYPE_CHECKING:
     from cogment.api import common_pb2 as common, model_registry_pb2 as api
 else:
-    common = _message_classes(_COMMON_FILE)
-    api = _message_classes(_MODEL_REGISTRY_FILE)
+    common = message_classes("cogment/api/common.proto")
+    api = message_classes("cogment/api/model_registry.proto")
 
-__all__ = ["POOL", "SERVICE", "SERVICE_NAME", "api", "common"]
+__all__ = ["POOL", "SERVICE", "SERVICE_NAME", "add_files", "api", "common", "message_classes"]

@@ -14,7 +14,7 @@ import grpc.aio
 from twisted_registry.client import errors
 from twisted_registry.client._transport.proxies import error_of_proxy
 from twisted_registry.client._transport.replies import bad_reply
-from twisted_registry.protocol import error_details as details
+from twisted_registry.protocol import error_map
 
 _NOT_CONNECTED = re.compile(
     r"failed to connect|name resolution|errors resolving|DNS|no such file or directory", re.IGNORECASE
@@ -65,7 +65,7 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
         selector: the version that was asked for; ``None`` for a call about the model.
     """
     metadata: Any = failed.trailing_metadata()  # its stubs know it by another name than it has
-    told = details.from_metadata(metadata or ())
+    told = error_map.from_metadata(metadata or ())
     if told is not None:
         return told
     code, text = failed.code(), failed.details() or ""

@@ -11,41 +11,14 @@ import grpc.aio
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_registry.domain import errors
-from twisted_registry.protocol import error_details as details
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.protocol import error_map
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method
 
 _log = Logger()
 
 _TEXT_MAX_BYTES = 1024
-
-CODES: dict[type, grpc.StatusCode] = {
-    errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.InvalidModelId: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.SizeMismatch: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.HashMismatch: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
-    errors.UnknownVersion: grpc.StatusCode.NOT_FOUND,
-    errors.ModelReplaced: grpc.StatusCode.ABORTED,
-    errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.Stalled: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.NumberTaken: grpc.StatusCode.ABORTED,
-    errors.NumbersExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.StorageReadOnly: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.ArchiveMoved: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.ArchiveChanged: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.StorageFailure: grpc.StatusCode.UNAVAILABLE,
-    errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
-    errors.TooManyOpenFiles: grpc.StatusCode.UNAVAILABLE,
-    errors.CommitUncertain: grpc.StatusCode.UNAVAILABLE,
-    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
-    errors.CorruptModel: grpc.StatusCode.DATA_LOSS,
-    errors.CorruptVersion: grpc.StatusCode.DATA_LOSS,
-}
-"""The status of each error.  Errors that a server never reports are not in it."""
 
 
 def _truncated(text: str) -> str:
@@ -58,9 +31,9 @@ def status_of(error: BaseException, call: CallContext | None = None) -> tuple[gr
     Return the code and the text for an error.  An unexpected error is a bug: it is logged under an incident's id, and
     the caller gets that id only.
     """
-    for kind in type(error).__mro__:  # a storage provider may raise subclasses
-        if kind in CODES:
-            return CODES[kind], _truncated(str(error))
+    code = grpc.StatusCode[error_map.code_of(error)]
+    if code is not grpc.StatusCode.INTERNAL:
+        return code, _truncated(str(error))
     incident = uuid4().hex[:12]
     _log.failure(
         "incident {incident} in request {request_id}",
@@ -68,15 +41,14 @@ def status_of(error: BaseException, call: CallContext | None = None) -> tuple[gr
         incident=incident,
         request_id="unknown" if call is None else call.request_id,
     )
-    return grpc.StatusCode.INTERNAL, f"a bug in the registry; its log describes it as incident {incident}"
+    return code, f"a bug in the registry; its log describes it as incident {incident}"
 
 
-def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[details.Metadatum, ...]:
+def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[error_map.Metadatum, ...]:
     """
-    Return the trailing metadata that identify an error; none for an unexpected one.
+    Return the trailing metadata that describe an error; none for an unexpected one.
     """
-    number: int = code.value[0]
-    return details.to_metadata(error, number, text) if isinstance(error, errors.RegistryError) else ()
+    return error_map.to_metadata(error, code.name, text) if isinstance(error, RegistryError) else ()
 
 
 def end_failed_calls(method: Method, handler: Handler) -> Handler:

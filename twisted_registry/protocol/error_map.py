@@ -1,0 +1,123 @@
+"""
+The map between the registry's errors and what crosses the wire, both ways.
+
+An error becomes a status code, a text, and trailing metadata: an ``ErrorInfo`` with the error's name and facts.  From
+these a client makes the same error again.
+
+The key and the message are those of gRPC's richer error model (https://grpc.io/docs/guides/error/#richer-error-model),
+which clients in other languages can read as well.  A client that does not know it sees the code and the text.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import fields
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from twisted_registry.domain import errors
+
+KEY = "grpc-status-details-bin"
+DOMAIN = "twisted-registry"
+
+_FACT_MAX_CHARACTERS = 256
+"""gRPC takes 8 KiB of metadata in all, and a fact may hold what a client sent."""
+
+Metadatum = tuple[str, str | bytes]
+
+CODES: dict[type, str] = {
+    errors.InvalidRequest: "INVALID_ARGUMENT",
+    errors.InvalidModelId: "INVALID_ARGUMENT",
+    errors.SizeMismatch: "INVALID_ARGUMENT",
+    errors.HashMismatch: "INVALID_ARGUMENT",
+    errors.UnknownModel: "NOT_FOUND",
+    errors.UnknownVersion: "NOT_FOUND",
+    errors.ModelReplaced: "ABORTED",
+    errors.TooLarge: "RESOURCE_EXHAUSTED",
+    errors.Overloaded: "RESOURCE_EXHAUSTED",
+    errors.Stalled: "DEADLINE_EXCEEDED",
+    errors.NumberTaken: "ABORTED",
+    errors.NumbersExhausted: "RESOURCE_EXHAUSTED",
+    errors.StorageFull: "RESOURCE_EXHAUSTED",
+    errors.StorageReadOnly: "FAILED_PRECONDITION",
+    errors.ArchiveMoved: "FAILED_PRECONDITION",
+    errors.ArchiveChanged: "FAILED_PRECONDITION",
+    errors.StorageFailure: "UNAVAILABLE",
+    errors.StorageUnavailable: "UNAVAILABLE",
+    errors.TooManyOpenFiles: "UNAVAILABLE",
+    errors.CommitUncertain: "UNAVAILABLE",
+    errors.Unavailable: "UNAVAILABLE",
+    errors.CorruptModel: "DATA_LOSS",
+    errors.CorruptVersion: "DATA_LOSS",
+}
+"""The name of each error's status code.  Errors that a server never reports are not in it."""
+
+
+def _reason(error_type: type) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", error_type.__name__).upper()
+
+
+REASONS: dict[str, type[errors.RegistryError]] = {
+    _reason(error_type): error_type
+    for error_type in vars(errors).values()
+    if isinstance(error_type, type)
+    and issubclass(error_type, errors.RegistryError)
+    and error_type is not errors.RegistryError
+}
+"""All errors by their names on the wire, such as UNKNOWN_MODEL."""
+
+
+def code_of(error: BaseException) -> str:
+    """
+    Return the name of an error's status code: INTERNAL if it is unexpected.
+    """
+    for error_type in type(error).__mro__:  # a storage provider may raise subclasses
+        if error_type in CODES:
+            return CODES[error_type]
+    return "INTERNAL"
+
+
+def to_metadata(error: errors.RegistryError, code: str, text: str) -> tuple[Metadatum, ...]:
+    """
+    Return the trailing metadata that describe an error, 4 KiB at most.
+
+    Args:
+        code: the name of the call's status code.
+        text: the text of the call's status.
+    """
+    error_type = next(base for base in type(error).__mro__ if base in REASONS.values())
+    facts = {fact.name: str(getattr(error, fact.name))[:_FACT_MAX_CHARACTERS] for fact in fields(error_type)}
+    detail = AnyMessage()
+    detail.Pack(ErrorInfo(reason=_reason(error_type), domain=DOMAIN, metadata=facts))
+    return ((KEY, Status(code=Code.Value(code), message=text, details=[detail]).SerializeToString()),)
+
+
+def from_metadata(metadata: Iterable[Metadatum]) -> errors.RegistryError | None:
+    """
+    Return the error that trailing metadata describe; ``None`` if they describe none, or one that is not known here.
+    """
+    for key, value in metadata:
+        if key == KEY and isinstance(value, bytes) and (error := _error(value)) is not None:
+            return error
+    return None
+
+
+def _error(serialized: bytes) -> errors.RegistryError | None:
+    try:
+        for detail in Status.FromString(serialized).details:
+            info = ErrorInfo()
+            if detail.Unpack(info) and info.domain == DOMAIN and (error_type := REASONS.get(info.reason)) is not None:
+                return _with_facts(error_type, dict(info.metadata))
+    except (DecodeError, ValueError, TypeError):
+        pass  # from another server, or another version of this one: the code and the text still say enough
+    return None
+
+
+def _with_facts(error_type: Any, sent: dict[str, str]) -> errors.RegistryError:
+    facts = {fact.name: fact.type(sent[fact.name]) for fact in fields(error_type) if fact.name in sent}
+    error: errors.RegistryError = error_type(**facts)
+    return error
