@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-robustness test-with-report robustness benchmark lint format docs build sbom lock release tag clean FORCE
+.PHONY: help faces run test test-fast test-robustness test-with-report robustness benchmark lint format docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -80,6 +80,10 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/mypy
 	$(BIN)/python -m tools.language
 	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
+	$(BIN)/python -m tools.faces --check
+
+faces: $(INSTALLED_DEV)  ## Write the blocking and Twisted faces of the client, from the asyncio one
+	$(BIN)/python -m tools.faces
 
 format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
 	$(BIN)/ruff check --fix $(CHECKED)

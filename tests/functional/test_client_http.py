@@ -28,7 +28,7 @@ REFUSED: dict[int, tuple[Any, str]] = {
 }
 """Statuses that are answers: what they become, and what is said of what to do."""
 
-PASSING = {429: "no more calls", 500: "log", 502: "runs", 503: "runs", 504: "grpc_read_timeout"}
+PASSING = {429: "no more calls", 500: "log", 502: "is running", 503: "is running", 504: "grpc_read_timeout"}
 
 
 class StatusTests(SynchronousTestCase):

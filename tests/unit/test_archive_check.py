@@ -158,13 +158,13 @@ class MemoryTests(SynchronousTestCase):
         It names the highest number it has seen of a model, until that is gone.
         """
         memory = ArchiveMemory()
-        self.assertEqual(memory.about("m"), ())
+        self.assertEqual(memory.metadata_about("m"), ())
         for number in (3, 5, 4):
-            memory.note("m", number)
-        self.assertEqual(memory.about("m"), ((SEEN_KEY, "5"),))
+            memory.saw("m", number)
+        self.assertEqual(memory.metadata_about("m"), ((SEEN_KEY, "5"),))
         memory.forget("m")
         memory.forget("m")
-        self.assertEqual(memory.about("m"), ())
+        self.assertEqual(memory.metadata_about("m"), ())
 
     def test_bounded(self) -> None:
         """
@@ -172,5 +172,5 @@ class MemoryTests(SynchronousTestCase):
         """
         memory = ArchiveMemory()
         for number in range(1001):
-            memory.note(f"m{number}", 1)
-        self.assertEqual((memory.about("m0"), memory.about("m1")), ((), ((SEEN_KEY, "1"),)))
+            memory.saw(f"m{number}", 1)
+        self.assertEqual((memory.metadata_about("m0"), memory.metadata_about("m1")), ((), ((SEEN_KEY, "1"),)))

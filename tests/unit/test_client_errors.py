@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_errors_interceptor import EXAMPLES
 from twisted_registry.client import errors
-from twisted_registry.client._transport.errors import error_of
+from twisted_registry.client._transport.status import error_of
 from twisted_registry.domain import errors as domain_errors
 from twisted_registry.rpc.interceptors.errors import details_of, status_of
 
@@ -129,7 +129,11 @@ class ErrorTests(SynchronousTestCase):
         """
         Where something else than a registry listens, the error says what it may be.
         """
-        cases = {"WRONG_VERSION_NUMBER": "no TLS", "Failed parsing HTTP/2": "no HTTP/2", "Socket closed": "want TLS"}
+        cases = {
+            "WRONG_VERSION_NUMBER": "speak TLS",
+            "Failed parsing HTTP/2": "speak HTTP/2",
+            "Socket closed": "expect TLS",
+        }
         for cause, said in cases.items():
             text = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {cause}"
             self.assertIn(said, str(error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)))

@@ -175,7 +175,7 @@ class UnprivilegedTests(SynchronousTestCase):
         for path in (self.path, self.folder / "new"):
             error = self.refusal(path)
             self.assertEqual((error.errno, error.filename), (errno.EACCES, str(path)))
-            self.assertIn("name another place", str(error))
+            self.assertIn("choose another path", str(error))
 
     def test_sticky_folder(self) -> None:
         """

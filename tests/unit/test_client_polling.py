@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transport.polling import ignore_errors_of_poller
+from twisted_registry.client._transport.poller_errors import ignore_errors_of_poller
 
 
 class PollerCompletionQueue:

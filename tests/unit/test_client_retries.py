@@ -100,4 +100,4 @@ class RetryLogTests(SynchronousTestCase):
         """
         for number in range(5000):
             self.log.failed(("host:1", str(number)), AWAY)
-        self.assertLess(len(self.log._streaks), 1001)
+        self.assertLess(len(self.log._outages), 1001)

@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.styles import PumpedReactor
 from twisted_registry.client import BlockingItems, DeferredIterator
+from twisted_registry.client._deferred import Deferrer
 from twisted_registry.client._event_loop import EventLoopThread, IteratorStepper
 from twisted_registry.client._iterators import END, Items
-from twisted_registry.client.deferred import Deferring
 
 
 class Interrupted(Exception):
@@ -93,7 +93,7 @@ class AbandonedStepTests(SynchronousTestCase):
         What it has given is given by the next step, where its Deferred was cancelled: nothing is lost.
         """
         reactor = PumpedReactor()
-        numbers = DeferredIterator(Deferring(reactor), self.items)
+        numbers = DeferredIterator(Deferrer(reactor), self.items)
         abandoned = numbers.__anext__()
         reactor.wait_to_be_asked()  # the step has ended, and the reactor has not heard of it yet
         abandoned.cancel()
@@ -110,11 +110,11 @@ class AbandonedStepTests(SynchronousTestCase):
         stepper = IteratorStepper(self.items)
         for wait_first in (True, False, True):
             job = stepper.step()
-            job.begin()
+            job.start()
             if wait_first:
                 job.wait()
             stepper.abandon(job)
-        self.assertEqual([stepper.step().result() for _ in range(4)], [0, 1, 2, END])
+        self.assertEqual([stepper.step().run() for _ in range(4)], [0, 1, 2, END])
 
     def test_interrupted(self) -> None:
         """
@@ -133,7 +133,7 @@ class AbandonedStepTests(SynchronousTestCase):
         def interrupting() -> Any:
             job = step()
             job.wait()
-            job.begin = partial(signal.raise_signal, signal.SIGUSR1)
+            job.start = partial(signal.raise_signal, signal.SIGUSR1)
             return job
 
         return interrupting

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Callable
 from attrs import field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transfer.sources import Buffer
 from twisted_registry.client._transfer.upload import _Attempt
 from twisted_registry.client._transport.connection import Connection
+from twisted_registry.client._transport.options import Options
+from twisted_registry.client._types import Buffer
 from twisted_registry.domain.models import VersionHeader
 
 
@@ -66,13 +67,13 @@ class LimitTests(SynchronousTestCase):
         attempts: list[_Attempt] = []
 
         def is_limited() -> bool:
-            return attempts[0]._waits_since is not None
+            return attempts[0]._waiting_since is not None
 
         source, call = Pieces(is_limited), Call(is_limited)
         header = VersionHeader("walker", False, 6)
 
         async def send() -> None:
-            attempts.append(_Attempt(Connection("localhost:1"), header, source, lambda size_bytes: None, 60.0))
+            attempts.append(_Attempt(Connection(Options("localhost:1")), header, source, lambda size_bytes: None, 60.0))
             await attempts[0]._write(call)
 
         asyncio.run(send())

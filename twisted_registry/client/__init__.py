@@ -1,22 +1,30 @@
 """
-The client library: one client in three styles.
+The client library: a client in three faces, with the same methods.
 
-``Client`` is for asyncio, ``BlockingClient`` for programs without an event loop, ``DeferredClient`` for Twisted.  They
-have the same methods.  Errors are those of ``twisted_registry.domain.errors``.
+``Client`` is for asyncio, ``BlockingClient`` for programs without an event loop, and ``DeferredClient`` for Twisted.
+Their errors are in ``twisted_registry.client.errors``.
+
+A name is imported when it is first used.  So Twisted is loaded by the face for Twisted only, and gRPC by a client's
+first call.
 """
 
-from twisted_registry.client._transport import environment  # noqa: F401 - it must come before gRPC is imported
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-# isort: split
-from twisted_registry.client._iterators import Items
-from twisted_registry.client._tracking.tracker import Tracker, Version
-from twisted_registry.client._transfer.sources import Data
-from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
-from twisted_registry.client._transport.connection import Tls
-from twisted_registry.client.aio import Client
-from twisted_registry.client.blocking import BlockingClient, BlockingItems, BlockingTracker
-from twisted_registry.client.deferred import DeferredClient, DeferredIterator, DeferredTracker
-from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.client._transport import forks  # noqa: F401 - it sets variables that gRPC reads when imported
+
+if TYPE_CHECKING:
+    from twisted_registry.client._blocking import BlockingItems
+    from twisted_registry.client._deferred import DeferredIterator
+    from twisted_registry.client._iterators import Items
+    from twisted_registry.client._tracking.tracker import Tracker
+    from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
+    from twisted_registry.client._transport.options import Tls
+    from twisted_registry.client._types import Data, Version
+    from twisted_registry.client.aio import Client
+    from twisted_registry.client.blocking import BlockingClient, BlockingTracker
+    from twisted_registry.client.deferred import DeferredClient, DeferredTracker
+    from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -35,3 +43,33 @@ __all__ = [
     "Version",
     "VersionInfo",
 ]
+
+_MODULES = {
+    "DEFAULT_ADDRESS": "client._transport.addresses",
+    "BlockingClient": "client.blocking",
+    "BlockingItems": "client._blocking",
+    "BlockingTracker": "client.blocking",
+    "Client": "client.aio",
+    "Data": "client._types",
+    "DeferredClient": "client.deferred",
+    "DeferredIterator": "client._deferred",
+    "DeferredTracker": "client.deferred",
+    "Items": "client._iterators",
+    "ModelInfo": "domain.models",
+    "Tls": "client._transport.options",
+    "Tracker": "client._tracking.tracker",
+    "Version": "client._types",
+    "VersionInfo": "domain.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"twisted_registry.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

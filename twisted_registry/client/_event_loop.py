@@ -1,5 +1,5 @@
 """
-An event loop in a thread of its own, for those who have none: one for the whole process.
+An event loop in a separate thread, shared by all blocking and Twisted clients of the process.
 """
 
 import asyncio
@@ -12,153 +12,155 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from twisted_registry.client._iterators import END, ClosableIterator, End
-from twisted_registry.client.errors import (
-    ClientUnusable,
-)
+from twisted_registry.client.errors import ClientUnusable
 
 T = TypeVar("T")
 
-_END_SECONDS = 5.0
-_LOOK_SECONDS = 0.5
+_SHUTDOWN_SECONDS = 5.0
+_SIGNAL_CHECK_SECONDS = 0.5
 
 
 class InterpreterShutdown(ClientUnusable):
     """
-    The interpreter is ending: no call can be made any more.
+    The interpreter is shutting down: calls cannot be made any more.
     """
 
 
 class Job(Generic[T]):
     """
-    Something to do in the loop.
+    A coroutine to run in the loop.
 
-    What the two threads share is a lock of the system's, and what is written before it is released.  A lock of Python's
-    own making can be left held by a thread whose signal handler raises, and then the loop would wait for it for ever.
+    The two threads share a lock of the system's, and what is written before it is released.  A lock made of Python code
+    stays held if a signal handler raises in its holder, and then the loop would wait for it forever.
 
     Attributes:
-        is_done: whether it has really ended, also where it was cancelled.
+        is_done: whether it has ended; a cancelled job may take a while to end.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], may_begin: Callable[[], bool]
+        self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], may_start: Callable[[], bool]
     ) -> None:
         """
+        Prepare a job.
 
         Args:
-            may_begin: whether the loop still takes something to do; asked in its thread.
+            loop: the loop to run it in.
+            work: the coroutine.
+            may_start: returns whether the loop still accepts jobs; called in the loop's thread.
         """
         self.is_done = False
         self._loop = loop
         self._work = work
-        self._may_begin = may_begin
+        self._may_start = may_start
         self._task: asyncio.Task[T] | None = None
-        self._when_done: list[Callable[[], object]] = []
-        self._is_under_way = threading.Lock()
-        self._is_under_way.acquire()
+        self._callbacks: list[Callable[[], object]] = []
+        self._running = threading.Lock()
+        self._running.acquire()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """
-        Have the loop begin with it.
+        Start the job.
         """
-        self._loop.call_soon_threadsafe(self._begin)
+        self._loop.call_soon_threadsafe(self._start)
 
     def cancel(self) -> None:
         """
-        Break it off.  It may take a moment to end.
+        Cancel the job.
         """
-        self._loop.call_soon_threadsafe(self._break_off)
+        self._loop.call_soon_threadsafe(self._cancel)
 
-    def when_done(self, act: Callable[[], object]) -> None:
+    def add_done_callback(self, callback: Callable[[], object]) -> None:
         """
-        Have something called in the loop's thread when it has ended.
+        Call a function in the loop's thread when the job has ended.
         """
-        self._loop.call_soon_threadsafe(self._call_when_done, act)
+        self._loop.call_soon_threadsafe(self._add_done_callback, callback)
 
-    def result(self) -> T:
+    def run(self) -> T:
         """
-        Begin with it, wait for it, and give its result or raise its error.
+        Start the job, wait for it, and return its result or raise its error.
         """
         self.wait()
-        return self.outcome()
+        return self.result()
 
     def wait(self) -> None:
         """
-        Begin with it, and wait for it, blocking.  Whatever interrupts this, such as Ctrl-C, breaks it off first.
+        Start the job, and block until it has ended.  An interruption, such as Ctrl-C, cancels the job first.
 
         Raises:
             ClientUnusable: this is the loop's own thread.
         """
         if _is_running(self._loop):
-            # Such as in what tells of progress: it would wait for itself.
+            # Such as in a progress callback: the thread would wait for itself.
             self._work.close()
             self.is_done = True
             raise ClientUnusable("a blocking client was called in its own thread, from within one of its calls")
         try:
-            self.begin()
+            self.start()
             self._wait()
         except BaseException:
-            self.begin()
+            self.start()
             self.cancel()
             self._wait()
             raise
 
-    def outcome(self) -> T:
+    def result(self) -> T:
         """
-        Give its result, or raise its error, once it is done.
+        Return the result of a job that has ended, or raise its error.
 
         Raises:
-            InterpreterShutdown: it was cancelled because of that.
+            InterpreterShutdown: the job was cancelled by the shutdown.
+            ClientUnusable: the job was cancelled because its client was closed.
         """
         if self._task is None or self._task.cancelled():
-            if not self._may_begin():
-                raise InterpreterShutdown("the interpreter is ending, and this call was broken off")
-            raise ClientUnusable("the client was closed while this call was under way")
+            if not self._may_start():
+                raise InterpreterShutdown("the interpreter is shutting down, and this call was cancelled")
+            raise ClientUnusable("the client was closed during this call")
         return self._task.result()
 
-    async def ended(self) -> None:
+    async def wait_in_loop(self) -> None:
         """
-        Wait in the loop until it has ended, however.
+        Wait in the loop until the job has ended.
         """
         has_ended = asyncio.Event()
-        self._call_when_done(has_ended.set)
+        self._add_done_callback(has_ended.set)
         await has_ended.wait()
 
     def _wait(self) -> None:
-        # A signal that the system gave to another thread has not woken this one, in which Python handles it: so this
-        # one looks now and then.
+        # Python handles signals in this thread, but the system may deliver them to another one, which does not wake
+        # this one: so it wakes up by itself.
         while not self.is_done:
-            self._is_under_way.acquire(timeout=_LOOK_SECONDS)
+            self._running.acquire(timeout=_SIGNAL_CHECK_SECONDS)
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         if self._task is not None or self.is_done:
-            return  # asked for again, for an interruption came before or after it was
-        if self._may_begin():
+            return  # started twice, because of an interruption
+        if self._may_start():
             self._task = self._loop.create_task(self._work)
             self._task.add_done_callback(self._ended)
         else:
             self._work.close()
-            self._tell_end()
+            self._set_done()
 
-    def _break_off(self) -> None:
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def _call_when_done(self, act: Callable[[], object]) -> None:
+    def _add_done_callback(self, callback: Callable[[], object]) -> None:
         if self.is_done:
-            act()
+            callback()
         else:
-            self._when_done.append(act)
+            self._callbacks.append(callback)
 
     def _ended(self, task: "asyncio.Task[T]") -> None:
         if not task.cancelled():
-            task.exception()  # whoever waits is told
-        self._tell_end()
+            task.exception()  # retrieved, so that asyncio does not log it: ``result`` raises it
+        self._set_done()
 
-    def _tell_end(self) -> None:
+    def _set_done(self) -> None:
         self.is_done = True
-        self._is_under_way.release()
-        for act in self._when_done:
-            act()
+        self._running.release()
+        for callback in self._callbacks:
+            callback()
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
@@ -170,11 +172,11 @@ def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
 
 def exit_thread() -> None:
     """
-    End the calling thread because the interpreter is ending, without a word: it is a daemon thread, and nobody is left
-    to handle an error of its.  Do nothing in the main thread, which runs what was registered for the end.
+    End the calling daemon thread silently, because the interpreter is shutting down and nothing would handle an error.
+    In the main thread, which runs the exit handlers, do nothing.
 
     Raises:
-        SystemExit: in another thread, which Python ends by it.
+        SystemExit: in another thread; Python ends the thread.
     """
     if threading.current_thread() is not threading.main_thread():
         raise SystemExit
@@ -182,10 +184,9 @@ def exit_thread() -> None:
 
 class IteratorStepper(Generic[T]):
     """
-    Takes the steps of an asynchronous iterator, for those in other threads.
+    The steps of an asynchronous iterator, taken from other threads.
 
-    One of them may turn away from a step when it has just come to its end.  What that has given is then given by the
-    next one.
+    If a step is abandoned just when it has ended, the next step returns its item.
 
     Attributes:
         items: the iterator.
@@ -197,94 +198,100 @@ class IteratorStepper(Generic[T]):
 
     def step(self) -> "Job[T | End]":
         """
-        Make a step.  It gives the next item, or ``END``: what is raised to end an
-        asynchronous iterator cannot leave a thread.
+        Return a job whose result is the next item, or ``END``.
         """
-        return shared.job(self._following())
+        return event_loop_thread.job(self._next())
 
     def abandon(self, job: "Job[T | End]") -> None:
         """
-        Turn away from a step.
+        Cancel a step.
         """
         self._abandoned.append(job)
         job.cancel()
 
-    async def _following(self) -> T | End:
+    async def _next(self) -> T | End:
         while self._abandoned:
             earlier = self._abandoned[0]
-            await earlier.ended()
-            if self._abandoned and self._abandoned[0] is earlier:  # nobody else has taken it meanwhile
+            await earlier.wait_in_loop()
+            if self._abandoned and self._abandoned[0] is earlier:  # another step may have taken it meanwhile
                 self._abandoned.popleft()
-                with suppress(ClientUnusable):  # it was broken off
-                    return earlier.outcome()
+                with suppress(ClientUnusable):  # it was cancelled in time
+                    return earlier.result()
         return await anext(self.items, END)
 
 
 class EventLoopThread:
     """
-    A thread that runs an event loop from the first time it is needed until the interpreter ends.
+    A thread that runs an event loop, from its first use until the interpreter shuts down.
     """
 
     def __init__(self) -> None:
         self._has_ended = False
-        self._forget()
-        os.register_at_fork(after_in_child=self._forget)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
         atexit.register(self.end)
 
     def job(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """
-        Give something to do to the loop.  It is yet to begin.
+        Return a job for the loop, not started yet.
 
         Raises:
-            InterpreterShutdown: it is too late for that.
+            InterpreterShutdown: the loop has ended.
         """
         try:
-            return Job(self._running(), work, self._may_begin)
+            return Job(self._running_loop(), work, self._may_start)
         except BaseException:
             work.close()
             raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """
-        Do something in the loop, and wait for it, blocking.
+        Run a coroutine in the loop, and block until it has ended.
 
         Raises:
-            ClientUnusable: the interpreter is ending, or this is the loop's own thread.
+            ClientUnusable: the interpreter is shutting down, or this is the loop's own thread.
             SystemExit: see ``exit_thread``.
         """
         try:
-            return self.job(work).result()
+            return self.job(work).run()
         except InterpreterShutdown:
             exit_thread()
             raise
 
+    def close(self, work: Coroutine[Any, Any, None]) -> None:
+        """
+        Run a coroutine that closes something; if the loop has ended, everything is closed already.
+        """
+        with suppress(InterpreterShutdown):
+            self.job(work).run()
+
     def end(self) -> None:
         """
-        Cancel all that is under way, and end the thread.  Blocks a moment.
+        Cancel all jobs, and end the thread.  This blocks until both have happened, or for 5 s each.
         """
-        # What nobody has closed ends here: later, what is taken down would wait for a thread that stands still.
-        with self._lock:
+        # Clients that were not closed end here: later, their destructors would wait for a thread that is frozen.
+        with self._mutex:
             self._has_ended = True
             loop, thread = self._loop, self._thread
         if loop is not None and thread is not None:
             with suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_END_SECONDS)
+                asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(_SHUTDOWN_SECONDS)
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(_END_SECONDS)
+            thread.join(_SHUTDOWN_SECONDS)
 
-    def _may_begin(self) -> bool:
+    def _may_start(self) -> bool:
         return not self._has_ended
 
-    def _forget(self) -> None:
-        # A forked child has no thread but the one that forked.
-        self._lock = threading.Lock()
+    def _reset(self) -> None:
+        # A forked child has only the thread that forked.
+        self._mutex = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._mutex:
             if self._has_ended:
-                raise InterpreterShutdown("the interpreter is ending, and no call can be made any more")
+                raise InterpreterShutdown("the interpreter is shutting down, and calls cannot be made any more")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="registry-client", daemon=True)
@@ -297,7 +304,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         try:
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt):
-            continue  # raised by what a caller has handed in, such as a source: that caller is told
+            continue  # raised by a caller's code, such as its data; the call raises it too
         return
 
 
@@ -309,4 +316,4 @@ async def _cancel_all() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-shared = EventLoopThread()
+event_loop_thread = EventLoopThread()

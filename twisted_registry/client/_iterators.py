@@ -1,5 +1,5 @@
 """
-Steps of an asynchronous iterator: they can be broken off one by one, or all at once where it is closed.
+Asynchronous iterators whose steps can be cancelled one by one, or all at once by closing the iterator.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 def is_being_cancelled() -> bool:
     """
-    Say whether somebody has cancelled the task that asks: else, where it sees a cancellation, that is of something it
-    waits for.
+    Return whether the current task is being cancelled; if it is not, a ``CancelledError`` that it sees comes from
+    something that it awaits.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -23,22 +23,22 @@ def is_being_cancelled() -> bool:
 
 class StepRunner:
     """
-    The steps of one iterator that are under way.
+    The steps of an iterator, which are cancelled when it is closed.
     """
 
     def __init__(self) -> None:
         self._is_closed = False
-        self._under_way: set[asyncio.Future[Any]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
 
-    async def take(self, step: Awaitable[T]) -> T:
+    async def run(self, step: Awaitable[T]) -> T:
         """
-        Take a step.
+        Run a step.
 
         Raises:
             StopAsyncIteration: the iterator is closed, or was closed meanwhile.
         """
         task = asyncio.ensure_future(step)
-        self._under_way.add(task)
+        self._running.add(task)
         if self._is_closed:
             task.cancel()
         try:
@@ -48,43 +48,44 @@ class StepRunner:
                 raise StopAsyncIteration from None
             raise
         finally:
-            self._under_way.discard(task)
+            self._running.discard(task)
 
     async def close(self) -> None:
         """
-        Break off what is under way, and whatever comes.
+        Cancel the running steps, and all later ones.
         """
         self._is_closed = True
-        under_way = list(self._under_way)
-        for task in under_way:
+        running = list(self._running)
+        for task in running:
             task.cancel()
-        if under_way:
-            await asyncio.wait(under_way)
+        if running:
+            await asyncio.wait(running)
 
 
 class NotPicklable:
     """
-    What cannot be taken to another process, or copied: it holds a call, and a place in what comes.
+    A base for objects that hold a connection of this process, and cannot be pickled or copied.
     """
 
     def __reduce__(self) -> NoReturn:
         """
+        Refuse to be pickled or copied.
 
         Raises:
             TypeError: always.
         """
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled or copied, for it holds a connection of this process: pickle the "
-            "client, which connects anew, and make another one there"
+            f"a {type(self).__name__} cannot be pickled or copied, because it holds a connection of this process: "
+            "pickle the client, and make another one there"
         )
 
 
 class Items(NotPicklable, Generic[T]):
     """
-    Items that come one by one: an asynchronous iterator, which ``contextlib.aclosing`` can close.
+    An asynchronous iterator, which ``contextlib.aclosing`` can close.
 
-    One whose step was broken off, or has failed, says so when it is asked for more: it does not come to its end as if
-    that were all.
+    After a step was cancelled or has failed, further steps raise ``ClientUnusable``: the iterator does not end as if it
+    were complete.
     """
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
@@ -101,15 +102,17 @@ class Items(NotPicklable, Generic[T]):
         Wait for the next item.
 
         Raises:
-            ClientUnusable: an earlier step was broken off or has failed, or another one is under way.
+            ClientUnusable: an earlier step was cancelled or has failed, or another step is running.
         """
         if self._is_broken:
-            raise ClientUnusable("a step of this iterator was broken off or has failed: it cannot go on; begin anew")
+            raise ClientUnusable(
+                "a step of this iterator was cancelled or has failed, and it cannot go on; make another"
+            )
         if self._is_stepping:
-            raise ClientUnusable("this iterator is waiting for an item already: ask for one at a time")
+            raise ClientUnusable("this iterator is already waiting for an item: ask for one at a time")
         self._is_stepping = True
         try:
-            return await self._steps.take(anext(self._items))
+            return await self._steps.run(anext(self._items))
         except StopAsyncIteration:
             raise
         except BaseException:
@@ -120,7 +123,7 @@ class Items(NotPicklable, Generic[T]):
 
     async def aclose(self) -> None:
         """
-        Want no more.  Whoever is waiting for an item comes to the end.
+        Close the iterator.  A step that is waiting for an item ends the iteration.
         """
         await self._steps.close()
         await self._items.aclose()
@@ -133,7 +136,7 @@ class ClosableIterator(Protocol[T_co]):
 
     def __aiter__(self) -> "ClosableIterator[T_co]":
         """
-        Give itself.
+        Return the iterator itself.
         """
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:
@@ -143,13 +146,13 @@ class ClosableIterator(Protocol[T_co]):
 
     def aclose(self) -> Coroutine[Any, Any, None]:
         """
-        Want no more items.
+        Close the iterator.
         """
 
 
 class End:
     """
-    There are no more items.
+    The end of an iteration, as a value: ``StopAsyncIteration`` cannot leave a thread.
     """
 
 

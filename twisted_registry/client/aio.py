@@ -1,53 +1,37 @@
 """
-The client itself, for asyncio.
+The client for asyncio.
+
+``make faces`` writes ``blocking.py`` and ``deferred.py`` from this module.
 """
 
-import asyncio
 import os
-import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, overload
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from attrs import asdict, evolve
+from attrs import asdict
 
-from twisted_registry.client._iterators import Items
-from twisted_registry.client._tracking.tracker import Tracker, Version
-from twisted_registry.client._transfer.download import Download, Progress
-from twisted_registry.client._transfer.files import replaced_whole
-from twisted_registry.client._transfer.sources import Data, source_of
-from twisted_registry.client._transfer.threads import in_thread
-from twisted_registry.client._transfer.upload import Upload
-from twisted_registry.client._transport.about import About
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
-from twisted_registry.client._transport.calls import Calls, Times
-from twisted_registry.client._transport.connection import Connection, Tls
-from twisted_registry.client._transport.models import Models
-from twisted_registry.client._transport.queries import Queries
-from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
-from twisted_registry.client.errors import (
-    DeadlineExceeded,
-)
-from twisted_registry.domain.errors import shown
-from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.client._transport.options import Options, Tls
+from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.domain.models import ModelInfo, VersionInfo
 
-
-def no_progress(size_bytes: int) -> None:
-    """
-    Nobody watches.
-    """
+if TYPE_CHECKING:
+    from twisted_registry.client._iterators import Items
+    from twisted_registry.client._session import Session
+    from twisted_registry.client._tracking.tracker import Tracker
 
 
 class Client:
     """
-    A client of a model registry, for asyncio.  It connects at its first call, and belongs to the event loop of that.
+    A client of a model registry, for asyncio.
 
-    Each method fails with the error of ``twisted_registry.domain.errors`` that the server raised.  What fails because
-    the server is away for a moment is tried again, where doing it twice is as good as once.
+    The first call loads gRPC, which takes some tenths of a second, and connects.  From then on the client belongs to
+    the event loop of that call.
+
+    Methods raise the errors of ``twisted_registry.client.errors``.  A call that fails because the server is away is
+    retried if repeating it is harmless.
     """
 
     def __init__(
@@ -61,46 +45,45 @@ class Client:
         idle_seconds: float = 60.0,
     ) -> None:
         """
+        Make a client.  It does not connect yet.
 
         Args:
-            address: ``HOST:PORT``; ``unix:PATH`` of a socket; or another target that gRPC knows, such as
+            address: ``HOST:PORT``; ``unix:PATH`` for a socket; or another target that gRPC knows, such as
                 ``ipv4:10.0.0.1:9000,10.0.0.2:9000``.
-            tls: for an encrypted connection; without, it is in the clear.
-            token: sent with each call, as ``authorization: Bearer TOKEN``; at most 16 KiB.
-            deadline_seconds: how long the answer may take to a call that brings no data.
-            retry_seconds: how long something is tried again while the server is away, from the first failure on; 0
-                for not at all, ``math.inf`` for as long as it takes.
-            idle_seconds: how long nothing, or less than 64 KiB, may come of data that is being retrieved; and how long
-                nothing of what is published may be taken, or no answer may come, a second more for each MiB.
+            tls: certificates for an encrypted connection; ``None`` for an unencrypted one.
+            token: sent with each call as ``authorization: Bearer TOKEN``; at most 16 KiB.
+            deadline_seconds: how long the answer to a call without data may take, in seconds.
+            retry_seconds: how long to retry while the server is away, in seconds from the first failure on; 0 for no
+                retries, ``math.inf`` for no limit.
+            idle_seconds: how long a transfer may stand still, in seconds: how long less than 64 KiB may arrive of data
+                that is retrieved; how long the server may accept nothing of data that is published; and how long its
+                answer may take then, plus a second for each MiB.
 
         Raises:
-            ValueError: the address is none; or a token cannot be sent, is too long, or would go over a network in the
-                clear.
+            ValueError: the address is malformed; or the token cannot be sent, is too long, or would cross a network
+                unencrypted.
         """
-        self._connection = Connection(address, tls, token)
-        self._calls = Calls(self._connection, Times(deadline_seconds, retry_seconds, idle_seconds))
-        self._queries = Queries(self._calls)
-        self._models = Models(self._calls)
-        self._about = About(self._calls)
-        self._trackers: WeakSet[Tracker[Any]] = WeakSet()
+        self._options = Options(address, tls, token, deadline_seconds, retry_seconds, idle_seconds)
+        self._is_closed = False
+        self._sessions: list[Session] = []
 
     @property
     def address(self) -> str:
         """
-        Where the registry is.
+        The address of the registry.
         """
-        return self._connection.address
+        return self._options.address
 
     def __reduce__(self) -> tuple[Any, ...]:
         """
-        Return what makes a client with the same arguments: one that was pickled, or copied, connects anew at its first
-        call.  It takes the token along, and the private key.
+        Return the arguments, to pickle or copy the client: the copy connects at its first call.  The token and the
+        private key are included.
         """
-        return partial(type(self), **self._options()), (self.address,)
+        return partial(type(self), **self._arguments()), (self.address,)
 
-    def _options(self) -> dict[str, Any]:
-        connection = self._connection
-        return {"tls": connection.tls, "token": connection.token, **asdict(self._calls.times)}
+    def _arguments(self) -> dict[str, Any]:
+        options = asdict(self._options, recurse=False)
+        return {name: value for name, value in options.items() if name not in ("address", "parsed")}
 
     async def __aenter__(self) -> "Client":
         return self
@@ -112,103 +95,120 @@ class Client:
 
     async def close(self) -> None:
         """
-        Hang up.  Trackers come to their end, calls under way fail with ``ClientUnusable``.
+        Close the client.  Its trackers end, and its calls in progress raise ``ClientUnusable``.
         """
-        for tracker in list(self._trackers):
-            await tracker.aclose()
-        await self._connection.close()
+        self._is_closed = True
+        for session in self._sessions[:1]:
+            await session.close()
 
     # Models
 
     async def save_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """
-        Make a model, or replace the user data of the one there is: whatever others have written there is gone.  See
-        ``ensure_model`` and ``update_model``, which keep it.
+        Create a model, or replace all metadata of an existing one.  ``ensure_model`` and ``update_model`` keep what
+        others have written.
 
         Args:
             model_id: 1 to 200 bytes of UTF-8 without control characters.
-            metadata: at most 256 KiB; ``None`` for none.
+            metadata: the metadata, at most 256 KiB; ``None`` for none.
 
         Returns:
-            what it is now.
+            The model as it is now.
 
         Raises:
             InvalidModelId: the id is not allowed.
-            InvalidRequest: there is too much user data, or it is no text.
+            InvalidRequest: the metadata is too large, or not text.
         """
-        return await self._models.save(model_id, metadata)
+        return await self._session.models.save(model_id, metadata)
 
     async def ensure_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """
-        Make a model if there is none.  One that is there keeps all its user data, and is given those pairs whose keys
-        it does not have.  So a trainer can call this each time it starts.
+        Create a model if it does not exist.  An existing model keeps all its metadata, and gets those pairs whose keys
+        it does not have, so a trainer can call this each time it starts.
 
-        It reads, merges and writes: see ``update_model``.  Where nothing is missing, nothing is written.
+        Like ``update_model``, this reads, merges and writes; it writes only if a pair is missing.
 
         Args:
-            metadata: ``None`` for none.
+            model_id: 1 to 200 bytes of UTF-8 without control characters.
+            metadata: the metadata, at most 256 KiB; ``None`` for none.
 
         Returns:
-            what it is now.
+            The model as it is now.
 
         Raises:
             InvalidModelId: the id is not allowed.
-            InvalidRequest: there is too much user data, or it is no text.
-            CorruptModel: its metadata is damaged; ``save_model`` writes it anew.
+            InvalidRequest: the metadata is too large, or not text.
+            CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
         """
-        return await self._models.ensure(model_id, metadata)
+        return await self._session.models.ensure(model_id, metadata)
 
     async def update_model(
         self, model_id: str, metadata: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> ModelInfo:
         """
-        Set some of a model's user data, and remove some.  All other pairs stay.
+        Set some pairs of a model's metadata, and remove some.  All other pairs stay.
 
-        The server can only replace all user data at once, so this reads, merges and writes.  Within one client one such
-        change is made after another.  Where clients change a model at the same time, each looks a tenth of a second
-        afterwards, and makes its change again where another has overwritten it.
+        The server can only replace all metadata at once, so this reads, merges and writes.  Changes by one client
+        follow one another.  If several clients change a model at the same time, each checks a tenth of a second later
+        whether another one has overwritten its change, and repeats it if so.
 
         Args:
-            metadata: the pairs to set; ``None`` for none.
-            remove: the keys to remove, whether or not they are there.
+            model_id: the model.
+            metadata: the pairs to set, at most 256 KiB; ``None`` for none.
+            remove: the keys to remove; missing ones are ignored.
 
         Returns:
-            what it is now.
+            The model as it is now.
 
         Raises:
-            UnknownModel: there is none.
-            InvalidRequest: there is too much user data, or it is no text.
-            CorruptModel: its metadata is damaged; ``save_model`` writes it anew.
+            UnknownModel: there is no such model.
+            InvalidRequest: the metadata is too large, or not text.
+            CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
         """
-        return await self._models.update(model_id, metadata, remove)
+        return await self._session.models.update(model_id, metadata, remove)
 
     async def delete_model(self, model_id: str) -> None:
         """
-        Remove a model with all its versions, archived ones too.
+        Delete a model with all its versions, including archived ones.
 
-        Where the connection is lost before the answer, this fails with ``Unavailable``: it is not done twice, for the
-        model may have been made again meanwhile.
+        If the connection is lost before the answer, this fails with ``Unavailable`` and is not retried, because the
+        model may have been created again meanwhile.
+
+        Args:
+            model_id: the model.
 
         Raises:
-            UnknownModel: there is none.
+            UnknownModel: there is no such model.
+            Unavailable: the connection was lost; the model may be deleted or not.
         """
-        await self._models.delete(model_id)
+        await self._session.models.delete(model_id)
 
     async def model(self, model_id: str) -> ModelInfo:
         """
-        Give a model's info.
+        Return the info of a model.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            The model's id and metadata.
 
         Raises:
-            UnknownModel: there is none.
-            CorruptModel: its metadata is damaged.
+            UnknownModel: there is no such model.
+            CorruptModel: the model's metadata is damaged.
         """
-        return await self._queries.model(model_id)
+        return await self._session.queries.model(model_id)
 
-    def models(self) -> Items[ModelInfo]:
+    def models(self) -> "Items[ModelInfo]":
         """
-        Give the infos of all models, ordered by id.  They are asked for in pages.
+        List all models, ordered by id.  The list is fetched in pages during the iteration, which raises the errors.
+
+        Returns:
+            An iterator over the models' infos.
         """
-        return Items(self._queries.models())
+        from twisted_registry.client._iterators import Items
+
+        return Items(self._session.queries.models())
 
     # Versions
 
@@ -224,45 +224,47 @@ class Client:
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
-        Create a transient version: it is held in memory, its users are told at once, and it may be evicted.
+        Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
 
-        The hash is computed while the data is sent, and compared with that of what was stored.  Where the connection is
-        lost before the answer, the client finds out whether the version is there, and creates it again only where it is
-        certainly not.
+        The SHA-256 of the data is computed while it is sent, and compared with that of what was stored.  If the
+        connection is lost before the answer, the client finds out whether the version exists, and sends it again only
+        if that cannot create it twice.
 
         Args:
-            data: bytes in memory; the ``Path`` of a file; a file open for reading bytes, from where it stands; or
-                pieces of bytes from an iterable.  It must not change meanwhile.
-            metadata: at most 256 KiB.
-            size_bytes: of data that comes from an iterable or a pipe.  Where it is not given, the data is gathered
-                first: in memory up to 64 MiB, in a temporary file beyond.
-            created_ns: when it was created, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
+            model_id: the model.
+            data: bytes in memory; the ``Path`` of a file; a file opened for reading bytes, from its current position
+                on; or an iterable of pieces of bytes.  It must not change during the call.
+            metadata: the version's metadata, at most 256 KiB; ``None`` for none.
+            size_bytes: the size of data from an iterable or a pipe, in bytes.  Without it, such data is collected
+                first: up to 64 MiB in memory, more in a temporary file.
+            created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: told how many bytes more were sent; where they are sent anew after a lost connection, told first,
-                as a number below 0, how many are taken back.
-            deadline_seconds: for all of it; ``None`` for as long as it takes.
+            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
+                connection, it is first called with a negative number that takes back what was counted.
+            deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
-            the version's info, with its number.
+            The version's info, with its number.
 
         Raises:
             UnknownModel: there is no such model.
-            ModelReplaced: the model was deleted meanwhile.
-            InvalidRequest: there is too much user data, or it is no text; or a time or a size is out of range; or a
-                file stands at its end, or an iterable was at its end before.
-            DataChanged: a file was written to while it was sent.
-            SizeMismatch: the data is not as long as ``size_bytes``.
-            TooLarge: the server takes no versions of this size.
-            Overloaded: the server has no room for it now, and had none for ``retry_seconds``.
-            CreationUncertain: the connection was lost, and it cannot be found out what became of the version.
-            CorruptTransfer: what was stored is not what was sent.
-            DeadlineExceeded: it took too long; the version may be there or not.
-            Unavailable: the server is away; the version is not there.
-            TypeError: the data is nothing that can be published.
+            ModelReplaced: the model was deleted during the call.
+            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
+                at its end; or an iterable was used up before.
+            DataChanged: a file changed while it was sent.
+            SizeMismatch: the data has another size than ``size_bytes``.
+            TooLarge: the server does not accept versions of this size.
+            Overloaded: the server has no memory for the version, and had none for ``retry_seconds``.
+            CreationUncertain: the connection was lost, and the client could not find out whether the version exists.
+            CorruptTransfer: other bytes were stored than were sent.
+            DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
+            Unavailable: the server is away; no version was created.
+            TypeError: the data is of a type that cannot be published.
             OSError: a file cannot be read.
         """
-        header = self._header(model_id, False, created_ns, metadata)
-        return await self._create(header, data, size_bytes, progress, deadline_seconds)
+        return await self._session.create(
+            model_id, False, data, metadata, size_bytes, created_ns, progress, deadline_seconds
+        )
 
     async def store(
         self,
@@ -276,76 +278,130 @@ class Client:
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
-        Create an archived version: it is on the server's disk before this fires, and is never evicted.
+        Create an archived version: it is on the server's disk before the answer, and it is never evicted.
 
-        Parameters, result and errors are those of ``publish``, and beside these:
+        The SHA-256 of the data is computed while it is sent, and compared with that of what was stored.  If the
+        connection is lost before the answer, the client finds out whether the version exists, and sends it again only
+        if that cannot create it twice.
+
+        Args:
+            model_id: the model.
+            data: bytes in memory; the ``Path`` of a file; a file opened for reading bytes, from its current position
+                on; or an iterable of pieces of bytes.  It must not change during the call.
+            metadata: the version's metadata, at most 256 KiB; ``None`` for none.
+            size_bytes: the size of data from an iterable or a pipe, in bytes.  Without it, such data is collected
+                first: up to 64 MiB in memory, more in a temporary file.
+            created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
+                clock.
+            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
+                connection, it is first called with a negative number that takes back what was counted.
+            deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+
+        Returns:
+            The version's info, with its number.
 
         Raises:
             StorageFull: the server's disk is full; nothing was stored.
-            StorageReadOnly: the server's archive takes no writes.
+            StorageReadOnly: the server's archive is read-only.
             StorageFailure: the server's disk failed.
+            UnknownModel: there is no such model.
+            ModelReplaced: the model was deleted during the call.
+            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
+                at its end; or an iterable was used up before.
+            DataChanged: a file changed while it was sent.
+            SizeMismatch: the data has another size than ``size_bytes``.
+            TooLarge: the server does not accept versions of this size.
+            Overloaded: the server has no memory for the upload, and had none for ``retry_seconds``.
+            CreationUncertain: the connection was lost, and the client could not find out whether the version exists.
+            CorruptTransfer: other bytes were stored than were sent.
+            DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
+            Unavailable: the server is away; no version was created.
+            TypeError: the data is of a type that cannot be published.
+            OSError: a file cannot be read.
         """
-        header = self._header(model_id, True, created_ns, metadata)
-        return await self._create(header, data, size_bytes, progress, deadline_seconds)
+        return await self._session.create(
+            model_id, True, data, metadata, size_bytes, created_ns, progress, deadline_seconds
+        )
 
     async def latest(self, model_id: str) -> VersionInfo:
         """
-        Give the info of a model's latest version.
+        Return the info of a model's latest version.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            The version's info.
 
         Raises:
             UnknownModel: there is no such model.
-            UnknownVersion: it has no version.
-            CorruptVersion: its files are damaged.
+            UnknownVersion: the model has no version.
+            CorruptVersion: the version's files are damaged.
         """
-        return await self._queries.version(model_id, -1)
+        return await self._session.queries.version(model_id, -1)
 
     async def version(self, model_id: str, selector: int) -> VersionInfo:
         """
-        Give the info of a version.
+        Return the info of a version.
 
         Args:
-            selector: its number, or -n for the n-th to last of those there are.
+            model_id: the model.
+            selector: the version's number; or -1 for the latest version, -2 for the one before, and so on.
+
+        Returns:
+            The version's info.
 
         Raises:
             UnknownModel: there is no such model.
-            UnknownVersion: it has no such version.
-            CorruptVersion: its files are damaged.
+            UnknownVersion: the model has no such version.
+            CorruptVersion: the version's files are damaged.
         """
-        return await self._queries.version(model_id, selector)
+        return await self._session.queries.version(model_id, selector)
 
-    def versions(self, model_id: str, since: int = 1) -> Items[VersionInfo]:
+    def versions(self, model_id: str, since: int = 1) -> "Items[VersionInfo]":
         """
-        Give the infos of a model's versions, ordered by number.  They are asked for in pages; damaged ones are passed
-        over.
+        List a model's versions, ordered by number.  The list is fetched in pages during the iteration; damaged versions
+        are skipped.
 
         Args:
-            since: the first number.
+            model_id: the model.
+            since: the first number to list.
+
+        Returns:
+            An iterator over the versions' infos.
 
         Raises:
-            UnknownModel: there is no such model; raised where it is iterated over.
+            UnknownModel: there is no such model; raised during the iteration.
         """
-        return Items(self._queries.versions(model_id, since))
+        from twisted_registry.client._iterators import Items
+
+        return Items(self._session.queries.versions(model_id, since))
 
     async def retrieve(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> bytes:
         """
-        Give a version's data.  Its size and its hash are checked.
+        Retrieve a version's data.  Its size and hash are checked.
 
         Args:
-            version: its number; -n for the n-th to last; or its info, where it is known already: then the SHA-256 of
-                the data is computed, and compared with that of the info, whatever the server says of it.
-            progress: told how many bytes more came.
+            model_id: the model.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
+                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            progress: called with the number of bytes received since its last call.
+
+        Returns:
+            The data.
 
         Raises:
             UnknownModel: there is no such model.
-            UnknownVersion: it has no such version, or no longer: it was evicted.
-            CorruptVersion: its files are damaged; ``CorruptTransfer`` where the data was damaged on its way.
-            BadReply: the server told of another version.
-            DeadlineExceeded: nothing came for ``idle_seconds``, or less than 64 KiB.
+            UnknownVersion: the model has no such version, or it was evicted.
+            CorruptVersion: the version's files are damaged.
+            CorruptTransfer: the data was damaged on its way.
+            BadReply: the server sent another version.
+            DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server is away, and was so for ``retry_seconds``.
         """
-        download = await self._download(model_id, version, progress)
+        download = await self._session.download(model_id, version, progress)
         return await download.whole()
 
     async def retrieve_file(
@@ -357,55 +413,71 @@ class Client:
         progress: Progress = no_progress,
     ) -> VersionInfo:
         """
-        Write a version's data to a file, which gets its name once the hash has matched and the data is synced.  So
-        whoever opens it finds one version or the other, whole.  A process that is killed meanwhile leaves nothing for
-        good.
+        Retrieve a version's data into a file.  The file gets its name once the hash has matched and the data is synced,
+        so a reader finds the old data or the new data, complete.  If the process is killed, no partial file stays.
 
         Args:
-            path: the file; one that is there already is replaced, and its mode and, where it can be, its owner are
-                kept.
+            model_id: the model.
+            path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
+                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            progress: called with the number of bytes received since its last call.
 
         Returns:
-            the version's info.
+            The version's info.
 
         Raises:
-            OSError: the file cannot be written, or cannot be replaced, such as a mount point; raised before the data is
-                asked for.
-            RegistryError: see ``retrieve``.
+            OSError: the file cannot be written; or it cannot be replaced, such as a mount point, which is raised before
+                the data is requested.
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version, or it was evicted.
+            CorruptVersion: the version's files are damaged.
+            CorruptTransfer: the data was damaged on its way.
+            BadReply: the server sent another version.
+            DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
+            Unavailable: the server is away, and was so for ``retry_seconds``.
         """
-        info = await self._info(model_id, version)
-        async with (
-            replaced_whole(Path(path), info.size_bytes) as file,
-            aclosing(self._pieces(model_id, info, progress)) as pieces,
-        ):
-            async for piece in pieces:
-                await in_thread(file.write, piece)
-        return info
+        return await self._session.retrieve_file(model_id, path, version, progress)
 
     def retrieve_chunks(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
-    ) -> Items[memoryview]:
+    ) -> "Items[memoryview]":
         """
-        Give a version's data as it comes, in chunks of some megabytes.  The last one comes once size and hash have been
-        checked: whoever has come to the end has right bytes.
+        Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
+        have been checked, so an iteration that ends without an error has yielded the right bytes.
+
+        Args:
+            model_id: the model.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
+                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            progress: called with the number of bytes received since its last call.
+
+        Returns:
+            An iterator over the chunks.
 
         Raises:
-            RegistryError: see ``retrieve``; raised where it is iterated over.
+            UnknownModel: there is no such model; like all errors, raised during the iteration.
+            UnknownVersion: the model has no such version, or it was evicted.
+            CorruptVersion: the version's files are damaged.
+            CorruptTransfer: the data was damaged on its way.
+            BadReply: the server sent another version.
+            DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
+            Unavailable: the server is away, and was so for ``retry_seconds``.
         """
-        return Items(self._pieces(model_id, version, progress))
+        return self._session.chunks(model_id, version, progress)
 
     # Following
 
     @overload
-    def track(self, model_id: str, *, data: Literal[False] = False, wait: bool = False) -> Tracker[VersionInfo]: ...
+    def track(self, model_id: str, *, data: Literal[False] = False, wait: bool = False) -> "Tracker[VersionInfo]": ...
 
     @overload
-    def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> Tracker[Version]: ...
+    def track(self, model_id: str, *, data: Literal[True], wait: bool = False) -> "Tracker[Version]": ...
 
     @overload
-    def track(self, model_id: str, *, data: bool, wait: bool = False) -> Tracker[Any]: ...
+    def track(self, model_id: str, *, data: bool, wait: bool = False) -> "Tracker[Any]": ...
 
-    def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> Tracker[Any]:
+    def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> "Tracker[Any]":
         """
         Follow a model::
 
@@ -413,90 +485,67 @@ class Client:
                 async for version in tracker:
                     policy.load(version.data)
 
-        It survives restarts of the server, and tries to reach it again for as long as it is away.
+        The tracker survives restarts of the server, and tries to reach a server that is away without a limit of time.
 
         Args:
-            data: whether to give each version with its data, as a ``Version``, and not its info alone.
-            wait: whether to wait, at the beginning, for a model that is not there yet and for a server that is away.
+            model_id: the model.
+            data: whether to retrieve each version's data: the tracker then yields a ``Version``, otherwise a
+                ``VersionInfo``.
+            wait: whether to wait at the start for a model that does not exist yet, and for a server that is away.
+
+        Returns:
+            The tracker, not started yet.  It raises the errors: ``UnknownModel`` if the model does not exist or was
+            deleted, ``ModelReplaced`` if it was deleted and created again, and ``CorruptVersion`` for a damaged
+            version.
         """
-        give = self._with_data if data else self._without_data
-        tracker: Tracker[Any] = Tracker(self._calls, model_id, wait, give)
-        self._trackers.add(tracker)
-        return tracker
+        return self._session.track(model_id, data, wait)
 
     # The server
 
     async def server_versions(self) -> dict[str, str]:
         """
-        Give the versions of the server, and of what it runs on, by name.
+        Return the versions of the server and of the libraries that it runs on.
+
+        Returns:
+            The versions, by name.
+
+        Raises:
+            Unavailable: the server is away, and was so for ``retry_seconds``.
         """
-        return await self._about.versions()
+        return await self._session.queries.server_versions()
 
     async def statuses(self, *names: str) -> dict[str, str]:
         """
-        Give the server's statuses, such as ``overall_load`` and ``uptime_seconds``.
+        Return statuses of the server, such as ``overall_load`` and ``uptime_seconds``.
 
         Args:
-            names: those wanted; ``"*"`` for all.
+            names: the names of the statuses; ``"*"`` for all.
+
+        Returns:
+            The values of those that the server has, by name.
+
+        Raises:
+            Unavailable: the server is away, and was so for ``retry_seconds``.
         """
-        return await self._about.statuses(*names)
+        return await self._session.queries.statuses(*names)
 
     async def is_serving(self) -> bool:
         """
-        Say whether the server is up and has opened its archive, by its health service.
+        Return whether the server is up and has opened its archive, according to its health service.
+
+        Returns:
+            ``True`` if it is serving.
+
+        Raises:
+            Unavailable: the server is away, and was so for ``retry_seconds``.
         """
-        return await self._about.is_serving()
+        return await self._session.queries.is_serving()
 
-    # Steps on the way
+    @property
+    def _session(self) -> "Session":
+        if not self._sessions:
+            from twisted_registry.client._session import Session
 
-    def _header(
-        self, model_id: str, archived: bool, created_ns: int | None, metadata: Mapping[str, str] | None
-    ) -> VersionHeader:
-        created_ns = time.time_ns() if created_ns is None else sendable_created_ns(created_ns)
-        return VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, sendable_metadata(metadata))
-
-    async def _create(
-        self,
-        header: VersionHeader,
-        data: Data,
-        size_bytes: int | None,
-        progress: Progress,
-        deadline_seconds: float | None,
-    ) -> VersionInfo:
-        limit = asyncio.timeout(deadline_seconds)
-        try:
-            async with limit, source_of(data, size_bytes) as source:
-                header = evolve(header, size_bytes=source.size_bytes)
-                return await Upload(self._calls, header, source, progress).create()
-        except TimeoutError:
-            if not limit.expired():
-                raise  # it is the source's own
-            raise DeadlineExceeded(
-                f"no version of model {shown(header.model_id)} was created within {deadline_seconds:g} s, or its "
-                "answer did not come in time: look at the latest versions before you create it again"
-            ) from None
-
-    async def _download(self, model_id: str, version: int | VersionInfo, progress: Progress) -> Download:
-        if isinstance(version, int) and version > 0:
-            return Download(self._calls, model_id, version, None, progress)
-        # '-1' may mean another one in the middle of it all: it is asked once which one that is.
-        info = await self._info(model_id, version)
-        return Download(self._calls, model_id, info.version_number, info, progress, isinstance(version, VersionInfo))
-
-    async def _pieces(
-        self, model_id: str, version: int | VersionInfo, progress: Progress
-    ) -> AsyncGenerator[memoryview, None]:
-        download = await self._download(model_id, version, progress)
-        async with aclosing(download.pieces()) as pieces:
-            async for piece in pieces:
-                yield piece
-
-    async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
-        return version if isinstance(version, VersionInfo) else await self._queries.version(model_id, version)
-
-    async def _with_data(self, info: VersionInfo) -> Version:
-        # The info has come from the server that sends the data: no caller has brought its hash.
-        return Version(info, await Download(self._calls, info.model_id, info.version_number, info, no_progress).whole())
-
-    async def _without_data(self, info: VersionInfo) -> VersionInfo:
-        return info
+            # A blocking client may get here in several threads at once; all of them use the first.
+            self._sessions.append(Session(self._options, self._is_closed))
+        return self._sessions[0]

@@ -1,175 +1,96 @@
 """
 The client for Twisted.
+
+Written by ``make faces`` from ``aio.py``; do not edit.
 """
 
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
-from types import TracebackType
-from typing import Any, Generic, Literal, NoReturn, Self, TypeVar, overload
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar, overload
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.python.failure import Failure
 
-from twisted_registry.client._event_loop import InterpreterShutdown, IteratorStepper, Job, shared
-from twisted_registry.client._iterators import ClosableIterator, End, NotPicklable
-from twisted_registry.client._tracking.tracker import Tracker, Version
-from twisted_registry.client._transfer.download import Progress
-from twisted_registry.client._transfer.sources import Data
+from twisted_registry.client._deferred import DeferredClientBase, DeferredIterator, DeferredTrackerBase, Deferrer
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
-from twisted_registry.client._transport.connection import Tls
-from twisted_registry.client.aio import Client, no_progress
+from twisted_registry.client._transport.options import Tls
+from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client.aio import Client
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 T = TypeVar("T")
 
 
-class Deferring:
+class DeferredTracker(DeferredTrackerBase[T]):
     """
-    Does things in the loop, and tells of them in the reactor's thread.
+    A tracker of a model: an iterator for ``async for`` and a context manager for ``async with`` in coroutines, made by
+    ``DeferredClient.track``.
+
+    Iterating yields each new version, beginning with the latest one.  A reader that is slower than the trainer gets the
+    newest version, not a backlog.  Numbers only rise, even if the server was away and lost its transient versions.  A
+    cancelled step loses nothing: the next step yields what the cancelled one would have yielded.
+
+    If the model was deleted and created again while the server was unreachable, its numbers start over, and the tracker
+    may not notice: then it yields nothing until they exceed the last number that it yielded.
     """
 
-    def __init__(self, reactor: IReactorFromThreads) -> None:
-        self._reactor = reactor
-
-    def __call__(self, work: Coroutine[Any, Any, T]) -> "Deferred[T]":
+    def latest(self) -> VersionInfo | None:
         """
-        Do something.
+        Return the latest version, without asking the server, which announces each new one.  After a restart in which
+        the server lost versions, this is the latest of the remaining ones.
 
         Returns:
-            fires with its result, or fails with its error.  Cancelling it cancels the work.  It does not fire after the
-            reactor has ended.
+            The version's info; ``None`` while the model has no version, and before the tracker has started; after the
+            tracker was closed, the last one known.
+
+        Raises:
+            UnknownModel: the model was deleted.
+            ModelReplaced: the model was deleted and created again.
+            ClientUnusable: the client was inherited by a fork.
         """
-        try:
-            job = shared.job(work)
-        except InterpreterShutdown:
-            return Deferred()
-        return self.fired_by(job, job.cancel)
-
-    def fired_by(self, job: Job[T], cancel: Callable[[], None]) -> "Deferred[T]":
-        """
-        Begin with a job.
-
-        Args:
-            cancel: called where the Deferred is cancelled.
-
-        Returns:
-            fires with its result, or fails with its error.
-        """
-        deferred: Deferred[T] = Deferred(lambda _: cancel())
-        job.when_done(lambda: self._reactor.callFromThread(_fire, deferred, job))
-        job.begin()
-        return deferred
-
-
-def _fire(deferred: "Deferred[T]", job: Job[T]) -> None:
-    if deferred.called:
-        return  # it was cancelled, and has failed with that
-    try:
-        result = job.outcome()
-    except InterpreterShutdown:
-        return  # nobody is left to handle it
-    except BaseException as error:  # whatever the work raised
-        deferred.errback(Failure(error))
-    else:
-        deferred.callback(result)
-
-
-def _item(item: T | End) -> T:
-    if isinstance(item, End):
-        raise StopAsyncIteration
-    return item
-
-
-class DeferredIterator(NotPicklable, Generic[T]):
-    """
-    Items that come one by one.  In a coroutine, ``async for`` iterates over them, and ``async with`` lets go of them.
-    """
-
-    def __init__(self, defer: Deferring, items: ClosableIterator[T]) -> None:
-        self._defer = defer
-        self._stepper = IteratorStepper(items)
-
-    def __aenter__(self) -> "Deferred[Self]":
-        return succeed(self)
-
-    def __aiter__(self) -> "DeferredIterator[T]":
-        return self
-
-    def __anext__(self) -> "Deferred[T]":
-        """
-        Ask for the next item.
-
-        Returns:
-            fires with it, or fails with ``StopAsyncIteration``.  Where it is cancelled when the item has just come, the
-            next one fires with that.
-        """
-        try:
-            job = self._stepper.step()
-        except InterpreterShutdown:
-            return Deferred()
-        return self._defer.fired_by(job, partial(self._stepper.abandon, job)).addCallback(_item)
-
-    def close(self) -> "Deferred[None]":
-        """
-        Want no more.  Whoever is waiting for an item is told ``StopAsyncIteration``.
-
-        Returns:
-            fires when nothing is held any more.
-        """
-        return self._defer(self._stepper.items.aclose())
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> "Deferred[None]":
-        return self.close()
-
-
-class DeferredTracker(DeferredIterator[T]):
-    """
-    Follows a model, as ``Tracker`` does.  In a coroutine, ``async for`` iterates over the new versions, and ``async
-    with`` begins and ends.
-    """
-
-    def __init__(self, defer: Deferring, tracker: Tracker[T]) -> None:
-        super().__init__(defer, tracker)
-        self._tracker = tracker
-
-    def __aenter__(self) -> "Deferred[Self]":
-        return self.start().addCallback(lambda _: self)
-
-    def start(self) -> "Deferred[None]":
-        """
-        Begin.
-
-        Returns:
-            fires when ``latest`` knows the latest version; fails with ``UnknownModel`` where there is no such model.
-        """
-        return self._defer(self._tracker.start())
+        return self._tracker.latest()
 
     @property
     def is_connected(self) -> bool:
-        """See ``Tracker.is_connected``."""
+        """
+        Return whether the server currently announces new versions.  If it is away, the tracker waits for it, and
+        ``latest`` may be out of date.  The tracker notices within 30 seconds that a server's machine has died.
+        """
         return self._tracker.is_connected
 
     @property
     def connection_changed_ns(self) -> int | None:
-        """See ``Tracker.connection_changed_ns``."""
+        """
+        Return the time of the last change of ``is_connected``, in nanoseconds since the Unix epoch, by this machine's
+        clock; ``None`` if the tracker was never connected.
+        """
         return self._tracker.connection_changed_ns
 
-    def latest(self) -> VersionInfo | None:
-        """See ``Tracker.latest``."""
-        return self._tracker.latest()
+    def start(self) -> "Deferred[None]":
+        """
+        Start, if not started yet; afterwards ``latest`` returns the latest version.
+
+        Returns:
+            A Deferred that fires with ``None`` when this is done.
+
+        Raises:
+            UnknownModel: there is no such model, and the tracker does not wait for it.
+            Unavailable: the server is away, and the tracker does not wait for it.
+            ClientUnusable: the tracker is closed.
+        """
+        return self._defer(self._tracker.start())
 
 
-class DeferredClient:
+class DeferredClient(DeferredClientBase):
     """
     A client of a model registry for Twisted, with any reactor.
 
-    In a coroutine, ``async with`` closes it.  Its methods are those of ``Client``: the same parameters, results and
-    errors, which Deferreds fire with or fail with in the reactor's thread.  Cancelling a Deferred breaks off what it
-    stands for.  ``progress`` is called in another thread.
+    The first call loads gRPC, which takes some tenths of a second in another thread, and connects.  Deferreds fire in
+    the reactor's thread, and cancelling one cancels its call.  In a coroutine, ``async with`` closes the client.
+    ``progress`` functions are called in another thread.
+
+    Deferreds fail with the errors of ``twisted_registry.client.errors``.  A call that fails because the server is away
+    is retried if repeating it is harmless.
     """
 
     def __init__(
@@ -184,12 +105,26 @@ class DeferredClient:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        See ``Client.__init__``.
+        Make a client.  It does not connect yet.
 
         Args:
-            reactor: in whose thread results are told.
+            reactor: Deferreds fire in its thread.
+            address: ``HOST:PORT``; ``unix:PATH`` for a socket; or another target that gRPC knows, such as
+                ``ipv4:10.0.0.1:9000,10.0.0.2:9000``.
+            tls: certificates for an encrypted connection; ``None`` for an unencrypted one.
+            token: sent with each call as ``authorization: Bearer TOKEN``; at most 16 KiB.
+            deadline_seconds: how long the answer to a call without data may take, in seconds.
+            retry_seconds: how long to retry while the server is away, in seconds from the first failure on; 0 for no
+                retries, ``math.inf`` for no limit.
+            idle_seconds: how long a transfer may stand still, in seconds: how long less than 64 KiB may arrive of data
+                that is retrieved; how long the server may accept nothing of data that is published; and how long its
+                answer may take then, plus a second for each MiB.
+
+        Raises:
+            ValueError: the address is malformed; or the token cannot be sent, is too long, or would cross a network
+                unencrypted.
         """
-        self._defer = Deferring(reactor)
+        self._defer = Deferrer(reactor)
         self._client = Client(
             address,
             tls=tls,
@@ -202,57 +137,125 @@ class DeferredClient:
     @property
     def address(self) -> str:
         """
-        Where the registry is.
+        The address of the registry.
         """
         return self._client.address
 
-    def __reduce__(self) -> NoReturn:
-        """
-
-        Raises:
-            TypeError: always; a reactor belongs to its process.
-        """
-        raise TypeError(
-            "a DeferredClient cannot be pickled or copied, for it belongs to the reactor of this process: make one "
-            "there, with its address and its options"
-        )
-
-    def __aenter__(self) -> "Deferred[Self]":
-        return succeed(self)
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> "Deferred[None]":
-        return self.close()
-
     def close(self) -> "Deferred[None]":
-        """See ``Client.close``."""
+        """
+        Close the client.  Its trackers end, and its calls in progress raise ``ClientUnusable``.
+
+        Returns:
+            A Deferred that fires with ``None`` when this is done.
+        """
         return self._defer(self._client.close())
 
     def save_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
-        """See ``Client.save_model``."""
+        """
+        Create a model, or replace all metadata of an existing one.  ``ensure_model`` and ``update_model`` keep what
+        others have written.
+
+        Args:
+            model_id: 1 to 200 bytes of UTF-8 without control characters.
+            metadata: the metadata, at most 256 KiB; ``None`` for none.
+
+        Returns:
+            A Deferred that fires with the model as it is now.
+
+        Raises:
+            InvalidModelId: the id is not allowed.
+            InvalidRequest: the metadata is too large, or not text.
+        """
         return self._defer(self._client.save_model(model_id, metadata))
 
     def ensure_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> "Deferred[ModelInfo]":
-        """See ``Client.ensure_model``."""
+        """
+        Create a model if it does not exist.  An existing model keeps all its metadata, and gets those pairs whose keys
+        it does not have, so a trainer can call this each time it starts.
+
+        Like ``update_model``, this reads, merges and writes; it writes only if a pair is missing.
+
+        Args:
+            model_id: 1 to 200 bytes of UTF-8 without control characters.
+            metadata: the metadata, at most 256 KiB; ``None`` for none.
+
+        Returns:
+            A Deferred that fires with the model as it is now.
+
+        Raises:
+            InvalidModelId: the id is not allowed.
+            InvalidRequest: the metadata is too large, or not text.
+            CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
+        """
         return self._defer(self._client.ensure_model(model_id, metadata))
 
     def update_model(
         self, model_id: str, metadata: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
     ) -> "Deferred[ModelInfo]":
-        """See ``Client.update_model``."""
+        """
+        Set some pairs of a model's metadata, and remove some.  All other pairs stay.
+
+        The server can only replace all metadata at once, so this reads, merges and writes.  Changes by one client
+        follow one another.  If several clients change a model at the same time, each checks a tenth of a second later
+        whether another one has overwritten its change, and repeats it if so.
+
+        Args:
+            model_id: the model.
+            metadata: the pairs to set, at most 256 KiB; ``None`` for none.
+            remove: the keys to remove; missing ones are ignored.
+
+        Returns:
+            A Deferred that fires with the model as it is now.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidRequest: the metadata is too large, or not text.
+            CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
+        """
         return self._defer(self._client.update_model(model_id, metadata, remove=remove))
 
     def delete_model(self, model_id: str) -> "Deferred[None]":
-        """See ``Client.delete_model``."""
+        """
+        Delete a model with all its versions, including archived ones.
+
+        If the connection is lost before the answer, this fails with ``Unavailable`` and is not retried, because the
+        model may have been created again meanwhile.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            A Deferred that fires with ``None`` when this is done.
+
+        Raises:
+            UnknownModel: there is no such model.
+            Unavailable: the connection was lost; the model may be deleted or not.
+        """
         return self._defer(self._client.delete_model(model_id))
 
     def model(self, model_id: str) -> "Deferred[ModelInfo]":
-        """See ``Client.model``."""
+        """
+        Return the info of a model.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            A Deferred that fires with the model's id and metadata.
+
+        Raises:
+            UnknownModel: there is no such model.
+            CorruptModel: the model's metadata is damaged.
+        """
         return self._defer(self._client.model(model_id))
 
     def models(self) -> DeferredIterator[ModelInfo]:
-        """See ``Client.models``."""
+        """
+        List all models, ordered by id.  The list is fetched in pages during the iteration, which raises the errors.
+
+        Returns:
+            An iterator over the models' infos.
+        """
         return DeferredIterator(self._defer, self._client.models())
 
     def publish(
@@ -266,7 +269,45 @@ class DeferredClient:
         progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
-        """See ``Client.publish``."""
+        """
+        Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
+
+        The SHA-256 of the data is computed while it is sent, and compared with that of what was stored.  If the
+        connection is lost before the answer, the client finds out whether the version exists, and sends it again only
+        if that cannot create it twice.
+
+        Args:
+            model_id: the model.
+            data: bytes in memory; the ``Path`` of a file; a file opened for reading bytes, from its current position
+                on; or an iterable of pieces of bytes.  It must not change during the call.
+            metadata: the version's metadata, at most 256 KiB; ``None`` for none.
+            size_bytes: the size of data from an iterable or a pipe, in bytes.  Without it, such data is collected
+                first: up to 64 MiB in memory, more in a temporary file.
+            created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
+                clock.
+            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
+                connection, it is first called with a negative number that takes back what was counted.
+            deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+
+        Returns:
+            A Deferred that fires with the version's info, with its number.
+
+        Raises:
+            UnknownModel: there is no such model.
+            ModelReplaced: the model was deleted during the call.
+            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
+                at its end; or an iterable was used up before.
+            DataChanged: a file changed while it was sent.
+            SizeMismatch: the data has another size than ``size_bytes``.
+            TooLarge: the server does not accept versions of this size.
+            Overloaded: the server has no memory for the version, and had none for ``retry_seconds``.
+            CreationUncertain: the connection was lost, and the client could not find out whether the version exists.
+            CorruptTransfer: other bytes were stored than were sent.
+            DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
+            Unavailable: the server is away; no version was created.
+            TypeError: the data is of a type that cannot be published.
+            OSError: a file cannot be read.
+        """
         return self._defer(
             self._client.publish(
                 model_id,
@@ -290,7 +331,48 @@ class DeferredClient:
         progress: Progress = no_progress,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
-        """See ``Client.store``."""
+        """
+        Create an archived version: it is on the server's disk before the answer, and it is never evicted.
+
+        The SHA-256 of the data is computed while it is sent, and compared with that of what was stored.  If the
+        connection is lost before the answer, the client finds out whether the version exists, and sends it again only
+        if that cannot create it twice.
+
+        Args:
+            model_id: the model.
+            data: bytes in memory; the ``Path`` of a file; a file opened for reading bytes, from its current position
+                on; or an iterable of pieces of bytes.  It must not change during the call.
+            metadata: the version's metadata, at most 256 KiB; ``None`` for none.
+            size_bytes: the size of data from an iterable or a pipe, in bytes.  Without it, such data is collected
+                first: up to 64 MiB in memory, more in a temporary file.
+            created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
+                clock.
+            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
+                connection, it is first called with a negative number that takes back what was counted.
+            deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+
+        Returns:
+            A Deferred that fires with the version's info, with its number.
+
+        Raises:
+            StorageFull: the server's disk is full; nothing was stored.
+            StorageReadOnly: the server's archive is read-only.
+            StorageFailure: the server's disk failed.
+            UnknownModel: there is no such model.
+            ModelReplaced: the model was deleted during the call.
+            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
+                at its end; or an iterable was used up before.
+            DataChanged: a file changed while it was sent.
+            SizeMismatch: the data has another size than ``size_bytes``.
+            TooLarge: the server does not accept versions of this size.
+            Overloaded: the server has no memory for the upload, and had none for ``retry_seconds``.
+            CreationUncertain: the connection was lost, and the client could not find out whether the version exists.
+            CorruptTransfer: other bytes were stored than were sent.
+            DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
+            Unavailable: the server is away; no version was created.
+            TypeError: the data is of a type that cannot be published.
+            OSError: a file cannot be read.
+        """
         return self._defer(
             self._client.store(
                 model_id,
@@ -304,21 +386,81 @@ class DeferredClient:
         )
 
     def latest(self, model_id: str) -> "Deferred[VersionInfo]":
-        """See ``Client.latest``."""
+        """
+        Return the info of a model's latest version.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            A Deferred that fires with the version's info.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no version.
+            CorruptVersion: the version's files are damaged.
+        """
         return self._defer(self._client.latest(model_id))
 
     def version(self, model_id: str, selector: int) -> "Deferred[VersionInfo]":
-        """See ``Client.version``."""
+        """
+        Return the info of a version.
+
+        Args:
+            model_id: the model.
+            selector: the version's number; or -1 for the latest version, -2 for the one before, and so on.
+
+        Returns:
+            A Deferred that fires with the version's info.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version.
+            CorruptVersion: the version's files are damaged.
+        """
         return self._defer(self._client.version(model_id, selector))
 
     def versions(self, model_id: str, since: int = 1) -> DeferredIterator[VersionInfo]:
-        """See ``Client.versions``."""
+        """
+        List a model's versions, ordered by number.  The list is fetched in pages during the iteration; damaged versions
+        are skipped.
+
+        Args:
+            model_id: the model.
+            since: the first number to list.
+
+        Returns:
+            An iterator over the versions' infos.
+
+        Raises:
+            UnknownModel: there is no such model; raised during the iteration.
+        """
         return DeferredIterator(self._defer, self._client.versions(model_id, since))
 
     def retrieve(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> "Deferred[bytes]":
-        """See ``Client.retrieve``."""
+        """
+        Retrieve a version's data.  Its size and hash are checked.
+
+        Args:
+            model_id: the model.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
+                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            progress: called with the number of bytes received since its last call.
+
+        Returns:
+            A Deferred that fires with the data.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version, or it was evicted.
+            CorruptVersion: the version's files are damaged.
+            CorruptTransfer: the data was damaged on its way.
+            BadReply: the server sent another version.
+            DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
+            Unavailable: the server is away, and was so for ``retry_seconds``.
+        """
         return self._defer(self._client.retrieve(model_id, version, progress=progress))
 
     def retrieve_file(
@@ -329,13 +471,58 @@ class DeferredClient:
         *,
         progress: Progress = no_progress,
     ) -> "Deferred[VersionInfo]":
-        """See ``Client.retrieve_file``."""
+        """
+        Retrieve a version's data into a file.  The file gets its name once the hash has matched and the data is synced,
+        so a reader finds the old data or the new data, complete.  If the process is killed, no partial file stays.
+
+        Args:
+            model_id: the model.
+            path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
+                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            progress: called with the number of bytes received since its last call.
+
+        Returns:
+            A Deferred that fires with the version's info.
+
+        Raises:
+            OSError: the file cannot be written; or it cannot be replaced, such as a mount point, which is raised before
+                the data is requested.
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version, or it was evicted.
+            CorruptVersion: the version's files are damaged.
+            CorruptTransfer: the data was damaged on its way.
+            BadReply: the server sent another version.
+            DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
+            Unavailable: the server is away, and was so for ``retry_seconds``.
+        """
         return self._defer(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
         self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
     ) -> DeferredIterator[memoryview]:
-        """See ``Client.retrieve_chunks``."""
+        """
+        Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
+        have been checked, so an iteration that ends without an error has yielded the right bytes.
+
+        Args:
+            model_id: the model.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
+                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            progress: called with the number of bytes received since its last call.
+
+        Returns:
+            An iterator over the chunks.
+
+        Raises:
+            UnknownModel: there is no such model; like all errors, raised during the iteration.
+            UnknownVersion: the model has no such version, or it was evicted.
+            CorruptVersion: the version's files are damaged.
+            CorruptTransfer: the data was damaged on its way.
+            BadReply: the server sent another version.
+            DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
+            Unavailable: the server is away, and was so for ``retry_seconds``.
+        """
         return DeferredIterator(self._defer, self._client.retrieve_chunks(model_id, version, progress=progress))
 
     @overload
@@ -350,17 +537,63 @@ class DeferredClient:
     def track(self, model_id: str, *, data: bool, wait: bool = False) -> DeferredTracker[Any]: ...
 
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> DeferredTracker[Any]:
-        """See ``Client.track``."""
+        """
+        Follow a model::
+
+            async with client.track("walker", data=True) as tracker:
+                async for version in tracker:
+                    policy.load(version.data)
+
+        The tracker survives restarts of the server, and tries to reach a server that is away without a limit of time.
+
+        Args:
+            model_id: the model.
+            data: whether to retrieve each version's data: the tracker then yields a ``Version``, otherwise a
+                ``VersionInfo``.
+            wait: whether to wait at the start for a model that does not exist yet, and for a server that is away.
+
+        Returns:
+            The tracker, not started yet.  It raises the errors: ``UnknownModel`` if the model does not exist or was
+            deleted, ``ModelReplaced`` if it was deleted and created again, and ``CorruptVersion`` for a damaged
+            version.
+        """
         return DeferredTracker(self._defer, self._client.track(model_id, data=data, wait=wait))
 
     def server_versions(self) -> "Deferred[dict[str, str]]":
-        """See ``Client.server_versions``."""
+        """
+        Return the versions of the server and of the libraries that it runs on.
+
+        Returns:
+            A Deferred that fires with the versions, by name.
+
+        Raises:
+            Unavailable: the server is away, and was so for ``retry_seconds``.
+        """
         return self._defer(self._client.server_versions())
 
     def statuses(self, *names: str) -> "Deferred[dict[str, str]]":
-        """See ``Client.statuses``."""
+        """
+        Return statuses of the server, such as ``overall_load`` and ``uptime_seconds``.
+
+        Args:
+            names: the names of the statuses; ``"*"`` for all.
+
+        Returns:
+            A Deferred that fires with the values of those that the server has, by name.
+
+        Raises:
+            Unavailable: the server is away, and was so for ``retry_seconds``.
+        """
         return self._defer(self._client.statuses(*names))
 
     def is_serving(self) -> "Deferred[bool]":
-        """See ``Client.is_serving``."""
+        """
+        Return whether the server is up and has opened its archive, according to its health service.
+
+        Returns:
+            A Deferred that fires with ``True`` if it is serving.
+
+        Raises:
+            Unavailable: the server is away, and was so for ``retry_seconds``.
+        """
         return self._defer(self._client.is_serving())

@@ -171,7 +171,7 @@ class CreationUncertain(RegistryError):
     @property
     def finding(self) -> str:
         """
-        What the client found out about the version, as a clause for error texts.
+        The client's finding about the version, as a clause for error texts.
         """
         return "it is not there so far" if self.is_absent else "whether it is there could not be found out"
 
@@ -236,7 +236,7 @@ class CorruptTransfer(CorruptVersion):
 @define
 class IncidentReported(RegistryError):
     """
-    The server met a bug of its own.
+    The server met a bug in itself.
 
     Attributes:
         reason: the server's text, with the id of the incident in its log.

@@ -1,3 +1,3 @@
 """
-Following a model.
+Trackers of models.
 """

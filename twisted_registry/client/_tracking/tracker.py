@@ -1,5 +1,5 @@
 """
-Following a model.
+The tracker of a model.
 """
 
 import asyncio
@@ -9,12 +9,10 @@ from functools import partial
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from attrs import field, frozen
-
 from twisted_registry.client._iterators import NotPicklable, StepRunner
 from twisted_registry.client._tracking.subscription import Subscription
 from twisted_registry.client._transport.calls import Calls
-from twisted_registry.client._transport.fork import forks
+from twisted_registry.client._transport.forks import fork_guard
 from twisted_registry.client._transport.retries import is_retryable_forever, retry
 from twisted_registry.client.errors import (
     CertificateRefused,
@@ -28,50 +26,41 @@ from twisted_registry.domain.models import VersionInfo
 T = TypeVar("T")
 
 
-@frozen
-class Version:
-    """
-    A version with its data.
-    """
-
-    info: VersionInfo
-    data: bytes = field(repr=False)
-
-
 class Tracker(NotPicklable, Generic[T]):
     """
-    Follows a model.  An asynchronous iterator, and an asynchronous context manager; made by
-    ``Client.track``.
+    A tracker of a model: an asynchronous iterator and context manager, made by ``Client.track``.
 
-    Iterating gives each new version, beginning with the latest there is.  A reader that is slower than the trainer is
-    given the newest one, not a backlog.  Numbers only rise, also where the server was away meanwhile and has lost what
-    it held in memory.  A step that is cancelled loses nothing: the next one gives what it would have given.
+    Iterating yields each new version, beginning with the latest one.  A reader that is slower than the trainer gets the
+    newest version, not a backlog.  Numbers only rise, even if the server was away and lost its transient versions.  A
+    cancelled step loses nothing: the next step yields what the cancelled one would have yielded.
 
-    Where the model was deleted and made again while the server was out of reach, its numbers begin anew, and that may
-    pass unnoticed: then nothing is given until they have passed the last one given.
+    If the model was deleted and created again while the server was unreachable, its numbers start over, and the tracker
+    may not notice: then it yields nothing until they exceed the last number that it yielded.
     """
 
-    def __init__(self, calls: Calls, model_id: str, wait: bool, give: Callable[[VersionInfo], Awaitable[T]]) -> None:
+    def __init__(self, calls: Calls, model_id: str, wait: bool, load: Callable[[VersionInfo], Awaitable[T]]) -> None:
         self._subscription = Subscription(calls, model_id)
         self._wait = wait
-        self._give = give
-        self._given = 0
+        self._load = load
+        self._last_number = 0
         self._steps = StepRunner()
-        self._one_begins = asyncio.Lock()
-        self._one_reads = asyncio.Lock()
+        self._starting = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
 
     def latest(self) -> VersionInfo | None:
         """
-        Give the latest version, without asking the server: it tells of each new one by itself.  After a restart in
-        which the server has lost versions, that is the latest of those it has.
+        Return the latest version, without asking the server, which announces each new one.  After a restart in which
+        the server lost versions, this is the latest of the remaining ones.
 
         Returns:
-            its info; ``None`` while the model has no version, and before ``start``; the last one known, once closed.
+            The version's info; ``None`` while the model has no version, and before the tracker has started; after the
+            tracker was closed, the last one known.
 
         Raises:
-            UnknownModel: the model was deleted; ``ModelReplaced`` where it was made again meanwhile.
-            ClientUnusable: the client was brought along by a fork.
+            UnknownModel: the model was deleted.
+            ModelReplaced: the model was deleted and created again.
+            ClientUnusable: the client was inherited by a fork.
         """
         self._subscription.check()
         return self._subscription.latest
@@ -79,31 +68,31 @@ class Tracker(NotPicklable, Generic[T]):
     @property
     def is_connected(self) -> bool:
         """
-        Whether the server tells of each new version now.  Where it is away, the tracker waits for it, and what
-        ``latest`` knows may be old.  A server whose machine has died is noticed within half a minute.
+        Return whether the server currently announces new versions.  If it is away, the tracker waits for it, and
+        ``latest`` may be out of date.  The tracker notices within 30 seconds that a server's machine has died.
         """
         return self._subscription.is_connected
 
     @property
     def connection_changed_ns(self) -> int | None:
         """
-        Since when ``is_connected`` is what it is, in nanoseconds since the Unix epoch, by this machine's clock;
-        ``None`` where it was never connected.
+        Return the time of the last change of ``is_connected``, in nanoseconds since the Unix epoch, by this machine's
+        clock; ``None`` if the tracker was never connected.
         """
         return self._subscription.connection_changed_ns
 
     async def start(self) -> None:
         """
-        Begin, where it has not begun yet: ``latest`` knows the latest version then.
+        Start, if not started yet; afterwards ``latest`` returns the latest version.
 
         Raises:
-            UnknownModel: there is none; not where it is to be waited for.
-            Unavailable: the server cannot be reached; not where it is to be waited for.
-            ClientUnusable: it was closed.
+            UnknownModel: there is no such model, and the tracker does not wait for it.
+            Unavailable: the server is away, and the tracker does not wait for it.
+            ClientUnusable: the tracker is closed.
         """
-        forks.check()
+        fork_guard.check()
         try:
-            await self._steps.take(self._begun())
+            await self._steps.run(self._start())
         except StopAsyncIteration:
             raise ClientUnusable("this tracker is closed; make another one") from None
 
@@ -118,9 +107,9 @@ class Tracker(NotPicklable, Generic[T]):
 
     async def aclose(self) -> None:
         """
-        Follow it no longer.  Whoever is iterating comes to the end.
+        Close the tracker.  A step that is waiting for a version ends the iteration.
         """
-        if forks.is_cut_off:
+        if fork_guard.is_cut_off:
             return  # its loop and its thread are the parent's
         await self._steps.close()
         if self._listening is not None:
@@ -132,59 +121,60 @@ class Tracker(NotPicklable, Generic[T]):
 
     async def __anext__(self) -> T:
         """
-        Wait for a version newer than the one given before.
+        Wait for a newer version than the last one yielded.
 
         Raises:
-            UnknownModel: the model was deleted; ``ModelReplaced`` where it was made again meanwhile.
-            CorruptVersion: its data is damaged.  The next call waits for a newer version.
-            ClientUnusable: the client was brought along by a fork.
+            UnknownModel: the model was deleted.
+            ModelReplaced: the model was deleted and created again.
+            CorruptVersion: the version's data is damaged.  The next step waits for a newer version.
+            ClientUnusable: the client was inherited by a fork.
         """
-        forks.check()
-        async with self._one_reads:
-            self._given, item = await self._steps.take(self._newest())
+        fork_guard.check()
+        async with self._reading:
+            self._last_number, item = await self._steps.run(self._load_newest())
             return item
 
-    async def _begun(self) -> None:
-        async with self._one_begins:
+    async def _start(self) -> None:
+        async with self._starting:
             if self._listening is None:
-                about = self._subscription.about
-                await retry(self._subscription.open, None, self._is_waited_for, about)
+                subject = self._subscription.subject
+                await retry(self._subscription.open, None, self._is_worth_waiting, subject)
                 self._listening = asyncio.create_task(self._subscription.listen())
-                # The task does not hold the tracker, so that one nobody holds any more ends.
-                end = weakref.finalize(self, _forgotten, asyncio.get_running_loop(), self._listening)
+                # The task does not refer to the tracker, so it ends when the last reference to the tracker is gone.
+                end = weakref.finalize(self, _cancel, asyncio.get_running_loop(), self._listening)
                 end.atexit = False
 
-    def _is_waited_for(self, error: BaseException) -> bool:
-        is_passing = is_retryable_forever(error) and not isinstance(error, CertificateRefused)
-        return self._wait and (isinstance(error, UnknownModel) or is_passing)
+    def _is_worth_waiting(self, error: BaseException) -> bool:
+        is_temporary = is_retryable_forever(error) and not isinstance(error, CertificateRefused)
+        return self._wait and (isinstance(error, UnknownModel) or is_temporary)
 
-    async def _newest(self) -> tuple[int, T]:
+    async def _load_newest(self) -> tuple[int, T]:
         """
-        Wait for a version to give; give its number too.
+        Wait for the next version to yield, and return its number too.
         """
-        await self._begun()
+        await self._start()
         while True:
-            info = await self._newer()
+            info = await self._next_info()
             try:
-                # As patiently as the subscription: an actor does not end where the server is away for long.
-                about = self._subscription.about
-                return info.version_number, await retry(partial(self._give, info), None, is_retryable_forever, about)
+                # With no limit of time, as for the subscription: an actor survives a long absence of the server.
+                subject = self._subscription.subject
+                return info.version_number, await retry(partial(self._load, info), None, is_retryable_forever, subject)
             except UnknownVersion:
-                # It was evicted meanwhile, so there is a newer one, or soon will be.
-                self._given = info.version_number
+                # Evicted meanwhile: there is a newer version, or soon will be.
+                self._last_number = info.version_number
             except CorruptVersion:
-                self._given = info.version_number
+                self._last_number = info.version_number
                 raise
 
-    async def _newer(self) -> VersionInfo:
-        told = self._subscription
-        while told.latest is None or told.latest.version_number <= self._given:
-            told.check()
-            told.changed.clear()
-            await told.changed.wait()
-        return told.latest
+    async def _next_info(self) -> VersionInfo:
+        subscription = self._subscription
+        while subscription.latest is None or subscription.latest.version_number <= self._last_number:
+            subscription.check()
+            subscription.changed.clear()
+            await subscription.changed.wait()
+        return subscription.latest
 
 
-def _forgotten(loop: asyncio.AbstractEventLoop, listening: "asyncio.Task[None]") -> None:
-    if not loop.is_closed() and not forks.is_cut_off:
+def _cancel(loop: asyncio.AbstractEventLoop, listening: "asyncio.Task[None]") -> None:
+    if not loop.is_closed() and not fork_guard.is_cut_off:
         loop.call_soon_threadsafe(listening.cancel)

@@ -1,3 +1,3 @@
 """
-Versions' data, on its way out and in.
+Transfers of versions' data.
 """

@@ -1,5 +1,5 @@
 """
-The bytes that an object in memory holds, as they are, without a copy.
+The bytes of objects in memory, without a copy.
 """
 
 import re
@@ -14,7 +14,7 @@ _POINTER = re.compile("[OPz&]|Z(?![fdg])|X{")
 
 def as_buffer(data: Any) -> memoryview | None:
     """
-    Return what an object holds in memory, byte for byte; ``None`` if it does not expose its bytes.
+    Return the bytes of an object in memory; ``None`` if it does not expose its bytes.
 
     Raises:
         TypeError: the bytes are not contiguous, or mean nothing outside this process.
@@ -32,12 +32,12 @@ def as_buffer(data: Any) -> memoryview | None:
         raise _not_contiguous()
     if view.format == "B" and view.ndim == 1:
         return view
-    # A view of an unusual format, such as big-endian numbers, cannot be cast; its raw bytes can be had this way.
+    # A view of an unusual format, such as big-endian numbers, cannot be cast; PickleBuffer has its raw bytes.
     return PickleBuffer(view).raw() if view.nbytes else memoryview(b"")
 
 
 def _of_array(numpy: Any, data: Any) -> memoryview:
-    # NumPy exports no buffer of the types that others have added to it, such as bfloat16, nor of its own times.
+    # NumPy does not export buffers of types that other packages add, such as bfloat16, nor of NumPy's time types.
     if data.dtype.hasobject:
         raise _pointers(data)
     if isinstance(data, numpy.ma.MaskedArray):

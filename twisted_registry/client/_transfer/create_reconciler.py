@@ -1,10 +1,10 @@
 """
-What became of a version whose answer was lost.
+The reconciliation of a creation whose answer was lost, with a server that does not support idempotency keys.
 
-The API has no way to say "this one again", so a creation is not simply repeated.  But it can be told apart: the client
-sends the time of creation, to the nanosecond, and nobody else creates the same bytes in the same nanosecond.  So where
-the connection breaks before the answer, the client looks whether the version is there.  Where it is not, it is created
-again only if the server that got it is certainly gone: if the one that answers began after the connection was lost.
+Such a creation cannot simply be repeated.  But a version can be recognized: the client sends its time of creation in
+nanoseconds, and no other client creates the same bytes in the same nanosecond.  So if the connection is lost before the
+answer, the client looks for the version.  If it does not exist, it is sent again only if the server that received it is
+certainly gone, because the server that answers was started after the connection was lost.
 """
 
 import re
@@ -12,7 +12,6 @@ import time
 
 from attrs import frozen
 
-from twisted_registry.client._transport.about import About
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.retries import is_retryable_forever, retry
@@ -28,90 +27,90 @@ from twisted_registry.client.errors import (
 )
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 
-_MOST_LOOKED_AT = 1000
-"""Versions that others may have created since: a trainer makes one every few seconds."""
-
+_MOST_SEARCHED = 1000
+"""How many later versions of other clients are searched: a trainer creates one every few seconds."""
 
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _UPTIME_STEP_SECONDS = 0.001
 
 
-class _StillOpen(Exception):
+class _Pending(Exception):
     """
-    The version is not there, but may yet come.
+    The version does not exist, but may still be created.
     """
 
 
-def _may_yet_be_told(error: BaseException) -> bool:
-    return is_retryable_forever(error) or isinstance(error, _StillOpen)
+def _may_be_decided_later(error: BaseException) -> bool:
+    return is_retryable_forever(error) or isinstance(error, _Pending)
 
 
 @frozen
 class CreateReconciler:
     """
-    Finds out what became of an attempt to create a version, all of which was sent.
+    The search for a version that was sent completely, and may have been created.
 
     Attributes:
-        _calls: those that try nothing again by themselves.
-        _retry_seconds: for how long to look.
-        _lost: when the connection was lost, by the monotonic clock in seconds.
-        _data_hash: of what was sent.
+        _calls: calls without retries.
+        _retry_seconds: how long to try.
+        _header: the header that was sent.
+        _lost: the time when the connection was lost, by the monotonic clock in seconds.
+        _sha256: the SHA-256 of the data that was sent, in base64.
     """
 
     _calls: Calls
     _retry_seconds: float
     _header: VersionHeader
     _lost: float
-    _data_hash: str
+    _sha256: str
 
-    async def reconcile(self, lost: str) -> VersionInfo | None:
+    async def reconcile(self, reason: str) -> VersionInfo | None:
         """
-        Look until it is certain.
+        Search until it is certain whether the version was created.
 
         Args:
-            lost: how the connection was lost.
+            reason: how the connection was lost.
 
         Returns:
-            the version, or ``None`` where it is certain that there is none.
+            The version's info; ``None`` if it was certainly not created.
 
         Raises:
-            CreationUncertain: it cannot be found out.
+            CreationUncertain: it remained uncertain.
         """
+        subject = (self._calls.connection.address, self._header.model_id)
         try:
-            about = (self._calls.connection.address, self._header.model_id)
-            return await retry(self._look, self._retry_seconds, _may_yet_be_told, about)
-        except _StillOpen:
-            raise CreationUncertain(self._header.model_id, lost) from None
+            return await retry(self._search, self._retry_seconds, _may_be_decided_later, subject)
+        except _Pending:
+            raise CreationUncertain(self._header.model_id, reason) from None
         except (Unavailable, StorageUnavailable, DeadlineExceeded, ArchiveChanged, BadReply):
-            raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
+            raise CreationUncertain(self._header.model_id, reason, is_absent=False) from None
 
-    async def _look(self) -> VersionInfo | None:
-        # In this order: what a server has not that began after the loss will not come any more.
+    async def _search(self) -> VersionInfo | None:
+        # In this order: a version that a server started after the loss does not have will not be created any more.
         is_later_server = await self._is_later_server()
         info = await self._find()
         if info is None and not is_later_server:
-            raise _StillOpen
+            raise _Pending
         return info
 
     async def _is_later_server(self) -> bool:
         asked = time.monotonic()
-        uptime = (await About(self._calls).statuses("uptime_seconds")).get("uptime_seconds", "")
+        uptime = (await Queries(self._calls).statuses("uptime_seconds")).get("uptime_seconds", "")
         return _SECONDS.fullmatch(uptime) is not None and asked - float(uptime) > self._lost + _UPTIME_STEP_SECONDS
 
     async def _find(self) -> VersionInfo | None:
-        lists = Queries(self._calls)
+        queries = Queries(self._calls)
         try:
-            newest = (await lists.version(self._header.model_id, -1)).version_number
+            newest = (await queries.version(self._header.model_id, -1)).version_number
         except UnknownVersion:
             return None
         except CorruptVersion as damaged:
             newest = damaged.version_number
-        async for info in lists.versions(self._header.model_id, max(1, newest - _MOST_LOOKED_AT + 1)):
-            if self._is_it(info):
+        async for info in queries.versions(self._header.model_id, max(1, newest - _MOST_SEARCHED + 1)):
+            if self._is_sent_version(info):
                 return info
         return None
 
-    def _is_it(self, info: VersionInfo) -> bool:
+    def _is_sent_version(self, info: VersionInfo) -> bool:
         header = self._header
-        sent = (header.created_ns, self._data_hash, header.archived, dict(header.metadata))
+        sent = (header.created_ns, self._sha256, header.archived, dict(header.metadata))
         return sent == (info.created_ns, info.sha256, info.archived, dict(info.metadata))

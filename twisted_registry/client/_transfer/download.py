@@ -1,13 +1,13 @@
 """
-A version comes in.
+Downloads of versions.
 
-Its bytes never change while the model exists.  So where the connection breaks, the call is made again, and what had
-come already is passed over: the hash of all of it is checked at the end in any case.
+A version's bytes never change.  So if the connection is lost, the call is repeated and the bytes received before are
+skipped; the hash of all bytes is checked at the end in any case.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from attrs import define
@@ -19,6 +19,7 @@ from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.requests import sendable_model_id, sendable_selector
 from twisted_registry.client._transport.retries import retry, retryable_within
+from twisted_registry.client._types import Progress
 from twisted_registry.client.errors import (
     CorruptTransfer,
     DeadlineExceeded,
@@ -29,24 +30,21 @@ from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import DATA_TAG, content_offset
 from twisted_registry.protocol.messages import api
 
-Progress = Callable[[int], None]
-"""Is told how many bytes more have been transferred."""
-
 _EMPTY = memoryview(b"")
 
 _LEAST_BYTES = 64 * 1024
-"""A server that sends less than this in ``idle_seconds`` sends next to nothing."""
+"""A server that sends less than this in ``idle_seconds`` counts as stuck."""
 
-_MOST_UNTOLD_BYTES = 64 * 1024 * 1024
-"""What is taken of a version that was named by its number before its size is asked for: most have less."""
+_MOST_UNDECLARED_BYTES = 64 * 1024 * 1024
+"""How much is received of a version that was selected by number before its size is queried; most are smaller."""
 
 _SMALL_BYTES = 4096
-"""A piece smaller than this takes more memory as an object of its own than its bytes do."""
+"""As an object, a piece smaller than this takes more memory than its bytes do."""
 
 
 def _data(message: bytes) -> memoryview:
     """
-    Give the data that a ``RetrieveVersionDataReplyChunk`` carries, not copied.
+    Return the data of a ``RetrieveVersionDataReplyChunk``, without a copy.
     """
     if not message:
         return _EMPTY
@@ -57,13 +55,13 @@ def _data(message: bytes) -> memoryview:
 
 
 @define
-class _Stream:
+class _DataStream:
     """
-    A version's data as it comes, over as many calls as it takes.
+    A version's data, over as many calls as it takes.
 
     Attributes:
-        received_bytes: what has been given so far.
-        checksum: what the server said of it at the end, if it did.
+        received_bytes: how many bytes were received so far.
+        checksum: the checksum that the server sent at the end; ``None`` if it sent none.
     """
 
     _calls: Calls
@@ -78,15 +76,15 @@ class _Stream:
 
     async def read(self) -> memoryview | None:
         """
-        Give the next data; ``None`` at the end.
+        Return the next bytes; ``None`` at the end.
         """
-        retry_seconds = self._calls.times.retry_seconds
+        retry_seconds = self._calls.options.retry_seconds
         about = (self._calls.connection.address, self._model_id)
         return await retry(self._read, retry_seconds, retryable_within(retry_seconds), about)
 
     def close(self) -> None:
         """
-        Want no more.
+        Cancel the call.
         """
         call, self._call = self._call, None
         cancel_call(call)
@@ -104,15 +102,15 @@ class _Stream:
                     return data[skipped:]
         except Unreachable as error:
             self.close()
-            raise await self._calls.connection.explained(error) from None
+            raise await self._calls.connection.with_certificate_reason(error) from None
         except BaseException:
             self.close()
             raise
 
     async def _next(self) -> memoryview | None:
         connection = self._calls.connection
-        idle_seconds = self._calls.times.idle_seconds
-        with connection.guarded(self._model_id, self._version_number):
+        idle_seconds = self._calls.options.idle_seconds
+        with connection.translating_errors(self._model_id, self._version_number):
             if self._call is None:
                 self._to_skip_bytes = self.received_bytes
                 number = sendable_selector(self._model_id, self._version_number)
@@ -127,8 +125,8 @@ class _Stream:
                     message = await self._call.read()
             except TimeoutError:
                 raise DeadlineExceeded(
-                    f"nothing came of version {self._version_number} for {idle_seconds:g} s, or next to nothing; try "
-                    "again, or give the client longer idle_seconds"
+                    f"less than {_LEAST_BYTES} bytes of version {self._version_number} arrived within {idle_seconds:g} "
+                    "s; try again, or give the client longer idle_seconds"
                 ) from None
         if message is not EOF:
             data = _data(message)
@@ -139,7 +137,7 @@ class _Stream:
         return None
 
     def _note_progress(self, waited_seconds: float, size_bytes: int) -> None:
-        # Only the time in which the server is waited for counts, as at its own end: a reader may be slow.
+        # As in the server, only the time spent waiting for the other end counts: a reader may be slow.
         self._waited_seconds += waited_seconds
         self._recent_bytes += size_bytes
         if self._recent_bytes >= _LEAST_BYTES:
@@ -148,7 +146,7 @@ class _Stream:
 
 class _PieceBuffer:
     """
-    Pieces that have come.
+    Received pieces.
     """
 
     def __init__(self) -> None:
@@ -169,7 +167,7 @@ class _PieceBuffer:
 
     def whole(self) -> bytes:
         """
-        Return all of them, one after the other.
+        Return the pieces, joined.
         """
         return b"".join((*self._pieces, self._small))
 
@@ -177,11 +175,11 @@ class _PieceBuffer:
 @define
 class Download:
     """
-    Retrieves the data of a version.
+    The download of a version.
 
     Attributes:
-        info: the version's info, where it is known.
-        is_pinned: whether the caller has brought the info, so that nothing the server says of its hash is believed.
+        info: the version's info; ``None`` if it is not known.
+        is_pinned: whether the caller provided the info, so that the server's hash is not trusted.
     """
 
     _calls: Calls
@@ -193,22 +191,22 @@ class Download:
 
     async def whole(self) -> bytes:
         """
-        Give the data, once it has been checked.  A server that has compared the hash itself tells a digest beside it;
-        to compare this takes a fifteenth of the time.
+        Return the data, checked.  A server that has verified the SHA-256 itself sends an XXH3 too, which takes a
+        fifteenth of the time to compute.
 
         Raises:
             RegistryError: see ``Client.retrieve``.
         """
-        digest = xxh3_128()
-        hashing = Hashing()
+        xxh3 = xxh3_128()
+        sha256 = Hashing()
         gathered = _PieceBuffer()
         stream = self._stream()
         try:
             while (piece := await self._next(stream)) is not None:
                 if self.is_pinned:
-                    await hashing.add(piece)
+                    await sha256.add(piece)
                 else:
-                    digest.update(piece)
+                    xxh3.update(piece)
                 gathered.add(piece)
         finally:
             stream.close()
@@ -216,68 +214,68 @@ class Download:
         expected = await self._expected(stream)
         self._check_size(len(data), expected)
         if self.is_pinned:
-            self._check("hash", await hashing.result(), expected.sha256)
+            self._check("SHA-256", await sha256.result(), expected.sha256)
         elif expected.xxh3:
-            self._check("digest", digest.hexdigest(), expected.xxh3)
+            self._check("XXH3", xxh3.hexdigest(), expected.xxh3)
         else:
-            self._check("hash", await hash_of(data), expected.sha256)
+            self._check("SHA-256", await hash_of(data), expected.sha256)
         return data
 
     async def pieces(self) -> AsyncGenerator[memoryview, None]:
         """
-        Give the data as it comes.  The last piece is held back until the hash has matched, so that nobody holds wrong
-        bytes whole.
+        Yield the data as it arrives.  The last piece is held back until the hash has matched, so that a complete
+        iteration never yields wrong bytes.
 
         Raises:
             RegistryError: see ``Client.retrieve``.
         """
-        hashing = Hashing()
+        sha256 = Hashing()
         stream = self._stream()
         try:
             held = _EMPTY
             while (piece := await self._next(stream)) is not None:
-                await hashing.add(piece)
-                if piece:  # an empty one behind the last would let that go before its hash was compared
+                await sha256.add(piece)
+                if piece:  # an empty one after the last would release that before the check
                     if held:
                         yield held
                     held = piece
             expected = await self._expected(stream)
-            self._check_size(hashing.size_bytes, expected)
-            self._check("hash", await hashing.result(), expected.sha256)
+            self._check_size(sha256.size_bytes, expected)
+            self._check("SHA-256", await sha256.result(), expected.sha256)
             if held:
                 yield held
         finally:
             stream.close()
 
-    def _stream(self) -> _Stream:
-        return _Stream(self._calls, self._model_id, self._version_number)
+    def _stream(self) -> _DataStream:
+        return _DataStream(self._calls, self._model_id, self._version_number)
 
-    async def _next(self, stream: _Stream) -> memoryview | None:
+    async def _next(self, stream: _DataStream) -> memoryview | None:
         piece = await stream.read()
         if piece is not None:
-            if self.info is None and stream.received_bytes > _MOST_UNTOLD_BYTES:
+            if self.info is None and stream.received_bytes > _MOST_UNDECLARED_BYTES:
                 self.info = await Queries(self._calls).version(self._model_id, self._version_number)
             if self.info is not None and stream.received_bytes > self.info.size_bytes:
-                self._refuse(f"more than its {self.info.size_bytes} bytes came")
+                self._refuse(f"more than its {self.info.size_bytes} bytes arrived")
             self._progress(len(piece))
         return piece
 
-    async def _expected(self, stream: _Stream) -> Checksum:
+    async def _expected(self, stream: _DataStream) -> Checksum:
         if stream.checksum is None:
-            # Servers of other makes say nothing with the data.
+            # Other implementations of the server send no checksum.
             info = self.info or await Queries(self._calls).version(self._model_id, self._version_number)
             return Checksum(info.size_bytes, info.sha256)
         if self.info is not None:
-            self._check("hash", stream.checksum.sha256, self.info.sha256)
+            self._check("SHA-256", stream.checksum.sha256, self.info.sha256)
         return stream.checksum
 
     def _check_size(self, size_bytes: int, expected: Checksum) -> None:
         if size_bytes != expected.size_bytes:
-            self._refuse(f"{size_bytes} bytes came of {expected.size_bytes}")
+            self._refuse(f"{size_bytes} of {expected.size_bytes} bytes arrived")
 
     def _check(self, what: str, computed: str, expected: str) -> None:
         if computed != expected:
-            self._refuse(f"what came has the {what} {computed}, and should have {expected}")
+            self._refuse(f"the received data has the {what} {computed} instead of {expected}")
 
     def _refuse(self, reason: str) -> None:
         raise CorruptTransfer(self._model_id, self._version_number, reason)

@@ -1,9 +1,9 @@
 """
 Atomic replacement of a file.
 
-The data is written to a file without a name where the file system has such (O_TMPFILE): a process that is killed leaves
-nothing behind.  Elsewhere the file has a temporary name and is locked, and the next replacement of the same file
-removes those that nobody has locked.
+If the file system supports it, the data is written to a file without a name (O_TMPFILE), which disappears if the
+process is killed.  Otherwise the file has a temporary name and is locked, and the next replacement of the same file
+removes temporary files that are not locked.
 """
 
 import errno
@@ -22,7 +22,7 @@ from twisted_registry.client._transfer.permissions import Permissions
 from twisted_registry.client._transfer.threads import in_thread
 
 _MOST_NAME_CHARACTERS = 60
-"""Of the file's name in the temporary one: whatever the script, that stays within the 255 bytes of a name."""
+"""How much of the file's name the temporary name has: in any script, that fits in the 255 bytes of a name."""
 
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 _PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
@@ -32,21 +32,21 @@ _DESCRIPTORS = "/proc/self/fd"
 @asynccontextmanager
 async def replaced_whole(path: Path, size_bytes: int = 0) -> AsyncIterator[BinaryIO]:
     """
-    Write a file that replaces another one, synced, where the context ends without an error.
+    Write a new file that replaces a file, synced, when the context ends without an error.
 
-    It keeps the mode and, where it can, the owner of the file that was there.
+    The new file has the mode and, if possible, the owner of the old one.
 
     Args:
-        path: the file; one that is there already is replaced, and so is a link, not what it leads to.
-        size_bytes: how large it will be.
+        path: the file; a link is replaced itself, not its target.
+        size_bytes: the size of the new file, in bytes.
 
     Raises:
-        OSError: it cannot be written, or there is no room for it; or what is there cannot be replaced, such as a
+        OSError: the file cannot be written, or its disk has too little space; or the path cannot be replaced, such as a
             folder, a device, a pipe or a mount point.
     """
     check_replaceable(path)
     await in_thread(_remove_abandoned, path)
-    # Not in a thread: where this is cancelled, the thread would yet make the file.
+    # Not in a thread: if this is cancelled, the thread would still create the file.
     replacement = _Replacement(path, size_bytes)
     try:
         yield replacement.file
@@ -58,7 +58,7 @@ async def replaced_whole(path: Path, size_bytes: int = 0) -> AsyncIterator[Binar
 
 def check_replaceable(path: Path) -> None:
     """
-    Check that another file can be renamed over a file, or to its name where there is none.
+    Check that a file can be renamed to a path.
 
     Raises:
         OSError: it cannot; the text says what to do.
@@ -66,15 +66,15 @@ def check_replaceable(path: Path) -> None:
     try:
         folder = path.parent.stat()
     except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "its folder is not there: make it first", str(path)) from None
+        raise FileNotFoundError(errno.ENOENT, "its folder does not exist: create it first", str(path)) from None
     if not stat.S_ISDIR(folder.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "what should be its folder is a file: name another place", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "its folder is a file: choose another path", str(path))
     if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file", str(path))
+        raise IsADirectoryError(errno.EISDIR, "it is a folder: choose a file", str(path))
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no regular file, and cannot be replaced whole", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file, and cannot be replaced", str(path))
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        reason = "no file can be made in its folder, which is read-only or not yours to write: name another place"
+        reason = "no file can be created in its folder, which is read-only or not writable for you: choose another path"
         raise PermissionError(errno.EACCES, reason, str(path))
     with suppress(FileNotFoundError):
         _check_present(path, folder)
@@ -83,21 +83,21 @@ def check_replaceable(path: Path) -> None:
 def _check_present(path: Path, folder: os.stat_result) -> None:
     user_id = os.geteuid()
     if folder.st_mode & stat.S_ISVTX and user_id not in (0, folder.st_uid, path.lstat().st_uid):
-        reason = "it is another user's, and its folder lets only owners replace their files: name another place"
+        reason = "it belongs to another user, and in its folder only owners can replace files: choose another path"
         raise PermissionError(errno.EPERM, reason, str(path))
     if _mount(path, os.O_NOFOLLOW) != _mount(path.parent):
         raise _mount_point(path)
 
 
 def _mount_point(path: Path) -> OSError:
-    reason = "it is a mount point, and cannot be replaced: mount its folder instead, or name another file and copy it"
+    reason = "it is a mount point, and cannot be replaced: mount its folder instead, or choose another path and copy it"
     return OSError(errno.EBUSY, reason, str(path))
 
 
 def _mount(path: Path, flags: int = 0) -> str | None:
     """
-    Return the id of the mount that a file is on; ``None`` where the system has none.  A bind mount may have the same
-    device as what it covers.
+    Return the id of the mount that a file is on; ``None`` if the system has no such ids.  The device is not enough: a
+    bind mount may have the same device as the file below it.
     """
     if not os.path.isdir(_DESCRIPTORS):
         return None
@@ -115,18 +115,18 @@ def _temporary_stem(name: str) -> str:
 
 def _remove_abandoned(path: Path) -> None:
     """
-    Remove the temporary files of processes that were killed while they replaced a file.
+    Remove the temporary files that killed processes left behind.
     """
     temporary = re.compile(rf"{re.escape(_temporary_stem(path.name))}[0-9a-f]{{8}}\.part", re.DOTALL)
-    with suppress(OSError):  # a folder that cannot be listed can still be written
+    with suppress(OSError):  # a folder that cannot be listed may still be writable
         for name in os.listdir(path.parent):
             if temporary.fullmatch(name):
                 _remove_unlocked(path.with_name(name))
 
 
 def _remove_unlocked(path: Path) -> None:
-    with suppress(OSError):  # it is locked, another user's, or gone
-        # For writing: NFS locks no other.
+    with suppress(OSError):  # it is locked, belongs to another user, or is gone
+        # For writing: NFS does not lock files opened for reading.
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,9 +138,9 @@ def _remove_unlocked(path: Path) -> None:
 
 class _Replacement:
     """
-    A file that is being written, to replace another.
+    A new file that replaces another one.
 
-    It belongs to whoever begins first: ``commit``, which works in a thread, or ``discard``.
+    ``commit``, which runs in a thread, and ``discard`` exclude each other: the first to start wins.
 
     Attributes:
         file: the file to write.
@@ -150,12 +150,12 @@ class _Replacement:
         self._path = path
         self._temporary: str | None = None
         self._mutex = threading.Lock()
-        self._has_begun = False
+        self._has_started = False
         self._is_discarded = False
         self._permissions = Permissions.of(path)
         self._folder = os.open(path.parent, _PATH_ONLY | os.O_DIRECTORY)
         try:
-            self._check_room(size_bytes)
+            self._check_space(size_bytes)
             descriptor = self._open_unnamed()
             self.file: BinaryIO = os.fdopen(self._open_named() if descriptor is None else descriptor, "wb")
         except BaseException:
@@ -164,20 +164,20 @@ class _Replacement:
 
     def commit(self) -> None:
         """
-        Sync it, and give it the name of the file that it replaces.
+        Sync the file, and rename it to the path.
 
         Raises:
-            OSError: it was not replaced.
+            OSError: the file at the path was not replaced.
         """
         with self._mutex:
             if self._is_discarded:
                 return
-            self._has_begun = True
+            self._has_started = True
         try:
             self.file.flush()
             os.fsync(self.file.fileno())
             if self._permissions is not None:
-                self._permissions.give(self.file.fileno())
+                self._permissions.apply(self.file.fileno())
             with self._mutex:
                 if not self._is_discarded:
                     self._rename()
@@ -187,28 +187,28 @@ class _Replacement:
 
     def discard(self) -> None:
         """
-        Forget it.  Once this has returned, the other file is replaced already or will not be.
+        Delete the new file, unless it was already renamed.  After this returns, it is not renamed any more.
         """
         with self._mutex:
             self._is_discarded = True
-            if self._has_begun:
+            if self._has_started:
                 self._unlink()
             else:
                 self._close()
 
-    def _check_room(self, size_bytes: int) -> None:
+    def _check_space(self, size_bytes: int) -> None:
         system = os.fstatvfs(self._folder)
         free_bytes = system.f_frsize * (system.f_bavail if os.geteuid() else system.f_bfree)
-        # Some file systems do not tell how large they are.
+        # Some file systems do not report their size.
         if system.f_blocks and size_bytes > free_bytes:
             reason = (
-                f"it takes {size_bytes:,} bytes, and {free_bytes:,} are free there: make room, or name another place"
+                f"it takes {size_bytes:,} bytes, and {free_bytes:,} are free: free some space, or choose another path"
             )
             raise OSError(errno.ENOSPC, reason, str(self._path))
 
     @property
     def _mode(self) -> int:
-        # What replaces a private file must not be readable before it has that file's mode.
+        # The replacement of a private file must not be readable before it has that file's mode.
         return 0o666 if self._permissions is None else 0o600
 
     def _open_unnamed(self) -> int | None:
@@ -217,7 +217,7 @@ class _Replacement:
         try:
             descriptor = os.open(".", _UNNAMED | os.O_WRONLY, self._mode, dir_fd=self._folder)
         except OSError:
-            return None  # not every file system has them; where it is something else, a named one fails as well
+            return None  # not supported; after any other error, the named file fails as well
         _lock(descriptor)
         return descriptor
 
@@ -237,7 +237,7 @@ class _Replacement:
     def _rename(self) -> None:
         if self._temporary is None:
             name = self._new_name()
-            # Only linkat(2) follows the link to the file, and Python takes it where a folder is given.
+            # Only linkat(2) follows the link to the file, and Python uses it if a folder is given.
             os.link(f"{_DESCRIPTORS}/{self.file.fileno()}", name, dst_dir_fd=self._folder, follow_symlinks=True)
             self._temporary = name
         try:
@@ -256,11 +256,11 @@ class _Replacement:
 
     def _close(self) -> None:
         self._unlink()
-        with suppress(OSError):  # on a full disk it tries once more to write, and fails
+        with suppress(OSError):  # on a full disk, another write fails
             self.file.close()
         os.close(self._folder)
 
 
 def _lock(descriptor: int) -> None:
-    with suppress(OSError):  # without locks nothing is removed
+    with suppress(OSError):  # if locking fails, nothing is removed
         fcntl.flock(descriptor, fcntl.LOCK_EX)

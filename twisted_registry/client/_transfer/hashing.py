@@ -1,20 +1,20 @@
 """
-The hash of data that comes piece by piece, computed in a thread beside whatever else is done with the pieces.
+The SHA-256 of data in pieces, computed in a thread.
 """
 
 import asyncio
 import hashlib
 from base64 import b64encode
 
-from twisted_registry.client._transfer.threads import begun_in_thread
+from twisted_registry.client._transfer.threads import start_in_thread
 
 _SMALL_BYTES = 64 * 1024
-"""Less than this is hashed sooner than a thread would begin."""
+"""Hashing fewer bytes takes less time than starting in a thread."""
 
 
 async def hash_of(data: bytes) -> str:
     """
-    Give the SHA-256 of data in standard base64.
+    Return the SHA-256 of data, in standard base64.
     """
     hashing = Hashing()
     await hashing.add(data)
@@ -24,6 +24,9 @@ async def hash_of(data: bytes) -> str:
 class Hashing:
     """
     Computes a SHA-256.
+
+    Attributes:
+        size_bytes: the size of the pieces so far.
     """
 
     def __init__(self) -> None:
@@ -33,24 +36,23 @@ class Hashing:
 
     async def add(self, piece: bytes | bytearray | memoryview) -> None:
         """
-        Hash a piece too.  It is done when the next one is added, or the hash is asked for: it must not change until
-        then.
+        Add a piece.  It must not change until the next piece is added or ``result`` is called.
         """
-        await self._settle()
+        await self._wait()
         self.size_bytes += len(piece)
         if len(piece) < _SMALL_BYTES:
             self._hash.update(piece)
         else:
-            self._job = begun_in_thread(self._hash.update, piece)
+            self._job = start_in_thread(self._hash.update, piece)
 
     async def result(self) -> str:
         """
-        Give the hash of all pieces, in standard base64.
+        Return the SHA-256 of all pieces, in standard base64.
         """
-        await self._settle()
+        await self._wait()
         return b64encode(self._hash.digest()).decode()
 
-    async def _settle(self) -> None:
+    async def _wait(self) -> None:
         job, self._job = self._job, None
         if job is not None:
             await job

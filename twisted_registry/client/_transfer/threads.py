@@ -1,5 +1,5 @@
 """
-Waiting for what may never come, such as something of the other end of a pipe.
+Work in threads, and waiting for data that may never come, such as from the other end of a pipe.
 """
 
 import asyncio
@@ -16,8 +16,7 @@ T = TypeVar("T")
 
 async def readable(descriptor: int) -> None:
     """
-    Wait until a file's next bytes are there, or its end.  Those that are always there, such as a device's, are not
-    waited for.
+    Wait until the next bytes of a file, or its end, can be read.  Return at once for a file that is always readable.
     """
     loop = asyncio.get_running_loop()
     is_readable = asyncio.Event()
@@ -31,13 +30,13 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def begun_in_thread(function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+def start_in_thread(function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
     """
-    Call a function in a thread of the executor's; here, where that takes nothing any more: it does not once the main
-    thread has ended, though others may go on.
+    Call a function in a thread of the loop's executor; or in this thread, if the executor has shut down: it does so
+    when the main thread ends, while other threads may go on.
 
     Returns:
-        fires with what it returns, or fails with what it raises.
+        A future of the function's result.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -50,28 +49,29 @@ def begun_in_thread(function: Callable[..., T], *arguments: Any) -> "asyncio.Fut
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """
-    Do as ``begun_in_thread``, and wait for it.
+    Call a function like ``start_in_thread``, and wait for its result.
     """
-    return await begun_in_thread(function, *arguments)
+    return await start_in_thread(function, *arguments)
 
 
 class SourceThread:
     """
-    Does one thing after another.  Unlike an executor's threads, this one is not waited for where the interpreter ends.
+    A thread that runs functions one after another.  Unlike an executor's threads, it does not delay the end of the
+    interpreter.
 
-    A context manager; the thread is there from the first thing to do until the end of the context.
+    A context manager; the thread runs from the first function until the end of the context.
     """
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._has_begun = False
+        self._has_started = False
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """
-        Have a function called, and give what it returns, or raise what it raises.  It must not raise ``StopIteration``.
+        Call a function, and return its result or raise its error.  It must not raise ``StopIteration``.
         """
-        if not self._has_begun:
-            self._has_begun = True
+        if not self._has_started:
+            self._has_started = True
             threading.Thread(target=self._work, name="registry-client-source", daemon=True).start()
         done: Future[T] = Future()
         self._jobs.put((done, partial(function, *arguments)))
@@ -89,14 +89,14 @@ class SourceThread:
         while (job := self._jobs.get()) is not None:
             done, work = job
             if done.set_running_or_notify_cancel():
-                _settle(done, work)
-            del job, done, work  # what they hold is not kept until the next thing comes
+                _set_result(done, work)
+            del job, done, work  # free what they hold before the next job arrives
 
 
-def _settle(done: "Future[T]", work: Callable[[], T]) -> None:
+def _set_result(done: "Future[T]", work: Callable[[], T]) -> None:
     try:
         result = work()
-    except BaseException as error:  # it is raised where the result is waited for
+    except BaseException as error:  # raised in the caller of run()
         done.set_exception(error)
     else:
         done.set_result(result)

@@ -1,10 +1,10 @@
 """
-A version goes out.
+Uploads of versions.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -14,14 +14,15 @@ from xxhash import xxh3_128
 
 from twisted_registry.client._transfer.create_reconciler import CreateReconciler
 from twisted_registry.client._transfer.hashing import Hashing
-from twisted_registry.client._transfer.sources import Buffer, Source
-from twisted_registry.client._transport.about import About
+from twisted_registry.client._transfer.sources import Source
 from twisted_registry.client._transport.calls import Calls, decoded
 from twisted_registry.client._transport.connection import Connection
 from twisted_registry.client._transport.final_status import NO_STATUS, FinalStatus
 from twisted_registry.client._transport.proxies import has_lost_answer, lost_answer
+from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.replies import check_size, version_info
 from twisted_registry.client._transport.retries import had_no_effect, is_retryable, retry
+from twisted_registry.client._types import Buffer, Progress
 from twisted_registry.client.errors import (
     BadReply,
     CorruptTransfer,
@@ -37,10 +38,12 @@ from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header
 from twisted_registry.protocol.messages import api
 
-Progress = Callable[[int], None]
-"""Is told how many bytes more have been transferred."""
-
 _MOST_LOST_ANSWERS = 3
+
+_LEAST_BYTES_PER_SECOND = 1024 * 1024
+"""A server that stores data more slowly than this counts as stuck."""
+
+_MOST_BETWEEN_CHECKS_SECONDS = 1.0
 
 
 def _body(piece: Buffer) -> bytes:
@@ -62,15 +65,9 @@ def _first_message(header: VersionHeader) -> bytes:
     return message.SerializeToString()
 
 
-_LEAST_BYTES_PER_SECOND = 1024 * 1024
-"""A server that stores data more slowly than this is not waited for."""
-
-_MOST_BETWEEN_LOOKS_SECONDS = 1.0
-
-
 class _SourceFailed(Exception):
     """
-    The source could not give its data.  What it raised must not be taken for something the server said.
+    The source raised an error, which must not be mistaken for one of the server.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -80,136 +77,130 @@ class _SourceFailed(Exception):
 @define
 class _Attempt:
     """
-    One try to send a version.
+    One attempt to send a version.
 
     Attributes:
-        _told: told how many bytes more were sent.
-        _idle_seconds: how long the server may take nothing, or give no answer.
-        has_begun: whether something was taken from the source.
-        is_complete: whether a server may have got all of it.
+        has_started: whether data was read from the source.
+        is_complete: whether a server may have received all data.
+        _progress: called with the number of bytes sent.
+        _idle_seconds: how long the server may accept nothing, or not answer.
     """
 
     _connection: Connection
     _header: VersionHeader
     _source: Source
-    _told: Progress
+    _progress: Progress
     _idle_seconds: float
-    has_begun: bool = False
+    has_started: bool = False
     is_complete: bool = False
-    # Where the digest is enough to compare, the hash can still be had: the source gives its data again.
-    _hashing: Hashing | None = None
-    _digest: xxh3_128 = field(factory=xxh3_128)
+    # Usually the XXH3 is enough, and a source that can be read again provides the SHA-256 later if it is needed.
+    _sha256: Hashing | None = None
+    _xxh3: xxh3_128 = field(factory=xxh3_128)
     _limit: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
-    _waits_since: float | None = None
+    _waiting_since: float | None = None
     _allowed_seconds: float = field(init=False)
-    _looking: asyncio.TimerHandle | None = None
+    _check: asyncio.TimerHandle | None = None
 
     def __attrs_post_init__(self) -> None:
         self._allowed_seconds = self._idle_seconds
         if self._header.archived or not self._source.repeatable:
-            self._hashing = Hashing()
+            self._sha256 = Hashing()
 
     async def send(self) -> VersionInfo:
         """
-        Send it.
+        Send the version.
 
         Raises:
             RegistryError: see ``Client.publish``.
-            _SourceFailed: the source has raised something.
+            _SourceFailed: the source raised an error.
         """
         connection = self._connection
         model_id, memory = self._header.model_id, connection.memory
-        call = connection.method("CreateVersion")(metadata=(*connection.metadata, *memory.about(model_id)))
-        ending = FinalStatus(call)
+        call = connection.method("CreateVersion")(metadata=(*connection.metadata, *memory.metadata_about(model_id)))
+        status = FinalStatus(call)
         try:
-            with connection.guarded(model_id):
+            with connection.translating_errors(model_id):
                 try:
                     raw = await self._answer(call)
-                    told = from_metadata(await call.trailing_metadata())
+                    checksum = from_metadata(await call.trailing_metadata())
                     await memory.learn(call)
                 except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
-                    raise await ending.error() from None
+                    raise await status.error() from None
         finally:
             call.cancel()
         info = self._info(raw)
-        memory.note(model_id, info.version_number)
-        try:
-            is_what_was_sent = await self._is_what_was_sent(info, told)
-        except DataChanged:
-            reason = "its file changed before the hash of what was stored could be compared"
-            raise CorruptTransfer(info.model_id, info.version_number, reason) from None
-        if not is_what_was_sent:
-            raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
+        memory.saw(model_id, info.version_number)
+        await self._check_stored(info, checksum)
         return info
 
     async def _answer(self, call: Any) -> bytes:
         """
-        Send all of it, and wait for the answer.
+        Send all data, and wait for the answer.
 
         Raises:
-            Unavailable: the server took nothing for too long, or did not answer.
+            Unavailable: the server accepted nothing for too long, or did not answer.
         """
         try:
             async with self._limit:
-                self._look_later()
+                self._check_later()
                 await self._write(call)
-                # It may have to wait for its disk until all is there.
+                # The server may have to wait for its disk.
                 self._allowed_seconds += self._header.size_bytes / _LEAST_BYTES_PER_SECOND
-                self._waits_since = time.monotonic()
+                self._waiting_since = time.monotonic()
                 raw: bytes = await call
                 return raw
         except TimeoutError:
             if not self._limit.expired():
                 raise
-            what = "did not answer once all was sent" if self.is_complete else "took nothing of what was sent"
+            what = "did not answer after all data was sent" if self.is_complete else "accepted no data"
             reason = f"the server at {self._connection.address} {what}, for {self._idle_seconds:g} s or more"
             raise Unavailable(reason) from None
         finally:
-            if self._looking is not None:
-                self._looking.cancel()
+            if self._check is not None:
+                self._check.cancel()
 
-    def _look_later(self) -> None:
-        # To look now and then costs less than a timer for each message.
+    def _check_later(self) -> None:
+        # A check from time to time costs less than a timer for each message.
         loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(min(_MOST_BETWEEN_LOOKS_SECONDS, self._idle_seconds / 4), self._look)
+        self._check = loop.call_later(min(_MOST_BETWEEN_CHECKS_SECONDS, self._idle_seconds / 4), self._check_time)
 
-    def _look(self) -> None:
-        since = self._waits_since
+    def _check_time(self) -> None:
+        since = self._waiting_since
         if since is not None and time.monotonic() - since >= self._allowed_seconds:
             self._limit.reschedule(asyncio.get_running_loop().time())
         else:
-            self._look_later()
+            self._check_later()
 
     async def sha256(self) -> str:
         """
-        Give the hash of what was sent, once all of it was.
+        Return the SHA-256 of the data that was sent, in base64, once all of it was.
 
         Raises:
-            DataChanged: the file is no longer what was sent.
+            DataChanged: the file has changed since.
         """
-        if self._hashing is not None:
-            return await self._hashing.result()
-        hashing = Hashing()
+        if self._sha256 is not None:
+            return await self._sha256.result()
+        sha256 = Hashing()
         async for piece in self._source.pieces():
-            await hashing.add(piece)
-        return await hashing.result()
+            await sha256.add(piece)
+        return await sha256.result()
 
     async def _write(self, call: Any) -> None:
         """
-        Send all of it.
+        Send all data.
 
-        The server commits once it has all it was told of.  So the end is held back until the source has come to its
-        own: it may fail instead.  Of a source that may take its time until then, a byte is held back.
+        The server commits as soon as it has all declared bytes.  So the last piece is held back until the source has
+        ended, because the source may fail instead; if that may take a while, only the last byte is held back.
 
         Raises:
-            SizeMismatch: the source gave more or less than it should.
+            SizeMismatch: the source has more or less data than declared.
         """
         left_bytes = self._source.size_bytes
         async with aclosing(self._source.pieces()) as pieces:
             if left_bytes:
                 await self._write_message(call, _first_message(self._header))
             end: Buffer = b""
-            while (piece := await self._taken(pieces)) is not None:
+            while (piece := await self._next(pieces)) is not None:
                 left_bytes -= len(piece)
                 if left_bytes == 0 and piece:
                     end = piece if self._source.ends_at_once else piece[-1:]
@@ -228,25 +219,25 @@ class _Attempt:
     async def _write_body(self, call: Any, piece: Buffer) -> None:
         if piece:
             await self._write_message(call, _body(piece))
-            self._told(len(piece))
+            self._progress(len(piece))
 
     async def _write_message(self, call: Any, message: bytes) -> None:
-        self._waits_since = time.monotonic()
+        self._waiting_since = time.monotonic()
         await call.write(message)
-        self._waits_since = None  # how long the source takes is the caller's affair
+        self._waiting_since = None  # the time that the source takes does not count
 
-    async def _taken(self, pieces: AsyncIterator[Buffer]) -> Buffer | None:
-        self.has_begun = True
+    async def _next(self, pieces: AsyncIterator[Buffer]) -> Buffer | None:
+        self.has_started = True
         try:
             piece = await anext(pieces, None)
         except Exception as error:
             raise _SourceFailed(error) from error
         if piece is None:
             return None
-        if self._hashing is None:
-            self._digest.update(piece)
+        if self._sha256 is None:
+            self._xxh3.update(piece)
         else:
-            await self._hashing.add(piece)
+            await self._sha256.add(piece)
         return piece
 
     def _info(self, raw: bytes) -> VersionInfo:
@@ -257,22 +248,35 @@ class _Attempt:
             raise BadReply(f"{kind} version of model {shown(info.model_id)}", "it created one of the other kind")
         return info
 
-    async def _is_what_was_sent(self, info: VersionInfo, told: Checksum | None) -> bool:
-        if info.size_bytes != self._header.size_bytes:
-            return False
-        # The server tells the digest of transient data beside its hash; to compare it takes a fifteenth of the time.
-        if self._hashing is None and told is not None and told.xxh3 and told.sha256 == info.sha256:
-            return told.xxh3 == self._digest.hexdigest()
+    async def _check_stored(self, info: VersionInfo, checksum: Checksum | None) -> None:
+        """
+        Compare what was stored with what was sent.
+
+        Raises:
+            CorruptTransfer: they differ, or cannot be compared.
+        """
+        try:
+            is_same = info.size_bytes == self._header.size_bytes and await self._has_same_hash(info, checksum)
+        except DataChanged:
+            reason = "its file changed before the hash of what was stored could be compared"
+            raise CorruptTransfer(info.model_id, info.version_number, reason) from None
+        if not is_same:
+            raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
+
+    async def _has_same_hash(self, info: VersionInfo, checksum: Checksum | None) -> bool:
+        # For transient versions the server sends the XXH3 too, which takes a fifteenth of the time to compute.
+        if self._sha256 is None and checksum is not None and checksum.xxh3 and checksum.sha256 == info.sha256:
+            return checksum.xxh3 == self._xxh3.hexdigest()
         return info.sha256 == await self.sha256()
 
 
 @define
 class Upload:
     """
-    Creates a version.
+    The creation of a version, over as many attempts as it takes.
 
     Attributes:
-        _progress: told how many bytes more were sent; where it begins anew, how many fewer.
+        _progress: called with the number of bytes sent; with a negative number when a new attempt starts.
     """
 
     _calls: Calls
@@ -280,79 +284,77 @@ class Upload:
     _source: Source
     _progress: Progress
     _attempt: _Attempt | None = None
-    _told_bytes: int = 0
+    _reported_bytes: int = 0
     _lost_answers: int = 0
 
     async def create(self) -> VersionInfo:
         """
-        Send it until it is there.
+        Create the version.
 
         Raises:
             RegistryError: see ``Client.publish``.
-            Exception: whatever the source raised.
+            Exception: the source's own error.
         """
         try:
-            about = (self._calls.connection.address, self._header.model_id)
-            return await retry(self._try, self._calls.times.retry_seconds, self._is_worth_it, about)
+            subject = (self._calls.connection.address, self._header.model_id)
+            return await retry(self._try, self._calls.options.retry_seconds, self._is_worth_it, subject)
         except _SourceFailed as failed:
             raise failed.error from None
         except Unavailable as error:
             raise evolve(error, reason=f"{error.reason}; no version was created") from None
         finally:
-            self._attempt = None  # it knows this upload, and the data would be held until garbage is looked for
+            self._attempt = None  # it refers to this upload, and the cycle would keep the data alive
 
     def _is_worth_it(self, error: BaseException) -> bool:
-        can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_begun
+        can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_started
         return is_retryable(error) and can_be_sent
 
     async def _try(self) -> VersionInfo:
-        self._tell(-self._told_bytes)
-        idle_seconds = self._calls.times.idle_seconds
-        attempt = self._attempt = _Attempt(self._calls.connection, self._header, self._source, self._tell, idle_seconds)
+        self._report(-self._reported_bytes)
+        idle_seconds = self._calls.options.idle_seconds
+        attempt = _Attempt(self._calls.connection, self._header, self._source, self._report, idle_seconds)
+        self._attempt = attempt
         try:
             return await attempt.send()
         except Unreachable as error:  # nothing was sent
-            raise await self._calls.connection.explained(error) from None
-        except Unavailable as lost:
-            lost_seconds = time.monotonic()
-            if has_lost_answer(lost) or (NO_STATUS in lost.reason and not attempt.is_complete):
+            raise await self._calls.connection.with_certificate_reason(error) from None
+        except Unavailable as error:
+            lost = time.monotonic()
+            if has_lost_answer(error) or (NO_STATUS in error.reason and not attempt.is_complete):
                 await self._check_answers(attempt)
-            elif attempt.is_complete and not had_no_effect(lost):
-                info = await self._found(attempt, lost_seconds, str(lost))
+            elif attempt.is_complete and not had_no_effect(error):
+                info = await self._reconcile(attempt, lost, str(error))
                 if info is not None:
                     return info
             raise
 
-    async def _found(self, attempt: _Attempt, lost_seconds: float, lost: str) -> VersionInfo | None:
+    async def _reconcile(self, attempt: _Attempt, lost: float, reason: str) -> VersionInfo | None:
         try:
             sha256 = await attempt.sha256()
         except DataChanged:
-            raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
-        return await self._reconciler(lost_seconds, sha256).reconcile(lost)
+            raise CreationUncertain(self._header.model_id, reason, is_absent=False) from None
+        calls, retry_seconds = self._calls.without_retries(), self._calls.options.retry_seconds
+        return await CreateReconciler(calls, retry_seconds, self._header, lost, sha256).reconcile(reason)
 
     async def _check_answers(self, attempt: _Attempt) -> None:
         """
-        Find out how it goes on where somebody answered before all was sent, and the answer was lost.
+        Decide whether to try again after an answer before all data was sent, which gRPC lost.
 
-        Most often that is a proxy, for which the upload is too large or which cannot reach the registry now.  Whether
-        it can, it says by its answer to another call; a further attempt may say the rest.
+        Most often it is the answer of a proxy for which the upload is too large, or which cannot reach the registry at
+        present.  Its answer to another call shows the latter; another attempt may show the rest.
 
         Raises:
-            ProxyRefused: it will not be taken.
-            RegistryError: what the other call says.
+            ProxyRefused: another attempt will not succeed.
+            RegistryError: the error of the other call.
         """
-        await About(self._calls.without_retries()).versions()
+        await Queries(self._calls.without_retries()).server_versions()
         self._lost_answers += 1
-        # Not sent again where all was sent: the registry may have got it before somebody answered in its place.
-        is_over = attempt.is_complete or not self._source.repeatable or not self._calls.times.retry_seconds
+        # After all data was sent, the registry may have received it before a proxy answered: it is not sent again.
+        is_over = attempt.is_complete or not self._source.repeatable or not self._calls.options.retry_seconds
         if is_over or self._lost_answers == _MOST_LOST_ANSWERS:
             raise lost_answer(self._calls.connection.address)
 
-    def _reconciler(self, lost_seconds: float, sha256: str) -> CreateReconciler:
-        calls, retry_seconds = self._calls.without_retries(), self._calls.times.retry_seconds
-        return CreateReconciler(calls, retry_seconds, self._header, lost_seconds, sha256)
-
-    def _tell(self, size_bytes: int) -> None:
+    def _report(self, size_bytes: int) -> None:
         if size_bytes:
-            self._told_bytes += size_bytes
+            self._reported_bytes += size_bytes
             self._progress(size_bytes)

@@ -1,3 +1,3 @@
 """
-Calls: over which connection, what is tried again, and what their errors mean.
+Calls: the connection, retries, and the errors that statuses stand for.
 """

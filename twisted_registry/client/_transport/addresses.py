@@ -1,5 +1,5 @@
 """
-Addresses of a registry: how gRPC takes them, and which of them lead nowhere but to this machine.
+Addresses of a registry.
 """
 
 import ipaddress
@@ -14,21 +14,24 @@ _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^:/?#@,%\\\[\]\s\x00-\x1f
 _SOCKET = re.compile(r"unix:(?!//[^/])(//)?(?P<path>\S+)|unix-abstract:(?P<name>\S+)")
 _HOSTS = re.compile(r"(?P<scheme>dns|ipv4|ipv6):(//(?P<authority>[^/\s]*)/|/*)(?P<hosts>[^/\s]+)")
 _OTHERS = re.compile(r"(vsock|xds):\S*[^\s0-9]\S*")
-"""What else gRPC knows: https://github.com/grpc/grpc/blob/master/doc/naming.md.  ``vsock:1`` is a host's port."""
+"""
+Other targets that gRPC knows: https://github.com/grpc/grpc/blob/master/doc/naming.md.  ``vsock:1`` is a host and a
+port.
+"""
 
 _MAX_SOCKET_BYTES = 107
-"""What the system takes of the path of a socket."""
+"""The system's limit for the path of a socket."""
 
 
 @frozen
 class Address:
     """
-    Where a registry is.
+    An address of a registry.
 
     Attributes:
-        target: the address as gRPC is given it.
-        is_loopback: whether it leads nowhere but to this machine.
-        hosts: the hosts and ports that it names; none where it is no such address.
+        target: the address in gRPC's form.
+        is_loopback: whether it can only lead to this machine.
+        hosts: the hosts and ports that it names; empty for other kinds of address.
     """
 
     target: str
@@ -36,17 +39,16 @@ class Address:
     hosts: tuple[tuple[str, int], ...] = ()
 
     @classmethod
-    def of(cls, text: str) -> "Address":
+    def parse(cls, text: str) -> "Address":
         """
-        Read an address.
+        Parse an address.
 
         Raises:
-            ValueError: it is none, and gRPC would only say that nobody can be reached, or take a port of its own
-                choice.
+            ValueError: it is not an address; gRPC would report an unreachable server, or choose a port itself.
         """
         found = _HOST_AND_PORT.fullmatch(text)
         if found is not None and found["host"] != "unix":
-            # With its scheme, or gRPC would take a host named 'dns' or 'ipv4' for one.  What is to be quoted it quotes.
+            # With its scheme: gRPC would take a host named 'dns' or 'ipv4' for a scheme.  It quotes what needs quoting.
             is_plain = text.isascii() and "%" not in text
             host = _host(found, text)
             return cls(f"dns:///{text}" if is_plain else text, _is_loopback(host), ((host, int(found["port"])),))
@@ -54,25 +56,15 @@ class Address:
             return cls(_checked_socket(text, socket["path"] or socket["name"]), True)
         if listed := _HOSTS.fullmatch(text):
             hosts = _hosts(listed, text)
-            # Of a name server that the address names nobody knows what it answers.
+            # The name server that an address names may answer with any host.
             is_local = not listed["authority"] and all(_is_loopback(host) for host, _ in hosts)
             return cls(text, is_local, hosts)
         if _OTHERS.fullmatch(text):
             return cls(text, False)
-        raise _no_address(text)
+        raise _not_an_address(text)
 
 
-def is_loopback(address: str) -> bool:
-    """
-    Return whether an address leads nowhere but to this machine.
-    """
-    try:
-        return Address.of(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _no_address(text: str) -> ValueError:
+def _not_an_address(text: str) -> ValueError:
     return ValueError(
         f"an address is HOST:PORT, such as {DEFAULT_ADDRESS}, or unix:PATH of a socket, which {text[:200]!r} is not"
     )
@@ -80,10 +72,10 @@ def _no_address(text: str) -> ValueError:
 
 def _host(found: re.Match[str], text: str) -> str:
     """
-    Return the host of a host and its port.
+    Return the host of a matched host and port.
 
     Raises:
-        ValueError: there is no such port, or no such IPv6 address.
+        ValueError: the port is out of range, or the IPv6 address is malformed.
     """
     host = found["host"]
     if host.startswith("["):
@@ -91,9 +83,9 @@ def _host(found: re.Match[str], text: str) -> str:
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
-            raise _no_address(text) from None
+            raise _not_an_address(text) from None
     if not 0 < int(found["port"]) < 2**16:
-        raise _no_address(text)
+        raise _not_an_address(text)
     return host
 
 
@@ -102,7 +94,7 @@ def _hosts(listed: re.Match[str], text: str) -> tuple[tuple[str, int], ...]:
     for each in unquote(listed["hosts"]).split("," if listed["scheme"] != "dns" else None):
         found = _HOST_AND_PORT.fullmatch(each)
         if found is None:
-            raise _no_address(text)
+            raise _not_an_address(text)
         host = _host(found, text)
         if listed["scheme"] != "dns":
             _check_number(host, text)
@@ -112,14 +104,15 @@ def _hosts(listed: re.Match[str], text: str) -> tuple[tuple[str, int], ...]:
 
 def _check_number(host: str, text: str) -> None:
     """
+    Check the host of an address whose scheme takes IP addresses only.
 
     Raises:
-        ValueError: the host is a name, where gRPC takes numbers alone.
+        ValueError: the host is a name.
     """
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise _no_address(text) from None
+        raise _not_an_address(text) from None
 
 
 def _is_loopback(host: str) -> bool:
@@ -128,7 +121,7 @@ def _is_loopback(host: str) -> bool:
     except ValueError:
         return host.lower().removesuffix(".") == "localhost"
     mapped = getattr(address, "ipv4_mapped", None) or address
-    # Whoever connects to 'any address' gets to this machine.
+    # A connection to the unspecified address leads to this machine.
     return bool(mapped.is_loopback or mapped.is_unspecified)
 
 

@@ -1,8 +1,8 @@
 """
-What a client remembers of the archive it works with, and says with its calls.
+A client's memory of the archive that it works with, sent with its calls.
 
-So the server can refuse the call where its daemon was started with another archive, and can tell where an archive went
-back to an earlier state.
+With it the server refuses a call if its daemon was started with another archive, and notices an archive that was reset
+to an earlier state.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ Metadata = tuple[tuple[str, str], ...]
 @define
 class ArchiveMemory:
     """
-    An archive's id, and the highest number seen of each of its models.
+    An archive's id, and the highest version number seen of each of its models.
 
     Attributes:
-        archive_id: empty until a server has told it.
+        archive_id: empty until a server has sent it.
     """
 
     archive_id: str = ""
@@ -31,29 +31,29 @@ class ArchiveMemory:
     @property
     def metadata(self) -> Metadata:
         """
-        What goes with each call.
+        The metadata of each call.
         """
         return ((ARCHIVE_KEY, self.archive_id or ASKED),)
 
-    def about(self, model_id: str) -> Metadata:
+    def metadata_about(self, model_id: str) -> Metadata:
         """
-        Return what goes, beside that, with a call that follows a model or creates a version of it.
+        Return the additional metadata of a call that follows a model or creates a version of it.
         """
         seen = self._seen.get(model_id)
         return () if seen is None else ((SEEN_KEY, str(seen)),)
 
     async def learn(self, call: Any) -> None:
         """
-        Remember the archive that has answered a call.  That of one that was refused does not count: it may be the wrong
-        one.
+        Remember the archive that answered a call, if none is known.  Call this only after a call that succeeded: a
+        server that refuses a call may have the wrong archive.
         """
         if not self.archive_id:
-            told = archive_in(await call.initial_metadata())
-            self.archive_id = "" if told == ASKED else told
+            found = archive_in(await call.initial_metadata())
+            self.archive_id = "" if found == ASKED else found
 
-    def note(self, model_id: str, version_number: int) -> None:
+    def saw(self, model_id: str, version_number: int) -> None:
         """
-        Remember that a version was seen.  Of very many models those are forgotten that were seen first.
+        Remember that a version was seen.  If there are very many models, the one seen first is forgotten.
         """
         if version_number > self._seen.get(model_id, 0):
             self._seen[model_id] = version_number
@@ -62,6 +62,6 @@ class ArchiveMemory:
 
     def forget(self, model_id: str) -> None:
         """
-        Forget what was seen of a model that is gone: one of its name may be made anew.
+        Forget a deleted model: one with the same name may be created again.
         """
         self._seen.pop(model_id, None)

@@ -1,8 +1,8 @@
 """
-Which of a registry's addresses shows a certificate that is not accepted.
+The search for the host of a registry whose certificate is refused.
 
-Where connecting fails at several addresses, gRPC tells of one of them alone: that one refused the connection, say, and
-not that another has shown the wrong certificate.
+If connecting fails at several hosts, gRPC reports one of them: that one refused the connection, for example, and not
+that another presented the wrong certificate.
 """
 
 import socket
@@ -17,13 +17,15 @@ def refused_certificate(
     hosts: Iterable[tuple[str, int]], root_certificates: bytes, server_name: str | None
 ) -> str | None:
     """
-    Connect to each address, and look at its certificate.  Blocks.
+    Connect to each host, and verify its certificate.  This blocks.
 
     Args:
-        server_name: the name to expect in it; ``None`` for that of the host.
+        hosts: names and ports.
+        root_certificates: PEM of the certificates to trust.
+        server_name: the name to expect in the certificates; ``None`` for the name of each host.
 
     Returns:
-        what is wrong with the first that is not accepted, and where; ``None`` where there is none.
+        What is wrong with the first refused certificate, and at which IP address; ``None`` if there is none.
     """
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -50,4 +52,4 @@ def _refused_at(context: ssl.SSLContext, ip: str, port: int, name: str) -> str |
     except ssl.SSLCertVerificationError as error:
         return f"{ip}: {error.verify_message}"
     except OSError:
-        return None  # gRPC says what else is wrong
+        return None  # gRPC reports other problems

@@ -1,5 +1,5 @@
 """
-The connection to a registry: made when it is first used, in the event loop that uses it.
+The connection to a registry: opened by its first use, in the event loop of that use.
 """
 
 import asyncio
@@ -10,17 +10,17 @@ from typing import Any, cast
 
 import grpc
 import grpc.aio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from twisted_registry.client._iterators import is_being_cancelled
-from twisted_registry.client._transport.addresses import Address, is_loopback
 from twisted_registry.client._transport.archive_memory import ArchiveMemory
 from twisted_registry.client._transport.certificates import refused_certificate
-from twisted_registry.client._transport.errors import translated
-from twisted_registry.client._transport.fork import forks
-from twisted_registry.client._transport.polling import ignore_errors_of_poller
+from twisted_registry.client._transport.forks import fork_guard
+from twisted_registry.client._transport.options import Options
+from twisted_registry.client._transport.poller_errors import ignore_errors_of_poller
 from twisted_registry.client._transport.proxies import error_of_long_token
 from twisted_registry.client._transport.replies import MOST_REPLY_BYTES
+from twisted_registry.client._transport.status import error_of
 from twisted_registry.client.errors import (
     CertificateRefused,
     ClientUnusable,
@@ -29,29 +29,26 @@ from twisted_registry.client.errors import (
     UnknownModel,
     Unreachable,
 )
-from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
-
-_PEM = b"-----BEGIN "
 
 _TCP_CHUNK_BYTES = 256 * 1024
 
-_OPTIONS: list[tuple[str, Any]] = [
+_CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MOST_REPLY_BYTES),
     # A reply of some kilobytes can unpack to gigabytes, and older releases of gRPC look at its size only then.
     ("grpc.compression_enabled_algorithms_bitset", 1),  # identity
     ("grpc.max_send_message_length", -1),
-    # Left to itself, gRPC waits up to two minutes before it tries a server again that was away.
+    # By default gRPC waits up to two minutes before it tries a lost server again.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # which is how long an attempt to connect may take
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # how long an attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # A name that has another address now is asked again every 30 s otherwise, however often connecting fails.
+    # By default a name is resolved again after 30 s at the earliest, however often connecting fails.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # A server whose machine has died sends nothing, not even an end.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
-    # A connection of its own, whatever else in the process talks to the same address.
+    # Not shared with other users of gRPC in this process.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
@@ -59,8 +56,8 @@ _OPTIONS: list[tuple[str, Any]] = [
 
 _SUBSCRIPTIONS_PER_CHANNEL = 50
 """
-How many subscriptions share a connection.  A server, or a proxy, takes some number of calls on each, 100 at least as
-HTTP/2 recommends, and lets all others wait for the end of one: a subscription has none.
+How many subscriptions share a connection.  A server or proxy limits the calls on each connection, to 100 at least as
+HTTP/2 recommends, and queues further ones until a call ends; a subscription does not end.
 """
 
 HEALTH_CHECK = "grpc.health.v1.Health/Check"
@@ -77,105 +74,54 @@ _PATHS_AND_KINDS = {HEALTH_CHECK: (f"/{HEALTH_CHECK}", "unary_unary")} | {
 }
 
 
-def _calls_on(channel: grpc.aio.Channel, name: str) -> Any:
+def _callable_on(channel: grpc.aio.Channel, name: str) -> Any:
     path, kind = _PATHS_AND_KINDS[name]
     return getattr(channel, kind)(path)
-
-
-@frozen
-class Tls:
-    """
-    How a connection is encrypted, and who is trusted.
-
-    Attributes:
-        root_certificates: PEM; ``None`` trusts what gRPC trusts by default.
-        private_key: PEM, where the server asks who the client is.
-        certificate_chain: PEM, with ``private_key``.
-        server_name: the name to expect in the server's certificate, where it is not that of the address.
-    """
-
-    root_certificates: bytes | None = None
-    private_key: bytes | None = field(default=None, repr=False)
-    certificate_chain: bytes | None = None
-    server_name: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """
-
-        Raises:
-            ValueError: gRPC could do nothing with it, and would say only that nobody can be reached, or crash.
-        """
-        if (self.private_key is None) != (self.certificate_chain is None):
-            raise ValueError("private_key and certificate_chain go together: give both, or neither")
-        for name in ("root_certificates", "private_key", "certificate_chain"):
-            given: bytes | None = getattr(self, name)
-            if given is not None and _PEM not in given:
-                raise ValueError(f"{name} is no PEM, which has lines such as {_PEM.decode()}CERTIFICATE-----")
-
-
-def check_token(token: str) -> None:
-    """
-
-    Raises:
-        ValueError: it cannot be sent.
-    """
-    if not (token.isascii() and token.isprintable()):
-        raise ValueError("a token is of printable ASCII characters; does this one end with a line break?")
-    if len(token) > TOKEN_MAX_BYTES:
-        raise ValueError(
-            f"a token has at most {TOKEN_MAX_BYTES} bytes, and this one has {len(token)}: ask who issues it for one "
-            "with fewer claims, such as groups"
-        )
 
 
 @define(eq=False)
 class Connection:
     """
-    A gRPC channel, and more of them for subscriptions where there are many.
+    A gRPC channel, with further channels if there are many subscriptions.
 
     Attributes:
-        address: ``HOST:PORT``, or another target gRPC knows.
-        tls: ``None`` for a connection in the clear.
-        token: sent with each call as ``authorization: Bearer TOKEN``; ``None`` sends none.
-        memory: of the archive behind it.
+        options: the address, and how to connect to it.
+        memory: what the client knows of the archive behind the address.
     """
 
-    address: str
-    tls: Tls | None = None
-    token: str | None = field(default=None, repr=False)
+    options: Options
+    memory: ArchiveMemory = field(factory=ArchiveMemory)
+    _is_closed: bool = False
     _channel: grpc.aio.Channel | None = None
     _loop: asyncio.AbstractEventLoop | None = None
-    _calls: dict[str, Any] = field(factory=dict, repr=False)
+    _callables: dict[str, Any] = field(factory=dict, repr=False)
     _subscriptions: dict[grpc.aio.Channel, int] = field(factory=dict, repr=False)
-    _is_closed: bool = False
-    _target: str = field(init=False, repr=False)
-    memory: ArchiveMemory = field(factory=ArchiveMemory)
 
-    def __attrs_post_init__(self) -> None:
-        self._target = Address.of(self.address).target
-        if self.token is not None:
-            check_token(self.token)
-        if self.token is not None and self.tls is None and not is_loopback(self.address):
-            raise ValueError(f"a token would go to {self.address} in the clear: give tls as well")
+    @property
+    def address(self) -> str:
+        """
+        The address, as it was given.
+        """
+        return self.options.address
 
     def method(self, name: str) -> Any:
         """
-        Give what makes a call, of bytes to bytes.
+        Return the callable for a method; it takes and returns bytes.
 
         Args:
-            name: of the registry's call, or ``HEALTH_CHECK``.
+            name: the name of a method of the registry, or ``HEALTH_CHECK``.
 
         Raises:
             ClientUnusable: see ``check``.
         """
         self.check()
-        if name not in self._calls:
-            self._calls[name] = _calls_on(self._open(), name)
-        return self._calls[name]
+        if name not in self._callables:
+            self._callables[name] = _callable_on(self._open(), name)
+        return self._callables[name]
 
     def subscribe(self, request: bytes, metadata: tuple[tuple[str, str], ...]) -> Any:
         """
-        Make a call that lasts for as long as somebody listens, on a connection that has room for it.
+        Start a ``VersionUpdate`` call, on a channel that has few enough of them.
 
         Raises:
             ClientUnusable: see ``check``.
@@ -183,8 +129,8 @@ class Connection:
         self.check()
         self._open()
         free = (channel for channel, calls in self._subscriptions.items() if calls < _SUBSCRIPTIONS_PER_CHANNEL)
-        channel = next(free, None) or self._another()
-        call = _calls_on(channel, "VersionUpdate")(request, metadata=metadata)
+        channel = next(free, None) or self._add_channel()
+        call = _callable_on(channel, "VersionUpdate")(request, metadata=metadata)
         self._subscriptions[channel] += 1
         call.add_done_callback(partial(self._unsubscribed, channel))
         return call
@@ -194,13 +140,13 @@ class Connection:
             self._subscriptions[channel] -= 1
 
     @contextmanager
-    def guarded(self, model_id: str = "", selector: int | None = None) -> Iterator[None]:
+    def translating_errors(self, model_id: str = "", selector: int | None = None) -> Iterator[None]:
         """
-        Wait for something of a call inside.
+        Raise the errors of a call that is awaited inside as errors of the registry.
 
         Args:
-            model_id: the model it is about.
-            selector: the version it is about; ``None`` where it is about the model.
+            model_id: the model that the call is about.
+            selector: the version that the call is about; ``None`` if it is about the model.
 
         Raises:
             RegistryError: the call failed.
@@ -208,60 +154,71 @@ class Connection:
         """
         self.check()
         try:
-            with translated(self.address, model_id, selector):
-                yield
-        except (asyncio.CancelledError, RegistryError) as error:
-            if isinstance(error, UnknownModel | ModelReplaced):
-                self.memory.forget(error.model_id)
-            # What is under way where a channel is closed fails as if whoever waits for it were cancelled.
-            if self._is_closed and not is_being_cancelled():
-                raise ClientUnusable("the client was closed while this call was under way") from None
-            if isinstance(error, RegistryError) and self.token is not None:
-                raise error_of_long_token(error, self.address, len(self.token)) from None
+            yield
+        except grpc.aio.AioRpcError as failed:
+            raise self._explained(error_of(failed, self.address, model_id, selector)) from None
+        except asyncio.CancelledError:
+            if self._was_closed():
+                raise _closed_meanwhile() from None
             raise
+        except RegistryError as error:
+            raise self._explained(error) from None
 
-    async def explained(self, error: RegistryError) -> RegistryError:
+    def _explained(self, error: RegistryError) -> RegistryError:
+        if isinstance(error, UnknownModel | ModelReplaced):
+            self.memory.forget(error.model_id)
+        if self._was_closed():
+            return _closed_meanwhile()
+        token = self.options.token
+        return error if token is None else error_of_long_token(error, self.address, len(token))
+
+    def _was_closed(self) -> bool:
+        # gRPC cancels the calls of a channel that is closed.
+        return self._is_closed and not is_being_cancelled()
+
+    async def with_certificate_reason(self, error: RegistryError) -> RegistryError:
         """
-        Return the error for a connection that could not be made: gRPC names one of several addresses, not the one whose
-        certificate was not accepted.
+        Return the error for a failed attempt to connect.  If an address has several hosts, gRPC reports one of them,
+        not the one whose certificate was refused.
         """
-        roots = None if self.tls is None else self.tls.root_certificates
-        if type(error) is not Unreachable or self.tls is None or roots is None:
+        tls = self.options.tls
+        if type(error) is not Unreachable or tls is None or tls.root_certificates is None:
             return error
-        hosts = Address.of(self.address).hosts
-        reason = await asyncio.to_thread(refused_certificate, hosts, roots, self.tls.server_name)
+        hosts = self.options.parsed.hosts
+        reason = await asyncio.to_thread(refused_certificate, hosts, tls.root_certificates, tls.server_name)
         return error if reason is None else CertificateRefused(reason, self.address)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """
-        What goes with each call.
+        The metadata of each call.
         """
-        told = self.memory.metadata
-        return told if self.token is None else (("authorization", f"Bearer {self.token}"), *told)
+        archive, token = self.memory.metadata, self.options.token
+        return archive if token is None else (("authorization", f"Bearer {token}"), *archive)
 
     async def close(self) -> None:
         """
-        Hang up.  Calls under way are cancelled.
+        Close the channels.  Calls in progress are cancelled.
         """
         self._is_closed = True
         channels, self._channel = list(self._subscriptions), None
-        self._calls.clear()
+        self._callables.clear()
         self._subscriptions.clear()
-        if not forks.is_cut_off:
+        if not fork_guard.is_cut_off:
             for channel in channels:
                 await channel.close(None)
-                forks.closed(channel)
+                fork_guard.closed(channel)
 
     def check(self) -> None:
         """
+        Check that a call can be made.
 
         Raises:
-            ClientUnusable: the client is closed, or belongs to another event loop, or was brought along by a fork.
+            ClientUnusable: the client is closed, or belongs to another event loop, or was inherited by a fork.
         """
         if self._is_closed:
             raise ClientUnusable("this client is closed; make another one")
-        forks.check()
+        fork_guard.check()
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             raise ClientUnusable("this client was first used in another event loop; make one for each loop")
 
@@ -269,25 +226,27 @@ class Connection:
         if self._channel is None:
             self._loop = asyncio.get_running_loop()
             ignore_errors_of_poller(self._loop)
-            self._channel = self._another()
+            self._channel = self._add_channel()
         return self._channel
 
-    def _another(self) -> grpc.aio.Channel:
-        channel = self._made()
-        forks.opened(channel)
+    def _add_channel(self) -> grpc.aio.Channel:
+        channel = self._make_channel()
+        fork_guard.opened(channel)
         self._subscriptions[channel] = 0
         return channel
 
-    def _made(self) -> grpc.aio.Channel:
-        options = list(_OPTIONS)
-        if is_loopback(self.address):
+    def _make_channel(self) -> grpc.aio.Channel:
+        address, tls, options = self.options.parsed, self.options.tls, list(_CHANNEL_OPTIONS)
+        if address.is_loopback:
             # A proxy that the environment names is for other machines.
             options.append(("grpc.enable_http_proxy", 0))
-        if self.tls is None:
-            return grpc.aio.insecure_channel(self._target, options=options)
-        if self.tls.server_name is not None:
-            options.append(("grpc.ssl_target_name_override", self.tls.server_name))
-        credentials = grpc.ssl_channel_credentials(
-            self.tls.root_certificates, self.tls.private_key, self.tls.certificate_chain
-        )
-        return grpc.aio.secure_channel(self._target, cast(Any, credentials), options=options)
+        if tls is None:
+            return grpc.aio.insecure_channel(address.target, options=options)
+        if tls.server_name is not None:
+            options.append(("grpc.ssl_target_name_override", tls.server_name))
+        credentials = grpc.ssl_channel_credentials(tls.root_certificates, tls.private_key, tls.certificate_chain)
+        return grpc.aio.secure_channel(address.target, cast(Any, credentials), options=options)
+
+
+def _closed_meanwhile() -> ClientUnusable:
+    return ClientUnusable("the client was closed during this call")

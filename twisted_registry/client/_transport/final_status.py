@@ -1,9 +1,9 @@
 """
-How a call ended whose request streams.
+The status of a call whose request streams.
 
-Where a server ends such a call before all is sent, gRPC for Python often says INTERNAL, "Internal error from Core": a
-write that fails overwrites the status that has come already, or that comes a moment later
-(https://github.com/grpc/grpc/issues/36066).  Here they are kept apart.
+If a server ends such a call before all data is sent, gRPC for Python often reports INTERNAL, "Internal error from
+Core": a failed write overwrites a status that has arrived, or that arrives soon after
+(https://github.com/grpc/grpc/issues/36066).  Here the two are kept apart.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from attrs import frozen
 
 T = TypeVar("T")
 
-_OVERWRITTEN = (grpc.StatusCode.INTERNAL, "Internal error from Core")
-NO_STATUS = "a write failed, and no status came"
+_FAILED_WRITE = (grpc.StatusCode.INTERNAL, "Internal error from Core")
+NO_STATUS = "a write failed, and no status arrived"
 
 _WAIT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.002
 
 
-def _at_once(answer: Coroutine[Any, Any, T]) -> T:
+def _result(answer: Coroutine[Any, Any, T]) -> T:
     """
-    Give what a coroutine returns that has nothing to wait for.
+    Return the result of a coroutine that does not need to wait.
     """
     try:
         answer.send(None)
@@ -46,48 +46,48 @@ class _Status:
     @classmethod
     def of(cls, call: Any) -> "_Status":
         """
-        Give the status of a call that has one.
+        Return the status of a call that is done.
         """
-        return cls(_at_once(call.code()), _at_once(call.details()) or "", _at_once(call.trailing_metadata()) or ())
+        return cls(_result(call.code()), _result(call.details()) or "", _result(call.trailing_metadata()) or ())
 
     @property
     def is_real(self) -> bool:
         """
-        Whether it came from the server, or from gRPC itself, but not from a write.
+        Return whether the status came from the server or from gRPC's connection, not from a failed write.
         """
-        return (self.code, self.details) != _OVERWRITTEN
+        return (self.code, self.details) != _FAILED_WRITE
 
     def error(self) -> grpc.aio.AioRpcError:
         """
-        Give it as gRPC raises it.
+        Return the exception that gRPC raises for the status.
         """
         return grpc.aio.AioRpcError(self.code, grpc.aio.Metadata(), self.trailing_metadata, self.details, None)
 
 
 class FinalStatus:
     """
-    Listens to how a call ends.
+    The recorded status of a call.
     """
 
     def __init__(self, call: Any) -> None:
         self._call = call
         self._first: _Status | None = None
-        call.add_done_callback(self._note)
+        call.add_done_callback(self._record)
 
     async def error(self) -> grpc.aio.AioRpcError:
         """
-        Give the status of a call that has failed.
+        Return the exception for the status of a call that has failed, waiting for the status if it is late.
         """
         if self._first is not None and self._first.is_real:
             return self._first.error()
         waited_seconds = 0.0
         while waited_seconds < _WAIT_SECONDS:
-            # It may go on where it was not a write that failed, but its end.
+            # The call is not done if only its half-close has failed.
             if self._call.done() and (status := _Status.of(self._call)).is_real:
                 return status.error()
             await asyncio.sleep(_PAUSE_SECONDS)
             waited_seconds += _PAUSE_SECONDS
         return _Status(grpc.StatusCode.UNAVAILABLE, NO_STATUS, ()).error()
 
-    def _note(self, call: Any) -> None:
+    def _record(self, call: Any) -> None:
         self._first = _Status.of(call)

@@ -1,5 +1,5 @@
 """
-What is tried again, how long, and after what pause.
+Retries: which errors are worth another try, for how long, and the pauses between tries.
 """
 
 import asyncio
@@ -8,12 +8,10 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import define
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from twisted_registry.client._transport.proxies import TOO_MANY_REQUESTS
 from twisted_registry.client.errors import (
     ArchiveChanged,
     CertificateRefused,
@@ -26,6 +24,9 @@ from twisted_registry.client.errors import (
 )
 from twisted_registry.domain.errors import shown
 
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
 T = TypeVar("T")
 
 _log = logging.getLogger("twisted_registry.client")
@@ -34,85 +35,90 @@ _tries = logging.getLogger("twisted_registry.client.tries")
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
+TOO_MANY_REQUESTS = 429
 
-About = tuple[str, str]
-"""The address of a registry, and the id of a model; empty for all of them."""
+Subject = tuple[str, str]
+"""The address of a registry, and the id of a model; empty for the registry itself."""
 
 _LINE_SECONDS = 60.0
-_MOST_STREAKS = 1000
+_MOST_OUTAGES = 1000
 
 
 @define
-class _Streak:
+class _Outage:
     """
-    Failures that follow one another.
+    Consecutive failures of calls about one subject.
 
     Attributes:
-        next_line: when the log may be told again, by the clock.
-        began: when the first of them came; ``None`` while all is well.
-        is_told: whether the log knows of it.
+        next_line: the earliest time of the next log line, by the clock.
+        began: the time of the first failure; ``None`` while calls succeed.
+        tries: how many calls have failed.
+        is_logged: whether the log has a line about this outage.
+        has_warned: whether that line is a warning.
     """
 
     next_line: float
     began: float | None = None
     tries: int = 0
-    is_told: bool = False
+    is_logged: bool = False
     has_warned: bool = False
 
 
 class RetryLog:
     """
-    Logs what is tried again: a line at once, then one a minute, with which model it is, and a line when it is back.
+    Logs retries: a line at the first failure, then one a minute for each model, and a line when calls succeed again.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """
+        Start with no outages.
 
         Args:
-            clock: tells the time in seconds.
+            clock: returns the time in seconds.
         """
         self._clock = clock
-        self._streaks: dict[About, _Streak] = {}
+        self._outages: dict[Subject, _Outage] = {}
 
-    def failed(self, about: About, error: BaseException | None) -> None:
+    def failed(self, subject: Subject, error: BaseException | None) -> None:
         """
-        Note that something failed, and is tried again.
+        Record a failure that is followed by another try.
         """
         _tries.debug("trying again: %s", error)
         now = self._clock()
-        streak = self._streak(about, now)
-        if streak.began is None:
-            streak.began, streak.tries, streak.is_told = now, 0, False
-        streak.tries += 1
-        is_warning = isinstance(error, ArchiveChanged) and not streak.has_warned
-        if now < streak.next_line and not is_warning:
+        outage = self._outage(subject, now)
+        if outage.began is None:
+            outage.began, outage.tries, outage.is_logged = now, 0, False
+        outage.tries += 1
+        is_warning = isinstance(error, ArchiveChanged) and not outage.has_warned
+        if now < outage.next_line and not is_warning:
             return
-        streak.next_line, streak.is_told = now + _LINE_SECONDS, True
-        streak.has_warned = streak.has_warned or is_warning
-        since = f", since {now - streak.began:.0f} s" if streak.tries > 1 else ""
-        _log.log(logging.WARNING if is_warning else logging.INFO, "%s: trying again%s: %s", _named(about), since, error)
+        outage.next_line, outage.is_logged = now + _LINE_SECONDS, True
+        outage.has_warned = outage.has_warned or is_warning
+        since = f", since {now - outage.began:.0f} s" if outage.tries > 1 else ""
+        level = logging.WARNING if is_warning else logging.INFO
+        _log.log(level, "%s: trying again%s: %s", _named(subject), since, error)
 
-    def succeeded(self, about: About) -> None:
+    def succeeded(self, subject: Subject) -> None:
         """
-        Note that something was done, or that all is as it should be.
+        Record a success.
         """
-        streak = self._streaks.get(about)
-        if streak is None or streak.began is None:
+        outage = self._outages.get(subject)
+        if outage is None or outage.began is None:
             return
-        if streak.is_told:
-            _log.info("%s: it is back, after %.0f s", _named(about), self._clock() - streak.began)
-        streak.began, streak.has_warned = None, False
+        if outage.is_logged:
+            _log.info("%s: it is back, after %.0f s", _named(subject), self._clock() - outage.began)
+        outage.began, outage.has_warned = None, False
 
-    def _streak(self, about: About, now: float) -> _Streak:
-        if about not in self._streaks:
-            if len(self._streaks) >= _MOST_STREAKS:
-                self._streaks.clear()
-            self._streaks[about] = _Streak(now)
-        return self._streaks[about]
+    def _outage(self, subject: Subject, now: float) -> _Outage:
+        if subject not in self._outages:
+            if len(self._outages) >= _MOST_OUTAGES:
+                self._outages.clear()
+            self._outages[subject] = _Outage(now)
+        return self._outages[subject]
 
 
-def _named(about: About) -> str:
-    address, model_id = about
+def _named(subject: Subject) -> str:
+    address, model_id = subject
     return f"model {shown(model_id)} at {address}" if model_id else f"the registry at {address}"
 
 
@@ -121,7 +127,7 @@ retry_log = RetryLog()
 
 def is_retryable(error: BaseException) -> bool:
     """
-    Say whether this passes by itself.
+    Return whether an error usually goes away by itself.
     """
     return isinstance(error, Unavailable | Overloaded | StorageUnavailable) and not isinstance(
         error, CertificateRefused
@@ -130,27 +136,26 @@ def is_retryable(error: BaseException) -> bool:
 
 def is_retryable_forever(error: BaseException) -> bool:
     """
-    Say whether this passes by itself for one who waits for as long as it takes: also for an operator to notice that the
-    daemon was started with the wrong archive, or that a certificate has expired.
+    Return whether a caller that waits as long as it takes retries after an error: it also waits until an operator has
+    corrected the daemon's archive, or renewed a certificate.
     """
     return is_retryable(error) or isinstance(error, DeadlineExceeded | ArchiveChanged | CertificateRefused)
 
 
 def retryable_within(retry_seconds: float) -> Callable[[BaseException], bool]:
     """
-    Return what says whether an error of a call that can be repeated passes: who waits for as long as it takes waits for
-    the right archive too.
+    Return the predicate for errors of a repeatable call that is retried for some time.
     """
-    return is_retryable if retry_seconds < math.inf else _passes_at_last
+    return is_retryable if retry_seconds < math.inf else _is_retryable_without_limit
 
 
-def _passes_at_last(error: BaseException) -> bool:
+def _is_retryable_without_limit(error: BaseException) -> bool:
     return is_retryable(error) or isinstance(error, ArchiveChanged)
 
 
 def had_no_effect(error: BaseException) -> bool:
     """
-    Say whether this passes by itself, and the server has certainly done nothing of what was asked.
+    Return whether an error proves that the server did not carry out the call.
     """
     if isinstance(error, ProxyUnavailable):
         return error.http_status == TOO_MANY_REQUESTS
@@ -159,7 +164,7 @@ def had_no_effect(error: BaseException) -> bool:
 
 def is_safe_to_retry(error: BaseException) -> bool:
     """
-    Return whether this passes by itself, and what was asked can be asked again although it must not be done twice.
+    Return whether a call that must not be carried out twice can be retried.
     """
     return is_retryable(error) and had_no_effect(error)
 
@@ -168,45 +173,57 @@ async def retry(
     act: Callable[[], Awaitable[T]],
     retry_seconds: float | None,
     is_worth_it: Callable[[BaseException], bool] = is_retryable,
-    about: About = ("", ""),
+    subject: Subject = ("", ""),
 ) -> T:
     """
-    Do something until it no longer fails for a reason that passes.  Pauses are random, and grow to 2 s: a thousand
-    actors that lost one server do not come back in one moment.
+    Repeat an action until it succeeds or fails for good.  The pauses are random and grow to 2 s, so that a thousand
+    actors that lost one server do not return to it all at once.
 
     Args:
-        retry_seconds: for how long, from the first failure on; 0 for not at all, ``None`` for ever.
-        is_worth_it: whether to try again after an error.
-        about: the address of the registry, and the id of the model, for the log; empty for none.
+        act: the action.
+        retry_seconds: for how long, from the first failure on; 0 for a single try, ``None`` for no limit.
+        is_worth_it: returns whether to try again after an error.
+        subject: the address of the registry and the id of the model, for the log.
 
     Returns:
-        what the act gives.
+        The result of the action.
 
     Raises:
-        Exception: the last error, where patience is at its end or another try is not worth it.
+        Exception: the last error, if the time is over or another try is not worth it.
     """
     try:
-        result = await act()  # as nearly always; the machinery costs as much as a fifth of a small call
+        result = await act()  # nearly always enough; tenacity costs a fifth of a small call
     except Exception as error:
         if retry_seconds == 0 or not is_worth_it(error):
             raise
-        retry_log.failed(about, error)
+        retry_log.failed(subject, error)
     else:
-        retry_log.succeeded(about)
+        retry_log.succeeded(subject)
         return result
+    return await _retry(act, retry_seconds, is_worth_it, subject)
+
+
+async def _retry(
+    act: Callable[[], Awaitable[T]],
+    retry_seconds: float | None,
+    is_worth_it: Callable[[BaseException], bool],
+    subject: Subject,
+) -> T:
+    from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+
     failed = time.monotonic()
 
-    def is_at_its_end(state: RetryCallState) -> bool:
+    def is_time_over(state: "RetryCallState") -> bool:
         return retry_seconds is not None and time.monotonic() + state.upcoming_sleep > failed + retry_seconds
 
     await asyncio.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS))
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_worth_it),
-        stop=is_at_its_end,
+        stop=is_time_over,
         wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
-        before_sleep=lambda state: retry_log.failed(about, state.outcome.exception() if state.outcome else None),
+        before_sleep=lambda state: retry_log.failed(subject, state.outcome.exception() if state.outcome else None),
         reraise=True,
     )
-    result = await retrying(act)
-    retry_log.succeeded(about)
+    result: T = await retrying(act)
+    retry_log.succeeded(subject)
     return result

@@ -1,10 +1,8 @@
 """
-From a call's status to the error that the server raised.
+Errors for the statuses of failed calls.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,25 +17,25 @@ from twisted_registry.protocol import error_map
 _NOT_CONNECTED = re.compile(
     r"failed to connect|name resolution|errors resolving|DNS|no such file or directory", re.IGNORECASE
 )
-"""gRPC's own words where nothing was sent: a status from a server, or of a connection that was lost, has others."""
+"""gRPC's texts if nothing was sent; those of servers and of lost connections are different."""
 
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|Hostname Verification Check failed|not in peer certificate")
-"""gRPC's words, or OpenSSL's, where the certificate of a server is not accepted."""
+"""The texts of gRPC and OpenSSL if the certificate of a server is refused."""
 
 _HINTS = {
-    "WRONG_VERSION_NUMBER": "; it speaks no TLS: connect without, or to another port",
-    "Failed parsing HTTP/2": "; it speaks no HTTP/2: is it another program, or does it want TLS?",
-    "Socket closed$": "; it hung up: does it want TLS, or a certificate of the client?",
+    "WRONG_VERSION_NUMBER": "; it does not speak TLS: connect without TLS, or to another port",
+    "Failed parsing HTTP/2": "; it does not speak HTTP/2: is it another program, or does it expect TLS?",
+    "Socket closed$": "; it disconnected: does it expect TLS, or a client certificate?",
 }
-"""What else can be said of how connecting failed."""
+"""Hints about failed connections, by a pattern of gRPC's text."""
 
 _STATUS_NAME = re.compile("^[A-Z_]+: ")
 
 _RESET = re.compile(r"RST_STREAM|GOAWAY", re.IGNORECASE)
-"""gRPC's words where a proxy has broken off a call; the code, often INTERNAL, is none of the registry's."""
+"""gRPC's texts if a proxy has reset a call; the code, often INTERNAL, is not the registry's."""
 
 _UNREADABLE = re.compile("CLIENT: Received message larger than max|Decompressed message larger|Compression algorithm")
-"""gRPC's own words about a reply that it does not take, under a code that would be the server's fault otherwise."""
+"""gRPC's texts for a reply that it refuses, under a code that would otherwise blame the server."""
 
 _REASONED: dict[grpc.StatusCode, Any] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
@@ -50,24 +48,25 @@ _REASONED: dict[grpc.StatusCode, Any] = {
     grpc.StatusCode.UNIMPLEMENTED: errors.Unsupported,
     grpc.StatusCode.INTERNAL: errors.IncidentReported,
 }
-"""Errors that hold the status' text, and nothing else."""
+"""Errors whose only attribute is the text of the status."""
 
 
 def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector: int | None) -> errors.RegistryError:
     """
-    Give the error that a failed call stands for.
+    Return the error that a failed call stands for.
 
-    Servers of other makes send no details: there the code alone tells, and what was asked for.
+    Other implementations of the server send no error details: then the error follows from the code and the request.
 
     Args:
-        address: of the server.
-        model_id: the model that was asked for.
-        selector: the version that was asked for; ``None`` for a call about the model.
+        failed: gRPC's exception.
+        address: the address of the server.
+        model_id: the model that the call is about.
+        selector: the version that the call is about; ``None`` if it is about the model.
     """
-    metadata: Any = failed.trailing_metadata()  # its stubs know it by another name than it has
-    told = error_map.from_metadata(metadata or ())
-    if told is not None:
-        return told
+    metadata: Any = failed.trailing_metadata()  # its stubs have another type
+    detailed = error_map.from_metadata(metadata or ())
+    if detailed is not None:
+        return detailed
     code, text = failed.code(), failed.details() or ""
     if _UNREADABLE.search(text):
         return bad_reply(f"its reply is too large or compressed ({_short(text)})", model_id, selector)
@@ -94,7 +93,7 @@ def _about_subject(
 
 
 def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.RegistryError:
-    # UNAVAILABLE; and what gRPC itself says, in whatever words and under whatever code, when a connection is lost.
+    # UNAVAILABLE, and the various codes and texts with which gRPC reports a lost connection.
     if _CERTIFICATE.search(text):
         return errors.CertificateRefused(_certificate_reason(text), address)
     if _NOT_CONNECTED.search(text):
@@ -105,7 +104,7 @@ def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.
 
 def _certificate_reason(text: str) -> str:
     """
-    Return what is wrong with a certificate, and at which address, in as few words as gRPC allows.
+    Return the problem with a certificate, and the host that has it, out of gRPC's text.
     """
     where = re.search(r"last error: (?:[A-Z_]+: )?(\S+): ", text)
     what = re.search(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)", text)
@@ -116,23 +115,9 @@ def _certificate_reason(text: str) -> str:
 
 def _short(text: str) -> str:
     """
-    Give what matters of gRPC's words: they end with the cause, of one address where it has tried several.
+    Return the last part of gRPC's text: the cause, at the host that was tried last.
     """
     _, _, text = text.rpartition("(Pending writes failed due to stream closure ")
     before, _, cause = text.rpartition("; last error: ")
     cause = unquote(_STATUS_NAME.sub("", cause, count=1))[:200]
     return f"the last address tried was {cause}" if before else cause
-
-
-@contextmanager
-def translated(address: str, model_id: str = "", selector: int | None = None) -> Iterator[None]:
-    """
-    Make errors of the taxonomy out of those of gRPC.
-
-    Raises:
-        errors.RegistryError: the call made inside failed.
-    """
-    try:
-        yield
-    except grpc.aio.AioRpcError as failed:
-        raise error_of(failed, address, model_id, selector) from None

@@ -1,0 +1,145 @@
+"""
+The connected side of a client.  This module loads gRPC and protobuf; ``Client`` imports it at its first call.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from attrs import evolve
+
+from twisted_registry.client._iterators import Items
+from twisted_registry.client._tracking.tracker import Tracker
+from twisted_registry.client._transfer.download import Download
+from twisted_registry.client._transfer.files import replaced_whole
+from twisted_registry.client._transfer.sources import source_of
+from twisted_registry.client._transfer.threads import in_thread
+from twisted_registry.client._transfer.upload import Upload
+from twisted_registry.client._transport.calls import Calls
+from twisted_registry.client._transport.connection import Connection
+from twisted_registry.client._transport.models import Models
+from twisted_registry.client._transport.options import Options
+from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
+from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client.errors import DeadlineExceeded
+from twisted_registry.domain.errors import shown
+from twisted_registry.domain.models import VersionHeader, VersionInfo
+
+
+class Session:
+    """
+    The connection of a client, and what it does over it.
+
+    Attributes:
+        queries: calls that read.
+        models: calls that change models.
+    """
+
+    def __init__(self, options: Options, is_closed: bool) -> None:
+        self._connection = Connection(options, is_closed=is_closed)
+        self._calls = Calls(self._connection, options)
+        self.queries = Queries(self._calls)
+        self.models = Models(self._calls)
+        self._trackers: WeakSet[Tracker[Any]] = WeakSet()
+
+    async def close(self) -> None:
+        """
+        Close the trackers and the connection.
+        """
+        for tracker in list(self._trackers):
+            await tracker.aclose()
+        await self._connection.close()
+
+    async def create(
+        self,
+        model_id: str,
+        archived: bool,
+        data: Data,
+        metadata: Mapping[str, str] | None,
+        size_bytes: int | None,
+        created_ns: int | None,
+        progress: Progress,
+        deadline_seconds: float | None,
+    ) -> VersionInfo:
+        """
+        Create a version; see ``Client.publish``.
+        """
+        created_ns = time.time_ns() if created_ns is None else sendable_created_ns(created_ns)
+        pairs = sendable_metadata(metadata)
+        header = VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, pairs)
+        limit = asyncio.timeout(deadline_seconds)
+        try:
+            async with limit, source_of(data, size_bytes) as source:
+                header = evolve(header, size_bytes=source.size_bytes)
+                return await Upload(self._calls, header, source, progress).create()
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the source raised it
+            raise DeadlineExceeded(
+                f"no version of model {shown(model_id)} was created within {deadline_seconds:g} s, or the answer did "
+                "not arrive in time: look at the latest versions before you create it again"
+            ) from None
+
+    async def download(self, model_id: str, version: int | VersionInfo, progress: Progress) -> Download:
+        """
+        Return the download of a version; see ``Client.retrieve``.
+        """
+        if isinstance(version, int) and version > 0:
+            return Download(self._calls, model_id, version, None, progress)
+        # '-1' may mean another version later, so it is resolved once.
+        info = await self._info(model_id, version)
+        return Download(self._calls, model_id, info.version_number, info, progress, isinstance(version, VersionInfo))
+
+    def chunks(self, model_id: str, version: int | VersionInfo, progress: Progress) -> Items[memoryview]:
+        """
+        Return the chunks of a version; see ``Client.retrieve_chunks``.
+        """
+        return Items(self._chunks(model_id, version, progress))
+
+    async def _chunks(
+        self, model_id: str, version: int | VersionInfo, progress: Progress
+    ) -> AsyncGenerator[memoryview, None]:
+        download = await self.download(model_id, version, progress)
+        async with aclosing(download.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def retrieve_file(
+        self, model_id: str, path: "str | os.PathLike[str]", version: int | VersionInfo, progress: Progress
+    ) -> VersionInfo:
+        """
+        Write a version's data to a file; see ``Client.retrieve_file``.
+        """
+        info = await self._info(model_id, version)
+        async with (
+            replaced_whole(Path(path), info.size_bytes) as file,
+            aclosing(self._chunks(model_id, info, progress)) as chunks,
+        ):
+            async for chunk in chunks:
+                await in_thread(file.write, chunk)
+        return info
+
+    def track(self, model_id: str, data: bool, wait: bool) -> Tracker[Any]:
+        """
+        Return a tracker of a model; see ``Client.track``.
+        """
+        tracker: Tracker[Any] = Tracker(self._calls, model_id, wait, self._with_data if data else self._without_data)
+        self._trackers.add(tracker)
+        return tracker
+
+    async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
+        return version if isinstance(version, VersionInfo) else await self.queries.version(model_id, version)
+
+    async def _with_data(self, info: VersionInfo) -> Version:
+        # Not pinned: the info came from the server that sends the data.
+        download = Download(self._calls, info.model_id, info.version_number, info, no_progress)
+        return Version(info, await download.whole())
+
+    async def _without_data(self, info: VersionInfo) -> VersionInfo:
+        return info

@@ -1,0 +1,92 @@
+"""
+Options of a client, checked before it connects.  This module loads without gRPC.
+"""
+
+from attrs import field, frozen
+
+from twisted_registry.client._transport.addresses import Address
+from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
+
+_PEM = b"-----BEGIN "
+
+
+@frozen
+class Tls:
+    """
+    Certificates for an encrypted connection.
+
+    Attributes:
+        root_certificates: PEM of the certificates to trust; ``None`` for those that gRPC trusts by default.
+        private_key: PEM of the client's key, if the server asks for a client certificate.
+        certificate_chain: PEM of the client's certificate, with ``private_key``.
+        server_name: the name to expect in the server's certificate, if it is not the host of the address.
+    """
+
+    root_certificates: bytes | None = None
+    private_key: bytes | None = field(default=None, repr=False)
+    certificate_chain: bytes | None = None
+    server_name: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """
+        Check what gRPC would only report as an unreachable server, or crash on.
+
+        Raises:
+            ValueError: a value is not PEM, or only one of ``private_key`` and ``certificate_chain`` is given.
+        """
+        if (self.private_key is None) != (self.certificate_chain is None):
+            raise ValueError("private_key and certificate_chain go together: give both, or neither")
+        for name in ("root_certificates", "private_key", "certificate_chain"):
+            given: bytes | None = getattr(self, name)
+            if given is not None and _PEM not in given:
+                raise ValueError(f"{name} is not PEM, which has lines such as {_PEM.decode()}CERTIFICATE-----")
+
+
+@frozen
+class Options:
+    """
+    The address of a registry, and how to connect to it.
+
+    Attributes:
+        address: ``HOST:PORT``, or another target that gRPC knows.
+        tls: ``None`` for an unencrypted connection.
+        token: sent with each call as ``authorization: Bearer TOKEN``; ``None`` sends none.
+        deadline_seconds: how long the answer to a call without data may take.
+        retry_seconds: how long to retry while the server is away.
+        idle_seconds: how long a transfer may stand still.
+    """
+
+    address: str
+    tls: Tls | None = None
+    token: str | None = field(default=None, repr=False)
+    deadline_seconds: float = 30.0
+    retry_seconds: float = 30.0
+    idle_seconds: float = 60.0
+    parsed: Address = field(init=False, repr=False)
+
+    @parsed.default
+    def _parsed_address(self) -> Address:
+        return Address.parse(self.address)
+
+    def __attrs_post_init__(self) -> None:
+        """
+        Check the token.
+
+        Raises:
+            ValueError: the token cannot be sent, is too long, or would cross a network unencrypted.
+        """
+        if self.token is None:
+            return
+        _check_token(self.token)
+        if self.tls is None and not self.parsed.is_loopback:
+            raise ValueError(f"a token would go to {self.address} in the clear: give tls as well")
+
+
+def _check_token(token: str) -> None:
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError("a token has printable ASCII characters only; does this one end with a line break?")
+    if len(token) > TOKEN_MAX_BYTES:
+        raise ValueError(
+            f"a token has at most {TOKEN_MAX_BYTES} bytes, and this one has {len(token)}: ask its issuer for one with "
+            "fewer claims, such as groups"
+        )
