@@ -234,7 +234,7 @@ class ListTests(FakeServerTestCase):
             client = self.connect(RetrieveModels=models(*page, handle=handle))
             self.assert_bad(lambda client=client: read_on(client.models()), "next page")  # type: ignore[misc]
         client = self.connect(RetrieveModels=models(*page, handle="200"))
-        self.assert_bad(lambda: read_on(client.models()), "same models again")
+        self.assert_bad(lambda: read_on(client.models()), "repeat the same models")
 
     def test_out_of_order(self) -> None:
         """
@@ -314,14 +314,14 @@ class DataTests(FakeServerTestCase):
         """
         Data without an end is refused, also of a version that was named by its number.
         """
-        self.patch(download, "_MOST_UNTOLD_BYTES", 100)
+        self.patch(download, "_MOST_UNDECLARED_BYTES", 100)
         endless = chunks(repeat(bytes(60), 100_000))
         client = self.connect(RetrieveVersionInfos=infos(info()), RetrieveVersionData=endless)
         for version in (3, -1):
             for retrieve in self.retrievals(client, version):
                 with self.assertRaises(errors.CorruptTransfer) as caught:
                     retrieve()
-                self.assertIn("more than its 5 bytes came", str(caught.exception))
+                self.assertIn("more than its 5 bytes arrived", str(caught.exception))
 
     def test_size_that_is_not_true(self) -> None:
         """
@@ -341,7 +341,7 @@ class DataTests(FakeServerTestCase):
             for version in (3, -1):
                 with self.assertRaises(errors.DeadlineExceeded) as caught:
                     client.retrieve("walker", version)
-                self.assertIn("next to nothing", str(caught.exception))
+                self.assertIn("arrived within", str(caught.exception))
 
     def test_last_piece_is_held_back(self) -> None:
         """

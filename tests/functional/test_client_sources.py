@@ -114,7 +114,7 @@ class SourceTests(SharedRegistryTestCase):
         What holds no bytes is refused: also a mapping, which one could iterate over.
         """
         for data in ({"layer": DATA}, "weights", 7, None, io.StringIO("weights")):
-            self.assert_not_created(TypeError, partial(_same, data), text="nothing that can be published")
+            self.assert_not_created(TypeError, partial(_same, data), text="cannot be published")
 
     def test_size_that_was_told_wrong(self) -> None:
         """
@@ -136,7 +136,7 @@ class SourceTests(SharedRegistryTestCase):
             self.assert_not_created(errors.InvalidRequest, lambda: DATA, user_data, text="text")
         for created_ns in (-1, 0, 2**64):
             self.assert_not_created(errors.InvalidRequest, lambda: DATA, created_ns=created_ns, text="created_ns")
-        self.assert_not_created(errors.InvalidRequest, lambda: iter([DATA]), size_bytes=-1, text="below 0")
+        self.assert_not_created(errors.InvalidRequest, lambda: iter([DATA]), size_bytes=-1, text="negative")
 
     def test_pieces_from_another_model(self) -> None:
         """
