@@ -15,14 +15,14 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.daemon.descriptor_limit import connections_within, open_descriptors, usable_descriptors
+from twisted_registry.daemon.descriptor_limit import connections_within, usable_descriptors
 from twisted_registry.rpc.connections import Connections
-from twisted_registry.rpc.sockets import Address, accepted_on
+from twisted_registry.rpc.sockets import Address, accepted_on, open_descriptors
 
 
 class ConnectionsTests(SynchronousTestCase):
     """
-    ``Connections`` makes room where the limit of 20 is near.
+    ``Connections`` closes idle connections near the limit of 20.
     """
 
     def setUp(self) -> None:
@@ -43,7 +43,7 @@ class ConnectionsTests(SynchronousTestCase):
 
     def observe(self, event: Any) -> None:
         """
-        Note what is logged.
+        Record a line of the log.
         """
         self.lines.append(event["log_format"].format(**event))
 
@@ -76,7 +76,7 @@ class ConnectionsTests(SynchronousTestCase):
 
     def test_far_from_the_limit(self) -> None:
         """
-        Idle connections are left alone where there is room.
+        Idle connections far from the limit stay open.
         """
         self.connect("10.0.0.1", 18)
         for _ in range(3):
@@ -85,20 +85,20 @@ class ConnectionsTests(SynchronousTestCase):
 
     def test_idle_ones_are_closed(self) -> None:
         """
-        Near the limit those go that carry no call: of the host with the most, and of those that have sent the least.
+        Near the limit, idle connections are closed: of the host with the most, those that have sent least.
         """
         self.connect("10.0.0.2", 5)
         self.connect("10.0.0.1", 5, sent_bytes=5000)
         self.connect("10.0.0.1", 10)
         self.busy = {f"ipv4:10.0.0.1:{port}" for port in range(12, 20)}
         self.check()
-        self.assertEqual(self.closed, [], "one that has just come has had no time for a call")
+        self.assertEqual(self.closed, [], "a new connection has had no time for a call")
         self.check()
         self.assertEqual(set(self.closed), {("10.0.0.1", 10), ("10.0.0.1", 11)})
 
     def test_busy_ones_stay(self) -> None:
         """
-        Connections with calls are not closed, however many there are.
+        Connections with calls stay open, however many there are.
         """
         self.connect("10.0.0.1", 20)
         self.busy = {f"ipv4:10.0.0.1:{port}" for port in range(20)}
@@ -108,7 +108,7 @@ class ConnectionsTests(SynchronousTestCase):
 
     def test_a_line_a_minute(self) -> None:
         """
-        The log tells how many there are, of whom, and which setting it is: once a minute.
+        The log names the number of connections, the busiest host and the setting, once a minute.
         """
         self.connect("10.0.0.2", 1)
         self.connect("10.0.0.1", 19)
@@ -123,9 +123,9 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertEqual(len(self.lines), 2)
         self.assertRegex(self.lines[1], "; [1-9] that carried no call were closed")
 
-    def test_checks_only_where_it_may_be_near(self) -> None:
+    def test_checks_only_near_the_limit(self) -> None:
         """
-        Where there are few descriptors nothing is looked at.
+        With few descriptors, connections are not inspected.
         """
         looked = []
 
@@ -155,7 +155,7 @@ class ConnectionsTests(SynchronousTestCase):
 
     def test_accepted(self) -> None:
         """
-        Clients of a port are found, with what they have sent; connections that this process made itself are not.
+        The clients of a port are found with what they have sent; connections made by this process are not.
         """
         with socket.create_server(("127.0.0.1", 0)) as server:
             client = socket.create_connection(server.getsockname())
@@ -176,14 +176,14 @@ class DescriptorTests(SynchronousTestCase):
 
     def test_connections_leave_a_reserve(self) -> None:
         """
-        A quarter is kept for files, at least 96; a few connections there are always.
+        A quarter is reserved for files, at least 96; a few connections are always allowed.
         """
         for descriptors, connections in {64: 8, 256: 160, 1024: 768, 100_000: 75_000}.items():
             self.assertEqual(connections_within(descriptors), connections)
 
     def test_usable(self) -> None:
         """
-        What can be had is what the hard limit allows.
+        The hard limit determines how many are usable.
         """
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.assertGreaterEqual(usable_descriptors(), soft)
@@ -205,7 +205,7 @@ class DescriptorTests(SynchronousTestCase):
 
     def test_open(self) -> None:
         """
-        Descriptors that are open are counted.
+        Open descriptors are counted.
         """
         opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
         try:

@@ -16,12 +16,12 @@ from twisted_registry.rpc.endpoint import Endpoint, addresses_of
 
 class AddressesTests(SynchronousTestCase):
     """
-    Which of a name's addresses are listened on.
+    ``addresses_of`` returns the addresses to listen on.
     """
 
     def setUp(self) -> None:
         """
-        Have each name stand for two addresses, and note what is logged.
+        Resolve each name to two addresses, and collect what is logged.
         """
         self.patch(socket, "getaddrinfo", self.resolve)
         self.failing: dict[str, int] = {}
@@ -32,13 +32,13 @@ class AddressesTests(SynchronousTestCase):
 
     def observe(self, event: Any) -> None:
         """
-        Note what is logged.
+        Record a line of the log.
         """
         self.lines.append(event["log_format"].format(**event))
 
     def resolve(self, host: str, port: int, **_: Any) -> list[Any]:
         """
-        Stand in for the system's resolver, which may give an address twice.
+        Resolve a host as the system would, which may return an address twice.
         """
         v4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
         v6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0))
@@ -46,7 +46,7 @@ class AddressesTests(SynchronousTestCase):
 
     def try_to_bind(self, family: int, address: Any) -> None:
         """
-        Stand in for the system, which refuses some addresses.
+        Bind an address as the system would, which refuses some.
         """
         if number := self.failing.get(address[0]):
             raise OSError(number, os.strerror(number))
@@ -59,14 +59,14 @@ class AddressesTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """
-        All are listened on, each once.
+        Each address is used, once.
         """
         self.assertEqual(self.addresses(), ["::1", "127.0.0.1"])
         self.assertEqual(self.lines, [])
 
-    def test_one_that_this_machine_does_not_have(self) -> None:
+    def test_address_of_another_machine(self) -> None:
         """
-        It is skipped, and the log says so.
+        An address that this machine does not have is skipped, and logged.
         """
         for number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             self.lines.clear()
@@ -76,25 +76,25 @@ class AddressesTests(SynchronousTestCase):
             for part in ("::1", "localhost", os.strerror(number)):
                 self.assertIn(part, line)
 
-    def test_none_that_this_machine_has(self) -> None:
+    def test_only_addresses_of_other_machines(self) -> None:
         """
-        The refusal names each address, and why.
+        The error names each address with its reason.
         """
         self.failing = {"::1": errno.EAFNOSUPPORT, "127.0.0.1": errno.EADDRNOTAVAIL}
         refusal = str(self.assertRaises(CannotStart, self.addresses))
         for part in ("localhost:9000 (::1): Address family", "(127.0.0.1): Cannot assign"):
             self.assertIn(part, refusal)
 
-    def test_one_that_is_taken(self) -> None:
+    def test_address_in_use(self) -> None:
         """
-        An address that another process has is not skipped: clients would reach that one.
+        An address that another process uses is not skipped: clients would reach that process.
         """
         self.failing = {"127.0.0.1": errno.EADDRINUSE}
         self.assertIn("(127.0.0.1): Address already in use", str(self.assertRaises(CannotStart, self.addresses)))
 
     def test_an_address(self) -> None:
         """
-        Of an address the refusal says it once.
+        The error names an address that was given as one only once.
         """
         self.failing = {"::1": errno.EADDRNOTAVAIL}
         refusal = str(self.assertRaises(CannotStart, self.addresses, "::1"))

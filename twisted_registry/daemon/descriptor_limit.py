@@ -2,7 +2,6 @@
 The limit on the descriptors (open files and connections) of this process.
 """
 
-import os
 import resource
 from contextlib import suppress
 
@@ -42,14 +41,3 @@ def connections_within(descriptors: int) -> int:
     """
     reserve = max(_RESERVE_MIN, descriptors // 4)
     return max(descriptors - reserve, _CONNECTIONS_MIN)
-
-
-def open_descriptors() -> int:
-    """
-    Return how many descriptors are open; 0 where the system does not say.
-    """
-    try:
-        size = os.stat("/proc/self/fd").st_size  # since Linux 6.2 the number of entries, before that 0
-        return size or len(os.listdir("/dev/fd"))
-    except OSError:
-        return 0

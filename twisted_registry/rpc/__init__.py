@@ -1,9 +1,9 @@
 """
-The protocol edge: the one place that knows gRPC, protobuf and asyncio.
+The gRPC edge of the server.
 """
 
 import os
 
-# What gRPC's core prints by itself goes to stderr, past the log, and holds what clients sent, raw: a stranger could
-# write what he likes there.  It is read when gRPC is first used.
+# gRPC's core prints to stderr by itself, past the log, and with what clients sent as it came: anyone could write there
+# what they like.  The variable is read when gRPC is first used.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

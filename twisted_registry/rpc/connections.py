@@ -1,8 +1,8 @@
 """
 The limit on connections.
 
-gRPC itself closes connections beyond the limit as they come, without a word.  This tells the log, and makes room before
-the limit is reached: a client that opens connections and does nothing with them keeps nobody out for long.
+gRPC closes new connections beyond the limit without logging it.  This logs it, and closes idle connections before the
+limit is reached: a client that opens connections and does not use them cannot keep others out for long.
 """
 
 import asyncio
@@ -15,8 +15,7 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from twisted_registry.daemon.descriptor_limit import open_descriptors
-from twisted_registry.rpc.sockets import Address, address_of, shut_down
+from twisted_registry.rpc.sockets import Address, address_of, open_descriptors, shut_down
 
 T = TypeVar("T")
 
@@ -29,7 +28,7 @@ _HEADROOM_SHARE = 16
 
 class Connections:
     """
-    Closes connections that carry no call where the limit is near.
+    The connections of a server.  Those that carry no call are closed when their number comes near the limit.
     """
 
     def __init__(
@@ -44,8 +43,8 @@ class Connections:
 
         Args:
             busy: returns the peers that have calls under way, as gRPC names them.
-            accepted: returns the clients that are connected, and how many bytes each has sent.
-            shut_down: closes connections, and returns those that there were.
+            accepted: returns the connected clients, with the number of bytes each has sent.
+            shut_down: closes connections, and returns those that existed.
         """
         self._limit = limit
         self._headroom = max(1, limit // _HEADROOM_SHARE)
@@ -53,7 +52,7 @@ class Connections:
         self._accepted = accepted
         self._shut_down = shut_down
         self._now_seconds = now_seconds
-        # Looking at thousands takes a tenth of a second, in which calls would wait.
+        # To inspect thousands takes a tenth of a second, in which calls would wait.
         self._executor = ThreadPoolExecutor(1, "connections")
         self._idle: set[Address] = set()
         self._closed = 0
@@ -63,41 +62,41 @@ class Connections:
         self, open_descriptors: Callable[[], int] = open_descriptors, check_seconds: float = _CHECK_SECONDS
     ) -> None:
         """
-        Check now and then, until cancelled.
+        Check periodically, until cancelled.
         """
         while True:
             await asyncio.sleep(check_seconds)
-            # There are at least as many descriptors as connections: most checks end here.
+            # Cheap: there are at least as many descriptors as connections.
             if open_descriptors() >= self._limit - self._headroom:
                 try:
                     await self.check()
-                except Exception:  # the next check may go well
-                    _log.failure("the connections could not be checked")
+                except Exception:  # the next check may succeed
+                    _log.failure("cannot check the connections")
 
     async def count(self) -> int:
         """
-        Return how many connections there are.
+        Return the number of connections.
         """
         return len(await self._run(self._accepted))
 
     def close(self) -> None:
         """
-        End the thread in which connections are looked at.
+        End the thread that inspects connections.
         """
         self._executor.shutdown(wait=False)
 
     async def check(self) -> None:
         """
-        Make room where the limit is near.
+        Close idle connections if their number is near the limit.
         """
         accepted = await self._run(self._accepted)
         busy = {address_of(peer) for peer in self._busy()}
-        # One that has just come has had no time for a call.
+        # A new connection has had no time for a call.
         idle, self._idle = accepted.keys() & self._idle - busy, accepted.keys() - busy
         surplus = len(accepted) - (self._limit - self._headroom)
         if surplus < 0:
             return
-        to_close = self._first_to_go(idle, accepted)[: surplus + self._headroom]
+        to_close = self._by_usefulness(idle, accepted)[: surplus + self._headroom]
         if to_close:
             self._closed += len(await self._run(partial(self._shut_down, frozenset(to_close))))
         self._log(accepted)
@@ -105,9 +104,9 @@ class Connections:
     async def _run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
-    def _first_to_go(self, idle: set[Address], accepted: Mapping[Address, int]) -> list[Address]:
+    def _by_usefulness(self, idle: set[Address], accepted: Mapping[Address, int]) -> list[Address]:
         """
-        Order connections: first those of the hosts that have the most, among them those that have sent the least.
+        Order connections: those of the hosts with the most connections first, and of these those that have sent least.
         """
         by_host = Counter(host for host, _ in accepted)
         return sorted(idle, key=lambda address: (-by_host[address[0]], accepted[address]))
@@ -118,8 +117,8 @@ class Connections:
             return
         ((host, most),) = Counter(host for host, _ in accepted).most_common(1)
         _log.warn(
-            "{connections} connections are open, {most} of them from {host}; beyond --max-connections, {limit}, they "
-            "are refused; {closed} that carried no call were closed to make room",
+            "{connections} connections are open, {most} of them from {host}; more than --max-connections, {limit}, are "
+            "refused; {closed} that carried no call were closed",
             connections=len(accepted),
             most=most,
             host=host,

@@ -1,5 +1,5 @@
 """
-Where to listen.
+The address to listen on.
 """
 
 import errno
@@ -14,20 +14,20 @@ from twisted_registry.domain.errors import CannotStart
 
 _log = Logger()
 
-_NOT_OURS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""What the system says of an address that this machine does not have, such as ::1 where IPv6 is off."""
+_MISSING_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""The system's errors for an address that this machine does not have, such as ::1 without IPv6."""
 
 
 @frozen
 class Endpoint:
     """
-    Where and how to serve.
+    The address to listen on, and what is served there.
 
     Attributes:
         interface: an address or a host's name.
-        port: 0 picks a free one.
-        chunk_bytes: length of the data in all chunks sent but a version's last.
-        reflection: whether clients may ask for the service's description.
+        port: the port; 0 for any free one.
+        chunk_bytes: the length of the data in each chunk sent, except a version's last.
+        reflection: whether the reflection service is served.
     """
 
     interface: str
@@ -38,14 +38,14 @@ class Endpoint:
     @property
     def host(self) -> str:
         """
-        The interface as it stands before a port.
+        The interface as it is written before a port.
         """
         return bracketed(self.interface)
 
 
 def bracketed(address: str) -> str:
     """
-    Return an address as it stands before a port.
+    Return an address as it is written before a port.
     """
     return f"[{address}]" if ":" in address else address
 
@@ -59,14 +59,14 @@ def _try_to_bind(family: int, address: Any) -> None:
 
 def addresses_of(endpoint: Endpoint, try_to_bind: Callable[[int, Any], None] = _try_to_bind) -> Sequence[str]:
     """
-    Resolve an interface, and try its port: gRPC does not say what is wrong with it, and of a name's addresses it takes
-    those that are free and says nothing of the others.
+    Resolve an interface, and try to bind its port.  gRPC does not report why that fails, and silently listens on only
+    those of a name's addresses that are free.
 
     Returns:
         the addresses that this machine has, at least one.
 
     Raises:
-        CannotStart: the port cannot be had on one of them, or this machine has none of them.
+        CannotStart: the port cannot be bound on one of them, or this machine has none of them.
     """
     where = f"{endpoint.host}:{endpoint.port}"
     usable, missing = [], []
@@ -74,14 +74,14 @@ def addresses_of(endpoint: Endpoint, try_to_bind: Callable[[int, Any], None] = _
         try:
             try_to_bind(family, address)
         except OSError as error:
-            if error.errno not in _NOT_OURS:
-                raise CannotStart(f"cannot listen on {_told(where, endpoint, address[0])}: {_reason(error)}") from None
+            if error.errno not in _MISSING_ADDRESS:
+                raise CannotStart(f"cannot listen on {_shown(where, endpoint, address[0])}: {_reason(error)}") from None
             missing.append((address[0], _reason(error)))
         else:
             usable.append(address[0])
     if not usable:
-        told = "; ".join(f"{_told(where, endpoint, address)}: {reason}" for address, reason in missing)
-        raise CannotStart(f"cannot listen on {told}")
+        failures = "; ".join(f"{_shown(where, endpoint, address)}: {reason}" for address, reason in missing)
+        raise CannotStart(f"cannot listen on {failures}")
     for address, reason in missing:
         _log.warn(
             "not listening on {address}, an address of {name}: {reason}",
@@ -104,5 +104,5 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _told(where: str, endpoint: Endpoint, address: str) -> str:
+def _shown(where: str, endpoint: Endpoint, address: str) -> str:
     return where if address == endpoint.interface else f"{where} ({address})"

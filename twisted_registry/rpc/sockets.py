@@ -1,8 +1,8 @@
 """
-Hanging up on clients.
+The sockets of the gRPC server, below gRPC.
 
-gRPC for Python ends a call whose client does not read only once the client has read what is on its way to it: that
-memory is held for as long as the client likes.  What always helps is to shut its connection down.
+gRPC for Python ends a call only after its client has read what is on its way to it, so a client that does not read
+keeps that memory for as long as it likes.  Shutting its connection down always helps.
 """
 
 import os
@@ -20,13 +20,13 @@ _log = Logger()
 _OPEN_DESCRIPTORS = "/dev/fd"
 
 _MAPPED = "::ffff:"
-"""How the system writes an address of IPv4 where it listens for both; gRPC writes it without."""
+"""The prefix of an IPv4 address on a socket that listens for both families; gRPC writes the address without it."""
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 _RECEIVED_OFFSET = 128
 _TCP_INFO_BYTES = _RECEIVED_OFFSET + 8
-"""Where ``tcpi_bytes_received`` stands in Linux' ``struct tcp_info``."""
+"""The offset of ``tcpi_bytes_received`` in Linux' ``struct tcp_info``, and the offset of its end."""
 
 Address = tuple[str, int]
 """A host and a port, the same for one peer however it is written."""
@@ -34,7 +34,8 @@ Address = tuple[str, int]
 
 def address_of(peer: str) -> Address | None:
     """
-    Take apart what gRPC says of a client, such as ``ipv4:127.0.0.1:5000`` and ``ipv6:%5B::1%5D:5000``.
+    Return the address in gRPC's name for a client, such as ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``; ``None``
+    if it holds none.
     """
     family, _, rest = unquote(peer).partition(":")
     host, _, port = rest.rpartition(":")
@@ -45,13 +46,13 @@ def address_of(peer: str) -> Address | None:
 
 def disconnect(peers: Collection[str]) -> set[str]:
     """
-    Shut down the connections with clients.  All their calls on them end.
+    Shut down the connections with clients, which ends all calls on them.
 
     Args:
-        peers: the clients, as gRPC's context of a call gives them.
+        peers: the clients, as gRPC names them.
 
     Returns:
-        those with whom there was a connection.
+        those that had a connection.
     """
     wanted = {address: peer for peer in peers if (address := address_of(peer)) is not None}
     return {wanted[address] for address in shut_down(wanted)}
@@ -59,10 +60,10 @@ def disconnect(peers: Collection[str]) -> set[str]:
 
 def shut_down(addresses: Collection[Address]) -> set[Address]:
     """
-    Shut down the connections with clients at addresses.
+    Shut down the connections with clients at these addresses.
 
     Returns:
-        those with whom there was a connection.
+        those that had a connection.
     """
     found = set()
     for connection in _connections():
@@ -76,8 +77,8 @@ def shut_down(addresses: Collection[Address]) -> set[Address]:
 
 def accepted_on(port: int) -> dict[Address, int]:
     """
-    Return the clients that are connected to a port of this process, and how many bytes each has sent: 0 where the
-    system does not say.
+    Return the clients that are connected to a port of this process, with the number of bytes each has sent: 0 if the
+    system does not provide it.
     """
     found = {}
     for connection in _connections():
@@ -85,6 +86,17 @@ def accepted_on(port: int) -> dict[Address, int]:
             if connection.family in _INTERNET and connection.getsockname()[1] == port:
                 found[_peer_of(connection)] = _received_bytes(connection)
     return found
+
+
+def open_descriptors() -> int:
+    """
+    Return the number of open descriptors of this process; 0 if the system does not provide it.
+    """
+    try:
+        size = os.stat("/proc/self/fd").st_size  # since Linux 6.2 the number of entries, before that 0
+        return size or len(os.listdir(_OPEN_DESCRIPTORS))
+    except OSError:
+        return 0
 
 
 def _received_bytes(connection: socket.socket) -> int:
@@ -96,24 +108,24 @@ def _received_bytes(connection: socket.socket) -> int:
 
 def _connections() -> Iterator[socket.socket]:
     """
-    Iterate over the sockets of this process.  Each is a duplicate, closed before the next.
+    Iterate over the sockets of this process.  Each is a duplicate, which is closed before the next.
     """
-    for name in _open_descriptors():
-        # Most are no sockets, and one or another is closed by now.
+    for name in _descriptor_names():
+        # Most descriptors are not sockets, and some may be closed by now.
         with suppress(OSError), _duplicate(int(name)) as connection:
             yield connection
 
 
-def _open_descriptors() -> list[str]:
+def _descriptor_names() -> list[str]:
     try:
         return os.listdir(_OPEN_DESCRIPTORS)
-    except OSError as error:  # there is no descriptor left to look for them with
-        _log.warn("cannot hang up on anybody: {reason}", reason=error.strerror)
+    except OSError as error:  # there is no descriptor left to read the directory with
+        _log.warn("cannot close any connection: {reason}", reason=error.strerror)
         return []
 
 
 def _duplicate(descriptor: int) -> socket.socket:
-    # It stays the same connection, whatever happens meanwhile to the number it was found by.
+    # The duplicate stays the same connection if the descriptor is closed and its number used again.
     copy = os.dup(descriptor)
     try:
         return socket.socket(fileno=copy)
@@ -130,5 +142,5 @@ def _peer_of(connection: socket.socket) -> Address:
 
 
 def _bare(host: str) -> str:
-    # A link's own address comes with the link, which some give by number and some by name.
+    # A link-local address comes with its interface, which may be a number or a name.
     return host.removeprefix(_MAPPED).partition("%")[0]
