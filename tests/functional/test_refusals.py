@@ -178,7 +178,7 @@ class AbortedTests(RefusalTestCase):
         self.client.infos("m")
         self.client.delete_model("m")
         self.client.save_model("m")
-        self.refuse(StatusCode.ABORTED, (upload.finish, ["'m'", "create it again"]))
+        self.refuse(StatusCode.ABORTED, (upload.finish, ["'m'", "create the model again"]))
 
 
 class LimitTests(RefusalTestCase):
@@ -227,7 +227,7 @@ class PatienceTests(RefusalTestCase):
         """
         upload = Upload(self.client, header("m", 4))
         self.addCleanup(upload.end)
-        self.refuse(StatusCode.DEADLINE_EXCEEDED, (upload.result, ["nothing came for 3 s", "send it again"]))
+        self.refuse(StatusCode.DEADLINE_EXCEEDED, (upload.result, ["arrived for 3 s", "send it again"]))
 
 
 class DamageTests(RefusalTestCase):
@@ -265,9 +265,7 @@ class DamageTests(RefusalTestCase):
         """
         for archived in (False, True):
             call = partial(self.client.create, "old", b"data", archived=archived)
-            self.refuse(
-                StatusCode.RESOURCE_EXHAUSTED, (call, ["'old'", "no version number left", "another model's id"])
-            )
+            self.refuse(StatusCode.RESOURCE_EXHAUSTED, (call, ["'old'", "no version numbers left", "another model"]))
 
 
 class DiskTests(RefusalTestCase):
@@ -292,7 +290,7 @@ class DiskTests(RefusalTestCase):
 
     def assert_refused_with(self, name: str, code: StatusCode, *said: str) -> None:
         """
-        Check how everything that writes is refused while the disk fails, that reading goes on, and writing afterwards,
+        Check that all writes are refused while the disk fails, that reading still works, that writing works afterwards,
         and that the log tells where and why, once.
         """
         self.control.write_text(name)
@@ -318,15 +316,15 @@ class DiskTests(RefusalTestCase):
 
     def test_read_only(self) -> None:
         """
-        A read-only file system: reading goes on.
+        A read-only file system: reading still works.
         """
-        self.assert_refused_with("EROFS", StatusCode.FAILED_PRECONDITION, "cannot be written", "reading goes on")
+        self.assert_refused_with("EROFS", StatusCode.FAILED_PRECONDITION, "cannot be written", "reading still works")
 
     def test_failed(self) -> None:
         """
         A disk that fails: see to it.
         """
-        self.assert_refused_with("EIO", StatusCode.UNAVAILABLE, "storage failed", "see the server's disk")
+        self.assert_refused_with("EIO", StatusCode.UNAVAILABLE, "storage failed", "check the server's disk")
 
 
 class StopTests(RefusalTestCase):

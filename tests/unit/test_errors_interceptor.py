@@ -32,7 +32,7 @@ EXAMPLES = [
     (errors.NumberTaken("m", 3, 7), grpc.StatusCode.ABORTED, ["'m'", "version 3", "create the version again"]),
     (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "make room"]),
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),
-    (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "put its directory or mount back"]),
+    (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "restore its directory or mount"]),
     (
         errors.ArchiveChanged("one", "other"),
         grpc.StatusCode.FAILED_PRECONDITION,

@@ -89,7 +89,7 @@ class StorageErrorCase(FilesystemCase):
 
 
 NO_ROOM = "the registry's storage is full (No space left on device); nothing was stored: make room, then try again"
-NO_RIGHT = "the registry's archive cannot be written (Permission denied); reading goes on"
+NO_RIGHT = "the registry's archive cannot be written (Permission denied); reading still works"
 
 
 class TellingTests(StorageErrorCase):
@@ -260,7 +260,7 @@ class WriterTests(StorageErrorCase):
         writer = finished(self.logging, "m", b"data")
         self.disturb("rename_noreplace .* m/m-v000002.yaml", errno.EROFS)
         self.assertRaises(StorageReadOnly, writer.commit, version_info("m", 2, b"data"))
-        said = "the registry's archive cannot be written (Read-only file system); reading goes on"
+        said = "the registry's archive cannot be written (Read-only file system); reading still works"
         self.assertEqual(self.told(), [self.warning(said)])
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import click
 from click.shell_completion import CompletionItem
 
-from twisted_registry.cli.references import Reference
 from twisted_registry.cli.server import Server
 from twisted_registry.cli.text import is_word
 from twisted_registry.domain.errors import RegistryError
+from twisted_registry.domain.references import Reference
 
 _COMPLETION_SECONDS = 3.0
 """How long the shell may wait for completions: short for a person, but enough for a busy registry."""
@@ -32,7 +32,7 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
             return value
         try:
             return Reference.parse(value)
-        except ValueError as error:
+        except RegistryError as error:
             self.fail(str(error), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,3 +1,3 @@
 """
-Values and rules, without a library that does input or output.
+Values and rules, free of input and output.
 """

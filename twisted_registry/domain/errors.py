@@ -1,9 +1,9 @@
 """
-Everything that can go wrong, as one small taxonomy.
+Errors that the registry raises.
 
-Each error carries its facts as attributes and says in its text what the caller can do about it.  Which gRPC status an
-error becomes is held by one table, in ``twisted_registry.protocol.error_map``.  A client raises the very error
-that the server did; those that only a client can know of stand at the end.
+Each error carries its facts as attributes, and its text says what the caller can do.
+``twisted_registry.protocol.error_map`` maps errors to gRPC status codes.  A client raises the same classes; the errors
+that only a client can meet are in ``twisted_registry.client.errors``.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,12 @@ from attrs import define
 
 _SHOWN_CHARACTERS = 80
 
+_TRACEBACK = "Traceback (most recent call last):\n"
+
 
 def shown(text: object) -> str:
     """
-    Quote something a client sent, short enough for an error text whatever was sent.
+    Quote a text that a client sent, and shorten it for an error text.
     """
     quoted = ascii(text)
     if len(quoted) <= _SHOWN_CHARACTERS:
@@ -25,21 +27,15 @@ def shown(text: object) -> str:
     return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(str(text))} characters)"
 
 
-_TRACEBACK = "Traceback (most recent call last):\n"
-
-
 class RegistryError(Exception):
     """
-    The base of every error this project raises on purpose.
+    The base class of the errors that this project raises on purpose.
 
-    Loaders of data, such as PyTorch's, raise a worker's error again as its class with one argument: a text with the
-    worker's traceback.  That is no fact of an error, and is its text as it is.
+    Data loaders such as PyTorch's raise a worker's error again with a single argument: a text that contains the
+    worker's traceback.  The text of such an error is this argument.
     """
 
     def __init_subclass__(cls) -> None:
-        """
-        Have the text of each class give such a traceback whole.
-        """
         super().__init_subclass__()
         if "__str__" in vars(cls):
             cls.__str__ = _or_traceback(vars(cls)["__str__"])  # type: ignore[method-assign]
@@ -47,11 +43,11 @@ class RegistryError(Exception):
 
 def _or_traceback(text: Callable[[Any], str]) -> Callable[[Any], str]:
     @wraps(text)
-    def told(error: RegistryError) -> str:
+    def text_or_traceback(error: RegistryError) -> str:
         first = error.args[0] if error.args and not any(error.args[1:]) else None
         return first if isinstance(first, str) and _TRACEBACK in first else text(error)
 
-    return told
+    return text_or_traceback
 
 
 # The request is at fault.
@@ -60,10 +56,10 @@ def _or_traceback(text: Callable[[Any], str]) -> Callable[[Any], str]:
 @define
 class InvalidRequest(RegistryError):
     """
-    The request can never succeed as it is.
+    The request is invalid and can never succeed.
 
     Attributes:
-        reason: what is wrong with it and how to mend it.
+        reason: what is wrong, and how to correct it.
     """
 
     reason: str
@@ -75,7 +71,11 @@ class InvalidRequest(RegistryError):
 @define
 class InvalidModelId(RegistryError):
     """
-    The text is not allowed as a model's id.
+    The text is not allowed as a model id.
+
+    Attributes:
+        model_id: the text.
+        reason: which rule it breaks.
     """
 
     model_id: str
@@ -88,11 +88,11 @@ class InvalidModelId(RegistryError):
 @define
 class SizeMismatch(RegistryError):
     """
-    A version's data is not as long as its header declares.
+    The size of a version's data differs from the size that its header declares.
 
     Attributes:
-        declared_bytes: the header's data_size.
-        received_bytes: what had come when the mismatch was certain.
+        declared_bytes: the ``data_size`` of the header.
+        received_bytes: how much data had arrived when the mismatch was certain.
     """
 
     declared_bytes: int
@@ -100,19 +100,19 @@ class SizeMismatch(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"the header declares a data_size of {self.declared_bytes} bytes, but {self.received_bytes} bytes came; "
-            "declare the size of the data that is sent"
+            f"the header declares a data_size of {self.declared_bytes} bytes, but {self.received_bytes} bytes were "
+            "received; declare the size of the data that is sent"
         )
 
 
 @define
 class HashMismatch(RegistryError):
     """
-    A version's data has another hash than its header declares.
+    The SHA-256 of a version's data differs from the one that its header declares.
 
     Attributes:
-        declared: the header's data_hash.
-        computed: the SHA-256 of the bytes received, in standard base64.
+        declared: the ``data_hash`` of the header.
+        computed: the SHA-256 of the data received, in standard base64.
     """
 
     declared: str
@@ -140,10 +140,11 @@ class UnknownModel(RegistryError):
 @define
 class UnknownVersion(RegistryError):
     """
-    The selector names no version of the model.
+    The model has no such version.
 
     Attributes:
-        selector: a version's number, or -n for the n-th to last.
+        model_id: the model's id.
+        selector: a version number, or -n for the n-th to last version.
     """
 
     model_id: str
@@ -159,8 +160,8 @@ class UnknownVersion(RegistryError):
 @define
 class ModelReplaced(RegistryError):
     """
-    The model was deleted while a version was being created for it, or while it was followed, whether or not it exists
-    again.
+    The model was deleted while a version was being created for it or while it was being followed.  A model with the
+    same id may exist again.
     """
 
     model_id: str
@@ -168,7 +169,7 @@ class ModelReplaced(RegistryError):
     def __str__(self) -> str:
         return (
             f"model {shown(self.model_id)} was deleted meanwhile, and with it any version that was just created; "
-            "create it again, or begin anew with the one that has its place"
+            "create the model again, or start over with the one that has replaced it"
         )
 
 
@@ -178,10 +179,10 @@ class ModelReplaced(RegistryError):
 @define
 class TooLarge(RegistryError):
     """
-    What was asked for is larger than a limit of this server.
+    The request exceeds a limit of this server.
 
     Attributes:
-        reason: which limit, and the way round it.
+        reason: which limit, and how to stay below it.
     """
 
     reason: str
@@ -193,10 +194,10 @@ class TooLarge(RegistryError):
 @define
 class Overloaded(RegistryError):
     """
-    The registry has no room for the request now.
+    The registry has no capacity for the request now.
 
     Attributes:
-        reason: what there is no room for, and what to do.
+        reason: what is exhausted, and what to do.
     """
 
     reason: str
@@ -208,24 +209,27 @@ class Overloaded(RegistryError):
 @define
 class Stalled(RegistryError):
     """
-    The client brought nothing for too long of what it had to bring.
+    The client sent nothing for too long, although more data was expected.
+
+    Attributes:
+        idle_seconds: how long the server waited.
     """
 
     idle_seconds: float
 
     def __str__(self) -> str:
-        return (
-            f"nothing came for {self.idle_seconds:g} s, or next to nothing, and there was more to come; send it again"
-        )
+        return f"no data, or almost none, arrived for {self.idle_seconds:g} s although more was expected; send it again"
 
 
 @define
 class NumberTaken(RegistryError):
     """
-    A version that was not created here has the number that a new one was to get: files were put into the archive.
+    Files that were put into the archive from outside have the number that a new version was to get.
 
     Attributes:
-        highest: the highest number that anything in the model's folder has.
+        model_id: the model's id.
+        version_number: the number.
+        highest: the highest number that any file in the model's folder has.
     """
 
     model_id: str
@@ -234,27 +238,30 @@ class NumberTaken(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"model {shown(self.model_id)} has a version {self.version_number} already, which was put there by others; "
-            "create the version again"
+            f"model {shown(self.model_id)} already has a version {self.version_number} that was put into the archive "
+            "from outside; create the version again"
         )
 
 
 @define
 class NumbersExhausted(RegistryError):
     """
-    The model has used up every version number the wire format can name.
+    The model has used every version number that the wire format can represent.
     """
 
     model_id: str
 
     def __str__(self) -> str:
-        return f"model {shown(self.model_id)} has no version number left; go on under another model's id"
+        return f"model {shown(self.model_id)} has no version numbers left; continue with another model"
 
 
 @define
 class StorageFull(RegistryError):
     """
-    The medium has no room for what should be stored.
+    The storage medium is full.
+
+    Attributes:
+        reason: the medium's error.
     """
 
     reason: str
@@ -269,59 +276,72 @@ class StorageFull(RegistryError):
 @define
 class StorageReadOnly(RegistryError):
     """
-    The medium takes no writes.
+    The storage medium accepts no writes.
+
+    Attributes:
+        reason: the medium's error.
     """
 
     reason: str
 
     def __str__(self) -> str:
-        return f"the registry's archive cannot be written ({self.reason}); reading goes on"
+        return f"the registry's archive cannot be written ({self.reason}); reading still works"
 
 
 @define
 class ArchiveMoved(RegistryError):
     """
-    The archive is no longer where it was opened: nothing can be stored durably.
+    The archive is no longer where it was opened, so that nothing can be stored durably.
 
     Attributes:
-        reason: what is at its path now; names no path.
+        reason: what is at its path now, without the path.
     """
 
     reason: str
 
     def __str__(self) -> str:
         return (
-            f"the registry's archive is no longer where it was opened ({self.reason}); nothing was stored: put its "
-            "directory or mount back, or restart the registry on the one that is there now"
+            f"the registry's archive is no longer where it was opened ({self.reason}); nothing was stored: restore its "
+            "directory or mount, or restart the registry on the one that is there now"
         )
 
 
 @define
 class StorageFailure(RegistryError):
     """
-    The medium failed a call, and what should be stored is not.
+    The storage medium failed, and the operation was not carried out.
+
+    Attributes:
+        reason: the medium's error.
     """
 
     reason: str
 
     def __str__(self) -> str:
-        return f"the registry's storage failed ({self.reason}); it was not done: see the server's disk"
+        return f"the registry's storage failed ({self.reason}); nothing was changed: check the server's disk"
 
 
 @define
 class CommitUncertain(StorageFailure):
     """
-    The medium failed so late that the version may be there after a restart: its number must not be used again.
+    The storage medium failed so late in a commit that the version may exist after a restart.  Its number is not used
+    again.
     """
+
+    def __str__(self) -> str:
+        return (
+            f"the registry's storage failed while the version was committed ({self.reason}); it may exist after a "
+            "restart of the registry: check the server's disk"
+        )
 
 
 @define
 class StorageUnavailable(StorageFailure):
     """
-    The storage could not be read just now.  No bytes were seen, so nothing is known to be damaged or missing.
+    The storage could not be read now.  No data was read, so that nothing is known to be damaged or missing.
 
     Attributes:
-        subject: what could not be read, such as a version; empty where the call says it.
+        subject: what could not be read, such as a version; empty if the call makes that clear.
     """
 
     subject: str = ""
@@ -329,33 +349,35 @@ class StorageUnavailable(StorageFailure):
     def __str__(self) -> str:
         cause = f"{self.subject}: {self.reason}" if self.subject else self.reason
         return (
-            f"the registry cannot read its storage now ({cause}); nothing is known to be damaged: try again, and "
-            "where this lasts see the server's disk and its permissions"
+            f"the registry cannot read its storage now ({cause}); nothing is known to be damaged: try again, and if "
+            "this persists check the server's disk and its permissions"
         )
 
 
 @define
 class TooManyOpenFiles(StorageUnavailable):
     """
-    The server's process, or its machine, has no file descriptor left.
+    The server's process or machine has no file descriptors left.
     """
 
     def __str__(self) -> str:
         return (
-            f"the registry cannot open another file ({self.reason}); nothing was changed: try again, and have the "
-            "server's limit raised (ulimit -n, LimitNOFILE= of systemd)"
+            f"the registry cannot open another file ({self.reason}); nothing was changed: try again, and raise the "
+            "server's limit (ulimit -n, LimitNOFILE= of systemd)"
         )
 
 
-REWRITE_MODEL = "CreateOrUpdateModel writes its metadata anew"
+REWRITE_MODEL = "CreateOrUpdateModel rewrites its metadata"
 
 
 @define
 class CorruptModel(RegistryError):
     """
-    A model's metadata on the archive, or its whole folder, is damaged or missing.
+    A model's metadata in the archive, or its whole folder, is damaged or missing.
 
     Attributes:
+        model_id: the model's id.
+        reason: what is wrong.
         remedy: what to do.
     """
 
@@ -364,13 +386,18 @@ class CorruptModel(RegistryError):
     remedy: str = REWRITE_MODEL
 
     def __str__(self) -> str:
-        return f"model {shown(self.model_id)} is damaged on the archive ({self.reason}); {self.remedy}"
+        return f"model {shown(self.model_id)} is damaged in the archive ({self.reason}); {self.remedy}"
 
 
 @define
 class CorruptVersion(RegistryError):
     """
-    A version's files on the archive are damaged.
+    A version's files in the archive are damaged or missing.
+
+    Attributes:
+        model_id: the model's id.
+        version_number: the version's number.
+        reason: what is wrong.
     """
 
     model_id: str
@@ -379,22 +406,22 @@ class CorruptVersion(RegistryError):
 
     def __str__(self) -> str:
         return (
-            f"version {self.version_number} of model {shown(self.model_id)} is damaged on the archive "
+            f"version {self.version_number} of model {shown(self.model_id)} is damaged in the archive "
             f"({self.reason}); use another version, or restore its files"
         )
 
 
-# The archive is another one.
+# The archive is a different one.
 
 
 @define
 class ArchiveChanged(RegistryError):
     """
-    The client has worked with another archive than the one that is served now.
+    The registry serves a different archive than the one that the client has worked with.
 
     Attributes:
         seen: the id of the archive that the client has worked with.
-        served: the id of the archive that is served now.
+        served: the id of the archive that is served now; empty if that one has no id.
     """
 
     seen: str
@@ -404,18 +431,18 @@ class ArchiveChanged(RegistryError):
         served = f"another one, {shown(self.served)}" if self.served else "one that has no id"
         return (
             f"this client has worked with the archive {shown(self.seen)}, and the registry now serves {served}; "
-            "nothing was done: check --archive-dir of the daemon and whether its disk is mounted, or make a new client "
-            "if the change is meant"
+            "nothing was done: check --archive-dir of the daemon and whether its disk is mounted, or create a new "
+            "client if the change is intended"
         )
 
 
 @define
 class ArchiveTaken(RegistryError):
     """
-    Another daemon has taken the archive.  No call ends with this: the daemon that notices it stops.
+    Another daemon has taken over the archive.  The daemon that notices this stops; no call fails with this error.
 
     Attributes:
-        owner: the other daemon, for people.
+        owner: a description of the other daemon.
     """
 
     owner: str
@@ -424,13 +451,16 @@ class ArchiveTaken(RegistryError):
         return f"another daemon has taken the archive: {self.owner}"
 
 
-# The server is at fault, or is on its way.
+# The server cannot serve.
 
 
 @define
 class Unavailable(RegistryError):
     """
     The registry is starting or stopping.
+
+    Attributes:
+        reason: which of the two, and what to do.
     """
 
     reason: str
@@ -442,10 +472,10 @@ class Unavailable(RegistryError):
 @define
 class CannotStart(RegistryError):
     """
-    The registry cannot start as it is configured.
+    The registry cannot start with its configuration.
 
     Attributes:
-        reason: one line for the person who starts it.
+        reason: one line for the operator.
     """
 
     reason: str

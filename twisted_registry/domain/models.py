@@ -1,5 +1,5 @@
 """
-The values that travel between the rooms: models, versions, chunks, and the rules for ids and selectors.
+Models, versions and chunks, and the rules for ids and numbers.
 """
 
 import unicodedata
@@ -13,7 +13,7 @@ from twisted_registry.domain.errors import InvalidModelId
 MAX_MODEL_ID_BYTES = 200
 MAX_USER_DATA_BYTES = 256 * 1024
 MAX_VERSION_NUMBER = 2**31 - 1
-"""The wire selects versions by int32."""
+"""The wire format selects versions by int32."""
 
 MAX_ENTRIES = 100_000
 """The most models or versions that one request may name."""
@@ -21,10 +21,10 @@ MAX_ENTRIES = 100_000
 
 def check_model_id(model_id: str) -> str:
     """
-    Give a model's id back, if it is allowed: 1 to 200 bytes of UTF-8 without control characters (Unicode Cc).
+    Return a model id if it is allowed: 1 to 200 bytes of UTF-8 without control characters (Unicode category Cc).
 
     Raises:
-        InvalidModelId: it is not.
+        InvalidModelId: the id is not allowed.
     """
     if not model_id:
         raise InvalidModelId(model_id, "it is empty; name the model")
@@ -35,14 +35,18 @@ def check_model_id(model_id: str) -> str:
     if size_bytes > MAX_MODEL_ID_BYTES:
         raise InvalidModelId(model_id, f"it has {size_bytes} bytes; at most {MAX_MODEL_ID_BYTES} are allowed")
     if any(unicodedata.category(character) == "Cc" for character in model_id):
-        raise InvalidModelId(model_id, "it holds a control character; leave it out")
+        raise InvalidModelId(model_id, "it contains a control character; leave it out")
     return model_id
 
 
 @frozen
 class ModelInfo:
     """
-    A model, without its versions.
+    A model without its versions.
+
+    Attributes:
+        model_id: the model's id.
+        metadata: key-value pairs; ``user_data`` on the wire.
     """
 
     model_id: str
@@ -52,12 +56,15 @@ class ModelInfo:
 @frozen
 class VersionHeader:
     """
-    What a creator declares of a version before its data comes.
+    A new version as its creator declares it, before its data arrives.
 
     Attributes:
-        created_ns: nanoseconds since the Unix epoch; 0 for the time of the commit.
-        sha256: SHA-256 of the data in standard base64; empty where not declared.
-        size_bytes: length of the data.
+        model_id: the model's id.
+        archived: whether the version is archived; otherwise it is transient.
+        size_bytes: size of the data in bytes.
+        sha256: SHA-256 of the data in standard base64; empty if not declared.
+        created_ns: creation time in nanoseconds since the Unix epoch; 0 for the time of the commit.
+        metadata: key-value pairs; ``user_data`` on the wire.
     """
 
     model_id: str
@@ -71,14 +78,18 @@ class VersionHeader:
 @frozen
 class VersionInfo:
     """
-    A committed version, without its data.
+    A committed version without its data.
 
     Attributes:
+        model_id: the model's id.
         version_number: 1 to 2**31 - 1.
-        created_ns: nanoseconds since the Unix epoch, below 2**64.
+        created_ns: creation time in nanoseconds since the Unix epoch, below 2**64.
+        archived: whether the version is archived; otherwise it is transient.
         sha256: SHA-256 of the data in standard base64.
-        xxh3: XXH3-128 of the data in hexadecimal, where the registry has it at hand; it is no part of the info that
-            travels.
+        size_bytes: size of the data in bytes.
+        metadata: key-value pairs; ``user_data`` on the wire.
+        xxh3: XXH3-128 of the data in hexadecimal; empty if it is not known.  It is not part of the info that travels,
+            and two infos may be equal without it.
     """
 
     model_id: str
@@ -93,10 +104,12 @@ class VersionInfo:
 
 class VersionKey(NamedTuple):
     """
-    Names a version for the time of one process.
+    A version's identity within one process.
 
     Attributes:
-        incarnation: tells a model from an earlier one of the same id that was deleted.
+        model_id: the model's id.
+        incarnation: distinguishes a model from a deleted one with the same id.
+        version_number: the version's number.
     """
 
     model_id: str
@@ -107,9 +120,13 @@ class VersionKey(NamedTuple):
 @frozen
 class Chunk:
     """
-    A piece of a version's data inside a buffer that may begin with other bytes.
+    A piece of a version's data, in a buffer that may begin with other bytes.
 
-    The protocol edge keeps the data in the very frame it will be sent in; nobody else needs to know.
+    The protocol edge keeps data in the frame in which it will be sent; only the edge knows the bytes before the data.
+
+    Attributes:
+        buffer: the whole buffer.
+        data_offset: where the data begins.
     """
 
     buffer: bytes
@@ -118,13 +135,13 @@ class Chunk:
     @property
     def data(self) -> memoryview:
         """
-        The data alone, not copied.
+        A view of the data, without a copy.
         """
         return memoryview(self.buffer)[self.data_offset :]
 
     @property
     def size_bytes(self) -> int:
         """
-        Length of the data.
+        Size of the data in bytes.
         """
         return len(self.buffer) - self.data_offset

@@ -1,5 +1,5 @@
 """
-What the registry publishes of a model: frozen, so that any thread may read it without asking.
+Snapshots of a model's versions: frozen, so that any thread may read them.
 """
 
 from bisect import bisect_left
@@ -14,15 +14,16 @@ from twisted_registry.domain.models import VersionInfo, VersionKey
 @frozen
 class VersionNumbers:
     """
-    The numbers of a model's versions, rising.
+    The numbers of a model's versions, in ascending order.
 
-    Archived numbers only ever grow at the end, so all snapshots of a model share one list of them, each looking at its
-    own length: publishing the next one costs the same at a hundred versions and at a hundred thousand.  The numbers of
-    transient versions, few and evicted in any order, are a tuple of their own.
+    Archived numbers are only ever appended, so that all snapshots of a model share one list and each uses a prefix of
+    it: publishing the next number costs the same at a hundred versions and at a hundred thousand.  The numbers of
+    transient versions are few and are evicted in any order, so that they are a separate tuple.
 
     Attributes:
-        archived: sorted; entries from ``archived_count`` on belong to later snapshots.
-        transient: sorted.
+        archived: archived numbers, ascending; those from index ``archived_count`` on belong to later snapshots.
+        archived_count: how many of them this snapshot has.
+        transient: transient numbers, ascending.
     """
 
     archived: Sequence[int] = ()
@@ -40,17 +41,17 @@ class VersionNumbers:
 
     def is_transient(self, number: int) -> bool:
         """
-        Tell whether a number is that of a transient version.
+        Return whether a transient version has this number.
         """
         index = bisect_left(self.transient, number)
         return index < len(self.transient) and self.transient[index] == number
 
     def at(self, index: int) -> int:
         """
-        Give the number at a zero-based position of the whole order.
+        Return the number at a zero-based index of all numbers.
 
         Raises:
-            IndexError: there are not so many.
+            IndexError: there are fewer numbers.
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
@@ -61,13 +62,13 @@ class VersionNumbers:
 
     def position(self, number: int) -> int:
         """
-        Give the zero-based position of the first number that is not below the one given.
+        Return the zero-based index of the first number that is not below the given one.
         """
         return bisect_left(self.archived, number, 0, self.archived_count) + bisect_left(self.transient, number)
 
     def starting_at(self, number: int) -> Iterator[int]:
         """
-        Give the numbers from the one given on.
+        Iterate over the numbers that are not below the given one.
         """
         return (self.at(index) for index in range(self.position(number), len(self)))
 
@@ -76,13 +77,13 @@ class VersionNumbers:
 
     def with_transient(self, number: int) -> "VersionNumbers":
         """
-        Give these numbers and a new transient one, higher than all of them.
+        Return these numbers and a new transient one, which is higher than all of them.
         """
         return evolve(self, transient=(*self.transient, number))
 
     def without_transient(self, number: int) -> "VersionNumbers":
         """
-        Give these numbers without a transient one.
+        Return these numbers without a transient one.
         """
         return evolve(self, transient=tuple(n for n in self.transient if n != number))
 
@@ -90,12 +91,14 @@ class VersionNumbers:
 @frozen
 class ModelSnapshot:
     """
-    A model's versions at one moment.
+    A model's versions at one point in time.
 
     Attributes:
-        incarnation: tells a model from an earlier one of the same id that was deleted.
-        held: the infos of the versions in the transient store, copies of archived ones among them, by number.
-        latest: the latest version's info; ``None`` where there is none or it is not read from the archive yet.
+        model_id: the model's id.
+        incarnation: distinguishes a model from a deleted one with the same id.
+        numbers: the numbers of all versions.
+        held: the infos of the versions in the transient store, including copies of archived ones, by number.
+        latest: the latest version's info; ``None`` if there is no version or it was not read from the archive yet.
     """
 
     model_id: str
@@ -106,13 +109,13 @@ class ModelSnapshot:
 
     def key(self, number: int) -> VersionKey:
         """
-        Give the process-wide name of one of the model's versions.
+        Return the key of one of the model's versions.
         """
         return VersionKey(self.model_id, self.incarnation, number)
 
     def select(self, selector: int) -> int:
         """
-        Give the number a selector stands for: a number itself, or -n for the n-th to last of those that exist.
+        Return the number of the version that a selector selects: the number itself, or -n for the n-th to last version.
 
         Raises:
             UnknownVersion: there is no such version.

@@ -9,10 +9,11 @@ import click
 from twisted_registry.cli.errors import EXIT_STATUS_HELP
 from twisted_registry.cli.output import json_option, kind, model_object, print_facts, print_object, version_object
 from twisted_registry.cli.params import ReferenceType
-from twisted_registry.cli.references import REFERENCES, Reference, harmless_reference
+from twisted_registry.cli.references import REFERENCES, harmless_reference
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import age, exact_timestamp, harmless_id, harmless_line, size
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient

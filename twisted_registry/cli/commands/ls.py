@@ -10,11 +10,11 @@ import click
 from twisted_registry.cli.errors import EXIT_STATUS_HELP
 from twisted_registry.cli.output import json_option, kind, model_object, print_object, print_table, version_object
 from twisted_registry.cli.params import ModelType
-from twisted_registry.cli.references import Reference
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import age, harmless_id, pairs, size
 from twisted_registry.domain.errors import CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient

@@ -10,9 +10,10 @@ from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ReferenceType
 from twisted_registry.cli.progress import ByteProgress
-from twisted_registry.cli.references import REFERENCES, Reference
+from twisted_registry.cli.references import REFERENCES
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.target import Target
+from twisted_registry.domain.references import Reference
 
 _HELP = f"""Retrieve the data of a version to FILE, or to stdout for -.
 

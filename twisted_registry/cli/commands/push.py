@@ -18,12 +18,13 @@ from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_in
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ModelType, PairType
 from twisted_registry.cli.progress import ByteProgress
-from twisted_registry.cli.references import Reference, harmless_reference, model_word
+from twisted_registry.cli.references import harmless_reference, model_word
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.sibling_files import warnings
 from twisted_registry.cli.text import harmless, harmless_id, is_word, timestamp
 from twisted_registry.domain.errors import CorruptVersion, UnknownModel
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient, Data

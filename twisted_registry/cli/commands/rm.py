@@ -10,10 +10,11 @@ import click
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt
 from twisted_registry.cli.output import json_option, print_line, print_object
 from twisted_registry.cli.params import ModelType
-from twisted_registry.cli.references import Reference, model_word
+from twisted_registry.cli.references import model_word
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import harmless_id
 from twisted_registry.domain.errors import UnknownModel
+from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient

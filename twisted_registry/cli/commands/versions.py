@@ -10,11 +10,11 @@ import click
 from twisted_registry.cli.errors import EXIT_STATUS_HELP
 from twisted_registry.cli.output import json_option, kind, print_object, print_table, version_object
 from twisted_registry.cli.params import ReferenceType
-from twisted_registry.cli.references import Reference
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import harmless_line, pairs, size, timestamp
 from twisted_registry.domain.errors import CorruptVersion, UnknownVersion
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient

@@ -13,11 +13,12 @@ from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt, rep
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ReferenceType
 from twisted_registry.cli.progress import ByteProgress
-from twisted_registry.cli.references import Reference, harmless_reference
+from twisted_registry.cli.references import harmless_reference
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.target import Target
 from twisted_registry.domain.errors import CorruptVersion, UnknownVersion
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Literal
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.logger import Logger
 
 from twisted_registry.domain.errors import (
@@ -80,7 +80,7 @@ class StorageErrorLog:
         self._archive = archive
         self._seconds = seconds
         self._lock = Lock()
-        # By the error's text; the cause that failed last is at the end.
+        # By the error's reason, which does not name the version that could not be read, say.  The latest is at the end.
         self._causes: dict[str, _Cause] = {}
 
     @contextmanager
@@ -145,10 +145,8 @@ class StorageErrorLog:
         return unlogged
 
     def _cause(self, error: StorageError) -> _Cause:
-        # If a disk is away, each version is another subject, but the cause is the same.
-        text = str(evolve(error, subject="") if isinstance(error, StorageUnavailable) else error)
-        cause = self._causes.pop(text, None) or _Cause(error.reason, isinstance(error, ArchiveMoved))
-        self._causes[text] = cause
+        cause = self._causes.pop(error.reason, None) or _Cause(error.reason, isinstance(error, ArchiveMoved))
+        self._causes[error.reason] = cause
         if len(self._causes) > MAX_CAUSES:
             del self._causes[next(iter(self._causes))]
         return cause
@@ -175,10 +173,10 @@ class StorageErrorLog:
         # failure.  A moved archive is certainly back: every operation except reading checks where the archive is.
         last = self._seconds() - REPEAT_SECONDS
         over = {
-            text: cause
-            for text, cause in self._causes.items()
+            reason: cause
+            for reason, cause in self._causes.items()
             if cause.is_moved or (operation in cause.operations and cause.failed_seconds <= last)
         }
-        for text in over:
-            del self._causes[text]
+        for reason in over:
+            del self._causes[reason]
         return list(over.values())
