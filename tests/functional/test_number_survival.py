@@ -3,7 +3,7 @@ Tests that numbers of versions that were evicted, or died with the daemon, are n
 """
 
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
+from twisted_registry.coordination.local import NUMBERS_PER_BLOCK
 
 MOST_GAP = 2 * NUMBERS_PER_BLOCK
 """A crash may leave the rest of one block of reserved numbers, and of the next that was reserved ahead."""

@@ -15,6 +15,7 @@ from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
+from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.execution import executor_for
@@ -65,13 +66,16 @@ class PumpedRegistryCase(SynchronousTestCase):
         """
         self.medium.in_use = False
         store = self.make_store()
+        archive = LoggingArchive(self.archive, StorageErrorLog(self.archive.description, self.clock.seconds))
+        archive_executor = executor_for(self.archive, self.reactor, self.disk, self.processor)
         self.registry = Registry(
             self.reactor,
-            LoggingArchive(self.archive, StorageErrorLog(self.archive.description, self.clock.seconds)),
-            executor_for(self.archive, self.reactor, self.disk, self.processor),
+            archive,
+            archive_executor,
             store,
             executor_for(store, self.reactor, self.disk, self.processor),
             Framing(CHUNK_BYTES, Chunk, partial(Chunker, CHUNK_BYTES)),
+            LocalCoordination(archive, archive_executor),
             now_ns=lambda: int(self.clock.seconds() * 10**9),
             seconds=self.clock.seconds,
         )

@@ -5,9 +5,9 @@ Tests for the reference of the errors.
 from twisted.trial.unittest import SynchronousTestCase
 
 from tools.errors_page import CLIENT, PAGE, SERVER, START, known, page
+from twisted_registry.coordination.local import NUMBERS_PER_BLOCK
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol.error_map import CODES
-from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
 
 
 class PageTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
 from twisted_registry.contracts.archive import IArchiveWriter
-from twisted_registry.contracts.registry import IObserver
+from twisted_registry.coordination.local import NUMBERS_PER_BLOCK
 from twisted_registry.domain.errors import (
     CommitUncertain,
     CorruptModel,
@@ -21,8 +21,8 @@ from twisted_registry.domain.errors import (
     StorageUnavailable,
     UnknownModel,
 )
+from twisted_registry.domain.events import ModelDeleted, VersionCommitted
 from twisted_registry.domain.models import ModelInfo, VersionInfo
-from twisted_registry.registry.numbers import NUMBERS_PER_BLOCK
 
 
 class FaultyArchive(MemoryArchive):
@@ -86,7 +86,6 @@ class FaultyWriter:
         self.aborted += 1
 
 
-@implementer(IObserver)
 class Notes:
     """
     Notes which models changed.
@@ -95,9 +94,11 @@ class Notes:
     def __init__(self) -> None:
         self.changes: list[str] = []
 
-    def changed(self, model_id: str) -> None:
-        """See ``IObserver.changed``."""
-        self.changes.append(model_id)
+    def changed(self, event: "VersionCommitted | ModelDeleted") -> None:
+        """
+        Note an event.
+        """
+        self.changes.append(event.model_id)
 
 
 class FaultyRegistryCase(PumpedRegistryCase):
@@ -283,7 +284,7 @@ class ModelTests(FaultyRegistryCase):
         """
         notes = Notes()
         self.save()
-        self.registry.observe(notes)
+        self.registry.subscribe(notes.changed, VersionCommitted, ModelDeleted)
         self.create()
         self.create(archived=True)
         self.done(self.registry.delete_model("m"))

@@ -159,7 +159,7 @@ class LostTests(StrangersCase):
         self.save(a="b")
         self.assertEqual(self.numbers(), [])
         self.assertNotEqual(self.snapshot().incarnation, before.incarnation)
-        self.assertIn("is made anew; numbers go on after 3", self.lines(LogLevel.warn)[-1])
+        self.assertIn("is created again; numbers go on after 3", self.lines(LogLevel.warn)[-1])
         self.assertEqual(self.done(self.registry.load_model_infos(["m"])), [ModelInfo("m", {"a": "b"})])
         self.assertEqual(self.registry.usage().items, 0)
         self.assertEqual(self.create(archived=True).version_number, 4)

@@ -11,6 +11,7 @@ from tests.support.registry import BUDGET, PumpedRegistryCase, data_hash
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import ITransientStore, Usage
+from twisted_registry.coordination.local import MAX_RAISED
 from twisted_registry.domain.errors import (
     CorruptVersion,
     HashMismatch,
@@ -21,7 +22,6 @@ from twisted_registry.domain.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo, VersionHeader
-from twisted_registry.registry.numbers import MOST_RAISED
 from twisted_registry.storage.memory import MemoryStore
 
 
@@ -228,14 +228,14 @@ class SeenTests(PumpedRegistryCase):
         """
         Clients can raise the numbers of a model by a million in the life of a process, and no further.
         """
-        self.note_seen(MOST_RAISED + 2)
+        self.note_seen(MAX_RAISED + 2)
         self.assertEqual(self.create().version_number, 2)
         (line,) = self.warnings()
-        self.assertIn("too far to be believed", line)
-        self.note_seen(MOST_RAISED - 100)
-        self.assertEqual(self.create().version_number, MOST_RAISED - 99)
-        self.note_seen(MOST_RAISED + 100)
-        self.assertEqual(self.create().version_number, MOST_RAISED - 98)
+        self.assertIn("implausible", line)
+        self.note_seen(MAX_RAISED - 100)
+        self.assertEqual(self.create().version_number, MAX_RAISED - 99)
+        self.note_seen(MAX_RAISED + 100)
+        self.assertEqual(self.create().version_number, MAX_RAISED - 98)
         self.assertEqual(len(self.warnings()), 1)
 
     def test_no_number_that_cannot_be(self) -> None:
@@ -530,7 +530,7 @@ class DamageTests(PumpedRegistryCase):
         download = self.registry.download(self.snapshot(), info)
         self.assertIsNotNone(self.settle(download.read()))
         error = self.assertRaises(CorruptVersion, self.settle, download.read())
-        self.assertIn("no longer", str(error))
+        self.assertIn("has changed since its SHA-256 matched", str(error))
         download.close()
         self.assertIn("SHA-256", str(self.assertRaises(CorruptVersion, self.read, info)))
         self.medium.models["m"].versions[info.version_number] = info, b"x" * 25

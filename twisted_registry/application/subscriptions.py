@@ -4,17 +4,15 @@ Subscriptions to the newest version of a model.
 
 from types import TracebackType
 
-from zope.interface import implementer
-
 from twisted_registry.application.queries import Queries
 from twisted_registry.contracts.application import IEvent
-from twisted_registry.contracts.registry import IObserver
+from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import CorruptVersion, Unavailable, UnknownModel
+from twisted_registry.domain.events import ModelDeleted, VersionCommitted
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 
-@implementer(IObserver)
 class Subscriptions:
     """
     The subscriptions to all models.
@@ -31,8 +29,17 @@ class Subscriptions:
     def __len__(self) -> int:
         return sum(len(subscribers) for subscribers in self._subscribers.values())
 
-    def changed(self, model_id: str) -> None:
-        """See ``IObserver.changed``."""
+    def follow(self, registry: IRegistry) -> None:
+        """
+        Wake the subscribers of a model after each event of a registry that they have to know of.
+        """
+        registry.subscribe(self.notify, VersionCommitted, ModelDeleted)
+
+    def notify(self, event: VersionCommitted | ModelDeleted) -> None:
+        """
+        Wake the subscribers of an event's model.  Called in the reactor's thread.
+        """
+        model_id = event.model_id
         # A subscriber that is added later reads the new state by itself.
         if model_id in self._subscribers:
             self._runtime.run_soon(lambda: self._wake(model_id))

@@ -7,22 +7,13 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from twisted_registry.contracts.coordination import Listener
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import Usage
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.events import Event
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
-
-
-class IObserver(Interface):
-    """
-    Is told when a model changes.
-    """
-
-    def changed(model_id: str) -> None:
-        """
-        A new snapshot of the model is published, or the model is gone.  Called in the reactor's thread.
-        """
 
 
 class ISnapshots(Interface):
@@ -56,12 +47,38 @@ class ISnapshots(Interface):
         Give the ids of all models that are whole, ordered; ``None`` where the archive was not surveyed yet.
         """
 
-    def upload(header: VersionHeader, snapshot: ModelSnapshot) -> IUpload:
+    def created(header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str) -> VersionInfo | None:
+        """
+        Return the version that an earlier creation with the same key made, from memory.  The answer is known before the
+        data arrives only if the header declares the SHA-256; otherwise ``IUpload.commit`` finds it.
+
+        Args:
+            header: the header of this creation.
+            snapshot: the header's model.
+            idempotency_key: 1 to 128 printable ASCII characters.
+
+        Returns:
+            ``None`` if there is none, if it is not in memory, or if the header declares no SHA-256.
+
+        Raises:
+            InvalidRequest: the key is not allowed, or that creation was not the same as this one.
+        """
+
+    def upload(header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> IUpload:
         """
         Start creating a version.
 
+        Args:
+            snapshot: the header's model.
+            idempotency_key: 1 to 128 printable ASCII characters; empty for none.  With a key, ``IUpload.commit``
+                returns the version of an earlier creation with the same key and the same content, instead of making a
+                second one.  The registry remembers a key for a day, or until its version or model is deleted; for
+                archived versions across restarts, if the archive can (``IKeyedArchive``).  If two creations with the
+                same key overlap, the first commit makes the version and the second returns it.
+
         Raises:
-            TooLarge: it can never be held.
+            InvalidRequest: the key is not allowed.
+            TooLarge: the version can never be held.
         """
 
     def download(snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
@@ -117,9 +134,20 @@ class IRegistry(ISnapshots):
             fires when that is done.
         """
 
-    def observe(observer: IObserver) -> None:
+    def subscribe(listener: Listener, *kinds: type[Event]) -> None:
         """
-        Tell an observer of every change from now on.
+        Call a listener with each event of certain kinds from now on.
+
+        Args:
+            listener: called with the event in the reactor's thread, while the change is under way: it must not block,
+                and postpones everything that takes long.  If it raises, that is logged with the id of an incident and
+                has no other effect.
+            kinds: the classes of ``twisted_registry.domain.events``.
+        """
+
+    def unsubscribe(listener: Listener) -> None:
+        """
+        Stop calling a listener.  Does nothing if it is not subscribed.
         """
 
     def load_snapshot(model_id: str) -> Deferred[ModelSnapshot]:

@@ -101,7 +101,9 @@ class IUpload(Interface):
         Returns:
             fires when the version can be seen, and is durable if archived; fails with ``ModelReplaced``,
             ``UnknownModel``, ``NumbersExhausted``, ``StorageFull``, ``StorageReadOnly`` or ``StorageFailure``, and then
-            nothing stays, or with ``CommitUncertain``, and then it may be there after a restart.
+            nothing stays, or with ``CommitUncertain``, and then it may be there after a restart.  With an idempotency
+            key that was used before, fires with the version of then, or fails with ``InvalidRequest`` if that is not
+            the same as this one.
         """
 
     def abort() -> None:

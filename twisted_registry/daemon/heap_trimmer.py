@@ -1,51 +1,74 @@
 """
-Memory that versions have left, and none will want soon.
+The heap trimmer: returns memory to the system that versions have left and new ones will not need soon.
 
-What one version leaves is kept for the next.  But where much went at once, as with a model that is deleted, or where
-what is free lies in pieces too small for what comes, the system gets it back: else the process would take half as much
-again as the versions in it.
+The memory of one version is kept for the next.  But if much is freed at once, as with a deleted model, or if the free
+memory lies in pieces too small for what comes, the system gets it back: otherwise the process would take half as much
+again as its versions.
 """
 
 from collections.abc import Callable
 
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorTime
 
-from twisted_registry.contracts.registry import IObserver
+from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.domain.events import Event, ModelDeleted, VersionCommitted, VersionDeleted, VersionEvicted
 
 _MIB = 1024 * 1024
 BESIDE_BYTES = 128 * _MIB
-"""What the process takes beside versions, with uploads and downloads of the usual size."""
+"""The memory of the process beside its versions, with uploads and downloads of the usual size."""
 
 WORTH_BYTES = 64 * _MIB
-"""How much more than the least must be there, so that it is not done again and again."""
+"""The least growth since the last trim that makes another one worthwhile."""
+
+DELAY_SECONDS = 0.1
+"""How long to wait after an event, so that a commit does not wait for /proc, and many commits cost one look."""
 
 
-@implementer(IObserver)
-class Tidying:
+class HeapTrimmer:
     """
-    Looks, whenever a model has changed, whether the process takes much more than it holds.
+    Checks, soon after versions came or went, whether the process takes much more memory than its versions.
     """
 
     def __init__(
-        self, held_bytes: Callable[[], int], resident_bytes: Callable[[], int], give_back: Callable[[], None]
+        self,
+        reactor: IReactorTime,
+        held_bytes: Callable[[], int],
+        resident_bytes: Callable[[], int],
+        trim: Callable[[], None],
     ) -> None:
         """
 
         Args:
-            held_bytes: tells how much the versions have that are held now.
-            resident_bytes: tells how much memory the process has; 0 where that cannot be told.
-            give_back: gives what is free back to the system.
+            held_bytes: returns the size of the versions in memory.
+            resident_bytes: returns the memory of the process; 0 if that is unknown.
+            trim: returns free memory to the system.
         """
+        self._reactor = reactor
         self._held_bytes = held_bytes
         self._resident_bytes = resident_bytes
-        self._give_back = give_back
+        self._trim = trim
         self._least_bytes = resident_bytes()
+        self._is_scheduled = False
 
-    def changed(self, model_id: str) -> None:
-        """See ``IObserver.changed``."""
+    def follow(self, registry: IRegistry) -> None:
+        """
+        Check after each event of a registry that changes its memory.
+        """
+        registry.subscribe(self.schedule, VersionCommitted, VersionEvicted, VersionDeleted, ModelDeleted)
+
+    def schedule(self, event: Event) -> None:
+        """
+        Check soon after an event.
+        """
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._reactor.callLater(DELAY_SECONDS, self._check)
+
+    def _check(self) -> None:
+        self._is_scheduled = False
         resident_bytes = self._resident_bytes()
         self._least_bytes = min(self._least_bytes, resident_bytes)
-        grown = resident_bytes - self._least_bytes >= WORTH_BYTES
-        if grown and resident_bytes > self._held_bytes() * 11 // 10 + BESIDE_BYTES:
+        has_grown = resident_bytes - self._least_bytes >= WORTH_BYTES
+        if has_grown and resident_bytes > self._held_bytes() * 11 // 10 + BESIDE_BYTES:
             self._least_bytes = resident_bytes
-            self._give_back()
+            self._trim()

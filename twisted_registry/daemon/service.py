@@ -19,9 +19,10 @@ from twisted.python.threadpool import ThreadPool
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.transient import ITransientStore
+from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import connections_within, raise_descriptor_limit, usable_descriptors
-from twisted_registry.daemon.heap_trimmer import Tidying
+from twisted_registry.daemon.heap_trimmer import HeapTrimmer
 from twisted_registry.daemon.logging import LoggedService
 from twisted_registry.daemon.malloc import give_back, reuse_memory
 from twisted_registry.daemon.memory_limit import resident_bytes
@@ -99,13 +100,16 @@ class RegistryService(Service):
         self._checking_pool = ThreadPool(minthreads=0, maxthreads=2, name="checking")
         self._checking = TalliedPool(reactor, self._checking_pool)
         self._reactor = reactor
+        logging_archive = LoggingArchive(archive, StorageErrorLog(archive.description))
+        archive_executor = executor_for(archive, reactor, self._storage, self._hashing)
         self._registry = Registry(
             reactor,
-            LoggingArchive(archive, StorageErrorLog(archive.description)),
-            executor_for(archive, reactor, self._storage, self._hashing),
+            logging_archive,
+            archive_executor,
             store,
             executor_for(store, reactor, self._storage, self._hashing),
             Framing(settings.chunk_size_bytes, frame, partial(Chunker, settings.chunk_size_bytes)),
+            LocalCoordination(logging_archive, archive_executor),
             checking_executor=PooledExecutor(reactor, self._checking),
         )
         endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
@@ -158,7 +162,7 @@ class RegistryService(Service):
         for pool in (*self._pools, self._checking_pool):
             pool.start()
         self._know_archive()
-        self._registry.observe(Tidying(self._held_bytes, resident_bytes, self._give_back))
+        HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._give_back).follow(self._registry)
         self._rpc.serve(self._tell_where)
         # Once more when it runs: the reactor sets handlers of its own as it starts.
         self._take_signals(self._ask_to_stop)

@@ -2,6 +2,8 @@
 The rules for idempotency keys: which texts are allowed, and when two creations are the same.
 """
 
+import hashlib
+
 from twisted_registry.domain.errors import InvalidRequest, shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 
@@ -28,12 +30,12 @@ def check_idempotency_key(key: str) -> str:
     return key
 
 
-def check_same_creation(header: VersionHeader, data_hash: str, info: VersionInfo) -> None:
+def check_same_creation(header: VersionHeader, sha256: str, info: VersionInfo) -> None:
     """
     Check that a creation is the same as the one that made a version under the same key.
 
     Args:
-        data_hash: the SHA-256 of the data in standard base64; empty if it is not known yet.
+        sha256: the SHA-256 of the data in standard base64; empty if it is not known yet.
 
     Raises:
         InvalidRequest: it differs from that version.
@@ -42,7 +44,7 @@ def check_same_creation(header: VersionHeader, data_hash: str, info: VersionInfo
         "model": (header.model_id, info.model_id),
         "archived": (header.archived, info.archived),
         "size": (header.size_bytes, info.size_bytes),
-        "SHA-256": (data_hash or info.sha256, info.sha256),
+        "SHA-256": (sha256 or info.sha256, info.sha256),
         "metadata": (dict(header.metadata), dict(info.metadata)),
         "creation time": (header.created_ns or info.created_ns, info.created_ns),
     }
@@ -52,3 +54,18 @@ def check_same_creation(header: VersionHeader, data_hash: str, info: VersionInfo
             f"the idempotency key was used before for version {info.version_number} of model {shown(info.model_id)}, "
             f"which differs in {', '.join(different)}; use a new key for each version"
         )
+
+
+def key_sha256(key: str) -> str:
+    """
+    Return the SHA-256 of an idempotency key in hexadecimal.
+    """
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def version_facts(info: VersionInfo) -> str:
+    """
+    Return 32 hexadecimal digits that tell a version from every other one that could have its number.
+    """
+    facts = repr((info.created_ns, info.size_bytes, info.sha256, sorted(info.metadata.items())))
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]

@@ -1,6 +1,7 @@
 """
-The policy: numbers, transient or archived, latest, eviction, and who is told.  It lives in the reactor's thread and
-publishes snapshots for all others.
+The policy: transient or archived versions, the latest one, eviction, and idempotent creation.
+
+Its state belongs to the reactor's thread, which publishes frozen snapshots for all other threads.
 """
 
 from twisted_registry.registry.downloads import Framing

@@ -1,11 +1,12 @@
 """
-How an upload becomes a version, and how a copy of an archived one comes to memory.
+Commits: how an upload becomes a version, and how a copy of an archived version gets into memory.
 """
 
 from collections.abc import Callable
 from functools import partial
 
 from attrs import evolve, frozen
+from twisted.logger import Logger
 
 from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.contracts.transient import EvictionRank, ITransientWriter
@@ -20,17 +21,19 @@ from twisted_registry.domain.errors import (
     StorageReadOnly,
     UnknownModel,
 )
+from twisted_registry.domain.events import VersionCommitted
 from twisted_registry.domain.models import VersionInfo, VersionKey
-from twisted_registry.registry.info_cache import info_size_bytes
-from twisted_registry.registry.log import log
+from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.lost_models import LostModel
-from twisted_registry.registry.model import Model
-from twisted_registry.registry.numbers import Numbers
+from twisted_registry.registry.models import Model
 from twisted_registry.registry.state import State
 from twisted_registry.registry.transients import Publication
 from twisted_registry.registry.uploads import Upload
 
 _SURELY_ABSENT = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure, UnknownModel, CorruptModel, NumberTaken)
+"""The errors after which a version certainly does not exist, except for ``CommitUncertain``."""
+
+_log = Logger(namespace="twisted_registry.registry")
 
 
 @frozen(eq=False)
@@ -38,12 +41,12 @@ class Committer:
     """
     Gives versions their numbers, in the order of their commits.
 
-    A model's commits wait for one another, also those of transient versions for those of archived ones: were a higher
-    number to be seen before a lower one, lists would change behind a reader's back.
+    The commits of a model follow each other, those of transient and of archived versions alike: if a higher number
+    could be seen before a lower one, lists would change while clients read them.
     """
 
     _state: State
-    _numbers: Numbers
+    _keys: CreationKeys
     _now_ns: Callable[[], int]
 
     async def commit(self, upload: Upload) -> VersionInfo:
@@ -52,21 +55,39 @@ class Committer:
         """
         model_id = upload.header.model_id
         try:
-            async with self._state.locks.hold(model_id):
-                info = await self._commit_locked(upload)
+            with self._state.reporting("create version", model_id):
+                if upload.key_sha256:
+                    return await self._commit_once_per_key(upload)
+                async with self._state.coordination.exclusive(model_id):
+                    return await self._commit(self._model(upload), upload)
         except BaseException:
             upload.abort()
             raise
-        self._state.changed(model_id)
-        return info
 
-    async def _commit_locked(self, upload: Upload) -> VersionInfo:
+    async def _commit_once_per_key(self, upload: Upload) -> VersionInfo:
+        with self._keys.committing(upload):
+            async with self._state.coordination.exclusive(upload.header.model_id):
+                model = self._model(upload)
+                known = await self._keys.find_committed(model, upload)
+                if known is not None:
+                    upload.abort()
+                    return known
+                now_seconds = self._keys.now_seconds()
+                self._state.archive.set_key(upload.archive_writer, upload.key_sha256, now_seconds)
+                info = await self._commit(model, upload)
+                self._keys.add(upload, model.loaded.key(info.version_number), info, now_seconds)
+                return info
+
+    def _model(self, upload: Upload) -> Model:
         model = self._state.current(upload.snapshot.model_id, upload.snapshot.incarnation)
         if model is None:
             raise ModelReplaced(upload.snapshot.model_id)
         if model.snapshot is None:
             raise LostModel(model.model_id)
-        info = upload.info(model.next_number(), self._now_ns())
+        return model
+
+    async def _commit(self, model: Model, upload: Upload) -> VersionInfo:
+        info = upload.info(model.sequence.next(), self._now_ns())
         if upload.archive_writer is None:
             await self._commit_transient(model, upload, info)
             return info
@@ -75,62 +96,71 @@ class Committer:
     async def _commit_archived(
         self, model: Model, upload: Upload, writer: IArchiveWriter, info: VersionInfo
     ) -> VersionInfo:
-        async with self._state.writes.hold(model.model_id):
+        async with self._state.coordination.writing(model.model_id):
             info = await self._commit_to_archive(model, writer, info)
         superseded = model.latest_transient()
         model.add_archived(info)
         key = model.loaded.key(info.version_number)
-        self._state.version_infos.add(key, info, info_size_bytes(info.metadata))
+        self._state.add_version_info(key, info)
         if superseded is not None:
             await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:
             await self.keep_copy(key, info, upload.transient_writer)
+        # Not before: subscribers read the version at once, and would read it from the archive.
+        self._state.coordination.publish(VersionCommitted(key, info))
         return info
 
     async def _commit_to_archive(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> VersionInfo:
         while True:
             try:
-                await self._commit_once(model, writer, info)
+                await self._try_number(model, writer, info)
                 return info
             except NumberTaken as error:
                 await self._adopt(model, error)
-                info = evolve(info, version_number=model.next_number())
+                info = evolve(info, version_number=model.sequence.next())
 
     async def _adopt(self, model: Model, error: NumberTaken) -> None:
         numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
         found = model.adopt(numbers, error.highest)
-        log.warn(
+        _log.warn(
             "others have put files into the folder of {id!r} while the daemon runs, {count} versions: numbers go on "
             "after {last}",
             id=model.model_id,
             count=len(found),
-            last=model.last_number,
+            last=model.sequence.last,
         )
 
-    async def _commit_once(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
+    async def _try_number(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
         try:
             await self._state.executor.defer(partial(writer.commit, info))
         except BaseException as error:
-            # Whatever a provider says beyond what it promised, its version may be there after a restart.
+            # After an error that the contract does not name, too, the version may be there after a restart.
             if isinstance(error, CommitUncertain) or not isinstance(error, _SURELY_ABSENT):
-                model.last_number = info.version_number
+                model.sequence.use(info.version_number)
             raise
 
     async def _commit_transient(self, model: Model, upload: Upload, info: VersionInfo) -> None:
         assert upload.transient_writer is not None
-        await self._numbers.cover(model, info.version_number)
+        with self._state.archive.detecting(model.model_id):
+            await model.sequence.reserve(info.version_number)
+        key = model.loaded.key(info.version_number)
+
+        def publish() -> None:
+            model.add_transient(info)
+            self._state.coordination.publish(VersionCommitted(key, info))
+
         await self._state.transients.commit(
             upload.transient_writer,
-            model.loaded.key(info.version_number),
+            key,
             EvictionRank.LATEST,
-            Publication(partial(model.add_transient, info), self._state.evict),
+            Publication(publish, self._state.evict),
             model.latest_transient(),
         )
 
     async def keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
         """
-        Keep the copy of an archived version, unless there is one or the model is gone.  Never fails: who archived or
-        read the version needs no copy.
+        Keep the copy of an archived version, unless there is one or the model is gone.  Never fails: the version does
+        not depend on its copy.
         """
         model = self._state.current(key.model_id, key.incarnation)
         if model is None or model.snapshot is None or key.version_number in model.snapshot.held:
@@ -140,4 +170,4 @@ class Committer:
         try:
             await self._state.transients.commit(writer, key, EvictionRank.COPY, publication)
         except Exception:  # whatever the store says, the version itself is on the archive
-            log.failure("no copy of {key} is kept", key=key)
+            _log.failure("no copy of {key} is kept", key=key)

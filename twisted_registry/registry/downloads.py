@@ -1,5 +1,5 @@
 """
-A version on its way out: from the transient store, or from the archive, checked as it is read.
+A version on its way out: from the transient store, or from the archive and verified while it is read.
 """
 
 import hashlib
@@ -23,31 +23,31 @@ from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
 @define(eq=False)
 class TransientDownload:
     """
-    Gives a version's chunks as the transient store holds them.
+    Returns a version's chunks as the transient store holds them.
 
     Attributes:
-        _digest: see ``IDownload.xxh3``.
-        _make_serial: makes where the store's calls run.
-        _reader: what reads; there from the beginning where the store never blocks.
+        _xxh3: see ``IDownload.xxh3``.
+        _make_serial: makes the executor for the store's calls.
+        _reader: from the beginning on if the store never blocks.
     """
 
     _key: VersionKey
-    _digest: str
+    _xxh3: str
     _store: ITransientStore
     _make_serial: Callable[[], ISerialExecutor]
     _reader: ITransientReader | None = None
     _made_serial: ISerialExecutor | None = None
-    _in_memory: bool = False
+    _is_in_memory: bool = False
 
     def open(self) -> None:
         """
-        Take hold of the version in a store that never blocks, so that it can be read to its end, evicted or not.
+        Open the version in a store that never blocks, so that it can be read to its end even if it is evicted.
 
         Raises:
-            UnknownVersion: it is not held.
+            UnknownVersion: the store does not hold it.
         """
         self._reader = self._opened()
-        self._in_memory = True
+        self._is_in_memory = True
 
     def _opened(self) -> ITransientReader:
         try:
@@ -63,7 +63,7 @@ class TransientDownload:
 
     def at_once(self) -> Iterator[Chunk] | None:
         """See ``IDownload.at_once``."""
-        if not self._in_memory or self._reader is None:
+        if not self._is_in_memory or self._reader is None:
             return None
         return iter(self._reader.read, None)
 
@@ -78,11 +78,11 @@ class TransientDownload:
 
     def xxh3(self) -> str:
         """See ``IDownload.xxh3``."""
-        return self._digest
+        return self._xxh3
 
     def close(self) -> None:
         """See ``IDownload.close``."""
-        if self._in_memory and self._made_serial is None:
+        if self._is_in_memory and self._made_serial is None:
             self._close()
         else:
             self._serial.submit(self._close, 0)
@@ -95,12 +95,12 @@ class TransientDownload:
 @frozen
 class Framing:
     """
-    How the protocol edge wants data.
+    The form in which the protocol edge wants data.
 
     Attributes:
-        chunk_bytes: length of all chunks but the last.
-        frame: puts data of the archive into the form it will be sent in.
-        chunker: makes what does so with the data of an upload.
+        chunk_bytes: the length of every chunk except the last.
+        frame: puts data of the archive into the form in which it is sent.
+        chunker: makes an object that does the same with the data of an upload.
     """
 
     chunk_bytes: int
@@ -111,26 +111,26 @@ class Framing:
 @frozen
 class Copy:
     """
-    A copy of an archived version that is made while it is read.
+    A copy of an archived version that is made while the version is read.
 
     Attributes:
-        keep: called in the serial executor's thread when the copy is whole and its hash has matched.
-        give_up: called in the serial executor's thread when it will never be.
+        keep: called in the serial executor's thread when the copy is whole and its SHA-256 has matched.
+        abandon: called in the serial executor's thread if the copy will never be whole.
     """
 
     writer: ITransientWriter
     keep: Callable[[], None]
-    give_up: Callable[[], None]
+    abandon: Callable[[], None]
 
 
 @frozen
-class Digests:
+class VersionXxh3:
     """
-    The XXH3-128 of a version whose hash has matched.
+    The XXH3-128 of a version whose SHA-256 has matched.
 
     Attributes:
-        chunks: those of its chunks.
-        whole: that of all its data, in hexadecimal.
+        chunks: that of each chunk.
+        whole: that of all data, in hexadecimal.
     """
 
     chunks: tuple[bytes, ...]
@@ -138,63 +138,63 @@ class Digests:
 
 
 @frozen
-class Watch:
+class DownloadCallbacks:
     """
-    What a download asks and tells the registry, in its serial executor's thread.
+    The calls of a download to the registry, in the thread of its serial executor.
 
     Attributes:
-        gone: tells whether the model was deleted meanwhile.
-        damaged: is told of damage.
-        checked: is told the digests, once the hash has matched.
+        is_gone: returns whether the model was deleted meanwhile.
+        damaged: called with the damage that was found.
+        verified: called with the XXH3 after the SHA-256 has matched.
     """
 
-    gone: Callable[[], bool]
+    is_gone: Callable[[], bool]
     damaged: Callable[[CorruptVersion], None]
-    checked: Callable[[Digests], None]
+    verified: Callable[[VersionXxh3], None]
 
 
-MOST_DIGESTS = 4096
-"""Of one version: 16 GiB of it in chunks of the usual size."""
+MAX_CHUNK_XXH3 = 4096
+"""For one version: 16 GiB in chunks of the usual size."""
 
 
 @implementer(IDownload)
 @define(eq=False)
 class ArchiveDownload:
     """
-    Reads a version from the archive, and checks it on the way.
+    Reads a version from the archive and verifies it on the way.
 
-    The first time a version is read it is hashed, and digests of each chunk and of all are kept; from then on each
-    chunk is compared with its digest, which takes a thirtieth of the time.
+    The first time, the version's SHA-256 is computed, and the XXH3 of each chunk and of all data are kept.  From then
+    on each chunk is compared with its XXH3, which takes a thirtieth of the time.
 
-    A download that failed has failed for good: what was to be read after that, and may be asked for already, would be
-    taken for what failed.
+    A download that has failed keeps failing: the next read, which may be under way already, would otherwise return the
+    data after the failed chunk in its place.
 
     Attributes:
-        _digests: ``None`` where the version is to be hashed.
-        _whole: that of all data so far, where the version is hashed.
-        _seen: those of the chunks so far; ``None`` where there will be too many to keep, or they are known.
-        _copy: ``None`` where no copy is to be kept.
+        _xxh3: ``None`` if the SHA-256 is to be computed.
+        _whole_xxh3: that of all data so far, if the SHA-256 is computed.
+        _chunk_xxh3: those of the chunks so far; ``None`` if there will be too many to keep, or they are known.
+        _copy: ``None`` for no copy.
     """
 
     _info: VersionInfo
     _archive: IArchive
     _serial: ISerialExecutor
     _framing: Framing
-    _watch: Watch
-    _digests: Digests | None = None
+    _callbacks: DownloadCallbacks
+    _xxh3: VersionXxh3 | None = None
     _copy: Copy | None = None
     _reader: IArchiveReader | None = None
-    _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
-    _whole: xxh3_128 = field(factory=xxh3_128)
-    _seen: list[bytes] | None = field(init=False)
+    _sha256: "hashlib._Hash" = field(factory=hashlib.sha256)
+    _whole_xxh3: xxh3_128 = field(factory=xxh3_128)
+    _chunk_xxh3: list[bytes] | None = field(init=False)
     _chunks: int = 0
     _position: int = 0
-    _ended: bool = False
+    _is_at_end: bool = False
     _failure: BaseException | None = None
 
     def __attrs_post_init__(self) -> None:
-        few = self._info.size_bytes <= MOST_DIGESTS * self._framing.chunk_bytes
-        self._seen = [] if few and self._digests is None else None
+        are_few = self._info.size_bytes <= MAX_CHUNK_XXH3 * self._framing.chunk_bytes
+        self._chunk_xxh3 = [] if are_few and self._xxh3 is None else None
 
     def at_once(self) -> None:
         """See ``IDownload.at_once``."""
@@ -206,19 +206,19 @@ class ArchiveDownload:
     def _read(self) -> Chunk | None:
         if self._failure is not None:
             raise self._failure
-        if self._ended:
+        if self._is_at_end:
             return None
         try:
             return self._next_chunk()
         except BaseException as error:  # whatever a provider raises
-            self._failure = self._told(error)
+            self._failure = self._reported(error)
             raise self._failure from None
 
-    def _told(self, error: BaseException) -> BaseException:
-        if isinstance(error, CorruptModel | CorruptVersion | StorageFailure) and self._watch.gone():
+    def _reported(self, error: BaseException) -> BaseException:
+        if isinstance(error, CorruptModel | CorruptVersion | StorageFailure) and self._callbacks.is_gone():
             return UnknownModel(self._info.model_id)
         if isinstance(error, CorruptVersion):
-            self._watch.damaged(error)
+            self._callbacks.damaged(error)
         return error
 
     def _next_chunk(self) -> Chunk:
@@ -229,51 +229,51 @@ class ArchiveDownload:
         if len(data) < wanted:
             raise self._corrupt(f"its data ends after {self._position + len(data)} of {self._info.size_bytes} bytes")
         self._position += len(data)
-        last = self._position == self._info.size_bytes
-        if last and self._reader.read(1):
+        is_last = self._position == self._info.size_bytes
+        if is_last and self._reader.read(1):
             raise self._corrupt(f"its data goes on after {self._info.size_bytes} bytes")
-        self._check(data, last)
+        self._verify(data, is_last)
         self._chunks += 1
-        self._ended = last
+        self._is_at_end = is_last
         chunk = self._framing.frame(data)
-        self._add_to_copy(chunk, last)
+        self._add_to_copy(chunk, is_last)
         return chunk
 
-    def _check(self, data: bytes, last: bool) -> None:
-        if self._digests is not None:
-            if xxh3_128_digest(data) != self._digests.chunks[self._chunks]:
-                raise self._corrupt("its data is no longer what it was when it had its SHA-256")
+    def _verify(self, data: bytes, is_last: bool) -> None:
+        if self._xxh3 is not None:
+            if xxh3_128_digest(data) != self._xxh3.chunks[self._chunks]:
+                raise self._corrupt("its data has changed since its SHA-256 matched")
             return
-        self._hash.update(data)
-        self._whole.update(data)
-        if self._seen is not None:
-            self._seen.append(xxh3_128_digest(data))
-        # The last chunk is given only once the hash of all has matched, so that nobody holds wrong bytes whole.
-        if last:
-            self._check_hash()
-            if self._seen is not None:
-                self._watch.checked(Digests(tuple(self._seen), self._whole.hexdigest()))
+        self._sha256.update(data)
+        self._whole_xxh3.update(data)
+        if self._chunk_xxh3 is not None:
+            self._chunk_xxh3.append(xxh3_128_digest(data))
+        # The last chunk is returned only after the SHA-256 has matched, so that no reader gets all of the wrong data.
+        if is_last:
+            self._verify_sha256()
+            if self._chunk_xxh3 is not None:
+                self._callbacks.verified(VersionXxh3(tuple(self._chunk_xxh3), self._whole_xxh3.hexdigest()))
 
-    def _check_hash(self) -> None:
-        computed = b64encode(self._hash.digest()).decode()
+    def _verify_sha256(self) -> None:
+        computed = b64encode(self._sha256.digest()).decode()
         if computed != self._info.sha256:
             raise self._corrupt(f"its data has the SHA-256 {computed} and not {self._info.sha256}")
 
     def _corrupt(self, reason: str) -> CorruptVersion:
         return CorruptVersion(self._info.model_id, self._info.version_number, reason)
 
-    def _add_to_copy(self, chunk: Chunk, last: bool) -> None:
+    def _add_to_copy(self, chunk: Chunk, is_last: bool) -> None:
         if self._copy is not None:
             self._copy.writer.write(chunk)
-            if last:
+            if is_last:
                 self._copy.keep()
                 self._copy = None
 
     def xxh3(self) -> str:
         """See ``IDownload.xxh3``."""
-        if not self._ended:
+        if not self._is_at_end:
             return ""
-        return self._whole.hexdigest() if self._digests is None else self._digests.whole
+        return self._whole_xxh3.hexdigest() if self._xxh3 is None else self._xxh3.whole
 
     def close(self) -> None:
         """See ``IDownload.close``."""
@@ -284,5 +284,5 @@ class ArchiveDownload:
             self._reader.close()
         if self._copy is not None:
             self._copy.writer.abort()
-            self._copy.give_up()
+            self._copy.abandon()
             self._copy = None

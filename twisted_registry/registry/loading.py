@@ -7,46 +7,47 @@ from functools import partial
 from typing import TypeVar
 
 from attrs import frozen
+from twisted.logger import Logger
 
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, RegistryError, UnknownModel
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
-from twisted_registry.registry.info_cache import info_size_bytes
-from twisted_registry.registry.log import log
-from twisted_registry.registry.model import Model
-from twisted_registry.registry.state import State
+from twisted_registry.registry.models import Model
+from twisted_registry.registry.state import State, info_size_bytes
 
 T = TypeVar("T")
 
-_READ_A_JOB = 64
-"""Files read in one turn of a thread, so that a long list does not keep others waiting."""
+_FILES_PER_JOB = 64
+"""The number of files read in one job, so that a long list does not keep other jobs waiting."""
+
+_log = Logger(namespace="twisted_registry.registry")
 
 
 def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + _READ_A_JOB] for start in range(0, len(items), _READ_A_JOB))
+    return (items[start : start + _FILES_PER_JOB] for start in range(0, len(items), _FILES_PER_JOB))
 
 
 @frozen(eq=False)
 class _Before:
     """
-    What was known of a model before it was read.
+    A model and its revision before it was read; ``None`` for a model that does not exist.
     """
 
     model: Model | None
-    saves: int
+    revision: int
 
     @classmethod
     def of(cls, model: Model | None) -> "_Before":
         """
-        Note a model; ``None`` where there is none.
+        Note a model.
         """
-        return cls(model, 0 if model is None else model.saves)
+        return cls(model, 0 if model is None else model.revision)
 
 
 @frozen(eq=False)
 class Loader:
     """
-    Reads models and versions from the archive, and keeps what it read where it is looked for first.
+    Reads models and versions from the archive, and keeps them in memory.
     """
 
     _state: State
@@ -55,25 +56,23 @@ class Loader:
         """
         See ``IRegistry.load_snapshot``.
         """
-        async with self._state.locks.hold(model_id):
+        async with self._state.coordination.exclusive(model_id):
             model = self._state.index.get(model_id)
             if model.snapshot is None:
-                await self._model_info_locked(model)
-            return await self.versions_locked(model)
+                await self._owned_model_info(model)
+            return await self.owned_versions(model)
 
-    async def versions_locked(self, model: Model) -> ModelSnapshot:
+    async def owned_versions(self, model: Model) -> ModelSnapshot:
         """
-        Read which versions a model has, unless that is known.  The caller holds the model's lock.
+        Read which versions a model has, unless that is known.  The caller owns the model.
         """
         if model.snapshot is not None:
             return model.snapshot
-        archive = self._state.archive
-        numbers, high_water_mark = await self._state.executor.defer(
-            lambda: (archive.version_numbers(model.model_id), archive.high_water_mark(model.model_id))
-        )
-        return model.load(numbers, high_water_mark)
+        numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
+        await model.sequence.load(numbers[-1] if numbers else 0)
+        return model.load(numbers)
 
-    async def _model_info_locked(self, model: Model) -> ModelInfo:
+    async def _owned_model_info(self, model: Model) -> ModelInfo:
         known = self._state.model_infos.peek(model.model_id)
         if known is not None:
             return known
@@ -104,20 +103,20 @@ class Loader:
             return error
 
     async def _take_model(
-        self, model_id: str, before: "_Before", result: ModelInfo | RegistryError
+        self, model_id: str, before: _Before, result: ModelInfo | RegistryError
     ) -> ModelInfo | CorruptModel | UnknownModel:
         model = before.model
         if model is None or self._state.current(model_id, model.incarnation) is None:
             return UnknownModel(model_id)
-        if model.saves != before.saves:
-            return await self._read_anew(model)
+        if model.revision != before.revision:
+            return await self._read_again(model)
         if not isinstance(result, ModelInfo):
             return self._found_damaged(model, result)
         self.keep_model_info(model, result)
         return result
 
-    async def _read_anew(self, model: Model) -> ModelInfo | CorruptModel | UnknownModel:
-        # It was saved while it was read: what was read may be older than what others have seen since.
+    async def _read_again(self, model: Model) -> ModelInfo | CorruptModel | UnknownModel:
+        # It was saved while it was read: the result may be older than what others have seen since.
         known = self._state.model_infos.peek(model.model_id)
         if known is not None:
             return known
@@ -126,15 +125,15 @@ class Loader:
 
     def keep_model_info(self, model: Model, info: ModelInfo) -> None:
         """
-        Take up a model's info as the archive has it.
+        Keep a model's info as the archive has it.
         """
-        self._state.index.mark(model, whole=True)
+        self._state.index.mark(model, is_whole=True)
         self._state.model_infos.add(model.model_id, info, info_size_bytes(info.metadata))
 
     def _found_damaged(self, model: Model, error: RegistryError) -> CorruptModel:
-        if not model.damaged:
-            log.error("damage on the archive: {error}", error=error)
-        self._state.index.mark(model, whole=False)
+        if not model.is_damaged:
+            _log.error("damage on the archive: {error}", error=error)
+        self._state.index.mark(model, is_whole=False)
         if isinstance(error, CorruptModel):
             return error
         return CorruptModel(model.model_id, "its files are gone")
@@ -143,10 +142,10 @@ class Loader:
         """
         See ``IRegistry.survey``.
         """
-        async with self._state.surveys.hold("survey"):  # the second to ask has the first one's result
+        async with self._state.surveys.hold("survey"):  # a second caller gets the result of the first
             if self._state.index.listed is not None:
                 return self._state.index.listed
-            await self.model_infos([model.model_id for model in self._state.index.models() if not model.checked])
+            await self.model_infos([model.model_id for model in self._state.index.models() if not model.is_checked])
             return self._state.index.publish()
 
     async def version_infos(
@@ -178,7 +177,7 @@ class Loader:
     def _take_version(self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion) -> None:
         key = snapshot.key(result.version_number)
         if isinstance(result, VersionInfo):
-            self._state.version_infos.add(key, result, info_size_bytes(result.metadata))
+            self._state.add_version_info(key, result)
             model.know_latest(result)
         else:
             self._state.note_damage(key, result)

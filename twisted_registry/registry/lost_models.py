@@ -9,10 +9,11 @@ from attrs import define
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.domain.errors import CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
-from twisted_registry.registry.model import Model
+from twisted_registry.registry.models import Model
 
 
 class LostModel(CorruptModel):
@@ -32,6 +33,9 @@ class LostModel(CorruptModel):
 class LossDetectingArchive:
     """
     Passes every call to an archive, and raises ``LostModel`` instead of ``UnknownModel`` for a model that is known.
+
+    Attributes:
+        is_keyed: whether the archive remembers idempotency keys (``IKeyedArchive``).
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class LossDetectingArchive:
             on_lost: called with a model that the archive has lost, in the thread that noticed.
         """
         self.description: str = archive.description
+        self.is_keyed: bool = IKeyedArchive.providedBy(archive)
         self._archive = archive
         self._find_model = find_model
         self._on_lost = on_lost
@@ -131,8 +136,28 @@ class LossDetectingArchive:
         with self.detecting(model_id):
             self._archive.set_high_water_mark(model_id, version_number)
 
+    def set_key(self, writer: IArchiveWriter | None, key_sha256: str, now_seconds: int) -> None:
+        """
+        Call ``IKeyedArchiveWriter.set_key`` of a writer, if there is one and it can store keys.
+        """
+        if self.is_keyed and writer is not None:
+            IKeyedArchiveWriter(writer).set_key(key_sha256, now_seconds)
 
-@implementer(IArchiveWriter)
+    def stored_keys(self, model_id: str) -> list[StoredKey]:
+        """See ``IKeyedArchive.stored_keys``.  Returns none if the archive stores no keys."""
+        if not self.is_keyed:
+            return []
+        with self.detecting(model_id):
+            keys: list[StoredKey] = IKeyedArchive(self._archive).stored_keys(model_id)
+        return keys
+
+    def remove_keys(self, model_id: str, keys: Sequence[StoredKey]) -> None:
+        """See ``IKeyedArchive.remove_keys``."""
+        if self.is_keyed:
+            IKeyedArchive(self._archive).remove_keys(model_id, keys)
+
+
+@implementer(IKeyedArchiveWriter)
 @define(eq=False)
 class _LossDetectingWriter:
     """
@@ -157,6 +182,10 @@ class _LossDetectingWriter:
         """See ``IArchiveWriter.commit``."""
         with self._archive.detecting(self._model_id):
             self._writer.commit(info)
+
+    def set_key(self, key_sha256: str, now_seconds: int) -> None:
+        """See ``IKeyedArchiveWriter.set_key``."""
+        IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""

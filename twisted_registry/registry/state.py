@@ -1,129 +1,207 @@
 """
-What the parts of the registry share.
+The state that the parts of the registry share.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Generic, Literal, TypeVar
 
 from attrs import field, frozen
+from twisted.logger import Logger
 
+from twisted_registry.contracts.coordination import ICoordination
 from twisted_registry.contracts.execution import IExecutor
-from twisted_registry.contracts.registry import IObserver
-from twisted_registry.domain.errors import CorruptVersion
+from twisted_registry.domain.errors import ArchiveMoved, CorruptVersion, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.domain.events import ModelDeleted, StorageFailed, VersionEvicted
 from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
-from twisted_registry.registry.downloads import Digests, Framing
-from twisted_registry.registry.index import Index
-from twisted_registry.registry.info_cache import InfoCache
-from twisted_registry.registry.locks import KeyedLocks
-from twisted_registry.registry.log import log
+from twisted_registry.mutexes import KeyedMutexes
+from twisted_registry.registry.downloads import Framing, VersionXxh3
 from twisted_registry.registry.lost_models import LossDetectingArchive
-from twisted_registry.registry.model import Model
-from twisted_registry.registry.transients import LostLatest, Transients
+from twisted_registry.registry.models import Model, ModelIndex
+from twisted_registry.registry.transients import Transients
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_log = Logger(namespace="twisted_registry.registry")
+
+_INFO_BYTES = 1000
+"""The memory for an info without its metadata, roughly."""
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
-_DIGEST_CACHE_BYTES = 4 * 1024 * 1024
-_DIGEST_BYTES = 80
-_DIGESTS_BYTES = 500
-"""About what one digest takes in memory, and those of a version beside that."""
+_XXH3_CACHE_BYTES = 4 * 1024 * 1024
+_CHUNK_XXH3_BYTES = 80
+_XXH3S_BYTES = 500
+"""The memory for one XXH3, and for the list of those of a version, roughly."""
+
+
+def info_size_bytes(metadata: Mapping[str, str]) -> int:
+    """
+    Estimate the memory for an info with certain metadata.
+    """
+    return _INFO_BYTES + sum(100 + len(key) + len(value) for key, value in metadata.items())
+
+
+class InfoCache(Generic[K, V]):
+    """
+    A cache within a budget of bytes; the oldest entries go first.
+
+    Written in the reactor's thread, read in any thread: a single look-up in a dict is atomic.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
+        self._held: dict[K, tuple[V, int]] = {}
+
+    def peek(self, key: K) -> V | None:
+        """
+        Return an entry, if it is there.  May be called in any thread.
+        """
+        held = self._held.get(key)
+        return None if held is None else held[0]
+
+    def add(self, key: K, info: V, size_bytes: int) -> None:
+        """
+        Add an entry, or replace an older one.
+        """
+        self.discard(key)
+        self._held[key] = (info, size_bytes)
+        self._size_bytes += size_bytes
+        while self._size_bytes > self._max_bytes:
+            self.discard(next(iter(self._held)))
+
+    def discard(self, key: K) -> None:
+        """
+        Remove an entry, if it is there.
+        """
+        _, size_bytes = self._held.pop(key, (None, 0))
+        self._size_bytes -= size_bytes
 
 
 @frozen(eq=False)
 class State:
     """
-    The stores, and what is known of what they hold.
+    The stores, and what is known about their content.
 
     Attributes:
-        executor: where the archive's calls run.
-        lost_latest: counts the models whose latest version was evicted.
-        digests: of archived versions whose hash has matched in this process.
-        damaged: versions whose damage the log has told of.
-        locks: held by whoever reads or changes a model's metadata, or commits a version, by the model's id.
-        writes: held, inside of that or alone, while the archive is told to change the model: one change at a time.
+        executor: runs the archive's calls.
+        coordination: decides about numbers and ownership, and publishes events.
+        surveys: held while all models are read.
+        xxh3: the XXH3 of archived versions whose SHA-256 has matched in this process.
+        damaged: the versions whose damage has been logged.
     """
 
     archive: LossDetectingArchive
     executor: IExecutor
     transients: Transients
     framing: Framing
-    lost_latest: LostLatest
-    index: Index = field(factory=Index)
-    locks: KeyedLocks = field(factory=KeyedLocks)
-    writes: KeyedLocks = field(factory=KeyedLocks)
-    surveys: KeyedLocks = field(factory=KeyedLocks)
+    coordination: ICoordination
+    index: ModelIndex
+    surveys: KeyedMutexes = field(factory=KeyedMutexes)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
-    digests: InfoCache[VersionKey, Digests] = field(factory=lambda: InfoCache(_DIGEST_CACHE_BYTES))
+    xxh3: InfoCache[VersionKey, VersionXxh3] = field(factory=lambda: InfoCache(_XXH3_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)
-    observers: list[IObserver] = field(factory=list)
 
     def current(self, model_id: str, incarnation: int) -> Model | None:
         """
-        Give a model, if it is there, is the same one still, and is not being deleted.  May be called in any thread.
+        Return a model, if it exists, is still the same one and is not being deleted.  May be called in any thread.
         """
         model = self.index.find(model_id)
-        if model is None or model.incarnation != incarnation or model.going:
+        if model is None or model.incarnation != incarnation or model.is_deleting:
             return None
         return model
 
-    def changed(self, model_id: str) -> None:
+    def version_info(self, snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
         """
-        Tell all observers.
+        See ``ISnapshots.version_info``.
         """
-        for observer in self.observers:
-            observer.changed(model_id)
+        latest = snapshot.latest
+        if latest is not None and latest.version_number == version_number:
+            return latest
+        held = snapshot.held.get(version_number)
+        return held or self.version_infos.peek(snapshot.key(version_number))
+
+    def add_version_info(self, key: VersionKey, info: VersionInfo) -> None:
+        """
+        Keep the info of an archived version for those who ask next.
+        """
+        self.version_infos.add(key, info, info_size_bytes(info.metadata))
 
     def evict(self, keys: Iterable[VersionKey]) -> None:
         """
-        Publish that versions left the transient store.
+        Publish that versions have left the transient store.
         """
-        lost, size_bytes = [], 0
+        gone, size_bytes = [], 0
         for key in keys:
-            # Also of a model that is being deleted: that may yet fail.
+            # Also for a model that is being deleted: the deletion may still fail.
             model = self.index.find(key.model_id)
-            if model is not None and model.incarnation == key.incarnation:
-                if model.is_latest_transient(key.version_number):
-                    lost.append(key.model_id)
-                size_bytes += model.evict(key.version_number)
-        if lost:
+            if model is None or model.incarnation != key.incarnation:
+                continue
+            is_transient = model.snapshot is not None and model.snapshot.numbers.is_transient(key.version_number)
+            is_latest = model.is_latest_transient(key.version_number)
+            info = model.evict(key.version_number)
+            if info is not None:
+                size_bytes += info.size_bytes
+                if is_transient:
+                    gone.append((key, info.size_bytes, is_latest))
+        if gone:
             store = self.transients.store
-            were_bytes = store.usage().size_bytes + size_bytes > store.max_bytes
-            self.lost_latest.add(lost, f"version-cache-max-{'bytes' if were_bytes else 'items'}")
+            is_too_large = store.usage().size_bytes + size_bytes > store.max_bytes
+            for event in gone:
+                self.coordination.publish(VersionEvicted(*event, "bytes" if is_too_large else "items"))
+
+    @contextmanager
+    def reporting(
+        self, operation: Literal["create version", "save model", "delete model"], model_id: str
+    ) -> Iterator[None]:
+        """
+        Publish that a change failed, if it does because of the medium.
+        """
+        try:
+            yield
+        except (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure) as error:
+            self.coordination.publish(StorageFailed(operation, model_id, error))
+            raise
 
     def note_damage(self, key: VersionKey, error: CorruptVersion) -> None:
         """
-        Tell the log of a damaged version, once.
+        Log a damaged version, once.
         """
-        # What was known of it is looked up again: lists pass it over, where that shows what is wrong.
-        self.digests.discard(key)
+        # Its info is read again: lists skip the version, if that shows the damage.
+        self.xxh3.discard(key)
         self.version_infos.discard(key)
         model = self.current(key.model_id, key.incarnation)
         if model is not None:
             model.forget_info(key.version_number)
         if key not in self.damaged:
             self.damaged.add(key)
-            log.error("damage on the archive: {error}", error=error)
+            _log.error("damage on the archive: {error}", error=error)
 
-    def note_digests(self, key: VersionKey, digests: Digests) -> None:
+    def note_xxh3(self, key: VersionKey, xxh3: VersionXxh3) -> None:
         """
-        Keep the digests of a version whose hash has matched.
+        Keep the XXH3 of a version whose SHA-256 has matched.
         """
-        self.digests.add(key, digests, _DIGESTS_BYTES + _DIGEST_BYTES * len(digests.chunks))
+        self.xxh3.add(key, xxh3, _XXH3S_BYTES + _CHUNK_XXH3_BYTES * len(xxh3.chunks))
 
     def lose(self, model: Model) -> ModelSnapshot | None:
         """
-        Drop all that is known of a model that the archive has lost, but for its numbers: it may be restored.
+        Drop everything known about a model that the archive has lost, except its numbers: the model may be restored.
 
         Returns:
             the snapshot it had.
         """
-        self.index.mark(model, whole=False)
+        self.index.mark(model, is_whole=False)
         self.model_infos.discard(model.model_id)
-        snapshot, model.snapshot = model.snapshot, None
+        snapshot, model.snapshot, model.are_keys_loaded = model.snapshot, None, False
+        self.coordination.publish(ModelDeleted(model.model_id, model.incarnation, is_lost=True))
         return snapshot
 
     def forget(self, model: Model) -> None:
         """
-        Drop all that is known of a model that was deleted.
+        Drop everything known about a model that was deleted.
         """
         self.index.remove(model)
         self.model_infos.discard(model.model_id)

@@ -2,96 +2,55 @@
 The transient store as the registry uses it.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 
-from attrs import define, frozen
-from twisted.internet.defer import Deferred
+from attrs import frozen
+from twisted.logger import Logger
 
 from twisted_registry.contracts.execution import IExecutor, INonBlocking
 from twisted_registry.contracts.transient import EvictionRank, ITransientStore, ITransientWriter
 from twisted_registry.domain.models import VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.downloads import TransientDownload
-from twisted_registry.registry.locks import KeyedLocks
-from twisted_registry.registry.log import log
 
-_TOLD_AGAIN_SECONDS = 60.0
 _COPY_SHARE = 8
-_TURN = "the store"
+"""A copy of an archived version may take at most this part of the budget, an eighth."""
+
+_STORE = "the store"
+
+_log = Logger(namespace="twisted_registry.registry")
 
 
 @frozen(eq=False)
 class Publication:
     """
-    What the registry does once a version is in the store: publish it, and what was evicted for it.
+    The steps that follow once a version is in the store: publish it, and then what was evicted for it.
     """
 
     kept: Callable[[], None]
     evicted: Callable[[list[VersionKey]], None]
 
 
-@define(eq=False)
-class LostLatest:
-    """
-    Counts the models whose latest version was evicted though it is nowhere else, and warns in the log, once a minute.
-
-    Of each model the latest version stays before a second one of any other.  So this happens only where there are more
-    models than the budget has room for, or larger ones.
-
-    Attributes:
-        count: how often it has happened.
-        _seconds: gives the time, from whenever.
-        _told_count: how often it had happened when the log was told last.
-    """
-
-    _seconds: Callable[[], float]
-    count: int = 0
-    _told_seconds: float = -math.inf
-    _told_count: int = 0
-
-    def add(self, model_ids: list[str], setting: str) -> None:
-        """
-        Count what was evicted for one commit.
-
-        Args:
-            model_ids: whose latest version was evicted; at least one.
-            setting: the setting that would have kept them, were it higher.
-        """
-        self.count += len(model_ids)
-        now = self._seconds()
-        if now - self._told_seconds < _TOLD_AGAIN_SECONDS:
-            return
-        more = self.count - self._told_count - 1
-        self._told_seconds, self._told_count = now, self.count
-        log.warn(
-            "the latest version of model {id!r} was evicted, and is nowhere else{more}: there is not room for the "
-            "latest of each model; raise --{setting}",
-            id=model_ids[0],
-            more=f" ({more} more since this was told last)" if more else "",
-            setting=setting,
-        )
-
-
 class Transients:
     """
-    Ranks what is in the transient store.
+    The transient store, with the ranks of its content.
 
-    What changes the store waits in line, each until what came of it is published: else, with a store that blocks, one
-    version's eviction could be told before its arrival.
+    Changes of the store follow each other, each after the last one is published: otherwise, with a store that blocks,
+    the eviction of a version could be published before its arrival.
 
     Attributes:
-        in_memory: whether what is being written to it takes memory: what never blocks is nowhere else.
+        in_memory: whether the store keeps its content in memory; only a store that never blocks does.
     """
 
     def __init__(self, store: ITransientStore, executor: IExecutor) -> None:
         self.store = store
         self.executor = executor
         self.in_memory = INonBlocking.providedBy(store)
-        self._turns = KeyedLocks()
-        # Any thread notes a use here, the last one at the end; the store hears of them only before it is to choose what
-        # to evict.  Each version is in it once: one that is read all the time does not make others seem unused.
+        self._mutexes = KeyedMutexes()
+        # Any thread notes uses here, the last one at the end; the store learns about them only before it evicts.  Each
+        # version is in it once, so that one that is read all the time does not make the others seem unused.
         self._touched: dict[VersionKey, None] = {}
         self._copying: dict[VersionKey, object] = {}
 
@@ -99,8 +58,8 @@ class Transients:
 
     def copy_writer(self, size_bytes: int) -> ITransientWriter | None:
         """
-        Give a writer for the copy of an archived version; ``None`` where it is too large a share of the budget, where
-        transient versions leave it no room, or where a copy would be no faster than the archive.
+        Return a writer for the copy of an archived version; ``None`` if it is too large a part of the budget, if
+        transient versions leave it no room, or if a copy would be no faster than the archive.
         """
         if not self.in_memory or size_bytes > self.store.max_bytes // _COPY_SHARE:
             return None
@@ -110,38 +69,38 @@ class Transients:
 
     def begin_copy(self, key: VersionKey) -> bool:
         """
-        Tell whether a version that is read is to be copied: by one of its readers at a time.  May be called in any
-        thread.
+        Return whether the caller is to copy a version while reading it: only one reader at a time does.  May be called
+        in any thread.
         """
         token = object()
         return self._copying.setdefault(key, token) is token
 
     def end_copy(self, key: VersionKey) -> None:
         """
-        A copy is made, or given up.  May be called in any thread.
+        Note that a copy is made or abandoned.  May be called in any thread.
         """
         self._copying.pop(key, None)
 
     # Reading
 
-    def download(self, key: VersionKey, digest: str) -> TransientDownload:
+    def download(self, key: VersionKey, xxh3: str) -> TransientDownload:
         """
         Start reading a version.  May be called in any thread.
 
         Args:
-            digest: see ``IDownload.xxh3``.
+            xxh3: see ``IDownload.xxh3``.
 
         Raises:
             UnknownVersion: it was evicted.
         """
         self._touched.pop(key, None)
         self._touched[key] = None
-        download = TransientDownload(key, digest, self.store, self.executor.serial)
+        download = TransientDownload(key, xxh3, self.store, self.executor.serial)
         if self.in_memory:
             download.open()
         return download
 
-    # Changing what is held
+    # Changing the content
 
     async def commit(
         self,
@@ -152,12 +111,12 @@ class Transients:
         superseded: VersionKey | None = None,
     ) -> None:
         """
-        Keep a version, and evict what goes beyond the budget.
+        Keep a version, and evict what exceeds the budget.
 
         Args:
-            superseded: the version that is its model's latest no more.
+            superseded: the version that is no longer its model's latest.
         """
-        async with self._turns.hold(_TURN):
+        async with self._mutexes.hold(_STORE):
             touched, self._touched = self._touched, {}
             evicted = await self.executor.defer(lambda: self._commit(writer, key, rank, list(touched), superseded))
             publication.kept()
@@ -183,7 +142,7 @@ class Transients:
 
     async def supersede(self, key: VersionKey) -> None:
         """
-        A version is its model's latest no more.
+        Note that a version is no longer its model's latest.
         """
         await self._change(partial(self.store.set_rank, key, EvictionRank.SUPERSEDED))
 
@@ -194,9 +153,8 @@ class Transients:
         await self._change(partial(self.store.remove, [snapshot.key(number) for number in snapshot.held]))
 
     async def _change(self, job: Callable[[], None]) -> None:
-        async with self._turns.hold(_TURN):
-            deferred: Deferred[None] = self.executor.defer(job)
+        async with self._mutexes.hold(_STORE):
             try:
-                await deferred
-            except Exception:  # what it follows has happened already, whatever the store says
-                log.failure("the transient store failed")
+                await self.executor.defer(job)
+            except Exception:  # the change that this one follows has happened, whatever the store says
+                _log.failure("the transient store failed")

@@ -6,6 +6,8 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import Future
+from threading import Lock
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -19,37 +21,39 @@ from twisted_registry.contracts.transient import ITransientWriter
 from twisted_registry.domain.errors import HashMismatch
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
-from twisted_registry.registry.futures import all_done
 
 
 @implementer(IUpload)
 @define(eq=False)
 class Upload:
     """
-    Hashes a version's data as it comes, and hands it to where it is kept: the archive, memory, or both.  The archive
-    writes while the data is hashed.
+    Hashes a version's data as it arrives, and passes it to the archive, to memory or to both.  The archive writes while
+    the data is hashed.
 
     Attributes:
-        snapshot: the model as it was when the creation began.
+        snapshot: the model when the creation began.
+        key_sha256: the SHA-256 of the idempotency key in hexadecimal; empty if there is none.
         archive_writer: ``None`` for a transient version.
-        transient_writer: of the transient version, or of the copy of an archived one; ``None`` for no copy.
-        _chunker: makes the chunks that memory keeps.
-        _serial: where data is hashed, and put into memory.
-        _archive_serial: where the archive's calls run.
+        transient_writer: writes the transient version, or the copy of an archived one; ``None`` for no copy.
+        _chunker: makes the chunks that are kept in memory.
+        _serial: hashes data, and passes it to memory.
+        _archive_serial: runs the archive's calls.
     """
 
     header: VersionHeader
     held_bytes: int
     snapshot: ModelSnapshot
+    key_sha256: str
     archive_writer: IArchiveWriter | None
     transient_writer: ITransientWriter | None
     _chunker: IChunker
     _serial: ISerialExecutor
     _archive_serial: ISerialExecutor
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
-    _hash: "hashlib._Hash" = field(factory=hashlib.sha256)
-    _digest: xxh3_128 = field(factory=xxh3_128)
-    _data_hash: str = ""
+    _sha256_state: "hashlib._Hash" = field(factory=hashlib.sha256)
+    _xxh3_state: xxh3_128 = field(factory=xxh3_128)
+    sha256: str = ""
+    """The SHA-256 of the data in standard base64, once all of it is there."""
 
     def write(self, piece: Chunk) -> Future[None]:
         """See ``IUpload.write``."""
@@ -60,8 +64,8 @@ class Upload:
         return all_done(hashed, self._archive_serial.submit(lambda: writer.write(piece), piece.size_bytes))
 
     def _take(self, data: memoryview) -> None:
-        self._hash.update(data)
-        self._digest.update(data)
+        self._sha256_state.update(data)
+        self._xxh3_state.update(data)
         if self.transient_writer is not None:
             for chunk in self._chunker.add(data):
                 self.transient_writer.write(chunk)
@@ -74,9 +78,9 @@ class Upload:
         return all_done(hashed, self._archive_serial.submit(self.archive_writer.finish, 0))
 
     def _finish(self) -> None:
-        self._data_hash = b64encode(self._hash.digest()).decode()
-        if self.header.sha256 not in ("", self._data_hash):
-            raise HashMismatch(self.header.sha256, self._data_hash)
+        self.sha256 = b64encode(self._sha256_state.digest()).decode()
+        if self.header.sha256 not in ("", self.sha256):
+            raise HashMismatch(self.header.sha256, self.sha256)
         if self.transient_writer is not None:
             for chunk in self._chunker.flush():
                 self.transient_writer.write(chunk)
@@ -94,15 +98,52 @@ class Upload:
 
     def info(self, version_number: int, now_ns: int) -> VersionInfo:
         """
-        Give the whole truth about the version, now that all its data has come.
+        Return the version's info, after all its data has arrived.
         """
         return VersionInfo(
             model_id=self.header.model_id,
             version_number=version_number,
             created_ns=self.header.created_ns or now_ns,
             archived=self.header.archived,
-            sha256=self._data_hash,
+            sha256=self.sha256,
             size_bytes=self.header.size_bytes,
             metadata=self.header.metadata,
-            xxh3=self._digest.hexdigest(),
+            xxh3=self._xxh3_state.hexdigest(),
         )
+
+
+def all_done(*jobs: "Future[Any]") -> "Future[None]":
+    """
+    Wait for jobs of several serial executors.
+
+    Returns:
+        fires when all jobs are done; fails as the first job, in the order given, that failed.
+    """
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()
+    lock = Lock()
+    # Cleared when the jobs are done: a future keeps its callbacks, and these would keep the futures.
+    pending = list(jobs)
+    left = len(pending)
+
+    def one_done(_: "Future[Any]") -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            is_last = left == 0
+        if is_last:
+            _settle(done, pending)
+            pending.clear()
+
+    for job in jobs:
+        job.add_done_callback(one_done)
+    return done
+
+
+def _settle(done: "Future[None]", jobs: "list[Future[Any]]") -> None:
+    for job in jobs:
+        error = job.exception()
+        if error is not None:
+            done.set_exception(error)
+            return
+    done.set_result(None)

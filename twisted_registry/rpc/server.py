@@ -116,7 +116,7 @@ class RpcServer:
             serving: called in the reactor's thread once calls are served.
         """
         self._serving = serving
-        self._registry.observe(self._hub)
+        self._hub.follow(self._registry)
         self._loop.call_soon_threadsafe(self._serve.set)
 
     def tell_health(self) -> None:

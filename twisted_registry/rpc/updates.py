@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from attrs import field, frozen
-from zope.interface import implementer
 
-from twisted_registry.contracts.registry import IObserver
+from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import CorruptVersion, Unavailable, UnknownModel
+from twisted_registry.domain.events import ModelDeleted, VersionCommitted
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.protocol.messages import api
@@ -21,7 +21,6 @@ from twisted_registry.rpc.outgoing import Outgoing
 from twisted_registry.rpc.wire import parse, version_message
 
 
-@implementer(IObserver)
 class Hub:
     """
     Wakes the streams of a model when it changes.
@@ -37,8 +36,17 @@ class Hub:
     def __len__(self) -> int:
         return sum(len(streams) for streams in self._streams.values())
 
-    def changed(self, model_id: str) -> None:
-        """See ``IObserver.changed``."""
+    def follow(self, registry: IRegistry) -> None:
+        """
+        Wake the subscribers of a model after each event of a registry that they have to know of.
+        """
+        registry.subscribe(self.notify, VersionCommitted, ModelDeleted)
+
+    def notify(self, event: VersionCommitted | ModelDeleted) -> None:
+        """
+        Wake the subscribers of an event's model.  Called in the reactor's thread.
+        """
+        model_id = event.model_id
         # Who is not in yet sees the change by itself, for it looks only once it is in.
         if model_id in self._streams:
             with suppress(RuntimeError):  # the loop is closed, and the streams with it

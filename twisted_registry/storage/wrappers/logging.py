@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from attrs import define
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageErrorLog
@@ -26,6 +27,8 @@ class LoggingArchive:
         self.description: str = archive.description
         self._archive = archive
         self._errors = errors
+        if IKeyedArchive.providedBy(archive):
+            alsoProvides(self, IKeyedArchive)
 
     def open(self) -> None:
         """See ``IArchive.open``."""
@@ -97,6 +100,16 @@ class LoggingArchive:
         with self._errors.changing("set_high_water_mark"):
             self._archive.set_high_water_mark(model_id, version_number)
 
+    def stored_keys(self, model_id: str) -> list[StoredKey]:
+        """See ``IKeyedArchive.stored_keys``."""
+        with self._errors.reading():
+            keys: list[StoredKey] = IKeyedArchive(self._archive).stored_keys(model_id)
+        return keys
+
+    def remove_keys(self, model_id: str, keys: Sequence[StoredKey]) -> None:
+        """See ``IKeyedArchive.remove_keys``."""
+        IKeyedArchive(self._archive).remove_keys(model_id, keys)
+
 
 @implementer(IArchiveReader)
 @define(eq=False)
@@ -118,7 +131,7 @@ class LoggingReader:
         self._reader.close()
 
 
-@implementer(IArchiveWriter)
+@implementer(IKeyedArchiveWriter)
 @define(eq=False)
 class LoggingWriter:
     """
@@ -144,6 +157,10 @@ class LoggingWriter:
         with self._logging():
             self._writer.commit(info)
         self._errors.succeeded("create")
+
+    def set_key(self, key_sha256: str, now_seconds: int) -> None:
+        """See ``IKeyedArchiveWriter.set_key``."""
+        IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""

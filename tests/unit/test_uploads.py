@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.registry.futures import all_done
+from twisted_registry.registry.uploads import all_done
 
 
 class AllDoneTests(SynchronousTestCase):

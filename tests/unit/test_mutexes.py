@@ -1,38 +1,38 @@
 """
-Facts about the lines that models' changes wait in.
+Tests of mutexes for coroutines.
 """
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.registry.locks import KeyedLocks
+from twisted_registry.mutexes import KeyedMutexes
 
 
-class KeyedLocksTests(SynchronousTestCase):
+class KeyedMutexesTests(SynchronousTestCase):
     """
-    One coroutine at a time holds a key.
+    One coroutine at a time holds the mutex of a key.
     """
 
     def setUp(self) -> None:
         """
-        Make locks, and a log of who held one.
+        Make mutexes, and a list of who held one.
         """
-        self.locks = KeyedLocks()
+        self.mutexes = KeyedMutexes()
         self.held: list[int] = []
 
     async def _hold(self, number: int, key: str, until: "Deferred[None] | None") -> None:
-        async with self.locks.hold(key):
+        async with self.mutexes.hold(key):
             self.held.append(number)
             if until is not None:
                 await until
 
     def hold(self, number: int, key: str = "a", until: "Deferred[None] | None" = None) -> "Deferred[None]":
         """
-        Hold a key, until a Deferred fires or just for a moment.
+        Hold a key until a Deferred fires, or only briefly.
         """
         return Deferred.fromCoroutine(self._hold(number, key, until))
 
-    def test_waits_in_the_order_of_asking(self) -> None:
+    def test_requests_are_served_in_order(self) -> None:
         """
         While a key is held, others wait for it; another key is free.
         """
@@ -56,9 +56,9 @@ class KeyedLocksTests(SynchronousTestCase):
             self.successResultOf(holder)
         self.assertEqual(self.held, list(range(10_000)))
 
-    def test_who_asks_while_the_key_is_handed_over_waits_behind(self) -> None:
+    def test_request_during_the_handover_waits_behind_the_others(self) -> None:
         """
-        A holder's end may bring a new one, which does not overtake those that wait.
+        A holder that requests the key again when it is done does not overtake the waiters.
         """
         until: Deferred[None] = Deferred()
         first = self.hold(1, until=until)
@@ -69,9 +69,9 @@ class KeyedLocksTests(SynchronousTestCase):
             self.successResultOf(holder)
         self.assertEqual(self.held, [1, 2, 3, 4])
 
-    def test_failure_hands_the_key_on(self) -> None:
+    def test_failing_holder_releases_the_key(self) -> None:
         """
-        A holder that fails lets the next one in.
+        After a holder has failed, the next one gets the key.
         """
         until: Deferred[None] = Deferred()
         failing, waiting = self.hold(1, until=until), self.hold(2)
@@ -79,25 +79,25 @@ class KeyedLocksTests(SynchronousTestCase):
         self.failureResultOf(failing, ZeroDivisionError)
         self.successResultOf(waiting)
 
-    def test_waiter_that_is_cancelled_is_passed_over(self) -> None:
+    def test_cancelled_waiter_is_skipped(self) -> None:
         """
-        Who gives up waiting holds up nobody.
+        A waiter that gives up does not delay the others.
         """
         until: Deferred[None] = Deferred()
-        holding, giving_up, waiting = self.hold(1, until=until), self.hold(2), self.hold(3)
-        giving_up.cancel()
-        self.failureResultOf(giving_up, CancelledError)
+        holding, cancelled, waiting = self.hold(1, until=until), self.hold(2), self.hold(3)
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
         until.callback(None)
         self.successResultOf(holding)
         self.successResultOf(waiting)
-        self.assertEqual((self.held, self.locks._lines), ([1, 3], {}))
+        self.assertEqual((self.held, self.mutexes._queues), ([1, 3], {}))
 
-    def test_keys_that_nobody_wants_are_forgotten(self) -> None:
+    def test_unused_keys_are_forgotten(self) -> None:
         """
-        Nothing stays of a key when the last holder is gone.
+        A key takes no memory after its last holder.
         """
         until: Deferred[None] = Deferred()
         self.hold(1, until=until)
         self.hold(2)
         until.callback(None)
-        self.assertEqual(self.locks._lines, {})
+        self.assertEqual(self.mutexes._queues, {})

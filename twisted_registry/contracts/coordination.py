@@ -1,0 +1,133 @@
+"""
+The contract of coordination: the state that several processes of one registry would have to share.
+
+It answers four questions: which number a version gets, who may change a model, whether a model is still the same one,
+and what has changed.  The registry asks them nowhere else, so that a registry of several processes needs another
+implementation of this contract alone.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from zope.interface import Attribute, Interface
+
+from twisted_registry.domain.events import Event
+
+Listener = Callable[[Any], None]
+"""Called with an event in the reactor's thread.  It must not block."""
+
+
+class INumberSequence(Interface):
+    """
+    The version numbers of one model.
+
+    Except for ``last``, used in the reactor's thread, by a caller that owns the model (``ICoordination.exclusive``)
+    unless stated otherwise.
+    """
+
+    last: int = Attribute("The highest number that may have been given out.  May be read in any thread.")
+
+    def load(highest: int) -> Awaitable[None]:
+        """
+        Continue where the model's numbers ended, in this process or an earlier one.
+
+        Args:
+            highest: the model's highest archived number; 0 if it has none.
+
+        Raises:
+            StorageFailure: the end of the numbers cannot be read.
+        """
+
+    def next() -> int:
+        """
+        Return the number for the next version.  It stays the same until ``use``.
+
+        Raises:
+            NumbersExhausted: every number has been given out.
+        """
+
+    def reserve(number: int) -> Awaitable[None]:
+        """
+        Make sure that a number is never given out again, also after a crash.  Needed before a transient version gets
+        it; the commit of an archived version is durable itself.
+
+        Raises:
+            StorageFull: the reservation has no room.
+            StorageReadOnly: the medium takes no writes.
+            StorageFailure: the medium failed.
+            UnknownModel: the model has disappeared.
+        """
+
+    def use(number: int) -> None:
+        """
+        Note that a number may have been given out.
+        """
+
+    def raise_to(number: int) -> Awaitable[bool]:
+        """
+        Continue after a number that a client has seen, durably if possible.
+
+        Returns:
+            ``False`` if the number is too high to be plausible; then nothing changes.
+        """
+
+    def release() -> Awaitable[None]:
+        """
+        Release the reserved numbers that were not used, so that the next process continues without a gap.  Called
+        before the archive is closed, when nothing else is under way.  Never fails.
+        """
+
+    def retire() -> None:
+        """
+        Stop using the sequence: its model was deleted.  Called while the caller holds ``ICoordination.writing``.
+        """
+
+
+class ICoordination(Interface):
+    """
+    Numbers, ownership, incarnations and the change feed.  Used in the reactor's thread.
+    """
+
+    def sequence(model_id: str) -> INumberSequence:
+        """
+        Return a new number sequence for a model.  It starts at 1 until ``INumberSequence.load``.
+        """
+
+    def incarnation(model_id: str) -> int:
+        """
+        Return a number that tells a model from all earlier ones with the same id.
+        """
+
+    def exclusive(model_id: str) -> AbstractAsyncContextManager[None]:
+        """
+        Wait until no one else owns a model, and own it for the length of a context: to commit a version, or to read or
+        change what decides about commits.  Owners follow each other in the order of their requests.
+        """
+
+    def writing(model_id: str) -> AbstractAsyncContextManager[None]:
+        """
+        Wait until no one else changes a model on the archive, and keep others from it for the length of a context.
+        Taken inside ``exclusive``, or alone by a change that no commit depends on; never the other way round.
+        """
+
+    def publish(event: Event) -> None:
+        """
+        Add an event to the change feed, after the change can be seen.  Never fails: the error of a listener is logged
+        with the id of an incident, and the other listeners are called.
+        """
+
+    def subscribe(listener: Listener, *kinds: type[Event]) -> None:
+        """
+        Call a listener with each event of certain kinds from now on.
+
+        Args:
+            listener: called with the event in the reactor's thread, while the change is under way: it must not block,
+                and postpones everything that takes long.
+            kinds: the classes of ``twisted_registry.domain.events``.
+        """
+
+    def unsubscribe(listener: Listener) -> None:
+        """
+        Stop calling a listener.  Does nothing if it is not subscribed.
+        """

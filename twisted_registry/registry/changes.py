@@ -1,0 +1,145 @@
+"""
+Changes of models: saving, deleting, and losing them.
+"""
+
+from functools import partial
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from twisted_registry.domain.errors import RegistryError, UnknownModel
+from twisted_registry.domain.events import ModelDeleted, ModelSaved
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.loading import Loader
+from twisted_registry.registry.lost_models import LostModel
+from twisted_registry.registry.models import Model
+from twisted_registry.registry.state import State
+
+_log = Logger(namespace="twisted_registry.registry")
+
+
+@frozen(eq=False)
+class ModelChanges:
+    """
+    Changes models on the archive and in memory.
+    """
+
+    _state: State
+    _loader: Loader
+
+    async def save(self, info: ModelInfo) -> None:
+        """
+        See ``IRegistry.save_model``.
+        """
+        model_id = info.model_id
+        with self._state.reporting("save model", model_id):
+            async with self._state.coordination.exclusive(model_id):
+                known = self._state.index.find(model_id)
+                async with self._state.coordination.writing(model_id):
+                    is_lost = await self._state.executor.defer(partial(self._save, info, known is not None))
+                if known is None:
+                    model = self._state.index.add(model_id)
+                else:
+                    model = await self._replace(known) if is_lost else known
+                model.revision += 1
+                self._loader.keep_model_info(model, info)
+                await self._loader.owned_versions(model)
+                if is_lost and model.sequence.last:
+                    await model.sequence.reserve(model.sequence.last)
+                self._state.coordination.publish(ModelSaved(info, model.incarnation, is_new=known is None or is_lost))
+
+    def _save(self, info: ModelInfo, is_known: bool) -> bool:
+        # Called in the archive's thread.  If the model is gone, the archive creates it again: then its versions are no
+        # longer those that the registry knows.
+        is_lost = False
+        if is_known:
+            try:
+                self._state.archive.load_model(info.model_id)
+            except LostModel:
+                is_lost = True
+            except RegistryError:
+                pass  # it is there, though perhaps damaged
+        self._state.archive.save_model(info)
+        return is_lost
+
+    async def _replace(self, lost: Model) -> Model:
+        last = lost.sequence.last
+        snapshot = self._state.lose(lost)
+        lost.sequence.retire()
+        self._state.forget(lost)
+        model = self._state.index.add(lost.model_id)
+        model.sequence.use(last)
+        _log.warn(
+            "{id!r} was gone from the archive and is created again; numbers go on after {last}",
+            id=lost.model_id,
+            last=last,
+        )
+        if snapshot is not None:
+            await self._state.transients.remove(snapshot)
+        return model
+
+    async def delete(self, model_id: str) -> None:
+        """
+        See ``IRegistry.delete_model``.
+        """
+        with self._state.reporting("delete model", model_id):
+            async with self._state.coordination.exclusive(model_id):
+                model = self._state.index.get(model_id)
+                async with self._state.coordination.writing(model_id):
+                    await self._delete_from_archive(model)
+                    model.sequence.retire()
+                self._state.forget(model)
+                if model.snapshot is not None:
+                    await self._state.transients.remove(model.snapshot)
+                self._state.coordination.publish(ModelDeleted(model_id, model.incarnation))
+
+    async def _delete_from_archive(self, model: Model) -> None:
+        model.is_deleting = True
+        try:
+            await self._state.executor.defer(partial(self._state.archive.delete_model, model.model_id))
+        except UnknownModel:
+            _log.warn("{id!r} was gone from the archive before it was deleted", id=model.model_id)
+        except BaseException:
+            model.is_deleting = False
+            raise
+
+    async def lose(self, model: Model) -> None:
+        """
+        Drop what is known about a model that the archive has lost, and log it.
+        """
+        async with self._state.coordination.exclusive(model.model_id):
+            if self._state.current(model.model_id, model.incarnation) is not model:
+                return
+            if not model.is_damaged:
+                _log.error("damage on the archive: {error}", error=LostModel(model.model_id))
+            snapshot = self._state.lose(model)
+            if snapshot is not None:
+                await self._state.transients.remove(snapshot)
+
+    async def note_seen(self, snapshot: ModelSnapshot, seen: int) -> None:
+        """
+        See ``IRegistry.note_seen``.
+        """
+        async with self._state.coordination.exclusive(snapshot.model_id):
+            model = self._state.current(snapshot.model_id, snapshot.incarnation)
+            if model is None or not model.went_back(seen):
+                return
+            highest = model.sequence.last
+            is_raised = await model.sequence.raise_to(seen)
+            self._log_seen(model, seen, highest, is_raised)
+
+    def _log_seen(self, model: Model, seen: int, highest: int, is_raised: bool) -> None:
+        # Once for each model: every one of its clients comes back with such a number.
+        if model.is_seen_logged:
+            return
+        model.is_seen_logged = True
+        _log.warn(
+            "a client has seen version {seen} of {id!r}, and the highest number given here is {highest}: the archive "
+            "went back to an earlier state, or the model was created again; {outcome}. After a backup was restored, "
+            "stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
+            seen=seen,
+            id=model.model_id,
+            highest=highest,
+            outcome=f"the next number is {seen + 1}" if is_raised else "that is implausible, and is ignored",
+        )

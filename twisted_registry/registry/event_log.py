@@ -1,0 +1,61 @@
+"""
+The log's part in the events of the registry.
+"""
+
+import math
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from twisted_registry.contracts.coordination import ICoordination
+from twisted_registry.domain.events import VersionEvicted
+
+_REPEAT_SECONDS = 60.0
+
+_log = Logger(namespace="twisted_registry.registry")
+
+
+class EvictionLog:
+    """
+    Counts the evicted versions that were the latest of their model, and warns at most once a minute.
+
+    The latest version of each model stays before a second one of any other.  So this happens only if there are more
+    models than the budget has room for, or larger ones.
+
+    Attributes:
+        count: how often it has happened.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        """
+
+        Args:
+            seconds: returns the time in seconds from any fixed point.
+        """
+        self.count = 0
+        self._seconds = seconds
+        self._logged_seconds = -math.inf
+        self._logged_count = 0
+
+    def follow(self, coordination: ICoordination) -> None:
+        """
+        Subscribe to the events.
+        """
+        coordination.subscribe(self._evicted, VersionEvicted)
+
+    def _evicted(self, event: VersionEvicted) -> None:
+        if not event.is_latest:
+            return
+        self.count += 1
+        now = self._seconds()
+        if now - self._logged_seconds < _REPEAT_SECONDS:
+            return
+        more = self.count - self._logged_count - 1
+        self._logged_seconds, self._logged_count = now, self.count
+        _log.warn(
+            "the latest version of model {id!r} was evicted and is not archived{more}: there is not enough room for "
+            "the latest version of each model; raise --version-cache-max-{exceeded}",
+            id=event.model_id,
+            more=f" ({more} more since the last message)" if more else "",
+            exceeded=event.exceeded,
+        )

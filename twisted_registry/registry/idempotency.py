@@ -1,0 +1,269 @@
+"""
+The idempotency keys of creations, and the versions that were made with them.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from twisted_registry.contracts.idempotency import StoredKey
+from twisted_registry.domain.errors import InvalidRequest, shown
+from twisted_registry.domain.events import ModelDeleted, VersionDeleted
+from twisted_registry.domain.idempotency import KEY_SECONDS, check_same_creation, version_facts
+from twisted_registry.domain.models import VersionHeader, VersionInfo, VersionKey
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.loading import Loader
+from twisted_registry.registry.models import Model
+from twisted_registry.registry.state import State, info_size_bytes
+from twisted_registry.registry.uploads import Upload
+
+MAX_KEYS = 100_000
+MAX_KEY_BYTES = 32 * 1024 * 1024
+_ENTRY_BYTES = 600
+"""The memory for a key without its version's info, roughly."""
+
+_REMOVED_AT_ONCE = 64
+"""The number of keys removed from the archive in one job."""
+
+
+@frozen
+class _Entry:
+    """
+    The version that was made with a key.
+
+    Attributes:
+        committed_seconds: when that was, in seconds since the Unix epoch.
+        info: a transient version; ``None`` for an archived one, which is read again if it is needed.
+        stored: the key on the archive; ``None`` if it is only in memory.
+    """
+
+    key: VersionKey
+    committed_seconds: int
+    info: VersionInfo | None
+    stored: StoredKey | None
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        The memory for the entry, roughly.
+        """
+        return _ENTRY_BYTES + (0 if self.info is None else info_size_bytes(self.info.metadata))
+
+    def is_of(self, info: VersionInfo) -> bool:
+        """
+        Return whether a version is the one that was made with the key, and not another with its number.
+        """
+        return self.stored is None or self.stored.facts == version_facts(info)
+
+
+class CreationKeys:
+    """
+    Remembers for a day which version was made with which key, within a bound of entries and bytes; if there are more,
+    the oldest are forgotten first.  Changed in the reactor's thread; any thread may look up a key.
+
+    The keys of a model's archived versions are read from the archive when the first creation with a key is committed in
+    that model.  Until then, the same key can be used for another model without an error.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        loader: Loader,
+        now_ns: Callable[[], int],
+        background: Callable[[Coroutine[Deferred[Any], Any, None]], object],
+        max_keys: int = MAX_KEYS,
+        max_bytes: int = MAX_KEY_BYTES,
+    ) -> None:
+        """
+
+        Args:
+            now_ns: returns the time in nanoseconds since the Unix epoch.
+            background: runs a coroutine that has to end before the archive is closed.
+            max_keys: the largest number of keys in memory.
+            max_bytes: the most memory for them.
+        """
+        self._state = state
+        self._loader = loader
+        self._now_ns = now_ns
+        self._background = background
+        self._max_keys = max_keys
+        self._max_bytes = max_bytes
+        self._entries: dict[str, _Entry] = {}
+        self._by_model: dict[int, set[str]] = {}
+        self._size_bytes = 0
+        self._committing: dict[str, list[str]] = {}
+        self._stale: list[tuple[str, StoredKey]] = []
+        state.coordination.subscribe(self._model_deleted, ModelDeleted)
+        state.coordination.subscribe(self._version_deleted, VersionDeleted)
+
+    def now_seconds(self) -> int:
+        """
+        Return the time in seconds since the Unix epoch.
+        """
+        return self._now_ns() // 10**9
+
+    # Looking up, in any thread
+
+    def created(self, header: VersionHeader, snapshot: ModelSnapshot, key_sha256: str) -> VersionInfo | None:
+        """
+        See ``ISnapshots.created``.
+        """
+        entry = self._find(key_sha256)
+        if entry is None:
+            return None
+        info = entry.info
+        if entry.key.model_id != header.model_id:
+            self._check_model(header.model_id, entry.key)
+        elif info is None and entry.key.incarnation == snapshot.incarnation:
+            info = self._state.version_info(snapshot, entry.key.version_number)
+        if info is None or not entry.is_of(info):
+            return None
+        check_same_creation(header, header.sha256, info)
+        return info if header.sha256 else None
+
+    def _find(self, key_sha256: str) -> _Entry | None:
+        entry = self._entries.get(key_sha256)
+        return None if entry is None or self._is_expired(entry.committed_seconds) else entry
+
+    def _is_expired(self, committed_seconds: int) -> bool:
+        # A clock that was set back must not make a key last for years.
+        return abs(self.now_seconds() - committed_seconds) >= KEY_SECONDS
+
+    def _check_model(self, model_id: str, known: VersionKey) -> None:
+        if known.model_id != model_id:
+            raise InvalidRequest(
+                f"the idempotency key was used before for version {known.version_number} of model "
+                f"{shown(known.model_id)}, and this is model {shown(model_id)}; use a new key for each version"
+            )
+
+    # Committing, in the reactor's thread
+
+    @contextmanager
+    def committing(self, upload: Upload) -> Iterator[None]:
+        """
+        Keep a key from being used for two models at the same time.
+
+        Raises:
+            InvalidRequest: a creation in another model is being committed with the same key.
+        """
+        key_sha256, model_id = upload.key_sha256, upload.header.model_id
+        model_ids = self._committing.setdefault(key_sha256, [])
+        if any(other != model_id for other in model_ids):
+            raise InvalidRequest(
+                f"the idempotency key is being used for model {shown(model_ids[0])}; use a new key for each version"
+            )
+        model_ids.append(model_id)
+        try:
+            yield
+        finally:
+            model_ids.remove(model_id)
+            if not model_ids:
+                del self._committing[key_sha256]
+
+    async def find_committed(self, model: Model, upload: Upload) -> VersionInfo | None:
+        """
+        Return the version that an earlier creation with the same key made; ``None`` if there is none.  The caller owns
+        the model.
+
+        Raises:
+            InvalidRequest: that creation was not the same.
+            CorruptVersion: the version is damaged.
+            StorageFailure: the version or the model's keys cannot be read.
+        """
+        if model.was_found and not model.are_keys_loaded:
+            await self._load(model)
+        entry = self._find(upload.key_sha256)
+        if entry is None:
+            return None
+        self._check_model(model.model_id, entry.key)
+        info = entry.info or await self._archived(model, entry)
+        if info is None:
+            self._forget(upload.key_sha256)
+            return None
+        check_same_creation(upload.header, upload.sha256, info)
+        return info
+
+    async def _archived(self, model: Model, entry: _Entry) -> VersionInfo | None:
+        number = entry.key.version_number
+        if number not in model.loaded.numbers:
+            return None
+        info = self._state.version_info(model.loaded, number)
+        if info is None:
+            (result,) = await self._loader.version_infos(model.loaded, [number])
+            if not isinstance(result, VersionInfo):
+                raise result
+            info = result
+        return info if entry.is_of(info) else None
+
+    async def _load(self, model: Model) -> None:
+        stored = await self._state.executor.defer(partial(self._state.archive.stored_keys, model.model_id))
+        model.are_keys_loaded = True
+        for key in sorted(stored, key=lambda key: (key.committed_seconds, key.version_number)):
+            if self._is_expired(key.committed_seconds) or key.version_number not in model.loaded.numbers:
+                self._stale.append((model.model_id, key))
+            else:
+                version = model.loaded.key(key.version_number)
+                self._add(key.key_sha256, _Entry(version, key.committed_seconds, None, key))
+        self._remove_stale()
+
+    def add(self, upload: Upload, key: VersionKey, info: VersionInfo, now_seconds: int) -> None:
+        """
+        Remember the version that a creation made.
+        """
+        stored = None
+        if info.archived and self._state.archive.is_keyed:
+            stored = StoredKey(upload.key_sha256, info.version_number, now_seconds, version_facts(info))
+        self._add(upload.key_sha256, _Entry(key, now_seconds, None if info.archived else info, stored))
+        if len(self._stale) >= _REMOVED_AT_ONCE:
+            self._remove_stale()
+
+    def _add(self, key_sha256: str, entry: _Entry) -> None:
+        self._forget(key_sha256)
+        self._entries[key_sha256] = entry
+        self._by_model.setdefault(entry.key.incarnation, set()).add(key_sha256)
+        self._size_bytes += entry.size_bytes
+        while self._entries:
+            oldest = next(iter(self._entries))
+            is_over = len(self._entries) > self._max_keys or self._size_bytes > self._max_bytes
+            if not (is_over or self._is_expired(self._entries[oldest].committed_seconds)):
+                return
+            self._forget(oldest)
+
+    # Forgetting
+
+    def _forget(self, key_sha256: str, *, is_stored: bool = True) -> None:
+        entry = self._entries.pop(key_sha256, None)
+        if entry is None:
+            return
+        self._size_bytes -= entry.size_bytes
+        of_model = self._by_model[entry.key.incarnation]
+        of_model.discard(key_sha256)
+        if not of_model:
+            del self._by_model[entry.key.incarnation]
+        if is_stored and entry.stored is not None:
+            self._stale.append((entry.key.model_id, entry.stored))
+
+    def _remove_stale(self) -> None:
+        stale, self._stale = self._stale, []
+        if stale:
+            self._background(self._remove(stale))
+
+    async def _remove(self, stale: Iterable[tuple[str, StoredKey]]) -> None:
+        by_model: dict[str, list[StoredKey]] = {}
+        for model_id, key in stale:
+            by_model.setdefault(model_id, []).append(key)
+        for model_id, keys in by_model.items():
+            await self._state.executor.defer(partial(self._state.archive.remove_keys, model_id, keys))
+
+    def _model_deleted(self, event: ModelDeleted) -> None:
+        for key_sha256 in list(self._by_model.get(event.incarnation, ())):
+            self._forget(key_sha256, is_stored=False)
+
+    def _version_deleted(self, event: VersionDeleted) -> None:
+        for key_sha256 in list(self._by_model.get(event.key.incarnation, ())):
+            if self._entries[key_sha256].key == event.key:
+                self._forget(key_sha256)

@@ -1,7 +1,0 @@
-"""
-The registry's log.
-"""
-
-from twisted.logger import Logger
-
-log = Logger(namespace="twisted_registry.registry")
