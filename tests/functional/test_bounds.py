@@ -136,7 +136,7 @@ class UploadsTests(UploadsTestCase):
         first, second = self.begin(140 * MIB), self.begin(140 * MIB)
         texts = {upload.call.code(): upload.call.details() for upload in (first, second)}
         self.assertIn("--uploads-max-bytes", texts[StatusCode.RESOURCE_EXHAUSTED])
-        self.assertIn("nothing came for 5 s", texts[StatusCode.DEADLINE_EXCEEDED])
+        self.assertIn("arrived for 5 s", texts[StatusCode.DEADLINE_EXCEEDED])
 
     def test_a_byte_too_many(self) -> None:
         """
@@ -170,7 +170,7 @@ class HalfOpenTests(BoundsTestCase):
         self.addCleanup(over.set)
         calls = [self.call(method.name, _nothing_until(over)) for method in SERVICE.methods]
         for call in calls:
-            self.assert_refused(StatusCode.DEADLINE_EXCEEDED, partial(list, call), "nothing came for 3 s")
+            self.assert_refused(StatusCode.DEADLINE_EXCEEDED, partial(list, call), "arrived for 3 s")
 
     def test_no_request(self) -> None:
         """

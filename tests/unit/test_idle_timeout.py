@@ -90,7 +90,7 @@ class RequestStreamTests(SynchronousTestCase):
         """
         A call that brings nothing for too long is ended.
         """
-        self.assertIn("nothing came for 1 s", str(self.assertRaises(Stalled, self.read_all, [b"a"], 2.0)))
+        self.assertIn("arrived for 1 s", str(self.assertRaises(Stalled, self.read_all, [b"a"], 2.0)))
 
     def test_next_to_nothing_comes(self) -> None:
         """

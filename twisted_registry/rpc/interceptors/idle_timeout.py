@@ -22,11 +22,39 @@ def _ignore(call: CallContext) -> None:
     return None
 
 
+class Sweep:
+    """
+    A periodic check while something waits: that costs less than a timer for each wait.
+    """
+
+    def __init__(self, timeout_seconds: float, check: Callable[[], bool]) -> None:
+        """
+
+        Args:
+            timeout_seconds: the timeout of the waits that are checked; sweeps are more frequent.
+            check: checks all of them, and returns whether any still wait.
+        """
+        self._pause_seconds = min(_SWEEP_SECONDS_MAX, timeout_seconds / 4)
+        self._check = check
+        self.is_scheduled = False
+
+    def start(self) -> None:
+        """
+        Begin to sweep, unless that has begun.
+        """
+        if not self.is_scheduled:
+            self.is_scheduled = True
+            asyncio.get_running_loop().call_later(self._pause_seconds, self._run)
+
+    def _run(self) -> None:
+        self.is_scheduled = False
+        if self._check():
+            self.start()
+
+
 class IdleTimeout:
     """
     Ends calls that wait too long for their client.
-
-    A sweep over all waiting calls now and then costs less than a timer for each.
     """
 
     def __init__(
@@ -49,7 +77,7 @@ class IdleTimeout:
         self._seconds = seconds
         self._since_seconds: dict[asyncio.Task[Any], float] = {}
         self._expired: set[asyncio.Task[Any]] = set()
-        self._sweeping = False
+        self._sweep = Sweep(seconds, self._expire)
 
     def intercept(self, method: Method, handler: Handler) -> Handler:
         """
@@ -87,8 +115,8 @@ class IdleTimeout:
         task = asyncio.current_task()
         assert task is not None, "a call runs in a task"
         self._since_seconds[task] = since_seconds
-        if not self._sweeping:
-            self._sweep_later()
+        if not self._sweep.is_scheduled:
+            self._sweep.start()
         return task
 
     def end(self, task: "asyncio.Task[Any]") -> bool:
@@ -109,19 +137,19 @@ class IdleTimeout:
         """
         return Stalled(self._seconds)
 
-    def _sweep_later(self) -> None:
-        self._sweeping = True
-        asyncio.get_running_loop().call_later(min(_SWEEP_SECONDS_MAX, self._seconds / 4), self._sweep)
+    def _expire(self) -> bool:
+        """
+        Cancel the calls that have waited too long.
 
-    def _sweep(self) -> None:
-        self._sweeping = False
+        Returns:
+            whether any still wait.
+        """
         latest = self.now_seconds() - self._seconds
         for task in [task for task, since in self._since_seconds.items() if since <= latest]:
             del self._since_seconds[task]
             self._expired.add(task)
             task.cancel()
-        if self._since_seconds:
-            self._sweep_later()
+        return bool(self._since_seconds)
 
 
 class _Waiting:
