@@ -243,13 +243,13 @@ def check_python(path: str, text: str) -> Iterator[Finding]:
 
 def check_page(path: str, text: str) -> Iterator[Finding]:
     """
-    Check a Markdown page, without its fenced blocks, comments and link targets.
+    Check a Markdown page, without its fenced blocks, generated tables, comments and link targets.
     """
 
     def blank(match: "re.Match[str]") -> str:
         return re.sub(r"[^\n]", "", match[0])
 
-    for pattern in (r"^```.*?^```$", r"<!--.*?-->", r"\]\([^)]*\)"):
+    for pattern in (r"^```.*?^```$", r"<!-- the tables?:.*?<!-- the end", r"<!--.*?-->", r"\]\([^)]*\)"):
         text = re.sub(pattern, blank, text, flags=re.DOTALL | re.MULTILINE)
     yield from prose(path, text, 1)
 

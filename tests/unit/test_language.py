@@ -102,6 +102,12 @@ class PageTests(SynchronousTestCase):
         """
         self.assertEqual(page("# Title\n\nThey put\naside the file.\n"), [(3, "put aside")])
 
+    def test_generated_tables_are_skipped(self) -> None:
+        """
+        The table of a report is made from results, which keep their words.
+        """
+        self.assertEqual(page("<!-- the table: made -->\n| told |\n<!-- the end of the table -->\ntold\n"), [(4, "told")])
+
     def test_code_and_targets_are_skipped(self) -> None:
         """
         Fenced blocks, code, comments and link targets are not prose.
