@@ -1,5 +1,13 @@
 """
-How a release is made: ``make release``, and then ``make tag``; docs/guides/release.md tells the steps.
+The release tooling: ``make release``, then ``make tag``; docs/guides/release.md has the steps.
 
-Nothing here pushes or uploads: that is for a person to do, who has looked at it.
+It does not push or upload. A person does that, after a look at the result.
 """
+
+import click
+
+
+class Refused(click.ClickException):
+    """
+    The error that ends a release if something does not agree.  The command prints it in one line and exits with 1.
+    """

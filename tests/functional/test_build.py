@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from twisted.trial.unittest import SynchronousTestCase
 
-from release._archives import EPOCH_VARIABLE, FALLBACK_EPOCH, copy_source, source_epoch
+from release.archives import EPOCH_VARIABLE, FALLBACK_EPOCH, copy_source, source_epoch
 from tests.unit.test_release import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]

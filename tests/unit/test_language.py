@@ -106,7 +106,8 @@ class PageTests(SynchronousTestCase):
         """
         The table of a report is made from results, which keep their words.
         """
-        self.assertEqual(page("<!-- the table: made -->\n| told |\n<!-- the end of the table -->\ntold\n"), [(4, "told")])
+        text = "<!-- the table: made -->\n| told |\n<!-- the end of the table -->\ntold\n"
+        self.assertEqual(page(text), [(4, "told")])
 
     def test_code_and_targets_are_skipped(self) -> None:
         """

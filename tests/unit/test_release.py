@@ -1,5 +1,5 @@
 """
-Facts about releases: which version comes next, and how it is written and tagged.
+Tests for the release tooling.
 """
 
 import os
@@ -13,13 +13,10 @@ from pathlib import Path
 from packaging.version import Version
 from twisted.trial.unittest import SynchronousTestCase
 
-from release._notes import kinds_in
-from release._refusal import Refused
-from release._version import STEPS, next_version, version_of
+from release import Refused
+from release.changes import SOURCE, STEPS, kinds_in, next_version, version_of
 
 ROOT = Path(__file__).parents[2]
-SOURCE = Path("twisted_registry", "__init__.py")
-
 COPIED = ("release", "pyproject.toml", "news/README.md")
 
 CHANGELOG = """# Changelog
@@ -37,7 +34,7 @@ What stands before the sections.
 
 WHO = {"NAME": "A Person", "EMAIL": "person@example.org"}
 
-# Of the machine's own configuration git sees none; a hook that runs the tests may have set more.
+# git must not see the machine's configuration, nor the variables of a hook that runs the tests.
 ENVIRONMENT: Mapping[str, str] = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
     **{f"GIT_{role}_{what}": said for role in ("AUTHOR", "COMMITTER") for what, said in WHO.items()},
@@ -55,7 +52,7 @@ NEW_SECTION = """## [0.4.0] - {day}
 
 ### Fixed
 
-- Something mended.
+- Something repaired.
 
 
 """
@@ -87,21 +84,21 @@ class VersionTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """
-        It follows from the version before and from the kinds of the fragments.
+        It follows from the current version and from the kinds of the fragments.
         """
         found = [(current, kinds, str(next_version(version_of(current), kinds.split()))) for current, kinds, _ in NEXT]
         self.assertEqual(found, NEXT)
 
     def test_nothing_new(self) -> None:
         """
-        Without a fragment there is none, not even after a version that was named by hand.
+        It is refused without a fragment, also after a version that was chosen by hand.
         """
         for current in "0.1.0.dev0", "1.2.3":
             self.assertRaises(Refused, next_version, Version(current), [])
 
     def test_other_forms(self) -> None:
         """
-        A version that cannot be counted on from is refused.
+        A version of another form is refused.
         """
         for text in "1.2", "1.2.3rc1", "1.2.3.post1", "1.2.3+local", "v1.2.3", "":
             self.assertRaises(Refused, version_of, text)
@@ -120,24 +117,24 @@ class FragmentTests(SynchronousTestCase):
 
     def test_strangers(self) -> None:
         """
-        A file whose name says no kind is refused, by its name.
+        A file whose name has no known kind is refused, and the error names it.
         """
         root = Path(self.mktemp())
         (root / "news").mkdir(parents=True)
         for name in STRANGERS:
             path = root / "news" / name
             path.touch()
-            self.assertIn(f"news/{name} is no fragment", str(self.assertRaises(Refused, kinds_in, root)))
+            self.assertIn(f"news/{name} is not a fragment", str(self.assertRaises(Refused, kinds_in, root)))
             path.unlink()
 
     def test_kinds_are_those_of_towncrier(self) -> None:
         """
-        The kinds that raise a version are those that have a heading in the changelog.
+        Each kind that raises a version has a heading in the changelog, and the other way round.
         """
         configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]
         self.assertEqual([kind["directory"] for kind in configuration["type"]], list(STEPS))
 
-    def test_kinds_are_told_of(self) -> None:
+    def test_kinds_are_documented(self) -> None:
         """
         The page in news/ has a row for each kind.
         """
@@ -147,7 +144,7 @@ class FragmentTests(SynchronousTestCase):
 
 class RepositoryTestCase(SynchronousTestCase):
     """
-    A repository that has what a release needs, at 0.3.0, with a feature and a fix that are new.
+    A repository with everything that a release needs, at 0.3.0, with a new feature and a new fix.
     """
 
     def setUp(self) -> None:
@@ -157,13 +154,13 @@ class RepositoryTestCase(SynchronousTestCase):
         self.write(str(SOURCE), '"""A package."""\n\n__version__ = "0.3.0"\n')
         self.write("CHANGELOG.md", CHANGELOG)
         self.write("news/+new.feature.md", "Something new,\nin two lines.\n")
-        self.write("news/+mended.fix.md", "Something mended.\n")
+        self.write("news/+repaired.fix.md", "Something repaired.\n")
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("A start")
 
     def copy(self, name: str) -> None:
         """
-        Copy a file or a folder of this repository.
+        Copy a file or a directory of this repository.
         """
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -194,10 +191,10 @@ class RepositoryTestCase(SynchronousTestCase):
 
     def git(self, *words: str) -> str:
         """
-        Run git, which must not fail.
+        Run git, which must succeed.
 
         Returns:
-            what it says.
+            its output.
         """
         done = self.run_in("git", *words)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -205,17 +202,17 @@ class RepositoryTestCase(SynchronousTestCase):
 
     def commit(self, message: str) -> None:
         """
-        Commit all there is.
+        Commit everything.
         """
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
     def release(self, *words: str) -> str:
         """
-        Run ``python -m release``, which must not fail.
+        Run ``python -m release``, which must succeed.
 
         Returns:
-            what it says.
+            its output.
         """
         done = self.run_in(sys.executable, "-m", "release", *words)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -233,7 +230,7 @@ class RepositoryTestCase(SynchronousTestCase):
 
     def state(self) -> tuple[str, ...]:
         """
-        Give all that a release could change: what is checked out, branches, tags, and what is not committed.
+        Return everything that a release could change: the branch, all branches and tags, and uncommitted changes.
         """
         return (
             self.git("symbolic-ref", "HEAD"),
@@ -243,19 +240,19 @@ class RepositoryTestCase(SynchronousTestCase):
 
     def fragments(self) -> list[str]:
         """
-        Give the names of the fragments.
+        Return the names of the fragments.
         """
         return sorted(path.name for path in (self.root / "news").iterdir() if path.name != "README.md")
 
 
 class BranchTests(RepositoryTestCase):
     """
-    The next version is written on a branch of its own.
+    The next version is written on a new branch.
     """
 
     def test_branch(self) -> None:
         """
-        It has one commit more than what it was made of, named after the version, and nothing is left uncommitted.
+        It has one more commit, named after the version, and nothing is uncommitted.
         """
         self.assertIn("0.3.0 -> 0.4.0", self.release("branch"))
         self.assertEqual(self.git("log", "--format=%s", "main.."), "Version 0.4.0")
@@ -271,7 +268,7 @@ class BranchTests(RepositoryTestCase):
 
     def test_changelog(self) -> None:
         """
-        The changelog has a section more, above those before it and of their form.
+        The changelog has one more section, above the others and in their form.
         """
         self.release("branch")
         day = self.git("log", "-1", "--format=%cd", "--date=short-local")
@@ -280,40 +277,40 @@ class BranchTests(RepositoryTestCase):
 
     def test_first_section(self) -> None:
         """
-        The first section of all ends the changelog.
+        The very first section ends the changelog.
         """
         self.write("CHANGELOG.md", CHANGELOG.partition("\n## [0.3.0]")[0])
         self.commit("No sections")
         self.release("branch")
-        self.assertEqual(self.read("CHANGELOG.md")[-len("\n- Something mended.\n") :], "\n- Something mended.\n")
+        self.assertEqual(self.read("CHANGELOG.md")[-len("\n- Something repaired.\n") :], "\n- Something repaired.\n")
 
     def test_fragments(self) -> None:
         """
-        The fragments are gone, and the page that tells of them is not.
+        The fragments are removed, and the page that describes them is not.
         """
         self.release("branch")
         self.assertEqual([path.name for path in (self.root / "news").iterdir()], ["README.md"])
 
     def test_dry_run(self) -> None:
         """
-        A dry run says which version it would be and what the changelog would say, and changes nothing.
+        A dry run prints the version and its section, and changes nothing.
         """
         before = self.state()
         said = self.release("branch", "--dry-run")
-        for part in "0.3.0 -> 0.4.0", "release-0.4.0", "## [0.4.0] - ", "- Something mended.":
+        for part in "0.3.0 -> 0.4.0", "release-0.4.0", "## [0.4.0] - ", "- Something repaired.":
             self.assertIn(part, said)
         self.assertEqual(self.state(), before)
 
     def test_uncommitted(self) -> None:
         """
-        It is refused while something is not committed.
+        It is refused while something is uncommitted.
         """
         self.write("news/+more.fix.md", "More.\n")
         self.assert_refused("not committed", "branch")
 
     def test_no_fragments(self) -> None:
         """
-        It is refused where nothing is new.
+        It is refused if nothing is new.
         """
         self.git("rm", "--quiet", *(f"news/{name}" for name in self.fragments()))
         self.commit("No news")
@@ -321,29 +318,29 @@ class BranchTests(RepositoryTestCase):
 
     def test_stranger(self) -> None:
         """
-        It is refused where a file in news/ would be lost.
+        It is refused if a file in news/ would be lost.
         """
         self.write("news/+more.bugfix.md", "More.\n")
         self.commit("A fragment of no kind")
-        self.assert_refused("+more.bugfix.md is no fragment", "branch")
+        self.assert_refused("+more.bugfix.md is not a fragment", "branch")
 
     def test_branch_exists(self) -> None:
         """
-        It is refused where there is such a branch.
+        It is refused if the branch exists.
         """
         self.git("branch", "release-0.4.0")
-        self.assert_refused("there is a branch release-0.4.0 already", "branch")
+        self.assert_refused("the branch release-0.4.0 exists already", "branch")
 
     def test_tag_exists(self) -> None:
         """
-        It is refused where there is such a tag.
+        It is refused if the tag exists.
         """
         self.git("tag", "v0.4.0")
-        self.assert_refused("there is a tag v0.4.0 already", "branch")
+        self.assert_refused("the tag v0.4.0 exists already", "branch")
 
     def test_failure_midway(self) -> None:
         """
-        Where it fails midway, all is as it was.
+        If it fails midway, the former state is restored.
         """
         hook = self.root / ".git" / "hooks" / "pre-commit"
         hook.parent.mkdir(exist_ok=True)
@@ -353,17 +350,17 @@ class BranchTests(RepositoryTestCase):
 
     def test_no_repository(self) -> None:
         """
-        It is refused where there is no checkout, but only files.
+        It is refused outside a checkout.
         """
         shutil.move(self.root / ".git", f"{self.root}.git")
         done = self.run_in(sys.executable, "-m", "release", "branch")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("is no checkout", done.stderr)
+        self.assertIn("is not a checkout", done.stderr)
 
 
 class TagTests(RepositoryTestCase):
     """
-    A version is tagged where it was made.
+    A version is tagged at its commit.
     """
 
     def setUp(self) -> None:
@@ -379,7 +376,7 @@ class TagTests(RepositoryTestCase):
 
     def test_message(self) -> None:
         """
-        The tag is annotated, and its message is the version's section, with its headlines, and no other's.
+        The tag is annotated, and its message is the section of the version, with its headings.
         """
         self.assertIn("v0.4.0", self.release("tag"))
         self.assertEqual(self.git("cat-file", "-t", "v0.4.0"), "tag")
@@ -388,14 +385,14 @@ class TagTests(RepositoryTestCase):
 
     def test_commit(self) -> None:
         """
-        It is on what is checked out.
+        It is on the commit that is checked out.
         """
         self.release("tag")
         self.assertEqual(self.git("rev-parse", "v0.4.0^{commit}"), self.git("rev-parse", "HEAD"))
 
     def test_merged(self) -> None:
         """
-        After a merge it is on the merge, also where the branch that it went into had gone on.
+        After a merge it is on the merge, also if the target branch had moved on.
         """
         self.git("checkout", "--quiet", "main")
         self.write("meanwhile.py", "")
@@ -406,7 +403,7 @@ class TagTests(RepositoryTestCase):
 
     def test_better_words(self) -> None:
         """
-        The changelog may have changed since the version was made, and the tag has the newer words.
+        The changelog may have changed since, and the tag has the newer words.
         """
         self.write("CHANGELOG.md", self.read("CHANGELOG.md").replace("Something new", "Something wonderful"))
         self.commit("Better words")
@@ -415,21 +412,21 @@ class TagTests(RepositoryTestCase):
 
     def test_uncommitted(self) -> None:
         """
-        It is refused while something is not committed.
+        It is refused while something is uncommitted.
         """
         self.write("CHANGELOG.md", CHANGELOG)
         self.assert_refused("not committed", "tag")
 
     def test_twice(self) -> None:
         """
-        It is refused where there is such a tag.
+        It is refused if the tag exists.
         """
         self.release("tag")
-        self.assert_refused("there is a tag v0.4.0 already", "tag")
+        self.assert_refused("the tag v0.4.0 exists already", "tag")
 
     def test_fragments(self) -> None:
         """
-        It is refused where there are fragments, which the version does not have.
+        It is refused if there are fragments, which the version does not contain.
         """
         self.write("news/+more.fix.md", "More.\n")
         self.commit("A fragment")
@@ -437,14 +434,14 @@ class TagTests(RepositoryTestCase):
 
     def test_other_version(self) -> None:
         """
-        It is refused where the changelog's topmost section is another version's.
+        It is refused if the topmost section is that of another version.
         """
         self.set_version("0.5.0")
-        self.assert_refused("says 0.5.0, but CHANGELOG.md begins with 0.4.0", "tag")
+        self.assert_refused("has 0.5.0, but CHANGELOG.md begins with 0.4.0", "tag")
 
     def test_no_section(self) -> None:
         """
-        It is refused where the changelog has no sections.
+        It is refused if the changelog has no sections.
         """
         self.write("CHANGELOG.md", "# Changelog\n")
         self.commit("No sections")
@@ -452,7 +449,7 @@ class TagTests(RepositoryTestCase):
 
     def test_named_by_hand(self) -> None:
         """
-        It is refused for a version that is only named.
+        It is refused for a development version.
         """
         self.set_version("0.4.0.dev0")
         self.assert_refused("not released yet", "tag")
@@ -464,4 +461,4 @@ class TagTests(RepositoryTestCase):
         made = self.git("rev-parse", "--short", "HEAD")
         self.write("more.py", "")
         self.commit("More")
-        self.assert_refused(f"check out its commit, {made}", "tag")
+        self.assert_refused(f"there have been changes since {made} set the version", "tag")

@@ -1,8 +1,8 @@
 """
-The wheel and the source distribution, the same bytes each time they are built from the same files.
+The wheel and the source distribution: the same files always give the same bytes.
 
-A wheel and an sdist hold more than their files: times, modes by the umask, owners, an order.  So they are built from a
-copy of the files that belong to the source, and packed again afterwards, with all of that set.
+A wheel and an sdist contain more than files: times, modes that depend on the umask, owners, an order.  So they are
+built from a copy of the source files and then packed again, with all of that fixed.
 """
 
 import gzip
@@ -18,11 +18,11 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from release._refusal import Refused
+from release import Refused
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 FALLBACK_EPOCH = 315_532_800
-"""1 January 1980, the earliest that a wheel can hold: outside git nothing says when the source was written."""
+"""1 January 1980, the earliest time in a wheel: used outside git, where the time of the source is unknown."""
 
 _NOT_SOURCE = shutil.ignore_patterns(
     ".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".mypy_cache", ".ruff_cache", "_trial_temp*"
@@ -34,16 +34,16 @@ def build(root: Path, target: Path) -> list[Path]:
     Build both.
 
     Args:
-        target: a folder for them; what is in it goes.
+        target: the directory for them; its contents are removed.
 
     Raises:
-        Refused: they cannot be built.
+        Refused: the build failed.
     """
     epoch = source_epoch(root)
     with tempfile.TemporaryDirectory(prefix="build-") as folder:
         source, built = Path(folder, "source"), Path(folder, "dist")
         copy_source(root, source)
-        # Not in an environment of its own: the tools are those of the lock.
+        # Without isolation, so that the tools are those of the lock.
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)]
         environment = {**os.environ, EPOCH_VARIABLE: str(epoch)}
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -56,7 +56,7 @@ def build(root: Path, target: Path) -> list[Path]:
 
 def source_epoch(root: Path) -> int:
     """
-    Return when the source was written: what the environment says, or else the time of the last commit.
+    Return the time of the source, in seconds since 1970: from the environment, or the time of the last commit.
     """
     given = os.environ.get(EPOCH_VARIABLE)
     if given:
@@ -67,20 +67,20 @@ def source_epoch(root: Path) -> int:
 
 def copy_source(root: Path, target: Path) -> None:
     """
-    Copy what belongs to the source: what git knows and what it does not ignore; outside git all but what is built.
+    Copy the source files: those that git knows or does not ignore; outside git, all except build results.
     """
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if not listed:
         shutil.copytree(root, target, ignore=_NOT_SOURCE)
         return
     for name in filter(None, listed.split("\0")):
-        if (root / name).is_file():  # it may have been deleted since
+        if (root / name).is_file():  # git also lists deleted files
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, target / name)
 
 
 def _git(root: Path, *words: str) -> str:
-    # Only a checkout of its own counts, not one around an unpacked source distribution.
+    # A checkout around an unpacked source distribution does not count.
     if not (root / ".git").exists():
         return ""
     ended = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
@@ -103,7 +103,7 @@ def pack_wheel(path: Path, epoch: int) -> bytes:
         for name in _sorted(old.namelist()):
             member = zipfile.ZipInfo(name, date_time)
             member.compress_type = zipfile.ZIP_DEFLATED
-            member.create_system = 3  # Unix, which the modes are of
+            member.create_system = 3  # Unix, whose modes these are
             executable = old.getinfo(name).external_attr >> 16 & 0o100
             member.external_attr = (0o100755 if executable else 0o100644) << 16
             new.writestr(member, old.read(name))
@@ -111,7 +111,7 @@ def pack_wheel(path: Path, epoch: int) -> bytes:
 
 
 def _sorted(names: Iterable[str]) -> list[str]:
-    # As the format recommends it: what describes the wheel comes last, and its list of files at the very end.
+    # As the format recommends: the metadata comes last, and its list of files at the very end.
     return sorted(names, key=lambda name: (".dist-info/" in name, name.endswith("/RECORD"), name))
 
 
