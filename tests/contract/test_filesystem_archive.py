@@ -1,5 +1,5 @@
 """
-The archive on a file system keeps the contract.
+Contract tests of the archive on a file system.
 """
 
 import errno
@@ -7,38 +7,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.contract import archive, archive_identity, archive_models, archive_unavailable, archive_versions
+from twisted.trial.unittest import SynchronousTestCase
+
 from tests.support.faulty_system import FaultySystem, failing_where
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.testing import (
+    ArchiveContract,
+    ArchiveIdentityContract,
+    ArchiveModelContract,
+    ArchiveUnavailableContract,
+    ArchiveVersionContract,
+)
 
 
-class _OnFilesystem(archive.ArchiveContract):
+class _OnFilesystem(ArchiveContract, SynchronousTestCase):
     root = ""
 
     def make_archive(self) -> IArchive:
         """
-        Make an archive in the test's own folder.
+        Make an archive in the test's directory.
         """
         self.root = self.root or self.mktemp()
         return FilesystemArchive(self.root)
 
 
-class FilesystemModelTests(_OnFilesystem, archive_models.ModelContract):
+class FilesystemModelTests(_OnFilesystem, ArchiveModelContract):
     """
-    The suite for models, on ``FilesystemArchive``.
-    """
-
-
-class FilesystemVersionTests(_OnFilesystem, archive_versions.VersionContract):
-    """
-    The suite for versions, on ``FilesystemArchive``.
+    The contract for models, on ``FilesystemArchive``.
     """
 
 
-class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableContract):
+class FilesystemVersionTests(_OnFilesystem, ArchiveVersionContract):
     """
-    The suite for a medium that fails, on ``FilesystemArchive``.
+    The contract for versions, on ``FilesystemArchive``.
+    """
+
+
+class FilesystemUnavailableTests(_OnFilesystem, ArchiveUnavailableContract):
+    """
+    The contract for a medium that fails, on ``FilesystemArchive``.
     """
 
     def make_archive(self) -> IArchive:
@@ -52,7 +60,7 @@ class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableC
     @contextmanager
     def unavailable(self) -> Iterator[None]:
         """
-        Have all calls to the system fail as on a network file system whose server is away.
+        Make every call to the system fail as on a network file system whose server is away.
         """
         self.system.disturbance = failing_where(".*", errno.ESTALE)
         try:
@@ -61,13 +69,13 @@ class FilesystemUnavailableTests(_OnFilesystem, archive_unavailable.UnavailableC
             self.system.disturbance = None
 
 
-class FilesystemIdentityTests(_OnFilesystem, archive_identity.IdentityContract):
+class FilesystemIdentityTests(_OnFilesystem, ArchiveIdentityContract):
     """
-    The suite for identities, on ``FilesystemArchive``.
+    The contract for identities, on ``FilesystemArchive``.
     """
 
-    def make_elsewhere(self) -> IArchive:
+    def make_other_archive(self) -> IArchive:
         """
-        Make an archive in another folder.
+        Make an archive in another directory.
         """
         return FilesystemArchive(self.mktemp())

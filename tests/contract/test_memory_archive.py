@@ -1,13 +1,20 @@
 """
-The archive in memory keeps the contract, which so asks for nothing that only a file system has.
+Contract tests of the archive in memory: the contract demands nothing that only a file system has.
 """
 
-from tests.contract import archive, archive_models, archive_versions
-from tests.support.memory_archive import MemoryArchive, MemoryMedium
+from twisted.trial.unittest import SynchronousTestCase
+
 from twisted_registry.contracts.archive import IArchive
+from twisted_registry.testing import (
+    ArchiveContract,
+    ArchiveModelContract,
+    ArchiveVersionContract,
+    MemoryArchive,
+    MemoryMedium,
+)
 
 
-class _InMemory(archive.ArchiveContract):
+class _InMemory(ArchiveContract, SynchronousTestCase):
     def setUp(self) -> None:
         """
         Make a medium.
@@ -22,13 +29,13 @@ class _InMemory(archive.ArchiveContract):
         return MemoryArchive(self.medium)
 
 
-class MemoryModelTests(_InMemory, archive_models.ModelContract):
+class MemoryModelTests(_InMemory, ArchiveModelContract):
     """
-    The suite for models, on ``MemoryArchive``.
+    The contract for models, on ``MemoryArchive``.
     """
 
 
-class MemoryVersionTests(_InMemory, archive_versions.VersionContract):
+class MemoryVersionTests(_InMemory, ArchiveVersionContract):
     """
-    The suite for versions, on ``MemoryArchive``.
+    The contract for versions, on ``MemoryArchive``.
     """

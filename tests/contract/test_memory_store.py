@@ -1,15 +1,17 @@
 """
-The memory store keeps the contract.
+Contract tests of the memory store.
 """
 
-from tests.contract import transient_store
+from twisted.trial.unittest import SynchronousTestCase
+
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
 from twisted_registry.storage.memory import MemoryStore
+from twisted_registry.testing import TransientStoreContract
 
 
-class MemoryStoreTests(transient_store.TransientStoreContract):
+class MemoryStoreTests(TransientStoreContract, SynchronousTestCase):
     """
-    The suite, on ``MemoryStore``.
+    The contract, on ``MemoryStore``.
     """
 
     def make_store(self, budget: TransientBudget) -> ITransientStore:

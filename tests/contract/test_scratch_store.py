@@ -1,20 +1,22 @@
 """
-A transient store that may block, from a package of its own, keeps the contract.
+Contract tests of a transient store that may block, from a separate package.
 """
 
 import sys
 from pathlib import Path
 
-from tests.contract import transient_store
+from twisted.trial.unittest import SynchronousTestCase
+
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
 from twisted_registry.daemon.providers import LazyTransientProvider
+from twisted_registry.testing import TransientStoreContract
 
 PACKAGE = Path(__file__).parents[1] / "data" / "scratch_provider"
 
 
-class ScratchStoreTests(transient_store.TransientStoreContract):
+class ScratchStoreTests(TransientStoreContract, SynchronousTestCase):
     """
-    The suite, on the store of ``tests/data/scratch_provider``.
+    The contract, on the store of ``tests/data/scratch_provider``.
     """
 
     def make_store(self, budget: TransientBudget) -> ITransientStore:

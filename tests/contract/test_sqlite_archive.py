@@ -1,5 +1,5 @@
 """
-The example's archive, in a database, keeps the contract.
+Contract tests of the example's archive, which is in a database.
 """
 
 import sqlite3
@@ -9,22 +9,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.contract import archive, archive_identity, archive_models, archive_unavailable, archive_versions
-from tests.support.archives import put
+from twisted.trial.unittest import SynchronousTestCase
+
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.daemon.providers import LazyArchiveProvider
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion
 from twisted_registry.domain.models import Chunk
+from twisted_registry.testing import (
+    ArchiveContract,
+    ArchiveIdentityContract,
+    ArchiveModelContract,
+    ArchiveUnavailableContract,
+    ArchiveVersionContract,
+)
+from twisted_registry.testing.samples import put
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sqlite_provider"
 
 
-class _InDatabase(archive.ArchiveContract):
+class _InDatabase(ArchiveContract, SynchronousTestCase):
     path = ""
 
     def make_archive(self) -> IArchive:
         """
-        Make an archive on the test's own database.
+        Make an archive on the test's database.
         """
         self.path = self.path or f"{self.mktemp()}.db"
         return self.make_in(self.path)
@@ -37,15 +45,15 @@ class _InDatabase(archive.ArchiveContract):
         return LazyArchiveProvider("sqlite", "sqlite_archive.SqliteArchive").create_archive(path)
 
 
-class SqliteModelTests(_InDatabase, archive_models.ModelContract):
+class SqliteModelTests(_InDatabase, ArchiveModelContract):
     """
-    The suite for models, on the example.
+    The contract for models, on the example.
     """
 
 
-class SqliteVersionTests(_InDatabase, archive_versions.VersionContract):
+class SqliteVersionTests(_InDatabase, ArchiveVersionContract):
     """
-    The suite for versions, on the example.
+    The contract for versions, on the example.
     """
 
 
@@ -61,15 +69,15 @@ class _FailingConnection:
         raise sqlite3.OperationalError("disk I/O error")
 
 
-class SqliteUnavailableTests(_InDatabase, archive_unavailable.UnavailableContract):
+class SqliteUnavailableTests(_InDatabase, ArchiveUnavailableContract):
     """
-    The suite for a medium that fails, on the example.
+    The contract for a medium that fails, on the example.
     """
 
     @contextmanager
     def unavailable(self) -> Iterator[None]:
         """
-        Have every statement fail.
+        Make every statement fail.
         """
         database: Any = self.archive._database  # type: ignore[attr-defined]
         connection, database._connection = database._connection, _FailingConnection()
@@ -79,12 +87,12 @@ class SqliteUnavailableTests(_InDatabase, archive_unavailable.UnavailableContrac
             database._connection = connection
 
 
-class SqliteIdentityTests(_InDatabase, archive_identity.IdentityContract):
+class SqliteIdentityTests(_InDatabase, ArchiveIdentityContract):
     """
-    The suite for identities, on the example.
+    The contract for identities, on the example.
     """
 
-    def make_elsewhere(self) -> IArchive:
+    def make_other_archive(self) -> IArchive:
         """
         Make an archive on another database.
         """
@@ -93,12 +101,12 @@ class SqliteIdentityTests(_InDatabase, archive_identity.IdentityContract):
 
 class SqliteDamageTests(_InDatabase):
     """
-    What only a database knows.
+    Damage in the database, and what stays in it.
     """
 
     def damage(self, statement: str) -> None:
         """
-        Change the database behind the archive's back.
+        Change the database while the archive is closed.
         """
         self.archive.close()
         with sqlite3.connect(self.path) as connection:
@@ -118,7 +126,7 @@ class SqliteDamageTests(_InDatabase):
 
     def test_missing_piece(self) -> None:
         """
-        A version of which a piece is missing is damaged.
+        A version with a missing piece is damaged.
         """
         self.save("m")
         put(self.archive, "m", 1)
@@ -127,7 +135,7 @@ class SqliteDamageTests(_InDatabase):
 
     def test_unreadable(self) -> None:
         """
-        So is one whose info is no info, and a model whose user data is none.
+        A version with an unreadable info is damaged, and so is a model with unreadable metadata.
         """
         self.save("m")
         put(self.archive, "m", 1)
@@ -138,7 +146,7 @@ class SqliteDamageTests(_InDatabase):
 
     def test_nothing_left(self) -> None:
         """
-        A version that is given up, or whose model is deleted, leaves nothing, and one that is read goes after that.
+        An aborted version leaves nothing, and so does a deleted one, once nobody reads it any more.
         """
         self.save("m")
         put(self.archive, "m", 1)

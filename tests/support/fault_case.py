@@ -8,11 +8,11 @@ from pathlib import Path
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.archives import data_of, put, version_info
 from tests.support.faulty_system import Disturbance, FaultySystem, Killed
 from twisted_registry.domain.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.testing.samples import data_of, put, version_info
 
 Act = Callable[[FilesystemArchive], object]
 State = Mapping[str, tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]]

@@ -11,7 +11,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import data_hash
-from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
@@ -24,6 +23,7 @@ from twisted_registry.rpc.frames import Chunker
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
+from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 T = TypeVar("T")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.archives import data_of, put
 from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.errors import CannotStart, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.testing.samples import data_of, put
 
 
 class OpenTests(SynchronousTestCase):

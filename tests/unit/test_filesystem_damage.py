@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 from attrs import evolve
 
-from tests.support.archives import data_of, put
 from tests.support.faulty_system import failing_at, failing_from, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.errors import (
@@ -23,6 +22,7 @@ from twisted_registry.domain.errors import (
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
 from twisted_registry.storage.filesystem import layout as _layout
 from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES, dump_model
+from twisted_registry.testing.samples import data_of, put
 
 GARBAGE = (b"", b"\0" * 100, b"text", b"- a\n", b"{", b"\xff\xfe\xff", b"user_data: [a]\n", b"[" * 100_000)
 

@@ -7,7 +7,6 @@ import os
 from functools import partial
 from itertools import count
 
-from tests.support.archives import version_info
 from tests.support.fault_case import ACTS, FaultCase, create, delete, fill, make, nothing, state
 from tests.support.faulty_system import Killed, failing_at, failing_from, failing_where, killed_at
 from twisted_registry.domain.errors import (
@@ -18,6 +17,7 @@ from twisted_registry.domain.errors import (
     TooManyOpenFiles,
 )
 from twisted_registry.domain.models import Chunk
+from twisted_registry.testing.samples import version_info
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from hypothesis import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.archives import ODD_IDS, data_of, put
 from tests.support.faulty_system import FaultySystem
 from tests.support.filesystem_case import FilesystemCase
 from tests.unit.test_layout import MODEL_IDS
@@ -17,6 +16,7 @@ from twisted_registry.storage.filesystem import layout as _folding
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.layout import FolderNames, folder_of, is_hashed_name
 from twisted_registry.storage.filesystem.system import DirEntry, Entry
+from twisted_registry.testing.samples import ODD_IDS, data_of, put
 
 
 class FoldingSystem(FaultySystem):

@@ -8,8 +8,8 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.support.archives import data_of, hash_of
 from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.testing.samples import data_of, hash_of
 
 DATA = Path(__file__).parent.parent / "data"
 

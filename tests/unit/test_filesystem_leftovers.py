@@ -5,7 +5,6 @@ The archive on a file system: what lies in it and should not.
 import errno
 from pathlib import Path
 
-from tests.support.archives import data_of, finished, put, version_info
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.errors import (
@@ -16,6 +15,7 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.testing.samples import data_of, finished, put, version_info
 
 
 class SweepTests(FilesystemCase):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from tests.support.archives import data_of, put
 from tests.support.damage import findings
 from tests.support.fault_case import FaultCase, delete, fill
 from tests.support.faulty_system import Disturbance, FaultySystem, failing_at, failing_from, failing_where, killed_at
@@ -22,6 +21,7 @@ from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.system import Entry, Folder
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
 from twisted_registry.storage.filesystem.verify.quarantine import Quarantine
+from twisted_registry.testing.samples import data_of, put
 
 _STAYS = r"rename m \.0/trash/\*"
 

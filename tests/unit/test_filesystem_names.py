@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.support.archives import data_of, finished, put, version_info
 from tests.support.fault_case import FaultCase, create, fill
 from tests.support.faulty_system import Disturbance, failing_at, failing_from, failing_where, killed_at
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.errors import NumberTaken, StorageFailure
 from twisted_registry.domain.models import ModelInfo
+from twisted_registry.testing.samples import data_of, finished, put, version_info
 
 LINK, CLAIM = "link", "claim"
 

@@ -2,10 +2,10 @@
 The archive on a file system: the order in which things come to rest.
 """
 
-from tests.support.archives import finished, put, version_info
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.filesystem.writer import WRITTEN_AT_ONCE_BYTES
+from twisted_registry.testing.samples import finished, put, version_info
 
 
 class OrderTests(FilesystemCase):

@@ -7,11 +7,11 @@ from stat import S_IMODE
 
 from twisted.logger import capturedLogs, formatEvent
 
-from tests.support.archives import data_of, put
 from tests.support.damage import findings, flip_bit
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.filesystem.verify.quarantine import Quarantine
+from twisted_registry.testing.samples import data_of, put
 
 
 class PermissionTests(FilesystemCase):

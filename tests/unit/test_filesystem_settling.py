@@ -5,11 +5,11 @@ The archive on a file system: names that a process saw and did not bring to rest
 import errno
 import os
 
-from tests.support.archives import put
 from tests.support.faulty_system import Disturbance, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.errors import StorageFailure, StorageReadOnly
 from twisted_registry.domain.models import ModelInfo
+from twisted_registry.testing.samples import put
 
 
 def failing_once(pattern: str) -> Disturbance:

@@ -7,10 +7,10 @@ import re
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.archives import ODD_IDS
 from twisted_registry.domain.errors import InvalidModelId
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
 from twisted_registry.storage.filesystem import layout as _layout
+from twisted_registry.testing.samples import ODD_IDS
 
 
 def _is_model_id(text: str) -> bool:

@@ -10,10 +10,8 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
-from tests.support.archives import data_of, finished, put, version_info
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
 from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import (
@@ -28,6 +26,8 @@ from twisted_registry.domain.errors import (
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.wrappers.error_log import MAX_CAUSES, REPEAT_SECONDS, StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
+from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
+from twisted_registry.testing.samples import data_of, finished, put, version_info
 
 FULL = r"write m/\.new-.*"
 DENIED = r"(open|lstat|stat|mkdir|create) .*"

@@ -9,7 +9,6 @@ from attrs import evolve
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.archives import ODD_TEXTS, hash_of, version_info
 from twisted_registry.domain.models import (
     MAX_MODEL_ID_BYTES,
     MAX_USER_DATA_BYTES,
@@ -20,6 +19,7 @@ from twisted_registry.domain.models import (
 from twisted_registry.protocol.messages import api
 from twisted_registry.storage.filesystem import metadata as _metadata
 from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.testing.samples import ODD_TEXTS, hash_of, version_info
 
 TEXTS = strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=60) | strategies.sampled_from(
     ODD_TEXTS

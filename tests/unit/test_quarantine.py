@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support.archives import data_of, put
 from tests.support.damage import damage, findings, flip_bit
 from tests.support.faulty_system import (
     Disturbance,
@@ -29,6 +28,7 @@ from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.verify.archive import Scrub
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
 from twisted_registry.storage.filesystem.verify.quarantine import PutAside, Quarantine, locked
+from twisted_registry.testing.samples import data_of, put
 
 
 def next_number(archive: FilesystemArchive, model_id: str) -> int:

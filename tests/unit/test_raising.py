@@ -5,7 +5,6 @@ Raising the numbers of an archive that was restored.
 import errno
 import os
 
-from tests.support.archives import put
 from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
@@ -13,6 +12,7 @@ from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.number_raiser import DEFAULT_BY, NumberRaiser
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 from twisted_registry.storage.filesystem.versions import format_high_water_mark, parse_high_water_mark
+from twisted_registry.testing.samples import put
 
 
 class RaisingTests(FilesystemCase):

@@ -7,7 +7,6 @@ from typing import Any
 
 from zope.interface import implementer
 
-from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
 from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.coordination.local import NUMBERS_PER_BLOCK
@@ -23,6 +22,7 @@ from twisted_registry.domain.errors import (
 )
 from twisted_registry.domain.events import ModelDeleted, VersionCommitted
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 
 class FaultyArchive(MemoryArchive):

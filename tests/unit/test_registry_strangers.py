@@ -8,7 +8,6 @@ from pathlib import Path
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from tests.support.archive_files import write_version
-from tests.support.memory_archive import MemoryArchive, MemoryMedium
 from tests.support.registry import PumpedRegistryCase
 from tests.support.threads import PumpedPool
 from twisted_registry.contracts.archive import IArchive
@@ -16,6 +15,7 @@ from twisted_registry.domain.errors import ArchiveMoved, CorruptModel, UnknownMo
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
 from twisted_registry.execution import PooledExecutor
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 
 class StrangersCase(PumpedRegistryCase):

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.archives import ODD_IDS, put
 from tests.support.damage import damage, findings, flip_bit
 from tests.support.faulty_system import FaultySystem
 from tests.support.filesystem_case import FilesystemCase
@@ -16,6 +15,7 @@ from twisted_registry.storage.filesystem.layout import folder_of
 from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES
 from twisted_registry.storage.filesystem.verify.archive import Scrub
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
+from twisted_registry.testing.samples import ODD_IDS, put
 
 DATA = Path(__file__).parent.parent / "data"
 LONG_ID = "\u00e9" * 100

@@ -5,9 +5,9 @@ RFC 3339 to and from nanoseconds.
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.archives import CREATED_NS
 from twisted_registry.storage.filesystem.failures import Malformed
 from twisted_registry.storage.filesystem.metadata import timestamp, timestamp_ns
+from twisted_registry.testing.samples import CREATED_NS
 
 
 class TimestampTests(SynchronousTestCase):

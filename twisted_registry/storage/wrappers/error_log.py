@@ -65,7 +65,7 @@ def _more(calls: int) -> str:
 
 class StorageErrorLog:
     """
-    Counts failed calls by their cause and logs them.  May be used in any thread.
+    A log of the calls that fail, limited for each cause.  May be used in any thread.
 
     When a disk is full, every client that retries fails again: without a limit the log would fill, too.
     """

@@ -1,5 +1,5 @@
 """
-An archive that logs the storage errors of another one, whatever the provider and whoever the caller.
+An archive that logs the storage errors of another one, whatever the provider and the caller.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageE
 @implementer(ILocatedArchive)
 class LoggingArchive:
     """
-    Passes every call to an archive and logs those that fail because of the medium.
+    A wrapper that logs the calls that fail because of the medium.
 
-    ``open``, ``close`` and ``model_ids`` are not logged: whoever starts the daemon sees their errors anyway.
+    ``open``, ``close`` and ``model_ids`` are not logged: the operator sees their errors at the start or stop.
     """
 
     def __init__(self, archive: IArchive, errors: StorageErrorLog) -> None:
@@ -115,7 +115,7 @@ class LoggingArchive:
 @define(eq=False)
 class LoggingReader:
     """
-    Reads a version's data and logs the reads that fail.
+    A reader that logs the reads that fail.
     """
 
     _reader: IArchiveReader
@@ -135,7 +135,7 @@ class LoggingReader:
 @define(eq=False)
 class LoggingWriter:
     """
-    Writes a version's data and logs the first failure only: later calls fail because the version was aborted.
+    A writer that logs the first failure only: later calls fail because the version was aborted.
     """
 
     _writer: IArchiveWriter

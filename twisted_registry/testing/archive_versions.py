@@ -1,31 +1,31 @@
 """
-What every archive must do: versions.
+The contract of archives: versions.
 """
 
 from zope.interface.verify import verifyObject
 
-from tests.contract.archive import ArchiveContract
-from tests.support.archives import ODD_TEXTS, data_of, finished, put, version_info
 from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, Chunk
+from twisted_registry.testing.archive import ArchiveContract
+from twisted_registry.testing.samples import ODD_TEXTS, data_of, finished, put, version_info
 
 
-class VersionContract(ArchiveContract):
+class ArchiveVersionContract(ArchiveContract):
     """
-    The suite for versions.
+    The tests of ``IVersionStore``, ``IArchiveWriter`` and ``IArchiveReader``.
     """
 
     def setUp(self) -> None:
         """
-        Make a model.
+        Save the model that the tests use.
         """
         super().setUp()
         self.save("m")
 
     def test_interfaces(self) -> None:
         """
-        Writers and readers provide what they say.
+        Writers and readers provide their interfaces.
         """
         put(self.archive, "m", 1)
         self.assertTrue(verifyObject(IArchiveWriter, self.archive.create_version("m")))
@@ -35,13 +35,13 @@ class VersionContract(ArchiveContract):
 
     def test_none(self) -> None:
         """
-        A new model has no version.
+        A new model has no versions.
         """
         self.assertEqual(self.archive.version_numbers("m"), [])
 
     def test_commit(self) -> None:
         """
-        A committed version is listed, its info is as it was given, and its data as it was written.
+        A committed version is listed, and its info and data are returned unchanged.
         """
         info = version_info("m", 1, b"data", metadata={"a": "b"})
         finished(self.archive, "m", b"data").commit(info)
@@ -51,15 +51,15 @@ class VersionContract(ArchiveContract):
 
     def test_not_archived(self) -> None:
         """
-        That a version does not count as archived is kept.
+        A version that does not count as archived keeps that fact.
         """
         info = version_info("m", 1, b"data", archived=False)
         finished(self.archive, "m", b"data").commit(info)
         self.assertEqual(self.archive.load_version("m", 1), info)
 
-    def test_odd_user_data(self) -> None:
+    def test_odd_metadata(self) -> None:
         """
-        User data comes back as it was given, whatever it holds.
+        Metadata is returned unchanged, whatever it contains.
         """
         info = version_info("m", 1, b"data", metadata={**dict.fromkeys(ODD_TEXTS, "v"), "k": "".join(ODD_TEXTS)})
         finished(self.archive, "m", b"data").commit(info)
@@ -67,7 +67,7 @@ class VersionContract(ArchiveContract):
 
     def test_order(self) -> None:
         """
-        Numbers are ordered as numbers, and may have gaps.
+        Numbers are in numerical order, and may have gaps.
         """
         numbers = [1, 2, 9, 10, 99_999, 999_999, 1_000_000, 10_000_000, MAX_VERSION_NUMBER]
         for number in numbers:
@@ -77,11 +77,12 @@ class VersionContract(ArchiveContract):
 
     def test_missing(self) -> None:
         """
-        A version that is not there cannot be told from a damaged one.
+        Loading or opening a version that does not exist raises ``CorruptVersion``.
         """
         for call in (self.archive.load_version, self.archive.open_version):
-            error = self.assertRaises(CorruptVersion, call, "m", 7)
-            self.assertEqual((error.model_id, error.version_number), ("m", 7))
+            with self.assertRaises(CorruptVersion) as caught:
+                call("m", 7)
+            self.assertEqual((caught.exception.model_id, caught.exception.version_number), ("m", 7))
 
     def test_empty_data(self) -> None:
         """
@@ -96,7 +97,7 @@ class VersionContract(ArchiveContract):
 
     def test_chunks(self) -> None:
         """
-        Data may come in any pieces, each beginning anywhere in its buffer, and be read in any others.
+        Data may be written in chunks of any size and offset, and read in pieces of any other size.
         """
         writer = self.archive.create_version("m")
         for chunk in (Chunk(b"01"), Chunk(b"--23", 2), Chunk(b"", 0), Chunk(b"--", 2), Chunk(b"-456789", 1)):
@@ -109,7 +110,7 @@ class VersionContract(ArchiveContract):
 
     def test_readers(self) -> None:
         """
-        Readers of one version each have their own place in it, and may be closed twice.
+        Each reader of a version has its own position, and may be closed twice.
         """
         put(self.archive, "m", 1, b"0123")
         first, second = self.archive.open_version("m", 1), self.archive.open_version("m", 1)
@@ -119,7 +120,7 @@ class VersionContract(ArchiveContract):
 
     def test_uncommitted(self) -> None:
         """
-        A version that was not committed is not there, before or after a restart.
+        A version that was not committed does not exist, before or after a restart.
         """
         writer = finished(self.archive, "m", b"data")
         self.archive.create_version("m").write(Chunk(b"da"))
@@ -130,7 +131,7 @@ class VersionContract(ArchiveContract):
 
     def test_abort(self) -> None:
         """
-        A version can be given up at every point, and twice; nothing more can be done with it.
+        A writer can be aborted at every stage, also twice; all its other calls fail afterwards.
         """
         started = self.archive.create_version("m")
         started.write(Chunk(b"da"))
@@ -144,7 +145,7 @@ class VersionContract(ArchiveContract):
 
     def test_abort_after_commit(self) -> None:
         """
-        A committed version cannot be given up.
+        Aborting the writer of a committed version changes nothing.
         """
         writer = finished(self.archive, "m", b"data")
         writer.commit(version_info("m", 1, b"data"))
@@ -153,7 +154,7 @@ class VersionContract(ArchiveContract):
 
     def test_writers(self) -> None:
         """
-        Versions written at the same time do not get into each other.
+        Versions that are written at the same time do not mix.
         """
         writers = [self.archive.create_version("m") for _ in range(3)]
         for piece in (b"a", b"b"):
@@ -167,7 +168,7 @@ class VersionContract(ArchiveContract):
 
     def test_deleted_while_written(self) -> None:
         """
-        A version cannot be committed to a model that was deleted, and does not bring it back.
+        Committing a version of a deleted model fails, and does not restore the model.
         """
         writer = finished(self.archive, "m", b"data")
         self.archive.delete_model("m")
@@ -178,7 +179,7 @@ class VersionContract(ArchiveContract):
 
     def test_deleted_while_read(self) -> None:
         """
-        A version that is being read is read to its end, though its model is deleted and made anew.
+        An open reader reads its version to the end, even if the model is deleted and created again.
         """
         put(self.archive, "m", 1, b"0123456789")
         reader = self.archive.open_version("m", 1)

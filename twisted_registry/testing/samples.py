@@ -1,5 +1,5 @@
 """
-What the tests of archives share: values to store, and the steps to store them.
+Sample ids, metadata and versions, and the steps to store versions in an archive.
 """
 
 import base64
@@ -18,19 +18,19 @@ ODD_IDS = (
     *("M", "model", "Model", "MODEL", "\u00e9", "e\u0301", "\u00c9", "\u212a", "K", "\u2028", "\U0001f600", "\ufeff"),
     *("a" * 200, "b" * 199 + "-", "9" * 200, "." * 200, "\u00e9" * 100, "\u00e8" * 100, "\U0001f600" * 50, "%" * 200),
 )
-"""Ids that a name on some medium might mistake, for a path, for a file of another model, or for one another."""
+"""Model ids that a medium could mistake for a path, for another model's file, or for one another."""
 
 ODD_TEXTS = (
     *("", " ", "=", "<<", "~", "null", "1", "1e3", "0x1F", "y", "on", "no", "2021-10-01", "- a", "a: b", "#", "{}"),
     *("\n", "a\nb\n", "\r\n", "\t", "\0", "\x7f", "\x85", "\u2028", "\ufeff", "\U0001f600", "'", '"', "\\n", "a  "),
     *("  a", "|", "word " * 100, "x" * 3000),
 )
-"""User data that a format on some medium might mistake for something else."""
+"""Keys and values of metadata that a file format could mistake for something else."""
 
 
 def hash_of(data: bytes) -> str:
     """
-    Give the SHA-256 of data as it is written everywhere.
+    Return the SHA-256 of data in standard base64.
     """
     return base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
 
@@ -39,7 +39,14 @@ def version_info(
     model_id: str, number: int, data: bytes, *, archived: bool = True, metadata: Mapping[str, str] | None = None
 ) -> VersionInfo:
     """
-    Describe a version.
+    Return the info of a version.
+
+    Args:
+        model_id: the model's id.
+        number: the version's number.
+        data: the version's data, from which size and SHA-256 are computed.
+        archived: whether the version counts as archived.
+        metadata: key-value pairs; ``None`` for no pairs.
     """
     return VersionInfo(
         model_id=model_id,
@@ -54,7 +61,7 @@ def version_info(
 
 def finished(archive: IArchive, model_id: str, data: bytes) -> IArchiveWriter:
     """
-    Write a version's data, up to the commit.
+    Write a version's data, and return the writer, ready for the commit.
     """
     writer = archive.create_version(model_id)
     writer.write(Chunk(b"frame" + data, 5))
@@ -64,7 +71,7 @@ def finished(archive: IArchive, model_id: str, data: bytes) -> IArchiveWriter:
 
 def put(archive: IArchive, model_id: str, number: int, data: bytes = b"data") -> VersionInfo:
     """
-    Create a version.
+    Create a version in an archive, and return its info.
     """
     info = version_info(model_id, number, data)
     finished(archive, model_id, data).commit(info)
@@ -73,7 +80,7 @@ def put(archive: IArchive, model_id: str, number: int, data: bytes = b"data") ->
 
 def data_of(archive: IArchive, model_id: str, number: int) -> bytes:
     """
-    Read a version's data.
+    Return the data of a version, up to 1 MiB.
     """
     reader = archive.open_version(model_id, number)
     try:

@@ -1,37 +1,100 @@
 """
-What every archive must do: models.
+The contract of archives: models.
 """
+
+from collections.abc import Iterable
 
 from zope.interface.verify import verifyObject
 
-from tests.contract.archive import ArchiveContract
-from tests.support.archives import ODD_IDS, ODD_TEXTS, data_of, put
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.domain.errors import CannotStart, CorruptVersion, UnknownModel
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
+from twisted_registry.testing._case import ContractCase
+from twisted_registry.testing.samples import ODD_IDS, ODD_TEXTS, data_of, put
 
 
-class ModelContract(ArchiveContract):
+class ArchiveContract(ContractCase):
     """
-    The suite for models.
+    The base of the suites for archives.
+
+    A subclass defines ``make_archive``, and derives from a test case as well::
+
+        class MyModelTests(ArchiveModelContract, unittest.TestCase):
+            def make_archive(self):
+                return MyArchive(self.path)
+
+    Attributes:
+        archive: an open archive on the test's medium.
     """
 
-    def test_interfaces(self) -> None:
+    archive: IArchive
+
+    def make_archive(self) -> IArchive:
         """
-        The archive provides what it says.
+        Make an archive on the test's medium, without opening it.
+
+        Every call within a test uses the same medium, which is empty at the start of the test.
+        """
+        raise NotImplementedError
+
+    def setUp(self) -> None:
+        """
+        Open an archive on an empty medium.
+        """
+        super().setUp()
+        self.archive = self.opened()
+
+    def opened(self) -> IArchive:
+        """
+        Open an archive, and close it when the test ends.
+        """
+        archive = self.make_archive()
+        archive.open()
+        self.addCleanup(archive.close)
+        return archive
+
+    def reopen(self) -> None:
+        """
+        Close the archive, and open another one on the same medium.
+        """
+        self.archive.close()
+        self.archive = self.opened()
+
+    def save(self, *model_ids: str) -> None:
+        """
+        Save models without metadata.
+        """
+        for model_id in model_ids:
+            self.archive.save_model(ModelInfo(model_id))
+
+    def assert_ids(self, model_ids: Iterable[str]) -> None:
+        """
+        Check which models the archive lists.
+        """
+        self.assertEqual(sorted(self.archive.model_ids()), sorted(model_ids))
+
+
+class ArchiveModelContract(ArchiveContract):
+    """
+    The tests of ``IModelStore`` and ``IHighWaterMarks``, and of opening an archive.
+    """
+
+    def test_interface(self) -> None:
+        """
+        The archive provides ``IArchive`` and has a description.
         """
         self.assertTrue(verifyObject(IArchive, self.archive))
         self.assertIsInstance(self.archive.description, str)
 
     def test_empty(self) -> None:
         """
-        A new archive holds no model.
+        A new archive has no models.
         """
         self.assertEqual(self.archive.model_ids(), [])
 
     def test_save(self) -> None:
         """
-        A model that was saved can be loaded.
+        A saved model can be loaded.
         """
         info = ModelInfo("m", {"a": "b"})
         self.archive.save_model(info)
@@ -39,7 +102,7 @@ class ModelContract(ArchiveContract):
 
     def test_save_again(self) -> None:
         """
-        Saving a model again replaces its user data, and leaves its versions.
+        Saving a model again replaces its metadata and keeps its versions.
         """
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
         put(self.archive, "m", 1)
@@ -49,14 +112,14 @@ class ModelContract(ArchiveContract):
 
     def test_ids(self) -> None:
         """
-        All models are listed.
+        The archive lists all models.
         """
         self.save("b", "a", "c")
         self.assert_ids("abc")
 
-    def test_odd_user_data(self) -> None:
+    def test_odd_metadata(self) -> None:
         """
-        User data comes back as it was given, whatever it holds.
+        Metadata is returned unchanged, whatever it contains.
         """
         info = ModelInfo("m", {**dict.fromkeys(ODD_TEXTS, "v"), **{f"k{n}": text for n, text in enumerate(ODD_TEXTS)}})
         self.archive.save_model(info)
@@ -65,7 +128,7 @@ class ModelContract(ArchiveContract):
 
     def test_odd_ids(self) -> None:
         """
-        No id is mistaken for anything but itself.
+        Every id names its own model, whatever it contains.
         """
         for model_id in ODD_IDS:
             self.archive.save_model(ModelInfo(model_id, {"id": model_id}))
@@ -78,7 +141,7 @@ class ModelContract(ArchiveContract):
 
     def test_odd_ids_are_unknown(self) -> None:
         """
-        Before it is saved, no id finds anything, next to any other that is.
+        A model is unknown until it is saved, whichever other models exist.
         """
         for model_id in ODD_IDS:
             self.assertRaises(UnknownModel, self.archive.load_model, model_id)
@@ -87,7 +150,7 @@ class ModelContract(ArchiveContract):
 
     def test_delete_odd_ids(self) -> None:
         """
-        Deleting a model deletes no other.
+        Deleting a model deletes no other model.
         """
         self.save(*ODD_IDS)
         for position, model_id in enumerate(ODD_IDS, 1):
@@ -96,11 +159,13 @@ class ModelContract(ArchiveContract):
 
     def test_unknown(self) -> None:
         """
-        A model that is not there is unknown to every call that needs it.
+        Every call that needs a model raises ``UnknownModel`` with its id if the model does not exist.
         """
         self.save("n")
         for call in (self.archive.load_model, self.archive.delete_model, self.archive.version_numbers):
-            self.assertEqual(self.assertRaises(UnknownModel, call, "m").model_id, "m")
+            with self.assertRaises(UnknownModel) as caught:
+                call("m")
+            self.assertEqual(caught.exception.model_id, "m")
         self.assertRaises(UnknownModel, self.archive.set_high_water_mark, "m", 1)
         self.assertEqual(self.archive.high_water_mark("m"), 0)
 
@@ -114,9 +179,9 @@ class ModelContract(ArchiveContract):
         self.assertRaises(UnknownModel, self.archive.delete_model, "m")
         self.assert_ids("n")
 
-    def test_delete_takes_everything(self) -> None:
+    def test_delete_removes_everything(self) -> None:
         """
-        Versions and reserved numbers go with their model: one of the same id starts anew.
+        Versions and the high-water mark are deleted with their model: a new model with the same id has none of them.
         """
         self.save("m")
         put(self.archive, "m", 1)
@@ -127,9 +192,9 @@ class ModelContract(ArchiveContract):
         self.assertEqual(self.archive.high_water_mark("m"), 0)
         self.assertRaises(CorruptVersion, self.archive.load_version, "m", 1)
 
-    def test_reserve(self) -> None:
+    def test_high_water_mark(self) -> None:
         """
-        The number reserved last is remembered, be it lower than the one before; at first it is 0.
+        The high-water mark is 0 at first, and then the last one that was set, even if that is lower.
         """
         self.save("m")
         self.assertEqual(self.archive.high_water_mark("m"), 0)
@@ -139,7 +204,7 @@ class ModelContract(ArchiveContract):
 
     def test_reopen(self) -> None:
         """
-        Models, versions and reserved numbers outlive the archive that wrote them.
+        Models, versions and high-water marks outlive the process that wrote them.
         """
         self.save("m")
         info = put(self.archive, "m", 3, b"data")
@@ -152,7 +217,7 @@ class ModelContract(ArchiveContract):
 
     def test_in_use(self) -> None:
         """
-        An archive that is open cannot be opened a second time, and is none the worse for it.
+        An open archive cannot be opened a second time, and the attempt does not harm it.
         """
         self.assertRaises(CannotStart, self.make_archive().open)
         self.assertRaises(CannotStart, self.archive.open)

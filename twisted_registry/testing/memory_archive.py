@@ -1,5 +1,5 @@
 """
-An archive in memory: the contract at its simplest.
+An archive in memory, for tests and as the simplest implementation of the contract.
 """
 
 from attrs import define, field
@@ -20,7 +20,11 @@ class _Model:
 @define
 class MemoryMedium:
     """
-    What outlives an archive's process, in a test that is to say its archive.
+    The storage of a ``MemoryArchive``, which outlives it as a disk outlives a process.
+
+    Attributes:
+        models: the models by id.
+        in_use: whether an open archive uses it.
     """
 
     models: dict[str, _Model] = field(factory=dict)
@@ -30,13 +34,18 @@ class MemoryMedium:
 @implementer(IArchive)
 class MemoryArchive:
     """
-    Keeps all on a medium that archives can be opened on one after the other.
+    An archive in memory.  Archives can be opened on a medium one after the other.
     """
 
     description: str = "memory"
 
-    def __init__(self, medium: MemoryMedium) -> None:
-        self._medium = medium
+    def __init__(self, medium: MemoryMedium | None = None) -> None:
+        """
+
+        Args:
+            medium: the storage; ``None`` for a new one.
+        """
+        self._medium = medium or MemoryMedium()
         self._opened = False
 
     def open(self) -> None:
@@ -95,7 +104,10 @@ class MemoryArchive:
 
     def model(self, model_id: str) -> _Model:
         """
-        Give what is kept of a model.
+        Return the record of a model.
+
+        Raises:
+            UnknownModel: there is no such model.
         """
         try:
             return self._medium.models[model_id]
@@ -115,30 +127,30 @@ class _Writer:
     _archive: MemoryArchive
     _model_id: str
     _data: bytearray = field(factory=bytearray)
-    _over: bool = False
+    _is_over: bool = False
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
-        self._refuse_if_over()
+        self._check_not_over()
         self._data += chunk.data
 
     def finish(self) -> None:
         """See ``IArchiveWriter.finish``."""
-        self._refuse_if_over()
+        self._check_not_over()
 
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
-        self._refuse_if_over()
-        self._over = True
+        self._check_not_over()
+        self._is_over = True
         self._archive.model(self._model_id).versions[info.version_number] = (info, bytes(self._data))
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
-        self._over = True
+        self._is_over = True
 
-    def _refuse_if_over(self) -> None:
-        if self._over:
-            raise StorageFailure("the version was given up before")
+    def _check_not_over(self) -> None:
+        if self._is_over:
+            raise StorageFailure("the version was aborted or committed before")
 
 
 @implementer(IArchiveReader)

@@ -1,11 +1,10 @@
 """
-What every transient store must do.
+The contract of transient stores.
 """
 
 import sys
 import threading
 
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.transient import (
@@ -17,19 +16,31 @@ from twisted_registry.contracts.transient import (
     Usage,
 )
 from twisted_registry.domain.models import Chunk, VersionKey
+from twisted_registry.testing._case import ContractCase
 
 
 def key(number: int, model_id: str = "m", incarnation: int = 1) -> VersionKey:
     """
-    Name a version.
+    Return the key of a version.
     """
     return VersionKey(model_id, incarnation, number)
 
 
-class TransientStoreContract(SynchronousTestCase):
+class TransientStoreContract(ContractCase):
     """
-    The suite.  Subclasses, in test modules, say how to make a store.
+    The tests of ``ITransientStore``.
+
+    A subclass defines ``make_store``, and derives from a test case as well::
+
+        class MyStoreTests(TransientStoreContract, unittest.TestCase):
+            def make_store(self, budget):
+                return MyStore(budget)
+
+    Attributes:
+        store: an empty store for four versions and 1000 bytes.
     """
+
+    store: ITransientStore
 
     def make_store(self, budget: TransientBudget) -> ITransientStore:
         """
@@ -39,15 +50,14 @@ class TransientStoreContract(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Make a store for four versions and a thousand bytes.
+        Make a store.
         """
+        super().setUp()
         self.store = self.make_store(TransientBudget(max_items=4, max_bytes=1000))
 
-    def put(
-        self, number: int, rank: EvictionRank = EvictionRank.LATEST, data: bytes = b"data", model_id: str = "m"
-    ) -> list[VersionKey]:
+    def put(self, number: int, rank: EvictionRank = EvictionRank.LATEST, data: bytes = b"data") -> list[VersionKey]:
         """
-        Keep a version of one chunk.
+        Commit a version with one chunk, and return the versions evicted for it.
         """
         writer = self.store.create_version()
         writer.write(Chunk(data))
@@ -55,13 +65,13 @@ class TransientStoreContract(SynchronousTestCase):
 
     def held(self, *numbers: int) -> list[int]:
         """
-        Give which of the versions are held.
+        Return those of the versions that the store holds.
         """
         return [number for number in numbers if self.read(number) is not None]
 
     def read(self, number: int) -> list[Chunk] | None:
         """
-        Give a version's chunks.
+        Return a version's chunks; ``None`` if the store does not hold it.
         """
         try:
             reader = self.store.open_version(key(number))
@@ -71,16 +81,16 @@ class TransientStoreContract(SynchronousTestCase):
 
     def test_provides_the_interfaces(self) -> None:
         """
-        The store, its writers and its readers provide what they say.
+        The store, its writers and its readers provide their interfaces.
         """
         self.put(1)
         verifyObject(ITransientStore, self.store)
         verifyObject(ITransientWriter, self.store.create_version())
         verifyObject(ITransientReader, self.store.open_version(key(1)))
 
-    def test_chunks_come_back_as_they_were_written(self) -> None:
+    def test_chunks_are_returned_unchanged(self) -> None:
         """
-        A reader gives the very chunks written, in order, with what stands before their data.
+        A reader returns the chunks in order, with the same buffers and offsets.
         """
         chunks = [Chunk(b"..one", 2), Chunk(b"two"), Chunk(b"", 0)]
         writer = self.store.create_version()
@@ -89,9 +99,9 @@ class TransientStoreContract(SynchronousTestCase):
         writer.commit(key(1), EvictionRank.LATEST)
         self.assertEqual(self.read(1), chunks)
 
-    def test_what_was_not_committed_is_not_held(self) -> None:
+    def test_uncommitted(self) -> None:
         """
-        A version exists from its commit on, and not after an abort.
+        A version exists only after its commit, and never after an abort.
         """
         writer = self.store.create_version()
         writer.write(Chunk(b"data"))
@@ -100,9 +110,9 @@ class TransientStoreContract(SynchronousTestCase):
         writer.abort()
         self.assertEqual(self.store.usage(), Usage(0, 0))
 
-    def test_abort_after_a_commit_changes_nothing(self) -> None:
+    def test_abort_after_commit(self) -> None:
         """
-        A committed version stays when its writer is aborted.
+        Aborting the writer of a committed version changes nothing.
         """
         writer = self.store.create_version()
         writer.write(Chunk(b"data"))
@@ -112,24 +122,24 @@ class TransientStoreContract(SynchronousTestCase):
 
     def test_unknown_version(self) -> None:
         """
-        Opening what is not held is a KeyError; touching, ranking and removing it does nothing.
+        Opening a version that is not held raises ``KeyError``; touching, ranking and removing it does nothing.
         """
         self.assertRaises(KeyError, lambda: list(iter(self.store.open_version(key(9)).read, None)))
         self.store.touch([key(9)])
         self.store.set_rank(key(9), EvictionRank.COPY)
         self.store.remove([key(9)])
 
-    def test_keys_differ_in_each_part(self) -> None:
+    def test_keys(self) -> None:
         """
-        Versions of another model, or of an earlier one of the same id, are others.
+        Versions of another model, or of an earlier one with the same id, are different versions.
         """
         self.put(1)
         for other in (key(2), key(1, "n"), key(1, "m", 2)):
             self.assertRaises(KeyError, lambda other=other: self.store.open_version(other).read())
 
-    def test_least_recently_used_goes_first(self) -> None:
+    def test_least_recently_used_first(self) -> None:
         """
-        Beyond the budget of items, what was used longest ago is evicted, and named.
+        Above the budget of items, the least recently used version is evicted, and reported.
         """
         for number in (1, 2, 3, 4):
             self.assertEqual(self.put(number), [])
@@ -137,18 +147,18 @@ class TransientStoreContract(SynchronousTestCase):
         self.assertEqual(self.put(5), [key(2)])
         self.assertEqual(self.held(1, 2, 3, 4, 5), [1, 3, 4, 5])
 
-    def test_bytes_are_a_budget_too(self) -> None:
+    def test_budget_of_bytes(self) -> None:
         """
-        Beyond the budget of bytes, as many versions go as must.
+        Above the budget of bytes, as many versions are evicted as necessary.
         """
         for number in (1, 2, 3):
             self.put(number, data=b"x" * 300)
         self.assertEqual(self.put(4, data=b"x" * 600), [key(1), key(2)])
         self.assertEqual(self.store.usage(), Usage(2, 900))
 
-    def test_ranks_go_in_order(self) -> None:
+    def test_ranks(self) -> None:
         """
-        Copies go before superseded versions, and those before the latest ones, however recently used.
+        Copies are evicted before superseded versions, and these before latest ones, however recently they were used.
         """
         self.put(1, EvictionRank.LATEST)
         self.put(2, EvictionRank.SUPERSEDED)
@@ -159,16 +169,16 @@ class TransientStoreContract(SynchronousTestCase):
 
     def publish(self, number: int, model_id: str, data: bytes) -> list[VersionKey]:
         """
-        Commit a model's next version as the registry does: the one before is superseded first.
+        Commit a model's next version as the registry does: lower the rank of the one before it first.
         """
         self.store.set_rank(key(number - 1, model_id), EvictionRank.SUPERSEDED)
         writer = self.store.create_version()
         writer.write(Chunk(data))
         return writer.commit(key(number, model_id), EvictionRank.LATEST)
 
-    def test_latest_of_each_model_before_a_second_of_another(self) -> None:
+    def test_latest_of_each_model_stays(self) -> None:
         """
-        A model that gets many versions evicts its own, and no other model's latest, whichever budget is short.
+        A model with many versions evicts its own, and not the latest of another model, whichever budget is short.
         """
         for data, most in ((b"x", 4), (b"x" * 250, 4), (b"x" * 240, 4)):
             others = [key(1, model_id) for model_id in "abc"]
@@ -180,9 +190,9 @@ class TransientStoreContract(SynchronousTestCase):
             self.store.remove([*others, key(49)])
             self.assertEqual(self.store.usage(), Usage(0, 0))
 
-    def test_rank_can_change(self) -> None:
+    def test_rank_changes(self) -> None:
         """
-        A version whose rank is lowered goes first.
+        A version whose rank was lowered is evicted first.
         """
         for number in (1, 2, 3, 4):
             self.put(number)
@@ -191,13 +201,13 @@ class TransientStoreContract(SynchronousTestCase):
 
     def test_found_while_its_rank_changes(self) -> None:
         """
-        Whoever opens a version while its rank changes finds it.
+        A version can be opened while its rank changes.
         """
         self.put(1)
-        over = threading.Event()
+        is_over = threading.Event()
 
         def change() -> None:
-            while not over.is_set():
+            while not is_over.is_set():
                 for rank in (EvictionRank.SUPERSEDED, EvictionRank.LATEST):
                     self.store.set_rank(key(1), rank)
 
@@ -208,12 +218,12 @@ class TransientStoreContract(SynchronousTestCase):
         try:
             self.assertEqual(sum(self.held(1) != [1] for _ in range(5000)), 0)
         finally:
-            over.set()
+            is_over.set()
             changing.join()
 
-    def test_copy_does_not_displace_its_betters(self) -> None:
+    def test_copy_displaces_no_version(self) -> None:
         """
-        Where there is no room but that of transient versions, a new copy itself is evicted.
+        If transient versions have used the budget, a new copy itself is evicted.
         """
         for number in (1, 2, 3, 4):
             self.put(number)
@@ -221,8 +231,7 @@ class TransientStoreContract(SynchronousTestCase):
 
     def test_has_room(self) -> None:
         """
-        There is room for what would stay: none for a copy where transient versions have taken all, but where others are
-        copies.
+        There is room for a version that would stay: a copy may displace other copies, and no transient version.
         """
         for number, rank in enumerate((EvictionRank.LATEST, EvictionRank.SUPERSEDED, EvictionRank.COPY), 1):
             self.put(number, rank, data=b"x" * 300)
@@ -235,9 +244,9 @@ class TransientStoreContract(SynchronousTestCase):
         self.assertTrue(self.store.has_room(4, EvictionRank.LATEST))
         self.assertEqual(self.put(5, EvictionRank.COPY), [key(5)])
 
-    def test_removed_version_gives_its_room_back(self) -> None:
+    def test_remove(self) -> None:
         """
-        What is removed is not held, and counts no more.
+        A removed version is not held and does not count.
         """
         self.put(1)
         self.put(2)
@@ -247,16 +256,16 @@ class TransientStoreContract(SynchronousTestCase):
 
     def test_commit_replaces(self) -> None:
         """
-        A key holds what was committed last.
+        A key holds the version that was committed last.
         """
         self.put(1, data=b"old")
         self.put(1, data=b"newer")
         self.assertEqual(self.read(1), [Chunk(b"newer")])
         self.assertEqual(self.store.usage(), Usage(1, 5))
 
-    def test_reading_goes_on_after_eviction(self) -> None:
+    def test_reading_after_eviction(self) -> None:
         """
-        A version that is being read can be read to its end, though it is removed.
+        An open reader reads its version to the end, even if it is removed.
         """
         writer = self.store.create_version()
         writer.write(Chunk(b"one"))
