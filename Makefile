@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help faces run test test-fast test-robustness test-with-report robustness benchmark lint format docs build sbom lock release tag clean FORCE
+.PHONY: help faces run test test-fast test-robustness test-with-report robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## Say what can be made
@@ -79,6 +79,7 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.configuration_page --check
 	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 	$(BIN)/python -m tools.faces --check
 
@@ -88,6 +89,9 @@ faces: $(INSTALLED_DEV)  ## Write the blocking and Twisted faces of the client, 
 format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
+
+reference: $(INSTALLED_DEV)  ## Write the pages of the reference that are made from the code
+	@$(BIN)/python -m tools.configuration_page
 
 # Anew each time: no page stays of what is no longer there.
 docs: $(INSTALLED_DEV)  ## Build the reference of the Python package into build/docs/

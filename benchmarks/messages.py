@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import count
 
-from twisted_registry.daemon.settings import DEFAULT_CHUNK_SIZE_BYTES
+from twisted_registry.config.network import DEFAULT_CHUNK_SIZE_BYTES
 from twisted_registry.protocol.messages import SERVICE_NAME, api
 from twisted_registry.rpc.frames import frame
 

@@ -16,7 +16,7 @@ from tests.support.daemon import PATIENCE_SECONDS, free_port
 from tests.support.grpcurl import ENDLESS
 from tests.support.reflected import ReflectedClient
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.daemon.settings import SETTINGS
+from twisted_registry.config.load import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

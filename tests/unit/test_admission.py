@@ -6,7 +6,7 @@ import asyncio
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.domain.errors import Overloaded
 from twisted_registry.rpc.admission import Admission
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import METHOD, FakeContext, call_on
-from twisted_registry.contracts.transfers import ClientLimits
+from twisted_registry.config.limits import ClientLimits
 from twisted_registry.domain.errors import Overloaded, Unavailable
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker

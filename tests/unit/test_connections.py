@@ -15,7 +15,8 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.daemon.descriptor_limit import connections_within, usable_descriptors
+from twisted_registry.config.limits import connections_within
+from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.sockets import Address, accepted_on, open_descriptors
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import FakeContext, call_on
 from tests.support.client import body, header
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.domain.errors import ModelReplaced, Overloaded, UnknownModel
 from twisted_registry.domain.models import Chunk, VersionHeader
 from twisted_registry.rpc.admission import Admission

@@ -10,8 +10,9 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_registry.config.network import NetworkSettings
 from twisted_registry.domain.errors import CannotStart
-from twisted_registry.rpc.endpoint import Endpoint, addresses_of
+from twisted_registry.rpc.endpoint import addresses_of
 
 
 class AddressesTests(SynchronousTestCase):
@@ -55,7 +56,7 @@ class AddressesTests(SynchronousTestCase):
         """
         Resolve an interface.
         """
-        return [*addresses_of(Endpoint(interface, 9000, 1, False), self.try_to_bind)]
+        return [*addresses_of(NetworkSettings(9000, interface, 1, False, 0.0), self.try_to_bind)]
 
     def test_all(self) -> None:
         """

@@ -18,10 +18,10 @@ from twisted.python.log import LogPublisher as LegacyLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.unit.twistd_process import TAP, run_twistd
+from twisted_registry.config.logging import LOG_LEVELS, LoggingSettings
 from twisted_registry.daemon import logging as log
 from twisted_registry.daemon.logging import LoggedService, describe_loss, make_observer
 from twisted_registry.daemon.options import Options
-from twisted_registry.daemon.settings import LOG_LEVELS
 
 
 def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
@@ -29,7 +29,7 @@ def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
     Attach a service to a new application, as twistd does; give the application.
     """
     application = Application("model-registry")
-    LoggedService(Options({}).parse(arguments), twistd_options).setServiceParent(application)
+    LoggedService(Options({}).parse(arguments).settings.logging, twistd_options).setServiceParent(application)
     return application
 
 
@@ -197,7 +197,7 @@ class LoggedServiceTests(SynchronousTestCase):
         Below another service it is a service like any other.
         """
         parent = MultiService()
-        LoggedService(Options({}).parse([]), {"nodaemon": 1}).setServiceParent(parent)
+        LoggedService(LoggingSettings("info", "text"), {"nodaemon": 1}).setServiceParent(parent)
         self.assertEqual(len(list(parent)), 1)
 
 
@@ -263,7 +263,7 @@ class Says(Service):
         reactor.callLater(0, reactor.callLater, 0, reactor.stop)
 
 def makeService(options):
-    root = LoggedService(options.settings, options.parent)
+    root = LoggedService(options.loaded.settings.logging, options.parent)
     Says().setServiceParent(root)
     return root
 

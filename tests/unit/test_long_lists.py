@@ -9,7 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import FakeContext, call_on
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.domain.errors import Overloaded
 from twisted_registry.protocol.messages import api
 from twisted_registry.rpc.outgoing import Outgoing

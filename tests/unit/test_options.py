@@ -1,8 +1,9 @@
 """
-Tests for ``twisted_registry.daemon.options`` and ``twisted_registry.daemon.settings``.
+Tests for ``twisted_registry.daemon.options`` and for flags and variables of ``twisted_registry.config``.
 """
 
 import tempfile
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +12,31 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.twistd_process import TAP, run_twistd
 from twisted_registry import __version__
-from twisted_registry.contracts.transfers import ClientLimits, Limits
-from twisted_registry.contracts.transient import TransientBudget
-from twisted_registry.daemon.descriptor_limit import connections_within, usable_descriptors
+from twisted_registry.config.descriptions import parse_description
+from twisted_registry.config.limits import ClientLimits, Limits, connections_within
+from twisted_registry.config.load import SETTINGS, InvalidConfiguration, Settings
+from twisted_registry.config.logging import LoggingSettings
+from twisted_registry.config.memory import MemorySettings
+from twisted_registry.config.network import MAX_CHUNK_SIZE_BYTES, NetworkSettings
+from twisted_registry.config.storage import StorageSettings
+from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.daemon.memory_limit import usable_memory
 from twisted_registry.daemon.options import Options
-from twisted_registry.daemon.providers import parse_description
-from twisted_registry.daemon.settings import MAX_CHUNK_SIZE_BYTES, SETTINGS, Settings
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
 
 # A setting, the name of what becomes of it, a value, what becomes of that, and values that are refused.
 ROWS: list[tuple[str, str, str, Any, list[str]]] = [
-    ("port", "port", "0", 0, ["abc", "65536", "-1", "+1", " 1", "1_0", "1.0", "\u0661", "9" * 5000]),
-    ("interface", "interface", "0.0.0.0", "0.0.0.0", ["1.2.3", "256.0.0.1", "a b", "[::1", "*", "a:80", "-a"]),
-    ("archive", "archive", "s3:bucket", "s3:bucket", ["a\0b"]),
-    ("archive-dir", "archive", "/a:b", "filesystem:/a\\:b", ["a\0b"]),
-    ("transient", "transient", "memory:x", "memory:x", ["a\0b"]),
-    ("sent-model-version-data-chunk-size", "chunk_size_bytes", "5242880", 5 * 2**20, ["0", "67108864", "5MiB"]),
-    ("grpc-reflection", "reflection", "true", True, ["2", "maybe", "y"]),
-    ("log-level", "log_level", "WARN", "warn", ["loud", "warning"]),
-    ("log-format", "log_format", "json", "json", ["xml"]),
-    ("grace-seconds", "grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
+    ("port", "network.port", "0", 0, ["abc", "65536", "-1", "+1", " 1", "1_0", "1.0", "\u0661", "9" * 5000]),
+    ("interface", "network.interface", "0.0.0.0", "0.0.0.0", ["1.2.3", "256.0.0.1", "a b", "[::1", "*", "a:80", "-a"]),
+    ("archive", "storage.archive_description", "s3:bucket", "s3:bucket", ["a\0b"]),
+    ("archive-dir", "storage.archive_description", "/a:b", "filesystem:/a\\:b", ["a\0b"]),
+    ("transient", "storage.transient", "memory:x", "memory:x", ["a\0b"]),
+    ("sent-model-version-data-chunk-size", "network.chunk_size_bytes", "5242880", 5 * 2**20, ["0", "67108864", "5MiB"]),
+    ("grpc-reflection", "network.reflection", "true", True, ["2", "maybe", "y"]),
+    ("log-level", "logging.level", "WARN", "warn", ["loud", "warning"]),
+    ("log-format", "logging.format", "json", "json", ["xml"]),
+    ("grace-seconds", "network.grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
 ]
 COUNTS = (
     *("version-cache-max-items", "version-cache-max-bytes"),
@@ -51,7 +55,7 @@ def parse(*arguments: str, **environ: str) -> Settings:
     """
     Parse a command line in an environment, whose variables are given without their prefix.
     """
-    return Options({PREFIX + name: value for name, value in environ.items()}).parse(arguments)
+    return Options({PREFIX + name: value for name, value in environ.items()}).parse(arguments).settings
 
 
 class SettingsTests(SynchronousTestCase):
@@ -63,7 +67,7 @@ class SettingsTests(SynchronousTestCase):
         """
         Give the text of a refusal.
         """
-        text = str(self.assertRaises(UsageError, parse, *arguments, **environ))
+        text = str(self.assertRaises((UsageError, InvalidConfiguration), parse, *arguments, **environ))
         self.assertEqual(text.count("\n"), 0)
         self.assertLess(len(text), 400)
         return text
@@ -75,12 +79,20 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(
             parse(),
             Settings(
-                port=9000,
-                interface="127.0.0.1",
-                archive="filesystem:.cogment_model_registry",
-                archive_must_exist=False,
-                transient="memory",
-                budget=TransientBudget(max_items=100, max_bytes=usable_memory() // 4),
+                network=NetworkSettings(
+                    port=9000,
+                    interface="127.0.0.1",
+                    chunk_size_bytes=4 * 2**20 - 2**10,
+                    reflection=False,
+                    grace_seconds=10.0,
+                ),
+                storage=StorageSettings(
+                    archive_dir=".cogment_model_registry",
+                    archive=None,
+                    archive_must_exist=False,
+                    transient="memory",
+                ),
+                memory=MemorySettings(max_items=100, max_bytes=usable_memory() // 4),
                 limits=Limits(
                     version_max_bytes=0,
                     uploads_max_bytes=usable_memory() // 4,
@@ -96,21 +108,18 @@ class SettingsTests(SynchronousTestCase):
                     calls_per_client_max=min(20_000, usable_memory() // 400_000) // 2,
                     calls_max=min(20_000, usable_memory() // 400_000),
                 ),
-                chunk_size_bytes=4 * 2**20 - 2**10,
-                reflection=False,
-                log_level="info",
-                log_format="text",
-                grace_seconds=10.0,
+                logging=LoggingSettings(level="info", format="text"),
             ),
         )
+        self.assertEqual(parse().storage.archive_description, "filesystem:.cogment_model_registry")
 
     def test_every_variable(self) -> None:
         """
         Every setting is taken from its environment variable.
         """
         for name, attribute, text, value, _ in ROWS:
-            settings = Options({variable(name): text}).parse([])
-            self.assertEqual(getattr(settings, attribute), value, name)
+            settings = Options({variable(name): text}).parse([]).settings
+            self.assertEqual(attrgetter(attribute)(settings), value, name)
 
     def test_every_flag(self) -> None:
         """
@@ -118,15 +127,15 @@ class SettingsTests(SynchronousTestCase):
         """
         for name, attribute, text, value, refused in ROWS:
             if name != "grpc-reflection":
-                settings = Options({variable(name): refused[0]}).parse([f"--{name}", text])
-                self.assertEqual(getattr(settings, attribute), value, name)
+                settings = Options({variable(name): refused[0]}).parse([f"--{name}", text]).settings
+                self.assertEqual(attrgetter(attribute)(settings), value, name)
 
-    def test_budget(self) -> None:
+    def test_memory(self) -> None:
         """
-        The budget has an entry for items and one for bytes.
+        The memory for versions has a limit of items and one of bytes.
         """
         settings = parse("--version-cache-max-items=7", VERSION_CACHE_MAX_BYTES="8", VERSION_CACHE_MAX_ITEMS="9")
-        self.assertEqual(settings.budget, TransientBudget(max_items=7, max_bytes=8))
+        self.assertEqual(settings.memory, MemorySettings(max_items=7, max_bytes=8))
 
     def test_limits(self) -> None:
         """
@@ -159,7 +168,7 @@ class SettingsTests(SynchronousTestCase):
         rows = [(name, refused) for name, _, _, _, refused in ROWS]
         for name, refused in [*rows, *((count, ["0", "-1", "many", "9" * 20]) for count in COUNTS)]:
             for value in refused:
-                text = str(self.assertRaises(UsageError, Options({variable(name): value}).parse, []))
+                text = str(self.assertRaises(InvalidConfiguration, Options({variable(name): value}).parse, []))
                 self.assertTrue(text.startswith(f"{variable(name)} is '"), text)
                 self.assertIn("; expected ", text)
                 self.assertLess(len(text), 400)
@@ -177,8 +186,8 @@ class SettingsTests(SynchronousTestCase):
         An empty variable is unset; an empty flag is a bad value.
         """
         for setting in SETTINGS:
-            self.assertEqual(Options({setting.variable: ""}).parse([]), parse())
-            if not setting.kind.switch:
+            self.assertEqual(Options({setting.variable: ""}).parse([]).settings, parse())
+            if not setting.type.is_switch:
                 self.assertIn(f"{setting.flag} is ''", self.refusal(f"{setting.flag}="))
 
     def test_interface(self) -> None:
@@ -191,14 +200,14 @@ class SettingsTests(SynchronousTestCase):
             ("localhost", "localhost"),
             ("node-1.example", "node-1.example"),
         ):
-            self.assertEqual(parse("--interface", text).interface, interface)
+            self.assertEqual(parse("--interface", text).network.interface, interface)
 
     def test_largest_chunk(self) -> None:
         """
         The largest chunk makes a message of 64 MiB.
         """
         settings = parse(SENT_MODEL_VERSION_DATA_CHUNK_SIZE=str(MAX_CHUNK_SIZE_BYTES))
-        self.assertEqual(settings.chunk_size_bytes, 2**26 - 5)
+        self.assertEqual(settings.network.chunk_size_bytes, 2**26 - 5)
 
     def test_switch(self) -> None:
         """
@@ -206,9 +215,9 @@ class SettingsTests(SynchronousTestCase):
         """
         for words, value in (("1 true yes on TRUE Yes", True), ("0 false no off OFF No", False)):
             for word in words.split():
-                self.assertIs(parse(GRPC_REFLECTION=word).reflection, value)
-        self.assertTrue(parse("--grpc-reflection", GRPC_REFLECTION="off").reflection)
-        self.assertFalse(parse("--no-grpc-reflection", GRPC_REFLECTION="on").reflection)
+                self.assertIs(parse(GRPC_REFLECTION=word).network.reflection, value)
+        self.assertTrue(parse("--grpc-reflection", GRPC_REFLECTION="off").network.reflection)
+        self.assertFalse(parse("--no-grpc-reflection", GRPC_REFLECTION="on").network.reflection)
 
     def test_contradiction(self) -> None:
         """
@@ -221,7 +230,7 @@ class SettingsTests(SynchronousTestCase):
         Any directory is one argument of the description.
         """
         directory = "C:\\models=\u00e9 \udcff:"
-        description = parse_description(parse("--archive-dir", directory).archive)
+        description = parse_description(parse("--archive-dir", directory).storage.archive_description)
         self.assertEqual((description.name, description.arguments), ("filesystem", (directory,)))
 
     def test_archive_twice(self) -> None:
@@ -230,11 +239,11 @@ class SettingsTests(SynchronousTestCase):
         """
         self.assertEqual(
             self.refusal("--archive-dir=a", "--archive=b"),
-            "--archive-dir and --archive both name the archive; give one of them",
+            "--archive-dir and --archive exclude each other; give one of them",
         )
         self.assertEqual(
             self.refusal(ARCHIVE_DIR="a", ARCHIVE="b"),
-            f"{PREFIX}ARCHIVE_DIR and {PREFIX}ARCHIVE both name the archive; give one of them, "
+            f"{PREFIX}ARCHIVE_DIR and {PREFIX}ARCHIVE exclude each other; give one of them, "
             "and leave the other unset or empty",
         )
 
@@ -242,9 +251,9 @@ class SettingsTests(SynchronousTestCase):
         """
         Either flag overrules both variables.
         """
-        self.assertEqual(parse("--archive-dir=a", ARCHIVE="b:c").archive, "filesystem:a")
-        self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a").archive, "b:c")
-        self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a", ARCHIVE="d").archive, "b:c")
+        self.assertEqual(parse("--archive-dir=a", ARCHIVE="b:c").storage.archive_description, "filesystem:a")
+        self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a").storage.archive_description, "b:c")
+        self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a", ARCHIVE="d").storage.archive_description, "b:c")
 
     def test_unknown(self) -> None:
         """
@@ -265,7 +274,7 @@ class HelpTests(SynchronousTestCase):
         """
         words = " ".join(Options({}).getUsage(width=80).split())
         for setting in SETTINGS:
-            self.assertIn(f"{setting.flag}{', ' if setting.kind.switch else '= '}", words)
+            self.assertIn(f"{setting.flag}{', ' if setting.type.is_switch else '= '}", words)
             self.assertIn(f"{setting.variable} ", words)
             self.assertIn(f"[default: {setting.default_text}]", words)
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import FakeContext, call_on
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
 from twisted_registry.rpc.sockets import disconnect

@@ -4,7 +4,7 @@ Tests for ``twisted_registry.daemon.providers``.
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from hypothesis import given
 from hypothesis.strategies import lists, text
@@ -13,16 +13,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface, implementer
 from zope.interface.verify import verifyObject
 
+from twisted_registry.config.descriptions import escape, parse_description
+from twisted_registry.config.values import whole
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
 from twisted_registry.contracts.providers import IArchiveProvider, ITransientProvider
 from twisted_registry.contracts.transient import TransientBudget
+from twisted_registry.daemon.options import Options
 from twisted_registry.daemon.providers import (
     LazyArchiveProvider,
     LazyTransientProvider,
+    Stores,
     create_archive,
+    create_stores,
     create_transient_store,
-    escape,
-    parse_description,
 )
 from twisted_registry.domain.errors import CannotStart
 
@@ -98,6 +101,23 @@ def store_of(budget: TransientBudget, *, flavour: str = "plain") -> Any:
     return SimpleNamespace(budget=budget, flavour=flavour)
 
 
+def typed_archive(
+    root: str,
+    *,
+    size: int = 1,
+    rate: float = 1.0,
+    fast: bool = False,
+    mode: Literal["ro", "rw"] = "rw",
+    retries: Annotated[int, whole(1, 5)] = 1,
+    limit: int | None = None,
+    **others: int,
+) -> Any:
+    """
+    Stand in for an archive's class with options of several types.
+    """
+    return {"size": size, "rate": rate, "fast": fast, "mode": mode, "retries": retries, "limit": limit, **others}
+
+
 class DescriptionTests(SynchronousTestCase):
     """
     Descriptions are read as Twisted reads those of endpoints.
@@ -146,7 +166,7 @@ class DescriptionTests(SynchronousTestCase):
         A backslash at the end is refused.
         """
         error = self.assertRaises(CannotStart, parse_description, "a:b\\")
-        self.assertIn("lone backslash", str(error))
+        self.assertIn("ends with a single backslash", str(error))
 
     def test_no_name(self) -> None:
         """
@@ -221,7 +241,7 @@ class CreateTests(SynchronousTestCase):
         """
         plugins = installed(FakeArchiveProvider("two"), FakeArchiveProvider("one"), FakeTransientProvider())
         error = self.assertRaises(CannotStart, create_archive, "three:/data", plugins)
-        self.assertEqual(str(error), "there is no archive 'three', which 'three:/data' asks for; known: one, two")
+        self.assertEqual(str(error), "there is no archive 'three', which 'three:/data' names; known: one, two")
 
     def test_nothing_installed(self) -> None:
         """
@@ -263,6 +283,85 @@ class CreateTests(SynchronousTestCase):
             ("memory", lambda: create_transient_store("nothing", BUDGET)),
         ):
             self.assertIn(missing, str(self.assertRaises(CannotStart, create)))
+
+
+class TypedOptionTests(SynchronousTestCase):
+    """
+    Options have the types that a provider's annotations declare.
+    """
+
+    def create(self, options: str) -> Any:
+        """
+        Create a typed archive.
+        """
+        return create_archive(
+            f"typed:/data:{options}", installed(LazyArchiveProvider("typed", f"{HERE}.typed_archive"))
+        )
+
+    def test_types(self) -> None:
+        """
+        A provider gets values, not text.
+        """
+        made = self.create("size=-7:rate=0.5:fast=on:mode=RO:retries=5:limit=3:more=9")
+        expected = {"size": -7, "rate": 0.5, "fast": True, "mode": "ro", "retries": 5, "limit": 3, "more": 9}
+        self.assertEqual(made, expected)
+
+    def test_invalid_values(self) -> None:
+        """
+        An error names the option, its value and what is expected.
+        """
+        for option, value, expected in (
+            ("size", "1_0", "a whole number"),
+            ("rate", "inf", "a number"),
+            ("rate", "fast", "a number"),
+            ("fast", "maybe", "one of 1, true, yes, on, 0, false, no, off"),
+            ("mode", "x", "one of ro, rw"),
+            ("retries", "6", "a whole number from 1 to 5"),
+            ("limit", "", "a whole number"),
+            ("more", "x", "a whole number"),
+        ):
+            error = self.assertRaises(CannotStart, self.create, f"{option}={value}")
+            self.assertEqual(
+                str(error), f"the option {option} of the storage 'typed' is {value!r}; expected {expected}"
+            )
+
+
+class StoresTests(SynchronousTestCase):
+    """
+    The storage that the settings describe.
+    """
+
+    plugins = staticmethod(installed(FakeArchiveProvider("one"), FakeTransientProvider()))
+
+    def stores(self, *flags: str) -> Stores:
+        """
+        Create the stores of a command line.
+        """
+        return create_stores(Options({}).parse(["--version-cache-max-items=3", *flags]).settings, self.plugins)
+
+    def test_stores(self) -> None:
+        """
+        Each is made by its provider, the transient store with the budget.
+        """
+        made: Any = self.stores("--archive=one:a:k=v", "--transient=fake:b")
+        self.assertEqual(made.archive, (("a",), {"k": "v"}))
+        budget, arguments, options = made.transient
+        self.assertEqual((budget.max_items, arguments, options), (3, ("b",), {}))
+        self.assertEqual((made.archive_threads, made.transient_threads), (None, None))
+
+    def test_threads(self) -> None:
+        """
+        Each provider may have a number of threads, which it is not called with.
+        """
+        made: Any = self.stores("--archive=one:threads=4:k=v", "--transient=fake:threads=1000")
+        self.assertEqual((made.archive_threads, made.transient_threads), (4, 1000))
+        self.assertEqual(made.archive, ((), {"k": "v"}))
+        for value in ("0", "1001", "x", ""):
+            error = self.assertRaises(CannotStart, self.stores, f"--archive=one:threads={value}", "--transient=fake")
+            self.assertEqual(
+                str(error),
+                f"the option threads of the storage 'one' is {value!r}; expected a whole number from 1 to 1000",
+            )
 
 
 class LazyProviderTests(SynchronousTestCase):

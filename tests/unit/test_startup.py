@@ -36,9 +36,9 @@ class TerminalTests(PipeTestCase):
         A line is written to whoever reads.
         """
         terminal = Terminal(self.writer)
-        terminal.say("the port is taken")
+        terminal.report("the port is taken")
         terminal.close()
-        terminal.say("nobody hears this")
+        terminal.report("nobody hears this")
         self.assertEqual(os.read(self.reader, 100), b"the port is taken\n")
 
     def test_nobody_reads(self) -> None:
@@ -47,7 +47,7 @@ class TerminalTests(PipeTestCase):
         """
         fill_pipe(self.writer)
         terminal = Terminal(self.writer, wait_seconds=0)
-        terminal.say("the port is taken")
+        terminal.report("the port is taken")
         terminal.close()
 
 

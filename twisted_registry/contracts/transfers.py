@@ -5,53 +5,10 @@ The contracts of versions on their way in and out.
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
-
-
-@frozen
-class Limits:
-    """
-    The bounds on what clients can make the server hold.
-
-    Attributes:
-        version_max_bytes: the largest version taken; 0 for no limit.
-        uploads_max_bytes: most data of uploads under way that is in memory.
-        uploads_wait_seconds: how long an upload may wait for its share of that.
-        upload_idle_seconds: how long a call may bring nothing of what it has yet to bring.
-        downloads_max_bytes: most data that may be on its way to readers.
-        download_idle_seconds: how long a reader may need for a chunk, while others wait for their share.
-        keepalive_seconds: how long a connection may be silent before the server asks whether there is anybody.
-    """
-
-    version_max_bytes: int
-    uploads_max_bytes: int
-    uploads_wait_seconds: float
-    upload_idle_seconds: float
-    downloads_max_bytes: int
-    download_idle_seconds: float
-    keepalive_seconds: float
-
-
-@frozen
-class ClientLimits:
-    """
-    How many clients there may be, and how much each may do at once.
-
-    Attributes:
-        connections_max: most connections.
-        calls_per_connection_max: most calls at once on one connection.
-        calls_per_client_max: most calls at once from one address.
-        calls_max: most calls at once.
-    """
-
-    connections_max: int
-    calls_per_connection_max: int
-    calls_per_client_max: int
-    calls_max: int
 
 
 class IChunker(Interface):

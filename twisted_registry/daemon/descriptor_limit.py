@@ -1,16 +1,12 @@
 """
-The limit on the descriptors (open files and connections) of this process.
+The limit on this process's descriptors: open files and connections.
 """
 
 import resource
 from contextlib import suppress
 
 _DESCRIPTORS_MAX = 2**20
-"""Where the system sets no limit; also about what Linux allows a process by default."""
-
-_RESERVE_MIN = 96
-"""Descriptors for the process itself and for the files of archived versions that are created and read."""
-_CONNECTIONS_MIN = 8
+"""Assumed if the system sets no limit; about the default maximum of Linux."""
 
 
 def usable_descriptors() -> int:
@@ -33,11 +29,3 @@ def raise_descriptor_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < usable:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (usable, hard))
-
-
-def connections_within(descriptors: int) -> int:
-    """
-    Return how many connections a limit on descriptors allows, with a reserve for files.
-    """
-    reserve = max(_RESERVE_MIN, descriptors // 4)
-    return max(descriptors - reserve, _CONNECTIONS_MIN)

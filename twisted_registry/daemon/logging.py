@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
@@ -35,9 +35,9 @@ from twisted.logger import (
 )
 from twisted.python.components import Componentized
 
+from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.daemon.log_queue import File, LineQueue, Stream
-from twisted_registry.daemon.settings import COMMAND, Settings
-from twisted_registry.daemon.startup import ignore_at_exit, unblock
+from twisted_registry.daemon.startup import COMMAND, ignore_at_exit, unblock
 
 _log = Logger(namespace="twisted_registry")
 
@@ -119,16 +119,21 @@ class LoggedService(MultiService):
         reload_hooks: what is called on SIGHUP, in the reactor's thread.
     """
 
-    def __init__(self, settings: Settings, twistd_options: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, settings: LoggingSettings, twistd_options: Mapping[str, Any] | None, warnings: Sequence[str] = ()
+    ) -> None:
         """
 
         Args:
-            twistd_options: the options of twistd itself; ``None`` where something else runs the service.
+            settings: the level and the format.
+            twistd_options: the options of twistd itself; ``None`` if something else runs the service.
+            warnings: lines to log at the start.
         """
         super().__init__()
         self.reload_hooks: list[Callable[[], None]] = []
         self._settings = settings
         self._twistd_options = twistd_options
+        self._warnings = warnings
         self._outermost = False
         self._lines: LineQueue | None = None
 
@@ -144,12 +149,12 @@ class LoggedService(MultiService):
         super().setServiceParent(parent)
 
     def _make_observer(self, output: Stream) -> ILogObserver:
-        log_format = self._settings.log_format
+        log_format = self._settings.format
         self._lines = LineQueue(output, partial(describe_loss, log_format))
         self.reload_hooks.append(self._lines.reopen)
         # The end of the interpreter comes after twistd's last line.  Before the start there is no thread: twistd forks.
         atexit.register(self._lines.drain)
-        return make_observer(self._settings.log_level, log_format, cast(IO[Any], self._lines))
+        return make_observer(self._settings.level, log_format, cast(IO[Any], self._lines))
 
     def privilegedStartService(self) -> None:
         """
@@ -162,6 +167,8 @@ class LoggedService(MultiService):
         if self._lines is not None:
             self._lines.start()
             unblock(_STDERR)
+        for warning in self._warnings:
+            _log.warn("{warning}", warning=warning)
         super().privilegedStartService()
 
     def drain_log(self) -> None:

@@ -1,5 +1,5 @@
 """
-The command line of ``twistd model-registry``: a flag over an environment variable over a default.
+The command line of ``twistd model-registry``.
 """
 
 import os
@@ -12,110 +12,147 @@ from typing import ClassVar, NoReturn
 from twisted.python import usage
 
 from twisted_registry import __version__
-from twisted_registry.daemon.settings import COMMAND, SETTINGS, Given, Setting, Settings, settings_from
+from twisted_registry.config.load import CONFIG_VARIABLE, SETTINGS, InvalidConfiguration, Loaded, load
+from twisted_registry.config.reference import effective_settings
+from twisted_registry.config.setting import Machine, Setting
+from twisted_registry.daemon.descriptor_limit import usable_descriptors
+from twisted_registry.daemon.memory_limit import usable_memory
+from twisted_registry.daemon.providers import create_stores
+from twisted_registry.daemon.startup import COMMAND
 from twisted_registry.domain.errors import CannotStart, shown
 
-_SWITCHES = [setting for setting in SETTINGS if setting.kind.switch]
-_PARAMETERS = [setting for setting in SETTINGS if not setting.kind.switch]
+_SWITCHES = [setting for setting in SETTINGS if setting.type.is_switch]
+_PARAMETERS = [setting for setting in SETTINGS if not setting.type.is_switch]
 
 _HELP_INDENT = " " * 6
 _MAX_HELP_WIDTH = 100
-_EXITS = "print this, or the version, and exit"
+
+_CONFIG_HELP = "configuration file, in TOML"
+_CHECK_HELP = "check the configuration, print the effective settings with the origin of each, and exit"
+_EXITS = "print this text, or the version, and exit"
+_PRECEDENCE = (
+    "A flag overrides its environment variable, the variable overrides the configuration file, and the file overrides "
+    "the default. An empty variable counts as unset."
+)
 
 
 class Options(usage.Options):
     """
     The flags, one for each of ``SETTINGS``.
 
-    A switch has two: ``--grpc-reflection`` and ``--no-grpc-reflection``, which overrules the environment.
+    A switch has two: ``--grpc-reflection``, and ``--no-grpc-reflection``, which overrides the environment.
 
     Attributes:
-        settings: what they and the environment come to, once parsed.
+        loaded: the settings, once a command line is parsed.
     """
 
-    optParameters: ClassVar = [[setting.name, None, None, setting.help] for setting in _PARAMETERS]
-    optFlags: ClassVar = [
-        flag
-        for setting in _SWITCHES
-        for flag in ([setting.name, None, setting.help], [f"no-{setting.name}", None, f"do not {setting.help}"])
+    optParameters: ClassVar = [
+        ["config", None, None, _CONFIG_HELP],
+        *([setting.name, None, None, setting.help] for setting in _PARAMETERS),
     ]
-    settings: Settings
+    optFlags: ClassVar = [
+        ["check-config", None, _CHECK_HELP],
+        *([setting.name, None, setting.help] for setting in _SWITCHES),
+        *([f"no-{setting.name}", None, f"do not {setting.help}"] for setting in _SWITCHES),
+    ]
+    loaded: Loaded
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__()
         self._environ = environ
 
-    def parse(self, arguments: Sequence[str]) -> Settings:
+    def parse(self, arguments: Sequence[str]) -> Loaded:
         """
         Parse a command line.
 
         Raises:
-            usage.UsageError: something makes no sense.
+            usage.UsageError: a flag is not valid.
+            InvalidConfiguration: a value is not valid.
         """
         super().parseOptions(arguments)
-        return self.settings
+        machine = Machine(usable_memory(), usable_descriptors())
+        self.loaded = load(self._flags(), self._environ, machine, self["config"])
+        return self.loaded
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
-        Parse a command line for twistd, which would print pages of usage around an error's one line.
+        Parse a command line for twistd.
+
+        Raises:
+            SystemExit: an argument is not valid, or the settings are to be checked only.  twistd would print pages of
+                usage around the one line of an error.
         """
         try:
             self.parse(sys.argv[1:] if options is None else options)
         except usage.UsageError as error:
             raise SystemExit(f"{COMMAND}: {error}") from None
+        except InvalidConfiguration as error:
+            errors = error.errors if self["check-config"] else error.errors[:1]
+            raise SystemExit("\n".join(f"{COMMAND}: {each}" for each in errors)) from None
+        if self["check-config"]:
+            self._check()
 
     def parseArgs(self, *arguments: str) -> None:
         """
-        Refuse what is no flag.
+        Refuse arguments that are not flags.
         """
         if arguments:
-            raise usage.UsageError(f"{shown(arguments[0])} is not a flag, and nothing else is taken")
-
-    def postOptions(self) -> None:
-        """
-        Bring the flags and the environment together.
-        """
-        given = {setting.name: found for setting in SETTINGS if (found := self._given(setting)) is not None}
-        try:
-            self.settings = settings_from(given)
-        except CannotStart as error:
-            raise usage.UsageError(error.reason) from None
-
-    def _given(self, setting: Setting) -> Given | None:
-        flag = self._switched(setting) if setting.kind.switch else self[setting.name]
-        if flag is not None:
-            return Given(setting.flag, flag, by_flag=True)
-        variable = self._environ.get(setting.variable)
-        return Given(setting.variable, variable, by_flag=False) if variable else None
-
-    def _switched(self, setting: Setting) -> str | None:
-        on, off = self[setting.name], self[f"no-{setting.name}"]
-        if on and off:
-            raise usage.UsageError(f"{setting.flag} and --no-{setting.name} contradict each other; give one of them")
-        return "on" if on else "off" if off else None
+            raise usage.UsageError(f"{shown(arguments[0])} is not a flag, and nothing else is accepted")
 
     def opt_version(self) -> NoReturn:
         """
-        Display the version and exit.
+        Print the version, and exit.
         """
         print(f"twisted-registry {__version__}")
         raise SystemExit(0)
 
     def getUsage(self, width: int | None = None) -> str:
         """
-        Describe every setting, in the table's order.
+        Return the help: every setting, by section.
         """
         width = min(width or shutil.get_terminal_size().columns, _MAX_HELP_WIDTH)
-        rule = "A flag overrules its environment variable, that overrules the default; an empty variable is unset."
         settings = "\n".join(_described(setting, width) for setting in SETTINGS)
-        return f"\n{textwrap.fill(rule, width)}\n\n{settings}\n  --help, --version\n{_HELP_INDENT}{_EXITS}\n"
+        config = _lines(f"--config=\n{_HELP_INDENT}{CONFIG_VARIABLE}", _CONFIG_HELP, width)
+        return (
+            f"\n{textwrap.fill(_PRECEDENCE, width)}\n\n{config}\n{_lines('--check-config', _CHECK_HELP, width)}\n"
+            f"{settings}\n{_lines('--help, --version', _EXITS, width)}\n"
+        )
+
+    def _flags(self) -> dict[str, str]:
+        flags = {setting.name: self[setting.name] for setting in _PARAMETERS if self[setting.name] is not None}
+        for setting in _SWITCHES:
+            on, off = self[setting.name], self[f"no-{setting.name}"]
+            if on and off:
+                raise usage.UsageError(
+                    f"{setting.flag} and --no-{setting.name} contradict each other; give one of them"
+                )
+            if on or off:
+                flags[setting.name] = "on" if on else "off"
+        return flags
+
+    def _check(self) -> NoReturn:
+        try:
+            create_stores(self.loaded.settings)
+        except CannotStart as error:
+            raise SystemExit(f"{COMMAND}: {error}") from None
+        for warning in self.loaded.warnings:
+            print(f"{COMMAND}: warning: {warning}", file=sys.stderr)
+        print(effective_settings(self.loaded))
+        raise SystemExit(0)
 
 
 def _described(setting: Setting, width: int) -> str:
     """
-    Say in a few lines what a setting is, and how to give it.
+    Return the help of a setting.
     """
-    other = f", --no-{setting.name}" if setting.kind.switch else "="
-    text = f"{setting.help} [default: {setting.default_text}]"
-    lines = textwrap.wrap(text, width, initial_indent=_HELP_INDENT, subsequent_indent=_HELP_INDENT)
-    return "\n".join([f"  {setting.flag}{other}", f"{_HELP_INDENT}{setting.variable}", *lines])
+    other = f", --no-{setting.name}" if setting.type.is_switch else "="
+    return _lines(
+        f"{setting.flag}{other}\n{_HELP_INDENT}{setting.variable}",
+        f"{setting.help} [default: {setting.default_text}]",
+        width,
+    )
+
+
+def _lines(head: str, text: str, width: int) -> str:
+    wrapped = textwrap.fill(text, width, initial_indent=_HELP_INDENT, subsequent_indent=_HELP_INDENT)
+    return f"  {head}\n{wrapped}"

@@ -1,22 +1,24 @@
 """
-Storage providers: found as plugins, chosen by descriptions such as ``filesystem:/data``.
+Storage providers: plugins, chosen by descriptions such as ``filesystem:/data``.
 
-A description is written as Twisted's endpoints are::
-
-    name:argument:argument:option=value
-
-A backslash takes the next character as it is; a ``:``, a ``=`` or a backslash that belongs to an argument needs one.
+The types of a provider's arguments are those of its function's annotations.  Each provider also takes the option
+``threads``: how many threads call it.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+import re
+from collections.abc import Callable, Iterable
+from types import UnionType
+from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
-from attrs import field, frozen
+from attrs import evolve, frozen
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface import Interface, implementer
 
+from twisted_registry.config.descriptions import Description, parse_description
+from twisted_registry.config.load import Settings
+from twisted_registry.config.values import SWITCH, ValueType, one_of, whole
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import IIdentifiableArchive
 from twisted_registry.contracts.providers import IArchiveProvider, ITransientProvider
@@ -29,93 +31,78 @@ Offered = TypeVar("Offered", bound=Interface)
 
 class FindPlugins(Protocol):
     """
-    ``twisted.plugin.getPlugins``, or what stands in for it.
+    The type of ``twisted.plugin.getPlugins``.
     """
 
     def __call__(self, interface: type[Offered], /) -> Iterable[Offered]: ...
 
 
-# --- Descriptions ----------------------------------------------------------------------------------------------------
+# --- Typed arguments -------------------------------------------------------------------------------------------------
 
-_SPECIAL = ":=\\"
+MAX_THREADS = 1000
+
+_THREADS = whole(1, MAX_THREADS)
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
 
 
-@frozen
-class Description:
+def _parse_int(text: str) -> int:
+    # int() alone accepts '1_000', ' 7' and the digits of other scripts.
+    if not re.fullmatch("-?[0-9]{1,20}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+_TYPES = {
+    str: ValueType("text", "text", str),
+    int: ValueType("number", "a whole number", _parse_int),
+    float: ValueType("number", "a number", _parse_float),
+    bool: SWITCH,
+}
+
+
+def _value_type(annotation: Any) -> ValueType:
     """
-    A provider's description, taken apart.
-
-    Attributes:
-        text: the description as it was written.
-        name: the provider's name.
+    Return the type of an argument's values: ``str``, ``int``, ``float``, ``bool``, ``Literal`` of texts, each also with
+    ``| None``, or any ``Annotated`` with a ``ValueType``; text for other annotations.
     """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        found = next((each for each in annotation.__metadata__ if isinstance(each, ValueType)), None)
+        return found or _value_type(get_args(annotation)[0])
+    if origin is Literal:
+        return one_of(get_args(annotation))
+    if origin in (Union, UnionType):
+        return _value_type(next(each for each in get_args(annotation) if each is not type(None)))
+    return _TYPES.get(annotation, _TYPES[str])
 
-    text: str
-    name: str
-    arguments: tuple[str, ...] = ()
-    options: dict[str, str] = field(factory=dict)
 
-
-def escape(argument: str) -> str:
+def _typed(name: str, parameter: inspect.Parameter, value: Any) -> Any:
     """
-    Write a text so that a description holds it as one argument.
-    """
-    return "".join(f"\\{character}" if character in _SPECIAL else character for character in argument)
-
-
-def _symbols(text: str) -> Iterator[tuple[str, bool]]:
-    """
-    Give each character of a description, and whether it separates.
-    """
-    characters = iter(text)
-    for character in characters:
-        if character == "\\":
-            literal = next(characters, None)
-            if literal is None:
-                raise CannotStart(f"the storage description {shown(text)} ends in a lone backslash; double it")
-            yield literal, False
-        else:
-            yield character, character in ":="
-
-
-def _parts(text: str) -> list[list[str]]:
-    """
-    Split a description at its colons, and each part at its first equals sign.
-    """
-    parts = [[""]]
-    for character, separates in _symbols(text):
-        if separates and character == ":":
-            parts.append([""])
-        elif separates and len(parts[-1]) == 1:
-            parts[-1].append("")
-        else:
-            parts[-1][-1] += character
-    return parts
-
-
-def parse_description(text: str) -> Description:
-    """
-    Take a description apart.
+    Return an argument with the type that its parameter declares.
 
     Raises:
-        CannotStart: it is malformed.
+        CannotStart: the text is not valid for that type.
     """
-    first, *others = _parts(text)
-    if len(first) != 1 or not first[0]:
-        raise CannotStart(f"the storage description {shown(text)} must begin with a provider's name")
-    arguments: list[str] = []
-    options: dict[str, str] = {}
-    for part in others:
-        if len(part) == 1:
-            arguments.append(part[0])
-        elif part[0] in options:
-            raise CannotStart(f"the storage description {shown(text)} gives {part[0]} twice")
-        else:
-            options[part[0]] = part[1]
-    return Description(text, first[0], tuple(arguments), options)
-
-
-# --- Calls whose arguments somebody typed ----------------------------------------------------------------------------
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        return {key: _typed(name, parameter.replace(name=key, kind=_KEYWORD), each) for key, each in value.items()}
+    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        return tuple(_typed(name, parameter.replace(kind=_POSITIONAL), each) for each in value)
+    kind = _value_type(parameter.annotation)
+    try:
+        return kind.parse(value)
+    except ValueError:
+        raise CannotStart(
+            f"the option {parameter.name} of the storage {shown(name)} is {shown(value)}; expected {kind.expected}"
+        ) from None
 
 
 def _word(parameter: inspect.Parameter) -> str:
@@ -132,9 +119,16 @@ def _word(parameter: inspect.Parameter) -> str:
 
 def _usage(name: str, parameters: Iterable[inspect.Parameter]) -> str:
     """
-    Say how a description is written.
+    Return the form of a provider's descriptions.
     """
     return ":".join([name, *map(_word, parameters)])
+
+
+def _signature(factory: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(factory, eval_str=True)
+    except Exception:  # an annotation names something that is not imported at run time
+        return inspect.signature(factory)
 
 
 def _call(
@@ -145,23 +139,25 @@ def _call(
     options: dict[str, str],
 ) -> T:
     """
-    Call a factory with what a description holds.
+    Call a factory with the arguments and options of a description.
 
     Args:
-        given: what comes before the description's arguments.
+        given: the arguments before those of the description.
 
     Raises:
         CannotStart: the factory does not take these arguments.
     """
-    signature = inspect.signature(factory)
+    signature = _signature(factory)
     try:
         bound = signature.bind(*given, *arguments, **options)
     except TypeError as error:
         usage = _usage(name, list(signature.parameters.values())[len(given) :])
         raise CannotStart(
-            f"the storage {shown(name)} does not take what its description gives ({error}); it is written {usage!r}, "
-            "where a ':' or '=' inside an argument takes a backslash before it"
+            f"the description of the storage {shown(name)} does not fit it ({error}); it is written {usage!r}, and a "
+            "':' or '=' inside an argument is written with a backslash before it"
         ) from None
+    for key in list(bound.arguments)[len(given) :]:
+        bound.arguments[key] = _typed(name, signature.parameters[key], bound.arguments[key])
     return factory(*bound.args, **bound.kwargs)
 
 
@@ -172,10 +168,11 @@ def _call(
 @frozen
 class LazyArchiveProvider:
     """
-    Offers an archive without importing it before it is asked for.
+    A provider of archives whose code is imported when an archive is made.
 
     Attributes:
-        factory_name: the dotted name of what takes the description's arguments and gives the archive.
+        name: the name in descriptions.
+        factory_name: the dotted name of a function or class that takes a description's arguments and makes an archive.
     """
 
     name: str
@@ -186,7 +183,7 @@ class LazyArchiveProvider:
         Make an archive, not opened yet.
 
         Raises:
-            CannotStart: the description makes no sense.
+            CannotStart: the description is not valid.
         """
         factory: Callable[..., IArchive] = namedAny(self.factory_name)
         return _call(factory, (), self.name, arguments, options)
@@ -196,16 +193,18 @@ class LazyArchiveProvider:
 @frozen
 class LazyTransientProvider:
     """
-    Offers a transient store without importing it before it is asked for.
+    A provider of transient stores whose code is imported when a store is made.
 
     Attributes:
-        factory_name: the dotted name of what takes the budget and the description's arguments and gives the store.
+        name: the name in descriptions.
+        factory_name: the dotted name of a function or class that takes the budget and a description's arguments, and
+            returns a store.
     """
 
     name: str
     factory_name: str
 
-    # An option may be called anything, 'budget' and 'self' too: so those are told by their places alone.
+    # Positional only, because an option may be called 'budget' or 'self'.
     def create_transient_store(  # type: ignore[override]
         self, budget: TransientBudget, /, *arguments: str, **options: str
     ) -> ITransientStore:
@@ -213,13 +212,13 @@ class LazyTransientProvider:
         Make a transient store.
 
         Raises:
-            CannotStart: the description makes no sense.
+            CannotStart: the description is not valid.
         """
         factory: Callable[..., ITransientStore] = namedAny(self.factory_name)
         return _call(factory, (budget,), self.name, arguments, options)
 
 
-# --- From a description to what it describes -------------------------------------------------------------------------
+# --- From descriptions to storage ------------------------------------------------------------------------------------
 
 
 class _Named(Protocol):
@@ -231,39 +230,56 @@ Provider = TypeVar("Provider", bound=_Named)
 
 def _choose(kind: str, description: Description, providers: Iterable[Provider]) -> Provider:
     """
-    Give the one provider that a description names.
+    Return the one provider that a description names.
     """
     known = list(providers)
     chosen = [provider for provider in known if provider.name == description.name]
     if not chosen:
         names = ", ".join(sorted({provider.name for provider in known})) or "none"
         raise CannotStart(
-            f"there is no {kind} {shown(description.name)}, which {shown(description.text)} asks for; known: {names}"
+            f"there is no {kind} {shown(description.name)}, which {shown(description.text)} names; known: {names}"
         )
     if len(chosen) > 1:
         raise CannotStart(f"{len(chosen)} plugins call their {kind} {shown(description.name)}; uninstall all but one")
     return chosen[0]
 
 
-def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, must_exist: bool = False) -> IArchive:
+def _parse(description: str) -> tuple[Description, int | None]:
     """
-    Make the archive that a description asks for, not opened yet.
-
-    Args:
-        must_exist: whether it is to be opened only where it is there already.
-
-    Raises:
-        CannotStart: the description makes no sense, or nothing installed knows it; or it must exist, and its provider
-            cannot tell.
+    Parse a description, and take the option ``threads`` out of it.
     """
     parsed = parse_description(description)
+    options = dict(parsed.options)
+    text = options.pop("threads", None)
+    try:
+        threads = None if text is None else _THREADS.parse(text)
+    except ValueError:
+        raise CannotStart(
+            f"the option threads of the storage {shown(parsed.name)} is {shown(text or '')}; expected "
+            f"{_THREADS.expected}"
+        ) from None
+    return evolve(parsed, options=options), threads
+
+
+def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, must_exist: bool = False) -> IArchive:
+    """
+    Make the archive of a description, without opening it.
+
+    Args:
+        must_exist: whether opening it fails if it does not exist.
+
+    Raises:
+        CannotStart: the description is not valid, or no installed provider has its name; or the archive must exist, and
+            its provider cannot check that.
+    """
+    parsed, _ = _parse(description)
     provider = _choose("archive", parsed, find_plugins(IArchiveProvider))
     archive = _call(provider.create_archive, (), parsed.name, parsed.arguments, parsed.options)
     if must_exist:
         if not IIdentifiableArchive.providedBy(archive):
             raise CannotStart(
-                f"an archive {shown(parsed.name)} cannot tell whether it was there before; "
-                "leave --archive-must-exist out"
+                f"an archive {shown(parsed.name)} cannot check whether it exists already; do not give "
+                "--archive-must-exist"
             )
         archive.expect_existing()
     return archive
@@ -273,11 +289,47 @@ def create_transient_store(
     description: str, budget: TransientBudget, find_plugins: FindPlugins = getPlugins
 ) -> ITransientStore:
     """
-    Make the transient store that a description asks for.
+    Make the transient store of a description.
 
     Raises:
-        CannotStart: the description makes no sense, or nothing installed knows it.
+        CannotStart: the description is not valid, or no installed provider has its name.
     """
-    parsed = parse_description(description)
+    parsed, _ = _parse(description)
     provider = _choose("transient store", parsed, find_plugins(ITransientProvider))
     return _call(provider.create_transient_store, (budget,), parsed.name, parsed.arguments, parsed.options)
+
+
+@frozen
+class Stores:
+    """
+    The archive and the transient store that the settings describe.
+
+    Attributes:
+        archive: the archive, not opened.
+        archive_threads: how many threads call it; ``None`` for the default.
+        transient: the transient store.
+        transient_threads: how many threads call it; ``None`` for the default.
+    """
+
+    archive: IArchive
+    archive_threads: int | None
+    transient: ITransientStore
+    transient_threads: int | None
+
+
+def create_stores(settings: Settings, find_plugins: FindPlugins = getPlugins) -> Stores:
+    """
+    Make the storage that the settings describe, without opening it.
+
+    Raises:
+        CannotStart: a description is not valid.
+    """
+    storage, memory = settings.storage, settings.memory
+    archive = create_archive(storage.archive_description, find_plugins, must_exist=storage.archive_must_exist)
+    budget = TransientBudget(memory.max_items, memory.max_bytes)
+    return Stores(
+        archive,
+        _parse(storage.archive_description)[1],
+        create_transient_store(storage.transient, budget, find_plugins),
+        _parse(storage.transient)[1],
+    )

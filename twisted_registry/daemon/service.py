@@ -1,5 +1,5 @@
 """
-The daemon: the only wiring.
+The daemon's wiring: it makes every part, connects them, and starts and stops them.
 """
 
 import os
@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -16,25 +15,23 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from twisted_registry.contracts.archive import IArchive
+from twisted_registry.config.load import Settings
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
-from twisted_registry.contracts.transient import ITransientStore
 from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
-from twisted_registry.daemon.descriptor_limit import connections_within, raise_descriptor_limit, usable_descriptors
+from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
 from twisted_registry.daemon.logging import LoggedService
 from twisted_registry.daemon.malloc import give_back, reuse_memory
 from twisted_registry.daemon.memory_limit import resident_bytes
+from twisted_registry.daemon.notices import log_start
 from twisted_registry.daemon.options import Options
-from twisted_registry.daemon.providers import create_archive, create_transient_store
-from twisted_registry.daemon.settings import COMMAND, Settings
-from twisted_registry.daemon.startup import StartFailure, Terminal, hold_closed_streams
+from twisted_registry.daemon.providers import Stores, create_stores
+from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, hold_closed_streams
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
 from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
 from twisted_registry.registry import Framing, Registry
-from twisted_registry.rpc.endpoint import Endpoint
 from twisted_registry.rpc.frames import Chunker, frame
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
@@ -43,31 +40,27 @@ from twisted_registry.storage.wrappers.logging import LoggingArchive
 _log = Logger(namespace="twisted_registry")
 
 _STORAGE_THREADS = 10
+"""How many threads call a provider if its description does not set ``threads``."""
+
 _SWITCH_SECONDS = 0.0005
 """
-How long a busy thread may keep gRPC's waiting.  By default it is ten times that: while the names of a large model were
-read, the slowest of the calls answered from memory took 13 to 31 ms, and 6 to 9 with this.
+How long a busy thread may delay gRPC's.  Python's default is ten times that: while a large model was read, the slowest
+of the calls answered from memory took 13 to 31 ms, and 6 to 9 ms with this.
 """
+
 _CHECK_SECONDS = 5.0
-"""How often to look whether the archive is where it was opened."""
+"""The interval between checks that the archive is where it was opened."""
 
-_PATIENCE_SECONDS = 20.0
-"""How long, after the grace, storage may take to come to rest before the daemon ends without it."""
-
-
-def _is_loopback(interface: str) -> bool:
-    try:
-        return ip_address(interface).is_loopback
-    except ValueError:
-        return interface == "localhost"
+_STOP_SECONDS = 20.0
+"""How long storage may take to finish after the grace period, before the daemon exits without it."""
 
 
 class RegistryService(Service):
     """
-    Opens the stores and serves them, until it is stopped.
+    The registry as a service: it opens the stores and serves them until it is stopped.
 
     Attributes:
-        port: where it listens, once it is started.
+        port: the port it listens on, once it is started.
     """
 
     port = 0
@@ -76,99 +69,104 @@ class RegistryService(Service):
         self,
         reactor: Any,
         settings: Settings,
-        archive: IArchive,
-        store: ITransientStore,
+        stores: Stores,
         terminal: Terminal,
         drain_log: Callable[[], None],
     ) -> None:
         """
+        Make all parts, without starting any.
 
         Args:
-            drain_log: waits for a moment until the log is written.
+            reactor: the reactor.
+            settings: the settings.
+            stores: the archive and the transient store, not opened.
+            terminal: where a failed start is reported.
+            drain_log: waits until the log is written, for two seconds at most.
         """
+        self._reactor = reactor
         self._settings = settings
-        self._archive = archive
+        self._archive = archive = stores.archive
         self._terminal = terminal
         self._drain_log = drain_log
-        self._pools = (
-            ThreadPool(minthreads=0, maxthreads=_STORAGE_THREADS, name="storage"),
-            ThreadPool(minthreads=0, maxthreads=os.cpu_count() or 1, name="hashing"),
-        )
-        # Apart, so that a disk on which all threads wait does not hold up the hashing of what stays in memory.
-        self._storage, self._hashing = (TalliedPool(reactor, pool) for pool in self._pools)
-        # The claim is renewed and the place of the archive checked apart from both, at most one of each at a time.
-        self._checking_pool = ThreadPool(minthreads=0, maxthreads=2, name="checking")
-        self._checking = TalliedPool(reactor, self._checking_pool)
-        self._reactor = reactor
+        self._pools: list[ThreadPool] = []
+        # Separate pools: a disk on which all threads wait does not delay the other provider, nor hashing in memory.
+        self._archive_calls = self._make_pool("archive", stores.archive_threads or _STORAGE_THREADS)
+        self._transient_calls = self._make_pool("transient", stores.transient_threads or _STORAGE_THREADS)
+        self._hashing = self._make_pool("hashing", os.cpu_count() or 1)
+        # One thread renews the claim and one checks the location, whatever the other pools are waiting for.
+        self._checking = self._make_pool("checking", 2)
+        chunk_size_bytes = settings.network.chunk_size_bytes
         logging_archive = LoggingArchive(archive, StorageErrorLog(archive.description))
-        archive_executor = executor_for(archive, reactor, self._storage, self._hashing)
+        archive_executor = executor_for(archive, reactor, self._archive_calls, self._hashing)
         self._registry = Registry(
             reactor,
             logging_archive,
             archive_executor,
-            store,
-            executor_for(store, reactor, self._storage, self._hashing),
-            Framing(settings.chunk_size_bytes, frame, partial(Chunker, settings.chunk_size_bytes)),
+            stores.transient,
+            executor_for(stores.transient, reactor, self._transient_calls, self._hashing),
+            Framing(chunk_size_bytes, frame, partial(Chunker, chunk_size_bytes)),
             LocalCoordination(logging_archive, archive_executor),
             checking_executor=PooledExecutor(reactor, self._checking),
         )
-        endpoint = Endpoint(settings.interface, settings.port, settings.chunk_size_bytes, settings.reflection)
         self._archive_status = ArchiveStatus()
         self._rpc = RpcServer(
             reactor,
             self._registry,
-            endpoint,
+            settings.network,
             settings.limits,
             settings.clients,
             self._archive_status,
-            access_log=settings.log_level == "debug",
+            access_log=settings.logging.level == "debug",
         )
         self._supervisor = Supervisor(
-            reactor,
-            archive.description,
-            self._archive_status,
-            self._rpc.tell_health,
-            self._taken,
+            reactor, archive.description, self._archive_status, self._rpc.tell_health, self._stop_without_archive
         )
+
+    def _make_pool(self, name: str, threads: int) -> TalliedPool:
+        pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
+        self._pools.append(pool)
+        return TalliedPool(self._reactor, pool)
+
+    # --- Start ---
 
     def startService(self) -> None:
         """
         Bind the port, open the archive, and serve.
 
         Raises:
-            StartFailure: it cannot be done; the reason is on the starter's terminal.
+            StartFailure: the daemon cannot start; the reason was printed on the terminal.
         """
         try:
             self._start()
         except CannotStart as error:
-            self._terminal.say(f"{COMMAND}: {error}")
+            self._terminal.report(f"{COMMAND}: {error}")
             raise StartFailure(str(error)) from error
         finally:
             self._terminal.close()
         super().startService()
 
     def _start(self) -> None:
-        self._take_signals(self._end_start)
+        self._handle_signals(self._cancel_start)
         reuse_memory()
         raise_descriptor_limit()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        self.port = self._rpc.start(self._lost)
+        self.port = self._rpc.start(self._stop_without_server)
         try:
             self._registry.open()
         except BaseException:
             self._rpc.stop(0)
             self._rpc.join()
             raise
-        for pool in (*self._pools, self._checking_pool):
+        for pool in self._pools:
             pool.start()
-        self._know_archive()
-        HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._give_back).follow(self._registry)
-        self._rpc.serve(self._tell_where)
-        # Once more when it runs: the reactor sets handlers of its own as it starts.
-        self._take_signals(self._ask_to_stop)
-        self._reactor.callWhenRunning(self._take_signals, self._ask_to_stop)
+        self._supervise_archive()
+        HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
+        self._rpc.serve(self._log_start)
+        # Again when the reactor runs, because it sets its own handlers when it starts.
+        self._handle_signals(self._ask_to_stop)
+        self._reactor.callWhenRunning(self._handle_signals, self._ask_to_stop)
 
-    def _know_archive(self) -> None:
+    def _supervise_archive(self) -> None:
         if IIdentifiableArchive.providedBy(self._archive):
             self._archive_status.identity = self._archive.identity()
         if ILocatedArchive.providedBy(self._archive):
@@ -180,56 +178,23 @@ class RegistryService(Service):
     def _held_bytes(self) -> int:
         return self._registry.usage().size_bytes
 
-    def _give_back(self) -> None:
+    def _trim_heap(self) -> None:
         self._hashing.callInThread(give_back)  # it may take long
 
-    def _tell_where(self) -> None:
-        if self._archive_status.identity.is_new:
-            _log.warn(
-                "new archive: {archive} was made just now; if there should be models in it, check --archive-dir and "
-                "whether its disk is mounted",
-                archive=self._archive.description,
-            )
-        _log.info(
-            "archive: {archive}; in memory at most {budget.max_items} versions and {budget.max_bytes} bytes",
-            archive=self._archive.description,
-            budget=self._settings.budget,
-        )
-        if _is_loopback(self._settings.interface):
-            _log.info(
-                "only this machine can connect: to serve others, give --interface 0.0.0.0 "
-                "or set COGMENT_MODEL_REGISTRY_INTERFACE"
-            )
-        else:
-            _log.warn(
-                "there is no authentication yet: whoever can connect to {host}:{port} can read, create and delete "
-                "models; let only a trusted network reach it",
-                host=self._rpc.host,
-                port=self.port,
-            )
-        if os.geteuid() == 0:
-            _log.warn(
-                "running as root, in a container too that is more than it needs: run it as a user of its own "
-                "(User= of systemd, --user of docker run, --uid of twistd) that owns the archive"
-            )
-        most = connections_within(usable_descriptors())
-        if self._settings.clients.connections_max > most:
-            _log.warn(
-                "--max-connections is {given}, more than the limit on descriptors leaves beside a reserve for files, "
-                "{most}: clients may keep archived versions from being read; raise that limit (ulimit -n)",
-                given=self._settings.clients.connections_max,
-                most=most,
-            )
-        _log.info("listening on {host}:{port}", host=self._rpc.host, port=self.port)
+    def _log_start(self) -> None:
+        is_new = self._archive_status.identity.is_new
+        log_start(self._settings, self._archive.description, is_new, f"{self._rpc.host}:{self.port}")
 
-    # Twistd's own handlers end with the signal's status; to be told to stop is no failure.
+    # --- Signals, and ends that nobody asked for ---
 
-    def _take_signals(self, handler: Callable[[], None]) -> None:
+    # twistd's own handlers exit with the signal's status, but a requested stop is not a failure.
+
+    def _handle_signals(self, handler: Callable[[], None]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: handler())
 
-    def _end_start(self) -> None:
-        raise StartFailure("told to stop while it started", status=0)
+    def _cancel_start(self) -> None:
+        raise StartFailure("stopped by a signal during the start", status=0)
 
     def _ask_to_stop(self) -> None:
         self._reactor.callFromThread(self._stop_reactor)
@@ -238,84 +203,85 @@ class RegistryService(Service):
         try:
             self._reactor.stop()
         except ReactorNotRunning:
-            _log.info("stopping already")
+            _log.info("the daemon is already stopping")
 
-    def _lost(self) -> None:
-        _log.critical("nothing is served any more; the daemon ends")
-        self._end_as_failed()
+    def _stop_without_server(self) -> None:
+        _log.critical("the server failed and nothing is served; the daemon exits")
+        self._exit_as_failed()
         self._stop_reactor()
 
-    def _taken(self, error: ArchiveTaken) -> None:
-        _log.critical("{error}; this one stores nothing any more, and ends", error=error)
+    def _stop_without_archive(self, error: ArchiveTaken) -> None:
+        _log.critical("{error}; this daemon stores nothing more, and exits", error=error)
         self._archive_status.problem = str(error)
         self._rpc.tell_health()
-        self._end_as_failed()
+        self._exit_as_failed()
         self._stop_reactor()
 
-    def _end_as_failed(self) -> None:
-        # A reactor that is stopped ends with status 0, and whoever looks after the daemon would not start it again.
-        self._reactor.addSystemEventTrigger("after", "shutdown", self._exit_failed)
+    def _exit_as_failed(self) -> None:
+        # A stopped reactor exits with status 0, and a service manager would not start the daemon again.
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._exit_now)
+
+    def _exit_now(self) -> None:
+        self._drain_log()
+        os._exit(1)
+
+    # --- Stop ---
 
     def stopService(self) -> "Deferred[None]":
         """
         Stop serving, and close the stores.
 
         Returns:
-            fires when all is done.
+            fires with ``None`` when the daemon can exit.
         """
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        grace_seconds = self._settings.grace_seconds
-        _log.info("stopping; calls under way have {seconds:g} s to end", seconds=grace_seconds)
-        giving_up = ThreadTimer(grace_seconds + _PATIENCE_SECONDS, self._give_up)
+        grace_seconds = self._settings.network.grace_seconds
+        _log.info("stopping; running calls have {seconds:g} s to finish", seconds=grace_seconds)
+        timer = ThreadTimer(grace_seconds + _STOP_SECONDS, self._exit_without_storage)
         try:
             await self._close()
-        except Exception:  # whatever a provider raises, the daemon ends
-            _log.failure("the stores were not closed as they should be")
-            self._end_as_failed()
-        giving_up.cancel()
-        for pool in (*self._pools, self._checking_pool):
+        except Exception:  # the daemon exits, whatever a provider raises
+            _log.failure("the stores were not closed properly")
+            self._exit_as_failed()
+        timer.cancel()
+        for pool in self._pools:
             pool.stop()
         _log.info("stopped")
 
     async def _close(self) -> None:
-        await self._rpc.stop(self._settings.grace_seconds)
-        # Uploads that were cut tidy up yet, and a pool that is stopped drops what its jobs hand on to it.
-        await self._storage.idle()
-        await self._hashing.idle()
-        # The claim to the archive is renewed to the last: what is stored yet takes as long as it takes.
+        await self._rpc.stop(self._settings.network.grace_seconds)
+        # Cancelled uploads still clean up, and a stopped pool drops what its jobs submit to it.
+        for calls in (self._archive_calls, self._transient_calls, self._hashing):
+            await calls.idle()
+        # The claim on the archive is renewed to the last: closing takes as long as it takes.
         await self._registry.close()
         self._supervisor.stop()
         await self._checking.idle()
 
-    def _give_up(self) -> None:
+    def _exit_without_storage(self) -> None:
         _log.critical(
-            "the stop does not come to its end; the daemon ends without, and the next start sweeps what storage left"
+            "storage does not finish; the daemon exits without it, and the next start removes what storage left behind"
         )
-        self._exit_failed()
-
-    def _exit_failed(self) -> None:
-        self._drain_log()
-        os._exit(1)
+        self._exit_now()
 
 
 def makeService(options: Options) -> IService:
     """
-    Make the daemon, for twistd.  Nothing is opened and no thread runs before it is started: twistd forks in between.
+    Make the daemon for twistd, which forks before it starts it: nothing is opened here, and no thread runs.
     """
-    # The reactor, imported here first, opens files.
+    # Before the import of the reactor, which opens files.
     hold_closed_streams()
     from twisted.internet import reactor
 
     use_monotonic_time(reactor)
-    settings = options.settings
+    settings = options.loaded.settings
     try:
-        archive = create_archive(settings.archive, must_exist=settings.archive_must_exist)
-        store = create_transient_store(settings.transient, settings.budget)
+        stores = create_stores(settings)
     except CannotStart as error:
         raise SystemExit(f"{COMMAND}: {error}") from None
-    root = LoggedService(settings, options.parent)
-    RegistryService(reactor, settings, archive, store, Terminal(), root.drain_log).setServiceParent(root)
+    root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
+    RegistryService(reactor, settings, stores, Terminal(), root.drain_log).setServiceParent(root)
     return root

@@ -10,6 +10,9 @@ from contextlib import suppress
 
 from twisted_registry.daemon.log_queue import writable
 
+COMMAND = "twistd model-registry"
+"""The command, as lines on the terminal begin with it."""
+
 _SAY_SECONDS = 2.0
 """How long a start that fails waits for a terminal that is held, or for a pipe that nobody reads."""
 
@@ -42,7 +45,7 @@ class Terminal:
         except OSError:  # started without one
             self._descriptor = None
 
-    def say(self, line: str) -> None:
+    def report(self, line: str) -> None:
         """
         Write a line, if there is anyone to read it.
         """

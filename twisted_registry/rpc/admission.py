@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.domain.errors import Overloaded, TooLarge
 from twisted_registry.rpc.room import Room, Rooms
 

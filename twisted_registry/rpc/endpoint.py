@@ -7,47 +7,15 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
 from twisted.logger import Logger
 
+from twisted_registry.config.network import NetworkSettings
 from twisted_registry.domain.errors import CannotStart
 
 _log = Logger()
 
 _MISSING_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """The system's errors for an address that this machine does not have, such as ::1 without IPv6."""
-
-
-@frozen
-class Endpoint:
-    """
-    The address to listen on, and what is served there.
-
-    Attributes:
-        interface: an address or a host's name.
-        port: the port; 0 for any free one.
-        chunk_bytes: the length of the data in each chunk sent, except a version's last.
-        reflection: whether the reflection service is served.
-    """
-
-    interface: str
-    port: int
-    chunk_bytes: int
-    reflection: bool
-
-    @property
-    def host(self) -> str:
-        """
-        The interface as it is written before a port.
-        """
-        return bracketed(self.interface)
-
-
-def bracketed(address: str) -> str:
-    """
-    Return an address as it is written before a port.
-    """
-    return f"[{address}]" if ":" in address else address
 
 
 def _try_to_bind(family: int, address: Any) -> None:
@@ -57,7 +25,7 @@ def _try_to_bind(family: int, address: Any) -> None:
         probe.listen()
 
 
-def addresses_of(endpoint: Endpoint, try_to_bind: Callable[[int, Any], None] = _try_to_bind) -> Sequence[str]:
+def addresses_of(network: NetworkSettings, try_to_bind: Callable[[int, Any], None] = _try_to_bind) -> Sequence[str]:
     """
     Resolve an interface, and try to bind its port.  gRPC does not report why that fails, and silently listens on only
     those of a name's addresses that are free.
@@ -68,33 +36,33 @@ def addresses_of(endpoint: Endpoint, try_to_bind: Callable[[int, Any], None] = _
     Raises:
         CannotStart: the port cannot be bound on one of them, or this machine has none of them.
     """
-    where = f"{endpoint.host}:{endpoint.port}"
+    where = f"{network.host}:{network.port}"
     usable, missing = [], []
-    for family, address in _resolved(endpoint, where):
+    for family, address in _resolved(network, where):
         try:
             try_to_bind(family, address)
         except OSError as error:
             if error.errno not in _MISSING_ADDRESS:
-                raise CannotStart(f"cannot listen on {_shown(where, endpoint, address[0])}: {_reason(error)}") from None
+                raise CannotStart(f"cannot listen on {_shown(where, network, address[0])}: {_reason(error)}") from None
             missing.append((address[0], _reason(error)))
         else:
             usable.append(address[0])
     if not usable:
-        failures = "; ".join(f"{_shown(where, endpoint, address)}: {reason}" for address, reason in missing)
+        failures = "; ".join(f"{_shown(where, network, address)}: {reason}" for address, reason in missing)
         raise CannotStart(f"cannot listen on {failures}")
     for address, reason in missing:
         _log.warn(
             "not listening on {address}, an address of {name}: {reason}",
             address=address,
-            name=endpoint.interface,
+            name=network.interface,
             reason=reason,
         )
     return usable
 
 
-def _resolved(endpoint: Endpoint, where: str) -> Sequence[tuple[int, Any]]:
+def _resolved(network: NetworkSettings, where: str) -> Sequence[tuple[int, Any]]:
     try:
-        found = socket.getaddrinfo(endpoint.interface, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(network.interface, network.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise CannotStart(f"cannot listen on {where}: {_reason(error)}") from None
     return [*dict.fromkeys((int(family), address) for family, _, _, _, address in found)]
@@ -104,5 +72,5 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _shown(where: str, endpoint: Endpoint, address: str) -> str:
-    return where if address == endpoint.interface else f"{where} ({address})"
+def _shown(where: str, network: NetworkSettings, address: str) -> str:
+    return where if address == network.interface else f"{where} ({address})"

@@ -4,7 +4,7 @@ The options of the gRPC server.
 
 from typing import Any
 
-from twisted_registry.contracts.transfers import ClientLimits
+from twisted_registry.config.limits import ClientLimits
 from twisted_registry.protocol.limits import METADATA_MAX_BYTES
 
 _MESSAGE_MAX_BYTES = 64 * 1024 * 1024

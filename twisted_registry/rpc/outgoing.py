@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from attrs import define
 from twisted.logger import Logger
 
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.room import Room, Rooms
 

@@ -14,15 +14,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
+from twisted_registry.config.limits import ClientLimits, Limits
+from twisted_registry.config.network import NetworkSettings, bracketed
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
-from twisted_registry.contracts.transfers import ClientLimits, Limits
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.bridge import Bridge
 from twisted_registry.rpc.chain import generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
-from twisted_registry.rpc.endpoint import Endpoint, addresses_of, bracketed
+from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import server_options
 from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
@@ -57,7 +58,7 @@ class RpcServer:
         self,
         reactor: IReactorFromThreads,
         registry: IRegistry,
-        endpoint: Endpoint,
+        network: NetworkSettings,
         limits: Limits,
         clients: ClientLimits,
         archive_status: ArchiveStatus,
@@ -73,7 +74,7 @@ class RpcServer:
         self._reactor = reactor
         self._archive_status = archive_status
         self._registry = registry
-        self._endpoint = endpoint
+        self._network = network
         self._limits = limits
         self._clients = clients
         self._access_log = access_log
@@ -86,7 +87,7 @@ class RpcServer:
         """
         The interface as it is written before a port.
         """
-        return self._endpoint.host
+        return self._network.host
 
     def start(self, lost: Callable[[], None]) -> int:
         """
@@ -101,7 +102,7 @@ class RpcServer:
         Raises:
             CannotStart: the port cannot be bound.
         """
-        self._addresses = addresses_of(self._endpoint)
+        self._addresses = addresses_of(self._network)
         bound: Future[int] = Future()
         self._lost = lost
         self._thread = threading.Thread(target=self._run, args=(bound,), name="grpc", daemon=True)
@@ -208,9 +209,9 @@ class RpcServer:
     def _make_server(self) -> grpc.aio.Server:
         lookup = Lookup(self._registry, Bridge(self._reactor))
         about = AboutCalls(lookup, self._hub, time.monotonic(), self._connections, self._tracker, self._archive_status)
-        registry = cogment_service(lookup, self._hub, about, self._limits, self._endpoint.chunk_bytes)
+        registry = cogment_service(lookup, self._hub, about, self._limits, self._network.chunk_size_bytes)
         services = [registry, self._health.service, *self._further_services]
-        if self._endpoint.reflection:
+        if self._network.reflection:
             services.append(reflection_service(services))
         tracker = self._tracker
         timeout = IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
@@ -222,7 +223,7 @@ class RpcServer:
         return server
 
     async def _bind(self, server: grpc.aio.Server) -> int:
-        port = self._endpoint.port
+        port = self._network.port
         for address in self._addresses:
             try:
                 port = server.add_insecure_port(f"{bracketed(address)}:{port}")

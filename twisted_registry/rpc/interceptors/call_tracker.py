@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from twisted_registry.contracts.transfers import ClientLimits
+from twisted_registry.config.limits import ClientLimits
 from twisted_registry.domain.errors import Overloaded, Unavailable
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method

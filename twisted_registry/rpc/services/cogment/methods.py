@@ -5,7 +5,7 @@ The method table of ``cogmentAPI.ModelRegistrySP``.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted_registry.contracts.transfers import Limits
+from twisted_registry.config.limits import Limits
 from twisted_registry.protocol.messages import SERVICE_NAME, api
 from twisted_registry.rpc.about import AboutCalls
 from twisted_registry.rpc.admission import Admission

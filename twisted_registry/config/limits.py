@@ -1,0 +1,146 @@
+"""
+Limits on what clients can make the server hold, and on clients.
+"""
+
+from attrs import frozen
+
+from twisted_registry.config.setting import Machine, setting
+from twisted_registry.config.values import seconds, whole
+
+_MAX_BYTES = 2**63 - 1
+_MAX_COUNT = 10**6
+_MAX_CONNECTIONS = 10_000
+_MAX_CALLS = 20_000
+_CALL_BYTES = 50_000
+"""The memory of a waiting call, such as a subscription."""
+
+_RESERVED_DESCRIPTORS = 96
+"""Descriptors for the process itself and for the files of archived versions that are created and read."""
+
+_MIN_CONNECTIONS = 8
+
+
+def connections_within(descriptors: int) -> int:
+    """
+    Return how many connections a limit on descriptors allows, with a reserve for files.
+    """
+    return max(descriptors - max(_RESERVED_DESCRIPTORS, descriptors // 4), _MIN_CONNECTIONS)
+
+
+def _calls_within(machine: Machine) -> int:
+    return max(1, min(_MAX_CALLS, machine.memory_bytes // 8 // _CALL_BYTES))
+
+
+@frozen
+class Limits:
+    """
+    Limits on what calls can make the server hold.
+
+    Attributes:
+        version_max_bytes: the size of the largest version; 0 for no limit.
+        uploads_max_bytes: how much data of running uploads is in memory at most.
+        uploads_wait_seconds: how long an upload may wait for memory.
+        upload_idle_seconds: how long a call may send nothing of what it has yet to send.
+        downloads_max_bytes: how much data is being sent to readers at most.
+        download_idle_seconds: how long a reader may take for a chunk while other readers wait.
+        keepalive_seconds: how long a connection may be silent before the server pings its client.
+    """
+
+    version_max_bytes: int = setting(
+        "version-max-bytes",
+        whole(1, _MAX_BYTES, " of bytes"),
+        "largest version accepted; a transient one must also fit into the memory for versions",
+        0,
+        "no limit",
+    )
+    uploads_max_bytes: int = setting(
+        "uploads-max-bytes",
+        whole(1, _MAX_BYTES, " of bytes"),
+        "most bytes in memory of versions that are being created; further uploads wait",
+        lambda machine: max(1, machine.memory_bytes // 4),
+        "a quarter of the memory that the process may use",
+    )
+    uploads_wait_seconds: float = setting(
+        "uploads-wait-seconds",
+        seconds(0),
+        "how long the upload of a version may wait for memory before it is refused",
+        30.0,
+        "30",
+    )
+    upload_idle_seconds: float = setting(
+        "upload-idle-seconds",
+        seconds(0.1),
+        "how long a call may send nothing, or less than 64 KiB, of what it has yet to send before it is aborted",
+        60.0,
+        "60",
+    )
+    downloads_max_bytes: int = setting(
+        "downloads-max-bytes",
+        whole(1, _MAX_BYTES, " of bytes"),
+        "most bytes that are being sent to readers; further downloads wait",
+        lambda machine: max(1, machine.memory_bytes // 8),
+        "an eighth of the memory that the process may use",
+    )
+    download_idle_seconds: float = setting(
+        "download-idle-seconds",
+        seconds(0.1),
+        "how long a reader may take for a chunk while others wait before it is disconnected",
+        60.0,
+        "60",
+    )
+    keepalive_seconds: float = setting(
+        "keepalive-seconds",
+        seconds(1),
+        "how long a connection may be silent before its client is pinged; a client that does not answer is "
+        "disconnected",
+        60.0,
+        "60",
+    )
+
+
+@frozen
+class ClientLimits:
+    """
+    Limits on the number of clients and of their calls.
+
+    Attributes:
+        connections_max: how many connections there may be.
+        calls_per_connection_max: how many calls may run at once on one connection.
+        calls_per_client_max: how many calls may run at once from one address; 0 becomes half of ``calls_max``.
+        calls_max: how many calls may run at once.
+    """
+
+    connections_max: int = setting(
+        "max-connections",
+        whole(1, _MAX_COUNT),
+        "most connections at once; further ones are closed, and near the limit idle ones too",
+        lambda machine: min(_MAX_CONNECTIONS, connections_within(machine.descriptors)),
+        f"{_MAX_CONNECTIONS}, or what the limit on descriptors leaves after a reserve for files",
+    )
+    calls_per_connection_max: int = setting(
+        "max-calls-per-connection",
+        whole(1, _MAX_COUNT),
+        "most calls at once on one connection, including subscriptions; further ones wait at the client",
+        500,
+    )
+    calls_per_client_max: int = setting(
+        "max-calls-per-client",
+        whole(0, _MAX_COUNT),
+        "most calls at once from one address; further ones are refused",
+        0,
+        "half of --max-calls",
+    )
+    calls_max: int = setting(
+        "max-calls",
+        whole(1, _MAX_COUNT),
+        "most calls at once; further ones are refused",
+        _calls_within,
+        f"{_MAX_CALLS}, or what an eighth of the memory that the process may use allows",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """
+        Compute the default that depends on another setting.
+        """
+        if not self.calls_per_client_max:
+            object.__setattr__(self, "calls_per_client_max", max(1, self.calls_max // 2))

@@ -1,0 +1,28 @@
+"""
+Settings of the memory for versions.
+"""
+
+from attrs import frozen
+
+from twisted_registry.config.setting import setting
+from twisted_registry.config.values import whole
+
+
+@frozen
+class MemorySettings:
+    """
+    Settings of the memory for versions.
+
+    Attributes:
+        max_items: how many versions are held in memory at most.
+        max_bytes: how many bytes of versions are held in memory at most.
+    """
+
+    max_items: int = setting("version-cache-max-items", whole(1, 10**9), "most versions held in memory", 100)
+    max_bytes: int = setting(
+        "version-cache-max-bytes",
+        whole(1, 2**63 - 1, " of bytes"),
+        "most bytes of versions held in memory",
+        lambda machine: max(1, machine.memory_bytes // 4),
+        "a quarter of the memory that the process may use",
+    )

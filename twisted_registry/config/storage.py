@@ -1,0 +1,57 @@
+"""
+Settings of storage: where versions are kept.
+"""
+
+from attrs import frozen
+
+from twisted_registry.config.descriptions import escape
+from twisted_registry.config.setting import setting
+from twisted_registry.config.values import DESCRIPTION, DIRECTORY, SWITCH
+
+
+@frozen
+class StorageSettings:
+    """
+    Settings of storage.
+
+    Attributes:
+        archive_dir: the directory of a filesystem archive.
+        archive: the description of any other archive; ``None`` for ``archive_dir``.
+        archive_must_exist: whether the daemon refuses to create an archive.
+        transient: the description of the transient store.
+    """
+
+    archive_dir: str = setting(
+        "archive-dir",
+        DIRECTORY,
+        "directory of the archive, created if missing; short for --archive filesystem:DIRECTORY, and not to be given "
+        "with it",
+        ".cogment_model_registry",
+    )
+    archive: str | None = setting(
+        "archive",
+        DESCRIPTION,
+        "where archived versions are kept, as NAME:ARGUMENTS of an installed storage provider; a ':', '=' or backslash "
+        "inside an argument is written with a backslash before it; the option threads=N sets how many threads call the "
+        "provider",
+        None,
+        "filesystem:.cogment_model_registry",
+        excludes="archive-dir",
+    )
+    archive_must_exist: bool = setting(
+        "archive-must-exist",
+        SWITCH,
+        "start only if there is an archive already, so that a disk that is not mounted is noticed",
+        False,
+        "off",
+    )
+    transient: str = setting(
+        "transient", DESCRIPTION, "where transient versions are kept, written like --archive", "memory"
+    )
+
+    @property
+    def archive_description(self) -> str:
+        """
+        The description of the archive.
+        """
+        return self.archive or f"filesystem:{escape(self.archive_dir)}"

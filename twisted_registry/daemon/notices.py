@@ -1,0 +1,81 @@
+"""
+Log lines of a start: what is served, and what an operator should know.
+"""
+
+import os
+from ipaddress import ip_address
+
+from twisted.logger import Logger
+
+from twisted_registry.config.limits import connections_within
+from twisted_registry.config.load import Settings
+from twisted_registry.daemon.descriptor_limit import usable_descriptors
+
+_log = Logger(namespace="twisted_registry")
+
+
+def log_start(settings: Settings, archive: str, is_new: bool, address: str) -> None:
+    """
+    Log that the daemon serves.
+
+    Args:
+        settings: the settings.
+        archive: the location of the archive.
+        is_new: whether this start created it.
+        address: ``HOST:PORT`` of the daemon.
+    """
+    _log_archive(settings, archive, is_new)
+    _log_exposure(settings, address)
+    _log_limits(settings)
+    _log.info("listening on {address}", address=address)
+
+
+def _log_archive(settings: Settings, archive: str, is_new: bool) -> None:
+    if is_new:
+        _log.warn(
+            "new archive: {archive} was created by this start; if it should contain models, check --archive-dir and "
+            "whether its disk is mounted",
+            archive=archive,
+        )
+    _log.info(
+        "archive: {archive}; in memory at most {memory.max_items} versions and {memory.max_bytes} bytes",
+        archive=archive,
+        memory=settings.memory,
+    )
+
+
+def _log_exposure(settings: Settings, address: str) -> None:
+    if _is_loopback(settings.network.interface):
+        _log.info(
+            "only this machine can connect: to serve others, give --interface 0.0.0.0 "
+            "or set COGMENT_MODEL_REGISTRY_INTERFACE"
+        )
+    else:
+        _log.warn(
+            "there is no authentication yet: everyone who can connect to {address} can read, create and delete "
+            "models; only a trusted network should reach it",
+            address=address,
+        )
+    if os.geteuid() == 0:
+        _log.warn(
+            "running as root, which the daemon does not need, in a container either: run it as a separate user "
+            "(User= of systemd, --user of docker run, --uid of twistd) that owns the archive"
+        )
+
+
+def _log_limits(settings: Settings) -> None:
+    most = connections_within(usable_descriptors())
+    if settings.clients.connections_max > most:
+        _log.warn(
+            "--max-connections is {given}, more than the {most} that the limit on descriptors leaves after a reserve "
+            "for files: clients may prevent archived versions from being read; raise that limit (ulimit -n)",
+            given=settings.clients.connections_max,
+            most=most,
+        )
+
+
+def _is_loopback(interface: str) -> bool:
+    try:
+        return ip_address(interface).is_loopback
+    except ValueError:
+        return interface == "localhost"
