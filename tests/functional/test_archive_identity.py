@@ -264,8 +264,8 @@ class OwnerTests(RegistryTestCase):
         with claim.open("r+") as file:
             file.write(json.dumps(mark).ljust(511) + "\n")
         self.assertEqual(self.daemon.process.wait(PATIENCE_SECONDS), 1)
-        self.wait_until_logged("stores nothing any more")
-        (line,) = [line for line in self.daemon.log.splitlines() if "stores nothing any more" in line]
+        self.wait_until_logged("stores nothing more")
+        (line,) = [line for line in self.daemon.log.splitlines() if "stores nothing more" in line]
         for part in ("#critical", "'elsewhere'", "process 7"):
             self.assertIn(part, line)
         self.assertEqual(json.loads(claim.read_text())["owner"], "0" * 32)

@@ -95,7 +95,7 @@ class WrongSettingsTests(StartFailureTestCase):
         """
         An archive and an archive's directory contradict each other.
         """
-        self.assert_cannot_start("--archive", "filesystem:a", "--archive-dir", "b", said="both name the archive")
+        self.assert_cannot_start("--archive", "filesystem:a", "--archive-dir", "b", said="exclude each other")
 
     def test_unknown_provider(self) -> None:
         """

@@ -88,7 +88,7 @@ class SignalTests(StopTestCase):
         self.daemon.ask_to_stop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             self.daemon.process.send_signal(number)
-            self.daemon.wait_for("stopping already")
+            self.daemon.wait_for("already stopping")
         upload.feed_data(bytes(2000))
         self.assertEqual(upload.finish().version_number, 1)
         self.assert_stopped(self.daemon)

@@ -131,7 +131,7 @@ class FailingCloseTests(GatedTestCase):
         """
         self.gates.fail("close")
         self.assertEqual(self.daemon.stop(), 1)
-        self.assertIn("not closed as they should be", self.daemon.log)
+        self.assertIn("not closed properly", self.daemon.log)
 
 
 class StalledWatcherTests(RegistryTestCase):

@@ -263,7 +263,7 @@ class Says(Service):
         reactor.callLater(0, reactor.callLater, 0, reactor.stop)
 
 def makeService(options):
-    root = LoggedService(options.loaded.settings.logging, options.parent)
+    root = LoggedService(options.loaded.settings.logging, options.parent, options.loaded.warnings)
     Says().setServiceParent(root)
     return root
 
@@ -310,11 +310,11 @@ class TwistdTests(SynchronousTestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def twistd(self, *arguments: str) -> str:
+    def twistd(self, *arguments: str, **environ: str) -> str:
         """
-        Run it to its end; give what it wrote to stdout.
+        Run it until it exits, and return what it wrote to stdout.
         """
-        done = run_twistd(self.folder, SERVICE, *arguments)
+        done = run_twistd(self.folder, SERVICE, *arguments, **environ)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
 
@@ -338,6 +338,14 @@ class TwistdTests(SynchronousTestCase):
         for text in ("printed in a thread", "printed to stderr", "died in a thread", "by logging", "by warnings"):
             self.assertIn(text, logged)
         self.assertIn("Server Shut Down.", lines[-1]["message"])
+
+    def test_warnings(self) -> None:
+        """
+        An unknown variable is a warning, once.
+        """
+        said = self.twistd("-n", TAP, "--log-level=warn", COGMENT_MODEL_REGISTRY_PROT="1")
+        (line,) = [line for line in said.splitlines() if "PROT" in line]
+        self.assertIn("[twisted_registry#warn] the variable 'COGMENT_MODEL_REGISTRY_PROT' is not a setting", line)
 
     def test_level(self) -> None:
         """

@@ -3,6 +3,7 @@ Tests for ``twisted_registry.daemon.options`` and for flags and variables of ``t
 """
 
 import tempfile
+import tomllib
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -329,6 +330,40 @@ class TwistdTests(SynchronousTestCase):
         status, _, said = self.twistd(TAP, **{PREFIX + "GRPC_REFLECTION": "maybe"})
         self.assertEqual((status, said.count("\n")), (1, 1))
         self.assertIn(f"{PREFIX}GRPC_REFLECTION is 'maybe'", said)
+
+    def test_config_file(self) -> None:
+        """
+        --config and the variable name a file; an error in it is one line on stderr.
+        """
+        path = Path(self.mktemp())
+        path.write_text("[network]\nprot = 1\n")
+        line = (
+            f"twistd model-registry: {path.absolute()}: 'network.prot' is not a setting; did you mean network.port?\n"
+        )
+        self.assertEqual(self.twistd(TAP, f"--config={path.absolute()}"), (1, "", line))
+        self.assertEqual(self.twistd(TAP, **{PREFIX + "CONFIG": str(path.absolute())}), (1, "", line))
+
+    def test_check_config(self) -> None:
+        """
+        --check-config prints the effective settings with their origins, as TOML, and warnings on stderr.
+        """
+        status, said, warned = self.twistd(TAP, "--check-config", "--port=7", **{PREFIX + "MAX_CALL": "1"})
+        self.assertEqual(status, 0, warned)
+        self.assertIn("\nport = 7  # --port\n", f"\n{said}")
+        self.assertEqual(tomllib.loads(said)["storage"]["transient"], "memory")
+        self.assertRegex(
+            warned, rf"^twistd model-registry: warning: .*{PREFIX}MAX_CALL.*did you mean {PREFIX}MAX_CALLS\?$"
+        )
+
+    def test_check_config_fails(self) -> None:
+        """
+        It prints all errors; descriptions of storage are checked too, and nothing is created.
+        """
+        status, said, errors = self.twistd(TAP, "--check-config", "--port=x", "--max-calls=0")
+        self.assertEqual((status, said, errors.count("\n")), (1, "", 2), errors)
+        status, said, errors = self.twistd(TAP, "--check-config", "--archive=nope:x")
+        self.assertEqual((status, said), (1, ""))
+        self.assertIn("there is no archive 'nope'", errors)
 
     def test_help(self) -> None:
         """

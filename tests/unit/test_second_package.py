@@ -14,11 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.reflected import ReflectedClient
 from tests.support.toys import PROTO, PROTO_ROOT, toys, toys_service
+from twisted_registry.config.limits import ClientLimits, Limits
+from twisted_registry.config.network import NetworkSettings
 from twisted_registry.contracts.ownership import ArchiveStatus
-from twisted_registry.contracts.transfers import ClientLimits, Limits
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.protocol.error_map import from_metadata
-from twisted_registry.rpc.endpoint import Endpoint
 from twisted_registry.rpc.server import RpcServer
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ class ToysTestCase(SynchronousTestCase):
         self.server = RpcServer(
             reactor,
             registry,
-            Endpoint("127.0.0.1", 0, 2**16, reflection=True),
+            NetworkSettings(0, "127.0.0.1", 2**16, reflection=True, grace_seconds=0.0),
             limits,
             ClientLimits(10, 10, 100, 100),
             ArchiveStatus(),
