@@ -50,9 +50,9 @@ class EmptyRegistry:
     A registry that no call reaches.
     """
 
-    def observe(self, observer: object) -> None:
+    def subscribe(self, listener: object, *event_types: object) -> None:
         """
-        Ignore an observer.
+        Ignore a listener.
         """
 
 
