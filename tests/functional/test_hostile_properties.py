@@ -210,7 +210,7 @@ class UserDataPropertyTests(HostileCase):
             self.save(user_data)
             number = self.client.create(self.model_id, b"data", archived=True, user_data=user_data).version_number
             stored = FilesystemArchive(str(self.archive))
-            stored._held.open(locked=False)
+            stored._directory.open(locked=False)
             try:
                 self.assertEqual(stored.load_model(self.model_id).metadata, user_data)
                 self.assertEqual(stored.load_version(self.model_id, number).metadata, user_data)

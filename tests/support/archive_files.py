@@ -1,5 +1,5 @@
 """
-Archives laid out by hand, as the existing server writes them.
+Archives with files as the existing registry writes them.
 """
 
 from pathlib import Path
@@ -9,10 +9,10 @@ from tests.support.client import data_hash
 
 def write_model(archive: Path, model_id: str, yaml: str | None = None) -> Path:
     """
-    Lay out a model whose id is its own folder's name.
+    Write a model whose id is its own folder's name.
 
     Args:
-        yaml: its metadata, where that is not to be as it should.
+        yaml: the content of its .yaml; by default a valid one.
 
     Returns:
         its folder.
@@ -27,7 +27,7 @@ def write_model(archive: Path, model_id: str, yaml: str | None = None) -> Path:
 
 def version_yaml(model_id: str, number: int, data: bytes, user_data: str = "{}") -> str:
     """
-    Give the metadata of a version.
+    Return the content of a version's .yaml.
     """
     return (
         f"model_id: {model_id}\n"
@@ -41,13 +41,13 @@ def version_yaml(model_id: str, number: int, data: bytes, user_data: str = "{}")
 
 def write_version(folder: Path, number: int, data: bytes, yaml: str | None = None) -> Path:
     """
-    Lay out a version.
+    Write a version.
 
     Args:
-        yaml: its metadata, where that is not to be as it should.
+        yaml: the content of its .yaml; by default a valid one.
 
     Returns:
-        its data's file; its metadata has the same name with another suffix.
+        the path of its data; the path of its .yaml differs only in the suffix.
     """
     path = folder / f"{folder.name}-v{number:06d}.data"
     path.write_bytes(data)
@@ -57,14 +57,14 @@ def write_version(folder: Path, number: int, data: bytes, yaml: str | None = Non
 
 def all_files(archive: Path) -> list[str]:
     """
-    Give the paths of all files in an archive, hidden ones too, ordered.
+    Return the paths of all files in an archive, including hidden ones, sorted.
     """
     return sorted(str(path.relative_to(archive)) for path in archive.rglob("*") if path.is_file())
 
 
 def temp_files(archive: Path) -> list[Path]:
     """
-    Give the files that are not under their names yet, or no longer.
+    Return the temp files, and the files in the private folder's subfolders.
     """
     paths = [*archive.glob(".0/*/**/*"), *archive.glob("*/.new-*")]
     return [path for path in paths if path.is_file()]

@@ -1,5 +1,5 @@
 """
-Every way to change an archive on the file system, tried while the system is disturbed.
+All changes of an archive on the file system, disturbed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,14 +26,14 @@ def nothing(archive: FilesystemArchive) -> None:
 
 def make(archive: FilesystemArchive) -> None:
     """
-    Make a model.
+    Create a model.
     """
     archive.save_model(ModelInfo("m", {"a": "old"}))
 
 
 def fill(archive: FilesystemArchive) -> None:
     """
-    Make a model with a version and a number reserved.
+    Create a model with a version and a high-water mark.
     """
     make(archive)
     put(archive, "m", 1)
@@ -42,7 +42,7 @@ def fill(archive: FilesystemArchive) -> None:
 
 def create(archive: FilesystemArchive) -> None:
     """
-    Create a version, and give it up where that fails.
+    Create a version, and abort it if that fails.
     """
     writer = archive.create_version("m")
     try:
@@ -68,12 +68,12 @@ ACTS: tuple[tuple[Act, Act], ...] = (
     (fill, delete),
     (fill, create),
 )
-"""Every way to change an archive, and what is there before."""
+"""Each kind of change of an archive, after what prepares it."""
 
 
 def state(archive: FilesystemArchive) -> State:
     """
-    Give all that an archive holds.  Fails where anything in it is damaged.
+    Return the content of an archive.  Fails if any of it is damaged.
     """
     return {model_id: _model_state(archive, model_id) for model_id in archive.model_ids()}
 
@@ -89,12 +89,12 @@ def _model_state(
 @frozen
 class Attempt:
     """
-    An act that was disturbed.
+    A disturbed act.
 
     Attributes:
-        before: what the archive holds without the act.
-        after: what it holds with it.
-        error: what the act raised.
+        before: the content of the archive without the act.
+        after: the content with the act.
+        error: the error that the act raised.
     """
 
     root: Path
@@ -106,7 +106,7 @@ class Attempt:
 
     def is_certain_of_failure(self) -> bool:
         """
-        Tell whether the error says that nothing has changed.
+        Return whether the error means that nothing has changed.
         """
         version_failed = isinstance(self.error, StorageFailure) and len(self.after.get("m", ((), 0, []))[2]) == 2
         return isinstance(self.error, StorageFull | StorageReadOnly) or (
@@ -115,32 +115,32 @@ class Attempt:
 
     def private(self) -> list[Path]:
         """
-        Give what lies in the private folder, and the files in models' folders that are being written.
+        Return the files in the private folder, and the temp files in the models' folders.
         """
         private = [path for name in ("tmp", "trash") for path in (self.root / ".0" / name).iterdir()]
         return [*private, *self.root.glob("*/.new-*")]
 
-    def single_data(self) -> list[Path]:
+    def data_without_yaml(self) -> list[Path]:
         """
-        Give the data files that have no .yaml.
+        Return the data files without a .yaml.
         """
         return [path for path in self.root.glob("m/*.data") if not path.with_suffix(".yaml").exists()]
 
 
 class FaultCase(SynchronousTestCase):
     """
-    Attempts, and what must be true of them.
+    A test case that disturbs acts and checks the archive.
     """
 
     def setUp(self) -> None:
         """
-        Nothing was tried yet.
+        Start without attempts.
         """
         self.states: dict[tuple[Act, ...], State] = {}
 
     def attempt(self, before: Act, act: Act, disturbance: Disturbance | None) -> Attempt:
         """
-        Try an act on a new archive.
+        Attempt an act on a new archive.
         """
         root = Path(self.mktemp()).absolute()
         system = FaultySystem(str(root))
@@ -160,7 +160,7 @@ class FaultCase(SynchronousTestCase):
 
     def undisturbed(self, *acts: Act) -> State:
         """
-        Give what an archive holds after acts that all go well.
+        Return the content of an archive after acts without a disturbance.
         """
         if acts not in self.states:
             archive = FilesystemArchive(self.mktemp())
@@ -173,7 +173,7 @@ class FaultCase(SynchronousTestCase):
 
     def attempts(self, disturbance: Callable[[int], Disturbance]) -> Iterator[Attempt]:
         """
-        Try all acts, disturbed at each of their calls.
+        Attempt all acts, disturbed at each of their calls.
         """
         for before, act in ACTS:
             calls = len(self.attempt(before, act, None).system.calls)
@@ -181,25 +181,25 @@ class FaultCase(SynchronousTestCase):
             for position in range(calls):
                 yield self.attempt(before, act, disturbance(position))
 
-    def check_held(self, attempt: Attempt, archive: FilesystemArchive) -> None:
+    def check_content(self, attempt: Attempt, archive: FilesystemArchive) -> None:
         """
         Check that an archive holds what the act has promised.
         """
-        held = state(archive)
+        content = state(archive)
         if attempt.error is None:
-            self.assertEqual(held, attempt.after)
+            self.assertEqual(content, attempt.after)
         elif attempt.is_certain_of_failure():
-            self.assertEqual(held, attempt.before)
+            self.assertEqual(content, attempt.before)
         else:
-            self.assertIn(held, (attempt.before, attempt.after))
+            self.assertIn(content, (attempt.before, attempt.after))
 
     def check_reopened(self, attempt: Attempt) -> None:
         """
-        Check that the archive, opened anew, holds what the act has promised, and nothing else lies there.
+        Check that the reopened archive holds what the act has promised, and nothing else.
         """
         attempt.system.close_all()
         archive = FilesystemArchive(str(attempt.root))
         archive.open()
-        self.check_held(attempt, archive)
+        self.check_content(attempt, archive)
         self.assertEqual(attempt.private(), [])
         archive.close()

@@ -1,5 +1,5 @@
 """
-An operating system that writes down what it is asked, and fails or dies where it is told to.
+An operating system that records its calls, and fails or dies at a given one.
 """
 
 import os
@@ -18,25 +18,25 @@ _CHANGES = frozenset(
 )
 
 Disturbance = Callable[[str], None]
-"""Is told each call before it is made, such as ``fsync .0/tmp/*``, and may raise in its place."""
+"""A callback that runs before each call, with a text such as ``fsync .0/tmp/*``, and may raise in its place."""
 
 
 class Killed(BaseException):
     """
-    The process dies here; as ``kill -9`` would, it lets no ``except OSError`` run.
+    The death of the process, which like ``kill -9`` runs no ``except OSError``.
     """
 
 
 @define(eq=False)
 class FaultySystem(System):
     """
-    Passes all calls on to the real system, after writing them down.
+    The real system, with a record of all calls.
 
     Attributes:
-        root: what paths are shown relative to.
-        calls: what was called, such as ``rename .0/tmp/* m/m.yaml``; ``*`` stands for a unique name.
-        disturbance: what comes between.
-        descriptors: what is open, and under which name it was opened.
+        root: the folder that recorded paths are relative to.
+        calls: the calls, such as ``rename .0/tmp/* m/m.yaml``; ``*`` stands for a unique name.
+        disturbance: the callback that runs before each call.
+        descriptors: the open descriptors and the paths of their files.
     """
 
     root: str
@@ -46,13 +46,13 @@ class FaultySystem(System):
 
     def changes(self) -> list[str]:
         """
-        Give those of the calls that change something or bring it to rest.
+        Return the calls that change or sync something.
         """
         return [call for call in self.calls if call.split()[0] in _CHANGES]
 
     def close_all(self) -> None:
         """
-        Close what a dead process would have had open.
+        Close the descriptors that a dead process would have left.
         """
         while self.descriptors:
             os.close(self.descriptors.popitem()[0])
@@ -75,11 +75,11 @@ class FaultySystem(System):
         return descriptor
 
     def claim_path(self, path: str) -> None:
-        """See ``System.claim_path``.  A process that is said to be dead here lives, and would keep its claim."""
+        """See ``System.claim_path``.  Claims nothing: a process that is dead in a test would keep it."""
 
     def close(self, descriptor: int) -> None:
         """See ``System.close``."""
-        # The descriptor is gone also where closing fails.
+        # The descriptor is released even if closing fails.
         try:
             self._called("close", descriptor)
         except OSError:
@@ -90,7 +90,7 @@ class FaultySystem(System):
         super().close(descriptor)
 
 
-def _passing_on(name: str, arguments: int) -> Callable[..., Any]:
+def _forward(name: str, arguments: int) -> Callable[..., Any]:
     original = getattr(System, name)
 
     def call(self: FaultySystem, *what: Any) -> Any:
@@ -120,10 +120,10 @@ for _name in (
     "sync_data",
     "lock_byte",
 ):
-    setattr(FaultySystem, _name, _passing_on(_name, 1))
-FaultySystem.rename = _passing_on("rename", 2)  # type: ignore[method-assign]
-FaultySystem.rename_noreplace = _passing_on("rename_noreplace", 2)  # type: ignore[method-assign]
-FaultySystem.link = _passing_on("link", 2)  # type: ignore[method-assign]
+    setattr(FaultySystem, _name, _forward(_name, 1))
+FaultySystem.rename = _forward("rename", 2)  # type: ignore[method-assign]
+FaultySystem.rename_noreplace = _forward("rename_noreplace", 2)  # type: ignore[method-assign]
+FaultySystem.link = _forward("link", 2)  # type: ignore[method-assign]
 
 
 def failing_at(number: int, position: int) -> Disturbance:
@@ -131,15 +131,19 @@ def failing_at(number: int, position: int) -> Disturbance:
     Fail one call.
 
     Args:
-        number: with which error.
-        position: which, from 0.
+        number: the error number.
+        position: the position of the call, from 0.
     """
     return _from_to(position, position + 1, OSError(number, os.strerror(number)))
 
 
 def failing_from(number: int, position: int) -> Disturbance:
     """
-    Fail one call and all later ones, except that something is closed.
+    Fail a call and all later ones, except ``close``.
+
+    Args:
+        number: the error number.
+        position: the position of the first call to fail, from 0.
     """
     error = OSError(number, os.strerror(number))
     calls = count()
@@ -153,7 +157,7 @@ def failing_from(number: int, position: int) -> Disturbance:
 
 def killed_at(position: int) -> Disturbance:
     """
-    Kill the process in place of a call.
+    Kill the process at a call.
     """
     return _from_to(position, 10**9, Killed())
 

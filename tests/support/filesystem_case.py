@@ -1,5 +1,5 @@
 """
-An archive on the file system, with what can happen to it there.
+A test case with an archive on the file system and faults in its system calls.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from twisted_registry.storage.filesystem.claim import ClaimTimes
 
 class FilesystemCase(SynchronousTestCase):
     """
-    An archive in the test's own folder, on a system that can be disturbed.
+    A test case with an archive in its own folder, on a system that can be disturbed.
     """
 
     def setUp(self) -> None:
@@ -22,7 +22,7 @@ class FilesystemCase(SynchronousTestCase):
         """
         self.root = Path(self.mktemp()).absolute()
         self.system = FaultySystem(str(self.root))
-        # The time stands still, so that no claim has to be looked at.
+        # The time does not advance, so no claim has to be checked.
         self.archive = FilesystemArchive(str(self.root), self.system, ClaimTimes(seconds=lambda: 0.0))
         self.prepare()
         self.archive.open()
@@ -30,7 +30,7 @@ class FilesystemCase(SynchronousTestCase):
 
     def prepare(self) -> None:
         """
-        Lay out what the archive finds.
+        Create files before the archive is opened.
         """
 
     def reopen(self) -> None:
@@ -42,7 +42,7 @@ class FilesystemCase(SynchronousTestCase):
 
     def files(self) -> list[str]:
         """
-        Give the files and the empty folders there are, other than the private ones.
+        Return the paths of all files and empty folders, except the private ones.
         """
         private = {".0", ".0/tmp", ".0/trash", ".0/identity", ".0/claim"}
         paths = [path for path in self.root.rglob("*") if not path.is_dir() or not any(path.iterdir())]

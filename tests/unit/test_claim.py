@@ -1,5 +1,5 @@
 """
-The claim to an archive, between machines whose locks do not reach one another.
+The claim to an archive, between machines that do not share locks.
 """
 
 import errno
@@ -34,12 +34,12 @@ from twisted_registry.storage.filesystem.verify.quarantine import locked
 
 class MarkTests(SynchronousTestCase):
     """
-    What the file says.
+    The content of the file.
     """
 
     def test_what_is_written_is_read(self) -> None:
         """
-        A mark is read as it was written, and all have one length.
+        A mark is read as it was written, and all marks have the same length.
         """
         mark = Mark("0" * 32, Process("host", 2**22, "boot", "pid:[1]", "17"), 2**31, 2**40)
         for each in (mark, Mark(), evolve(mark, process=this_process())):
@@ -50,13 +50,13 @@ class MarkTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """
-        A file that is empty is nobody's.
+        An empty file is a mark without an owner.
         """
         self.assertEqual(parse_mark(b""), Mark())
 
     def test_malformed(self) -> None:
         """
-        Whatever else is no mark.
+        Anything else is refused.
         """
         mark = Mark("o", Process("h", 1), 1, 1)
         content = format_mark(mark)
@@ -76,12 +76,12 @@ class MarkTests(SynchronousTestCase):
 
 class ProcessTests(SynchronousTestCase):
     """
-    Which process it is, and whether it has ended.
+    The identity of a process, and whether it has ended.
     """
 
     def test_running(self) -> None:
         """
-        This process has not ended; one of its number that began at another time has.
+        This process has not ended; one with its id and another start time has.
         """
         this = this_process()
         self.assertEqual(this.pid, os.getpid())
@@ -91,7 +91,8 @@ class ProcessTests(SynchronousTestCase):
 
     def test_out_of_sight(self) -> None:
         """
-        Of a process on another machine, in another container, or on a system that tells nothing, nothing is certain.
+        Nothing is certain about a process on another machine, in another container, or on a system without these
+        facts.
         """
         this = evolve(this_process(), boot="b", namespace="n", started="s")
         gone = evolve(this, pid=2**22 + 1)
@@ -104,10 +105,10 @@ class ProcessTests(SynchronousTestCase):
 
 class Machine(FaultySystem):
     """
-    The operating system of one of two machines that share a folder, and no locks.
+    The operating system of one of two machines that share a folder but no locks.
 
     Attributes:
-        device: how it numbers the file system.
+        device: the number of the file system on this machine.
         locks_bytes: whether locks on files reach the other machine.
     """
 
@@ -116,7 +117,7 @@ class Machine(FaultySystem):
 
     def is_local(self, descriptor: int) -> bool:
         """
-        Tell that others can use the file system too.
+        Return that others can use the file system too.
         """
         return False
 
@@ -127,20 +128,20 @@ class Machine(FaultySystem):
 
     def lock_byte(self, descriptor: int, position: int) -> None:
         """
-        Lock a byte, where locks reach the other machine.
+        Lock a byte, if locks reach the other machine.
         """
         if self.locks_bytes:
             super().lock_byte(descriptor, position)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         """
-        Tell of what was opened, with this machine's number of the file system.
+        Return the status of an open file, with this machine's device number.
         """
         return self._numbered(super().fstat(descriptor))
 
     def stat(self, path: str) -> os.stat_result:
         """
-        Tell of what a path leads to, likewise.
+        Return the status of a path, with this machine's device number.
         """
         return self._numbered(super().stat(path))
 
@@ -150,16 +151,16 @@ class Machine(FaultySystem):
 
 class ClaimCase(SynchronousTestCase):
     """
-    Two machines share a folder.
+    Two machines that share a folder.
 
     Attributes:
-        now: the time that both have, though nobody compares it.
-        meanwhile: what happens while one of them sleeps.
+        now: the time on both machines.
+        meanwhile: a callback that runs while one of them sleeps.
     """
 
     def setUp(self) -> None:
         """
-        One of them has the archive.
+        Let one of them own the archive.
         """
         self.now = 0.0
         self.slept = 0.0
@@ -172,17 +173,17 @@ class ClaimCase(SynchronousTestCase):
 
     def make(self, host: str, pid: int, **process: str) -> FilesystemArchive:
         """
-        Make the archive as a machine has it.
+        Create the archive as a machine sees it.
         """
         machine = Machine(str(self.root))
         self.addCleanup(machine.close_all)
         archive = FilesystemArchive(str(self.root), machine, self.times)
-        archive._claim._this = lambda: Process(host, pid, **process)
+        archive._claim._get_process = lambda: Process(host, pid, **process)
         return archive
 
     def machine_of(self, archive: FilesystemArchive) -> Machine:
         """
-        Give the machine on which an archive is.
+        Return the machine of an archive.
         """
         machine = archive._system
         assert isinstance(machine, Machine)
@@ -190,7 +191,7 @@ class ClaimCase(SynchronousTestCase):
 
     def sleep(self, seconds: float) -> None:
         """
-        Let time pass.
+        Advance the time.
         """
         self.now += seconds
         self.slept += seconds
@@ -198,13 +199,13 @@ class ClaimCase(SynchronousTestCase):
 
     def lines(self, level: LogLevel = LogLevel.warn) -> list[str]:
         """
-        Give what the log was told.
+        Return the lines logged so far.
         """
         return [formatEvent(event) for event in self.events if event["log_level"] is level]
 
     def mark(self) -> Mark:
         """
-        Give the mark as it is.
+        Return the current mark.
         """
         return parse_mark((self.root / ".0" / "claim").read_bytes())
 
@@ -216,23 +217,23 @@ class TakeTests(ClaimCase):
 
     def test_alive(self) -> None:
         """
-        While the mark is renewed, the archive is refused with a line that names host and process, as soon as that is
-        seen, and nothing in it is touched.
+        While the mark is renewed, the archive is refused as soon as that is seen, with a line that names host and
+        process, and nothing in it is touched.
         """
-        (self.root / ".0" / "tmp" / "draft").write_bytes(b"")
+        (self.root / ".0" / "tmp" / "file").write_bytes(b"")
         self.meanwhile = self.first.renew
         error = self.assertRaises(CannotStart, self.make("second", 22).open)
         for part in (str(self.root), "'first'", "process 11", "stop that one"):
             self.assertIn(part, str(error))
         self.assertNotIn("\n", str(error))
         self.assertLessEqual(self.slept, self.times.poll_seconds)
-        self.assertTrue((self.root / ".0" / "tmp" / "draft").exists())
+        self.assertTrue((self.root / ".0" / "tmp" / "file").exists())
         self.first.renew()
         self.first.save_model(ModelInfo("m"))
 
     def test_renewed_late(self) -> None:
         """
-        A mark that is renewed at the end of the time is renewed.
+        A mark that is renewed at the last moment counts as renewed.
         """
 
         def renew_late() -> None:
@@ -242,9 +243,9 @@ class TakeTests(ClaimCase):
         self.meanwhile = renew_late
         self.assertRaises(CannotStart, self.make("second", 22).open)
 
-    def test_stands_still(self) -> None:
+    def test_unchanged(self) -> None:
         """
-        A mark that stands still is taken over, with a line that says whose it was, after longer than two renewals take.
+        A mark that does not change for longer than two renewals is taken over, with a line that names its owner.
         """
         second = self.make("second", 22)
         second.open()
@@ -255,7 +256,7 @@ class TakeTests(ClaimCase):
 
     def test_stopped(self) -> None:
         """
-        After a clean stop nobody waits.
+        After a clean stop there is no wait.
         """
         self.first.close()
         self.make("second", 22).open()
@@ -263,7 +264,7 @@ class TakeTests(ClaimCase):
 
     def test_stops_meanwhile(self) -> None:
         """
-        One that stops while its mark is watched is not waited for any longer.
+        If the other daemon stops while its mark is watched, the wait ends.
         """
         self.meanwhile = self.first.close
         self.make("second", 22).open()
@@ -271,7 +272,7 @@ class TakeTests(ClaimCase):
 
     def test_locked(self) -> None:
         """
-        Where locks on files reach the other machine, the line names the one who has it, and nobody waits.
+        If locks on files reach the other machine, the line names the owner, and there is no wait.
         """
         self.first.close()
         for archive in (self.first, second := self.make("second", 22)):
@@ -282,7 +283,7 @@ class TakeTests(ClaimCase):
 
     def test_no_locks_on_files(self) -> None:
         """
-        Where files cannot be locked, the mark alone decides.
+        If files cannot be locked, only the mark decides.
         """
         second = self.make("second", 22)
         self.machine_of(second).locks_bytes = True
@@ -292,7 +293,7 @@ class TakeTests(ClaimCase):
 
     def test_two_at_once(self) -> None:
         """
-        Of two that take over one mark the last one has it.
+        If two machines take over one mark, the last one to write owns the archive.
         """
         third = self.make("third", 33)
 
@@ -307,7 +308,7 @@ class TakeTests(ClaimCase):
 
     def test_not_a_mark(self) -> None:
         """
-        What is no mark may be one half written: it is watched too, and replaced.
+        Invalid content may be a mark half written: it is watched too, and replaced.
         """
         (self.root / ".0" / "claim").write_bytes(b"garbage")
         self.make("second", 22).open()
@@ -316,7 +317,7 @@ class TakeTests(ClaimCase):
 
     def test_killed_on_the_same_machine(self) -> None:
         """
-        On the machine on which it was killed nobody waits: it has the lock, or sees that the process has ended.
+        On the machine of a killed daemon there is no wait: its lock is free, or its process has visibly ended.
         """
         boot = {"boot": "b", "namespace": "n", "started": "1"}
         self.first.close()
@@ -332,7 +333,7 @@ class TakeTests(ClaimCase):
 
     def test_another_mount_on_the_same_machine(self) -> None:
         """
-        Two mounts of one folder have two locks, so one that is alive on the other mount is noticed by its mark.
+        Two mounts of one folder have two locks, so a daemon on the other mount is noticed by its mark.
         """
         self.first.close()
         process = this_process()
@@ -345,7 +346,7 @@ class TakeTests(ClaimCase):
 
     def test_clocks_differ(self) -> None:
         """
-        Clocks are not compared: where that of the other machine stands decades off, all is the same.
+        Clocks are not compared: a clock that is decades off changes nothing.
         """
         second = self.make("second", 22)
         second._claim.times = evolve(self.times, seconds=lambda: self.now - 10**9)
@@ -354,7 +355,7 @@ class TakeTests(ClaimCase):
 
     def test_quarantine(self) -> None:
         """
-        Who changes the archive without a daemon claims it too.
+        A command that changes the archive without a daemon claims it too.
         """
         self.first.close()
         with locked(str(self.root)):
@@ -371,9 +372,9 @@ class TakeTests(ClaimCase):
 
         self.assertRaises(CannotVerify, hold)
 
-    def test_cannot_be_told(self) -> None:
+    def test_unclear(self) -> None:
         """
-        Where the mark cannot be opened or read now, nobody knows whether another has the archive: it is not taken.
+        If the mark cannot be opened or read now, the archive is not taken.
         """
         before = self.mark()
         for pattern in ("create .0/claim", "open .0/claim", "read .0/claim"):
@@ -386,7 +387,7 @@ class TakeTests(ClaimCase):
 
     def test_cannot_be_claimed(self) -> None:
         """
-        An archive that cannot be written is opened all the same, claimed by nobody.
+        A read-only archive is opened without a claim.
         """
         second = self.make("second", 22)
         self.machine_of(second).disturbance = failing_where("(create|write_at|mkdir|rename|write) .*", errno.EROFS)
@@ -400,12 +401,12 @@ class TakeTests(ClaimCase):
 
 class KeepTests(ClaimCase):
     """
-    The machine that has the archive keeps it, or notices that it was taken.
+    The owner keeps the archive, or notices that it was taken.
     """
 
     def take_over(self) -> FilesystemArchive:
         """
-        Let another machine take the archive.
+        Let the other machine take the archive.
         """
         second = self.make("second", 22)
         second.open()
@@ -413,7 +414,7 @@ class KeepTests(ClaimCase):
 
     def test_interface(self) -> None:
         """
-        The archive says how often its claim is to be renewed.
+        The archive says how often its claim must be renewed.
         """
         verifyObject(IOwnedArchive, self.first)
         self.assertEqual(self.first.renew_seconds, self.times.renew_seconds)
@@ -433,7 +434,7 @@ class KeepTests(ClaimCase):
 
     def test_taken(self) -> None:
         """
-        Who finds another's mark has lost the archive: it says whose it is, and stores nothing any more.
+        A daemon that finds another mark has lost the archive: it names the new owner and stores nothing more.
         """
         second = self.take_over()
         self.assertIn("'second', process 22", str(self.assertRaises(ArchiveTaken, self.first.renew)))
@@ -450,9 +451,9 @@ class KeepTests(ClaimCase):
         second.renew()
         self.assertEqual(self.mark().process.host, "second")
 
-    def test_stood_still(self) -> None:
+    def test_overdue(self) -> None:
         """
-        Who has not renewed its mark for almost as long as another watches it looks before it stores anything.
+        A daemon whose renewal is overdue checks the mark before it stores anything.
         """
         self.take_over()
         error = self.assertRaises(StorageFailure, self.first.save_model, ModelInfo("m"))
@@ -461,7 +462,7 @@ class KeepTests(ClaimCase):
 
     def test_in_time(self) -> None:
         """
-        Where it is renewed in time, nothing more is asked of the system.
+        While the mark is renewed in time, a change makes no further system calls.
         """
         self.now += self.times.recheck_seconds / 2
         system = self.machine_of(self.first)
@@ -479,7 +480,7 @@ class KeepTests(ClaimCase):
 
     def test_cannot_be_read(self) -> None:
         """
-        Where the mark cannot be read, nothing is known, and nothing is stored once it is overdue.
+        If the mark cannot be read, nothing is stored once the renewal is overdue.
         """
         self.machine_of(self.first).disturbance = failing_where("open .0/claim", errno.EIO)
         self.assertRaises(StorageFailure, self.first.renew)
@@ -490,7 +491,7 @@ class KeepTests(ClaimCase):
 
     def test_cannot_be_written(self) -> None:
         """
-        Where the mark cannot be written, the log says so, once, and all goes on.
+        If the mark cannot be written, this is logged once, and everything else continues.
         """
         self.machine_of(self.first).disturbance = failing_where("(write_at|sync_data) .*", errno.ENOSPC)
         for _ in range(3):
@@ -501,7 +502,7 @@ class KeepTests(ClaimCase):
 
     def test_removed(self) -> None:
         """
-        Where somebody removes the file, or all of the private folder, it is made again.
+        If somebody removes the file or the whole private folder, it is created again.
         """
         for names in (["claim"], ["claim", "identity"]):
             for name in names:

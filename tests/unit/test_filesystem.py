@@ -1,5 +1,5 @@
 """
-The archive on a file system: taking it, and letting go.
+The archive on a file system: opening and closing.
 """
 
 import errno
@@ -18,7 +18,7 @@ from twisted_registry.testing.samples import data_of, put
 
 class OpenTests(SynchronousTestCase):
     """
-    Taking an archive, and letting go.
+    Opening and closing an archive.
     """
 
     def setUp(self) -> None:
@@ -29,7 +29,7 @@ class OpenTests(SynchronousTestCase):
 
     def refusal(self, root: Path, system: FaultySystem | None = None) -> str:
         """
-        Give the line that says why an archive cannot be opened.
+        Return the text of the error with which an archive refuses to open.
         """
         archive = FilesystemArchive(str(root), system)
         descriptors = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc") else 0
@@ -43,7 +43,7 @@ class OpenTests(SynchronousTestCase):
 
     def test_made(self) -> None:
         """
-        A folder that is missing is made, with those above it, and each is synced into the one above.
+        Missing folders are created, and each is synced into its parent.
         """
         system = FaultySystem(str(self.root.parent))
         archive = FilesystemArchive(str(self.root / "a" / "b"), system)
@@ -56,20 +56,20 @@ class OpenTests(SynchronousTestCase):
 
     def test_description(self) -> None:
         """
-        An archive says where it is, wherever the process goes later.
+        The description stays the same when the process changes its working directory.
         """
         self.assertEqual(FilesystemArchive("relative").description, os.path.abspath("relative"))
         self.assertFalse(os.path.exists("relative"))
 
     def test_nameless(self) -> None:
         """
-        An archive needs a folder with a name: nothing is kept in the current one by mistake.
+        An archive needs a folder with a name, so that nothing is stored in the working directory by mistake.
         """
         self.assertRaises(CannotStart, FilesystemArchive, "")
 
     def test_in_use(self) -> None:
         """
-        An archive that is open elsewhere is not opened, and the one elsewhere stays so until it is closed.
+        An archive that another one has open is not opened, and becomes free when the other one is closed.
         """
         archive = FilesystemArchive(str(self.root))
         archive.open()
@@ -82,7 +82,7 @@ class OpenTests(SynchronousTestCase):
 
     def test_not_a_directory(self) -> None:
         """
-        A file is no archive, and neither is anything below it.
+        A file, or a path below a file, is not an archive.
         """
         self.root.write_bytes(b"")
         for root in (self.root, self.root / "below"):
@@ -90,7 +90,7 @@ class OpenTests(SynchronousTestCase):
 
     def test_not_allowed(self) -> None:
         """
-        A folder that cannot be made, opened, locked or entered is no archive.
+        A folder that cannot be created, opened, locked or entered is refused.
         """
         for call in ("mkdir", "open", "flock", "stat"):
             path = self.root / call
@@ -102,14 +102,14 @@ class OpenTests(SynchronousTestCase):
 
     def test_dangling_link(self) -> None:
         """
-        A link that leads nowhere is no archive.
+        A broken link is refused.
         """
         self.root.symlink_to("nowhere")
         self.refusal(self.root)
 
     def test_interrupted(self) -> None:
         """
-        Whatever stops the opening, nothing stays open.
+        If opening fails at any call, nothing stays open.
         """
         system = FaultySystem(str(self.root))
 
@@ -124,12 +124,12 @@ class OpenTests(SynchronousTestCase):
 
 class ReadOnlyTests(FilesystemCase):
     """
-    An archive on a file system that takes no writes.
+    An archive on a read-only file system.
     """
 
     def prepare(self) -> None:
         """
-        Make an archive with a model, and let nothing be written any more.
+        Create an archive with a model, and then refuse all writes.
         """
         archive = FilesystemArchive(str(self.root))
         archive.open()
@@ -141,7 +141,7 @@ class ReadOnlyTests(FilesystemCase):
 
     def test_read(self) -> None:
         """
-        All that is there can be read.
+        Everything can be read.
         """
         self.assertEqual(self.archive.model_ids(), ["m"])
         self.assertEqual(self.archive.load_model("m").metadata, {"a": "b"})
@@ -152,7 +152,7 @@ class ReadOnlyTests(FilesystemCase):
 
     def test_write(self) -> None:
         """
-        Each call that would change something says that nothing can be, and changes nothing.
+        Each call that would change something raises ``StorageReadOnly`` and changes nothing.
         """
         before = self.files()
         writer = self.archive.create_version("m")

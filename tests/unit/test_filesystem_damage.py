@@ -1,5 +1,5 @@
 """
-The archive on a file system: damage, and that it stays where it is.
+The archive on a file system: damage, which stays limited to what is damaged.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ class ModelDamageTests(FilesystemCase):
 
     def setUp(self) -> None:
         """
-        Make a model of two versions, and another.
+        Create a model with two versions, and another model.
         """
         super().setUp()
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
@@ -50,9 +50,9 @@ class ModelDamageTests(FilesystemCase):
             put(self.archive, "m", number)
         self.yaml = self.root / "m" / "m.yaml"
 
-    def assert_damaged_then_mended(self) -> None:
+    def assert_damaged_then_repaired(self) -> None:
         """
-        Check that the model counts, cannot be loaded, and can once it is saved again.
+        Check that the model is listed, cannot be loaded, and can be loaded after it is saved again.
         """
         self.assertEqual(sorted(self.archive.model_ids()), ["m", "other"])
         self.assertEqual(self.assertRaises(CorruptModel, self.archive.load_model, "m").model_id, "m")
@@ -62,29 +62,29 @@ class ModelDamageTests(FilesystemCase):
 
     def test_garbage(self) -> None:
         """
-        A model whose .yaml is garbage is damaged, its versions are not, and saving it mends it.
+        A model with an invalid .yaml is damaged, its versions are not, and saving it repairs it.
         """
         for garbage in GARBAGE:
             self.yaml.write_bytes(garbage)
-            self.assert_damaged_then_mended()
+            self.assert_damaged_then_repaired()
 
     def test_missing(self) -> None:
         """
-        A model that has versions and no .yaml is damaged, and saving it mends it.
+        A model with versions but without a .yaml is damaged, and saving it repairs it.
         """
         self.yaml.unlink()
-        self.assert_damaged_then_mended()
+        self.assert_damaged_then_repaired()
 
     def test_no_file(self) -> None:
         """
-        Where the .yaml is a pipe, or a link that leads nowhere, nothing is waited for.
+        A pipe or a broken link in place of the .yaml does not block.
         """
         self.yaml.unlink()
         os.mkfifo(self.yaml)
-        self.assert_damaged_then_mended()
+        self.assert_damaged_then_repaired()
         self.yaml.unlink()
         self.yaml.symlink_to("nowhere")
-        self.assert_damaged_then_mended()
+        self.assert_damaged_then_repaired()
 
     def test_delete(self) -> None:
         """
@@ -96,14 +96,14 @@ class ModelDamageTests(FilesystemCase):
 
     def test_other_id(self) -> None:
         """
-        The folder's name decides on the id, whatever the .yaml says.
+        The folder's name determines the id, whatever the .yaml says.
         """
         self.yaml.write_bytes(dump_model(ModelInfo("n", {"a": "b"})))
         self.assertEqual(self.archive.load_model("m"), ModelInfo("m", {"a": "b"}))
 
-    def test_digest_folder(self) -> None:
+    def test_hashed_folder(self) -> None:
         """
-        A model whose folder does not tell its id is not listed where no file in it does either; saving it mends it.
+        A model in a folder with a hashed name is not listed if none of its files holds its id; saving it repairs it.
         """
         model_id = "." * 200
         self.archive.save_model(ModelInfo(model_id))
@@ -115,9 +115,9 @@ class ModelDamageTests(FilesystemCase):
             self.archive.save_model(ModelInfo(model_id))
             self.assertIn(model_id, self.archive.model_ids())
 
-    def test_digest_folder_with_versions(self) -> None:
+    def test_hashed_folder_with_versions(self) -> None:
         """
-        Where a model's folder does not tell its id and its .yaml is damaged or missing, one of its versions tells it.
+        If the .yaml of a model in such a folder is damaged or missing, one of its versions supplies the id.
         """
         model_id = "." * 200
         self.archive.save_model(ModelInfo(model_id))
@@ -141,7 +141,7 @@ class VersionDamageTests(FilesystemCase):
 
     def setUp(self) -> None:
         """
-        Make a model of two versions.
+        Create a model with two versions.
         """
         super().setUp()
         self.archive.save_model(ModelInfo("m"))
@@ -151,7 +151,7 @@ class VersionDamageTests(FilesystemCase):
 
     def assert_damaged(self, reason: str = "") -> None:
         """
-        Check that the second version counts and cannot be loaded, while the first one can.
+        Check that the second version is listed and cannot be loaded, while the first one can.
         """
         self.assertEqual(self.archive.version_numbers("m"), [1, 2])
         self.assertEqual(self.archive.load_version("m", 1), self.infos[1])
@@ -162,7 +162,7 @@ class VersionDamageTests(FilesystemCase):
 
     def test_garbage(self) -> None:
         """
-        A version whose .yaml is garbage is damaged.
+        A version with an invalid .yaml is damaged.
         """
         for garbage in (*GARBAGE, self.yaml.read_bytes().replace(b"data_size: 4", b"data_size: -4")):
             self.yaml.write_bytes(garbage)
@@ -170,14 +170,14 @@ class VersionDamageTests(FilesystemCase):
 
     def test_large(self) -> None:
         """
-        A .yaml beyond all reason is not read.
+        A .yaml that is too large is not read.
         """
         os.truncate(self.yaml, MAX_METADATA_BYTES + 1)
         self.assert_damaged("more than")
 
     def test_no_file(self) -> None:
         """
-        A .yaml that is a pipe or a folder is damage, and so is such data.
+        A pipe or a folder in place of the .yaml or the data is damage.
         """
         for path in (self.data, self.yaml):
             path.unlink()
@@ -190,7 +190,7 @@ class VersionDamageTests(FilesystemCase):
 
     def test_data(self) -> None:
         """
-        Data that is missing, short or long is damage.
+        Data that is missing, too short or too long is damage.
         """
         for content in (b"dat", b"data.", b""):
             self.data.write_bytes(content)
@@ -201,22 +201,22 @@ class VersionDamageTests(FilesystemCase):
 
     def test_names_decide(self) -> None:
         """
-        The names decide on id and number, whatever the .yaml says.
+        The names determine id and number, whatever the .yaml says.
         """
         self.yaml.write_bytes(self.yaml.read_bytes().replace(b'model_id: "m"\nversion_number: 2', b"version_number: 9"))
         self.assertEqual(self.archive.load_version("m", 2), evolve(self.infos[1], version_number=2))
 
     def test_orphan(self) -> None:
         """
-        Data that has lost its .yaml is no version, and is kept.
+        Data that has lost its .yaml is not a version, and is kept.
         """
         (self.root / "m" / "m-v000001.yaml").unlink()
         self.assertEqual(self.archive.version_numbers("m"), [2])
         self.assertIn("m/m-v000001.data", self.files())
 
-    def test_impossible_numbers(self) -> None:
+    def test_numbers_out_of_range(self) -> None:
         """
-        Numbers that no version can have are passed over.
+        Numbers that no version can have are ignored.
         """
         for number in (0, MAX_VERSION_NUMBER + 1):
             (self.root / "m" / f"m-v{number:06d}.yaml").write_bytes(b"")
@@ -224,7 +224,7 @@ class VersionDamageTests(FilesystemCase):
 
     def test_link_loop(self) -> None:
         """
-        A link that leads nowhere is damage of its model or version alone, and what is said of it names no path.
+        A broken link is damage of its model or version only, and the error names no path.
         """
         self.system.disturbance = failing_where("open .*", errno.ELOOP)
         for error in (
@@ -237,12 +237,13 @@ class VersionDamageTests(FilesystemCase):
 
 class UnreadTests(FilesystemCase):
     """
-    A disk that does not give what it holds, for a moment or for good: nothing is damaged, missing or empty by that.
+    A disk that cannot be read, temporarily or permanently: nothing is reported as damaged, missing or empty because of
+    it.
     """
 
     def setUp(self) -> None:
         """
-        Make a model of two versions, one whose folder does not tell its id, and data that a crash left.
+        Create a model with two versions, one in a folder with a hashed name, and leftover data of a crash.
         """
         super().setUp()
         for model_id in ("m", "." * 200):
@@ -262,8 +263,8 @@ class UnreadTests(FilesystemCase):
 
     def test_every_call_and_error(self) -> None:
         """
-        Whichever call of the system fails, with whatever error, the act is told as unavailable or has its usual result;
-        no file is removed meanwhile, and afterwards all is as before.
+        If a kind of system call fails with any error, an act raises ``StorageUnavailable`` or has its usual result; no
+        file is removed, and afterwards all is as before.
         """
         before = self.files()
         for number in PASSING:
@@ -272,7 +273,7 @@ class UnreadTests(FilesystemCase):
                 self.system.disturbance = failing_where(".*", number)
                 self.assert_unavailable(act, number)
                 self.system.disturbance = failing_from(number, 1)
-                if name != "numbers":  # there it is the crash's data that cannot be removed
+                if name != "numbers":  # that one may fail to remove the leftover data
                     self.assert_unavailable(act, number)
                 self.assertEqual(self.files(), before, name)
         self.system.disturbance = None
@@ -284,7 +285,7 @@ class UnreadTests(FilesystemCase):
 
     def test_one_fault(self) -> None:
         """
-        Whichever single call of the system fails, an act gives all that there is, or is told as unavailable.
+        If any single system call fails, an act returns everything or raises ``StorageUnavailable``.
         """
         whole = {name: act() for name, act in self.acts.items()}
         for number in (errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE):
@@ -299,7 +300,7 @@ class UnreadTests(FilesystemCase):
 
     def test_one_fault_at_the_start(self) -> None:
         """
-        Whichever single call fails while the archive is opened, it is not opened, or all is there.
+        If any single call fails while the archive is opened, it does not open, or everything is there.
         """
         self.archive.close()
         self.system.calls.clear()
@@ -317,7 +318,7 @@ class UnreadTests(FilesystemCase):
 
     def assert_unavailable(self, act: Callable[[], object], number: int) -> None:
         """
-        Check what an act says while the disk fails: which error of the system, and no path.
+        Check the error of an act while the disk fails: it has the system's text, and no path.
         """
         error = self.assertRaises(StorageUnavailable, act)
         self.assertEqual(error.reason, os.strerror(number))
@@ -326,7 +327,7 @@ class UnreadTests(FilesystemCase):
 
     def test_subjects(self) -> None:
         """
-        The error says what could not be read.
+        The error names what could not be read.
         """
         self.system.disturbance = failing_where("(read|listdir) .*", errno.EIO)
         for name, subject in (
@@ -339,7 +340,7 @@ class UnreadTests(FilesystemCase):
 
     def test_leftover_stays_where_its_yaml_cannot_be_looked_for(self) -> None:
         """
-        Data without a .yaml is removed only where it is certain that there is none.
+        Data without a .yaml is removed only if the .yaml certainly does not exist.
         """
         self.system.disturbance = failing_where("lstat m/m-v000003.yaml", errno.ESTALE)
         self.assertEqual(self.acts["numbers"](), [1, 2])
@@ -351,19 +352,19 @@ class UnreadTests(FilesystemCase):
 
 def _bits(content: bytes) -> Iterator[tuple[int, int]]:
     """
-    Give each bit of some bytes.
+    Yield each bit of some bytes.
     """
     return ((number, bit) for number in range(len(content)) for bit in range(8))
 
 
-class ReserveDamageTests(FilesystemCase):
+class HighWaterMarkDamageTests(FilesystemCase):
     """
-    Damaged memory of numbers.
+    A damaged high-water mark.
     """
 
     def test_guess(self) -> None:
         """
-        Where the number reserved is lost, a number is given that cannot have been used.
+        A lost mark is replaced by a number that cannot have been used.
         """
         self.archive.save_model(ModelInfo("m"))
         put(self.archive, "m", 7)
@@ -396,8 +397,8 @@ class ReserveDamageTests(FilesystemCase):
 
     def test_any_bit(self) -> None:
         """
-        Whichever bit of the file flips, wherever it is cut short, and whatever is put behind it, no number is given
-        that may have been used.
+        If any bit of the file flips, or it is cut short or extended, no number is returned below those that may have
+        been used.
         """
         self.archive.save_model(ModelInfo("m"))
         self.archive.set_high_water_mark("m", 900)
@@ -410,7 +411,7 @@ class ReserveDamageTests(FilesystemCase):
 
     def test_number_alone(self) -> None:
         """
-        A number without its checksum is taken.
+        A number without a checksum is accepted.
         """
         self.archive.save_model(ModelInfo("m"))
         (self.root / "m" / ".reserved").write_bytes(b"900\n")
@@ -418,7 +419,7 @@ class ReserveDamageTests(FilesystemCase):
 
     def test_highest(self) -> None:
         """
-        No number is guessed that no version can have.
+        The guess does not exceed the highest number of a version.
         """
         self.archive.save_model(ModelInfo("m"))
         put(self.archive, "m", MAX_VERSION_NUMBER - 1)

@@ -1,5 +1,5 @@
 """
-The archive on a file system: a fault, or the death of the process, at each single call to the system.
+The archive on a file system: a fault, or the death of the process, at each single system call.
 """
 
 import errno
@@ -32,32 +32,32 @@ KINDS: dict[int, type[StorageFull | StorageReadOnly | StorageFailure]] = {
     errno.EIO: StorageFailure,
     errno.ENOMEM: StorageFailure,
 }
-"""What each of the system's errors is to who would change something."""
+"""The error that each error of the system becomes in a change."""
 
 
 class FaultTests(FaultCase):
     """
-    Each call of each act, disturbed.
+    All acts, disturbed at each of their calls.
     """
 
     def test_one_fault(self) -> None:
         """
-        An act in which one call fails has succeeded or says why not; then nothing is left of it, open or on the disk.
+        If one call fails, the act succeeds or raises an error; then nothing of it is left open or on disk.
         """
         for number in ERRORS:
             for attempt in self.attempts(partial(failing_at, number)):
                 if isinstance(attempt.error, StorageFull | StorageReadOnly | StorageFailure):
                     self.assertEqual(attempt.error.reason, os.strerror(number))
-                    self.assertEqual(attempt.private() + attempt.single_data(), [])
+                    self.assertEqual(attempt.private() + attempt.data_without_yaml(), [])
                 self.assertEqual(
                     list(attempt.system.descriptors.values()), [str(attempt.root), str(attempt.root / ".0" / "claim")]
                 )
-                self.check_held(attempt, attempt.archive)
+                self.check_content(attempt, attempt.archive)
                 self.check_reopened(attempt)
 
     def test_lasting_fault(self) -> None:
         """
-        Where every call fails from one on, what is reported is true, and what could not be removed is swept later.
+        If every call fails from some point on, the reported outcome is true, and leftovers are swept later.
         """
         for number in ERRORS:
             for attempt in self.attempts(partial(failing_from, number)):
@@ -65,20 +65,20 @@ class FaultTests(FaultCase):
                     list(attempt.system.descriptors.values()), [str(attempt.root), str(attempt.root / ".0" / "claim")]
                 )
                 self.check_reopened(attempt)
-                self.assertEqual(attempt.single_data(), [])
+                self.assertEqual(attempt.data_without_yaml(), [])
 
     def test_killed(self) -> None:
         """
-        Where the process dies, an act is wholly done or not at all, and nothing stays of what it left behind.
+        If the process dies, an act is complete or has no effect, and its leftovers are swept.
         """
         for attempt in self.attempts(killed_at):
             self.assertIsInstance(attempt.error, Killed)
             self.check_reopened(attempt)
-            self.assertEqual(attempt.single_data(), [])
+            self.assertEqual(attempt.data_without_yaml(), [])
 
     def test_failed_sync_is_not_repeated(self) -> None:
         """
-        A version whose data did not come to rest is given up: no second sync can tell that it did.
+        A version whose data could not be synced is aborted, because a second sync would not report the loss.
         """
         attempt = self.attempt(make, nothing, None)
         writer = attempt.archive.create_version("m")
@@ -92,7 +92,7 @@ class FaultTests(FaultCase):
 
     def test_lost_write(self) -> None:
         """
-        A version of which less is there than was written is given up.
+        A version is aborted if its file is shorter than what was written.
         """
         attempt = self.attempt(make, nothing, None)
         self.patch(attempt.system, "write", lambda descriptor, data: len(data))
@@ -103,11 +103,11 @@ class FaultTests(FaultCase):
 
     def test_kinds(self) -> None:
         """
-        Whatever would be changed, and at whichever call it fails, one error of the system is one error of ours.
+        Each error of the system becomes the same error of the registry, for every act and at every call.
         """
         for before, act in ACTS:
             calls = self.attempt(before, act, None).system.calls
-            # After that, what was renamed may be there: it can only be said that the medium failed.
+            # After the last rename, the change may have happened, so the error is always StorageFailure.
             last = max(
                 position for position, call in enumerate(calls) if call.startswith(("rename ", "rename_noreplace "))
             )
@@ -116,14 +116,14 @@ class FaultTests(FaultCase):
                 for position in range(last + 1):
                     error = self.attempt(before, act, failing_at(number, position)).error
                     if error is None and number == errno.EPERM and calls[position].startswith("rename_noreplace "):
-                        continue  # there are other ways to give a name that nothing has
-                    # What is closed behind something that was read is no loss.
+                        continue  # there are other ways to rename without replacing
+                    # An error of close after reading is ignored.
                     if error is not None or not calls[position].startswith("close "):
                         self.assertIs(type(error), expected, f"{calls[position]}: {os.strerror(number)}")
 
-    def test_no_room_to_delete(self) -> None:
+    def test_delete_is_never_full(self) -> None:
         """
-        Nobody is told to make room by deleting, who was deleting.
+        Deleting never raises ``StorageFull``, because its remedy would be to delete.
         """
         attempt = self.attempt(fill, delete, failing_where("rename m .*", errno.ENOSPC))
         self.assertIsInstance(attempt.error, StorageFailure)
@@ -131,7 +131,7 @@ class FaultTests(FaultCase):
 
     def test_folders_without_sync(self) -> None:
         """
-        A file system that knows no sync of folders will do.
+        A file system that does not support syncing folders can be used.
         """
         for before, act in ACTS:
             attempt = self.attempt(before, act, failing_where(r"fsync (m|\.|\.0/trash)", errno.EINVAL))
@@ -141,7 +141,7 @@ class FaultTests(FaultCase):
 
     def test_uncertain(self) -> None:
         """
-        Only where the last sync of a commit fails it is uncertain, and the version is gone as far as that goes.
+        A commit is uncertain only if its last sync fails; the version is then removed as far as possible.
         """
         calls = self.attempt(fill, create, None).system.calls
         last = max(position for position, call in enumerate(calls) if call == "fsync m")
@@ -150,11 +150,12 @@ class FaultTests(FaultCase):
             self.assertEqual(isinstance(attempt.error, CommitUncertain), position == last)
             if position == last:
                 self.assertEqual(state(attempt.archive), attempt.before)
-                self.assertEqual(attempt.single_data(), [])
+                self.assertEqual(attempt.data_without_yaml(), [])
 
     def test_uncertain_and_whole(self) -> None:
         """
-        Where the end of such a version cannot be brought to rest, its data stays: should it come back, it is whole.
+        If the removal of such a version cannot be synced, its data stays, so that the version is complete if it comes
+        back.
         """
         calls = self.attempt(fill, create, None).system.calls
         last = max(position for position, call in enumerate(calls) if call == "fsync m")
@@ -167,4 +168,4 @@ class FaultTests(FaultCase):
 
         attempt = self.attempt(fill, create, disturb)
         self.assertIsInstance(attempt.error, CommitUncertain)
-        self.assertEqual([path.name for path in attempt.single_data()], ["m-v000002.data"])
+        self.assertEqual([path.name for path in attempt.data_without_yaml()], ["m-v000002.data"])

@@ -1,5 +1,5 @@
 """
-The archive on a file system that folds case, and archives that were on one.
+The archive on a case-folding file system, and archives that were moved from one.
 """
 
 import os
@@ -21,12 +21,12 @@ from twisted_registry.testing.samples import ODD_IDS, data_of, put
 
 class FoldingSystem(FaultySystem):
     """
-    A system whose folders fold case: a name is found under any spelling, and keeps the one it was made with.
+    A system with case-insensitive names that keep the spelling with which they were created.
     """
 
     def found(self, path: str) -> str:
         """
-        Return the path as it is spelled on the disk.
+        Return a path as it is spelled on disk.
         """
         if not isinstance(path, Entry):
             return path
@@ -82,7 +82,7 @@ class NameTests(SynchronousTestCase):
 
     def test_folded(self) -> None:
         """
-        Capitals and all else are escaped in small letters; an id of small letters has the name it has everywhere.
+        Capitals and special characters are escaped in lower case; a lower-case id has its usual name.
         """
         cases = {
             "Walker": "%_%57alker",
@@ -104,7 +104,7 @@ class NameTests(SynchronousTestCase):
     @given(MODEL_IDS, MODEL_IDS)
     def test_never_in_case_alone(self, first: str, second: str) -> None:
         """
-        No two ids have names that differ in case alone, whichever of their names that is; each tells its id.
+        No two ids have names that differ only in case, in any of their forms; each name gives its id.
         """
         forms = (_folding.folded_name, _folding.full_name)
         for form in forms:
@@ -115,32 +115,33 @@ class NameTests(SynchronousTestCase):
 
     def test_unusual_names(self) -> None:
         """
-        What lies in an archive keeps its name; what would differ from that in case alone gets another.
+        Existing folders keep their names; a name that would differ from one of them only in case is replaced.
         """
         names = FolderNames()
-        names.learn(["Walker", "%39Abc", "other", "lost+found"], is_folding=True)
+        names.read(["Walker", "%39Abc", "other", "lost+found"], is_folding=True)
         found = {model_id: names.of(model_id) for model_id in ("Walker", "walker", "WALKER", "9Abc", "9abc", "other")}
         self.assertEqual((found["Walker"], found["9Abc"], found["other"]), ("Walker", "%39Abc", "other"))
         self.assertEqual(len({name.lower() for name in found.values()}), len(found))
 
     def test_moved(self) -> None:
         """
-        On a file system that knows case, a model keeps the name it got on one that does not, and others have the usual.
+        On a case-sensitive file system, a model keeps the name from a case-folding one, and others have the usual
+        names.
         """
         names = FolderNames()
-        names.learn(["%_%57alker", "Other", "%_%4fther"], is_folding=False)
+        names.read(["%_%57alker", "Other", "%_%4fther"], is_folding=False)
         found = [names.of(model_id) for model_id in ("Walker", "walker", "Other", "New")]
         self.assertEqual(found, ["%_%57alker", "walker", "Other", "New"])
 
 
 class FoldingTests(FilesystemCase):
     """
-    An archive whose folder folds case, with a model whose plain name has a capital.
+    An archive on a case-folding file system, with a model whose plain name has a capital.
     """
 
     def prepare(self) -> None:
         """
-        Lay out the model as an archive has it that comes from elsewhere, and fold case from then on.
+        Create the model as in an archive from elsewhere, and fold case from then on.
         """
         archive = FilesystemArchive(str(self.root))
         archive.open()
@@ -152,13 +153,13 @@ class FoldingTests(FilesystemCase):
 
     def test_probe_leaves_nothing(self) -> None:
         """
-        The look for it leaves no file.
+        The probe for case folding leaves no file.
         """
         self.assertEqual({path.name for path in self.root.iterdir()}, {".0", "Old"})
 
     def test_ids_that_differ_in_case(self) -> None:
         """
-        Models whose ids differ in case alone do not meet, before and after a restart.
+        Models whose ids differ only in case are separate, before and after a restart.
         """
         model_ids = ("old", "OLD", "walker", "Walker", "wAlker", *ODD_IDS)
         for model_id in model_ids:
@@ -173,7 +174,7 @@ class FoldingTests(FilesystemCase):
 
     def test_moved_to_a_system_that_knows_case(self) -> None:
         """
-        Elsewhere all models are found, and a new one there has its plain name.
+        On a case-sensitive file system all models are found, and a new one has its plain name.
         """
         for model_id in ("walker", "Walker"):
             self.archive.save_model(ModelInfo(model_id))
@@ -189,7 +190,7 @@ class FoldingTests(FilesystemCase):
 
     def test_deleted(self) -> None:
         """
-        A model is deleted under the name it has.
+        A model is deleted under the name that its folder has.
         """
         self.archive.save_model(ModelInfo("old"))
         self.archive.delete_model("Old")
@@ -198,12 +199,12 @@ class FoldingTests(FilesystemCase):
 
 class PlainTests(FilesystemCase):
     """
-    An archive whose folder knows case.
+    An archive on a case-sensitive file system.
     """
 
     def test_names(self) -> None:
         """
-        Ids that differ in case have their plain names, and the look for it leaves nothing.
+        Ids that differ in case have their plain names, and the probe leaves nothing.
         """
         for model_id in ("walker", "Walker"):
             self.archive.save_model(ModelInfo(model_id))
@@ -212,7 +213,7 @@ class PlainTests(FilesystemCase):
 
     def test_two_folders_of_one_model(self) -> None:
         """
-        Where two folders are one model's by their names, that of the usual name is, and the model is listed once.
+        If two folders have names of one model, the one with the usual name is used, and the model is listed once.
         """
         for name, text in (("Walker", "usual"), ("%_%57alker", "other")):
             (self.root / name).mkdir()

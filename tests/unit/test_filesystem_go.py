@@ -1,7 +1,7 @@
 """
-The archive on a file system: archives of the existing server.
+The archive on a file system: archives of the existing registry.
 
-The one here was written by Go's yaml.v2, but for ``my_model``, which is written by hand in its manner.
+The one here was written by Go's yaml.v2, except for ``my_model``, which was written by hand in its style.
 """
 
 import json
@@ -21,14 +21,14 @@ class GoArchiveTests(FilesystemCase):
 
     def prepare(self) -> None:
         """
-        Copy it: opening an archive leaves traces.
+        Copy it, because opening an archive changes it.
         """
         shutil.copytree(DATA / "go_archive", self.root)
         self.expected = json.loads((DATA / "go_archive.json").read_text("utf-8"))
 
     def test_models(self) -> None:
         """
-        Its models are there, with their user data.
+        Its models are there, with their metadata.
         """
         self.assertEqual(sorted(self.archive.model_ids()), ["my_model", "nasty_model"])
         metadata = {"model_test1": "model_test1", "model_test2": "42"}
@@ -36,14 +36,14 @@ class GoArchiveTests(FilesystemCase):
 
     def test_user_data(self) -> None:
         """
-        Whatever yaml.v2 wrote is read as it was meant, as a key and as a value.
+        Keys and values that yaml.v2 wrote are read as they were meant.
         """
         self.assertEqual(self.archive.load_model("nasty_model").metadata, self.expected["user_data"])
         self.assertEqual(self.archive.load_version("nasty_model", 1).metadata, self.expected["user_data"])
 
     def test_versions(self) -> None:
         """
-        Its versions are there, archived, with their data, user data and hashes.
+        Its versions are there, archived, with their data, metadata and hashes.
         """
         self.assertEqual(self.archive.version_numbers("my_model"), [1, 2])
         first, second = (self.archive.load_version("my_model", number) for number in (1, 2))

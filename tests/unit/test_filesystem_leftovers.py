@@ -1,5 +1,5 @@
 """
-The archive on a file system: what lies in it and should not.
+The archive on a file system: leftovers of a crash, and files that do not belong to it.
 """
 
 import errno
@@ -20,42 +20,42 @@ from twisted_registry.testing.samples import data_of, finished, put, version_inf
 
 class SweepTests(FilesystemCase):
     """
-    What a crash left behind.
+    Leftovers of a crash.
     """
 
     def prepare(self) -> None:
         """
-        Leave behind whatever can be, and a model.
+        Create every kind of leftover, and a model.
         """
         for path in (
-            ".0/tmp/draft",
+            ".0/tmp/file",
             ".0/tmp/folder/n.yaml",
-            ".0/trash/grave/n.yaml",
-            ".0/trash/grave/sub/x",
+            ".0/trash/folder/n.yaml",
+            ".0/trash/folder/sub/x",
             "m/m.yaml",
         ):
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).write_bytes(b"user_data: {}\n")
-        for link in ("link", "grave/link"):
+        for link in ("link", "folder/link"):
             (self.root / ".0" / "trash" / link).symlink_to(self.root / "m")
 
     def test_swept(self) -> None:
         """
-        It is gone once the archive is opened; nothing is followed out of there.
+        The private folder is swept when the archive is opened, without following links.
         """
         self.assertEqual(self.files(), ["m/m.yaml"])
 
-    def test_deletions_are_at_rest_first(self) -> None:
+    def test_deletions_are_durable_first(self) -> None:
         """
-        Nothing of a deleted model goes before its deletion is at rest.
+        Nothing of a deleted model is removed before its deletion is durable.
         """
         changes = self.system.changes()
         first = next(position for position, call in enumerate(changes) if call.startswith("unlink .0/trash"))
         self.assertEqual(changes[first - 2 : first], ["fsync .0/trash", "fsync ."])
 
-    def test_unfinished_versions(self) -> None:
+    def test_uncommitted_versions(self) -> None:
         """
-        The data of a version that was never committed goes when the model's versions are listed.
+        The data of a version that was never committed is removed when the model's versions are listed.
         """
         put(self.archive, "m", 1)
         for number in (2, 3):
@@ -63,10 +63,10 @@ class SweepTests(FilesystemCase):
         self.assertEqual(self.archive.version_numbers("m"), [1])
         self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
 
-    def test_drafts(self) -> None:
+    def test_temp_files(self) -> None:
         """
-        What was being written when the process died goes when the model's versions are listed; what is being written
-        now does not, and a file of another name does not either.
+        Temp files of a dead process are removed when the model's versions are listed; those in use and other files are
+        not.
         """
         writer = self.archive.create_version("m")
         writer.write(Chunk(b"data"))
@@ -82,7 +82,7 @@ class SweepTests(FilesystemCase):
 
     def test_commit_under_way(self) -> None:
         """
-        The data of a version that is being committed does not go, whenever the model's versions are listed.
+        The data of a version that is being committed is not removed, whenever the versions are listed.
         """
         put(self.archive, "m", 1)
         listed: list[list[int]] = []
@@ -101,7 +101,7 @@ class SweepTests(FilesystemCase):
 
     def test_commit_since_listed(self) -> None:
         """
-        The data of a version that was committed while the versions were being listed does not go either.
+        The data of a version that is committed while the versions are being listed is not removed.
         """
         (self.root / "m" / "m-v000001.data").write_bytes(b"")
 
@@ -117,12 +117,12 @@ class SweepTests(FilesystemCase):
 
 class KilledTests(FilesystemCase):
     """
-    What a daemon that was killed leaves in a model's folder.
+    Leftovers of a killed daemon in a model's folder.
     """
 
-    def test_drafts_are_swept_at_the_start(self) -> None:
+    def test_temp_files_are_swept_at_the_start(self) -> None:
         """
-        A file that was being written does not stay until the model is used.
+        A temp file is removed at the start, before the model is used.
         """
         self.archive.save_model(ModelInfo("m"))
         put(self.archive, "m", 1)
@@ -137,12 +137,12 @@ class KilledTests(FilesystemCase):
 
 class ForeignTests(FilesystemCase):
     """
-    What lies in an archive and is none of its own.
+    Files and folders that do not belong to the archive.
     """
 
-    def test_passed_over(self) -> None:
+    def test_skipped(self) -> None:
         """
-        Files, and folders without a model's or version's .yaml, are no models, and cannot be deleted.
+        Files, and folders without the .yaml of a model or a version, are not models, and cannot be deleted.
         """
         for path in (
             "plain",
@@ -165,7 +165,7 @@ class ForeignTests(FilesystemCase):
 
     def test_left_over_folder(self) -> None:
         """
-        A model can be made where its folder is there already.
+        A model can be created if its folder exists.
         """
         (self.root / "m").mkdir()
         (self.root / "m" / "notes").write_bytes(b"")
@@ -175,7 +175,7 @@ class ForeignTests(FilesystemCase):
 
     def test_file_in_the_way(self) -> None:
         """
-        A model cannot be made where a file has its name; the file stays.
+        A model cannot be created if a file has its name; the file stays.
         """
         (self.root / "m").write_bytes(b"kept")
         self.assertRaises(StorageFailure, self.archive.save_model, ModelInfo("m"))
@@ -212,7 +212,8 @@ class ForeignTests(FilesystemCase):
 
     def test_unreadable_folder(self) -> None:
         """
-        A model's folder that the daemon may not look into is a model, of which nothing can be said; no other is hidden.
+        A model's folder that the daemon may not open is listed as a model and cannot be read; no other model is
+        affected.
         """
         self.archive.save_model(ModelInfo("m"))
         self.archive.save_model(ModelInfo("n"))
@@ -227,7 +228,7 @@ class ForeignTests(FilesystemCase):
 
     def test_private_folder_lost(self) -> None:
         """
-        The private folder is made again where someone has tidied it away.
+        The private folder is created again if somebody has removed it.
         """
         for name in ("identity", "claim"):
             (self.root / ".0" / name).unlink()

@@ -1,5 +1,5 @@
 """
-The archive on a file system: links, and folders that are on another file system.
+The archive on a file system: links, and folders on another file system.
 """
 
 import errno
@@ -28,11 +28,11 @@ _STAYS = r"rename m \.0/trash/\*"
 
 def staying(number: int, then: Disturbance = lambda call: None) -> Disturbance:
     """
-    Let the model's folder stay where it is.
+    Refuse to move the model's folder.
 
     Args:
-        number: with which error.
-        then: what comes between besides, once that is known.
+        number: the error number.
+        then: a further disturbance, once the move was refused.
     """
     stay = failing_where(_STAYS, number)
     seen: list[str] = []
@@ -49,12 +49,13 @@ def staying(number: int, then: Disturbance = lambda call: None) -> Disturbance:
 
 class MountedFaultTests(FaultCase):
     """
-    A deletion of such a model, disturbed at each call once it is known that its folder stays.
+    A deletion of such a model, disturbed at each call after the move was refused.
     """
 
-    def test_wholly_there_or_gone(self) -> None:
+    def test_complete_or_gone(self) -> None:
         """
-        Whatever fails, or wherever the process dies, the model is whole or gone, and a start finishes what was begun.
+        If any call fails, or the process dies anywhere, the model is complete or gone, and a start finishes the
+        deletion.
         """
         for disturbance in (killed_at, partial(failing_at, errno.EIO), partial(failing_from, errno.EROFS)):
             calls: list[str] = []
@@ -70,19 +71,19 @@ class MountedFaultTests(FaultCase):
 
 class MountedTests(FilesystemCase):
     """
-    A model's folder that cannot be renamed to the trash: a mount, or a layer below.
+    A model's folder that cannot be moved to the trash: a mount point, or a folder of a lower layer.
     """
 
     def setUp(self) -> None:
         """
-        Make the model, with two versions and a number reserved.
+        Create the model, with two versions and a high-water mark.
         """
         super().setUp()
         self.fill()
 
     def fill(self) -> None:
         """
-        Make the model.
+        Create the model.
         """
         self.archive.save_model(ModelInfo("m"))
         for number in (1, 2):
@@ -91,7 +92,7 @@ class MountedTests(FilesystemCase):
 
     def assert_gone(self) -> None:
         """
-        Check that nothing is left of the model, and that it can be made anew.
+        Check that nothing is left of the model, and that it can be created again.
         """
         self.assertEqual(self.archive.model_ids(), [])
         for call in (self.archive.load_model, self.archive.version_numbers, self.archive.delete_model):
@@ -102,7 +103,7 @@ class MountedTests(FilesystemCase):
 
     def test_deleted(self) -> None:
         """
-        It is deleted where it is, and its folder goes.
+        The model is deleted in place, and its folder is removed.
         """
         for number in (errno.EXDEV, errno.EBUSY):
             self.system.disturbance = staying(number)
@@ -113,7 +114,7 @@ class MountedTests(FilesystemCase):
 
     def test_mount_point(self) -> None:
         """
-        Where its folder stays for good, empty, it is no model.
+        An empty folder that cannot be removed is not a model.
         """
         for _ in range(2):
             self.system.disturbance = failing_where(rf"({_STAYS}|rmdir m)", errno.EBUSY)
@@ -123,7 +124,7 @@ class MountedTests(FilesystemCase):
 
     def test_damaged(self) -> None:
         """
-        One whose .yaml is missing is deleted as well.
+        A model without a .yaml is deleted as well.
         """
         (self.root / "m" / "m.yaml").unlink()
         self.system.disturbance = staying(errno.EXDEV)
@@ -132,7 +133,7 @@ class MountedTests(FilesystemCase):
 
     def test_synced_before_anything_goes(self) -> None:
         """
-        That the model is gone is synced before any of its files goes, and all of them are gone before it is forgotten.
+        The deletion is synced before any file is removed, and all files are durably gone before .deleted is.
         """
         self.system.disturbance = staying(errno.EXDEV)
         self.system.calls.clear()
@@ -145,9 +146,9 @@ class MountedTests(FilesystemCase):
         self.assertLess(gone + 1, unlinks[0])
         self.assertIn("fsync m", changes[unlinks[-1] : last])
 
-    def test_unfinished_deletion_is_no_damage(self) -> None:
+    def test_unfinished_deletion_is_not_damage(self) -> None:
         """
-        A verification takes what is left of a model that was deleted so for what it is.
+        A verification recognizes the rest of a deleted model.
         """
         (self.root / "m" / "m.yaml").rename(self.root / "m" / ".deleted")
         (finding,) = findings(self.root)
@@ -155,7 +156,7 @@ class MountedTests(FilesystemCase):
 
     def test_quarantine(self) -> None:
         """
-        Damage that cannot be moved to the quarantine is left, and said so.
+        Damage that cannot be moved to the quarantine stays and is reported.
         """
         self.archive.close()
         (self.root / "m" / "m-v000001.data").write_bytes(b"")
@@ -167,12 +168,12 @@ class MountedTests(FilesystemCase):
 
 class PrivateTests(FilesystemCase):
     """
-    Private folders that are not the archive's own.
+    Private folders that are links or mounts.
     """
 
     def setUp(self) -> None:
         """
-        Make something precious elsewhere.
+        Create a precious file elsewhere.
         """
         super().setUp()
         self.archive.close()
@@ -182,7 +183,7 @@ class PrivateTests(FilesystemCase):
 
     def link(self, name: str) -> Path:
         """
-        Put a link in a folder's place.
+        Put a link in the place of a folder.
         """
         path = self.root / name
         path.rename(path.with_name(f"own{path.name}")) if path.exists() else None
@@ -191,7 +192,7 @@ class PrivateTests(FilesystemCase):
 
     def test_links(self) -> None:
         """
-        The archive is not opened, the link is named, and nothing behind it is touched.
+        The archive is not opened, the error names the link, and nothing behind it is touched.
         """
         for name in (".0/tmp", ".0/trash", ".0/quarantine", ".0"):
             path = self.link(name)
@@ -203,7 +204,7 @@ class PrivateTests(FilesystemCase):
 
     def test_other_mounts(self) -> None:
         """
-        Neither is it where one is on another device, or mounted from elsewhere on the same one.
+        The archive is not opened if a private folder is on another device, or a bind mount of the same one.
         """
 
         def mount_of(descriptor: int) -> int:
@@ -215,7 +216,7 @@ class PrivateTests(FilesystemCase):
 
     def test_what_is_mounted_inside_stays(self) -> None:
         """
-        What is mounted within what a crash left behind is neither entered nor removed.
+        Mounts inside leftovers of a crash are neither entered nor removed.
         """
         (self.root / ".0" / "tmp" / "left" / "mount").mkdir(parents=True)
         (self.root / ".0" / "tmp" / "left" / "mount" / "precious").write_bytes(b"")
@@ -225,7 +226,7 @@ class PrivateTests(FilesystemCase):
 
     def test_while_it_runs(self) -> None:
         """
-        A link that takes a private folder's place later is not followed either.
+        A link that later takes the place of a private folder is not followed.
         """
         self.archive.open()
         self.archive.save_model(ModelInfo("m"))
@@ -239,7 +240,7 @@ class PrivateTests(FilesystemCase):
 
     def test_verification(self) -> None:
         """
-        A verification names the link, and nothing is put aside through it.
+        A verification names the link, and moves nothing through it.
         """
         self.link(".0/quarantine")
         (finding,) = findings(self.root)
@@ -251,12 +252,12 @@ class PrivateTests(FilesystemCase):
 
 class OddFileTests(FilesystemCase):
     """
-    What is no file where one should be, and links.
+    Files in the archive that are not regular files, and links.
     """
 
     def setUp(self) -> None:
         """
-        Make a model with a version.
+        Create a model with a version.
         """
         super().setUp()
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
@@ -266,7 +267,7 @@ class OddFileTests(FilesystemCase):
 
     def socket(self, path: Path) -> None:
         """
-        Make a socket.
+        Create a socket.
         """
         made = socket.socket(socket.AF_UNIX)
         self.addCleanup(made.close)
@@ -278,13 +279,13 @@ class OddFileTests(FilesystemCase):
 
     def ways(self) -> list[Callable[[Path], None]]:
         """
-        Give what can be in a file's place.
+        Yield everything that can take the place of a file.
         """
         return [os.mkfifo, self.socket, Path.mkdir, lambda path: path.symlink_to(self.precious)]
 
     def test_data(self) -> None:
         """
-        Such data is damage: nothing is waited for, and nothing is read through a link of the right size.
+        Such data is damage: nothing blocks, and nothing is read through a link of the right size.
         """
         path = self.root / "m" / "m-v000001.data"
         path.unlink()
@@ -297,7 +298,7 @@ class OddFileTests(FilesystemCase):
 
     def test_metadata(self) -> None:
         """
-        Such metadata is damage, a model's is mended, and nothing is written through a link.
+        Such metadata is damage, saving a model repairs it, and nothing is written through a link.
         """
         yaml, version = self.root / "m" / "m.yaml", self.root / "m" / "m-v000001.yaml"
         for make in self.ways():
@@ -312,7 +313,7 @@ class OddFileTests(FilesystemCase):
 
     def test_linked_models(self) -> None:
         """
-        A link that stands for a model is damage, said so at the start and by a verification; any other is foreign.
+        A link to a model is damage, reported at the start and by a verification; any other link is foreign.
         """
         (self.root / "m").rename(self.root.parent / f"{self.root.name}-aside")
         (self.root / "m").symlink_to(self.root.parent / f"{self.root.name}-aside")
@@ -323,7 +324,7 @@ class OddFileTests(FilesystemCase):
         with capturedLogs() as events:
             self.assertEqual(self.archive.model_ids(), ["m"])
         warned = [formatEvent(event) or "" for event in events if event["log_level"] is LogLevel.warn]
-        self.assertEqual(len([line for line in warned if "it is a link to what is no model" in line]), 3)
+        self.assertEqual(len([line for line in warned if "it is a link that does not lead to a model" in line]), 3)
         lines = [formatEvent(event) or "" for event in events if event["log_level"] is LogLevel.error]
         self.assertEqual(["its folder is a link" in line for line in lines], [True])
         found = [(each.kind, each.path) for each in findings(self.root)]
@@ -336,12 +337,12 @@ class OddFileTests(FilesystemCase):
 
 class DescriptorTests(FilesystemCase):
     """
-    After the start nothing is found by the archive's path.
+    System calls after the start, which do not use the archive's path.
     """
 
     def test_no_path_is_walked(self) -> None:
         """
-        All calls look for one name in an open folder, but for the one that compares the path with the folder.
+        Each call looks up one name in an open folder, except for the one that compares the path with the folder.
         """
         walked: list[str] = []
 

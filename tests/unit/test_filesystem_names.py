@@ -1,5 +1,5 @@
 """
-The archive on a file system: a name that something has is never given to something else.
+The archive on a file system: a file never replaces another one by mistake.
 """
 
 import errno
@@ -20,7 +20,7 @@ LINK, CLAIM = "link", "claim"
 
 def both(*disturbances: Disturbance) -> Disturbance:
     """
-    Let several things come between calls.
+    Combine several disturbances.
     """
 
     def disturb(call: str) -> None:
@@ -32,17 +32,17 @@ def both(*disturbances: Disturbance) -> Disturbance:
 
 def lacking(*calls: tuple[str, int]) -> Disturbance:
     """
-    Let the file system lack calls.
+    Refuse calls that the file system does not support.
 
     Args:
-        calls: which, and what it says.
+        calls: their names, each with the error number.
     """
     return both(*(failing_where(rf"{name} .*", number) for name, number in calls))
 
 
 def file_systems() -> Iterator[tuple[str, Disturbance]]:
     """
-    Give what file systems lack, and which way is left.
+    Yield the ways to rename without replacing, each with the calls that must be missing for it.
     """
     yield "rename_noreplace", lacking()
     for number in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
@@ -53,12 +53,12 @@ def file_systems() -> Iterator[tuple[str, Disturbance]]:
 
 class NewNameTests(FilesystemCase):
     """
-    Each way to give a name that nothing has.
+    Each way to give a file a name that does not exist yet.
     """
 
     def bring(self, name: str, content: bytes = b"brought") -> Path:
         """
-        Bring a file to the model's folder.
+        Put a file into the model's folder.
         """
         path = self.root / "m" / name
         path.write_bytes(content)
@@ -82,7 +82,7 @@ class NewNameTests(FilesystemCase):
 
     def test_data_is_there(self) -> None:
         """
-        Where a file has the data's name, that stays, the number is refused, and the version can have a higher one.
+        If a file has the data's name, it stays, the number is refused, and the version can have a higher one.
         """
         for _, disturbance in file_systems():
             self.archive.save_model(ModelInfo("m"))
@@ -99,7 +99,7 @@ class NewNameTests(FilesystemCase):
 
     def test_yaml_is_there(self) -> None:
         """
-        Where a file has the .yaml's name, that stays, and nothing of the version is left beside it.
+        If a file has the .yaml's name, it stays, and nothing of the version is left beside it.
         """
         for _, disturbance in file_systems():
             self.archive.save_model(ModelInfo("m"))
@@ -116,9 +116,9 @@ class NewNameTests(FilesystemCase):
             self.system.disturbance = None
             self.archive.delete_model("m")
 
-    def test_given_up(self) -> None:
+    def test_aborted(self) -> None:
         """
-        A version whose number was refused can be given up, and leaves nothing.
+        A version whose number was refused can be aborted, and leaves nothing.
         """
         self.archive.save_model(ModelInfo("m"))
         self.bring("m-v000001.data")
@@ -129,7 +129,7 @@ class NewNameTests(FilesystemCase):
 
     def test_model(self) -> None:
         """
-        A model that is brought while it is made is taken for the one that is there: its versions stay.
+        If a model appears while it is created, the existing one is used and keeps its versions.
         """
         for _, disturbance in file_systems():
             away = self.root.with_suffix(".away")
@@ -152,7 +152,7 @@ class NewNameTests(FilesystemCase):
 
     def test_sweep_spares_what_comes_later(self) -> None:
         """
-        Data that comes once the model is in use may be about to get its .yaml: it is not taken for a left-over.
+        Data that appears after the model was first used may get its .yaml soon, so it is not removed as a leftover.
         """
         self.archive.save_model(ModelInfo("m"))
         self.assertEqual(self.archive.version_numbers("m"), [])
@@ -162,7 +162,7 @@ class NewNameTests(FilesystemCase):
 
     def test_claim_that_stays(self) -> None:
         """
-        An empty file that held a name and could not be removed is gone before the next version.
+        A placeholder that could not be removed is gone before the next version exists.
         """
         self.archive.save_model(ModelInfo("m"))
         lacks = lacking(("rename_noreplace", errno.EINVAL), ("link", errno.EPERM))
@@ -177,12 +177,12 @@ class NewNameTests(FilesystemCase):
 
 class NewNameFaultTests(FaultCase):
     """
-    A version that is created on file systems that lack something, disturbed at each call.
+    The creation of a version on file systems that lack some calls, disturbed at each call.
     """
 
-    def test_whole_or_absent(self) -> None:
+    def test_complete_or_absent(self) -> None:
         """
-        Whatever fails, or wherever the process dies, the version is whole or not there, and nothing stays.
+        If any call fails, or the process dies anywhere, the version is complete or absent, and nothing else is left.
         """
         lacks = (
             lacking(("rename_noreplace", errno.EINVAL)),
@@ -194,4 +194,4 @@ class NewNameFaultTests(FaultCase):
                 for position in range(calls):
                     attempt = self.attempt(fill, create, both(disturbance(position), lack))
                     self.check_reopened(attempt)
-                    self.assertEqual(attempt.single_data(), [], os.linesep.join(attempt.system.calls))
+                    self.assertEqual(attempt.data_without_yaml(), [], os.linesep.join(attempt.system.calls))

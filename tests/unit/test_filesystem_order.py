@@ -1,16 +1,16 @@
 """
-The archive on a file system: the order in which things come to rest.
+The archive on a file system: the order in which changes become durable.
 """
 
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import Chunk, ModelInfo
-from twisted_registry.storage.filesystem.writer import WRITTEN_AT_ONCE_BYTES
+from twisted_registry.storage.filesystem.writer import WRITEBACK_BYTES
 from twisted_registry.testing.samples import finished, put, version_info
 
 
 class OrderTests(FilesystemCase):
     """
-    What the system is asked to change, call by call.
+    The changes that are asked of the system, call by call.
     """
 
     def changes_of_commit(self, number: int) -> list[str]:
@@ -23,7 +23,7 @@ class OrderTests(FilesystemCase):
 
     def test_new_model(self) -> None:
         """
-        A model's folder is at rest before it has its name, and its name before the call is over.
+        A model's folder is synced before it gets its name, and its name before the call returns.
         """
         self.system.calls.clear()
         self.archive.save_model(ModelInfo("m"))
@@ -33,7 +33,7 @@ class OrderTests(FilesystemCase):
 
     def test_known_model(self) -> None:
         """
-        A model's new .yaml is at rest before it takes the place of the old one.
+        A model's new .yaml is synced before it replaces the old one.
         """
         self.archive.save_model(ModelInfo("m"))
         self.system.calls.clear()
@@ -43,7 +43,7 @@ class OrderTests(FilesystemCase):
 
     def test_version(self) -> None:
         """
-        A version's data is at rest, under its name, before its .yaml has its name.
+        A version's data is synced, under its name, before its .yaml gets its name.
         """
         self.archive.save_model(ModelInfo("m"))
         data = ["write m/.new-*", "fsync m/.new-*", "rename_noreplace m/.new-* m/m-v000001.data"]
@@ -52,7 +52,7 @@ class OrderTests(FilesystemCase):
 
     def test_started_version(self) -> None:
         """
-        A version that is not written to costs the system nothing.
+        A version without data costs no system call.
         """
         self.system.calls.clear()
         self.archive.create_version("m").abort()
@@ -60,7 +60,7 @@ class OrderTests(FilesystemCase):
 
     def test_commit_is_short(self) -> None:
         """
-        Once a version is finished, the commit writes no more of its data.
+        After a version is finished, the commit writes none of its data.
         """
         self.archive.save_model(ModelInfo("m"))
         writer = finished(self.archive, "m", b"data")
@@ -68,24 +68,24 @@ class OrderTests(FilesystemCase):
         writer.commit(version_info("m", 1, b"data"))
         self.assertEqual(self.system.changes()[:2], ["rename_noreplace m/.new-* m/m-v000001.data", "write m/.new-*"])
 
-    def test_the_disk_begins_early(self) -> None:
+    def test_writeback_starts_early(self) -> None:
         """
-        Of a large version the disk is told to write what there is, while more comes; it is at rest by the sync alone.
+        The disk starts writing a large version while more data arrives; only the sync makes it durable.
         """
         self.archive.save_model(ModelInfo("m"))
         writer = self.archive.create_version("m")
         self.system.calls.clear()
-        for size_bytes in (WRITTEN_AT_ONCE_BYTES - 1, 1, 10):
+        for size_bytes in (WRITEBACK_BYTES - 1, 1, 10):
             writer.write(Chunk(bytes(size_bytes)))
         writer.finish()
         begun = ["stat .", "open m", "create m/.new-*", "close m"]
-        told = [*begun, *["write m/.new-*"] * 2, "start_writeback m/.new-*", "write m/.new-*"]
-        self.assertEqual(self.system.calls, [*told, "fsync m/.new-*", "fstat m/.new-*", "close m/.new-*"])
+        expected = [*begun, *["write m/.new-*"] * 2, "start_writeback m/.new-*", "write m/.new-*"]
+        self.assertEqual(self.system.calls, [*expected, "fsync m/.new-*", "fstat m/.new-*", "close m/.new-*"])
         writer.abort()
 
-    def test_reserve(self) -> None:
+    def test_high_water_mark(self) -> None:
         """
-        A number reserved is at rest before it takes the place of the one before.
+        A high-water mark is synced before it replaces the previous one.
         """
         self.archive.save_model(ModelInfo("m"))
         self.system.calls.clear()
@@ -95,7 +95,7 @@ class OrderTests(FilesystemCase):
 
     def test_delete(self) -> None:
         """
-        A deletion is at rest before anything in the model's folder goes.
+        A deletion is durable before anything in the model's folder is removed.
         """
         self.archive.save_model(ModelInfo("m"))
         self.system.calls.clear()
@@ -106,7 +106,7 @@ class OrderTests(FilesystemCase):
 
     def test_short_writes(self) -> None:
         """
-        Where the system takes a part of what it is given, it is given the rest.
+        If the system writes only a part of the data, the rest is written by further calls.
         """
         self.archive.save_model(ModelInfo("m"))
         write = self.system.write

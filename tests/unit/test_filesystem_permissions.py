@@ -1,5 +1,5 @@
 """
-The archive on a file system: who else may look into it.
+The archive on a file system: permissions for other users.
 """
 
 import os
@@ -16,7 +16,7 @@ from twisted_registry.testing.samples import data_of, put
 
 class PermissionTests(FilesystemCase):
     """
-    An archive that is made where the umask takes away nothing.
+    An archive that is created with an empty umask.
     """
 
     def prepare(self) -> None:
@@ -27,7 +27,7 @@ class PermissionTests(FilesystemCase):
 
     def modes(self) -> dict[str, set[int]]:
         """
-        Give the permissions of all folders, and of all files.
+        Return the permissions of all folders, and of all files.
         """
         paths = [self.root, *self.root.rglob("*")]
         return {
@@ -37,7 +37,7 @@ class PermissionTests(FilesystemCase):
 
     def warnings(self) -> list[str]:
         """
-        Open the archive anew, and give what the log is told.
+        Reopen the archive and return the warnings in the log.
         """
         with capturedLogs() as events:
             self.reopen()
@@ -45,14 +45,14 @@ class PermissionTests(FilesystemCase):
 
     def test_private(self) -> None:
         """
-        All folders and files are for the daemon's user alone, whatever made them.
+        All folders and files are accessible to the daemon's user only.
         """
         self.archive.save_model(ModelInfo("m"))
         self.archive.save_model(ModelInfo("m", {"a": "b"}))
         for number in (1, 2):
             put(self.archive, "m", number)
         self.archive.set_high_water_mark("m", 9)
-        self.archive.create_version("m").write(Chunk(b"draft"))
+        self.archive.create_version("m").write(Chunk(b"data"))
         flip_bit(self.root / "m" / "m-v000002.data")
         self.archive.close()
         list(Quarantine(str(self.root)).put_aside(findings(self.root)))
@@ -60,7 +60,7 @@ class PermissionTests(FilesystemCase):
 
     def test_existing(self) -> None:
         """
-        An archive of other permissions keeps them, and is used; what is new in it is private.
+        An existing archive keeps its permissions; everything new in it is private.
         """
         self.archive.save_model(ModelInfo("m"))
         put(self.archive, "m", 1)
@@ -73,7 +73,7 @@ class PermissionTests(FilesystemCase):
 
     def test_warning(self) -> None:
         """
-        Where everybody may write to the archive, the log is told at the start, with what to do.
+        If everybody can write to the archive, the start logs a warning with the remedy.
         """
         self.assertEqual(self.warnings(), [])
         self.root.chmod(0o1777)

@@ -1,5 +1,5 @@
 """
-The archive on a file system: what becomes of it when its folder is no longer at its path.
+The archive on a file system: its folder is no longer at its path.
 """
 
 import errno
@@ -32,13 +32,13 @@ class CheckTests(FilesystemCase):
 
     def test_interface(self) -> None:
         """
-        The archive can tell whether it is where it was.
+        The archive implements ``ILocatedArchive``.
         """
         verifyObject(ILocatedArchive, self.archive)
 
     def test_in_place(self) -> None:
         """
-        Nothing is raised where nothing happened, and it costs one call.
+        If nothing has changed, nothing is raised, at the cost of one system call.
         """
         self.system.calls.clear()
         self.archive.check()
@@ -46,7 +46,7 @@ class CheckTests(FilesystemCase):
 
     def test_gone(self) -> None:
         """
-        A folder that was renamed, or in whose place a file or a link to itself is, is not where it was.
+        A folder that was renamed, or replaced by a file or a link to itself, has moved.
         """
         self.root.rename(self.root.with_suffix(".away"))
         self.assertIn("nothing", self.assertRaises(ArchiveMoved, self.archive.check).reason)
@@ -58,7 +58,7 @@ class CheckTests(FilesystemCase):
 
     def test_another(self) -> None:
         """
-        Neither is one in whose place there is another; back at its path it is itself again.
+        A folder that was replaced by another one has moved, until it is back at its path.
         """
         away = self.root.with_suffix(".away")
         self.root.rename(away)
@@ -72,16 +72,16 @@ class CheckTests(FilesystemCase):
 
     def test_linked(self) -> None:
         """
-        It does not matter by which name the folder is found.
+        The folder may be reached by any name.
         """
         away = self.root.with_suffix(".away")
         self.root.rename(away)
         self.root.symlink_to(away)
         self.archive.check()
 
-    def test_cannot_be_told(self) -> None:
+    def test_unclear(self) -> None:
         """
-        Where the path cannot be looked at, that is a failure of the medium.
+        If the path cannot be examined, the medium has failed.
         """
         self.system.disturbance = failing_where(r"stat \.", errno.EIO)
         error = self.assertRaises(StorageFailure, self.archive.check)
@@ -90,7 +90,7 @@ class CheckTests(FilesystemCase):
 
 class ClaimTests(SynchronousTestCase):
     """
-    The claim to a path, by whatever is there.
+    The claim to a path, whatever is there.
     """
 
     def setUp(self) -> None:
@@ -104,7 +104,8 @@ class ClaimTests(SynchronousTestCase):
 
     def test_removed(self) -> None:
         """
-        Where an open archive was removed no other is opened, by any name of the path, and none is made.
+        If the folder of an open archive was removed, no other archive is opened or created there, by any name of the
+        path.
         """
         self.archive.save_model(ModelInfo("m"))
         shutil.rmtree(self.root)
@@ -121,7 +122,7 @@ class ClaimTests(SynchronousTestCase):
 
     def test_other_paths(self) -> None:
         """
-        An archive that was moved away can be opened where it is now, once it is closed; another path is free at once.
+        An archive that was moved can be opened at its new path once it is closed; its old path is free at once.
         """
         other = FilesystemArchive(f"{self.root}-other")
         other.open()
@@ -129,14 +130,14 @@ class ClaimTests(SynchronousTestCase):
 
     def test_strangers(self) -> None:
         """
-        Who is neither this user nor root cannot keep an archive from being opened.
+        A user other than this one and root cannot keep an archive from being opened.
         """
-        self.patch(_system, "_owner", lambda name: os.geteuid() + 1)
+        self.patch(_system, "_socket_owner", lambda name: os.geteuid() + 1)
         self.assertIsNone(System().claim_path(str(self.root)))
 
     def test_no_claims(self) -> None:
         """
-        Where a path cannot be claimed, archives are opened all the same.
+        If paths cannot be claimed, archives are opened nevertheless.
         """
 
         def fail(path: str) -> int:
@@ -150,18 +151,18 @@ class ClaimTests(SynchronousTestCase):
 
 class IdleTests(FilesystemCase):
     """
-    An archive that is open, and that nobody uses.
+    An open archive that is not used.
     """
 
     def prepare(self) -> None:
         """
-        Have the file system be this machine's own.
+        Report the file system as local.
         """
         self.patch(self.system, "is_local", lambda descriptor: True)
 
     def test_nothing_is_open_for_writing(self) -> None:
         """
-        Its file system can be made read-only meanwhile, also once something was written.
+        Its file system can be remounted read-only, even after something was written.
         """
         self.archive.save_model(ModelInfo("m"))
         self.archive.renew()
@@ -171,7 +172,7 @@ class IdleTests(FilesystemCase):
 
 class LogTests(FilesystemCase):
     """
-    What the log is told of it.
+    The log lines about a moved archive.
     """
 
     def setUp(self) -> None:
@@ -183,25 +184,25 @@ class LogTests(FilesystemCase):
         self.logging = LoggingArchive(self.archive, StorageErrorLog(self.archive.description, self.clock.seconds))
         self.events = self.enterContext(capturedLogs())
 
-    def told(self) -> list[tuple[LogLevel, str]]:
+    def lines(self) -> list[tuple[LogLevel, str]]:
         """
-        Give what the log was told so far.
+        Return the lines logged so far.
         """
         return [(event["log_level"], formatEvent(event)) for event in self.events]
 
     def test_once_then_once_a_minute(self) -> None:
         """
-        A line at once, one a minute, and one as soon as it is back.
+        A move is logged at once and then once a minute, and so is the return.
         """
         away = self.root.with_suffix(".away")
         self.root.rename(away)
         for _ in range(120):
             self.assertRaises(ArchiveMoved, self.logging.check)
             self.clock.advance(REPEAT_SECONDS / 60)
-        self.assertEqual([level for level, _ in self.told()], [LogLevel.warn] * 2)
+        self.assertEqual([level for level, _ in self.lines()], [LogLevel.warn] * 2)
         away.rename(self.root)
         self.logging.check()
         self.logging.check()
-        level, line = self.told()[-1]
+        level, line = self.lines()[-1]
         self.assertEqual((len(self.events), level), (3, LogLevel.info))
         self.assertIn("is back where it was opened", line)

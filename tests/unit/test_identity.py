@@ -1,5 +1,5 @@
 """
-The file that says which archive it is.
+The file with the archive's id.
 """
 
 import errno
@@ -22,22 +22,22 @@ from twisted_registry.storage.filesystem.identity import format_identity, parse_
 
 class FormatTests(SynchronousTestCase):
     """
-    What the file holds.
+    The content of the file.
     """
 
     def test_what_is_written_is_read(self) -> None:
         """
-        The file holds the id and how often a backup was restored.
+        The file holds the id and the number of restores.
         """
         identity = ArchiveIdentity("0aB-9", restores=7)
         self.assertEqual(parse_identity(format_identity(identity)), identity)
 
     def test_damage(self) -> None:
         """
-        Whatever was not written so is damage, be it a single bit.
+        Any change of the content is damage, even of a single bit.
         """
         whole = format_identity(ArchiveIdentity("abc", restores=1))
-        told = json.loads(whole)
+        values = json.loads(whole)
         for content in (
             b"",
             b"{}",
@@ -47,14 +47,14 @@ class FormatTests(SynchronousTestCase):
             b"[" * 100_000,
             whole.replace(b"abc", b"abb"),
             whole.replace(b" 1", b" 3"),
-            *(json.dumps({**told, **wrong}).encode() for wrong in _wrong(told)),
+            *(json.dumps({**values, **wrong}).encode() for wrong in _wrong(values)),
         ):
             self.assertRaises(Malformed, parse_identity, content)
 
 
-def _wrong(told: "dict[str, object]") -> "list[dict[str, object]]":
-    values: list[object] = [None, 1.5, "", "a\n", "x" * 65, True, -1, [], {}]
-    return [{name: value} for name in told for value in values]
+def _wrong(values: "dict[str, object]") -> "list[dict[str, object]]":
+    wrong: list[object] = [None, 1.5, "", "a\n", "x" * 65, True, -1, [], {}]
+    return [{name: value} for name in values for value in wrong]
 
 
 class FileTests(FilesystemCase):
@@ -65,13 +65,13 @@ class FileTests(FilesystemCase):
     @property
     def path(self) -> Path:
         """
-        The file.
+        The path of the file.
         """
         return self.root / ".0" / "identity"
 
-    def test_durable_before_it_is_told(self) -> None:
+    def test_durable_before_use(self) -> None:
         """
-        The file is synced, gets its name, and that is synced, with that of the folder it is in.
+        The file is synced and renamed, and then its folder and the folder above are synced.
         """
         changes = self.system.changes()
         named = changes.index("rename .0/tmp/.new-* .0/identity")
@@ -79,7 +79,7 @@ class FileTests(FilesystemCase):
 
     def test_archive_from_elsewhere(self) -> None:
         """
-        An archive without an id is given one when it is opened, and is not called new: it holds models, or did.
+        An archive without an id gets one when it is opened, and does not count as new: it may have had models.
         """
         self.path.unlink()
         self.reopen()
@@ -97,7 +97,7 @@ class FileTests(FilesystemCase):
 
     def test_damaged(self) -> None:
         """
-        A damaged file is left as it is: no id is told, and the log says why.
+        A damaged file stays as it is: the archive has no id, and the reason is logged.
         """
         self.path.write_bytes(b"damaged")
         with capturedLogs() as events:
@@ -110,7 +110,7 @@ class FileTests(FilesystemCase):
 
     def test_cannot_be_read_now(self) -> None:
         """
-        Where the file cannot be read for a moment the archive is not opened, for no id is not another one.
+        If the file cannot be read now, the archive is not opened, because it must not seem to have another id.
         """
         before = self.archive.identity()
         for number in (errno.EIO, errno.ESTALE, errno.EACCES):
@@ -123,7 +123,7 @@ class FileTests(FilesystemCase):
 
     def test_read_only(self) -> None:
         """
-        An archive that cannot be written is opened, with its id or without one.
+        A read-only archive is opened, with its id or without one.
         """
         for pattern, error in (("(create|write|rename|mkdir) .*", errno.EROFS), ("create .*", errno.ENOSPC)):
             archive_id = self.archive.identity().archive_id
@@ -138,7 +138,7 @@ class FileTests(FilesystemCase):
 
     def test_leftovers_of_it_are_swept(self) -> None:
         """
-        Where the file cannot get its name, nothing is left of it.
+        If the file cannot be renamed to its name, nothing of it is left.
         """
         self.path.unlink()
         self.system.disturbance = failing_where("rename .*", errno.EIO)
@@ -148,7 +148,7 @@ class FileTests(FilesystemCase):
 
 class MustExistTests(SynchronousTestCase):
     """
-    An archive that must be there already.
+    An archive that must exist already.
     """
 
     def setUp(self) -> None:
@@ -159,7 +159,7 @@ class MustExistTests(SynchronousTestCase):
 
     def refusal(self, system: FaultySystem | None = None) -> str:
         """
-        Give the line that says why there is no archive, once it is sure that nothing was made.
+        Return the text of the error that there is no archive, after checking that nothing was created.
         """
         before = sorted(self.root.rglob("*")) if self.root.exists() else None
         archive = FilesystemArchive(str(self.root), system)
@@ -172,7 +172,7 @@ class MustExistTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        What is missing, is empty, or holds nothing but what is foreign is no archive.
+        A folder that is missing, empty, or holds only foreign files is not an archive.
         """
         self.assertIn("missing", self.refusal())
         self.root.mkdir()
@@ -184,7 +184,7 @@ class MustExistTests(SynchronousTestCase):
 
     def test_released(self) -> None:
         """
-        After the refusal the folder is open to others.
+        After the refusal others can use the folder.
         """
         self.root.mkdir()
         self.refusal()
@@ -192,9 +192,9 @@ class MustExistTests(SynchronousTestCase):
         archive.open()
         archive.close()
 
-    def test_cannot_be_told(self) -> None:
+    def test_unclear(self) -> None:
         """
-        Where the folder cannot be read, that is what the line says.
+        If the folder cannot be read, the error says so.
         """
         self.root.mkdir()
         for call in ("scandir", "lstat"):
@@ -203,7 +203,7 @@ class MustExistTests(SynchronousTestCase):
 
     def test_models_are_enough(self) -> None:
         """
-        Models alone, of the existing server, are an archive.
+        A folder with models of the existing registry is an archive.
         """
         (self.root / "m").mkdir(parents=True)
         (self.root / "m" / "m.yaml").write_text("model_id: m\nuser_data: {}\n")

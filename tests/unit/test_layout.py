@@ -1,5 +1,5 @@
 """
-The names on disk.
+The names of an archive's folders and files.
 """
 
 import re
@@ -28,19 +28,19 @@ MODEL_IDS = strategies.text(strategies.characters(exclude_categories=["Cc", "Cs"
 
 class FolderTests(SynchronousTestCase):
     """
-    Models' folders.
+    Folders of models.
     """
 
     def test_plain(self) -> None:
         """
-        An id that is a letter and then letters, digits, dashes and underscores is its own folder's name.
+        An id of a letter followed by letters, digits, dashes and underscores is its own folder's name.
         """
         for model_id in ("m", "Model-1_x", "CON", "m-v000001", "a" * 200):
             self.assertEqual(_layout.folder_of(model_id), model_id)
 
     def test_escaped(self) -> None:
         """
-        In any other id, each byte that could not be in such a name is escaped, or else the first.
+        In any other id, each byte that such a name cannot contain is escaped, or else the first byte.
         """
         cases = {
             "..": "%2E%2E",
@@ -56,9 +56,9 @@ class FolderTests(SynchronousTestCase):
         for model_id, folder in cases.items():
             self.assertEqual(_layout.folder_of(model_id), folder)
 
-    def test_digest(self) -> None:
+    def test_hashed(self) -> None:
         """
-        An id that would get too long by that is named by its digest.
+        An id that would be too long when escaped is replaced by its SHA-256.
         """
         folder = _layout.folder_of("." * 200)
         self.assertTrue(_layout.is_hashed_name(folder))
@@ -67,7 +67,7 @@ class FolderTests(SynchronousTestCase):
 
     def test_foreign(self) -> None:
         """
-        A name that no id would be given is no model's.
+        A name that no id would get is not a model's.
         """
         foreign = [
             "lost+found",
@@ -110,7 +110,8 @@ class FolderTests(SynchronousTestCase):
     @given(MODEL_IDS)
     def test_round_trip(self, model_id: str) -> None:
         """
-        Every id is read back from its folder's name, which no path gets out of and all files' names have room for.
+        Every id is parsed back from its folder's name, which stays within the archive and is short enough for all
+        files.
         """
         folder = _layout.folder_of(model_id)
         if not _layout.is_hashed_name(folder):
@@ -123,7 +124,7 @@ class FolderTests(SynchronousTestCase):
     @given(strategies.text(max_size=30) | strategies.from_regex(r"[%A-Fa-z0-9_.-]{1,12}", fullmatch=True))
     def test_injective(self, folder: str) -> None:
         """
-        Whatever a name is read as, no other name is read as the same.
+        No two names give the same id.
         """
         model_id = _layout.model_id_of(folder)
         if model_id is not None:
@@ -132,12 +133,12 @@ class FolderTests(SynchronousTestCase):
 
 class VersionFileTests(SynchronousTestCase):
     """
-    Versions' files.
+    Files of versions.
     """
 
     def numbers(self, *names: str) -> list[int]:
         """
-        Give the versions that files of model 'm' make.
+        Return the numbers of the versions that some names in model 'm' make.
         """
         return _layout.version_files("m", names).numbers
 
@@ -152,14 +153,14 @@ class VersionFileTests(SynchronousTestCase):
 
     def test_versions(self) -> None:
         """
-        A version is what has a .yaml, in the order of numbers.
+        Each .yaml makes a version; they are ordered by number.
         """
         names = ("m-v1000000.yaml", "m-v999999.yaml", "m-v000002.data", "m-v000002.yaml", "m.yaml")
         self.assertEqual(self.numbers(*names), [2, 999_999, 1_000_000])
 
     def test_foreign(self) -> None:
         """
-        A name that is not exactly as it is written here is passed over.
+        A name that differs in any way is ignored.
         """
         foreign = (
             "m-v1.yaml",
@@ -187,7 +188,7 @@ class VersionFileTests(SynchronousTestCase):
         )
         self.assertEqual(self.numbers(*foreign, *also, *more), [])
 
-    def test_impossible(self) -> None:
+    def test_out_of_range(self) -> None:
         """
         Numbers that no version can have are damage.
         """
@@ -203,9 +204,9 @@ class VersionFileTests(SynchronousTestCase):
         self.assertEqual(files.out_of_range, [0, 2**31, 99999999999999999999])
         self.assertEqual(_layout.version_files("m", names[:1]).out_of_range, [0])
 
-    def test_single_data(self) -> None:
+    def test_data_without_yaml(self) -> None:
         """
-        Data without a .yaml is unfinished where its number is the highest, otherwise it has lost it.
+        Data without a .yaml is uncommitted if its number is the highest; otherwise its .yaml is lost.
         """
         names = ("m-v000001.data", "m-v000002.yaml", "m-v000003.data", "m-v000004.data", "m-v000000.data")
         files = _layout.version_files("m", (*names, "m-v2147483648.data"))

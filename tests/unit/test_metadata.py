@@ -44,11 +44,11 @@ user_data:
 
 def as_much_as_is_accepted(characters: str, length: int) -> dict[str, str]:
     """
-    Give user data of as many pairs as are accepted.
+    Return metadata with as many pairs as are accepted.
 
     Args:
-        characters: those that its texts are made of.
-        length: of each key, at the least, and of each value but for the shortest keys.
+        characters: the characters of its texts.
+        length: the length of each key, at least, and of each value except those of the shortest keys.
     """
     metadata: dict[str, str] = {}
     size_bytes = 0
@@ -64,7 +64,7 @@ def as_much_as_is_accepted(characters: str, length: int) -> dict[str, str]:
 
 def fields(**changed: str) -> bytes:
     """
-    Give a version's file, with some fields changed.
+    Return the content of a version's file with some fields changed.
     """
     values = {"creation_timestamp": "2021-10-01T00:00:00Z", "data_hash": INFO.sha256, "data_size": "14", **changed}
     return "".join(f"{name}: {value}\n" for name, value in values.items()).encode()
@@ -85,20 +85,20 @@ class WritingTests(SynchronousTestCase):
 
     def test_version(self) -> None:
         """
-        A version's file is as it is drawn.
+        A version's file has the documented form.
         """
         self.assertEqual(_metadata.dump_version(INFO).decode(), WRITTEN.format(hash=INFO.sha256))
 
     def test_not_archived(self) -> None:
         """
-        That a version does not count as archived is said only where it is so.
+        The field ``transient`` is only written for a version that is not archived.
         """
         lines = _metadata.dump_version(evolve(INFO, archived=False, metadata={})).decode().splitlines()
         self.assertEqual(lines[-2:], ["user_data: {}", "transient: true"])
 
     def test_model(self) -> None:
         """
-        What people name is quoted, ordered, in ASCII and not folded.
+        Text that people choose is quoted, sorted, in ASCII and not folded.
         """
         written = _metadata.dump_model(ModelInfo("\u00e9", {"b": "word " * 40, "a": "\x85\u2028\U0001f600\n"}))
         expected = f'model_id: "\\xE9"\nuser_data:\n  "a": "\\N\\L\\U0001F600\\n"\n  "b": "{"word " * 40}"\n'
@@ -130,8 +130,8 @@ class RoundTripTests(SynchronousTestCase):
 
     def test_largest(self) -> None:
         """
-        Whatever user data is accepted is written to a file that is read: as many pairs as possible, or as long texts,
-        of characters that take the most room in either.
+        All metadata that is accepted is written to a file that can be read: as many pairs as possible, or the longest
+        texts, with the characters that take the most space in either.
         """
         most_id = "\u0100" * (MAX_MODEL_ID_BYTES // 2)
         for characters in ("\x01\x02\x1f", "ab", "\u0100\u0101", "\u0800\uffff", "\U00010000\U0010ffff", '"\\'):
@@ -147,7 +147,7 @@ class RoundTripTests(SynchronousTestCase):
     @given(USER_DATA)
     def test_without_libyaml(self, metadata: dict[str, str]) -> None:
         """
-        Where there is no libyaml, what is written and what is read mean the same.
+        Without libyaml, files are written and read with the same meaning.
         """
         info = evolve(INFO, metadata=metadata)
         use(self, WITH_LIBYAML)
@@ -166,13 +166,13 @@ class ReadingTests(SynchronousTestCase):
 
     def metadata(self, text: str) -> dict[str, str]:
         """
-        Read a model's user data.
+        Return a model's metadata.
         """
         return dict(_metadata.parse_model(f"model_id: m\nuser_data:{text}".encode()).metadata)
 
     def test_text(self) -> None:
         """
-        Everything is read as text, whatever a YAML library might make of it.
+        Everything is read as text, whatever a YAML library would make of it.
         """
         texts = ["=", "<<", "1", "1e3", "0x1F", "~", "null", "y", "on", "2021-10-01", "!!str 1", "'it''s'"]
         for text in texts:
@@ -184,7 +184,7 @@ class ReadingTests(SynchronousTestCase):
 
     def test_no_user_data(self) -> None:
         """
-        User data that is empty, null or missing is none.
+        Metadata that is empty, null or missing is read as empty.
         """
         for text in ("", " {}", " ~", " null", "\n"):
             self.assertEqual(self.metadata(text), {})
@@ -192,21 +192,21 @@ class ReadingTests(SynchronousTestCase):
 
     def test_later_fields(self) -> None:
         """
-        Fields that are not known are passed over, whatever they hold.
+        Unknown fields are ignored, whatever they hold.
         """
         written = fields(later="[1, {a: [b]}]", also="{}", last="{a: {b: c}}")
         self.assertEqual(_metadata.parse_version(written, "m", 2).size_bytes, 14)
 
     def test_names_decide(self) -> None:
         """
-        Id and number are not what the file says they are.
+        Id and number in the file are not used.
         """
         info = _metadata.parse_version(fields(model_id="n", version_number="9"), "m", 2)
         self.assertEqual((info.model_id, info.version_number), ("m", 2))
 
     def test_transient(self) -> None:
         """
-        A version is archived unless it says otherwise.
+        A version is archived unless its file says otherwise.
         """
         for text, archived in {"true": False, "True": False, "yes": False, "false": True, "": True, "no": True}.items():
             self.assertEqual(_metadata.parse_version(fields(transient=text), "m", 2).archived, archived)
@@ -214,12 +214,12 @@ class ReadingTests(SynchronousTestCase):
 
 class DamageTests(SynchronousTestCase):
     """
-    YAML that is none, or not of a version.
+    Invalid YAML, and YAML that is not that of a version.
     """
 
     def reason(self, written: bytes) -> str:
         """
-        Say why a file is damaged.
+        Return the reason for which a file is damaged.
         """
         error: Malformed = self.assertRaises(Malformed, _metadata.parse_version, written, "m", 2)
         self.assertNotIn("\n", error.reason)
@@ -241,14 +241,14 @@ class DamageTests(SynchronousTestCase):
 
     def test_missing_fields(self) -> None:
         """
-        Each field but for the user data must be there.
+        All fields are required, except the metadata.
         """
         for name in (b"creation_timestamp", b"data_hash", b"data_size"):
             self.assertEqual(self.reason(fields().replace(name, b"x")), f"it has no {name.decode()}")
 
     def test_user_data(self) -> None:
         """
-        User data must map text to text.
+        Metadata must map text to text.
         """
         for value in (
             "{a: [b]}",
@@ -298,7 +298,7 @@ class DamageTests(SynchronousTestCase):
 
     def test_nested(self) -> None:
         """
-        Brackets in brackets without end are damage, and found out in no time.
+        Deeply nested brackets are damage, and are detected at once.
         """
         for nested in (
             "[" * 10**6,
@@ -313,7 +313,7 @@ class DamageTests(SynchronousTestCase):
 
     def test_more_values_than_a_client_can_store(self) -> None:
         """
-        Within the size that is read, as many values as a client can have stored are read, and no more, in any form.
+        Within the size limit, as many values as a client can have stored are read, and no more, in any form.
         """
         most = MAX_USER_DATA_BYTES // 6
         pairs = "".join(f" {n}:\n" for n in range(most))
@@ -329,7 +329,7 @@ class DamageTests(SynchronousTestCase):
 
     def test_directives(self) -> None:
         """
-        Directives are damage, wherever a line begins with one, and so is another encoding, in which they would hide.
+        A line that begins with a directive is damage, and so is another encoding, which could hide one.
         """
         directive, rest = "%TAG !a! tag:a\n", "---\nuser_data: {}\n"
         for before in ("", "\ufeff", "# a\n", "\r", "\x85", "\u2028", "\u2029", "\n\n", "user_data: {}\n...\n"):
@@ -346,7 +346,7 @@ class DamageTests(SynchronousTestCase):
     )
     def test_any_bytes(self, written: bytes) -> None:
         """
-        Whatever the bytes, they are read or they are damage.
+        Any bytes are either read or reported as damage.
         """
         for library in (WITH_LIBYAML, WITHOUT_LIBYAML):
             use(self, library)

@@ -174,7 +174,7 @@ class DamageTests(ScrubCase):
         self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is empty")
         path.unlink()
         path.mkdir()
-        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is not a file")
+        self.assert_damage(Kind.VERSION_YAML, 2, "m/m-v000002.yaml", "its .yaml: it is not a regular file")
 
     def test_large(self) -> None:
         """
@@ -231,7 +231,7 @@ class DamageTests(ScrubCase):
         """
         self.file("m-v000001.data").unlink()
         self.file("m-v000001.data").mkdir()
-        self.assert_damage(Kind.DATA_UNREADABLE, 1, "m/m-v000001.data", "its .data: it is not a file")
+        self.assert_damage(Kind.DATA_UNREADABLE, 1, "m/m-v000001.data", "its .data: it is not a regular file")
 
     def test_impossible_numbers(self) -> None:
         """

@@ -1,5 +1,5 @@
 """
-Facts about what the archive asks of the operating system that Python does not offer.
+System calls that Python does not offer.
 """
 
 import os
@@ -10,14 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_registry.storage.filesystem.system import System
 
 
-class StartWritingTests(SynchronousTestCase):
+class StartWritebackTests(SynchronousTestCase):
     """
     ``System.start_writeback``.
     """
 
     def test_file(self) -> None:
         """
-        A file can be told to be written, and holds what it held.
+        A file keeps its content.
         """
         path = Path(self.mktemp())
         path.write_bytes(b"data" * 1000)
@@ -28,6 +28,6 @@ class StartWritingTests(SynchronousTestCase):
 
     def test_no_file(self) -> None:
         """
-        Where it cannot be, nothing is raised: it is no more than a hint.
+        Errors are ignored, because the call is only a hint.
         """
         System().start_writeback(1_000_000, 0, 1)

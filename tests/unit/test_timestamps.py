@@ -1,12 +1,12 @@
 """
-RFC 3339 to and from nanoseconds.
+RFC 3339 timestamps to and from nanoseconds.
 """
 
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.metadata import timestamp, timestamp_ns
+from twisted_registry.storage.filesystem.metadata import format_timestamp, parse_timestamp
 from twisted_registry.testing.samples import CREATED_NS
 
 
@@ -17,10 +17,10 @@ class TimestampTests(SynchronousTestCase):
 
     def test_written(self) -> None:
         """
-        Times are written in UTC, with all nine digits.
+        Times are written in UTC, with nine digits of a second.
         """
-        self.assertEqual(timestamp(CREATED_NS), "2021-10-01T20:10:05.107454600Z")
-        self.assertEqual(timestamp(0), "1970-01-01T00:00:00.000000000Z")
+        self.assertEqual(format_timestamp(CREATED_NS), "2021-10-01T20:10:05.107454600Z")
+        self.assertEqual(format_timestamp(0), "1970-01-01T00:00:00.000000000Z")
 
     @settings(deadline=None)
     @given(strategies.integers(0, 2**64 - 1))
@@ -28,7 +28,7 @@ class TimestampTests(SynchronousTestCase):
         """
         Every time that fits in 64 bits is read as it was written.
         """
-        self.assertEqual(timestamp_ns(timestamp(created_ns)), created_ns)
+        self.assertEqual(parse_timestamp(format_timestamp(created_ns)), created_ns)
 
     def test_read(self) -> None:
         """
@@ -44,11 +44,11 @@ class TimestampTests(SynchronousTestCase):
             "1970-01-01T01:00:00+01:00": 0,
             "2554-07-21T23:34:33.709551615Z": 2**64 - 1,
         }.items():
-            self.assertEqual(timestamp_ns(text), created_ns, text)
+            self.assertEqual(parse_timestamp(text), created_ns, text)
 
     def test_refused(self) -> None:
         """
-        A time must be one, not before the epoch, and fit in 64 bits.
+        A timestamp must be valid, not before the epoch, and fit in 64 bits.
         """
         for text in (
             *("1969-12-31T23:59:59.999999999Z", "1970-01-01T00:00:00+00:01", "0001-01-01T00:00:00Z"),
@@ -61,4 +61,4 @@ class TimestampTests(SynchronousTestCase):
                 " 2021-10-01T00:00:00Z",
             ),
         ):
-            self.assertRaises(Malformed, timestamp_ns, text)
+            self.assertRaises(Malformed, parse_timestamp, text)

@@ -3,7 +3,7 @@ Times as text.
 """
 
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.metadata import timestamp, timestamp_ns
+from twisted_registry.storage.filesystem.metadata import format_timestamp, parse_timestamp
 
 SEEDS = [
     *(b"2021-10-01T22:10:05.1074546+02:00", b"1970-01-01T00:00:00Z", b"2554-07-21T23:34:33.709551615Z"),
@@ -18,12 +18,12 @@ def test_one_input(data: bytes) -> None:
     """
     text = data.decode("utf-8", "replace")
     try:
-        created_ns = timestamp_ns(text)
+        created_ns = parse_timestamp(text)
     except Malformed as error:
         assert error.reason
     else:
-        assert 0 <= created_ns < 2**64 and timestamp_ns(timestamp(created_ns)) == created_ns
+        assert 0 <= created_ns < 2**64 and parse_timestamp(format_timestamp(created_ns)) == created_ns
         fraction = text.partition(".")[2].rstrip("Zz").partition("+")[0].partition("-")[0]
         assert created_ns % 10**9 == int(fraction.ljust(9, "0") if fraction else "0")
     number = int.from_bytes(data[:8], "big")
-    assert timestamp_ns(timestamp(number)) == number
+    assert parse_timestamp(format_timestamp(number)) == number

@@ -1,8 +1,8 @@
 """
 The archive on a file system.
 
-What is where is drawn in ``twisted_registry.storage.filesystem.layout``, how it gets there in
-``twisted_registry.storage.filesystem.staging``.
+``twisted_registry.storage.filesystem.layout`` describes its files, and ``twisted_registry.storage.filesystem.staging``
+how they are written.
 """
 
 import os
@@ -31,7 +31,7 @@ _log = Logger()
 
 def filesystem_archive(directory: str) -> "FilesystemArchive":
     """
-    Make the archive that ``filesystem:DIRECTORY`` describes.
+    Create the archive that ``filesystem:DIRECTORY`` describes.
     """
     return FilesystemArchive(directory)
 
@@ -39,16 +39,15 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
 @implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive)
 class FilesystemArchive:
     """
-    Keeps models and versions in a folder, laid out as the existing Cogment model registry does.
+    An archive in a folder, with the layout of the existing Cogment model registry.
     """
 
     def __init__(self, root: str, system: System | None = None, times: ClaimTimes | None = None) -> None:
         """
-
         Args:
-            root: the archive's folder, made if missing when the archive is opened.
+            root: the archive's folder; created, if missing, when the archive is opened.
             system: the operating system.
-            times: how often the claim to the archive is renewed, and how long another's is watched.
+            times: how often the claim is renewed, and how long the mark of another daemon is watched.
 
         Raises:
             CannotStart: the folder has no name.
@@ -58,35 +57,35 @@ class FilesystemArchive:
         self.description: str = os.path.abspath(root)
         self._root = self.description
         self._system = system or System()
-        self._held = PinnedDirectory(self._root, self._system)
-        self._staging = StagingArea(self._held)
+        self._directory = PinnedDirectory(self._root, self._system)
+        self._staging = StagingArea(self._directory)
         self._models = ModelFolders(self._staging)
         self._versions = ArchivedVersions(self._staging, self._models)
         self._marks = HighWaterMarks(self._staging, self._models)
         self._claim = Claim(self._staging, times)
-        self._held.check_claim = self._claim.check
+        self._directory.check_claim = self._claim.check
         self.renew_seconds: float = self._claim.times.renew_seconds
         self._identity_file = IdentityFile(self._staging)
         self._identity = ArchiveIdentity()
         self._must_exist = False
-        self._path_claim: int | None = None
+        self._path_descriptor: int | None = None
 
-    # Taking it, and letting go.
+    # Opening and closing.
 
     def open(self) -> None:
         """See ``IArchive.open``."""
-        claim = self._claimed_path()
+        path_descriptor = self._claim_path()
         try:
-            self._hold_root()
+            self._open_directory()
         except BaseException:
-            self._let_go(claim)
+            self._close_descriptor(path_descriptor)
             raise
-        self._path_claim = claim
+        self._path_descriptor = path_descriptor
         try:
-            self._learn_names()
-            is_identified, is_new = self._examined()
-            self._tidy()
-            self._identity = self._loaded_identity() if is_identified else self._identity_file.make(is_new)
+            self._read_names()
+            is_identified, is_new = self._examine()
+            self._clean_up()
+            self._identity = self._load_identity() if is_identified else self._identity_file.create(is_new)
         except BaseException:
             self.close()
             raise
@@ -94,9 +93,9 @@ class FilesystemArchive:
     def close(self) -> None:
         """See ``IArchive.close``."""
         self._claim.release()
-        self._held.close()
-        claim, self._path_claim = self._path_claim, None
-        self._let_go(claim)
+        self._directory.close()
+        path_descriptor, self._path_descriptor = self._path_descriptor, None
+        self._close_descriptor(path_descriptor)
 
     def renew(self) -> None:
         """See ``IOwnedArchive.renew``."""
@@ -113,71 +112,71 @@ class FilesystemArchive:
     def check(self) -> None:
         """See ``ILocatedArchive.check``."""
         with reading():
-            self._held.check()
+            self._directory.check()
 
     def missing(self, model_ids: Sequence[str]) -> list[str]:
         """See ``ILocatedArchive.missing``."""
         with reading():
             return self._models.missing(model_ids)
 
-    def _hold_root(self) -> None:
+    def _open_directory(self) -> None:
         try:
             if not self._must_exist:
-                self._make(self._root)
+                self._create_folder(self._root)
             elif not exists(self._system, self._root):
                 raise self._no_archive("it is missing")
-            self._held.open()
+            self._directory.open()
         except OSError as error:
             raise self._unusable(error) from error
         except LockFailed as error:
             raise CannotStart(error.reason) from error
 
-        if self._held.is_open_to_others:
+        if self._directory.is_open_to_others:
             _log.warn(
-                "every user of this machine can write to the archive {root}, and so replace what is in it: "
-                "chmod o-rwx {root}",
+                "every user of this machine can write to the archive {root} and replace what is in it; "
+                "run: chmod o-rwx {root}",
                 root=self._root,
             )
 
-    def _loaded_identity(self) -> ArchiveIdentity:
+    def _load_identity(self) -> ArchiveIdentity:
         try:
             return self._identity_file.load()
         except OSError as error:
             raise self._unusable(error) from error
 
-    def _examined(self) -> tuple[bool, bool]:
+    def _examine(self) -> tuple[bool, bool]:
         """
-        Look whether the archive has an id, and whether it is new.
+        Return whether the archive has an id, and whether it is new.
 
         Raises:
-            CannotStart: there must be an archive, and is none; or that cannot be told.
+            CannotStart: there is no archive although one must exist, or this cannot be found out.
         """
         try:
             is_identified = self._identity_file.exists
             is_empty = not is_identified and self._models.is_empty
             if is_empty and self._must_exist:
                 raise self._no_archive("it holds no archive")
-            is_new = is_empty and not lexists(self._system, within(self._held.folder, PRIVATE_FOLDER))
+            is_new = is_empty and not lexists(self._system, within(self._directory.folder, PRIVATE_FOLDER))
         except OSError as error:
             raise self._unusable(error) from error
         except StorageFailure as error:
             raise CannotStart(f"the models in {self._root!r} cannot be listed: {error.reason}") from error
         return is_identified, is_new
 
-    def _claimed_path(self) -> int | None:
-        # Before anything is made at the path: another process may have had its archive there.
+    def _claim_path(self) -> int | None:
+        # Before anything is created at the path, because another process may still have its archive there.
         try:
             return self._system.claim_path(self._root)
         except BlockingIOError as error:
             raise CannotStart(in_use(self._root).reason) from error
 
-    def _let_go(self, claim: int | None) -> None:
-        if claim is not None:
-            close_quietly(self._system, claim)
+    def _close_descriptor(self, descriptor: int | None) -> None:
+        if descriptor is not None:
+            close_quietly(self._system, descriptor)
 
-    def _learn_names(self) -> None:
+    def _read_names(self) -> None:
         try:
-            self._models.learn_names()
+            self._models.read_names()
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -186,15 +185,15 @@ class FilesystemArchive:
 
     def _no_archive(self, what: str) -> CannotStart:
         return CannotStart(
-            f"there is no archive in {self._root!r} ({what}), and --archive-must-exist is given: is its disk mounted? "
-            "To make a new archive there, start once without --archive-must-exist"
+            f"there is no archive in {self._root!r} ({what}), and --archive-must-exist is set: is its disk mounted? "
+            "To create a new archive there, start once without --archive-must-exist"
         )
 
-    def _make(self, path: str) -> None:
+    def _create_folder(self, path: str) -> None:
         if exists(self._system, path):
             return
         parent = os.path.dirname(path)
-        self._make(parent)
+        self._create_folder(parent)
         try:
             self._system.mkdir(path)
         except FileExistsError:
@@ -205,13 +204,13 @@ class FilesystemArchive:
         finally:
             close_quietly(self._system, descriptor)
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         self._versions.forget_sweeps()
         try:
             self._staging.private.check()
             self._staging.retry_root_sync()
             self._staging.private.prepare()
-            # What is swept must not be another's.
+            # Nothing may be swept that belongs to another daemon.
             self._claim.acquire()
             self._staging.sweep()
             if self._claim.was_abandoned:
@@ -220,12 +219,12 @@ class FilesystemArchive:
             raise CannotStart(error.reason) from error
         except NotPrivate as error:
             raise CannotStart(
-                f"{error.what}, and a start removes what lies in the archive's private folders: remove the link or the "
-                "mount, or rename the folder to another name, and start again"
+                f"{error.what}, and a start removes everything in the archive's private folders: remove the link or "
+                "the mount, or rename it, and start again"
             ) from error
         except OSError as error:
             _log.warn(
-                "the archive {root} cannot be tidied, is it read-only? {reason}",
+                "the archive {root} cannot be cleaned up, is it read-only? {reason}",
                 root=self._root,
                 reason=reason_of(error),
             )

@@ -1,11 +1,11 @@
 """
-The claim of a daemon to an archive, for machines whose locks do not reach one another.
+The claim of a daemon to an archive, for machines that do not share locks.
 
-On a network file system, or on a volume that two machines mount, the lock of the archive's folder may be each machine's
-own.  So whoever has the archive holds a second lock, on the file ``claim`` in the private folder, which some of those
-file systems pass on; and keeps a mark in that file: who it is, and a counter that rises every few seconds.  Who finds
-the mark of another watches it for a while, and takes the archive only if it stands still.  No clocks are compared.  Who
-finds that its own mark was replaced has lost the archive, and stores nothing any more.
+On a network file system, or on a volume that two machines mount, a lock on the archive's folder may be local to each
+machine.  So the owner of an archive also locks the file ``claim`` in the private folder, because some of these file
+systems share locks on files.  And it keeps a mark in that file: its process, and a counter that rises every few
+seconds.  A daemon that finds another mark watches it for a while, and takes the archive only if the mark does not
+change.  No clocks are compared.  A daemon whose mark was replaced has lost the archive and stores nothing more.
 """
 
 import os
@@ -39,7 +39,7 @@ _log = Logger()
 
 def elapsed_seconds() -> float:
     """
-    Return the time since the machine started, that in which it slept included.
+    Return the time since the machine started in seconds, including time in suspend.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
@@ -47,14 +47,16 @@ def elapsed_seconds() -> float:
 @frozen
 class ClaimTimes:
     """
-    How long things take.
+    The timing of claims.
 
     Attributes:
         renew_seconds: how often the mark is renewed.
-        recheck_seconds: after how long without a renewal the mark is looked at before anything is stored; less than
+        recheck_seconds: how long after the last renewal the mark is checked before anything is stored; less than
             ``watch_seconds``.
-        watch_seconds: for how long another's mark has to stand still.
-        poll_seconds: how often it is looked at meanwhile.
+        watch_seconds: how long the mark of another daemon must stay unchanged.
+        poll_seconds: how often it is read meanwhile.
+        seconds: returns the time in seconds.
+        sleep: waits for a number of seconds.
     """
 
     renew_seconds: float = 5.0
@@ -67,51 +69,52 @@ class ClaimTimes:
 
 class Claim:
     """
-    A claim to an archive whose folder is held and locked.  Where nothing can be written there is none, and all is well.
+    A claim to an archive whose folder is open and locked.  A read-only archive is not claimed.
     """
 
     def __init__(
-        self, staging: StagingArea, times: ClaimTimes | None = None, this: Callable[[], Process] = this_process
+        self, staging: StagingArea, times: ClaimTimes | None = None, get_process: Callable[[], Process] = this_process
     ) -> None:
         """
-
         Args:
-            this: gives this process.
+            staging: the archive's staging area.
+            times: the timing; by default that of a daemon.
+            get_process: returns this process.
         """
         self.times = times or ClaimTimes()
         self._staging = staging
         self._root = staging.root
         self._system = staging.system
-        self._this = this
+        self._get_process = get_process
         self.was_abandoned = False
-        """Whether the archive bore the mark of a daemon that did not stop as it should."""
+        """True if the archive had the mark of a daemon that did not stop cleanly."""
         self._mutex = Lock()
         self._descriptor: int | None = None
         self._is_local = False
         self._mark = Mark()
-        self._looked = 0.0
+        self._checked = 0.0
         self._lost: Mark | None = None
-        self._is_told = False
+        self._is_logged = False
 
-    # Taking it, and letting go.
+    # Acquiring and releasing.
 
     def acquire(self) -> None:
         """
-        Claim the archive.  Blocks while another's mark is watched.
+        Claim the archive.  Blocks while the mark of another daemon is watched.
 
         Raises:
-            LockFailed: another daemon has it, or whether one has cannot be told now.
+            LockFailed: another daemon has the archive, or this cannot be found out.
         """
         device = self._system.fstat(self._root.folder.descriptor).st_dev
-        self._mark = Mark(uuid4().hex, self._this(), device)
+        self._mark = Mark(uuid4().hex, self._get_process(), device)
         self._lost = None
         try:
             descriptor = self._open()
         except BlockingIOError as error:
-            raise self._in_use(self._found_if_readable()) from error
+            raise self._in_use(self._read_mark_if_possible()) from error
         except OSError as error:
             if not isinstance(write_failure(error), StorageFull | StorageReadOnly):
-                raise self._unknown(error) from error
+                raise self._unclear(error) from error
             _log.info(
                 "the archive {root} cannot be claimed, so another machine may use it too: {reason}",
                 root=self._root.path,
@@ -120,41 +123,41 @@ class Claim:
             return
         self._descriptor = descriptor
         try:
-            self._acquire_open()
+            self._acquire_file()
         except OSError as error:
             self._close()
-            raise self._unknown(error) from error
+            raise self._unclear(error) from error
         except BaseException:
             self._close()
             raise
-        self._looked = self.times.seconds()
+        self._checked = self.times.seconds()
 
-    def _acquire_open(self) -> None:
-        is_stale = self._wait_for_another()
+    def _acquire_file(self) -> None:
+        is_stale = self._watch_other_mark()
         try:
             self._write()
         except OSError as error:
             self._warn(error)
             return
         if is_stale:
-            self._wait_for_competitors()
+            self._check_competitors()
 
-    def _unknown(self, error: OSError) -> LockFailed:
+    def _unclear(self, error: OSError) -> LockFailed:
         return LockFailed(
-            f"whether another daemon has the archive {self._root.path!r} cannot be told now: {self._path!r} cannot be "
-            f"opened or read ({reason_of(error)}); start again when its disk is well, or "
-            "remove it if it is no regular file"
+            f"it is unclear whether another daemon has the archive {self._root.path!r}: {self._path!r} cannot be "
+            f"opened or read ({reason_of(error)}); start again when its disk works, or "
+            "remove it if it is not a regular file"
         )
 
     def release(self) -> None:
         """
-        Say that nobody has the archive.  Never raises; does nothing where it is not claimed.
+        Clear the mark.  Never raises; does nothing if the archive is not claimed.
         """
         with self._mutex:
             if self._descriptor is None:
                 return
             try:
-                if self._lost is None and self._found().owner == self._mark.owner:
+                if self._lost is None and self._read_mark().owner == self._mark.owner:
                     self._mark = Mark()
                     self._write()
             except OSError as error:
@@ -170,7 +173,7 @@ class Claim:
         with self._staging.private.open_in(self._root.folder, PRIVATE_FOLDER) as private:
             descriptor = self._system.open(within(private, CLAIM), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         try:
-            # Beyond the mark: on some file systems nobody else can read what is locked.
+            # The byte after the mark, because on some file systems others cannot read a locked part.
             self._system.lock_byte(descriptor, MARK_BYTES)
         except BlockingIOError:
             close_quietly(self._system, descriptor)
@@ -180,33 +183,33 @@ class Claim:
         self._is_local = self._system.is_local(descriptor)
         if not self._is_local:
             return descriptor
-        # All who can use it meet at the lock of the root.  Nothing is kept open for writing: the file system could not
-        # be made read-only.
+        # On a local file system the lock of the root is enough.  A file kept open for writing would prevent remounting
+        # the file system read-only.
         try:
             return self._system.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
         finally:
             close_quietly(self._system, descriptor)
 
-    # Another's mark.
+    # Marks of other daemons.
 
-    def _wait_for_another(self) -> bool:
+    def _watch_other_mark(self) -> bool:
         """
-        Watch the mark that is found, until it is certain that its owner is gone.
+        Watch the mark of another daemon until it has certainly ended.
 
         Returns:
-            whether there was one to watch.
+            whether there was a mark to watch.
 
         Raises:
-            LockFailed: it is not gone.
+            LockFailed: the daemon is running.
         """
-        content = self._content()
+        content = self._read_content()
         found = mark_in(content)
         self.was_abandoned = bool(content.strip())
         if not self.was_abandoned or self._is_gone(found):
             return False
         watch_seconds = self.times.watch_seconds
         _log.warn(
-            "the archive {root} bears the mark of a daemon that may be running ({mark}): watching it for {seconds:g} s",
+            "the archive {root} has the mark of a daemon that may be running ({mark}): watching it for {seconds:g} s",
             root=self._root.path,
             mark=found,
             seconds=watch_seconds,
@@ -214,27 +217,27 @@ class Claim:
         end = self.times.seconds() + watch_seconds
         while self.times.seconds() < end:
             self.times.sleep(self.times.poll_seconds)
-            now = self._content()
+            now = self._read_content()
             if not now.strip():
                 return True
             if now != content:
                 raise self._in_use(mark_in(now))
         _log.warn(
-            "taking the archive {root}: the mark of the other daemon ({mark}) has stood still",
+            "taking the archive {root}: the mark of the other daemon ({mark}) has not changed",
             root=self._root.path,
             mark=found,
         )
         return True
 
-    def _wait_for_competitors(self) -> None:
-        # Who has watched the same mark beside this one may have written at the same time: the last one has it.
+    def _check_competitors(self) -> None:
+        # Another daemon that watched the same mark may have written its own just now.  The last one to write wins.
         self.times.sleep(self.times.poll_seconds)
-        found = self._found()
-        if found.owner != self._mark.owner:
-            raise self._in_use(found)
+        mark = self._read_mark()
+        if mark.owner != self._mark.owner:
+            raise self._in_use(mark)
 
     def _is_gone(self, mark: Mark) -> bool:
-        # Of one file system of one running kernel there is one lock, and this process has it.
+        # Within one boot of one machine, a file system has a single lock, and this process holds it.
         is_same_lock = bool(mark.process.boot) and (mark.process.boot, mark.device) == (
             self._mark.process.boot,
             self._mark.device,
@@ -242,13 +245,13 @@ class Claim:
         return is_same_lock or has_ended(mark.process, self._mark.process)
 
     def _in_use(self, mark: Mark) -> LockFailed:
-        who = f" ({mark})" if mark.owner else ""
+        owner = f" ({mark})" if mark.owner else ""
         return LockFailed(
-            f"the archive's directory {self._root.path!r} is in use by another daemon{who}; stop that one, or choose "
+            f"the archive's directory {self._root.path!r} is in use by another daemon{owner}; stop that one, or choose "
             "another directory"
         )
 
-    # Keeping it.
+    # Renewing and checking.
 
     def renew(self) -> None:
         """
@@ -256,45 +259,45 @@ class Claim:
 
         Raises:
             ArchiveTaken: another daemon has taken the archive.
-            StorageFailure: that cannot be told.
+            StorageFailure: this cannot be found out.
         """
         with self._mutex, reading():
             self._renew()
 
     def _renew(self) -> None:
-        self._look()
+        self._verify_mark()
         if self._descriptor is not None:
             self._mark = evolve(self._mark, count=self._mark.count + 1)
             try:
-                self._keep_file()
+                self._restore_file()
                 self._write()
             except OSError as error:
                 self._warn(error)
 
-    def _keep_file(self) -> None:
-        # Somebody may have removed it, and what is written then nobody sees.
+    def _restore_file(self) -> None:
+        # If somebody has removed the file, nobody would see the mark.
         if lexists(self._system, self._path):
             return
         self._staging.private.prepare()
         try:
             descriptor = self._open()
         except BlockingIOError as error:
-            self._lost = self._found_if_readable()
+            self._lost = self._read_mark_if_possible()
             raise ArchiveTaken(str(self._lost)) from error
         self._close()
         self._descriptor = descriptor
 
     def check(self) -> None:
         """
-        Check, before something is stored, that the archive was not taken meanwhile.  Costs nothing as long as the mark
-        is renewed in time: who has stood still looks first, and renews it.
+        Check before a change that no other daemon has taken the archive.  Costs nothing while the mark is renewed in
+        time; otherwise the mark is checked and renewed first.
 
         Raises:
-            StorageFailure: it was, or that cannot be told.
+            StorageFailure: another daemon has taken it, or this cannot be found out.
         """
         if self._descriptor is None:
             return
-        if self._lost is None and self.times.seconds() - self._looked < self.times.recheck_seconds:
+        if self._lost is None and self.times.seconds() - self._checked < self.times.recheck_seconds:
             return
         try:
             with self._mutex, reading():
@@ -302,14 +305,14 @@ class Claim:
         except ArchiveTaken as error:
             raise StorageFailure(str(error)) from error
 
-    def _look(self) -> None:
+    def _verify_mark(self) -> None:
         if self._lost is None and self._descriptor is not None:
-            found = self._found()
-            if found.owner not in ("", self._mark.owner):
-                self._lost = found
+            mark = self._read_mark()
+            if mark.owner not in ("", self._mark.owner):
+                self._lost = mark
         if self._lost is not None:
             raise ArchiveTaken(str(self._lost))
-        self._looked = self.times.seconds()
+        self._checked = self.times.seconds()
 
     # The file.
 
@@ -317,17 +320,17 @@ class Claim:
     def _path(self) -> str:
         return within(self._root.folder, os.path.join(PRIVATE_FOLDER, CLAIM))
 
-    def _found(self) -> Mark:
-        return mark_in(self._content())
+    def _read_mark(self) -> Mark:
+        return mark_in(self._read_content())
 
-    def _found_if_readable(self) -> Mark:
+    def _read_mark_if_possible(self) -> Mark:
         try:
-            return self._found()
+            return self._read_mark()
         except OSError:
             return Mark()
 
-    def _content(self) -> bytes:
-        # By its name: what others have written is certain to be seen where the file is opened anew.
+    def _read_content(self) -> bytes:
+        # By its name, because only a newly opened file is certain to show what other machines have written.
         try:
             return read_metadata(self._system, self._path)
         except Malformed:
@@ -352,10 +355,10 @@ class Claim:
         self._system.sync_data(descriptor)
 
     def _warn(self, error: OSError) -> None:
-        if not self._is_told:
-            self._is_told = True
+        if not self._is_logged:
+            self._is_logged = True
             _log.warn(
-                "{path} cannot be kept, so another machine may take the archive: {reason}",
+                "{path} cannot be written, so another machine may take the archive: {reason}",
                 path=self._path,
                 reason=reason_of(error),
             )
@@ -364,7 +367,7 @@ class Claim:
 @contextmanager
 def keep_renewed(claim: Claim) -> Iterator[None]:
     """
-    Renew a claim for the length of a context, in a thread.
+    Renew a claim in a thread while the context is open.
     """
     ended = Event()
 

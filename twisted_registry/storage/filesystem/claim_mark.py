@@ -1,5 +1,6 @@
 """
-The mark that the owner of an archive keeps in the file ``claim``: which process it is, and that it is alive.
+The mark that the owner of an archive keeps in the file ``claim``: its process, and a counter that shows that it is
+running.
 """
 
 import json
@@ -17,14 +18,14 @@ from twisted_registry.storage.filesystem.failures import Malformed
 @frozen
 class Process:
     """
-    A process.
+    A process, described so that processes on other machines can recognize it.
 
     Attributes:
         host: the name of its machine, for people.
-        pid: its number, for people.
-        boot: tells one run of a machine's kernel from all others; empty where that is not known.
-        namespace: within which the number means this process; empty where that is not known.
-        started: when it began, in whatever the kernel counts: a number is used again.
+        pid: its process id, for people.
+        boot: the id of its machine's boot; empty if unknown.
+        namespace: the namespace of its process id; empty if unknown.
+        started: its start time in the kernel's unit; empty if unknown.  Process ids are reused.
     """
 
     host: str
@@ -42,7 +43,7 @@ def _read(path: str) -> str:
 
 
 def _started(pid: int) -> str:
-    # The name of the program, in brackets, may hold anything.
+    # The name of the program, in parentheses, may contain any character.
     after_name = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return after_name[19] if len(after_name) > 19 else ""
 
@@ -64,29 +65,29 @@ def this_process() -> Process:
 
 def has_ended(process: Process, this: Process) -> bool:
     """
-    Return whether a process is certain to have ended; not where it may be on another machine, or out of sight.
+    Return whether a process has certainly ended; false if it may be on another machine or in another namespace.
     """
-    is_in_sight = bool(process.boot and process.namespace and process.started) and (
+    is_visible = bool(process.boot and process.namespace and process.started) and (
         (process.boot, process.namespace) == (this.boot, this.namespace)
     )
-    return is_in_sight and _started(process.pid) != process.started
+    return is_visible and _started(process.pid) != process.started
 
 
 MARK_BYTES = 512
-"""All marks have this length: they are written over one another, in one piece."""
+"""The length of every mark in bytes, so that one overwrites another with a single call."""
 
-_MOST_HOST_BYTES = 64
+_MAX_HOST_BYTES = 64
 
 
 @frozen
 class Mark:
     """
-    What the file says.
+    The content of the file.
 
     Attributes:
-        owner: a random id of the one who has the archive; empty for nobody.
-        device: of the archive's folder, as the owner's machine numbers it.
-        count: rises with each renewal.
+        owner: a random id of the archive's owner; empty if there is no owner.
+        device: the device of the archive's folder, as numbered by the owner's machine.
+        count: a number that rises with each renewal.
     """
 
     owner: str = ""
@@ -100,33 +101,33 @@ class Mark:
 
 def format_mark(mark: Mark) -> bytes:
     """
-    Return a mark as it is written.
+    Return the content of the file for a mark.
     """
     if not mark.owner:
         return b"\n".rjust(MARK_BYTES)
-    host = mark.process.host.encode("ascii", "replace")[:_MOST_HOST_BYTES].decode()
-    told = asdict(evolve(mark, process=evolve(mark.process, host=host)))
-    return json.dumps(told).encode().ljust(MARK_BYTES - 1) + b"\n"
+    host = mark.process.host.encode("ascii", "replace")[:_MAX_HOST_BYTES].decode()
+    values = asdict(evolve(mark, process=evolve(mark.process, host=host)))
+    return json.dumps(values).encode().ljust(MARK_BYTES - 1) + b"\n"
 
 
 def parse_mark(content: bytes) -> Mark:
     """
-    Read a mark.
+    Parse the content of the file.
 
     Raises:
-        Malformed: it is none.
+        Malformed: it is not a mark.
     """
     if not content.strip():
         return Mark()
     try:
-        told: Any = json.loads(content)
-        process = Process(**told.pop("process"))
-        mark = Mark(process=process, **told)
+        values: Any = json.loads(content)
+        process = Process(**values.pop("process"))
+        mark = Mark(process=process, **values)
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError):
-        raise Malformed("it is no mark") from None
+        raise Malformed("it is not a mark") from None
     for value in (mark, process):
         if any(type(getattr(value, each.name)) is not each.type for each in fields(type(value))):
-            raise Malformed("it is no mark")
+            raise Malformed("it is not a mark")
     return mark
 
 

@@ -1,8 +1,8 @@
 """
-From the operating system's errors to this project's: the one place that knows.
+The translation of errors of the operating system into errors of the registry.
 
-The reason is the system's own text for the error's number.  It never holds a path: what a client is told says nothing
-of the server's disk.
+A reason is the system's text for the error number.  It never holds a path, because clients see it and must not learn
+how the server's disk is laid out.
 """
 
 import errno
@@ -31,10 +31,10 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 @define
 class Malformed(Exception):
     """
-    A file does not hold what it should.  Does not leave the storage: whose file it is, the caller says.
+    The content of a file is invalid.  The storage does not let this out: the caller knows what the file belongs to.
 
     Attributes:
-        reason: what is wrong with it, in one line that names no path.
+        reason: what is wrong, in one line without a path.
     """
 
     reason: str
@@ -42,65 +42,65 @@ class Malformed(Exception):
 
 def reason_of(error: OSError) -> str:
     """
-    Say what went wrong, without saying where.
+    Return the system's text for an error, without a path.
     """
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def unreadable(error: OSError) -> str:
     """
-    Return what to say of a file that could not be read.
+    Return the description of a file that could not be read.
     """
     return f"it cannot be read: {reason_of(error)}"
 
 
 def is_absent(error: OSError) -> bool:
     """
-    Tell whether the error says no more than that nothing has the name.
+    Return whether the error only says that the path does not exist.
     """
     return error.errno in _ABSENT
 
 
 def is_link_loop(error: OSError) -> bool:
     """
-    Return whether the error says that a symbolic link leads nowhere, which no waiting changes.
+    Return whether the error says that a symbolic link cannot be resolved, which is permanent.
     """
     return error.errno == errno.ELOOP
 
 
 def is_process_limit(error: OSError) -> bool:
     """
-    Return whether the error is about this process or machine alone, whatever file it asked for.
+    Return whether the error is about this process or machine, not about the file.
     """
     return error.errno in _NO_DESCRIPTOR or error.errno == errno.ENOMEM
 
 
 def is_bad_medium(error: OSError) -> bool:
     """
-    Return whether the medium answered, and says that it cannot give what it holds: a bad sector, a file system whose
-    own checksums do not match.
+    Return whether the medium answered that it cannot read what it holds: a bad sector, or a wrong checksum of the file
+    system.
     """
     return error.errno in _BAD_MEDIUM
 
 
 def is_denied(error: OSError) -> bool:
     """
-    Tell whether the error says no more than that something is not for this process to look into.
+    Return whether the error only says that this process has no permission.
     """
     return error.errno in _DENIED
 
 
 def read_failure(error: OSError, subject: str = "") -> StorageUnavailable:
     """
-    Return the error for a call that should have read something, and saw nothing of it.
+    Return the error for a call that could not read anything.
 
-    Every error of the system but 'nothing has this name' belongs here.  A list of those that pass (ESTALE, ETIMEDOUT,
-    EHOSTDOWN, ...) would be incomplete on the next file system, and even EIO is both: a bad sector, which stays, and a
-    network disk that is away for a minute.  A caller who is told to try again loses a moment; one who is told that the
-    data is damaged, or that there is none, may act on it.
+    It covers every system error except 'no such file'.  A list of temporary errors (ESTALE, ETIMEDOUT, EHOSTDOWN, ...)
+    would be incomplete on the next file system, and even EIO can be permanent (a bad sector) or temporary (a network
+    disk that is away for a minute).  A needless retry costs little; a caller that takes data for damaged or absent may
+    act on it.
 
     Args:
-        subject: what should have been read, such as a version.
+        subject: what was to be read, such as a version.
     """
     kind = TooManyOpenFiles if error.errno in _NO_DESCRIPTOR else StorageUnavailable
     return kind(reason_of(error), subject)
@@ -108,7 +108,7 @@ def read_failure(error: OSError, subject: str = "") -> StorageUnavailable:
 
 def write_failure(error: OSError) -> StorageFull | StorageReadOnly | StorageFailure:
     """
-    Give the error for a call that should have changed something, and did not.
+    Return the error for a call that should have changed something and did not.
     """
     if error.errno in _FULL:
         return StorageFull(reason_of(error))
@@ -122,8 +122,8 @@ def write_failure(error: OSError) -> StorageFull | StorageReadOnly | StorageFail
 @contextmanager
 def reading(subject: str = "") -> Iterator[None]:
     """
-    Raise ``StorageUnavailable`` for every ``OSError`` of the block: reading needs no room and no right to write.  Not
-    for what a call reads before it writes: that is part of ``writing`` or ``removing``.
+    Raise ``StorageUnavailable`` for every ``OSError`` of the block, because reading needs neither space nor permission
+    to write.  Reads that are part of a change belong in ``writing`` or ``removing``.
 
     Args:
         subject: what is read, such as a version.
@@ -137,8 +137,8 @@ def reading(subject: str = "") -> Iterator[None]:
 @contextmanager
 def detecting_damage(subject: str = "") -> Iterator[None]:
     """
-    Raise ``Malformed`` for an ``OSError`` of the block that says what is wrong with a file: it is missing, or a link
-    that leads nowhere.  Raise ``StorageUnavailable`` for any other.
+    Raise ``Malformed`` for an ``OSError`` of the block that shows damage: a missing file, or a link that cannot be
+    resolved.  Raise ``StorageUnavailable`` for any other.
 
     Args:
         subject: what is read, such as a version.
@@ -167,8 +167,8 @@ def writing() -> Iterator[None]:
 @contextmanager
 def removing() -> Iterator[None]:
     """
-    Raise the error of ``write_failure`` for every ``OSError`` of the block, but never ``StorageFull``: there is nothing
-    to make room for.
+    Raise the error of ``write_failure`` for every ``OSError`` of the block, with ``StorageFailure`` in place of
+    ``StorageFull``: removing needs no space.
     """
     try:
         yield

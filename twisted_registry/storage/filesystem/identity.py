@@ -1,7 +1,5 @@
 """
-Which archive it is: a file with an id, made with the archive.
-
-It is ``identity`` in the private folder: JSON, so that people can read it too, with a checksum.
+The file ``identity`` in the private folder: the archive's id, as JSON that people can read, with a checksum.
 """
 
 import json
@@ -29,7 +27,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 class IdentityFile:
     """
-    The file that says which archive it is.  Used by one thread at a time.
+    The file that holds the archive's id.  Used by one thread at a time.
     """
 
     def __init__(self, staging: StagingArea) -> None:
@@ -42,22 +40,22 @@ class IdentityFile:
     @property
     def exists(self) -> bool:
         """
-        Whether there is such a file, be it damaged.
+        Return whether the file exists, even if it is damaged.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: this cannot be found out.
         """
         return lexists(self._staging.system, self._path)
 
     def load(self) -> ArchiveIdentity:
         """
-        Read it.
+        Read the file.
 
         Returns:
-            without an id where there is no file, or with one that cannot be told where it is damaged.
+            the identity.  Its id is empty if there is no file, and ``None`` if the file is damaged.
 
         Raises:
-            OSError: it cannot be read now.
+            OSError: the file cannot be read now.
         """
         try:
             return parse_identity(read_metadata(self._staging.system, self._path))
@@ -65,29 +63,29 @@ class IdentityFile:
             return ArchiveIdentity()
         except Malformed as error:
             _log.warn(
-                "{path} cannot be read, so clients do not learn the archive's id: {reason}; remove it to give the "
+                "{path} is damaged, so clients do not learn the archive's id: {reason}; remove it to give the "
                 "archive a new id, or restore it from a backup",
                 path=self._path,
                 reason=error.reason,
             )
             return ArchiveIdentity(None)
 
-    def make(self, is_new: bool) -> ArchiveIdentity:
+    def create(self, is_new: bool) -> ArchiveIdentity:
         """
-        Write one with a new id.
+        Write a file with a new id.
 
         Args:
             is_new: whether the archive itself is new.
 
         Returns:
-            what it says; without an id where it cannot be written.
+            the identity; its id is empty if the file cannot be written.
         """
         identity = ArchiveIdentity(str(uuid4()), is_new)
         try:
             self._write(identity)
         except (OSError, StorageFailure) as error:
             _log.warn(
-                "the archive {root} has no id, and cannot be given one: {reason}",
+                "the archive {root} has no id, and none can be written: {reason}",
                 root=self._staging.root.path,
                 reason=reason_of(error) if isinstance(error, OSError) else error.reason,
             )
@@ -96,15 +94,15 @@ class IdentityFile:
 
     def count_restore(self) -> ArchiveIdentity:
         """
-        Note that the numbers of the archive were raised after a backup was restored.
+        Count a restore: the archive's numbers were raised after a backup was restored.
 
         Raises:
-            OSError: it cannot be written; nothing has changed.
-            StorageFailure: there is the old file or the new one.
+            OSError: the file cannot be written; nothing has changed.
+            StorageFailure: the old file or the new one is there.
         """
         before = self.load()
         if before.archive_id is None:
-            return before  # what cannot be read is for somebody to restore
+            return before  # a person has to restore a damaged file
         identity = ArchiveIdentity(before.archive_id or str(uuid4()), restores=before.restores + 1)
         self._write(identity)
         return identity
@@ -115,33 +113,33 @@ class IdentityFile:
 
 def format_identity(identity: ArchiveIdentity) -> bytes:
     """
-    Return what the file holds.
+    Return the content of the file.
     """
-    told = {"archive_id": identity.archive_id, "restores": identity.restores}
-    return (json.dumps({**told, "crc32": _checksum(told)}) + "\n").encode()
+    values = {"archive_id": identity.archive_id, "restores": identity.restores}
+    return (json.dumps({**values, "crc32": _crc32(values)}) + "\n").encode()
 
 
-def _checksum(told: dict[str, Any]) -> str:
-    # One bit makes another id of it, and all clients would be told that the archive is another one.
-    return f"{zlib.crc32(json.dumps([told['archive_id'], told['restores']]).encode()):08x}"
+def _crc32(values: dict[str, Any]) -> str:
+    # One flipped bit would make it another id, and clients would take the archive for another one.
+    return f"{zlib.crc32(json.dumps([values['archive_id'], values['restores']]).encode()):08x}"
 
 
 def parse_identity(content: bytes) -> ArchiveIdentity:
     """
-    Read what the file holds.
+    Parse the content of the file.
 
     Raises:
         Malformed: it is damaged.
     """
     try:
-        told: Any = json.loads(content)
-        archive_id, restores, checksum = told["archive_id"], told["restores"], _checksum(told)
+        values: Any = json.loads(content)
+        archive_id, restores, crc32 = values["archive_id"], values["restores"], _crc32(values)
     except (ValueError, RecursionError, TypeError, KeyError):
         raise Malformed("it does not hold an archive's id") from None
     if not isinstance(archive_id, str) or _ID.fullmatch(archive_id) is None:
         raise Malformed("it does not hold an archive's id")
     if type(restores) is not int or not 0 <= restores < 2**31:
-        raise Malformed("it does not say how often a backup was restored")
-    if told.get("crc32") != checksum:
-        raise Malformed("it does not have its checksum")
+        raise Malformed("it does not hold the number of restores")
+    if values.get("crc32") != crc32:
+        raise Malformed("its checksum does not match")
     return ArchiveIdentity(archive_id, restores=restores)

@@ -1,26 +1,32 @@
 """
-The names on disk.
+The names of an archive's folders and files.
 
-The layout is that of the archives of the existing Cogment model registry (version 1 of its layout, the only one there
-has been)::
+The layout is version 1 of the archives of the existing Cogment model registry, the only version so far::
 
     <root>/
-        <folder>/                          a model; <folder> is its id, escaped where it has to be
+        <folder>/                          a model; <folder> is its id, escaped if necessary
             <folder>.yaml                  the model: model_id, user_data
             <folder>-v000001.yaml          a version: see ``twisted_registry.storage.filesystem.metadata``
-            <folder>-v000001.data          its bytes
-            .reserved                      up to which number versions may have been given out: decimal,
-                                           its checksum, line feed
-            .new-<unique>                  a file being written
-            .deleted                       the model is deleted, and what is left of it is on its way out
-        .0/                                what is not under its name yet, or no longer; no letter in the name, because
-            tmp/<unique>                   the existing server takes any folder with a letter in its name for a model
+            <folder>-v000001.data          its data
+            .reserved                      the high-water mark of the version numbers: decimal, checksum, line feed
+            .new-<unique>                  a temp file
+            .deleted                       the model is deleted, and the rest of it is being removed
+        .0/                                the private folder; the existing registry takes any folder with a letter in
+            tmp/<unique>                   its name for a model, so this name has none
             trash/<unique>
-            identity                       which archive it is: see ``twisted_registry.storage.filesystem.identity``
-            claim                          who has it open: see ``twisted_registry.storage.filesystem.claim``
+            identity                       the archive's id: see ``twisted_registry.storage.filesystem.identity``
+            claim                          the archive's owner: see ``twisted_registry.storage.filesystem.claim``
 
-A version exists from the moment its .yaml has its name.  The folder's name is the authority on the model's id, the
-file's name on the version's number; what the files themselves say of those is for people to read.
+A version exists from the moment its .yaml has its final name.  The folder's name determines the model's id, and the
+file's name the version's number.  The same facts in the files are for people to read.
+
+If a file system folds case (exFAT, SMB, bind mounts of macOS and Windows, ext4 with casefold), ids that differ only
+in case would share a folder, and one model's versions would overwrite the other's.  There, only an id of lower-case
+letters, digits, dashes and underscores is its own folder's name.  The folder of any other id starts with ``%_`` and
+escapes every other byte, in lower case, because some of these file systems do not keep case: ``Walker`` is in
+``%_%57alker``.  All names are ASCII, so other rules of comparison do not matter.  Such names are understood on every
+file system, so an archive can be moved.  A model is found under the name that its folder has.  If that name differs
+only in case from the usual name of another model, the other model's folder has every byte escaped.
 """
 
 import hashlib
@@ -38,38 +44,41 @@ from twisted_registry.domain.models import MAX_MODEL_ID_BYTES, MAX_VERSION_NUMBE
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, lexists, within
 
 PRIVATE_FOLDER = ".0"
-"""Hidden, and without a letter: see above."""
+"""Hidden, and without a letter; see above."""
 
 IDENTITY = "identity"
-"""In the private folder: the file that says which archive it is."""
+"""The file with the archive's id, in the private folder."""
 
 CLAIM = "claim"
-"""In the private folder: the file that says who has the archive open."""
+"""The file with the mark of the archive's owner, in the private folder."""
 
 QUARANTINE = "quarantine"
-"""The folder within the private one where damage is put aside; no part of the archive any more."""
+"""The folder for damaged files, in the private folder.  It is no longer a part of the archive."""
 
 HIGH_WATER_MARK = ".reserved"
-"""The file in a model's folder that remembers the numbers given out."""
+"""The file with the high-water mark, in a model's folder."""
 
 TEMP_PREFIX = ".new-"
 """
-How the names of files begin that are being written.  The existing server passes over what has neither ``-v`` nor
-``.yaml`` in its name.
+The beginning of the names of temp files.  The existing registry ignores names with neither ``-v`` nor ``.yaml`` in
+them.
 """
 
 DELETED = ".deleted"
-"""The file in a model's folder that says that there is no model any more, where the folder cannot go at one stroke."""
+"""The file that marks a model as deleted, in a model's folder that cannot be moved to the trash."""
 
 LONGEST_ESCAPED = 220
-"""With ``-v2147483647.yaml`` behind it a name stays well within the 255 bytes of all usual file systems."""
+"""
+The longest escaped id.  With ``-v2147483647.yaml`` after it, a name stays within the 255 bytes that usual file systems
+allow.
+"""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ESCAPED = re.compile(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+")
 _NUMBER = re.compile(r"[0-9]{6}|[1-9][0-9]{6,}")
-_AT_ONCE = 5000
+_NUMBERS_AT_ONCE = 5000
 _DIGEST = re.compile(r"%%[0-9a-f]{64}")
-_KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_UNESCAPED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 # --- Models: ids and folders -----------------------------------------------------------------------------------------
@@ -77,7 +86,7 @@ _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 def folder_of(model_id: str) -> str:
     """
-    Give the name of a model's folder.  No two ids share one, and none has a separator or a dot in it.
+    Return the usual name of a model's folder.  No two ids share one, and it contains neither a separator nor a dot.
     """
     if _PLAIN.fullmatch(model_id) and len(model_id) <= LONGEST_ESCAPED:
         return model_id
@@ -85,14 +94,14 @@ def folder_of(model_id: str) -> str:
 
 
 def _escape(text: bytes) -> str:
-    escaped = "".join(chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in text)
-    # An id such as '9abc' holds nothing to escape and still is not its own folder's name.
+    escaped = "".join(chr(byte) if byte in _UNESCAPED else f"%{byte:02X}" for byte in text)
+    # An id such as '9abc' has nothing to escape, and yet it cannot be the folder's name.
     return escaped if "%" in escaped else f"%{text[0]:02X}{escaped[1:]}"
 
 
 def hashed_name(model_id: str, escaped: str) -> str:
     """
-    Return the escaped form of an id, or its digest where that would be too long.
+    Return the escaped form of an id, or the id's SHA-256 if that form is too long.
     """
     if len(escaped) <= LONGEST_ESCAPED:
         return escaped
@@ -101,7 +110,8 @@ def hashed_name(model_id: str, escaped: str) -> str:
 
 def model_id_of(folder: str) -> str | None:
     """
-    Give the id whose folder has this name; ``None`` where there is none, or where only the model's .yaml knows it.
+    Return the id of the model whose folder has this usual name; ``None`` if it is not one, or if only the model's
+    .yaml holds the id.
     """
     if _PLAIN.fullmatch(folder):
         return folder if len(folder) <= MAX_MODEL_ID_BYTES else None
@@ -116,14 +126,14 @@ def model_id_of(folder: str) -> str | None:
 
 def is_hashed_name(folder: str) -> bool:
     """
-    Tell whether a folder has the name of a model whose escaped id would be too long, so that only its .yaml knows it.
+    Return whether a folder's name is the SHA-256 of an id, so that only the model's .yaml holds the id.
     """
     return _DIGEST.fullmatch(folder) is not None
 
 
 def is_temp_file(name: str) -> bool:
     """
-    Tell whether a name is that of a file being written.
+    Return whether a name is that of a temp file.
     """
     return name.startswith(TEMP_PREFIX)
 
@@ -131,11 +141,11 @@ def is_temp_file(name: str) -> bool:
 @frozen
 class ModelFolder:
     """
-    Where a model's files are.
+    The paths of a model's files.
 
     Attributes:
-        name: the folder's name, with which the names of all files in it begin.
-        path: the folder; where it is open (``Folder``), the files are found in what was opened.
+        name: the folder's name, with which the names of its files begin.
+        path: the folder's path; an open ``Folder`` if the files are to be found through its descriptor.
     """
 
     name: str
@@ -144,7 +154,7 @@ class ModelFolder:
     @property
     def handle(self) -> Folder:
         """
-        The folder, which is open.
+        The open folder.
         """
         assert isinstance(self.path, Folder), self.path
         return self.path
@@ -152,52 +162,52 @@ class ModelFolder:
     @property
     def yaml_name(self) -> str:
         """
-        The name of the model's own file.
+        The name of the model's .yaml file.
         """
         return f"{self.name}.yaml"
 
     @property
     def yaml(self) -> str:
         """
-        The model's own file.
+        The path of the model's .yaml file.
         """
         return within(self.path, self.yaml_name)
 
     @property
     def high_water_mark(self) -> str:
         """
-        The file that remembers the numbers given out.
+        The path of the file with the high-water mark.
         """
         return within(self.path, HIGH_WATER_MARK)
 
     def version_yaml_name(self, number: int) -> str:
         """
-        The name of the file that makes a version exist.
+        Return the name of a version's .yaml file.
         """
         return f"{self.name}-v{number:06d}.yaml"
 
     def version_data_name(self, number: int) -> str:
         """
-        The name of the file with a version's bytes.
+        Return the name of a version's data file.
         """
         return f"{self.name}-v{number:06d}.data"
 
     def version_yaml(self, number: int) -> str:
         """
-        The file whose name makes a version exist.
+        Return the path of a version's .yaml file.  The version exists if this file does.
         """
         return within(self.path, self.version_yaml_name(number))
 
     def version_data(self, number: int) -> str:
         """
-        The file with a version's bytes.
+        Return the path of a version's data file.
         """
         return within(self.path, self.version_data_name(number))
 
 
 def model_folder(root: str, model_id: str) -> ModelFolder:
     """
-    Say where a model's files are, whether or not there are any.
+    Return the paths of a model's files, whether or not they exist.
     """
     name = folder_of(model_id)
     return ModelFolder(name, os.path.join(root, name))
@@ -209,13 +219,13 @@ def model_folder(root: str, model_id: str) -> ModelFolder:
 @frozen
 class VersionFiles:
     """
-    What a model's folder holds, by the names in it.
+    The versions in a model's folder, by the names of its files.
 
     Attributes:
-        numbers: the versions, rising.
-        uncommitted: data of versions that were never committed: above all numbers, rising.
-        orphans: data below the highest number that has lost its .yaml, rising.
-        out_of_range: numbers in the names of .yaml files that no version can have.
+        numbers: the versions, ascending.
+        uncommitted: data of versions that were never committed, above all ``numbers``, ascending.
+        orphans: data below the highest number that has lost its .yaml, ascending.
+        out_of_range: numbers of .yaml files that no version can have.
     """
 
     numbers: list[int]
@@ -226,24 +236,24 @@ class VersionFiles:
 
 def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
     """
-    Sort the names in a model's folder.  Passes over every name that is not exactly as it is written here.
+    Sort the names in a model's folder.  Names that differ in any way from those written here are ignored.
     """
-    described, stored = (_numbers(_between(names, f"{folder}-v", tail)) for tail in (".yaml", ".data"))
-    committed, kept = _rising(described), _rising(stored)
+    yaml_numbers, data_numbers = (_numbers(_between(names, f"{folder}-v", tail)) for tail in (".yaml", ".data"))
+    committed, stored = _sorted_numbers(yaml_numbers), _sorted_numbers(data_numbers)
     first, end = bisect_right(committed, 0), bisect_right(committed, MAX_VERSION_NUMBER)
     possible = committed[first:end]
     highest = possible[-1] if possible else 0
-    single = [] if kept == committed else sorted(set(kept).difference(committed))
+    without_yaml = [] if stored == committed else sorted(set(stored).difference(committed))
     return VersionFiles(
         numbers=possible,
-        uncommitted=[number for number in single if highest < number <= MAX_VERSION_NUMBER],
-        orphans=[number for number in single if number < highest],
+        uncommitted=[number for number in without_yaml if highest < number <= MAX_VERSION_NUMBER],
+        orphans=[number for number in without_yaml if number < highest],
         out_of_range=[*committed[:first], *committed[end:]],
     )
 
 
-# They go over the hundreds of thousands of names that a long training leaves.  Slices are faster than calls; but what C
-# does in one go keeps all other threads waiting.
+# These run over the hundreds of thousands of names that a long training leaves.  Slices are faster than calls, but a
+# single call into C blocks all other threads.
 
 
 def _between(names: Sequence[str], head: str, tail: str) -> list[str]:
@@ -253,83 +263,83 @@ def _between(names: Sequence[str], head: str, tail: str) -> list[str]:
 
 def _numbers(texts: Sequence[str]) -> list[int]:
     numbers: list[int] = []
-    for start in range(0, len(texts), _AT_ONCE):
-        numbers.extend(map(int, filter(_NUMBER.fullmatch, texts[start : start + _AT_ONCE])))
+    for start in range(0, len(texts), _NUMBERS_AT_ONCE):
+        numbers.extend(map(int, filter(_NUMBER.fullmatch, texts[start : start + _NUMBERS_AT_ONCE])))
     return numbers
 
 
-def _rising(numbers: list[int]) -> list[int]:
-    # None is there twice, and most models have lost none: then there is nothing to sort.
+def _sorted_numbers(numbers: list[int]) -> list[int]:
+    # No number occurs twice, so a range without gaps does not need sorting.  Most models have no gaps.
     lowest, highest = min(numbers, default=0), max(numbers, default=-1)
     if highest - lowest + 1 == len(numbers):
         return list(range(lowest, highest + 1))
     return sorted(numbers)
 
 
-# --- Where case is folded --------------------------------------------------------------------------------------------
+# --- Case-folding file systems ---------------------------------------------------------------------------------------
 
 _PROBE = ".probe-case"
-_MARK = "%_"
+_FOLDED_PREFIX = "%_"
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
-_PLAIN_SMALL = re.compile(r"[a-z][a-z0-9_-]*")
-_ESCAPED_FULLY = re.compile(r"%_(?:[a-z0-9_-]|%[0-9a-f]{2})+")
+_PLAIN_LOWER = re.compile(r"[a-z][a-z0-9_-]*")
+_ESCAPED_FOLDED = re.compile(r"%_(?:[a-z0-9_-]|%[0-9a-f]{2})+")
 
 
 def folded_name(model_id: str) -> str:
     """
-    Return the name of a model's folder where case is folded.  No two ids have names that differ in case alone.
+    Return the name of a model's folder on a case-folding file system.  No two ids have names that differ only in case.
     """
     usual = folder_of(model_id)
-    return usual if usual == model_id and _PLAIN_SMALL.fullmatch(model_id) else _marked(model_id, _LOWER)
+    return usual if usual == model_id and _PLAIN_LOWER.fullmatch(model_id) else _escape_folded(model_id, _LOWER)
 
 
 def full_name(model_id: str) -> str:
     """
     Return the name of a model's folder with every byte escaped.
     """
-    return _marked(model_id, frozenset())
+    return _escape_folded(model_id, frozenset())
 
 
-def _marked(model_id: str, kept: frozenset[int]) -> str:
-    escaped = "".join(chr(byte) if byte in kept else f"%{byte:02x}" for byte in model_id.encode("utf-8"))
-    return hashed_name(model_id, f"{_MARK}{escaped}")
+def _escape_folded(model_id: str, unescaped: frozenset[int]) -> str:
+    escaped = "".join(chr(byte) if byte in unescaped else f"%{byte:02x}" for byte in model_id.encode("utf-8"))
+    return hashed_name(model_id, f"{_FOLDED_PREFIX}{escaped}")
 
 
-def may_be_named(model_id: str, folder: str) -> bool:
+def can_be_named(model_id: str, folder: str) -> bool:
     """
-    Tell whether a model's folder may have this name, on one file system or another.
+    Return whether a model's folder has this name on some file system.
     """
     return folder in (folder_of(model_id), folded_name(model_id), full_name(model_id))
 
 
 def model_id_of_any_form(folder: str) -> str | None:
     """
-    Return the id of the model whose folder may have this name, on one file system or another; ``None`` where there is
-    none, or where only the model's .yaml knows it.
+    Return the id of the model whose folder has this name on some file system; ``None`` if there is no such id, or if
+    only the model's .yaml holds the id.
     """
-    if not folder.startswith(_MARK):
+    if not folder.startswith(_FOLDED_PREFIX):
         return model_id_of(folder)
-    if not _ESCAPED_FULLY.fullmatch(folder):
+    if not _ESCAPED_FOLDED.fullmatch(folder):
         return None
     try:
-        model_id = check_model_id(unquote_to_bytes(folder.removeprefix(_MARK)).decode("utf-8"))
+        model_id = check_model_id(unquote_to_bytes(folder.removeprefix(_FOLDED_PREFIX)).decode("utf-8"))
     except (UnicodeDecodeError, InvalidModelId):
         return None
-    return model_id if may_be_named(model_id, folder) else None
+    return model_id if can_be_named(model_id, folder) else None
 
 
 def folds_case(system: System, root: Folder) -> bool:
     """
-    Look whether names in an open folder that differ in case alone are the same: make one, and look for it in capitals.
+    Return whether an open folder's names are case-insensitive.  Creates a file and looks for it in upper case.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: this cannot be found out.
     """
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         close_quietly(system, system.open(within(root, _PROBE), flags))
     except OSError:
-        # It cannot be written.  The archive's own folders are there, unless nothing ever was.
+        # The folder is read-only.  Look for the archive's private folders, which exist unless it is empty.
         return lexists(system, within(root, f"{PRIVATE_FOLDER}/TMP"))
     try:
         return lexists(system, within(root, _PROBE.upper()))
@@ -339,39 +349,40 @@ def folds_case(system: System, root: Folder) -> bool:
 
 
 def _may_be_unusual(name: str) -> bool:
-    # Where case is told apart, all other names of models' folders are the usual ones: a start looks at thousands.
-    return name.startswith(_MARK) or len(name) > LONGEST_ESCAPED
+    # On a case-sensitive file system, all other names are usual ones.  A start looks at thousands of them.
+    return name.startswith(_FOLDED_PREFIX) or len(name) > LONGEST_ESCAPED
 
 
 class FolderNames:
     """
-    The names that models' folders have in one archive.
+    The names of the models' folders in one archive.
 
     Attributes:
-        is_folding: whether names that differ in case alone are the same there.
+        is_folding: whether the file system folds case.
     """
 
     def __init__(self) -> None:
         self.is_folding = False
-        self._there: dict[str, str] = {}
+        self._existing: dict[str, str] = {}
         self._unusual: set[str] = set()
 
-    def learn(self, names: Iterable[str], *, is_folding: bool) -> None:
+    def read(self, names: Iterable[str], *, is_folding: bool) -> None:
         """
-        Take up what is in the archive.
+        Replace what is known of the archive's folders.
 
         Args:
-            names: all names in its folder.
+            names: all names in the archive's root.
+            is_folding: whether the file system folds case.
         """
         self.is_folding = is_folding
-        self._there = {}
+        self._existing = {}
         self._unusual = set()
-        there = set(names)
-        for name in there if is_folding else filter(_may_be_unusual, there):
+        existing = set(names)
+        for name in existing if is_folding else filter(_may_be_unusual, existing):
             model_id = model_id_of_any_form(name)
             if model_id is not None and name != self._usual(model_id):
-                if self._usual(model_id) not in there:
-                    self._there[model_id] = name
+                if self._usual(model_id) not in existing:
+                    self._existing[model_id] = name
                 self._unusual.add(name.lower())
 
     def _usual(self, model_id: str) -> str:
@@ -379,12 +390,12 @@ class FolderNames:
 
     def of(self, model_id: str) -> str:
         """
-        Return the name of a model's folder.  No two ids share one, and none has a separator or a dot in it.
+        Return the name of a model's folder.  No two ids share one, and it contains neither a separator nor a dot.
         """
         if not self._unusual and not self.is_folding:
             return folder_of(model_id)
-        there = self._there.get(model_id)
-        if there is not None:
-            return there
+        existing = self._existing.get(model_id)
+        if existing is not None:
+            return existing
         usual = self._usual(model_id)
         return full_name(model_id) if self.is_folding and usual.lower() in self._unusual else usual

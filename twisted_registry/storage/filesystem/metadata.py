@@ -1,8 +1,9 @@
 """
-The YAML files, to and from values.
+The YAML files of an archive, to and from values.
 
-Written so that Go's yaml.v2, with which the existing server reads them, takes them as they were meant: all that people
-name is double-quoted, with every character beyond ASCII escaped (yaml.v2 misreads a raw U+0085), and nothing folded::
+They are written so that Go's yaml.v2 reads them correctly, because the existing registry uses it: all text that people
+choose is double-quoted, with every character beyond ASCII escaped (yaml.v2 misreads a raw U+0085), and lines are not
+folded::
 
     model_id: "my_model"
     version_number: 2
@@ -11,13 +12,13 @@ name is double-quoted, with every character beyond ASCII escaped (yaml.v2 misrea
     data_size: 14
     user_data:
       "a": "="
-    transient: true                             (only where the version is not archived)
+    transient: true                             (only if the version is not archived)
 
-Read as text and nothing else: a YAML library's own types cut nanoseconds, take ``n: 1`` for a number and refuse ``a:
-=``. Reading goes from event to event and stops at the first one that has no place here, or when there are more than any
-client can have caused, because composing a whole document first takes libyaml minutes where someone nested brackets a
-hundred thousand deep.  Aliases stand for nothing.  Directives are refused before libyaml sees them: it compares each
-with all others, in one call that holds all threads for 11 s where a file of 1 MiB is full of them.
+All values are read as text, because a YAML library's own types truncate nanoseconds, take ``n: 1`` for a number and
+reject ``a: =``.  Reading goes from event to event and stops at the first unexpected one, or when there are more events
+than any client can have caused: composing a document first would take libyaml minutes for brackets nested a hundred
+thousand deep.  Aliases are not resolved.  Directives are rejected before libyaml sees them, because it compares each
+with all others, in a single call that blocks all threads for 11 s if a file of 1 MiB is full of them.
 """
 
 import base64
@@ -35,30 +36,31 @@ from twisted_registry.storage.filesystem.failures import Malformed
 
 MAX_METADATA_BYTES = 4 * MAX_USER_DATA_BYTES + 4096
 """
-The largest file that a client can have caused; a larger one is none of these, and would take long to parse.
+The size in bytes of the largest file that a client can have caused.  A larger file is not one of these, and would take
+long to parse.
 
-User data is bounded as it is encoded on the wire, where a pair takes at least 6 bytes beside its texts.  Here a byte of
-text takes at most 4, such as a control character written ``\\x01``, and a pair 9 to 14 more for its quotes and its
-line. So user data takes at most 4 times its bound.  The rest holds the other fields, of which the longest is a model's
-id of 200 bytes, at 3 for each.
+The limit on metadata applies to its encoding on the wire, where a pair takes at least 6 bytes besides its text.  In
+YAML, a byte of text takes at most 4, such as a control character written as ``\\x01``, and a pair takes 9 to 14 more
+for its quotes and its line.  So metadata takes at most 4 times its limit.  The rest is for the other fields; the
+longest is a model id of 200 bytes, at 3 bytes for each.
 """
 
-_MOST_EVENTS = 2 * (MAX_USER_DATA_BYTES // 6) + 1000
-"""Two for each pair, and the other fields, as above.  Denser YAML of the same size would take ten times as long."""
+_MAX_EVENTS = 2 * (MAX_USER_DATA_BYTES // 6) + 1000
+"""Two for each pair, and the other fields.  Denser YAML of the same size would take ten times as long."""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 _BINARY_TAG = "tag:yaml.org,2002:binary"
 _UNFOLDED = 2**31 - 1
-_DEEPEST_PASSED_OVER = 16
+_MAX_SKIPPED_DEPTH = 16
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUES = frozenset({"true", "yes", "on", "y"})
 _FALSES = frozenset({"false", "no", "off", "n"}) | {text.lower() for text in _NULLS}
 _SIZE = re.compile(r"[0-9]{1,19}")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _DIRECTIVE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\n\r]|\xc2\x85|\xe2\x80[\xa8\xa9])%")
-"""At the beginning of a line, however that is broken."""
+"""A percent sign at the beginning of a line, for every kind of line break."""
 
 _CLAIMS = ("model_id", "version_number")
 
@@ -68,11 +70,12 @@ _Fields = dict[str, "str | dict[str, str] | None"]
 @frozen
 class Claims:
     """
-    What a version's file says of what the names are the authority on.
+    The id and the number in a version's file, which are for people: the names of the folder and the file determine
+    them.
 
     Attributes:
-        model_id: its model; empty where it says none.
-        version_number: its number, as it is written; empty where it says none.
+        model_id: the model's id; empty if the file has none.
+        version_number: the version's number as text; empty if the file has none.
     """
 
     model_id: str
@@ -84,13 +87,13 @@ class Claims:
 
 def parse_model(content: bytes) -> ModelInfo:
     """
-    Read a model's file.
+    Parse a model's file.
 
     Returns:
-        the model; its id is the one the file claims, empty where it claims none.
+        the model, with the id in the file; empty if the file has none.
 
     Raises:
-        Malformed: it is damaged.
+        Malformed: the file is damaged.
     """
     fields = _parse(content)
     model_id = fields.get("model_id")
@@ -99,24 +102,24 @@ def parse_model(content: bytes) -> ModelInfo:
 
 def parse_version(content: bytes, model_id: str, version_number: int) -> VersionInfo:
     """
-    Read a version's file.
+    Parse a version's file.
 
     Args:
-        model_id: the id, which the folder's name tells.
-        version_number: the number, which the file's name tells.
+        model_id: the model's id, which the folder's name determines.
+        version_number: the version's number, which the file's name determines.
 
     Raises:
-        Malformed: it is damaged.
+        Malformed: the file is damaged.
     """
     return _version(_parse(content), model_id, version_number)
 
 
 def parse_version_and_claims(content: bytes, model_id: str, version_number: int) -> tuple[VersionInfo, Claims]:
     """
-    Read a version's file, and also what it says for people to read.
+    Parse a version's file, including the id and the number in it.
 
     Raises:
-        Malformed: it is damaged.
+        Malformed: the file is damaged.
     """
     fields = _parse(content)
     claims = Claims(*(value if isinstance(value := fields.get(name), str) else "" for name in _CLAIMS))
@@ -127,9 +130,9 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
     return VersionInfo(
         model_id=model_id,
         version_number=version_number,
-        created_ns=timestamp_ns(_text_field(fields, "creation_timestamp")),
+        created_ns=parse_timestamp(_text_field(fields, "creation_timestamp")),
         archived=not _transient(fields),
-        sha256=_hash(_text_field(fields, "data_hash")),
+        sha256=_sha256(_text_field(fields, "data_hash")),
         size_bytes=_size(_text_field(fields, "data_size")),
         metadata=_metadata(fields),
     )
@@ -138,25 +141,25 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
 def _parse(content: bytes) -> _Fields:
     if content.startswith(_UTF_16):
         raise Malformed("it is not UTF-8")
-    if b"%" in content and _DIRECTIVE.search(content):  # nearly no file has one, and a search takes as long as the rest
-        raise Malformed("a line in it begins with %, as a directive does")
+    if b"%" in content and _DIRECTIVE.search(content):  # the search takes as long as the rest, and few files need it
+        raise Malformed("a line in it begins with %, like a directive")
     try:
         events = yaml.parse(content, Loader=_LOADER)
-        # Each event takes a byte at least.
-        return _document(events if len(content) < _MOST_EVENTS else _bounded(events))
+        # Each event takes at least one byte.
+        return _document(events if len(content) < _MAX_EVENTS else _bounded(events))
     except yaml.YAMLError as error:
-        raise Malformed(f"it is not YAML: {_problem_of(error)}") from error
+        raise Malformed(f"it is not YAML: {_describe_yaml_error(error)}") from error
     except (ValueError, OverflowError) as error:
         raise Malformed("it holds text that is not Unicode") from error
 
 
 def _bounded(events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
-    yield from islice(events, _MOST_EVENTS)
+    yield from islice(events, _MAX_EVENTS)
     if next(events, None) is not None:
         raise Malformed("it holds more values than a client can have stored")
 
 
-def _problem_of(error: yaml.YAMLError) -> str:
+def _describe_yaml_error(error: yaml.YAMLError) -> str:
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     place = f" in line {mark.line + 1}" if mark is not None else ""
     return f"{problem or 'it holds bytes that YAML does not allow'}{place}"
@@ -172,9 +175,9 @@ def _document(events: Iterator[yaml.Event]) -> _Fields:
     return fields
 
 
-def _expect(events: Iterator[yaml.Event], kind: type[yaml.Event], otherwise: str) -> None:
+def _expect(events: Iterator[yaml.Event], kind: type[yaml.Event], reason: str) -> None:
     if not isinstance(next(events, None), kind):
-        raise Malformed(otherwise)
+        raise Malformed(reason)
 
 
 def _fields(events: Iterator[yaml.Event]) -> _Fields:
@@ -192,7 +195,7 @@ def _value(key: str, event: yaml.Event, events: Iterator[yaml.Event]) -> str | d
         return _text(event)
     if key == "user_data" and isinstance(event, yaml.MappingStartEvent):
         return _strings(events)
-    _pass_over(event, events)
+    _skip(event, events)
     return None
 
 
@@ -207,21 +210,21 @@ def _strings(events: Iterator[yaml.Event]) -> dict[str, str]:
 
 def _text(event: yaml.Event) -> str:
     if not isinstance(event, yaml.ScalarEvent) or event.tag == _BINARY_TAG:
-        raise Malformed("it holds something else where text should be")
+        raise Malformed("it holds something other than text where text is expected")
     value: str = event.value
     if not value.isascii():
-        value.encode("utf-8")  # The loader without libyaml lets half a surrogate pair through.
+        value.encode("utf-8")  # The loader without libyaml accepts half a surrogate pair.
     return value
 
 
-def _pass_over(event: yaml.Event, events: Iterator[yaml.Event]) -> None:
-    # Fields of a later day may hold anything that is not absurd.
+def _skip(event: yaml.Event, events: Iterator[yaml.Event]) -> None:
+    # Fields of later versions may hold anything, up to a sane depth.
     depth = 0
     while True:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth <= 0:
             return
-        if depth > _DEEPEST_PASSED_OVER:
+        if depth > _MAX_SKIPPED_DEPTH:
             raise Malformed("it is nested too deeply")
         event = next(events)
 
@@ -259,12 +262,12 @@ def _size(text: str) -> int:
     return int(text)
 
 
-def _hash(text: str) -> str:
+def _sha256(text: str) -> str:
     try:
-        digest = base64.b64decode(text, validate=True)
+        sha256 = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        digest = b""
-    if len(digest) != 32 or base64.b64encode(digest).decode("ascii") != text:
+        sha256 = b""
+    if len(sha256) != 32 or base64.b64encode(sha256).decode("ascii") != text:
         raise Malformed("its data_hash is not a SHA-256 in base64")
     return text
 
@@ -274,20 +277,20 @@ def _hash(text: str) -> str:
 
 def dump_model(info: ModelInfo) -> bytes:
     """
-    Write a model's file.
+    Return the content of a model's file.
     """
     return _dump([*_quoted_field("model_id", info.model_id), *_metadata_events(info.metadata)])
 
 
 def dump_version(info: VersionInfo) -> bytes:
     """
-    Write a version's file.
+    Return the content of a version's file.
     """
     return _dump(
         [
             *_quoted_field("model_id", info.model_id),
             *_plain_field("version_number", str(info.version_number)),
-            *_plain_field("creation_timestamp", timestamp(info.created_ns)),
+            *_plain_field("creation_timestamp", format_timestamp(info.created_ns)),
             *_plain_field("data_hash", info.sha256),
             *_plain_field("data_size", str(info.size_bytes)),
             *_metadata_events(info.metadata),
@@ -328,7 +331,7 @@ def _metadata_events(metadata: Mapping[str, str]) -> list[yaml.Event]:
     return [_scalar("user_data", None), start, *texts, yaml.MappingEndEvent()]
 
 
-# --- Timestamps ------------------------------------------------------------------------------------------------------
+# --- Timestamps, in nanoseconds, which Python's types do not support -------------------------------------------------
 
 
 _TIMESTAMP = re.compile(
@@ -340,15 +343,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
-def timestamp_ns(text: str) -> int:
+def parse_timestamp(text: str) -> int:
     """
-    Read an RFC 3339 timestamp: any offset, 0 to 9 digits of a second, and not one of them lost.
+    Parse an RFC 3339 timestamp, with any offset and up to 9 digits of a second.
 
     Returns:
         nanoseconds since the Unix epoch.
 
     Raises:
-        Malformed: it is none, or lies before the epoch or beyond 64 bits.
+        Malformed: it is not such a timestamp, or it is before the epoch or beyond 64 bits.
     """
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
@@ -373,9 +376,9 @@ def _days(year: int, month: int, day: int) -> int:
         raise Malformed("its creation_timestamp is not a date") from None
 
 
-def timestamp(created_ns: int) -> str:
+def format_timestamp(created_ns: int) -> str:
     """
-    Write nanoseconds since the Unix epoch in RFC 3339, always in UTC and with all nine digits.
+    Return nanoseconds since the Unix epoch as an RFC 3339 timestamp, in UTC and with nine digits of a second.
     """
     seconds, nanoseconds = divmod(created_ns, _NS)
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

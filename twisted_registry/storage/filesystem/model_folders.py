@@ -1,5 +1,5 @@
 """
-Models on the file system: a folder each, with the model's own .yaml in it.
+The models of an archive: a folder each, with the model's own .yaml file in it.
 """
 
 import errno
@@ -28,31 +28,31 @@ from twisted_registry.storage.filesystem.layout import (
     PRIVATE_FOLDER,
     FolderNames,
     ModelFolder,
+    can_be_named,
     folds_case,
     is_hashed_name,
-    may_be_named,
     model_id_of_any_form,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import dump_model, parse_model
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, empty, pin_folder, read_metadata
+from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, empty_folder, pin_folder, read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import DirEntry, Folder, System, close_quietly, exists, lexists, within
 
 _log = Logger()
 
-_MOST_ASKED_FOR_THE_ID = 10
-_CLOCK_NS = 3 * 10**9
-# What a file system says of a folder that cannot leave it, or that another is mounted on.
-_STAYS = frozenset({errno.EXDEV, errno.EBUSY})
+_MAX_VERSIONS_READ_FOR_ID = 10
+_CLOCK_STEP_NS = 3 * 10**9
+# The errors for a folder that is on another file system, or is a mount point.
+_CANNOT_MOVE = frozenset({errno.EXDEV, errno.EBUSY})
 
-LINKED = "its folder is a link, and links in an archive are not followed"
-_MEND_LINK = "put the folder itself in the link's place, or mount its file system there"
+LINKED_FOLDER = "its folder is a link, and links in an archive are not followed"
+_FIX_LINK = "put the folder itself in the link's place, or mount its file system there"
 
 
 class ModelFolders:
     """
-    The part of an archive that keeps models.  May be used in any thread.
+    The part of an archive that keeps models.  Its methods may be called in any thread.
     """
 
     def __init__(self, staging: StagingArea) -> None:
@@ -63,140 +63,140 @@ class ModelFolders:
         self._listed_ns = 0
         self._names = FolderNames()
 
-    def learn_names(self) -> None:
+    def read_names(self) -> None:
         """
-        Learn how the models' folders are named in this archive, which was opened just now.
+        Find out how the models' folders are named in this archive.  Called once, when it is opened.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: this cannot be found out.
         """
         is_folding = folds_case(self._system, self._root.folder)
-        self._names.learn(self._system.listdir(self._root.folder), is_folding=is_folding)
+        self._names.read(self._system.listdir(self._root.folder), is_folding=is_folding)
         if is_folding:
             _log.info(
                 "{path} folds case: capitals in the names of new models' folders are escaped", path=self._root.path
             )
 
-    # What is there.
+    # Finding models.
 
     def ids(self) -> list[str]:
         """
-        Give the ids of all models; see ``IModelStore.model_ids``.
+        Return the ids of all models; see ``IModelStore.model_ids``.
         """
         with reading():
-            return list(self._found_ids())
+            return list(self._iterate_ids())
 
     @property
     def is_empty(self) -> bool:
         """
-        Whether there is no model.  Looks no further than to the first one.
+        Return whether there are no models.  Stops at the first model.
 
         Raises:
-            StorageFailure: that cannot be told.
+            StorageFailure: this cannot be found out.
         """
         with reading():
-            return next(self._found_ids(), None) is None
+            return next(self._iterate_ids(), None) is None
 
-    def _found_ids(self) -> Iterator[str]:
+    def _iterate_ids(self) -> Iterator[str]:
         for entry in self._system.scandir(self._root.folder):
-            model_id = None if entry.name == PRIVATE_FOLDER else self._id_in(entry)
+            model_id = None if entry.name == PRIVATE_FOLDER else self._entry_id(entry)
             if model_id is not None:
                 yield model_id
 
-    def _id_in(self, entry: DirEntry) -> str | None:
+    def _entry_id(self, entry: DirEntry) -> str | None:
         name = entry.name
         try:
             if entry.is_link:
-                return self._linked_id(name)
-            return self._listed_id(name) if entry.is_folder else None
+                return self._link_id(name)
+            return self._folder_id(name) if entry.is_folder else None
         except OSError as error:
-            return self._id_unseen(name, error)
+            return self._unreadable_id(name, error)
         except Malformed as error:
-            self._log_passed_over(name, error.reason, is_link=entry.is_link)
+            self._log_skipped(name, error.reason, is_link=entry.is_link)
         return None
 
-    def _id_unseen(self, name: str, error: OSError) -> str | None:
-        if is_absent(error):  # It was deleted since the root was listed.
+    def _unreadable_id(self, name: str, error: OSError) -> str | None:
+        if is_absent(error):  # It was deleted after the root was listed.
             return None
         if is_link_loop(error):
-            self._log_passed_over(name, reason_of(error))
+            self._log_skipped(name, reason_of(error))
             return None
         model_id = model_id_of_any_form(name)
         if is_denied(error) and model_id is not None:
-            # Its name says which model it is.  Were it left out, it would be made anew and numbers would begin at 1.
-            _log.warn("the daemon may not look into {name!r} in the archive: {error}", name=name, error=error)
+            # The folder's name gives the id.  If the model were skipped, a client could create it again, and its
+            # numbers would start at 1.
+            _log.warn("no permission to open {name!r} in the archive: {error}", name=name, error=error)
             return model_id
         raise read_failure(error, f"the folder {shown(name)}") from error
 
-    def _listed_id(self, name: str) -> str:
+    def _folder_id(self, name: str) -> str:
         model_id = model_id_of_any_form(name)
         if model_id is None and not is_hashed_name(name):
-            raise Malformed("no model's folder has such a name")
+            raise Malformed("it does not have the name of a model's folder")
         if model_id is not None and self._names.of(model_id) != name:
-            raise Malformed("the folder of the model of this name is another")
+            raise Malformed("its model has a folder of another name")
         if model_id is not None and lexists(self._system, within(self._root.folder, f"{name}/{name}.yaml")):
             return model_id
-        with self._root.open_folder(name) as opened:
-            folder = ModelFolder(name, opened)
+        with self._root.open_folder(name) as handle:
+            folder = ModelFolder(name, handle)
             self._resume_deletion(folder)
             if not self.is_model(folder):
-                raise Malformed("it holds neither a model's .yaml nor a version's")
-            return self._told_id(folder) if model_id is None else model_id
+                raise Malformed("it holds neither the .yaml of a model nor that of a version")
+            return self._id_from_files(folder) if model_id is None else model_id
 
-    def _linked_id(self, name: str) -> str | None:
-        # That it leads nowhere may mean that a disk is missing; but then nothing tells that it stands for a model.
+    def _link_id(self, name: str) -> str | None:
+        # A broken link may mean that a disk is missing, but then nothing shows that it stood for a model.
         model_id = model_id_of_any_form(name)
         if model_id is None or not leads_to_model(self._system, self._root.folder, DirEntry(name, False, True)):
-            raise Malformed("it is a link to what is no model, or to nothing")
-        _log.error("damage on the archive: {error}", error=_linked(model_id))
+            raise Malformed("it is a link that does not lead to a model")
+        _log.error("damage on the archive: {error}", error=_linked_folder_error(model_id))
         return model_id
 
-    def _told_id(self, folder: ModelFolder) -> str:
-        # The model's file tells it, or where that is damaged one of its versions'.
-        for path in self._telling(folder):
+    def _id_from_files(self, folder: ModelFolder) -> str:
+        # The model's .yaml holds the id; if it is damaged, those of its versions do.
+        for path in self._files_with_id(folder):
             try:
                 with detecting_damage():
                     model_id = parse_model(read_metadata(self._system, path)).model_id
             except Malformed:
                 continue
-            if model_id and may_be_named(model_id, folder.name):
+            if model_id and can_be_named(model_id, folder.name):
                 return model_id
-        raise Malformed("none of its files tells the model's id, which the name of such a folder does not")
+        raise Malformed("its files do not hold the model's id, nor does its name")
 
-    def _telling(self, folder: ModelFolder) -> Iterator[str]:
+    def _files_with_id(self, folder: ModelFolder) -> Iterator[str]:
         yield folder.yaml
         numbers = version_files(folder.name, self._system.listdir(folder.path)).numbers
-        yield from map(folder.version_yaml, numbers[-_MOST_ASKED_FOR_THE_ID:])
+        yield from map(folder.version_yaml, numbers[-_MAX_VERSIONS_READ_FOR_ID:])
 
-    def _log_passed_over(self, name: str, reason: str, *, is_link: bool = False) -> None:
+    def _log_skipped(self, name: str, reason: str, *, is_link: bool = False) -> None:
         if name not in self._logged:
             self._logged.add(name)
             log = _log.warn if is_link else _log.info
-            log("passed over {name!r} in the archive: {reason}", name=name, reason=reason)
+            log("skipped {name!r} in the archive: {reason}", name=name, reason=reason)
 
     def missing(self, model_ids: Sequence[str]) -> list[str]:
         """
-        Return those of some models whose folders are gone; see
-        ``ILocatedArchive.missing``.
+        Return those of some models whose folders are gone; see ``ILocatedArchive.missing``.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: this cannot be found out.
         """
         changed_ns = self._system.fstat(self._root.folder.descriptor).st_mtime_ns
         if changed_ns == self._listed_ns:
             return []
         names = set(self._system.listdir(self._root.folder))
         missing = [model_id for model_id in model_ids if self._names.of(model_id) not in names]
-        # The clock of a file system is coarse: what changed just now may change again and look the same.
-        self._listed_ns = changed_ns if time.time_ns() - changed_ns > _CLOCK_NS and not missing else 0
+        # A file system's clock is coarse: a folder that changed just now may change again without a new timestamp.
+        self._listed_ns = changed_ns if time.time_ns() - changed_ns > _CLOCK_STEP_NS and not missing else 0
         return missing
 
     def is_model(self, folder: ModelFolder) -> bool:
         """
-        Tell whether an open folder holds a model, if perhaps a damaged one.
+        Return whether an open folder holds a model, even a damaged one.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: this cannot be found out.
         """
         if lexists(self._system, folder.yaml):
             return True
@@ -209,7 +209,7 @@ class ModelFolders:
         Open a model's folder.
 
         Raises:
-            UnknownModel: there is none.
+            UnknownModel: it does not exist.
             CorruptModel: it is a link.
             OSError: it cannot be opened.
         """
@@ -218,7 +218,7 @@ class ModelFolders:
         try:
             folder = pin_folder(self._system, path)
         except LinkedFolder as error:
-            raise _linked(model_id) from error
+            raise _linked_folder_error(model_id) from error
         except OSError as error:
             if is_absent(error):
                 raise UnknownModel(model_id) from error
@@ -244,29 +244,29 @@ class ModelFolders:
         try:
             content = read_metadata(self._system, folder.yaml)
         except FileNotFoundError:
-            self._check_known(folder, model_id)
+            self._check_exists(folder, model_id)
             raise
-        told = parse_model(content)
-        if is_hashed_name(folder.name) and told.model_id != model_id:
-            raise Malformed("it does not tell the model's id")
-        return ModelInfo(model_id, told.metadata)
+        info = parse_model(content)
+        if is_hashed_name(folder.name) and info.model_id != model_id:
+            raise Malformed("it does not hold the model's id")
+        return ModelInfo(model_id, info.metadata)
 
-    def _check_known(self, folder: ModelFolder, model_id: str) -> None:
+    def _check_exists(self, folder: ModelFolder, model_id: str) -> None:
         if not self.is_model(folder):
             raise UnknownModel(model_id)
 
     @contextmanager
     def open_existing(self, model_id: str) -> Iterator[ModelFolder]:
         """
-        Open a model's folder, which holds a model.
+        Open the folder of a model that exists.
 
         Raises:
-            UnknownModel: there is none.
+            UnknownModel: the model does not exist.
             CorruptModel: its folder is a link.
-            OSError: that cannot be told.
+            OSError: this cannot be found out.
         """
         with self.open(model_id) as folder:
-            self._check_known(folder, model_id)
+            self._check_exists(folder, model_id)
             yield folder
 
     def save(self, info: ModelInfo) -> None:
@@ -286,7 +286,7 @@ class ModelFolders:
             self._staging.create_folder(folder.name, folder.yaml_name, content)
         except FileExistsError as error:
             try:
-                self._replace(model_id, content)  # A folder came here just now.
+                self._replace(model_id, content)  # The folder has appeared just now.
             except UnknownModel:
                 raise error from None
 
@@ -304,24 +304,24 @@ class ModelFolders:
             try:
                 trash_name = self._staging.move_to_trash(folder.name)
             except OSError as error:
-                if error.errno not in _STAYS:
+                if error.errno not in _CANNOT_MOVE:
                     raise
                 return self._delete_in_place(folder)
         self._staging.remove_from_trash(trash_name)
 
-    # Deleting where a folder cannot leave its file system: that the model is gone is one rename within its folder.
+    # Deleting a folder that cannot be moved: renaming its .yaml to .deleted is the one step that deletes the model.
 
     def _delete_in_place(self, folder: ModelFolder) -> None:
-        opened, gone = folder.handle, within(folder.path, DELETED)
+        handle, deleted = folder.handle, within(folder.path, DELETED)
         try:
-            self._system.rename(folder.yaml, gone)
+            self._system.rename(folder.yaml, deleted)
         except FileNotFoundError:
-            self._staging.replace_file(opened, DELETED, b"")
+            self._staging.replace_file(handle, DELETED, b"")
         else:
             try:
-                self._staging.sync_folder(opened)
+                self._staging.sync_folder(handle)
             except OSError as error:
-                self._staging.undo_rename(gone, folder.yaml)
+                self._staging.undo_rename(deleted, folder.yaml)
                 raise StorageFailure(reason_of(error)) from error
         self._resume_deletion(folder)
 
@@ -329,34 +329,34 @@ class ModelFolders:
         return not lexists(self._system, folder.yaml) and lexists(self._system, within(folder.path, DELETED))
 
     def _resume_deletion(self, folder: ModelFolder) -> None:
-        # Never raises: another start, or the next who makes the model, resumes it.
+        # Never raises: the next start resumes the deletion, or the next creation of the model.
         try:
             if self._is_deleted(folder):
                 self._empty(folder)
                 self._system.rmdir(within(self._root.folder, folder.name))
         except OSError as error:
-            # Where a file system is mounted its folder stays, empty.
-            _log.info("what is left of {path} stays: {reason}", path=folder.path, reason=reason_of(error))
+            # A mount point stays, empty.
+            _log.info("the rest of {path} stays: {reason}", path=folder.path, reason=reason_of(error))
 
     def _empty(self, folder: ModelFolder) -> None:
-        # That the model is gone is at rest before anything goes, and all else is gone for good before it is forgotten.
+        # The deletion is durable before anything is removed, and all else is durably gone before .deleted is.
         self._staging.sync_folder(folder.handle)
-        empty(self._system, folder.handle, keep=DELETED)
+        empty_folder(self._system, folder.handle, keep=DELETED)
         self._staging.sync_folder(folder.handle)
         self._system.unlink(within(folder.path, DELETED))
 
 
-def _linked(model_id: str) -> CorruptModel:
-    return CorruptModel(model_id, LINKED, _MEND_LINK)
+def _linked_folder_error(model_id: str) -> CorruptModel:
+    return CorruptModel(model_id, LINKED_FOLDER, _FIX_LINK)
 
 
 def leads_to_model(system: System, root: Folder, entry: DirEntry) -> bool:
     """
-    Tell whether a link in the root stands for a model: leads to a folder that is laid out as that model's.  Of what it
-    leads to nothing is read.
+    Return whether a link in the root stands for a model: whether it leads to a folder with the layout of that model's.
+    Nothing in that folder is read.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: this cannot be found out.
     """
     try:
         return exists(system, within(root, f"{entry.name}/{entry.name}.yaml"))

@@ -1,8 +1,8 @@
 """
-Raising the numbers of an archive that was restored from a backup.
+The raising of version numbers in an archive that was restored from a backup.
 
-Versions that were created after the backup are lost, and their numbers must not be given again: clients cache by them,
-and whoever has one of those versions would take another one for it.
+Versions that were created after the backup are lost.  Their numbers must not be used again, because clients cache
+versions by number and would take a new version for the lost one.
 """
 
 import os
@@ -24,28 +24,28 @@ from twisted_registry.storage.filesystem.layout import (
 from twisted_registry.storage.filesystem.model_folders import ModelFolders, leads_to_model
 from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import Folder, System, lexists, within
+from twisted_registry.storage.filesystem.system import System, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
 from twisted_registry.storage.filesystem.versions import HighWaterMarks
 
 DEFAULT_BY = 1_000_000
 """
-By how much numbers are raised if nobody says it.  A trainer that creates a version each second needs eleven days for as
-many, so a backup of last week is covered; and a model's numbers last for two thousand restores.
+The default amount by which numbers are raised.  A trainer that creates a version each second takes eleven days to use
+as many, so this covers a backup from last week.  A model's numbers last for two thousand restores.
 """
 
 
 @frozen
 class RaisedNumbers:
     """
-    What became of a model's numbers.
+    The outcome for one model.
 
     Attributes:
         folder: the name of the model's folder.
-        model_id: ``None`` where the folder's name does not tell it.
-        before: the highest number that may have been given, as far as the archive knows.
+        model_id: ``None`` if the folder's name does not contain the id.
+        before: the highest number that may have been given out, as far as the archive shows.
         after: the next version gets a higher number than this.
-        error: why they were not raised; empty where they were.
+        error: why the numbers were not raised; empty if they were.
     """
 
     folder: str
@@ -57,15 +57,16 @@ class RaisedNumbers:
 
 class NumberRaiser:
     """
-    Raises the numbers of all models.  The lock of the archive must be held.
+    An operation that raises the numbers of all models.  The caller holds the archive's lock.
     """
 
     def __init__(self, root: str, by: int = DEFAULT_BY, to: int | None = None, system: System | None = None) -> None:
         """
-
         Args:
-            by: how many numbers to pass over.
-            to: the number that all models are raised to, unless they are beyond it; in place of ``by``.
+            root: the archive's folder.
+            by: how many numbers to skip.
+            to: a number to raise all lower numbers to, in place of ``by``.
+            system: the operating system.
         """
         self._by = by
         self._to = to
@@ -75,12 +76,12 @@ class NumberRaiser:
         self._models = ModelFolders(self._staging)
         self._marks = HighWaterMarks(self._staging, self._models)
 
-    def models(self) -> Iterator[RaisedNumbers]:
+    def run(self) -> Iterator[RaisedNumbers]:
         """
-        Raise the numbers of each model, and note in the archive's identity that it was restored.
+        Raise the numbers of each model, and count the restore in the archive's identity.
 
         Returns:
-            what became of each, ordered by the folders' names.
+            the outcome for each model, ordered by the names of the folders.
 
         Raises:
             CannotVerify: there is no archive, or it cannot be read or written at all.
@@ -91,17 +92,17 @@ class NumberRaiser:
                 name for name in self._folders() if model_id_of_any_form(name) is not None or is_hashed_name(name)
             )
             if not names and not lexists(self._system, within(self._root.folder, PRIVATE_FOLDER)):
-                raise CannotVerify(f"{self._root.path!r} is no archive: it holds neither a model nor the folder .0")
+                raise CannotVerify(f"{self._root.path!r} is not an archive: it holds neither a model nor the folder .0")
             for name in names:
-                if (raised := self._raised(name)) is not None:
+                if (raised := self._raise_numbers(name)) is not None:
                     yield raised
             IdentityFile(self._staging).count_restore()
         except (OSError, RegistryError) as error:
-            raise self._cannot(error) from error
+            raise self._cannot_change(error) from error
         finally:
             self._root.close()
 
-    def _cannot(self, error: OSError | RegistryError) -> CannotVerify:
+    def _cannot_change(self, error: OSError | RegistryError) -> CannotVerify:
         if isinstance(error, CannotVerify):
             return error
         return CannotVerify(f"the archive {self._root.path!r} cannot be changed: {_reason(error)}")
@@ -112,21 +113,21 @@ class NumberRaiser:
             if entry.is_folder or (entry.is_link and leads_to_model(self._system, root, entry)):
                 yield entry.name
 
-    def _raised(self, name: str) -> RaisedNumbers | None:
+    def _raise_numbers(self, name: str) -> RaisedNumbers | None:
         try:
-            with self._root.open_folder(name) as opened:
-                folder = ModelFolder(name, opened)
-                return self._raise_in(folder, opened) if self._models.is_model(folder) else None
+            with self._root.open_folder(name) as handle:
+                folder = ModelFolder(name, handle)
+                return self._raise_in(folder) if self._models.is_model(folder) else None
         except (OSError, RegistryError) as error:
             return RaisedNumbers(name, model_id_of_any_form(name), 0, 0, _reason(error))
 
-    def _raise_in(self, folder: ModelFolder, opened: Folder) -> RaisedNumbers:
-        numbers = version_files(folder.name, self._system.listdir(opened)).numbers
+    def _raise_in(self, folder: ModelFolder) -> RaisedNumbers:
+        numbers = version_files(folder.name, self._system.listdir(folder.path)).numbers
         before = max(self._marks.get_in(folder), max(numbers, default=0))
         after = before + self._by if self._to is None else max(before, self._to)
         model_id = model_id_of_any_form(folder.name)
         if after > MAX_VERSION_NUMBER:
-            reason = f"no number is higher than {MAX_VERSION_NUMBER}; give a smaller --by"
+            reason = f"the highest possible number is {MAX_VERSION_NUMBER}; use a smaller --by"
             return RaisedNumbers(folder.name, model_id, before, before, reason)
         self._marks.set_in(folder, after)
         return RaisedNumbers(folder.name, model_id, before, after)

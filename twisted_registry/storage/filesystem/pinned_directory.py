@@ -1,5 +1,5 @@
 """
-The archive's own folder, held open: everything in the archive is found from its descriptor, and no link is followed.
+The archive's directory, pinned by a descriptor, and safe access to what is in it: no link is ever followed.
 """
 
 import errno
@@ -19,32 +19,32 @@ from twisted_registry.storage.filesystem.system import Entry, Folder, System, cl
 @define
 class LockFailed(Exception):
     """
-    The lock cannot be had.  Does not leave the storage: what was to be done under it, the caller knows.
+    The archive's lock could not be acquired.  The storage does not let this out: the caller knows what needed the
+    lock.
 
     Attributes:
-        reason: a line for people.
+        reason: one line for people.
     """
 
     reason: str
 
 
-def take_lock(system: System, root: str) -> int:
+def _lock_folder(system: System, root: str) -> int:
     """
-    Take the lock: of the archive's folder itself, not of a file in it, so that it can also be had where nothing can be
-    written.
+    Lock the archive's folder itself.  A lock file could not be created on a read-only medium.
 
     Returns:
-        a descriptor; closing it lets go.
+        a descriptor; closing it releases the lock.
 
     Raises:
-        LockFailed: another process has it, or the folder cannot be used.
+        LockFailed: another process holds the lock, or the folder cannot be used.
     """
     try:
         descriptor = system.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise LockFailed(f"the archive's directory {root!r} cannot be used: {reason_of(error)}") from error
     try:
-        _lock(system, root, descriptor)
+        _lock_descriptor(system, root, descriptor)
     except BaseException:
         close_quietly(system, descriptor)
         raise
@@ -53,14 +53,14 @@ def take_lock(system: System, root: str) -> int:
 
 def in_use(root: str) -> LockFailed:
     """
-    Return the error for an archive that another process has.
+    Return the error for an archive that another process uses.
     """
     return LockFailed(
         f"the archive's directory {root!r} is in use by another process; stop that one, or choose another"
     )
 
 
-def _lock(system: System, root: str, descriptor: int) -> None:
+def _lock_descriptor(system: System, root: str, descriptor: int) -> None:
     try:
         system.flock(descriptor)
         system.stat(os.path.join(root, "."))
@@ -76,7 +76,7 @@ _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 class LinkedFolder(OSError):
     """
-    What should be a folder is a link.
+    A link is in the place of a folder.
     """
 
     def __init__(self) -> None:
@@ -86,10 +86,10 @@ class LinkedFolder(OSError):
 @contextmanager
 def open_folder(system: System, path: str) -> Iterator[Folder]:
     """
-    Open a folder of the archive, which is no link.
+    Open a folder of the archive.
 
     Raises:
-        LinkedFolder: it is one.
+        LinkedFolder: it is a link.
         OSError: it cannot be opened.
     """
     folder = pin_folder(system, path)
@@ -101,7 +101,7 @@ def open_folder(system: System, path: str) -> Iterator[Folder]:
 
 def pin_folder(system: System, path: str) -> Folder:
     """
-    Open a folder of the archive as ``open_folder`` does; the caller closes its descriptor.
+    Open a folder of the archive like ``open_folder``.  The caller closes its descriptor.
     """
     try:
         descriptor = system.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -114,7 +114,7 @@ def pin_folder(system: System, path: str) -> Folder:
 
 def is_link(system: System, path: str) -> bool:
     """
-    Tell whether a name is that of a link.  Never raises.
+    Return whether a path is a link.  Never raises.
     """
     try:
         return S_ISLNK(system.lstat(path).st_mode)
@@ -122,40 +122,40 @@ def is_link(system: System, path: str) -> bool:
         return False
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
 class PinnedDirectory:
     """
-    The folder an archive lives in.  From ``open`` to ``close`` it is the one that was opened, whatever becomes of its
-    path; ``check`` tells whether the path still leads to it.
+    The directory of an archive.  Between ``open`` and ``close`` it stays the same directory, even if its path changes;
+    ``check`` verifies that the path still leads to it.
 
     Attributes:
-        check_claim: checks, beside the path, that no other daemon has taken the archive.
+        check_claim: checks that no other daemon has taken over the archive.
     """
 
     def __init__(self, path: str, system: System) -> None:
         self.path = path
         self.system = system
         self._folder: Folder | None = None
-        self.check_claim: Callable[[], None] = _nothing
+        self.check_claim: Callable[[], None] = _do_nothing
         self._identity = (0, 0)
         self._mode = 0
 
     def open(self, *, locked: bool = True) -> None:
         """
-        Open the folder, and lock it for this process alone.
+        Open the directory and lock it for this process.
 
         Args:
-            locked: whether to lock it; not where this process has done so, or only reads.
+            locked: whether to lock it; not needed for reading, or if this process already holds the lock.
 
         Raises:
-            LockFailed: another process has it, or it cannot be locked.
-            OSError: it cannot be used.
+            LockFailed: another process holds the lock, or locking failed.
+            OSError: the directory cannot be used.
         """
         if locked:
-            descriptor = take_lock(self.system, self.path)
+            descriptor = _lock_folder(self.system, self.path)
         else:
             descriptor = self.system.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -168,7 +168,7 @@ class PinnedDirectory:
 
     def close(self) -> None:
         """
-        Close the folder, and so unlock it.  Does nothing where it is not held.
+        Close the directory, which unlocks it.  Does nothing if it is not open.
         """
         folder, self._folder = self._folder, None
         if folder is not None:
@@ -177,24 +177,24 @@ class PinnedDirectory:
     @property
     def is_open_to_others(self) -> bool:
         """
-        Whether every user of the machine could write to the folder when it was opened.
+        Return whether every user of the machine could write to the directory when it was opened.
         """
         return bool(self._mode & S_IWOTH)
 
     @property
     def is_open(self) -> bool:
         """
-        Whether the folder is open.
+        Return whether the directory is open.
         """
         return self._folder is not None
 
     @property
     def folder(self) -> Folder:
         """
-        The open folder.
+        The open directory.
 
         Raises:
-            StorageFailure: it is not held.
+            StorageFailure: it is not open.
         """
         if self._folder is None:
             raise StorageFailure("the archive is closed")
@@ -202,13 +202,13 @@ class PinnedDirectory:
 
     def check(self) -> None:
         """
-        Check that the path leads to the folder that was opened: it may have been renamed, removed, unmounted or mounted
-        over.  Costs one ``stat``.
+        Check that the path still leads to the open directory, which may have been renamed, removed, unmounted or
+        mounted over.  Costs one ``stat``.
 
         Raises:
-            ArchiveMoved: it does not.
-            StorageFailure: another daemon has taken the archive.
-            OSError: that cannot be told.
+            ArchiveMoved: the path leads elsewhere or nowhere.
+            StorageFailure: another daemon has taken over the archive.
+            OSError: this cannot be found out.
         """
         self.check_claim()
         try:
@@ -223,7 +223,7 @@ class PinnedDirectory:
     @contextmanager
     def open_folder(self, name: str) -> Iterator[Folder]:
         """
-        Open a folder in this one.
+        Open a folder in this directory.
 
         Raises:
             LinkedFolder: it is a link.
@@ -233,7 +233,7 @@ class PinnedDirectory:
             yield folder
 
 
-# What has a file's name may be a pipe, which without O_NONBLOCK would be waited for without end, or lead elsewhere.
+# Without O_NONBLOCK, opening a pipe would block forever.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
 
 LINK = "it is a link, and links in an archive are not followed"
@@ -248,13 +248,13 @@ def open_file(system: System, path: str) -> tuple[int, int]:
 
     Raises:
         OSError: it cannot be opened.
-        Malformed: it is no file.
+        Malformed: it is not a regular file.
     """
     descriptor = _open(system, path)
     try:
         status = system.fstat(descriptor)
         if not S_ISREG(status.st_mode):
-            raise Malformed("it is not a file")
+            raise Malformed("it is not a regular file")
     except (OSError, Malformed):
         close_quietly(system, descriptor)
         raise
@@ -267,28 +267,28 @@ def _open(system: System, path: str) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP and is_link(system, path):
             raise Malformed(LINK) from error
-        # So a socket answers, and a device that is not there.
+        # Opening a socket or a missing device gives ENXIO.
         if error.errno == errno.ENXIO and not S_ISREG(system.lstat(path).st_mode):
-            raise Malformed("it is not a file") from error
+            raise Malformed("it is not a regular file") from error
         raise
 
 
 def read_metadata(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -> bytes:
     """
-    Read a file that should be small.
+    Read a small file.
 
     Args:
-        most_bytes: more are not read.
+        most_bytes: the largest size in bytes that is read.
 
     Raises:
         OSError: it cannot be read.
-        Malformed: it is no file, or not small.
+        Malformed: it is not a regular file, or larger than that.
     """
     descriptor, size_bytes = open_file(system, path)
     try:
         if size_bytes > most_bytes:
             raise Malformed(f"it has {size_bytes} bytes, more than the {most_bytes} that it can have")
-        # One more than there should be, so that a single call usually tells that this was the end.
+        # Asking for one byte more usually finds the end of the file with a single call.
         return read_up_to(system, descriptor, size_bytes + 1)
     finally:
         close_quietly(system, descriptor)
@@ -296,7 +296,7 @@ def read_metadata(system: System, path: str, most_bytes: int = MAX_METADATA_BYTE
 
 def read_up_to(system: System, descriptor: int, size_bytes: int) -> bytes:
     """
-    Read as many bytes as asked for, fewer only at the end.
+    Read as many bytes as asked for; fewer only at the end of the file.
 
     Raises:
         OSError: the medium failed.
@@ -313,10 +313,10 @@ def read_up_to(system: System, descriptor: int, size_bytes: int) -> bytes:
 
 def remove(system: System, path: str) -> None:
     """
-    Remove a file, a link or a whole folder, if it is there.
+    Remove a file, a link or a whole folder, if it exists.  No link is followed and no mount is entered.
 
     Raises:
-        OSError: something is left; ``EXDEV`` where it is on another mount.
+        OSError: something is left; ``EXDEV`` if it is on another mount.
     """
     try:
         if S_ISDIR(system.lstat(path).st_mode):
@@ -332,16 +332,16 @@ def _remove_folder(system: System, path: str) -> None:
     with open_folder(system, path) as folder:
         if isinstance(path, Entry) and not is_same_mount(system, path.folder.descriptor, folder.descriptor):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        empty(system, folder)
+        empty_folder(system, folder)
     system.rmdir(path)
 
 
-def empty(system: System, folder: Folder, keep: str = "") -> None:
+def empty_folder(system: System, folder: Folder, keep: str = "") -> None:
     """
-    Remove all that is in a folder.
+    Remove everything in a folder.
 
     Args:
-        keep: a name that stays.
+        keep: a name to keep.
 
     Raises:
         OSError: something is left.
@@ -355,10 +355,10 @@ def empty(system: System, folder: Folder, keep: str = "") -> None:
 
 def is_same_mount(system: System, outer: int, inner: int) -> bool:
     """
-    Tell whether two open folders are on one mount: the same device, and not mounted over from elsewhere on it.
+    Return whether two open folders are on one mount: on the same device, and reached through the same mount point.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: this cannot be found out.
     """
     if system.fstat(outer).st_dev != system.fstat(inner).st_dev:
         return False

@@ -1,8 +1,8 @@
 """
-The private folder of an archive: what is not under its name yet, or no longer, or was put aside.
+The private folder of an archive: temp files, trash, quarantine and the archive's own files.
 
-It is never anything but folders of the archive itself.  A link in its place, or another disk, would have a start sweep
-what is not the archive's.
+It must be a real folder on the archive's own file system.  If it were a link or a mount, a start would remove files
+that do not belong to the archive.
 """
 
 import errno
@@ -24,7 +24,7 @@ _SWEPT = ("tmp", "trash")
 
 class NotPrivate(OSError):
     """
-    What has a private folder's name is not the archive's own.
+    A link or a mount is in the place of a private folder.
 
     Attributes:
         what: what it is, with its path.
@@ -37,7 +37,7 @@ class NotPrivate(OSError):
 
 class PrivateFolders:
     """
-    The private folder and those in it.  Methods raise ``OSError``, and ``NotPrivate`` where a folder is a link or on
+    The private folder and its subfolders.  Methods raise ``OSError``, and ``NotPrivate`` if a folder is a link or on
     another file system.
     """
 
@@ -47,14 +47,14 @@ class PrivateFolders:
 
     def prepare(self) -> None:
         """
-        Make the folders that are missing.
+        Create missing folders.
         """
-        self._make(within(self._root.folder, PRIVATE_FOLDER))
+        self._create(within(self._root.folder, PRIVATE_FOLDER))
         with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
             for name in _SWEPT:
-                self._make(within(private, name))
+                self._create(within(private, name))
 
-    def _make(self, path: str) -> None:
+    def _create(self, path: str) -> None:
         try:
             self._system.mkdir(path)
         except FileExistsError:
@@ -62,11 +62,11 @@ class PrivateFolders:
 
     def check(self) -> None:
         """
-        Check those that are there.
+        Check existing folders.
 
         Raises:
-            NotPrivate: one is not the archive's own.
-            OSError: one cannot be opened.
+            NotPrivate: one of them is a link or a mount.
+            OSError: one of them cannot be opened.
         """
         try:
             with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
@@ -85,34 +85,34 @@ class PrivateFolders:
     @contextmanager
     def open(self, name: str) -> Iterator[Folder]:
         """
-        Open one of the folders in the private folder; those that are missing are made.
+        Open a subfolder of the private folder.  Missing folders are created.
         """
         try:
-            folder = self._hold(name)
+            folder = self._pin(name)
         except FileNotFoundError:
             self.prepare()
-            folder = self._hold(name)
+            folder = self._pin(name)
         try:
             yield folder
         finally:
             close_quietly(self._system, folder.descriptor)
 
-    def _hold(self, name: str) -> Folder:
+    def _pin(self, name: str) -> Folder:
         with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
-            return self._hold_in(private, name)
+            return self._pin_in(private, name)
 
     @contextmanager
     def open_in(self, parent: Folder, name: str) -> Iterator[Folder]:
         """
-        Open a folder in one of these.
+        Open a subfolder of an open folder.
         """
-        folder = self._hold_in(parent, name)
+        folder = self._pin_in(parent, name)
         try:
             yield folder
         finally:
             close_quietly(self._system, folder.descriptor)
 
-    def _hold_in(self, parent: Folder, name: str) -> Folder:
+    def _pin_in(self, parent: Folder, name: str) -> Folder:
         path = within(parent, name)
         try:
             folder = pin_folder(self._system, path)

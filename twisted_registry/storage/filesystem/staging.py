@@ -1,11 +1,11 @@
 """
-How anything gets its name: made under another one, synced, renamed, and the folder synced.
+The staging area of an archive: files and folders are written under temporary names, synced, renamed, and their folder
+is synced.
 
-A model's files are written in the model's own folder, which may be on a file system of its own, under names that no
-reader of the layout takes for a part of a model.  What has to appear or disappear at one stroke as a whole folder is
-made, or taken to pieces, in the archive's private folder.  What a crash leaves behind of either is known by its name
-or its place, and swept: the latter when the archive is opened; the former then too where the last daemon was killed,
-or else when the model is first used.
+A model's files are staged in the model's own folder, because that may be a separate file system.  Their names start
+with ``.new-``, which readers of the layout ignore.  A folder that must appear or disappear in one step is staged in the
+private folder.  Leftovers of a crash are removed later: those in the private folder when the archive is opened; those
+in a model's folder when the model is first used, or when the archive is opened after its daemon was killed.
 """
 
 import errno
@@ -22,58 +22,58 @@ from twisted_registry.storage.filesystem.failures import is_absent, reason_of
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, TEMP_PREFIX, is_temp_file
 from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, remove
 from twisted_registry.storage.filesystem.private_folder import PrivateFolders
-from twisted_registry.storage.filesystem.system import Folder, close_quietly, within
+from twisted_registry.storage.filesystem.system import Folder, close_quietly, lexists, within
 
 _log = Logger()
 
-# What a file system says that cannot give a name without perhaps replacing another's, or cannot give a second name.
-_NO_NEW_NAMES = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+# The errors of file systems without RENAME_NOREPLACE, and of those without hard links.
+_NO_NOREPLACE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
 
 
 class PlaceholderLeft(OSError):
     """
-    A name could not be given, and an empty file of ours that held it could not be removed.
+    An empty placeholder file could neither be replaced by a temp file nor removed.
     """
 
 
 class StagingArea:
     """
-    The few ways in which things come to an archive and leave it.
+    The operations that add files and folders to an archive, and remove them.
 
-    Methods raise ``OSError`` unless they say otherwise.  May be used in any thread.
+    Methods raise ``OSError`` unless they say otherwise, and may be called in any thread.
     """
 
     def __init__(self, root: PinnedDirectory) -> None:
         self.root = root
         self.system = root.system
         self.private = PrivateFolders(root)
-        # Syncs of the root that failed, and up to which of them its names are at rest all the same.  The one to begin
-        # with is that of a process that died before it came to it.
+        # The number of failed syncs of the root, and how many of them a later sync has made up for.  The first stands
+        # for a previous process, which may have died before its sync.
         self._failed_syncs = 1
-        self._made_good = 0
+        self._repaired_syncs = 0
         self._mutex = Lock()
         self._temp_names: set[str] = set()
 
-    # Folders.
+    # Syncing folders.
 
     def sync_folder(self, folder: Folder) -> None:
         """
-        Bring the names in a folder to rest.
+        Make the names in a folder durable.
         """
         try:
             self.system.fsync(folder.descriptor)
         except OSError as error:
-            # Some network file systems keep names at rest always, and so know no sync of folders.
+            # Some network file systems keep names durable at all times, and do not support syncing a folder.
             if error.errno != errno.EINVAL:
                 raise
 
     def sync_after_rename(self, folder: Folder) -> None:
         """
-        Bring the names in a folder to rest after one of them has changed: no longer can it be said that none did.
+        Make the names in a folder durable after a rename, when an error no longer means that nothing has changed.
 
         Raises:
-            StorageFailure: whatever the medium says.
+            StorageFailure: the sync failed, for any reason.
         """
         try:
             self.sync_folder(folder)
@@ -82,41 +82,41 @@ class StagingArea:
 
     def try_sync_folder(self, folder: Folder) -> bool:
         """
-        Bring to rest the names that are seen in a folder: a process that died may not have come to it, and what was
-        seen once has to stay.  Never raises.
+        Make the names in a folder durable before they are reported, because a process that died may not have synced
+        them.  Never raises.
 
         Returns:
-            whether they are at rest.
+            whether they are durable.
         """
         try:
             self.sync_folder(folder)
         except OSError as error:
-            _log.warn("the names in {path} are not at rest: {reason}", path=folder, reason=reason_of(error))
+            _log.warn("the names in {path} may not be durable: {reason}", path=folder, reason=reason_of(error))
             return False
         return True
 
     def retry_root_sync(self) -> None:
         """
-        Make good for syncs of the root that failed: what is in a model's folder is at rest no more than the folder's
-        own name is.  Without any, this costs nothing.
+        Sync the root if an earlier sync of it failed.  Nothing in a model's folder is durable before the folder's name
+        is.
         """
         failed_syncs = self._failed_syncs
-        if self._made_good < failed_syncs:
+        if self._repaired_syncs < failed_syncs:
             self.sync_folder(self.root.folder)
-            self._made_good = failed_syncs
+            self._repaired_syncs = failed_syncs
 
     def _note_failed_sync(self) -> None:
         with self._mutex:
             self._failed_syncs += 1
 
-    # Temp files, in the folder they are for.
+    # Temp files.
 
     def create_temp_file(self, folder: Folder) -> tuple[int, str]:
         """
-        Make a file under a name of its own.
+        Create an empty temp file in a folder.
 
         Returns:
-            a descriptor to write to, and the name.
+            a descriptor to write to, and the file's name.
         """
         name = self._new_temp_name()
         try:
@@ -137,10 +137,10 @@ class StagingArea:
 
     def write_temp_file(self, folder: Folder, content: bytes) -> str:
         """
-        Write a file and bring it to rest, under a name of its own.
+        Write a temp file in a folder and sync it.
 
         Returns:
-            the name.
+            the file's name.
         """
         descriptor, name = self.create_temp_file(folder)
         try:
@@ -171,21 +171,21 @@ class StagingArea:
         Remove the temp files that a crash left in a folder.  Never raises.
 
         Args:
-            names: what is in the folder.
+            names: the names in the folder.
         """
         for name in filter(is_temp_file, names):
             if name not in self._temp_names and self.discard(folder, name):
                 _log.info("removed {path}, which a crash had left behind", path=within(folder, name))
 
-    # From a temp file to what it is for.
+    # Installing files under their names.
 
     def replace_file(self, folder: Folder, name: str, content: bytes) -> None:
         """
-        Write a file in a folder, in place of what has its name.  Durable when this returns.
+        Write a file in a folder, replacing the one of that name.  Durable when this returns.
 
         Raises:
             OSError: nothing has changed.
-            StorageFailure: there is the old file or the new one.
+            StorageFailure: the old file or the new one is there.
         """
         self.root.check()
         self.retry_root_sync()
@@ -200,14 +200,14 @@ class StagingArea:
 
     def replace_private_file(self, name: str, content: bytes) -> None:
         """
-        Write a file in the private folder, in place of what has its name.  Durable when this returns.
+        Write a file in the private folder, replacing the one of that name.  Durable when this returns.
 
         Raises:
             OSError: nothing has changed.
-            StorageFailure: there is the old file or the new one.
+            StorageFailure: the old file or the new one is there.
         """
         root = self.root.folder
-        # Written where a start sweeps what a crash left of it.
+        # In tmp, where the next start removes what a crash leaves.
         with self.private.open("tmp") as tmp, self.private.open_in(root, PRIVATE_FOLDER) as private:
             temp_name = self.write_temp_file(tmp, content)
             try:
@@ -220,7 +220,7 @@ class StagingArea:
             self.sync_after_rename(root)  # the private folder itself may be new
 
     def _clear_folder(self, folder: Folder, name: str) -> None:
-        # A file can take the place of anything but a folder.
+        # A rename replaces anything but a folder.
         try:
             if S_ISDIR(self.system.lstat(within(folder, name)).st_mode):
                 away = self._new_temp_name()
@@ -232,7 +232,7 @@ class StagingArea:
 
     def install(self, folder: Folder, temp_name: str, name: str) -> None:
         """
-        Give a temp file its name, in place of what had it.  If that fails, the temp file is gone.
+        Rename a temp file to its final name, replacing the file of that name.  If this fails, the temp file is removed.
         """
         try:
             self.system.rename(within(folder, temp_name), within(folder, name))
@@ -243,18 +243,20 @@ class StagingArea:
 
     def install_new(self, folder: Folder, temp_name: str, name: str, *, is_claimed: bool = False) -> None:
         """
-        Give a temp file a name that nothing has yet.
+        Rename a temp file to a final name that does not exist yet.
 
         Args:
-            is_claimed: whether another name, placed before, keeps all who go by the same rules from this one.
+            is_claimed: whether a related name, installed before, keeps all well-behaved writers from using this one.
 
         Raises:
-            FileExistsError: something has the name; the temp file is there still.
-            PlaceholderLeft: the temp file is gone, and an empty file has the name.
-            OSError: the temp file is gone.
+            FileExistsError: the name exists; the temp file is kept.
+            PlaceholderLeft: the temp file is removed, and an empty file has the name.
+            OSError: the temp file is removed.
         """
+        source, target = within(folder, temp_name), within(folder, name)
         try:
-            self._rename_new(folder, temp_name, name, is_claimed)
+            if not self._rename_noreplace(source, target):
+                self._link_or_rename(source, target, is_claimed)
         except FileExistsError:
             raise
         except OSError:
@@ -262,27 +264,37 @@ class StagingArea:
             raise
         self._forget_temp_name(temp_name)
 
-    def _rename_new(self, folder: Folder, temp_name: str, name: str, is_claimed: bool) -> None:
-        source, target = within(folder, temp_name), within(folder, name)
+    def _rename_noreplace(self, source: str, target: str) -> bool:
+        """
+        Rename a file or a folder unless the target exists.
+
+        Returns:
+            whether the file system supports this; if it does not, nothing has changed.
+        """
         try:
-            return self.system.rename_noreplace(source, target)
+            self.system.rename_noreplace(source, target)
         except OSError as error:
-            if error.errno not in _NO_NEW_NAMES:
+            if error.errno not in _NO_NOREPLACE:
                 raise
+            return False
+        return True
+
+    def _link_or_rename(self, source: str, target: str, is_claimed: bool) -> None:
         try:
             self.system.link(source, target)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            self._claim_and_rename(source, target, is_claimed)
+            self._rename_over_placeholder(source, target, is_claimed)
         else:
-            self.discard(folder, temp_name)
+            self._discard(source)
 
-    def _claim_and_rename(self, source: str, target: str, is_claimed: bool) -> None:
-        # An empty file holds the name until the temp file replaces it.  A crash may leave it behind, and an empty .yaml
-        # would be taken for a damaged version.  So for a .yaml, only a look protects what others have put there.
+    def _rename_over_placeholder(self, source: str, target: str, is_claimed: bool) -> None:
+        # An empty file holds the name until the temp file replaces it.  A crash may leave that file behind, and an
+        # empty .yaml would look like a damaged version.  So a claimed name is only checked before the rename.
         if is_claimed:
-            self._check_free(target)
+            if lexists(self.system, target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             return self.system.rename(source, target)
         close_quietly(self.system, self.system.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW))
         try:
@@ -291,15 +303,6 @@ class StagingArea:
             if not self._discard(target):
                 raise PlaceholderLeft(*error.args) from error
             raise
-
-    def _check_free(self, path: str) -> None:
-        try:
-            self.system.lstat(path)
-        except OSError as error:
-            if not is_absent(error):
-                raise
-        else:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def uninstall(self, folder: Folder, name: str, temp_name: str) -> None:
         """
@@ -313,18 +316,21 @@ class StagingArea:
 
     def create_folder(self, name: str, file: str, content: bytes) -> None:
         """
-        Make a folder in the root, with one file in it.  Durable when this returns, and never there without the file.
+        Create a folder in the root, with one file in it.  Durable when this returns; the folder never exists without
+        the file.
 
         Raises:
-            FileExistsError: something has the name; nothing has changed.
+            FileExistsError: the name exists; nothing has changed.
             OSError: nothing has changed.
-            StorageFailure: there may be the folder.
+            StorageFailure: the folder may exist.
         """
         self.root.check()
         with self.private.open("tmp") as tmp:
             temp_name = self._write_temp_folder(tmp, file, content)
+            source, target = within(tmp, temp_name), within(self.root.folder, name)
             try:
-                self._rename_new_folder(within(tmp, temp_name), within(self.root.folder, name))
+                if not self._rename_noreplace(source, target):
+                    self._rename_folder(source, target)
             except OSError:
                 self.discard(tmp, temp_name)
                 raise
@@ -334,13 +340,8 @@ class StagingArea:
             self._note_failed_sync()
             raise
 
-    def _rename_new_folder(self, source: str, target: str) -> None:
-        try:
-            return self.system.rename_noreplace(source, target)
-        except OSError as error:
-            if error.errno not in _NO_NEW_NAMES:
-                raise
-        # Of all there can be, a folder takes the place of an empty folder alone.
+    def _rename_folder(self, source: str, target: str) -> None:
+        # This replaces nothing but an empty folder.
         try:
             self.system.rename(source, target)
         except OSError as error:
@@ -369,7 +370,7 @@ class StagingArea:
 
         Raises:
             OSError: nothing has changed.
-            StorageFailure: it is there still, unless the medium refused also to put it back.
+            StorageFailure: the folder is back in its place, unless the medium refused that too.
         """
         self.root.check()
         trash_name = uuid4().hex
@@ -387,32 +388,29 @@ class StagingArea:
 
     def undo_rename(self, source: str, path: str) -> None:
         """
-        Give something its name back.  Never raises.
+        Rename something back to the path that it had before.  Never raises.
         """
         try:
             self.system.rename(source, path)
         except OSError as error:
-            _log.error(
-                "cannot put {path} back from {source}: {reason}", path=path, source=source, reason=reason_of(error)
-            )
+            reason = reason_of(error)
+            _log.error("cannot rename {source} back to {path}: {reason}", source=source, path=path, reason=reason)
 
     def remove_from_trash(self, trash_name: str) -> None:
         """
-        Remove what ``move_to_trash`` took.  Never raises: what stays is swept another time.
+        Remove a folder that ``move_to_trash`` moved.  Never raises: a later start removes what is left.
         """
         try:
             with self.private.open("trash") as trash:
                 self.discard(trash, trash_name)
         except OSError as error:
-            _log.warn(
-                "{trash_name} in the trash is left for later: {reason}", trash_name=trash_name, reason=reason_of(error)
-            )
+            _log.warn("{name} stays in the trash for now: {reason}", name=trash_name, reason=reason_of(error))
 
     # Removing.
 
     def discard(self, folder: Folder, name: str) -> bool:
         """
-        Remove a file, a link or a whole folder as far as that goes.  What stays is swept another time.  Never raises.
+        Remove a file, a link or a whole folder as far as possible.  Never raises: what is left is removed later.
 
         Returns:
             whether nothing is left.
@@ -424,7 +422,7 @@ class StagingArea:
         try:
             remove(self.system, path)
         except OSError as error:
-            _log.warn("{path} is left for later: {reason}", path=path, reason=reason_of(error))
+            _log.warn("{path} stays for now: {reason}", path=path, reason=reason_of(error))
             return False
         return True
 
@@ -443,6 +441,6 @@ class StagingArea:
                 self.discard(trash, trash_name)
 
     def _sync_trash(self, trash: Folder) -> None:
-        # A model must not come back half empty: its way to the trash has to be at rest before anything in it goes.
+        # The move to the trash must be durable before anything is removed, or else half a model could come back.
         self.sync_folder(trash)
         self.sync_folder(self.root.folder)

@@ -1,5 +1,5 @@
 """
-The operating system, as far as the archive needs it.
+The system calls of an archive.
 """
 
 import ctypes
@@ -25,14 +25,14 @@ _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zf
 
 def _find_function(name: str, *types: Any) -> Callable[..., int] | None:
     """
-    Return a function of the C library that Python does not have; ``None`` where there is none.
+    Return a function of the C library that Python lacks; ``None`` if the library lacks it too.
     """
     try:
         function: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (AttributeError, OSError):
         return None
     function.argtypes = types
-    return function  # type: ignore[no-any-return]  # what ctypes gives is of no type
+    return function  # type: ignore[no-any-return]  # ctypes is untyped
 
 
 _sync_file_range = _find_function("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
@@ -41,8 +41,10 @@ _renameat2 = _find_function("renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c
 
 class Folder(str):
     """
-    An open folder.  As text it is its path, for logs and for systems that are simulated; the real system uses the
-    descriptor alone, and so finds what was opened, whatever became of the path.
+    An open folder.
+
+    As text it is the folder's path, for logs and for simulated systems.  The real system uses only the descriptor, so
+    it reaches the folder that was opened even after the path has changed.
     """
 
     __slots__ = ("descriptor",)
@@ -59,8 +61,9 @@ class Folder(str):
 
 class Entry(str):
     """
-    A name in an open folder.  As text it is the whole path; the real system looks for the name in the folder alone.
-    Must not be used after the folder is closed.
+    A name in an open folder, valid until the folder is closed.
+
+    As text it is the full path.  The real system looks the name up in the open folder.
     """
 
     __slots__ = ("folder", "name")
@@ -69,7 +72,7 @@ class Entry(str):
 
     def __new__(cls, folder: Folder, name: str) -> "Entry":
         """
-        Name something in an open folder.
+        Name an entry of an open folder.
         """
         self = str.__new__(cls, f"{folder}/{name}")
         self.folder, self.name = folder, name
@@ -78,14 +81,14 @@ class Entry(str):
 
 def within(folder: str, name: str) -> str:
     """
-    Return the path of something in a folder: an ``Entry`` where the folder is open.
+    Return the path of a name in a folder: an ``Entry`` if the folder is open.
     """
     return Entry(folder, name) if isinstance(folder, Folder) else os.path.join(folder, name)
 
 
-def _place(path: str) -> tuple[str, int | None]:
+def _at(path: str) -> tuple[str, int | None]:
     """
-    Return what to ask the system for: a name, and the descriptor of the folder to look for it in.
+    Return a name, and the descriptor of the folder that it is relative to.
     """
     if isinstance(path, Entry):
         return path.name, path.folder.descriptor
@@ -96,7 +99,7 @@ def _place(path: str) -> tuple[str, int | None]:
 
 class DirEntry(NamedTuple):
     """
-    A name in a folder, and what it names: a link is never followed.
+    An entry of a folder.  Links are not followed.
     """
 
     name: str
@@ -106,40 +109,40 @@ class DirEntry(NamedTuple):
 
 class System:
     """
-    Every call the archive makes to the operating system, and no other.
+    All calls that an archive makes to the operating system.
 
-    The archive is given one of these, so that a test can put another in its place that fails, or dies, where it is told
-    to.  All methods raise ``OSError``.
+    Tests replace it with one that fails or dies at a given call.  All methods raise ``OSError``.
     """
 
     def open(self, path: str, flags: int) -> int:
         """
-        Open a file or a folder.  What is created is for the process's own user alone, whatever the umask.
+        Open a file or a folder.  A file that this creates is accessible to the process's user only, whatever the
+        umask.
         """
-        name, folder = _place(path)
+        name, folder = _at(path)
         return os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
 
     def close(self, descriptor: int) -> None:
         """
-        Close what was opened.  The descriptor is gone, also where this fails.
+        Close a descriptor.  It is released even if this fails.
         """
         os.close(descriptor)
 
     def read(self, descriptor: int, size_bytes: int) -> bytes:
         """
-        Read some bytes, none only at the end.
+        Read some bytes; none only at the end of the file.
         """
         return os.read(descriptor, size_bytes)
 
     def read_into(self, descriptor: int, buffer: memoryview) -> int:
         """
-        Read some bytes to where they shall be, and say how many: none only at the end.
+        Read some bytes into a buffer and return their number; 0 only at the end of the file.
         """
         return os.readv(descriptor, [buffer])
 
     def is_cached(self, descriptor: int) -> bool:
         """
-        Tell whether the beginning of a file could be read without the disk; where that cannot be told, it is so.
+        Return whether the page cache holds the beginning of a file; true if that cannot be found out.
         """
         try:
             return os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT) >= 0
@@ -150,90 +153,91 @@ class System:
 
     def read_ahead(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
-        Have a part of a file read into memory, and do not wait for it.
+        Start reading a part of a file into the page cache, without waiting for it.
         """
         os.posix_fadvise(descriptor, start, size_bytes, os.POSIX_FADV_WILLNEED)
 
     def drop_cached(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
-        Have a part of a file leave the system's memory, where nothing there waits to be written.
+        Drop a part of a file from the page cache, except for pages that are still to be written.
         """
         os.posix_fadvise(descriptor, start, size_bytes, os.POSIX_FADV_DONTNEED)
 
     def write(self, descriptor: int, data: memoryview) -> int:
         """
-        Write some of the data, and say how much.
+        Write some of the data and return the number of bytes written.
         """
         return os.write(descriptor, data)
 
     def write_at(self, descriptor: int, data: bytes, start: int) -> int:
         """
-        Write some of the data over what is in a file, and say how much.
+        Overwrite a part of a file with some of the data and return the number of bytes written.
         """
         return os.pwrite(descriptor, data, start)
 
     def start_writeback(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
-        Have the disk begin to write a part of a file, and do not wait for it: a later sync is so much the shorter.  It
-        brings nothing to rest.  Never raises: what goes wrong here the sync tells of, for of this call the system keeps
-        no record of errors told (``sync_file_range``: https://man7.org/linux/man-pages/man2/sync_file_range.2.html).
+        Start writing a part of a file to disk, without waiting for it, so that a later sync is shorter.
+
+        This makes nothing durable.  It never raises: the later sync reports any error, because this call does not mark
+        errors as reported (``sync_file_range``: https://man7.org/linux/man-pages/man2/sync_file_range.2.html).
         """
         if _sync_file_range is not None:
             _sync_file_range(descriptor, start, size_bytes, _SYNC_FILE_RANGE_WRITE)
 
     def fsync(self, descriptor: int) -> None:
         """
-        Bring a file or a folder to rest.
+        Sync a file or a folder.
         """
         os.fsync(descriptor)
 
     def sync_data(self, descriptor: int) -> None:
         """
-        Bring a file's data to rest, without what is told of it beside.
+        Sync a file's data, without metadata that is not needed to read it.
         """
         os.fdatasync(descriptor)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         """
-        Tell of what was opened.
+        Return the status of an open file or folder.
         """
         return os.fstat(descriptor)
 
     def stat(self, path: str) -> os.stat_result:
         """
-        Tell of what is found at the end of a path and its links.
+        Return the status of a path, following links.
         """
-        name, folder = _place(path)
+        name, folder = _at(path)
         return os.stat(name, dir_fd=folder)
 
     def lstat(self, path: str) -> os.stat_result:
         """
-        Tell of what has this very name.
+        Return the status of a path, without following a link at its end.
         """
-        name, folder = _place(path)
+        name, folder = _at(path)
         return os.lstat(name, dir_fd=folder)
 
     def rename(self, source: str, target: str) -> None:
         """
-        Give something another name, in place of what had it.
+        Rename a file or a folder, replacing the target.
         """
-        (old, old_folder), (new, new_folder) = _place(source), _place(target)
+        (old, old_folder), (new, new_folder) = _at(source), _at(target)
         os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def rename_noreplace(self, source: str, target: str) -> None:
         """
-        Give something another name, which nothing has yet (``RENAME_NOREPLACE`` of ``renameat2``:
+        Rename a file or a folder to a name that does not exist yet (``RENAME_NOREPLACE`` of ``renameat2``:
         https://man7.org/linux/man-pages/man2/rename.2.html).
 
         Raises:
-            FileExistsError: something has the name.
-            OSError: ``EINVAL`` or ``ENOSYS`` where the system or the file system cannot do this.
+            FileExistsError: the target exists.
+            OSError: ``EINVAL`` or ``ENOSYS`` if the system or the file system does not support this.
         """
         if _renameat2 is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        (old, old_folder), (new, new_folder) = _place(source), _place(target)
+        (old, old_folder), (new, new_folder) = _at(source), _at(target)
         if old_folder is None or new_folder is None:
-            old_folder = new_folder = _AT_FDCWD  # the paths are whole
+            old_folder = new_folder = _AT_FDCWD  # both paths are complete
             old, new = source, target
         if _renameat2(old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE) != 0:
             number = ctypes.get_errno()
@@ -241,50 +245,50 @@ class System:
 
     def mkdir(self, path: str) -> None:
         """
-        Make a folder, for the process's own user alone, whatever the umask.
+        Create a folder that is accessible to the process's user only, whatever the umask.
         """
-        name, folder = _place(path)
+        name, folder = _at(path)
         os.mkdir(name, 0o700, dir_fd=folder)
 
     def link(self, source: str, target: str) -> None:
         """
-        Give a file a second name, which nothing has yet.
+        Add a name to a file.  The name must not exist yet.
         """
-        (old, old_folder), (new, new_folder) = _place(source), _place(target)
+        (old, old_folder), (new, new_folder) = _at(source), _at(target)
         os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
 
     def rmdir(self, path: str) -> None:
         """
         Remove an empty folder.
         """
-        name, folder = _place(path)
+        name, folder = _at(path)
         os.rmdir(name, dir_fd=folder)
 
     def unlink(self, path: str) -> None:
         """
-        Remove a file, or a link.
+        Remove a file or a link.
         """
-        name, folder = _place(path)
+        name, folder = _at(path)
         os.unlink(name, dir_fd=folder)
 
     def listdir(self, path: str) -> list[str]:
         """
-        Give the names in a folder.
+        Return the names in a folder.
         """
-        with self._opened_to_list(path) as descriptor:
+        with self._open_to_list(path) as descriptor:
             return os.listdir(descriptor)
 
     def scandir(self, path: str) -> list[DirEntry]:
         """
-        Give the names in a folder, and what kind of thing has each.
+        Return the entries of a folder.
         """
-        with self._opened_to_list(path) as descriptor, os.scandir(descriptor) as entries:
+        with self._open_to_list(path) as descriptor, os.scandir(descriptor) as entries:
             return [DirEntry(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
 
     @contextmanager
-    def _opened_to_list(self, path: str) -> Iterator[int]:
-        # A descriptor of its own: how far a folder is read belongs to the descriptor, and threads may share a folder's.
-        name, folder = _place(path)
+    def _open_to_list(self, path: str) -> Iterator[int]:
+        # A separate descriptor, because the position in a folder belongs to the descriptor, and threads may share it.
+        name, folder = _at(path)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if folder is None else os.O_NOFOLLOW)
         descriptor = os.open(name, flags, dir_fd=folder)
         try:
@@ -294,13 +298,13 @@ class System:
 
     def claim_path(self, path: str) -> int | None:
         """
-        Claim a path for this process; see ``twisted_registry.storage.filesystem.path_claim``.
+        Claim a path for this process; see ``claim_path`` below.
 
         Returns:
-            a descriptor; ``None`` where a path cannot be claimed.
+            a descriptor; ``None`` if paths cannot be claimed here.
 
         Raises:
-            BlockingIOError: another has it.
+            BlockingIOError: another process holds the claim.
         """
         try:
             return claim_path(path)
@@ -311,8 +315,8 @@ class System:
 
     def is_local(self, descriptor: int) -> bool:
         """
-        Return whether something was opened on a file system that no other machine can use meanwhile; where that cannot
-        be told, it is not.
+        Return whether an open file is on a file system that no other machine can use at the same time; false if that
+        cannot be found out.
         """
         mount = str(self.mount_of(descriptor))
         try:
@@ -324,7 +328,7 @@ class System:
 
     def mount_of(self, descriptor: int) -> int:
         """
-        Return the number of the mount that something was opened on; 0 where that cannot be told.
+        Return the id of the mount that holds an open file; 0 if it cannot be found out.
         """
         try:
             with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
@@ -335,21 +339,21 @@ class System:
 
     def flock(self, descriptor: int) -> None:
         """
-        Lock what was opened for this process alone, until it is closed.
+        Lock an open file for this process, until the descriptor is closed.
 
         Raises:
-            BlockingIOError: another has it.
+            BlockingIOError: another process holds the lock.
         """
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def lock_byte(self, descriptor: int, position: int) -> None:
         """
-        Lock a byte of a file for this process alone, until the descriptor is closed (an open file description lock:
+        Lock a byte of a file for this process, until the descriptor is closed (an open file description lock:
         https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
 
         Raises:
-            BlockingIOError: another has it.
-            OSError: ``ENOSYS`` where the system has no such locks.
+            BlockingIOError: another process holds the lock.
+            OSError: ``ENOSYS`` if the system has no such locks.
         """
         if not hasattr(fcntl, "F_OFD_SETLK"):
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -362,7 +366,7 @@ _log = Logger()
 
 def close_quietly(system: System, descriptor: int) -> None:
     """
-    Close a descriptor behind which nothing can be lost.  Never raises.
+    Close a descriptor that has no unsynced data.  Never raises.
     """
     try:
         system.close(descriptor)
@@ -372,29 +376,27 @@ def close_quietly(system: System, descriptor: int) -> None:
 
 def exists(system: System, path: str) -> bool:
     """
-    Tell whether anything has a name.
+    Return whether a path exists, following links.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: this cannot be found out.
     """
-    try:
-        system.stat(path)
-    except OSError as error:
-        if not is_absent(error):
-            raise
-        return False
-    return True
+    return _is_present(system.stat, path)
 
 
 def lexists(system: System, path: str) -> bool:
     """
-    Tell whether anything has this very name, be it a link that leads nowhere.
+    Return whether a path exists, even as a broken link.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: this cannot be found out.
     """
+    return _is_present(system.lstat, path)
+
+
+def _is_present(status: Callable[[str], object], path: str) -> bool:
     try:
-        system.lstat(path)
+        status(path)
     except OSError as error:
         if not is_absent(error):
             raise
@@ -407,37 +409,42 @@ _CREDENTIALS = struct.Struct("3i")
 
 def claim_path(path: str) -> int:
     """
-    Claim a path, as those processes see it that see the same files.
+    Claim a path for this process, even if the folder at the path is replaced later.
+
+    A lock belongs to a folder.  If that folder is removed or unmounted, a second daemon finds another folder at the
+    same path, locks it, and gives out the same numbers.  So a daemon also claims the path, with a socket of an
+    abstract name (https://man7.org/linux/man-pages/man7/unix.7.html): it is on no file system and ends with the
+    process.  All processes that see the same files share these names.
 
     Returns:
-        a descriptor; closing it gives the claim up.
+        a descriptor; closing it releases the claim.
 
     Raises:
-        BlockingIOError: another process of this user, or of root's, has it.
+        BlockingIOError: another process of this user or of root holds the claim.
         OSError: paths cannot be claimed here.
     """
-    name = _name(path)
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    name = _socket_name(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        claim.bind(name)
-        claim.listen()
+        listener.bind(name)
+        listener.listen()
     except OSError as error:
-        claim.close()
-        if error.errno == errno.EADDRINUSE and _owner(name) in (0, os.geteuid()):
+        listener.close()
+        if error.errno == errno.EADDRINUSE and _socket_owner(name) in (0, os.geteuid()):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
         raise
-    return claim.detach()
+    return listener.detach()
 
 
-def _name(path: str) -> bytes:
-    # The same path is another one in another container, or under another root.
+def _socket_name(path: str) -> bytes:
+    # The same path leads elsewhere in another container or under another root.
     top = os.stat("/")
-    seen = f"{os.readlink('/proc/self/ns/mnt')} {top.st_dev} {top.st_ino} {os.path.realpath(path)}"
-    return b"\0twisted-registry-archive-" + hashlib.sha256(os.fsencode(seen)).hexdigest().encode()
+    view = f"{os.readlink('/proc/self/ns/mnt')} {top.st_dev} {top.st_ino} {os.path.realpath(path)}"
+    return b"\0twisted-registry-archive-" + hashlib.sha256(os.fsencode(view)).hexdigest().encode()
 
 
-def _owner(name: bytes) -> int | None:
-    # Anybody may take such a name.  Whoever must not keep others from starting is passed over.
+def _socket_owner(name: bytes) -> int | None:
+    # Any user can bind such a name, so the caller ignores names bound by other users.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.setblocking(False)
         try:

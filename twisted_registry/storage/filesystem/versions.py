@@ -1,5 +1,5 @@
 """
-Versions on the file system: two files each in the folder of their model.
+The archived versions of a model, two files each, and the high-water mark of its version numbers.
 """
 
 import re
@@ -46,7 +46,7 @@ _log = Logger()
 @define(eq=False)
 class FileReader:
     """
-    Reads a version's data from its file, which stays as long as it is open, whatever happens to its name.
+    A reader of a version's data.  The file stays readable while it is open, even if it is renamed or removed.
     """
 
     _system: System
@@ -69,7 +69,7 @@ class FileReader:
 
 class ArchivedVersions:
     """
-    The part of an archive that keeps versions.  May be used in any thread.
+    The part of an archive that keeps versions.  Its methods may be called in any thread.
     """
 
     def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
@@ -81,39 +81,39 @@ class ArchivedVersions:
 
     def forget_sweeps(self) -> None:
         """
-        Sweep again what is left in each model, when it is first used.
+        Sweep each model's folder again when the model is next used.
         """
         self._swept.clear()
 
     def sweep_temp_files(self) -> None:
         """
-        Remove the temp files that a crash left in all models' folders.  What cannot be looked into is left for later.
+        Remove the temp files that a crash left in the folders of all models.  A folder that cannot be read is skipped.
         """
         for model_id in self._models.ids():
             try:
                 with self._models.open(model_id) as folder:
                     self._staging.sweep_temp_files(folder.handle, self._system.listdir(folder.path))
             except (OSError, RegistryError) as error:
-                _log.warn("model {model_id} is left for later: {error}", model_id=shown(model_id), error=error)
+                _log.warn("model {model_id} is not swept: {error}", model_id=shown(model_id), error=error)
 
     # All versions of a model.
 
     def numbers(self, model_id: str) -> list[int]:
         """
-        Give a model's numbers; see ``IVersionStore.version_numbers``.
+        Return a model's version numbers; see ``IVersionStore.version_numbers``.
         """
         with reading(f"the versions of model {shown(model_id)}"), self._models.open(model_id) as folder:
             names = self._system.listdir(folder.path)
             files = self._files(model_id, folder, names)
             if folder.name not in self._swept:
                 self._sweep(folder, files, names)
-            # What else has come since may be about to be restored by others, its .yaml last.
+            # A folder is swept only once: data that appears later may belong to a version that somebody is restoring.
         _log_damage(folder, files)
         return files.numbers
 
     def _sweep(self, folder: ModelFolder, files: VersionFiles, names: list[str]) -> None:
         self._staging.sweep_temp_files(folder.handle, names)
-        # A removal that is not at rest yet may be undone: then the .yaml would be back, and its data gone.
+        # If the removal of a .yaml is not durable, a crash could bring it back after its data is gone.
         if self._staging.try_sync_folder(folder.handle):
             removed = [self._pending.remove_leftover(folder, number) for number in files.uncommitted]
             if all(removed):
@@ -129,12 +129,12 @@ class ArchivedVersions:
 
     def load(self, model_id: str, version_number: int) -> VersionInfo:
         """
-        Read what is known of a version; see ``IVersionStore.load_version``.
+        Read a version's info; see ``IVersionStore.load_version``.
         """
-        with _isolated(model_id, version_number, ".yaml"), self._models.open(model_id) as folder:
+        with _damage_of(model_id, version_number, ".yaml"), self._models.open(model_id) as folder:
             content = read_metadata(self._system, folder.version_yaml(version_number))
             info = parse_version(content, model_id, version_number)
-            with _isolated(model_id, version_number, ".data"):
+            with _damage_of(model_id, version_number, ".data"):
                 self._check_data(folder.version_data(version_number), info.size_bytes)
             return info
 
@@ -143,7 +143,7 @@ class ArchivedVersions:
         if S_ISLNK(status.st_mode):
             raise Malformed(LINK)
         if not S_ISREG(status.st_mode):
-            raise Malformed("it is not a file")
+            raise Malformed("it is not a regular file")
         if status.st_size != size_bytes:
             raise Malformed(f"it has {status.st_size} bytes instead of {size_bytes}")
 
@@ -151,7 +151,7 @@ class ArchivedVersions:
         """
         Start reading a version's data; see ``IVersionStore.open_version``.
         """
-        with _isolated(model_id, version_number, ".data"), self._models.open(model_id) as folder:
+        with _damage_of(model_id, version_number, ".data"), self._models.open(model_id) as folder:
             descriptor, _ = open_file(self._system, folder.version_data(version_number))
         return FileReader(self._system, descriptor, _subject(model_id, version_number))
 
@@ -167,8 +167,8 @@ def _subject(model_id: str, version_number: int) -> str:
 
 
 @contextmanager
-def _isolated(model_id: str, version_number: int, which: str) -> Iterator[None]:
-    # Whatever is wrong with a version's file is wrong with that version alone.
+def _damage_of(model_id: str, version_number: int, which: str) -> Iterator[None]:
+    # Damage to a file of a version concerns that version only.
     try:
         with detecting_damage(_subject(model_id, version_number)):
             yield
@@ -179,14 +179,14 @@ def _isolated(model_id: str, version_number: int, which: str) -> Iterator[None]:
 def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:
     if files.orphans:
         _log.warn(
-            "{count} data files in {path} have lost their .yaml and are no versions, the first is that of {number}",
+            "{count} data files in {path} have lost their .yaml and are not versions; the first has number {number}",
             count=len(files.orphans),
             path=folder.path,
             number=files.orphans[0],
         )
     if files.out_of_range:
         _log.warn(
-            "{count} versions in {path} have numbers that no version can have, the first is {number}",
+            "{count} versions in {path} have numbers out of range; the first is {number}",
             count=len(files.out_of_range),
             path=folder.path,
             number=files.out_of_range[0],
@@ -194,15 +194,15 @@ def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:
 
 
 MAX_HIGH_WATER_MARK_BYTES = 64
-"""More than the longest number and its checksum take."""
+"""The largest size of the file: more than the longest number with its checksum takes."""
 
-_SAFE_GAP = 1_000_000
+_SAFETY_GAP = 1_000_000
 _FORMAT = re.compile(rb"([0-9]{1,10})(?: crc32=([0-9a-f]{8}))?\n")
 
 
 class HighWaterMarks:
     """
-    The part of an archive that remembers numbers.  May be used in any thread.
+    The part of an archive that keeps high-water marks.  Its methods may be called in any thread.
     """
 
     def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
@@ -211,18 +211,18 @@ class HighWaterMarks:
 
     def set(self, model_id: str, version_number: int) -> None:
         """
-        Remember a number; see ``IHighWaterMarks.set_high_water_mark``.
+        Write a model's mark; see ``IHighWaterMarks.set_high_water_mark``.
         """
         with writing(), self._models.open_existing(model_id) as folder:
             self.set_in(folder, version_number)
 
     def set_in(self, folder: ModelFolder, version_number: int) -> None:
         """
-        Remember a number in an open folder, whoever's it is.
+        Write the mark in an open folder, without checking that it holds a model.
 
         Raises:
-            StorageFull: there is no room.
-            StorageReadOnly: nothing can be changed there.
+            StorageFull: the medium is full.
+            StorageReadOnly: the medium is read-only.
             StorageFailure: the medium failed.
         """
         with writing():
@@ -230,20 +230,20 @@ class HighWaterMarks:
 
     def get(self, model_id: str) -> int:
         """
-        Give the number remembered; see ``IHighWaterMarks.high_water_mark``.
+        Read a model's mark; see ``IHighWaterMarks.high_water_mark``.
         """
         try:
-            with reading(f"the numbers reserved of model {shown(model_id)}"), self._models.open(model_id) as folder:
+            with reading(f"the high-water mark of model {shown(model_id)}"), self._models.open(model_id) as folder:
                 return self.get_in(folder)
         except UnknownModel:
             return 0
 
     def get_in(self, folder: ModelFolder) -> int:
         """
-        Give the number remembered in an open folder; where what is remembered is damaged, one that is surely no less.
+        Read the mark in an open folder.  If the file is damaged, return a number that is certainly not lower.
 
         Raises:
-            StorageUnavailable: it cannot be read now.
+            StorageUnavailable: the file cannot be read now.
         """
         try:
             return parse_high_water_mark(
@@ -256,22 +256,22 @@ class HighWaterMarks:
                 return 0
             if is_link_loop(error):
                 return self.guess(folder, unreadable(error))
-            raise read_failure(error, f"the numbers reserved in {shown(folder.name)}") from error
+            raise read_failure(error, f"the high-water mark in {shown(folder.name)}") from error
 
     def guess(self, folder: ModelFolder, reason: str) -> int:
         """
-        Return a number that is surely no less than the one that was remembered.
+        Return a number that is certainly not lower than a lost mark.
 
         Args:
-            reason: why that is lost.
+            reason: how the mark was lost.
 
         Raises:
             StorageUnavailable: the folder cannot be read now.
         """
-        # A gap in the numbers does no harm, a number that is used twice does: clients cache by it.
-        with reading(f"the numbers reserved in {shown(folder.name)}"):
+        # A gap in the numbers is harmless.  A number that is used twice is not, because clients cache by it.
+        with reading(f"the high-water mark in {shown(folder.name)}"):
             numbers = version_files(folder.name, self._staging.system.listdir(folder.path)).numbers
-        guess = min(max(numbers, default=0) + _SAFE_GAP, MAX_VERSION_NUMBER)
+        guess = min(max(numbers, default=0) + _SAFETY_GAP, MAX_VERSION_NUMBER)
         _log.warn(
             "{path}: {reason}; numbers go on after {guess}", path=folder.high_water_mark, reason=reason, guess=guess
         )
@@ -280,16 +280,16 @@ class HighWaterMarks:
 
 def format_high_water_mark(number: int) -> bytes:
     """
-    Write a number, so that it can be told whether it is still the same.
+    Return the content of the file for a mark, with a checksum.
     """
-    # One bit makes 100 of 900, and numbers would be used twice.
+    # One flipped bit can turn 900 into 100, and numbers would be used twice.
     digits = b"%d" % number
     return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))
 
 
 def parse_high_water_mark(content: bytes) -> int:
     """
-    Read the number remembered.
+    Parse the content of the file.
 
     Raises:
         Malformed: it is damaged.
@@ -297,9 +297,9 @@ def parse_high_water_mark(content: bytes) -> int:
     match = _FORMAT.fullmatch(content)
     if match is None:
         raise Malformed("it does not hold a version number")
-    digits, checksum = match.groups()
-    if checksum is not None and int(checksum, 16) != zlib.crc32(digits):
-        raise Malformed("its number does not have its checksum")
+    digits, crc32 = match.groups()
+    if crc32 is not None and int(crc32, 16) != zlib.crc32(digits):
+        raise Malformed("its checksum does not match")
     number = int(digits)
     if number > MAX_VERSION_NUMBER:
         raise Malformed("it does not hold a version number")

@@ -1,9 +1,9 @@
 """
-Writing one version, in the order that a crash cannot break.
+The writer of an archived version, with an order of steps that survives a crash.
 
-The data is written under a name of its own as it comes (``write``), and synced (``finish``).  What is left for the
-commit is short: the data gets its name, the .yaml is written and synced, the folder is synced, the .yaml gets its name,
-and the folder is synced once more.
+``write`` appends the data to a temp file, and ``finish`` syncs it.  The commit is short: the data file is renamed to
+its final name, the .yaml is written and synced, the folder is synced, the .yaml is renamed to its final name, and the
+folder is synced again.
 """
 
 from collections.abc import Iterator
@@ -31,41 +31,42 @@ _log = Logger()
 
 class PendingCommits:
     """
-    The data files that have their name though their .yaml has not: those of commits under way, and what a crash left.
+    The data files that have their final names while their .yaml files have not: those of commits in progress, and
+    those that a crash or a failed commit left.
 
-    Only this tells the one from the other, so the latter are removed only here.
+    Only this class can tell them apart, so only it removes leftovers.
     """
 
     def __init__(self, staging: StagingArea) -> None:
         self._staging = staging
         self._lock = Lock()
-        # Names of folders, and of files in them.
-        self._under_way: set[tuple[str, str]] = set()
-        self._left: set[tuple[str, str]] = set()
+        # Pairs of a folder's name and a file's name.
+        self._in_progress: set[tuple[str, str]] = set()
+        self._leftovers: set[tuple[str, str]] = set()
 
     @contextmanager
     def in_progress(self, folder: str, data: str) -> Iterator[None]:
         """
-        Keep a data file from being taken for a left-over.
+        Protect a data file from removal as a leftover.
         """
         with self._lock:
-            self._under_way.add((folder, data))
+            self._in_progress.add((folder, data))
         try:
             yield
         finally:
             with self._lock:
-                self._under_way.discard((folder, data))
+                self._in_progress.discard((folder, data))
 
     def remove_leftover(self, folder: ModelFolder, number: int) -> bool:
         """
-        Remove a version's data, unless it is, or has become, that of a version.  Never raises.
+        Remove a version's data file, unless the version exists or is being committed.  Never raises.
 
         Returns:
-            whether no left-over is there.
+            whether no leftover remains.
         """
         data, yaml = folder.version_data_name(number), folder.version_yaml(number)
         with self._lock:
-            if (folder.name, data) in self._under_way:
+            if (folder.name, data) in self._in_progress:
                 return True
             try:
                 if lexists(self._staging.system, yaml):
@@ -79,43 +80,44 @@ class PendingCommits:
 
     def note_leftover(self, folder: ModelFolder, name: str) -> None:
         """
-        Note that a commit that failed had to leave a file behind.
+        Note a file that a failed commit could not remove.
         """
         with self._lock:
-            self._left.add((folder.name, name))
+            self._leftovers.add((folder.name, name))
 
     def remove_leftovers(self, folder: ModelFolder) -> None:
         """
-        Remove what failed commits left in a folder.  Below a later version it would no longer be known for what it is.
+        Remove the files that failed commits left in a folder.  Once a higher version exists, they could no longer be
+        recognized as leftovers.
 
         Raises:
-            OSError: something is still there.
+            OSError: a file remains.
         """
         with self._lock:
-            left = [name for where, name in self._left if where == folder.name]
-        if left:
+            leftovers = [name for folder_name, name in self._leftovers if folder_name == folder.name]
+        if leftovers:
             self._staging.sync_folder(folder.handle)
-        for name in left:
+        for name in leftovers:
             remove(self._staging.system, within(folder.path, name))
             with self._lock:
-                self._left.discard((folder.name, name))
+                self._leftovers.discard((folder.name, name))
 
 
-WRITTEN_AT_ONCE_BYTES = 1024 * 1024
+WRITEBACK_BYTES = 1024 * 1024
 
 
 class _Stage(Enum):
     WRITING = auto()
     FINISHED = auto()
-    OVER = auto()
+    CLOSED = auto()
 
 
 @implementer(IArchiveWriter)
 @define(eq=False)
 class FileWriter:
     """
-    Writes a version's data to a file.  After any failure nothing is left and nothing more is taken: what a sync that
-    failed has brought to rest is unknown, and a second sync would not tell.
+    A writer of a version's data.  After any failure it removes what it wrote and refuses further calls, because after
+    a failed sync nobody knows what is durable, and a second sync would not report it.
     """
 
     _staging: StagingArea
@@ -126,27 +128,27 @@ class FileWriter:
     _descriptor: int | None = field(default=None, init=False)
     _temp_name: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
-    _started_bytes: int = field(default=0, init=False)
+    _writeback_bytes: int = field(default=0, init=False)
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
-        with self._given_up_on_failure(_Stage.WRITING), writing():
-            descriptor = self._opened()
+        with self._aborting_on_failure(_Stage.WRITING), writing():
+            descriptor = self._open()
             self._staging.write_all(descriptor, chunk.data)
             self._size_bytes += chunk.size_bytes
             self._start_writeback(descriptor)
 
     def _start_writeback(self, descriptor: int) -> None:
-        # The disk works while the next data comes, and not only once all has come.
-        size_bytes = self._size_bytes - self._started_bytes
-        if size_bytes >= WRITTEN_AT_ONCE_BYTES:
-            self._staging.system.start_writeback(descriptor, self._started_bytes, size_bytes)
-            self._started_bytes = self._size_bytes
+        # The disk writes while the next data arrives.
+        size_bytes = self._size_bytes - self._writeback_bytes
+        if size_bytes >= WRITEBACK_BYTES:
+            self._staging.system.start_writeback(descriptor, self._writeback_bytes, size_bytes)
+            self._writeback_bytes = self._size_bytes
 
     def finish(self) -> None:
         """See ``IArchiveWriter.finish``."""
-        with self._given_up_on_failure(_Stage.WRITING), writing():
-            system, descriptor = self._staging.system, self._opened()
+        with self._aborting_on_failure(_Stage.WRITING), writing():
+            system, descriptor = self._staging.system, self._open()
             system.fsync(descriptor)
             size_bytes = system.fstat(descriptor).st_size
             if size_bytes != self._size_bytes:
@@ -158,20 +160,20 @@ class FileWriter:
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
         content = dump_version(info)
-        with self._given_up_on_failure(_Stage.FINISHED), writing():
+        with self._aborting_on_failure(_Stage.FINISHED), writing():
             self._staging.root.check()
-            # Where others unmount a model's folder, another is in its place that holds no model.
+            # If somebody has unmounted the model's folder, the folder below the mount does not hold a model.
             with self._models.open_existing(self._model_id) as folder:
                 number = info.version_number
                 with self._pending.in_progress(folder.name, folder.version_data_name(number)):
                     self._staging.retry_root_sync()
                     self._pending.remove_leftovers(folder)
                     self._publish(folder, number, content)
-            self._stage = _Stage.OVER
+            self._stage = _Stage.CLOSED
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
-        self._stage = _Stage.OVER
+        self._stage = _Stage.CLOSED
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             close_quietly(self._staging.system, descriptor)
@@ -185,11 +187,11 @@ class FileWriter:
                 if not self._staging.discard(folder.handle, temp_name):
                     self._pending.note_leftover(folder, temp_name)
         except RegistryError:
-            return  # it went with the model
+            return  # it was removed with the model
         except OSError as error:
-            _log.warn("a temp file of {id!r} is left for later: {reason}", id=self._model_id, reason=reason_of(error))
+            _log.warn("a temp file of {id!r} stays for now: {reason}", id=self._model_id, reason=reason_of(error))
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         if self._descriptor is None:
             self._staging.root.check()
             with self._models.open(self._model_id) as folder:
@@ -197,9 +199,9 @@ class FileWriter:
         return self._descriptor
 
     @contextmanager
-    def _given_up_on_failure(self, stage: _Stage) -> Iterator[None]:
+    def _aborting_on_failure(self, stage: _Stage) -> Iterator[None]:
         if self._stage is not stage:
-            raise StorageFailure("the version was given up before, or is not at this point")
+            raise StorageFailure("the version was aborted, or this call is out of order")
         try:
             yield
         except NumberTaken:
@@ -215,17 +217,17 @@ class FileWriter:
             self._staging.install_new(folder.handle, temp_name, data)
         except FileExistsError as error:
             self._temp_name = temp_name
-            raise self._taken(folder, number) from error
+            raise self._number_taken(folder, number) from error
         except PlaceholderLeft:
             self._pending.note_leftover(folder, data)
             raise
         try:
-            described = self._staging.write_temp_file(folder.handle, content)
-            self._sync_or_discard(folder, described)
-            self._place_yaml(folder, described, yaml)
+            temp_yaml = self._staging.write_temp_file(folder.handle, content)
+            self._sync_or_discard(folder, temp_yaml)
+            self._install_yaml(folder, temp_yaml, yaml)
         except FileExistsError as error:
-            self._temp_name = self._taken_back(folder, data, temp_name)
-            raise self._taken(folder, number) from error
+            self._temp_name = self._uninstall(folder, data, temp_name)
+            raise self._number_taken(folder, number) from error
         except OSError:
             self._discard_data(folder, data)
             raise
@@ -235,7 +237,7 @@ class FileWriter:
             self._withdraw(folder, data, yaml)
             raise CommitUncertain(reason_of(error)) from error
 
-    def _taken_back(self, folder: ModelFolder, data: str, temp_name: str) -> str:
+    def _uninstall(self, folder: ModelFolder, data: str, temp_name: str) -> str:
         try:
             self._staging.uninstall(folder.handle, data, temp_name)
         except OSError:
@@ -243,35 +245,35 @@ class FileWriter:
             raise
         return temp_name
 
-    def _taken(self, folder: ModelFolder, number: int) -> NumberTaken:
-        # Its data alone may be there so far, the .yaml about to follow.
+    def _number_taken(self, folder: ModelFolder, number: int) -> NumberTaken:
+        # So far only its data may exist, with the .yaml to follow.
         files = version_files(folder.name, self._staging.system.listdir(folder.path))
         return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.uncommitted]))
 
-    def _sync_or_discard(self, folder: ModelFolder, described: str) -> None:
+    def _sync_or_discard(self, folder: ModelFolder, temp_yaml: str) -> None:
         try:
             self._staging.sync_folder(folder.handle)
         except OSError:
-            self._staging.discard(folder.handle, described)
+            self._staging.discard(folder.handle, temp_yaml)
             raise
 
-    def _place_yaml(self, folder: ModelFolder, described: str, yaml: str) -> None:
+    def _install_yaml(self, folder: ModelFolder, temp_yaml: str, yaml: str) -> None:
         try:
-            self._staging.install_new(folder.handle, described, yaml, is_claimed=True)
+            self._staging.install_new(folder.handle, temp_yaml, yaml, is_claimed=True)
         except FileExistsError:
-            self._staging.discard(folder.handle, described)
+            self._staging.discard(folder.handle, temp_yaml)
             raise
 
     def _withdraw(self, folder: ModelFolder, data: str, yaml: str) -> None:
-        # The data goes only when the .yaml is sure to be gone: should that come back after a power cut, the version is
-        # whole.
+        # The data is removed only once the removal of the .yaml is durable.  If the .yaml comes back after a power cut,
+        # the version is complete.
         if not self._staging.discard(folder.handle, yaml):
             return
         try:
             self._staging.sync_folder(folder.handle)
         except OSError as error:
             _log.warn(
-                "{path} is left, its version may come back: {reason}",
+                "{path} stays, because its version may come back: {reason}",
                 path=within(folder.path, data),
                 reason=reason_of(error),
             )

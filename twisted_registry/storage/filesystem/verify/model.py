@@ -12,14 +12,14 @@ from twisted_registry.storage.filesystem.layout import (
     DELETED,
     ModelFolder,
     VersionFiles,
+    can_be_named,
     is_hashed_name,
     is_temp_file,
-    may_be_named,
     model_id_of_any_form,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import parse_model
-from twisted_registry.storage.filesystem.model_folders import LINKED
+from twisted_registry.storage.filesystem.model_folders import LINKED_FOLDER
 from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
@@ -53,7 +53,7 @@ def look_into(system: System, root: Folder, name: str) -> Look:
     try:
         opened = pin_folder(system, place)
     except LinkedFolder:
-        return Look(findings=[Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, LINKED)])
+        return Look(findings=[Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, LINKED_FOLDER)])
     except OSError as error:
         return Look(findings=_unreadable(name, error))
     model = Watched(ModelFolder(name, opened), model_id_of_any_form(name), system, place)
@@ -126,7 +126,7 @@ def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
         if content is None:
             raise Malformed("it is missing")
         told = parse_model(content).model_id
-        if hidden and not (told and may_be_named(told, model.folder.name)):
+        if hidden and not (told and can_be_named(told, model.folder.name)):
             raise Malformed("it does not tell the model's id, which it alone knows")
     except Malformed as error:
         return model, [model.finding(Kind.MODEL_YAML, None, path, f"the model's .yaml: {error.reason}")]

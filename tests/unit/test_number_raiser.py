@@ -1,5 +1,5 @@
 """
-Raising the numbers of an archive that was restored.
+The raising of version numbers in a restored archive.
 """
 
 import errno
@@ -15,14 +15,14 @@ from twisted_registry.storage.filesystem.versions import format_high_water_mark,
 from twisted_registry.testing.samples import put
 
 
-class RaisingTests(FilesystemCase):
+class NumberRaiserTests(FilesystemCase):
     """
     ``NumberRaiser``, on an archive with models in every state.
     """
 
     def prepare(self) -> None:
         """
-        Make models: without a version, with versions, with numbers reserved, one whose folder is named otherwise.
+        Create models: without a version, with versions, with a high-water mark, with an escaped name.
         """
         archive = FilesystemArchive(str(self.root))
         archive.open()
@@ -38,33 +38,33 @@ class RaisingTests(FilesystemCase):
 
     def raised(self, by: int = DEFAULT_BY, to: int | None = None) -> dict[str | None, tuple[int, int, str]]:
         """
-        Raise the numbers while no daemon runs; give what became of them, by the models' ids.
+        Raise the numbers while no daemon runs, and return the outcomes by model id.
         """
         self.archive.close()
-        raised = list(NumberRaiser(str(self.root), by, to).models())
+        raised = list(NumberRaiser(str(self.root), by, to).run())
         self.archive.open()
         return {each.model_id: (each.before, each.after, each.error) for each in raised}
 
-    def reserved(self, model_id: str) -> int:
+    def highest(self, model_id: str) -> int:
         """
-        Give the highest number that the archive now knows of.
+        Return the highest number that the archive knows of.
         """
         return max(self.archive.high_water_mark(model_id), *self.archive.version_numbers(model_id), 0)
 
     def test_all_models(self) -> None:
         """
-        Each model goes on a million higher than anything that the archive knows of it; what is foreign stays as it is.
+        The numbers of each model continue a million higher; foreign files stay as they are.
         """
         before = {"empty": 0, "given": 2, "reserved": 100, "Odd id": 0}
         raised = self.raised()
         self.assertEqual(raised, {name: (number, number + 10**6, "") for name, number in before.items()})
         for name, number in before.items():
-            self.assertEqual(self.reserved(name), number + 10**6)
+            self.assertEqual(self.highest(name), number + 10**6)
         self.assertEqual(os.listdir(self.root / "foreign"), [])
 
     def test_to_a_number(self) -> None:
         """
-        Numbers may be raised to one that is known to be high enough; those beyond it stay.
+        Numbers can be raised to a given one; higher ones stay.
         """
         raised = self.raised(to=50)
         self.assertEqual(raised["given"], (2, 50, ""))
@@ -72,17 +72,17 @@ class RaisingTests(FilesystemCase):
 
     def test_counted(self) -> None:
         """
-        The archive stays itself, and counts how often that was done.
+        The archive keeps its id, and counts the restores.
         """
         first = self.archive.identity()
         self.raised(by=1)
         self.raised(by=1)
         self.assertEqual((self.archive.identity().archive_id, self.archive.identity().restores), (first.archive_id, 2))
-        self.assertEqual(self.reserved("given"), 4)
+        self.assertEqual(self.highest("given"), 4)
 
-    def test_none_left(self) -> None:
+    def test_not_enough_left(self) -> None:
         """
-        Where a model has not as many numbers left, it keeps its own, and the others are raised.
+        A model without enough numbers left keeps its own, and the others are raised.
         """
         (self.root / "given" / ".reserved").write_bytes(format_high_water_mark(MAX_VERSION_NUMBER - 5))
         raised = self.raised()
@@ -93,7 +93,8 @@ class RaisingTests(FilesystemCase):
 
     def test_damaged_models(self) -> None:
         """
-        The numbers of a damaged model are raised too: it may be mended.  Where they are damaged, a guess is raised.
+        The numbers of a damaged model are raised too, because it may be repaired.  If the mark is damaged, a guess is
+        raised.
         """
         (self.root / "given" / "given.yaml").write_bytes(b"\xff")
         (self.root / "reserved" / ".reserved").write_bytes(b"damaged")
@@ -104,7 +105,7 @@ class RaisingTests(FilesystemCase):
 
     def test_linked(self) -> None:
         """
-        A model that is a link is not written through.
+        Nothing is written through a link.
         """
         (self.root / "given").rename(self.root.with_suffix(".elsewhere"))
         (self.root / "given").symlink_to(self.root.with_suffix(".elsewhere"))
@@ -113,20 +114,20 @@ class RaisingTests(FilesystemCase):
 
     def test_one_fails(self) -> None:
         """
-        Where one model cannot be written, the others are raised.
+        If one model cannot be written, the others are raised.
         """
         system = FaultySystem(str(self.root), disturbance=failing_where("create given/.*", errno.EIO))
-        raised = {each.folder: each for each in NumberRaiser(str(self.root), 1, system=system).models()}
+        raised = {each.folder: each for each in NumberRaiser(str(self.root), 1, system=system).run()}
         self.assertIn(os.strerror(errno.EIO), raised["given"].error)
         self.assertEqual(raised["empty"].error, "")
         self.assertEqual(system.descriptors, {})
 
     def test_no_archive(self) -> None:
         """
-        What is no archive is not made one.
+        A folder that is not an archive is left as it is.
         """
         nothing = self.root.with_suffix(".nothing")
         for _ in range(2):
-            self.assertRaises(CannotVerify, lambda: list(NumberRaiser(str(nothing)).models()))
+            self.assertRaises(CannotVerify, lambda: list(NumberRaiser(str(nothing)).run()))
             nothing.mkdir(exist_ok=True)
         self.assertEqual(os.listdir(nothing), [])

@@ -1,5 +1,5 @@
 """
-The archive on a file system: names that a process saw and did not bring to rest itself.
+The archive on a file system: names that were renamed but not synced by a process that died.
 """
 
 import errno
@@ -32,18 +32,18 @@ def failing_once(pattern: str) -> Disturbance:
 
 class SeenTests(FilesystemCase):
     """
-    A process died between a rename and its sync; the power fails when the next one has shown what it found.
+    A process died between a rename and its sync, and the power fails after the next process reported the name.
     """
 
     def test_models(self) -> None:
         """
-        The models that are found when the archive is opened are at rest.
+        The names of models are synced when the archive is opened.
         """
         self.assertIn("fsync .", self.system.changes())
 
     def test_versions(self) -> None:
         """
-        The versions of a model are at rest before they are listed, and the numbers reserved are.
+        The names of versions are synced before they are listed, and so is the high-water mark.
         """
         put_model(self)
         self.assertEqual(self.archive.version_numbers("m"), [1])
@@ -51,7 +51,7 @@ class SeenTests(FilesystemCase):
 
     def test_leftovers(self) -> None:
         """
-        The data of a version goes only once it is certain that its .yaml, removed perhaps, does not come back.
+        The data of a version is removed only once the removal of its .yaml is durable.
         """
         put_model(self)
         (self.root / "m" / "m-v000002.data").write_bytes(b"")
@@ -68,9 +68,9 @@ class FailedTests(FilesystemCase):
     A sync of the root has failed.
     """
 
-    def test_made(self) -> None:
+    def test_created(self) -> None:
         """
-        A model whose name was not at rest is not acknowledged before it is.
+        A model whose name was not synced is not acknowledged before it is.
         """
         self.system.disturbance = failing_once(r"fsync \.")
         self.assertRaises(StorageFailure, self.archive.save_model, ModelInfo("m"))
@@ -78,9 +78,9 @@ class FailedTests(FilesystemCase):
         self.archive.save_model(ModelInfo("m"))
         self.assertEqual(self.system.changes()[0], "fsync .")
 
-    def test_put_back(self) -> None:
+    def test_deletion_undone(self) -> None:
         """
-        In a model that was deleted in vain, no version is acknowledged before its place is at rest.
+        After a failed deletion of a model, no version of it is acknowledged before the model's name is durable.
         """
         put_model(self)
         self.system.disturbance = failing_once(r"fsync \.0/trash")
@@ -92,7 +92,7 @@ class FailedTests(FilesystemCase):
 
     def test_still_failing(self) -> None:
         """
-        As long as the root cannot be brought to rest, nothing is acknowledged; afterwards it costs nothing more.
+        As long as the root cannot be synced, nothing is acknowledged; afterwards this costs nothing.
         """
         put_model(self)
         self.system.disturbance = failing_where(r"fsync (\.|\.0/trash)", errno.EIO)
@@ -108,7 +108,7 @@ class FailedTests(FilesystemCase):
 
 class LeftTests(FilesystemCase):
     """
-    The data of a version that failed could not be removed.
+    The data of a failed version could not be removed.
     """
 
     def leave(self) -> None:
@@ -122,7 +122,7 @@ class LeftTests(FilesystemCase):
 
     def test_removed(self) -> None:
         """
-        It is gone before the next version is there, below which it would stay for good.
+        The data is removed before the next version exists, because below a higher number it would stay.
         """
         self.leave()
         self.system.disturbance = None
@@ -132,7 +132,7 @@ class LeftTests(FilesystemCase):
 
     def test_stays(self) -> None:
         """
-        As long as it cannot be removed, no version comes after it.
+        As long as the data cannot be removed, no version is created.
         """
         self.leave()
         for pattern in ("fsync m", "unlink m/.*"):
@@ -140,9 +140,9 @@ class LeftTests(FilesystemCase):
             self.assertRaises(StorageFailure, put, self.archive, "m", 3)
             self.assertNotIn("m/m-v000003.data", self.files())
 
-    def test_told(self) -> None:
+    def test_reason(self) -> None:
         """
-        Who would create the next version meanwhile is told why it cannot be removed.
+        Creating the next version fails with the reason for which the data cannot be removed.
         """
         self.leave()
         for pattern in ("open m", "fsync m", "unlink m/.*"):
@@ -153,7 +153,7 @@ class LeftTests(FilesystemCase):
 
 def put_model(case: FilesystemCase) -> None:
     """
-    Make a model with a version, and forget what that took.
+    Create a model with a version, and forget the calls that it took.
     """
     case.archive.save_model(ModelInfo("m"))
     put(case.archive, "m", 1)
