@@ -182,10 +182,10 @@ class VersionDamageTests(FilesystemCase):
         for path in (self.data, self.yaml):
             path.unlink()
             os.mkfifo(path)
-            self.assert_damaged("not a file")
+            self.assert_damaged("not a regular file")
             path.unlink()
             path.mkdir()
-            self.assert_damaged("not a file")
+            self.assert_damaged("not a regular file")
         self.assertRaises(CorruptVersion, self.archive.open_version, "m", 2)
 
     def test_data(self) -> None:

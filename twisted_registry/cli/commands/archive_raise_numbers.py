@@ -53,7 +53,7 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
     partial = "the numbers of {:,} models were raised, those of the others were not; run the command again"
     with exit_on_archive_error():
         with exit_on_interrupt(lambda: partial.format(len(models))), locked(directory):
-            for model in _printed(NumberRaiser(directory, by or DEFAULT_BY, to).models(), as_json):
+            for model in _printed(NumberRaiser(directory, by or DEFAULT_BY, to).run(), as_json):
                 models.append(model)
         failed = sum(bool(model.error) for model in models)
         if not as_json:
