@@ -1,5 +1,5 @@
 """
-Tests of what clients can make the daemon hold, and for how long.
+Tests for the memory that clients can make the daemon hold, and for how long.
 """
 
 import threading
@@ -17,20 +17,20 @@ from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
 
 MIB = 2**20
 OVERHEAD_BYTES = 80 * MIB
-"""What the daemon may take beside its data, and beside what it takes when it has just started."""
+"""What the daemon may take in addition to its data and to what it takes when it has just started."""
 
 ALONE = {"grpc.use_local_subchannel_pool": 1}
-"""A connection that nobody shares."""
+"""The option for a separate connection."""
 
 
 class BoundsTestCase(RegistryTestCase):
     """
-    A daemon with a model, and a measure of its memory.
+    Runs each test against a daemon with a model, whose memory is measured.
     """
 
     def setUp(self) -> None:
         """
-        Make the model.
+        Create the model.
         """
         super().setUp()
         self.client.save_model("m")
@@ -38,7 +38,7 @@ class BoundsTestCase(RegistryTestCase):
 
     def assert_grown_at_most(self, size_bytes: int) -> None:
         """
-        Check that the daemon never took more memory than it did before the test, and so much.
+        Assert how much more memory the daemon has taken at its peak than before the test.
         """
         grown = self.daemon.memory_bytes(peak=True) - self.before_bytes
         self.assertLessEqual(grown, size_bytes + OVERHEAD_BYTES)
@@ -53,7 +53,7 @@ class VersionSizeTests(BoundsTestCase):
 
     def test_too_large(self) -> None:
         """
-        A larger version is refused at its header, archived or not; one that just fits is taken.
+        A larger version is refused at its header, archived or not; one of exactly the limit is accepted.
         """
         for archived in (False, True):
             self.assert_refused(
@@ -67,7 +67,7 @@ class VersionSizeTests(BoundsTestCase):
 
     def test_too_large_for_memory(self) -> None:
         """
-        A version that is not archived has to fit into memory besides.
+        A transient version must also fit into memory.
         """
         upload = Upload(self.client, header("m", MIB))
         self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, upload.result, "524288 bytes", "archived")
@@ -80,7 +80,7 @@ class UploadsTestCase(BoundsTestCase):
 
     def begin(self, size_bytes: int, **fields: Any) -> Upload:
         """
-        Begin an upload, over a connection of its own, of which the end never comes.
+        Begin an upload over a separate connection, without its end.
         """
         upload = Upload(self.connect(**ALONE), header("m", size_bytes, **fields))
         self.addCleanup(upload.end)
@@ -89,16 +89,16 @@ class UploadsTestCase(BoundsTestCase):
         return upload
 
 
-class PatientUploadsTests(UploadsTestCase):
+class UploadsThatWaitTests(UploadsTestCase):
     """
-    Where there is time to wait for room.
+    Uploads that wait for memory.
     """
 
     flags = ("--uploads-max-bytes", str(150 * MIB), "--uploads-wait-seconds", "60")
 
-    def test_waiting_is_worth_it(self) -> None:
+    def test_served_after_the_wait(self) -> None:
         """
-        Who waits for room gets in when another is done.
+        An upload that waits for memory goes on when another has ended.
         """
         first, second = self.begin(100 * MIB), self.begin(100 * MIB)
         for upload in (first, second):
@@ -109,15 +109,15 @@ class PatientUploadsTests(UploadsTestCase):
 
 class UploadsTests(UploadsTestCase):
     """
-    Where there is not.
+    Uploads that may hardly wait for memory.
     """
 
     flags = ("--uploads-max-bytes", str(150 * MIB), "--uploads-wait-seconds", "1", "--upload-idle-seconds", "5")
 
-    def test_no_more_than_there_is_room_for(self) -> None:
+    def test_bounded(self) -> None:
         """
-        Of many large uploads that never end, those there is no room for are refused after a while, and the others when
-        nothing has come from them for too long; memory stays bounded, and small versions come and go meanwhile.
+        Of many large uploads that never end, those without memory are refused, and the others are ended when nothing
+        has come for too long.  Memory stays bounded, and small versions are served meanwhile.
         """
         uploads = [self.begin(60 * MIB, archived=number % 2 == 0) for number in range(12)]
         self.assertEqual(self.client.create("m", b"small").version_number, 1)
@@ -129,9 +129,9 @@ class UploadsTests(UploadsTestCase):
         self.assertEqual(self.client.create("m", bytes(60 * MIB)).version_number, 2)
         self.assert_grown_at_most(150 * MIB + 60 * MIB)
 
-    def test_both_say_what_to_do(self) -> None:
+    def test_texts(self) -> None:
         """
-        Who was refused, and who was given up, is told why.
+        The texts say why an upload was refused or ended.
         """
         first, second = self.begin(140 * MIB), self.begin(140 * MIB)
         texts = {upload.call.code(): upload.call.details() for upload in (first, second)}
@@ -140,7 +140,7 @@ class UploadsTests(UploadsTestCase):
 
     def test_a_byte_too_many(self) -> None:
         """
-        An upload of a gigabyte that was announced as a byte ends with its first message.
+        An upload of a gigabyte that declared one byte ends with its first message.
         """
         chunk = body(bytes(4 * MIB))
         call = partial(self.client.upload, header("m", 1), (chunk for _ in range(256)))
@@ -150,7 +150,7 @@ class UploadsTests(UploadsTestCase):
 
 class HalfOpenTests(BoundsTestCase):
     """
-    Calls that bring nothing.
+    Calls that bring no request.
     """
 
     flags = ("--upload-idle-seconds", "3")
@@ -164,7 +164,7 @@ class HalfOpenTests(BoundsTestCase):
 
     def test_nothing_comes(self) -> None:
         """
-        A call that never brings its request is ended, whatever it is.
+        A call of any method that never brings its request is ended.
         """
         over = threading.Event()
         self.addCleanup(over.set)
@@ -174,14 +174,14 @@ class HalfOpenTests(BoundsTestCase):
 
     def test_no_request(self) -> None:
         """
-        A call that says it brings nothing is refused at once.
+        A call that ends its requests without one is refused at once.
         """
         for method in SERVICE.methods:
             self.assert_refused(StatusCode.INVALID_ARGUMENT, partial(list, self.call(method.name, iter(()))))
 
-    def test_subscribers_may_be_silent(self) -> None:
+    def test_silent_subscribers(self) -> None:
         """
-        Who has brought all there is to bring may wait as long as it takes.
+        A subscriber that has brought its request may wait for any time.
         """
         updates = self.client.updates("m")
         self.wait_for_subscribers(1)
@@ -194,7 +194,7 @@ class HalfOpenTests(BoundsTestCase):
 
 class StalledReaderTests(BoundsTestCase):
     """
-    Readers that do not read.
+    Clients that do not read what they asked for.
     """
 
     flags = (
@@ -208,15 +208,15 @@ class StalledReaderTests(BoundsTestCase):
 
     def stall(self, count: int, number: int) -> list[Any]:
         """
-        Make calls for a version's data, a connection each, and read nothing but the first chunk.
+        Ask for a version's data over several connections, and read only the first chunk.
         """
         request = api.RetrieveVersionDataRequest(model_id="m", version_number=number)
         return [self.connect(**ALONE).call("RetrieveVersionData", request) for _ in range(count)]
 
     def read(self, number: int) -> bytes:
         """
-        Read a version.  On a machine so busy that this takes long for a chunk as well, the daemon may hang up on it
-        too; then it tries again.
+        Read a version.  On a very busy machine this may take so long for a chunk that the daemon disconnects it too:
+        then it retries.
         """
         for _ in range(3):
             try:
@@ -227,7 +227,7 @@ class StalledReaderTests(BoundsTestCase):
 
     def test_memory_is_bounded_and_others_are_served(self) -> None:
         """
-        Many readers who read nothing cost no more than the bound; who reads gets the version, whole.
+        Many clients that do not read cost no more than the bound, and one that reads gets the whole version.
         """
         for archived in (False, True):
             data = bytes(range(256)) * (20 * MIB // 256)
@@ -237,35 +237,35 @@ class StalledReaderTests(BoundsTestCase):
             self.wait_until_logged("hung up on ipv4:127.0.0.1")
             for call in stalled:
                 call.cancel()
-        # The version, once more while it was received, and what is on its way.
+        # The version, its second copy while it was received, and what is on its way.
         self.assert_grown_at_most(24 * MIB + 20 * MIB + 40 * MIB)
 
 
 class DeletedModelTests(BoundsTestCase):
     """
-    Models that took much memory, and are gone.
+    Deleted models that took much memory.
     """
 
-    def test_memory_is_given_back(self) -> None:
+    def test_memory_is_released(self) -> None:
         """
-        Once a large model is deleted, the system has its memory again.
+        The memory of a deleted model returns to the system.
         """
         self.client.create("m", bytes(range(256)) * (200 * MIB // 256))
         held = self.daemon.memory_bytes()
         self.client.delete_model("m")
-        self.wait_until_true(lambda: self.daemon.memory_bytes() < held - 150 * MIB, "the memory is given back")
+        self.wait_until_true(lambda: self.daemon.memory_bytes() < held - 150 * MIB, "the memory is released")
 
 
-class PiecesTests(BoundsTestCase):
+class FragmentationTests(BoundsTestCase):
     """
-    A cache in which what goes is smaller than what comes.
+    A cache whose evicted versions are smaller than the new ones.
     """
 
     flags = ("--version-cache-max-bytes", str(192 * MIB), "--version-cache-max-items", "100000")
 
-    def test_pieces_are_given_back(self) -> None:
+    def test_gaps_are_released(self) -> None:
         """
-        Small versions that stay do not make the process keep what lies between them.
+        Small versions that remain do not make the process keep the memory between them.
         """
         for number in range(96):
             self.client.save_model(f"stays-{number}")
@@ -276,7 +276,7 @@ class PiecesTests(BoundsTestCase):
             self.client.create("large", bytes(range(256)) * (4 * MIB // 256))
         held = int(self.client.statuses("bytes_in_memory")["bytes_in_memory"])
         self.wait_until_true(
-            lambda: self.daemon.memory_bytes() < held * 11 // 10 + 128 * MIB + 64 * MIB, "the memory is given back"
+            lambda: self.daemon.memory_bytes() < held * 11 // 10 + 128 * MIB + 64 * MIB, "the memory is released"
         )
 
 

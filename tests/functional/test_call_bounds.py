@@ -67,7 +67,7 @@ class CompressionTests(SharedRegistryTestCase):
 
     def test_refused(self) -> None:
         """
-        They are refused unread, in each call, health checks too: a kilobyte may unpack to a megabyte.
+        They are refused unread in every call, including health checks: a kilobyte may unpack to a megabyte.
         """
         channel: Any = self.client.channel
         for path in (f"/{SERVICE_NAME}/Status", f"/{SERVICE_NAME}/CreateVersion", "/grpc.health.v1.Health/Check"):
@@ -85,7 +85,7 @@ class RequestSizeTests(SharedRegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Make the test's model, with a version.
+        Create the test's model with a version.
         """
         super().setUp()
         self.client.save_model(self.model_id)
@@ -93,13 +93,13 @@ class RequestSizeTests(SharedRegistryTestCase):
 
     def assert_too_large(self, name: str, request: Any, *said: str) -> None:
         """
-        Check that a request is refused for its size.
+        Assert that a request is refused for its size.
         """
         self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, partial(self.replies, name, request), *said)
 
     def replies(self, name: str, request: Any) -> list[Any]:
         """
-        Make a call, and wait for its end.
+        Make a call, and return its replies.
         """
         method = SERVICE.methods_by_name[name]
         reply = self.client.call(name, [request] if method.client_streaming else request)
@@ -107,7 +107,7 @@ class RequestSizeTests(SharedRegistryTestCase):
 
     def test_any_call(self) -> None:
         """
-        A request over the limit is refused before it is read, in each call, with both sizes.
+        A request over the limit is refused before it is parsed, in every call, with both sizes in the text.
         """
         for method in SERVICE.methods:
             most = MODELS_REQUEST_MAX_BYTES if method.name == "RetrieveModels" else REQUEST_MAX_BYTES
@@ -118,7 +118,7 @@ class RequestSizeTests(SharedRegistryTestCase):
 
     def test_most_entries(self) -> None:
         """
-        As many models or versions as may be named are answered; one more is refused with what to do.
+        A request that names as many models or versions as allowed is served; one more is refused with advice.
         """
         other = self.connect(**{"grpc.max_receive_message_length": -1})
         self.assertEqual(len(other.infos(self.model_id, *[-1] * MAX_ENTRIES).version_infos), MAX_ENTRIES)
@@ -131,14 +131,14 @@ class RequestSizeTests(SharedRegistryTestCase):
 
     def test_fields_in_a_long_message(self) -> None:
         """
-        Fields are counted before a long request is read, however their tags and lengths are written.
+        The fields of a long request are counted before it is parsed, however their tags and lengths are written.
         """
         for field in (b"\x0a\x00", b"\x8a\x00\x00", b"\x0a\x80\x00", b"\xfa\x01\x00", b"\x10\x01", b"\xa3\x06\xa4\x06"):
             self.assert_too_large("RetrieveModels", field * (MODELS_REQUEST_MAX_BYTES // len(field)), "100000")
 
     def test_statuses(self) -> None:
         """
-        A thousand statuses may be named.
+        A request may name a thousand statuses.
         """
         self.assertEqual(set(self.client.statuses("subscribers", *["nonsense"] * 999)), {"subscribers"})
         self.assert_refused(
@@ -158,7 +158,7 @@ class RequestSizeTests(SharedRegistryTestCase):
 
     def test_header_beside_data(self) -> None:
         """
-        A message of data that has more in it than that is refused where it is long.
+        A long message that holds more than data is refused.
         """
         first = header(self.model_id, REQUEST_MAX_BYTES)
         long_body = UNKNOWN_FIELD + body(bytes(REQUEST_MAX_BYTES)).SerializeToString()
@@ -169,7 +169,7 @@ class RequestSizeTests(SharedRegistryTestCase):
 
 class StandardServicesTests(RegistryTestCase):
     """
-    Health and reflection have the bounds of the other calls.
+    Health and reflection have the same bounds as the other calls.
     """
 
     flags = ("--grpc-reflection", "--upload-idle-seconds", "1")
@@ -196,7 +196,7 @@ class StandardServicesTests(RegistryTestCase):
 
     def test_no_message(self) -> None:
         """
-        Bytes that are no message are the client's fault.
+        Bytes that are not a message are INVALID_ARGUMENT.
         """
         for path in self.paths:
             self.assert_refused(StatusCode.INVALID_ARGUMENT, partial(self.call, path, iter([b"\xff"])))
