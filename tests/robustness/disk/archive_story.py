@@ -87,7 +87,7 @@ class Story:
         system.end_after(self.chance.choice((20, 100, _MOST_CALLS)) * self.chance.randint(0, 100) // 100, end)
         archive = FilesystemArchive(str(self._root), system)
         archive.open()
-        self.wrong += check_archive(archive, self.knowledge)
+        self.wrong += check_archive(archive, self.knowledge, is_keyed=True)
         work = Work(archive, self.knowledge, self.chance, lambda: self._undisturbed(system))
         try:
             system.disturbance = self.disturbance or system.disturbance
@@ -111,7 +111,7 @@ class Story:
     def _look(self) -> None:
         archive = FilesystemArchive(str(self._root), RestlessSystem())
         archive.open()
-        self.wrong += check_archive(archive, self.knowledge)
+        self.wrong += check_archive(archive, self.knowledge, is_keyed=True)
         self.wrong += check_leftovers(self._root)
         archive.close()
 
@@ -127,7 +127,7 @@ class Story:
             self.wrong.append(f"it does not go on: {error}")
         self.wrong += [
             *work.wrong,
-            *check_archive(archive, self.knowledge),
+            *check_archive(archive, self.knowledge, is_keyed=True),
             *check_leftovers(self._root),
         ]
         archive.close()

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from attrs import define, evolve, field
 
-from tests.robustness.disk.knowledge import Found, Knowledge, ModelState, hash_of, load_found
+from tests.robustness.disk.knowledge import Found, Knowledge, ModelState, hash_of, key_sha256_of, load_found
+from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -169,6 +170,7 @@ class Work:
         for chunk in chunks:
             writer.write(Chunk(b"frame" + chunk, 5))
         writer.finish()
+        IKeyedArchiveWriter(writer).set_key(key_sha256_of(info), 1)
         writer.commit(info)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import define, evolve, field, frozen
 
 from twisted_registry.domain.errors import RegistryError
+from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
@@ -79,6 +80,23 @@ def hash_of(data: bytes) -> str:
     Give the hash as the archive has it.
     """
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def key_sha256_of(info: VersionInfo) -> str:
+    """
+    Return the SHA-256 of the idempotency key with which a version is created.
+    """
+    return key_sha256(info.sha256)
+
+
+def missing_keys(archive: FilesystemArchive, model_id: str, found: Found) -> Iterator[str]:
+    """
+    Describe the versions whose idempotency keys are not stored with them.
+    """
+    stored = {(key.version_number, key.key_sha256, key.facts) for key in archive.stored_keys(model_id)}
+    for number, info in found.versions.items():
+        if (number, key_sha256_of(info), version_facts(info)) not in stored:
+            yield f"model {model_id!r}: version {number} has lost its idempotency key"
 
 
 def load_found(archive: FilesystemArchive, model_id: str) -> Found:
@@ -165,9 +183,12 @@ class Knowledge:
         return [f"model {model_id!r}: {line}" for line in min(told, key=len)]
 
 
-def check_archive(archive: FilesystemArchive, knowledge: Knowledge) -> list[str]:
+def check_archive(archive: FilesystemArchive, knowledge: Knowledge, *, is_keyed: bool = False) -> list[str]:
     """
     Say what is wrong with an archive that was opened.
+
+    Args:
+        is_keyed: whether every version was created with an idempotency key.
     """
     wrong = []
     there = archive.model_ids()
@@ -178,6 +199,8 @@ def check_archive(archive: FilesystemArchive, knowledge: Knowledge) -> list[str]
             wrong.append(f"model {model_id!r}: {error}")
         else:
             wrong.extend(knowledge.compare(model_id, found))
+            if is_keyed and found is not None:
+                wrong.extend(missing_keys(archive, model_id, found))
     return wrong
 
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.domain.errors import CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
@@ -36,7 +37,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive)
+@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive)
 class FilesystemArchive:
     """
     An archive in a folder, with the layout of the existing Cogment model registry.
@@ -274,3 +275,13 @@ class FilesystemArchive:
     def set_high_water_mark(self, model_id: str, version_number: int) -> None:
         """See ``IHighWaterMarks.set_high_water_mark``."""
         self._marks.set(model_id, version_number)
+
+    # Idempotency keys.
+
+    def stored_keys(self, model_id: str) -> list[StoredKey]:
+        """See ``IKeyedArchive.stored_keys``."""
+        return self._versions.keys.stored(model_id)
+
+    def remove_keys(self, model_id: str, keys: Sequence[StoredKey]) -> None:
+        """See ``IKeyedArchive.remove_keys``."""
+        self._versions.keys.remove(model_id, keys)

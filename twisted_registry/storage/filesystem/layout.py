@@ -9,6 +9,7 @@ The layout is version 1 of the archives of the existing Cogment model registry, 
             <folder>-v000001.yaml          a version: see ``twisted_registry.storage.filesystem.metadata``
             <folder>-v000001.data          its data
             .reserved                      the high-water mark of the version numbers: decimal, checksum, line feed
+            .key-<facts>                   a key: see ``twisted_registry.storage.filesystem.idempotency``
             .new-<unique>                  a temp file
             .deleted                       the model is deleted, and the rest of it is being removed
         .0/                                the private folder; the existing registry takes any folder with a letter in

@@ -25,6 +25,7 @@ from twisted_registry.storage.filesystem.failures import (
     unreadable,
     writing,
 )
+from twisted_registry.storage.filesystem.idempotency import KeyFiles
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     HIGH_WATER_MARK,
@@ -77,6 +78,7 @@ class ArchivedVersions:
         self._models = models
         self._system = staging.system
         self._pending = PendingCommits(staging)
+        self.keys = KeyFiles(staging, models)
         self._swept: set[str] = set()
 
     def forget_sweeps(self) -> None:
@@ -159,7 +161,7 @@ class ArchivedVersions:
         """
         Start writing a version; see ``IVersionStore.create_version``.
         """
-        return FileWriter(self._staging, self._models, self._pending, model_id)
+        return FileWriter(self._staging, self._models, self._pending, self.keys, model_id)
 
 
 def _subject(model_id: str, version_number: int) -> str:

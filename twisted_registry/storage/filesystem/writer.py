@@ -15,10 +15,12 @@ from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveWriter
+from twisted_registry.contracts.idempotency import IKeyedArchiveWriter, StoredKey
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
+from twisted_registry.domain.idempotency import version_facts
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.storage.filesystem.failures import reason_of, writing
+from twisted_registry.storage.filesystem.idempotency import KeyFiles
 from twisted_registry.storage.filesystem.layout import ModelFolder, version_files
 from twisted_registry.storage.filesystem.metadata import dump_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
@@ -112,7 +114,7 @@ class _Stage(Enum):
     CLOSED = auto()
 
 
-@implementer(IArchiveWriter)
+@implementer(IKeyedArchiveWriter)
 @define(eq=False)
 class FileWriter:
     """
@@ -123,12 +125,14 @@ class FileWriter:
     _staging: StagingArea
     _models: ModelFolders
     _pending: PendingCommits
+    _keys: KeyFiles
     _model_id: str
     _stage: _Stage = field(default=_Stage.WRITING, init=False)
     _descriptor: int | None = field(default=None, init=False)
     _temp_name: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
     _writeback_bytes: int = field(default=0, init=False)
+    _key: tuple[str, int] | None = field(default=None, init=False)
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
@@ -157,9 +161,13 @@ class FileWriter:
             system.close(descriptor)
             self._stage = _Stage.FINISHED
 
+    def set_key(self, key_sha256: str, now_seconds: int) -> None:
+        """See ``IKeyedArchiveWriter.set_key``."""
+        self._key = key_sha256, now_seconds
+
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
-        content = dump_version(info)
+        content, key = dump_version(info), self._stored_key(info)
         with self._aborting_on_failure(_Stage.FINISHED), writing():
             self._staging.root.check()
             # If somebody has unmounted the model's folder, the folder below the mount does not hold a model.
@@ -168,7 +176,7 @@ class FileWriter:
                 with self._pending.in_progress(folder.name, folder.version_data_name(number)):
                     self._staging.retry_root_sync()
                     self._pending.remove_leftovers(folder)
-                    self._publish(folder, number, content)
+                    self._publish(folder, number, content, key)
             self._stage = _Stage.CLOSED
 
     def abort(self) -> None:
@@ -210,7 +218,13 @@ class FileWriter:
             self.abort()
             raise
 
-    def _publish(self, folder: ModelFolder, number: int, content: bytes) -> None:
+    def _stored_key(self, info: VersionInfo) -> StoredKey | None:
+        if self._key is None:
+            return None
+        key_sha256, now_seconds = self._key
+        return StoredKey(key_sha256, info.version_number, now_seconds, version_facts(info))
+
+    def _publish(self, folder: ModelFolder, number: int, content: bytes, key: StoredKey | None) -> None:
         temp_name, self._temp_name = self._temp_name, ""
         data, yaml = folder.version_data_name(number), folder.version_yaml_name(number)
         try:
@@ -222,9 +236,7 @@ class FileWriter:
             self._pending.note_leftover(folder, data)
             raise
         try:
-            temp_yaml = self._staging.write_temp_file(folder.handle, content)
-            self._sync_or_discard(folder, temp_yaml)
-            self._install_yaml(folder, temp_yaml, yaml)
+            self._publish_yaml(folder, content, key, yaml)
         except FileExistsError as error:
             self._temp_name = self._uninstall(folder, data, temp_name)
             raise self._number_taken(folder, number) from error
@@ -236,6 +248,18 @@ class FileWriter:
         except OSError as error:
             self._withdraw(folder, data, yaml)
             raise CommitUncertain(reason_of(error)) from error
+
+    def _publish_yaml(self, folder: ModelFolder, content: bytes, key: StoredKey | None, yaml: str) -> None:
+        try:
+            if key is not None:
+                self._keys.create(folder, key)
+            temp_yaml = self._staging.write_temp_file(folder.handle, content)
+            self._sync_or_discard(folder, temp_yaml)
+            self._install_yaml(folder, temp_yaml, yaml)
+        except OSError:
+            if key is not None:
+                self._keys.discard(folder, key)
+            raise
 
     def _uninstall(self, folder: ModelFolder, data: str, temp_name: str) -> str:
         try:
