@@ -2,11 +2,14 @@
 The build of the package, as far as setup.cfg cannot describe it.
 """
 
+import os
+from configparser import ConfigParser
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
+from setuptools.command.build_py import build_py
 from setuptools.errors import ExecError
 
 PROTO_ROOT = Path("protos")
@@ -61,8 +64,71 @@ class Build(build):
     sub_commands: ClassVar = [*build.sub_commands, ("build_protos", None)]
 
 
-setup(
+class ClientBuildPy(build_py):
+    """
+    The choice of the client's modules: of the package itself only ``__init__``.
+    """
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        modules: list[tuple[str, str, str]] = super().find_package_modules(package, package_dir)
+        return [found for found in modules if package != "twisted_registry" or found[1] == "__init__"]
+
+
+DISTRIBUTION = os.environ.get("TWISTED_REGISTRY_DISTRIBUTION", "")
+"""Which distribution to build: ``client`` for twisted-registry-client, else twisted-registry."""
+
+COMMANDS = {"build": Build, "build_protos": BuildProtos}
+
+CLIENT_PACKAGES = ["domain", "protocol", "client", "cli"]
+
+CLIENT_REQUIREMENTS = {
+    "attrs",
+    "click",
+    "googleapis-common-protos",
+    "grpcio",
+    "grpcio-health-checking",
+    "protobuf",
+    "rich",
+    "tenacity",
+    "xxhash",
+}
+
+
+def requirements() -> dict[str, str]:
+    """
+    Return the requirements in setup.cfg, by name.
+    """
+    config = ConfigParser()
+    config.read("setup.cfg")
+    lines = filter(None, config["options"]["install_requires"].splitlines())
+    return {line.split()[0]: line for line in lines if not line.startswith("#")}
+
+
+def client_distribution() -> dict[str, Any]:
+    """
+    Return the arguments of ``setup`` for twisted-registry-client; they take precedence over setup.cfg.
+    """
+    required = requirements()
+    included = [f"twisted_registry.{name}{rest}" for name in CLIENT_PACKAGES for rest in ("", ".*")]
+    return {
+        "name": "twisted-registry-client",
+        "description": "The client of twisted-registry, a versioned key-value store for machine-learning models",
+        "packages": ["twisted_registry", *find_packages(include=included)],
+        "install_requires": [required[name] for name in sorted(CLIENT_REQUIREMENTS)],
+        "extras_require": {"twisted": [required["twisted"]]},
+        # Separate from that of the other distribution: a wheel has all files in there.
+        "options": {"build": {"build_base": "build/client"}},
+        "cmdclass": {**COMMANDS, "build_py": ClientBuildPy},
+    }
+
+
+def full_distribution() -> dict[str, Any]:
+    """
+    Return the arguments of ``setup`` for twisted-registry.
+    """
     # find_packages does not find twisted.plugins: it has no __init__.py, and must never have one.
-    packages=[*find_packages(include=["twisted_registry", "twisted_registry.*"]), "twisted.plugins"],
-    cmdclass={"build": Build, "build_protos": BuildProtos},
-)
+    packages = [*find_packages(include=["twisted_registry", "twisted_registry.*"]), "twisted.plugins"]
+    return {"packages": packages, "cmdclass": COMMANDS}
+
+
+setup(**(client_distribution() if DISTRIBUTION == "client" else full_distribution()))

@@ -1,7 +1,7 @@
 """
 Starts the installed daemon in an empty directory, and talks to it as a client would.
 
-    python smoke.py
+    python smoke.py [CLIENT_PYTHON]
 
 Run by the interpreter of an environment that holds the wheel and nothing of the checkout: it finds what a wheel forgot.
 """
@@ -107,6 +107,30 @@ def read_back(channel: grpc.Channel) -> None:
     check(received == DATA, "what is read is what was written")
 
 
+CLIENT = """
+import importlib.metadata, sys
+from twisted_registry.client import BlockingClient
+
+with BlockingClient(sys.argv[1]) as registry:
+    registry.ensure_model("smoke-client")
+    info = registry.publish("smoke-client", bytes(1_000_000))
+    assert registry.retrieve("smoke-client", info) == bytes(1_000_000)
+installed = {found.name.lower() for found in importlib.metadata.distributions()}
+assert "twisted-registry-client" in installed, installed
+server_only = {"twisted-registry", "twisted", "zope.interface", "pyyaml", "uvloop", "grpcio-reflection"}
+assert not installed & server_only, installed & server_only
+"""
+"""What an environment with twisted-registry-client alone can do."""
+
+
+def use_client(python: str, port: int) -> None:
+    """
+    Publish and retrieve from an environment that has the client's wheel and nothing of the server.
+    """
+    done = subprocess.run([python, "-c", CLIENT, f"127.0.0.1:{port}"], check=False)
+    check(done.returncode == 0, "a client works without the server's packages")
+
+
 COMMAND = str(Path(sys.executable).with_name("twisted-registry"))
 
 
@@ -139,6 +163,8 @@ def main() -> None:
             check(health.status == HealthCheckResponse.SERVING, "it is healthy")
             read_back(channel)
         pull(port)
+        for python in sys.argv[1:]:
+            use_client(python, port)
         check(Path(directory, "archive", "smoke", "smoke-v000001.data").exists(), "the version is on the archive")
         process.send_signal(signal.SIGTERM)
         check(process.wait() == 0, "it ends with 0 on SIGTERM")

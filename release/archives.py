@@ -21,6 +21,9 @@ from pathlib import Path
 from release import Refused
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+DISTRIBUTION_VARIABLE = "TWISTED_REGISTRY_DISTRIBUTION"
+"""Read by setup.py."""
+
 FALLBACK_EPOCH = 315_532_800
 """1 January 1980, the earliest time in a wheel: used outside git, where the time of the source is unknown."""
 
@@ -31,7 +34,7 @@ _NOT_SOURCE = shutil.ignore_patterns(
 
 def build(root: Path, target: Path) -> list[Path]:
     """
-    Build both.
+    Build the wheel and the source distribution, and the wheel of the client alone.
 
     Args:
         target: the directory for them; its contents are removed.
@@ -43,15 +46,20 @@ def build(root: Path, target: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="build-") as folder:
         source, built = Path(folder, "source"), Path(folder, "dist")
         copy_source(root, source)
-        # Without isolation, so that the tools are those of the lock.
-        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)]
-        environment = {**os.environ, EPOCH_VARIABLE: str(epoch)}
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if ended.returncode != 0:
-            raise Refused(f"the package cannot be built:\n{ended.stdout}{ended.stderr}")
+        environment = {**os.environ, EPOCH_VARIABLE: str(epoch), DISTRIBUTION_VARIABLE: ""}
+        _run_build(source, built, environment)
+        _run_build(source, built, {**environment, DISTRIBUTION_VARIABLE: "client"}, "--wheel")
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         return [_packed_again(path, target / path.name, epoch) for path in sorted(built.iterdir())]
+
+
+def _run_build(source: Path, target: Path, environment: dict[str, str], *options: str) -> None:
+    # Without isolation, with the tools of the lock.
+    command = [sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", str(target), str(source)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise Refused(f"the package cannot be built:\n{ended.stdout}{ended.stderr}")
 
 
 def source_epoch(root: Path) -> int:

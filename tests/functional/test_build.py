@@ -66,15 +66,17 @@ class SameBytesTests(SynchronousTestCase):
         """
         Check that an archive holds nothing of who made it, and when.
         """
-        (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+        (sdist,), wheels = folder.glob("*.tar.gz"), list(folder.glob("*.whl"))
         with tarfile.open(sdist) as packed:
             for member in packed:
                 self.assertEqual((member.uid, member.gid, member.uname, member.gname), (0, 0, "", ""))
                 self.assertEqual(member.mtime, EPOCH)
                 self.assertIn(member.mode, (0o644, 0o755))
-        with zipfile.ZipFile(wheel) as packed_wheel:
-            self.assertEqual({each.date_time for each in packed_wheel.infolist()}, {(2023, 11, 14, 22, 13, 20)})
-            self.assertTrue(packed_wheel.namelist()[-1].endswith("/RECORD"))
+        self.assertEqual(len(wheels), 2)
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as packed_wheel:
+                self.assertEqual({each.date_time for each in packed_wheel.infolist()}, {(2023, 11, 14, 22, 13, 20)})
+                self.assertTrue(packed_wheel.namelist()[-1].endswith("/RECORD"))
 
 
 class EpochTests(SynchronousTestCase):

@@ -40,9 +40,19 @@ class LazyGroup(click.Group):
         if cmd_name not in self.commands and cmd_name in self._lazy_commands:
             module, _, attribute = self._lazy_commands[cmd_name][0].partition(":")
             with exit_early_on_signal():
-                command: click.Command = getattr(import_module(module), attribute)
-            self.add_command(command, cmd_name)
+                self.add_command(self._import(module, attribute), cmd_name)
         return self.commands.get(cmd_name)
+
+    @staticmethod
+    def _import(module: str, attribute: str) -> click.Command:
+        try:
+            command: click.Command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name != "twisted_registry.storage":
+                raise
+            # twisted-registry-client does not have it.
+            raise click.UsageError("this command needs the server's package: pip install twisted-registry") from None
+        return command
 
     def summary(self, name: str) -> str:
         """

@@ -66,7 +66,14 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"twisted_registry.{_MODULES[name]}"), name)
+    try:
+        module = import_module(f"twisted_registry.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "twisted":
+            raise
+        # twisted-registry-client does not install it.
+        raise ImportError(f"{name} needs Twisted: pip install 'twisted-registry-client[twisted]'") from error
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

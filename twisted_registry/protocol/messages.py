@@ -19,7 +19,6 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
 
 _DESCRIPTORS = "_descriptors.binpb"
 
@@ -59,7 +58,7 @@ def _compiled_files() -> Iterable[bytes]:
 
 
 add_files(_compiled_files())
-add_files(standard.DESCRIPTOR.serialized_pb for standard in (health_pb2, reflection_pb2))
+add_files([health_pb2.DESCRIPTOR.serialized_pb])
 
 SERVICE = POOL.FindServiceByName(SERVICE_NAME)
 """The descriptor of Cogment's service: its methods with the types of their messages."""

@@ -7,12 +7,14 @@ from typing import Any
 
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from twisted_registry.protocol.messages import POOL
+from twisted_registry.protocol.messages import POOL, add_files
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.methods import Action, Method, Service
 
 _aio: Any = reflection.aio  # type: ignore[attr-defined]  # the stubs do not know it
+
+add_files([reflection_pb2.DESCRIPTOR.serialized_pb])
 
 
 def reflection_service(services: Sequence[Service]) -> Service:
