@@ -154,7 +154,7 @@ class RequestSizeTests(SharedRegistryTestCase):
             lambda: self.client.save_model(self.model_id, **pairs),
             lambda: self.client.create(self.model_id, b"", user_data=pairs),
         ):
-            self.assert_refused(StatusCode.INVALID_ARGUMENT, call, "user data", "262144")
+            self.assert_refused(StatusCode.INVALID_ARGUMENT, call, "metadata (user_data)", "262144")
 
     def test_header_beside_data(self) -> None:
         """
@@ -163,7 +163,7 @@ class RequestSizeTests(SharedRegistryTestCase):
         first = header(self.model_id, REQUEST_MAX_BYTES)
         long_body = UNKNOWN_FIELD + body(bytes(REQUEST_MAX_BYTES)).SerializeToString()
         self.assert_refused(
-            StatusCode.INVALID_ARGUMENT, lambda: self.client.upload(first, [long_body]), "data_chunk and nothing else"
+            StatusCode.INVALID_ARGUMENT, lambda: self.client.upload(first, [long_body]), "only a data_chunk"
         )
 
 

@@ -19,7 +19,7 @@ from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, Vers
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.execution import executor_for
 from twisted_registry.registry import Framing, Registry
-from twisted_registry.rpc.frames import Chunker
+from twisted_registry.rpc.services.cogment.framing import Chunker, frame
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
@@ -74,7 +74,7 @@ class PumpedRegistryCase(SynchronousTestCase):
             archive_executor,
             store,
             executor_for(store, self.reactor, self.disk, self.processor),
-            Framing(CHUNK_BYTES, Chunk, partial(Chunker, CHUNK_BYTES)),
+            Framing(CHUNK_BYTES, frame, partial(Chunker, CHUNK_BYTES)),
             LocalCoordination(archive, archive_executor),
             now_ns=lambda: int(self.clock.seconds() * 10**9),
             seconds=self.clock.seconds,

@@ -6,15 +6,18 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
+from twisted_registry.contracts.application import IEvent, IRuntime
 from twisted_registry.domain.errors import UnknownModel
-from twisted_registry.rpc.bridge import Bridge
+from twisted_registry.rpc.bridge import AsyncioRuntime
 
 
 @implementer(IReactorFromThreads)
@@ -30,30 +33,47 @@ class Reactor:
 
 class Request:
     """
-    What a call brought.
+    The request of a call.
     """
 
 
-class BridgeTests(SynchronousTestCase):
+def make_runtime() -> AsyncioRuntime:
     """
-    ``Bridge`` calls into the reactor's thread.
+    Make a runtime in the running event loop.
+    """
+    return AsyncioRuntime(Reactor(), asyncio.get_running_loop())
+
+
+class AsyncioRuntimeTests(SynchronousTestCase):
+    """
+    ``AsyncioRuntime`` calls into the reactor's thread.
     """
 
-    def setUp(self) -> None:
+    def test_provides_the_interfaces(self) -> None:
         """
-        Make one.
+        It provides the port of the use cases.
         """
-        self.bridge = Bridge(Reactor())
+
+        async def test() -> None:
+            runtime = make_runtime()
+            verifyObject(IRuntime, runtime)
+            verifyObject(IEvent, runtime.event())
+
+        asyncio.run(test())
 
     def test_result(self) -> None:
         """
-        What the Deferred fires with comes back.
+        A call returns the result of the Deferred.
         """
-        self.assertEqual(asyncio.run(self.bridge.call(lambda: succeed(1))), 1)
+
+        async def test() -> int:
+            return await make_runtime().call(lambda: succeed(1))
+
+        self.assertEqual(asyncio.run(test()), 1)
 
     def test_nothing_is_left_for_the_garbage_collector(self) -> None:
         """
-        What a call brought is gone as soon as the call has failed.
+        The request of a call is freed as soon as the call has failed.
         """
 
         async def refused() -> "weakref.ref[Request]":
@@ -76,17 +96,17 @@ class BridgeTests(SynchronousTestCase):
         def call() -> "Deferred[None]":
             return fail(UnknownModel("m"))
 
-        await self.bridge.call(call)
+        await make_runtime().call(call)
         self.assertIsNone(request, "unreachable")
 
-    def test_nobody_waits_any_more(self) -> None:
+    def test_cancelled_call(self) -> None:
         """
-        A result that comes when the call was cancelled is nobody's.
+        A result that comes after the call was cancelled is dropped.
         """
 
-        async def cancelled() -> None:
+        async def test() -> None:
             result: Deferred[int] = Deferred()
-            task = asyncio.create_task(self.bridge.call(lambda: result))
+            task = asyncio.create_task(make_runtime().call(lambda: result))
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
@@ -94,4 +114,51 @@ class BridgeTests(SynchronousTestCase):
             await asyncio.sleep(0)
             self.assertTrue(task.cancelled())
 
-        asyncio.run(cancelled())
+        asyncio.run(test())
+
+    def test_started_call_outlives_its_caller(self) -> None:
+        """
+        A started call goes on if its caller is cancelled, and is cleaned up after only when it is done.
+        """
+
+        async def test() -> None:
+            result: Deferred[int] = Deferred()
+            done: list[str] = []
+            task = asyncio.create_task(make_runtime().start(lambda: result, lambda: done.append("done")))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            self.assertEqual((task.cancelled(), result.called, done), (True, False, []))
+            gc.collect()
+            result.callback(1)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            self.assertEqual(done, ["done"])
+
+        asyncio.run(test())
+
+    def test_results_of_jobs(self) -> None:
+        """
+        The result of a job is there at once if the job is done, and else when it is done.
+        """
+
+        async def test() -> None:
+            runtime = make_runtime()
+            done: Future[int] = Future()
+            pending: Future[int] = Future()
+            done.set_result(1)
+            asyncio.get_running_loop().call_soon(pending.set_result, 2)
+            self.assertEqual((await runtime.result(done), await runtime.result(pending)), (1, 2))
+
+        asyncio.run(test())
+
+    def test_closed_loop(self) -> None:
+        """
+        Once the event loop is closed, there is nobody to run anything for.
+        """
+
+        async def test() -> AsyncioRuntime:
+            return make_runtime()
+
+        asyncio.run(test()).run_soon(self.fail)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import FakeContext, call_on
+from twisted_registry.application.replies import account_for
 from twisted_registry.config.limits import Limits
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
@@ -72,6 +73,12 @@ class OutgoingTests(SynchronousTestCase):
         self.connected[name] = FakeContext(name)
         return call_on(self.connected[name])
 
+    async def reply(self, name: str, size_bytes: int) -> bytes:
+        """
+        Send a reply.
+        """
+        return await account_for(self.outgoing.receiver(self.call(name)), bytes(size_bytes))
+
     def test_given_back_when_over(self) -> None:
         """
         A reader waits until another's call is over, and nobody is hung up on who moves.
@@ -97,7 +104,7 @@ class OutgoingTests(SynchronousTestCase):
         async def test() -> None:
             shares = [await self.outgoing.share(self.call(name), 2 * MIB) for name in ("a", "b", "c")]
             for share in (*shares[1:], shares[0]):
-                share.clients_turn()
+                share.start_idle_timer()
                 self.now_seconds += 1.0
             await self.outgoing.share(self.call("d"), 3 * MIB)
 
@@ -112,9 +119,9 @@ class OutgoingTests(SynchronousTestCase):
         async def test() -> None:
             replies = [self.call(str(number)) for number in range(16)]
             for call in replies:
-                await self.outgoing.count(call, bytes(64 * 1024))
-            waiting = asyncio.create_task(self.outgoing.count(self.call("b"), bytes(COUNTED_BYTES)))
-            self.assertEqual(await self.outgoing.count(self.call("c"), bytes(COUNTED_BYTES - 1)), bytes(1023))
+                await account_for(self.outgoing.receiver(call), bytes(64 * 1024))
+            waiting = asyncio.create_task(self.reply("b", COUNTED_BYTES))
+            self.assertEqual(await self.reply("c", COUNTED_BYTES - 1), bytes(1023))
             self.assertFalse(waiting.done())
             self.connected["0"].end()
             self.assertEqual(await waiting, bytes(COUNTED_BYTES))
@@ -159,7 +166,7 @@ class OutgoingTests(SynchronousTestCase):
             waiting = asyncio.create_task(self.outgoing.share(self.call("b"), 6 * MIB))
             await asyncio.sleep(0.1)
             self.assertFalse(waiting.done())
-            first.clients_turn()
+            first.start_idle_timer()
             self.now_seconds = 120.0
             await waiting
 
@@ -172,7 +179,7 @@ class OutgoingTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            (await self.outgoing.share(self.call("a"), 6 * MIB)).clients_turn()
+            (await self.outgoing.share(self.call("a"), 6 * MIB)).start_idle_timer()
             self.now_seconds = 1.0
             await asyncio.sleep(0.1)
 

@@ -26,7 +26,7 @@ def checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         size_bytes = metadata_bytes(copy)
     if size_bytes > MAX_USER_DATA_BYTES:
         raise InvalidRequest(
-            f"the user data has {size_bytes} bytes encoded; at most {MAX_USER_DATA_BYTES} are allowed: "
+            f"the metadata (user_data) has {size_bytes} bytes encoded; at most {MAX_USER_DATA_BYTES} are allowed: "
             "keep large things as versions"
         )
     return copy

@@ -1,27 +1,47 @@
 """
-How much of the uploads under way may be in memory.
+The budgets of the use cases: bytes of uploads in memory, and long lists that are being made.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+
+from attrs import frozen
+from zope.interface import implementer
 
 from twisted_registry.config.limits import Limits
-from twisted_registry.domain.errors import Overloaded, TooLarge
+from twisted_registry.contracts.application import IBudget, IReservation
+from twisted_registry.domain.errors import Overloaded
 from twisted_registry.rpc.room import Room, Rooms
 
-_BESIDE_BYTES = 64 * 1024
+_UPLOAD_OVERHEAD_BYTES = 64 * 1024
 """What an upload takes beside its data: its task and its stream."""
 
-_MOST_WAITING = 200
-"""Each of those that wait holds what gRPC receives ahead, three megabytes or so."""
+_UPLOADS_WAITING_MAX = 200
+"""Each upload that waits holds what gRPC receives ahead, about three megabytes."""
+
+_LISTS_AT_ONCE = 2
+_LISTS_WAITING_MAX = 100
 
 
-class Admission:
+@implementer(IReservation)
+@frozen(eq=False)
+class _Reservation:
     """
-    Lets uploads in as there is room for them.  One that is not in yet is not read from: gRPC's flow control then keeps
-    its data at the client.
+    A part of a budget.
+    """
+
+    _room: Room
+    _amount: int
+
+    def release(self) -> None:
+        """See ``IReservation.release``."""
+        self._room.give_back(self._amount)
+
+
+@implementer(IBudget)
+class UploadBudget:
+    """
+    The bytes of uploads that may be in memory.  An upload that waits for them is not read from: gRPC's flow control
+    then keeps its data with the client.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -29,49 +49,22 @@ class Admission:
         self._rooms = Rooms(limits.uploads_max_bytes)
         self._waiting = 0
 
-    def check(self, size_bytes: int) -> None:
-        """
-        Refuse a version that is too large for this registry.
+    async def reserve(self, amount: int) -> IReservation:
+        """See ``IBudget.reserve``."""
+        size_bytes = amount + _UPLOAD_OVERHEAD_BYTES
+        room = self._rooms.of(size_bytes)
+        reserved = room.take_at_once(size_bytes)
+        if reserved is None:
+            reserved = await self._wait(room, size_bytes)
+        return _Reservation(room, reserved)
 
-        Raises:
-            TooLarge: it is.
-        """
-        most = self._limits.version_max_bytes
-        if most and size_bytes > most:
-            raise TooLarge(
-                f"a version of {size_bytes} bytes is larger than the {most} bytes this registry takes; "
-                "start it with a larger --version-max-bytes"
-            )
-
-    @asynccontextmanager
-    async def admitted(self, size_bytes: int) -> "AsyncIterator[Place]":
-        """
-        Be in for the length of a context, or longer.
-
-        Args:
-            size_bytes: most bytes of data that will be in memory at once.
-
-        Raises:
-            Overloaded: there was no room in time, or too many wait for it.
-        """
-        weight = size_bytes + _BESIDE_BYTES
-        room = self._rooms.of(weight)
-        taken = room.take_at_once(weight)
-        if taken is None:
-            taken = await self._wait(room, weight)
-        place = Place()
-        try:
-            yield place
-        finally:
-            place.when_free(lambda: room.give_back(taken))
-
-    async def _wait(self, room: Room, weight: int) -> int:
-        if self._waiting >= _MOST_WAITING:
-            raise Overloaded(f"{_MOST_WAITING} uploads wait for room already; try again later")
+    async def _wait(self, room: Room, size_bytes: int) -> int:
+        if self._waiting >= _UPLOADS_WAITING_MAX:
+            raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads wait for memory already; try again later")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.uploads_wait_seconds):
-                return await room.take(weight)
+                return await room.take(size_bytes)
         except TimeoutError:
             raise Overloaded(
                 f"uploads under way hold all of the {self._limits.uploads_max_bytes} bytes they may; try again later, "
@@ -81,25 +74,24 @@ class Admission:
             self._waiting -= 1
 
 
-class Place:
+@implementer(IBudget)
+class ListSlots:
     """
-    The room of one upload.
+    The long lists that may be made at a time.
     """
 
     def __init__(self) -> None:
-        self._until: asyncio.Future[Any] | None = None
+        self._slots = Room(_LISTS_AT_ONCE)
+        self._waiting = 0
 
-    def keep_until(self, over: "asyncio.Future[Any]") -> None:
-        """
-        Keep it until something is over, also where the call is so before: a commit goes on without its client.
-        """
-        self._until = over
-
-    def when_free(self, give_back: Callable[[], None]) -> None:
-        """
-        Give it back as soon as may be.
-        """
-        if self._until is None:
-            give_back()
-        else:
-            self._until.add_done_callback(lambda _: give_back())
+    async def reserve(self, amount: int) -> IReservation:
+        """See ``IBudget.reserve``."""
+        if self._waiting >= _LISTS_WAITING_MAX:
+            raise Overloaded(
+                f"{_LISTS_WAITING_MAX} long lists wait to be made; try again later, or ask for small pages"
+            )
+        self._waiting += 1
+        try:
+            return _Reservation(self._slots, await self._slots.take(amount))
+        finally:
+            self._waiting -= 1

@@ -1,40 +1,47 @@
 """
-From gRPC's thread to the reactor's, and back.
+The asyncio event loop as the runtime of the use cases, and the way from its thread to the reactor's and back.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_registry.contracts.application import IEvent, IRuntime
 
 T = TypeVar("T")
 
 
-@frozen
-class Bridge:
+@implementer(IEvent)
+class _Event(asyncio.Event):
     """
-    Calls into the reactor's thread.
+    An event of asyncio.
     """
 
-    _reactor: IReactorFromThreads
+
+@implementer(IRuntime)
+class AsyncioRuntime:
+    """
+    Runs use cases in an event loop of asyncio.
+    """
+
+    def __init__(self, reactor: IReactorFromThreads, loop: asyncio.AbstractEventLoop) -> None:
+        self._reactor = reactor
+        self._loop = loop
+        # An event loop keeps only weak references to its tasks, and these must outlive the calls that started them.
+        self._started: set[asyncio.Task[Any]] = set()
 
     async def call(self, function: Callable[[], Deferred[T]]) -> T:
-        """
-        Call a function in the reactor's thread, and wait for its Deferred.
-
-        Who waits may be cancelled; the call itself runs to its end, for a thread that writes behind it could not be
-        stopped either.  Where half a call makes sense, it is cut into several.
-        """
-        loop = asyncio.get_running_loop()
-        # An error in a future holds, by its traceback, the frame that awaits it.  Were that to hold the future too,
-        # what the call brought would stay until the garbage collector comes by.
-        waiters: list[asyncio.Future[T]] = [loop.create_future()]
+        """See ``IRuntime.call``."""
+        # An error in a future holds, by its traceback, the frame that awaits it.  If that frame held the future too,
+        # the request of the call would stay in memory until the garbage collector runs.
+        waiters: list[asyncio.Future[T]] = [self._loop.create_future()]
 
         def settle(result: T | Failure) -> None:
             if not waiters or waiters[0].done():
@@ -46,7 +53,7 @@ class Bridge:
 
         def deliver(result: T | Failure) -> None:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
-                loop.call_soon_threadsafe(settle, result)
+                self._loop.call_soon_threadsafe(settle, result)
 
         self._reactor.callFromThread(lambda: maybeDeferred(function).addBoth(deliver))
         try:
@@ -54,11 +61,33 @@ class Bridge:
         finally:
             waiters.clear()
 
+    async def start(self, function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> T:
+        """See ``IRuntime.start``."""
+        task = self._loop.create_task(self.call(function))
+        self._started.add(task)
 
-async def settled(future: Future[T]) -> T:
-    """
-    Wait for a job of a serial executor.  Costs nothing where it is done already.
-    """
-    if future.done():
-        return future.result()
-    return await asyncio.wrap_future(future)
+        def done(task: "asyncio.Task[T]") -> None:
+            self._started.discard(task)
+            when_done()
+
+        task.add_done_callback(done)
+        return await asyncio.shield(task)
+
+    async def result(self, future: Future[T]) -> T:
+        """See ``IRuntime.result``."""
+        if future.done():
+            return future.result()
+        return await asyncio.wrap_future(future)
+
+    async def pause(self) -> None:
+        """See ``IRuntime.pause``."""
+        await asyncio.sleep(0)
+
+    def run_soon(self, function: Callable[[], object]) -> None:
+        """See ``IRuntime.run_soon``."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(function)
+
+    def event(self) -> IEvent:
+        """See ``IRuntime.event``."""
+        return _Event()

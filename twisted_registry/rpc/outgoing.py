@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Iterator
 
 from attrs import define
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from twisted_registry.config.limits import Limits
+from twisted_registry.contracts.application import IReceiver, IReplyReservation
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.room import Room, Rooms
 
@@ -26,6 +28,7 @@ COUNTED_BYTES = 1024
 """Replies and updates from this size on are counted."""
 
 
+@implementer(IReplyReservation)
 @define(eq=False)
 class Share:
     """
@@ -44,15 +47,15 @@ class Share:
     since_seconds: float | None
     _now_seconds: Callable[[], float]
 
-    def clients_turn(self) -> None:
+    def start_idle_timer(self) -> None:
         """
-        There is something for the client to take.
+        Start the timer anew: there is data for the client to take.
         """
         self.since_seconds = self._now_seconds()
 
-    def servers_turn(self) -> None:
+    def stop_idle_timer(self) -> None:
         """
-        The client has taken what there was, and waits for more.
+        Stop the timer: the client has taken all there was, and waits for the server.
         """
         self.since_seconds = None
 
@@ -102,15 +105,11 @@ class Outgoing:
         taken = room.take_at_once(size_bytes)
         return None if taken is None else self._share(call, room, taken)
 
-    async def count(self, call: CallContext, reply: bytes) -> bytes:
+    def receiver(self, call: CallContext) -> "CallReceiver":
         """
-        Take a share for a reply that is made, if it is long enough to count.
+        Return the client of a call as the receiver of its replies.
         """
-        size_bytes = len(reply)
-        if size_bytes >= COUNTED_BYTES:
-            share = self.share_at_once(call, size_bytes) or await self.share(call, size_bytes)
-            share.clients_turn()
-        return reply
+        return CallReceiver(call, self)
 
     async def write(self, call: CallContext, message: bytes) -> None:
         """
@@ -168,3 +167,43 @@ class Outgoing:
                 return
             missing -= share.taken
             yield share.peer
+
+
+@implementer(IReplyReservation)
+class _Uncounted:
+    """
+    The reservation of a reply that is too short to be counted.
+    """
+
+    def start_idle_timer(self) -> None:
+        """See ``IReplyReservation.start_idle_timer``."""
+
+    def stop_idle_timer(self) -> None:
+        """See ``IReplyReservation.stop_idle_timer``."""
+
+
+_UNCOUNTED = _Uncounted()
+
+
+@implementer(IReceiver)
+class CallReceiver:
+    """
+    The client of one call.
+    """
+
+    __slots__ = ("_call", "_outgoing", "write")
+
+    def __init__(self, call: CallContext, outgoing: Outgoing) -> None:
+        self._call = call
+        self._outgoing = outgoing
+        self.write = call.write
+
+    async def reserve(self, size_bytes: int) -> IReplyReservation:
+        """See ``IReceiver.reserve``."""
+        return await self._outgoing.share(self._call, size_bytes)
+
+    def try_reserve(self, size_bytes: int) -> IReplyReservation | None:
+        """See ``IReceiver.try_reserve``."""
+        if size_bytes < COUNTED_BYTES:
+            return _UNCOUNTED
+        return self._outgoing.share_at_once(self._call, size_bytes)

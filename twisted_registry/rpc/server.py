@@ -14,13 +14,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
+from twisted_registry.application.queries import Queries
+from twisted_registry.application.status import ServerStatus
+from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, bracketed
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import CannotStart
-from twisted_registry.rpc.about import AboutCalls
-from twisted_registry.rpc.bridge import Bridge
+from twisted_registry.rpc.bridge import AsyncioRuntime
 from twisted_registry.rpc.chain import generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
@@ -28,13 +30,11 @@ from twisted_registry.rpc.grpc_options import server_options
 from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
-from twisted_registry.rpc.lookup import Lookup
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
 from twisted_registry.rpc.services.reflection import reflection_service
 from twisted_registry.rpc.sockets import accepted_on
-from twisted_registry.rpc.updates import Hub
 
 try:
     import uvloop
@@ -117,7 +117,7 @@ class RpcServer:
             serving: called in the reactor's thread once calls are served.
         """
         self._serving = serving
-        self._hub.follow(self._registry)
+        self._subscriptions.follow(self._registry)
         self._loop.call_soon_threadsafe(self._serve.set)
 
     def tell_health(self) -> None:
@@ -170,7 +170,8 @@ class RpcServer:
     async def _main(self, bound: Future[int]) -> None:
         self._serve = asyncio.Event()
         self._stop = asyncio.Event()
-        self._hub = Hub(self._loop)
+        self._queries = Queries(self._registry, AsyncioRuntime(self._reactor, self._loop))
+        self._subscriptions = Subscriptions(self._queries)
         self._health = Health()
         self._tracker = tracker = CallTracker(self._clients)
         self._connections = connections = Connections(
@@ -201,15 +202,15 @@ class RpcServer:
         # The port stays open during the grace: gRPC would close it, and drop new calls instead of refusing them.
         self._tracker.close()
         self._health.set_serving(False)
-        self._hub.close()
+        self._subscriptions.close()
         await self._tracker.serving.drain(self._grace_seconds)
         self._health.end_watches()
         await self._tracker.standing.drain(_FLUSH_SECONDS)
 
     def _make_server(self) -> grpc.aio.Server:
-        lookup = Lookup(self._registry, Bridge(self._reactor))
-        about = AboutCalls(lookup, self._hub, time.monotonic(), self._connections, self._tracker, self._archive_status)
-        registry = cogment_service(lookup, self._hub, about, self._limits, self._network.chunk_size_bytes)
+        registry = cogment_service(
+            self._queries, self._subscriptions, self._server_status(), self._limits, self._network.chunk_size_bytes
+        )
         services = [registry, self._health.service, *self._further_services]
         if self._network.reflection:
             services.append(reflection_service(services))
@@ -221,6 +222,16 @@ class RpcServer:
         )
         server.add_generic_rpc_handlers([generic_handler(service, chain) for service in services])
         return server
+
+    def _server_status(self) -> ServerStatus:
+        return ServerStatus(
+            self._registry,
+            self._archive_status,
+            time.monotonic(),
+            self._subscriptions.__len__,
+            self._tracker.__len__,
+            self._connections.count,
+        )
 
     async def _bind(self, server: grpc.aio.Server) -> int:
         port = self._network.port

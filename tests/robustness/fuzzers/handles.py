@@ -2,8 +2,8 @@
 The handles of pages.
 """
 
+from twisted_registry.application.pagination import PAST_ALL, format_listed, parse_decimal, parse_listed
 from twisted_registry.domain.errors import InvalidRequest
-from twisted_registry.rpc.handles import PAST_ALL, format_listed, parse_decimal, parse_listed
 
 SEEDS = [
     *(b"", b"0", b"7", b"007", b"-1", b"+1", b" 1", b"1\n", b"1_000", b"0x1", b"1e3", b"listed:", b"listed:3"),

@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import frozen
 
+from twisted_registry.application.validation import check_archive
 from twisted_registry.contracts.ownership import ArchiveStatus
-from twisted_registry.domain.errors import ArchiveChanged
 from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, archive_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method
@@ -47,5 +47,5 @@ class ArchiveIdentityCheck:
         if named == ASKED:
             if served:
                 await call.send_initial_metadata(((ARCHIVE_KEY, served),))
-        elif served is not None and served != named:
-            raise ArchiveChanged(named, served)
+        else:
+            check_archive(self._status, named)

@@ -1,5 +1,5 @@
 """
-Facts about the frames that data travels in.
+Facts about data in the messages of uploads and downloads.
 """
 
 from hypothesis import example, given, settings, strategies as st
@@ -10,12 +10,12 @@ from twisted_registry.contracts.transfers import IChunker
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import Chunk
 from twisted_registry.protocol.messages import api
-from twisted_registry.rpc.frames import Chunker, Gatherer, body_chunk, frame
+from twisted_registry.rpc.services.cogment.framing import Chunker, body_chunk, frame
 
 
 def body(data: bytes) -> bytes:
     """
-    Write a body message as protobuf does.
+    Return a body message as protobuf writes it.
     """
     message = api.CreateVersionRequestChunk(body=api.CreateVersionRequestChunk.Body(data_chunk=data))
     return message.SerializeToString()
@@ -23,30 +23,30 @@ def body(data: bytes) -> bytes:
 
 def read_reply(chunk: Chunk) -> bytes:
     """
-    Read a chunk as a client does.
+    Read the data of a chunk as a client does.
     """
     return api.RetrieveVersionDataReplyChunk.FromString(chunk.buffer).data_chunk
 
 
 def by_protobuf(raw: bytes) -> bytes | None:
     """
-    Read a body message by protobuf alone; ``None`` where it is none.
+    Read a body message by protobuf alone; ``None`` if it is not one.
     """
     try:
         message = api.CreateVersionRequestChunk.FromString(raw)
-    except Exception:  # protobuf's error has a module of its own for each implementation
+    except Exception:  # each implementation of protobuf has another class for it
         return None
     return message.body.data_chunk if message.WhichOneof("msg") == "body" else None
 
 
 class FrameTests(SynchronousTestCase):
     """
-    ``frame`` writes what a client reads.
+    ``frame`` returns what a client reads.
     """
 
     def test_clients_read_the_data_back(self) -> None:
         """
-        Data of any length, across every length of a varint, comes back whole; its offset is where it begins.
+        Data of any length, across every length of a varint, is read back whole, and begins at its offset.
         """
         for size in (0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152):
             data = b"x" * size
@@ -56,14 +56,14 @@ class FrameTests(SynchronousTestCase):
 
 class BodyDataTests(SynchronousTestCase):
     """
-    ``body_chunk`` reads what protobuf would, without copying it where it can.
+    ``body_chunk`` reads what protobuf would read, without a copy if possible.
     """
 
     @settings(deadline=None)
     @given(st.binary(max_size=300))
     def test_usual_bodies(self, data: bytes) -> None:
         """
-        What protobuf writes is read back.
+        The data that protobuf writes is read back.
         """
         self.assertEqual(bytes(body_chunk(body(data)).data), data)
 
@@ -72,12 +72,12 @@ class BodyDataTests(SynchronousTestCase):
     @example(b"\x12\x84\x00\x0a\x02hi")  # a length of two bytes where one would do
     @example(b"\x12\x08\x0a\x01a\x0a\x03bcd")  # the field twice: the last one counts
     @example(b"\x12\x04\x0a\x02hi\x12\x03\x0a\x01x")  # the body twice: they are merged
-    @example(b"\x12\x04\x0a\x02hi\x7a\x00")  # a field nobody knows, behind
+    @example(b"\x12\x04\x0a\x02hi\x7a\x00")  # an unknown field at the end
     @example(b"\x12\x00")
     @example(b"\x12\x80\x80\x80\x80\x80\x80\x00")
     def test_any_bytes_are_read_as_protobuf_reads_them(self, raw: bytes) -> None:
         """
-        Bytes from anywhere give the data protobuf finds in them, or are refused where it finds none.
+        Any bytes yield the data that protobuf finds in them, or are refused if it finds none.
         """
         expected = by_protobuf(raw)
         if expected is None:
@@ -111,42 +111,3 @@ class ChunkerTests(SynchronousTestCase):
         It is what the registry takes for this.
         """
         verifyObject(IChunker, Chunker(1))
-
-
-class GathererTests(SynchronousTestCase):
-    """
-    ``Gatherer`` gathers small messages and gives large ones on.
-    """
-
-    def gathered(self, sizes: list[int]) -> tuple[list[Chunk], list[Chunk]]:
-        """
-        Give messages of some sizes, and what they are gathered to.
-        """
-        gatherer = Gatherer(4_000_000)
-        messages = [Chunk(b"head" + bytes([index % 256]) * size, 4) for index, size in enumerate(sizes)]
-        pieces = [piece for message in messages for piece in gatherer.add(message)]
-        return messages, [*pieces, *gatherer.flush()]
-
-    @settings(deadline=None)
-    @given(st.lists(st.integers(0, 200) | st.integers(60_000, 70_000), max_size=20))
-    def test_the_data_stays(self, sizes: list[int]) -> None:
-        """
-        Whatever the sizes, the data is the same, in its order.
-        """
-        messages, pieces = self.gathered(sizes)
-        self.assertEqual(*(b"".join(bytes(piece.data) for piece in each) for each in (messages, pieces)))
-
-    def test_small_ones(self) -> None:
-        """
-        A stream of one-byte messages becomes a few pieces.
-        """
-        _, pieces = self.gathered([1] * 600_000)
-        self.assertEqual([piece.size_bytes for piece in pieces], [262_144, 262_144, 75_712])
-
-    def test_large_ones(self) -> None:
-        """
-        A large message is given on as it is, after the small ones before it.
-        """
-        messages, pieces = self.gathered([1, 100_000])
-        self.assertEqual(bytes(pieces[0].data), b"\x00")
-        self.assertIs(pieces[1], messages[1])

@@ -1,0 +1,135 @@
+"""
+Runtimes of use cases for tests: one of Deferreds alone, and one way to drive a use case in each event loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tests.support.registry import PumpedRegistryCase
+from twisted_registry.contracts.application import IEvent, IRuntime
+from twisted_registry.rpc.bridge import AsyncioRuntime
+
+T = TypeVar("T")
+
+
+@implementer(IEvent)
+class DeferredEvent:
+    """
+    An event that its waiter awaits as a Deferred.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiters: list[Deferred[None]] = []
+
+    def set(self) -> None:
+        """See ``IEvent.set``."""
+        self._is_set = True
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
+
+    def clear(self) -> None:
+        """See ``IEvent.clear``."""
+        self._is_set = False
+
+    def wait(self) -> "Deferred[None]":
+        """See ``IEvent.wait``."""
+        if self._is_set:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred()
+        self._waiters.append(waiter)
+        return waiter
+
+
+@implementer(IRuntime)
+class DeferredRuntime:
+    """
+    Runs use cases under Twisted, in the reactor's own thread.
+    """
+
+    def call(self, function: Callable[[], Deferred[T]]) -> "Deferred[T]":
+        """See ``IRuntime.call``."""
+        return maybeDeferred(function)
+
+    def start(self, function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> "Deferred[T]":
+        """See ``IRuntime.start``."""
+
+        def done(result: T) -> T:
+            when_done()
+            return result
+
+        return maybeDeferred(function).addBoth(done)
+
+    def result(self, future: Future[T]) -> "Deferred[T]":
+        """See ``IRuntime.result``."""
+        result: Deferred[None] = Deferred()
+        future.add_done_callback(lambda _: result.callback(None))
+        return result.addCallback(lambda _: future.result())
+
+    def pause(self) -> "Deferred[None]":
+        """See ``IRuntime.pause``."""
+        return succeed(None)
+
+    def run_soon(self, function: Callable[[], object]) -> None:
+        """See ``IRuntime.run_soon``."""
+        function()
+
+    def event(self) -> DeferredEvent:
+        """See ``IRuntime.event``."""
+        return DeferredEvent()
+
+
+class UseCaseTestCase(PumpedRegistryCase):
+    """
+    Drives use cases over a registry whose threads it pumps.
+    """
+
+    def drive(self, make: Callable[[IRuntime], Coroutine[Any, Any, T]]) -> T:
+        """
+        Run a use case to its end, and return its result.
+
+        Args:
+            make: returns the use case for a runtime.
+        """
+        raise NotImplementedError
+
+
+class TwistedDriver(UseCaseTestCase):
+    """
+    Drives use cases as coroutines of Twisted.
+    """
+
+    def drive(self, make: Callable[[IRuntime], Coroutine[Any, Any, T]]) -> T:
+        """See ``UseCaseTestCase.drive``."""
+        results: list[T | Failure] = []
+        Deferred.fromCoroutine(make(DeferredRuntime())).addBoth(results.append)
+        self.pump()
+        (result,) = results
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result
+
+
+class AsyncioDriver(UseCaseTestCase):
+    """
+    Drives use cases as coroutines of asyncio.
+    """
+
+    def drive(self, make: Callable[[IRuntime], Coroutine[Any, Any, T]]) -> T:
+        """See ``UseCaseTestCase.drive``."""
+
+        async def run() -> T:
+            task = asyncio.create_task(make(AsyncioRuntime(self.reactor, asyncio.get_running_loop())))
+            while not task.done():
+                self.pump()
+                await asyncio.sleep(0)
+            return task.result()
+
+        return asyncio.run(run())

@@ -1,0 +1,130 @@
+"""
+The nine calls of ``cogmentAPI.ModelRegistrySP``: each decodes its request, runs a use case, and encodes the result.
+"""
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from twisted_registry.application.commands import Commands
+from twisted_registry.application.downloads import Downloads
+from twisted_registry.application.pagination import Lists
+from twisted_registry.application.replies import ListReplies, ReplyCache, account_for
+from twisted_registry.application.status import ServerStatus
+from twisted_registry.application.subscriptions import Subscriptions
+from twisted_registry.application.uploads import Uploads
+from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.protocol.archive_metadata import seen_in
+from twisted_registry.protocol.checksum import to_metadata
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
+from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
+from twisted_registry.rpc.services.cogment import codec
+from twisted_registry.rpc.services.cogment.framing import body_chunk
+
+
+@frozen
+class Handlers:
+    """
+    The handlers of the calls.  They take and return raw bytes: a version's data never passes through protobuf, and a
+    reply that is kept is sent as it is.
+    """
+
+    _commands: Commands
+    _lists: Lists
+    _list_replies: ListReplies
+    _reply_cache: ReplyCache
+    _uploads: Uploads
+    _downloads: Downloads
+    _subscriptions: Subscriptions
+    _status: ServerStatus
+    _versions: Mapping[str, str]
+    _outgoing: Outgoing
+    _updates: codec.UpdateEncoder = field(factory=codec.UpdateEncoder)
+
+    async def create_or_update_model(self, raw: bytes, call: CallContext) -> bytes:
+        """
+        Create a model, or replace its metadata.
+        """
+        await self._commands.save_model(codec.model_to_save(raw))
+        return codec.SAVED_REPLY
+
+    async def delete_model(self, raw: bytes, call: CallContext) -> bytes:
+        """
+        Delete a model and all its versions.
+        """
+        await self._commands.delete_model(codec.model_to_delete(raw))
+        return codec.DELETED_REPLY
+
+    async def retrieve_models(self, raw: bytes, call: CallContext) -> bytes:
+        """
+        List all models, or those that the request names.
+        """
+        models = await self._lists.models(await codec.models_query(raw))
+
+        async def make() -> bytes:
+            page = codec.models_page()
+            end = await models.write(page.add)
+            return page.reply(end.next_handle)
+
+        return await self._list_replies.make(self._outgoing.receiver(call), models.length, make)
+
+    async def retrieve_version_infos(self, raw: bytes, call: CallContext) -> bytes:
+        """
+        List all versions of a model, or those that the request names.
+        """
+        known = self._reply_cache.find(raw)
+        if known is not None:
+            return known if len(known) < COUNTED_BYTES else await account_for(self._outgoing.receiver(call), known)
+        versions = await self._lists.versions(codec.versions_query(raw))
+
+        async def make() -> bytes:
+            page = codec.versions_page()
+            end = await versions.write(page.add)
+            reply = page.reply(end.next_handle)
+            if end.is_complete:
+                self._reply_cache.keep(raw, versions.snapshot, reply)
+            return reply
+
+        return await self._list_replies.make(self._outgoing.receiver(call), versions.length, make)
+
+    async def create_version(self, messages: RequestStream, call: CallContext) -> bytes:
+        """
+        Create a version from the data that the client sends.
+        """
+        raw = await messages.read()
+        if raw is None:
+            raise InvalidRequest("the stream is empty; it must begin with a header")
+        header = codec.version_header(raw)
+        info = await self._uploads.create(header, messages.read, body_chunk, seen_in(call.metadata))
+        call.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
+        return await account_for(self._outgoing.receiver(call), codec.created_reply(info))
+
+    async def retrieve_version_data(self, raw: bytes, call: CallContext) -> None:
+        """
+        Send a version's data.
+        """
+        sent = await self._downloads.send(*codec.version_selector(raw), self._outgoing.receiver(call))
+        call.set_trailing_metadata(to_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
+
+    async def version_update(self, raw: bytes, call: CallContext) -> None:
+        """
+        Send the latest version's info, and that of each newer one.
+        """
+        with self._subscriptions.subscribe(codec.model_to_follow(raw), seen_in(call.metadata)) as subscription:
+            while True:
+                info = await subscription.next()
+                await self._outgoing.write(call, self._updates.update(info))
+
+    async def version(self, raw: bytes, call: CallContext) -> bytes:
+        """
+        Return the versions of the service and of what it runs on.
+        """
+        codec.check_version_request(raw)
+        return codec.versions_reply(self._versions)
+
+    async def status(self, raw: bytes, call: CallContext) -> bytes:
+        """
+        Return the status of the server.
+        """
+        return codec.status_reply(await self._status.read(codec.status_names(raw)))
