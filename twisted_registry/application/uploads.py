@@ -44,7 +44,12 @@ class Uploads:
     _version_max_bytes: int
 
     async def create(
-        self, header: VersionHeader, read: ReadPiece, chunk_of: Callable[[bytes], Chunk], seen: int = 0
+        self,
+        header: VersionHeader,
+        read: ReadPiece,
+        chunk_of: Callable[[bytes], Chunk],
+        seen: int = 0,
+        idempotency_key: str = "",
     ) -> VersionInfo:
         """
         Receive a version's data, and commit the version once the data is complete.
@@ -53,8 +58,11 @@ class Uploads:
             read: returns the next message of the client.
             chunk_of: returns the data in a message.
             seen: the highest version number of the model that the client has seen; 0 if it does not say.
+            idempotency_key: stands for this creation; empty for none.  If a version was created with it before, that
+                version is returned, without waiting for the data if the header declares the SHA-256.
 
         Raises:
+            InvalidRequest: the key is not allowed, or was used for another version.
             UnknownModel: there is no such model.
             ModelReplaced: the model was deleted during the upload.
             TooLarge: this registry does not take so large a version.
@@ -67,8 +75,12 @@ class Uploads:
         """
         snapshot = await self._queries.snapshot(header.model_id)
         await self._queries.note_seen(snapshot, seen)
+        registry = self._queries.registry
+        known = registry.created(header, snapshot, idempotency_key) if idempotency_key else None
+        if known is not None:
+            return known
         self._check_size(header.size_bytes)
-        upload = self._queries.registry.upload(header, snapshot)
+        upload = registry.upload(header, snapshot, idempotency_key)
         try:
             reservation = await self._reserve(upload)
             try:

@@ -10,6 +10,7 @@ unittest and pytest.
 from twisted_registry.testing.archive import ArchiveContract, ArchiveModelContract
 from twisted_registry.testing.archive_optional import ArchiveIdentityContract, ArchiveUnavailableContract
 from twisted_registry.testing.archive_versions import ArchiveVersionContract
+from twisted_registry.testing.coordination import CoordinationContract
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 from twisted_registry.testing.transient import TransientStoreContract
 
@@ -19,6 +20,7 @@ __all__ = [
     "ArchiveModelContract",
     "ArchiveUnavailableContract",
     "ArchiveVersionContract",
+    "CoordinationContract",
     "MemoryArchive",
     "MemoryMedium",
     "TransientStoreContract",
