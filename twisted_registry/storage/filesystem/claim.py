@@ -108,8 +108,22 @@ class Claim:
         device = self._system.fstat(self._root.folder.descriptor).st_dev
         self._mark = Mark(uuid4().hex, self._get_process(), device)
         self._lost = None
+        self._descriptor = self._open_if_writable()
+        if self._descriptor is None:
+            return
         try:
-            descriptor = self._open()
+            self._acquire_file()
+        except OSError as error:
+            self._close()
+            raise self._unclear(error) from error
+        except BaseException:
+            self._close()
+            raise
+        self._checked = self.times.seconds()
+
+    def _open_if_writable(self) -> int | None:
+        try:
+            return self._open()
         except BlockingIOError as error:
             raise self._in_use(self._read_mark_if_possible()) from error
         except OSError as error:
@@ -120,17 +134,7 @@ class Claim:
                 root=self._root.path,
                 reason=reason_of(error),
             )
-            return
-        self._descriptor = descriptor
-        try:
-            self._acquire_file()
-        except OSError as error:
-            self._close()
-            raise self._unclear(error) from error
-        except BaseException:
-            self._close()
-            raise
-        self._checked = self.times.seconds()
+            return None
 
     def _acquire_file(self) -> None:
         is_stale = self._watch_other_mark()
@@ -207,26 +211,38 @@ class Claim:
         self.was_abandoned = bool(content.strip())
         if not self.was_abandoned or self._is_gone(found):
             return False
-        watch_seconds = self.times.watch_seconds
         _log.warn(
             "the archive {root} has the mark of a daemon that may be running ({mark}): watching it for {seconds:g} s",
             root=self._root.path,
             mark=found,
-            seconds=watch_seconds,
+            seconds=self.times.watch_seconds,
         )
-        end = self.times.seconds() + watch_seconds
+        if self._stays_unchanged(content):
+            _log.warn(
+                "taking the archive {root}: the mark of the other daemon ({mark}) has not changed",
+                root=self._root.path,
+                mark=found,
+            )
+        return True
+
+    def _stays_unchanged(self, content: bytes) -> bool:
+        """
+        Watch a mark for as long as it must stay unchanged.
+
+        Returns:
+            whether it is still there; its owner may clear it meanwhile.
+
+        Raises:
+            LockFailed: it was renewed or replaced.
+        """
+        end = self.times.seconds() + self.times.watch_seconds
         while self.times.seconds() < end:
             self.times.sleep(self.times.poll_seconds)
             now = self._read_content()
             if not now.strip():
-                return True
+                return False
             if now != content:
                 raise self._in_use(mark_in(now))
-        _log.warn(
-            "taking the archive {root}: the mark of the other daemon ({mark}) has not changed",
-            root=self._root.path,
-            mark=found,
-        )
         return True
 
     def _check_competitors(self) -> None:
