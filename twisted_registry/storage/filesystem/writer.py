@@ -106,6 +106,7 @@ class PendingCommits:
 
 
 WRITEBACK_BYTES = 1024 * 1024
+"""The number of bytes after which their writeback is started."""
 
 
 class _Stage(Enum):
