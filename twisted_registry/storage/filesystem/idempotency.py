@@ -3,10 +3,10 @@ The idempotency keys of versions, each an empty file in its model's folder::
 
     .key-<version number>-<seconds since the Unix epoch>-<SHA-256 of the key>-<facts of the version>
 
-A commit syncs its model's folder before the version's .yaml gets its name, and with it the name of the key's file: so a
-key costs no sync of its own, and a version that survives a crash has its key.  A key that a crash left without its
-version is known by the facts, which are those of no other version.  The name holds neither ``-v`` nor ``.yaml``, by
-which the existing server finds versions.
+A commit syncs its model's folder before the version's .yaml gets its name, and this makes the name of the key's file
+durable too.  So a key needs no sync, and a version that survives a crash has its key.  If a crash leaves a key without
+its version, the facts in its name match no version.  The name contains neither ``-v`` nor ``.yaml``, so the existing
+registry ignores it.
 """
 
 import os
@@ -51,7 +51,7 @@ def parse_key_file_name(name: str) -> StoredKey | None:
 @frozen(eq=False)
 class KeyFiles:
     """
-    The keys in the folders of all models.  May be used in any thread.
+    The keys in the folders of all models.  Its methods may be called in any thread.
     """
 
     _staging: StagingArea
@@ -65,7 +65,7 @@ class KeyFiles:
             OSError: it cannot be added.
         """
         system = self._staging.system
-        # The file may be there: left by a commit that failed, and tried again within the same second.
+        # The file may exist already, if a failed commit is retried within the same second.
         path = within(folder.handle, key_file_name(key))
         system.close(system.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW))
 
@@ -93,6 +93,6 @@ class KeyFiles:
                 for key in keys:
                     self.discard(folder, key)
         except RegistryError:
-            return  # they went with the model, or the archive cannot be reached and keeps them until the next start
+            return  # they were removed with the model, or the archive is unavailable and keeps them for now
         except OSError as error:
-            _log.warn("expired keys of {id!r} are left: {reason}", id=model_id, reason=reason_of(error))
+            _log.warn("expired keys of {id!r} stay for now: {reason}", id=model_id, reason=reason_of(error))
