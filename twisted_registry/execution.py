@@ -1,5 +1,9 @@
 """
-Where the calls of synchronous providers run.  The one place that uses thread pools.
+Executors: the calls of synchronous providers run here, in the threads of pools or directly.
+
+Each provider whose calls may block has its own pool, of the size that its description sets (``threads=8``).  So the
+threads that wait for one provider delay neither the other one nor the hashing of data in memory, which has a pool as
+large as the machine.
 """
 
 from collections import deque
@@ -18,14 +22,14 @@ from twisted_registry.contracts.execution import IExecutor, INonBlocking, ISeria
 T = TypeVar("T")
 
 INLINE_BELOW_BYTES = 64 * 1024
-"""Hashing this much takes about 40 microseconds, less than a thread needs to wake up."""
+"""Hashing so much takes about 40 microseconds, less than a thread needs to wake up."""
 
-_JOBS_A_TURN = 8
+_JOBS_PER_BATCH = 8
 
 
 class Pool(Protocol):
     """
-    The part of ``twisted.python.threadpool.ThreadPool`` used here; any thread may call it.
+    The part of ``twisted.python.threadpool.ThreadPool`` used here.  Any thread may call it.
     """
 
     def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
@@ -37,7 +41,7 @@ class Pool(Protocol):
 class TalliedPool:
     """
     A pool that counts its jobs, so that ``idle`` can wait for the last one.  A serial executor submits its next batch
-    before the one before is counted as done, so an idle pool means that every serial executor is empty.
+    before the last one is counted as done, so an idle pool means that every serial executor is empty.
     """
 
     def __init__(self, reactor: IReactorFromThreads, pool: Pool) -> None:
@@ -66,10 +70,10 @@ class TalliedPool:
 
     def idle(self) -> Deferred[None]:
         """
-        Wait for the jobs under way.  Called in the reactor's thread.
+        Wait until no job is under way.  Called in the reactor's thread.
 
         Returns:
-            fires when none is left.
+            fires when there is none.
         """
         deferred: Deferred[None] = Deferred()
         with self._lock:
@@ -80,9 +84,9 @@ class TalliedPool:
         return deferred
 
 
-def _promise() -> "Future[Any]":
+def _uncancellable() -> "Future[Any]":
     """
-    Make a future that cannot be cancelled: a job that is given up is still done, for those behind it count on it.
+    Return a future that cannot be cancelled: a job runs even if nobody waits for it, because later jobs depend on it.
     """
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
@@ -92,7 +96,7 @@ def _promise() -> "Future[Any]":
 def _settle(future: Future[T], job: Callable[[], T]) -> None:
     try:
         result = job()
-    except BaseException as error:  # whoever waits for the job gets it
+    except BaseException as error:  # it belongs to the caller that waits for the job
         future.set_exception(error)
     else:
         future.set_result(result)
@@ -101,8 +105,8 @@ def _settle(future: Future[T], job: Callable[[], T]) -> None:
 @implementer(ISerialExecutor)
 class PooledSerialExecutor:
     """
-    Runs its jobs in a pool, one after the other, a few in each turn: to wake a thread for each would cost as much as
-    small jobs do, and a serial executor with a long queue is not to hold a thread while others wait.
+    A serial executor in a pool.  It runs a few jobs at a time: waking a thread for each would cost as much as small
+    jobs do, and a long queue must not keep a thread while others wait.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -112,23 +116,23 @@ class PooledSerialExecutor:
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
         """See ``ISerialExecutor.submit``."""
-        future: Future[T] = _promise()
+        future: Future[T] = _uncancellable()
         with self._lock:
             self._jobs.append(lambda: _settle(future, job))
-            first = len(self._jobs) == 1
-        if first:
+            is_first = len(self._jobs) == 1
+        if is_first:
             self._pool.callInThread(self._run)
         return future
 
     def idle(self) -> bool:
         """
-        Tell whether all jobs submitted so far are done.
+        Return whether all jobs submitted so far are done.
         """
         return not self._jobs
 
     def _run(self) -> None:
-        for _ in range(_JOBS_A_TURN):
-            # The job leaves the queue only when it is done: a serial executor that is not empty is running.
+        for _ in range(_JOBS_PER_BATCH):
+            # The job leaves the queue only when it is done: an executor with a queue is running.
             self._jobs[0]()
             with self._lock:
                 self._jobs.popleft()
@@ -140,17 +144,17 @@ class PooledSerialExecutor:
 @implementer(ISerialExecutor)
 class InlineSerialExecutor:
     """
-    Runs small jobs on the spot, and those that would keep the caller's thread busy for long in a pool.
+    A serial executor that runs small jobs in the caller's thread, and those that would take long in a pool.
     """
 
     def __init__(self, pool: Pool) -> None:
-        self._serial = PooledSerialExecutor(pool)
+        self._pooled = PooledSerialExecutor(pool)
 
     def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
         """See ``ISerialExecutor.submit``."""
-        if size_bytes >= INLINE_BELOW_BYTES or not self._serial.idle():
-            return self._serial.submit(job, size_bytes)
-        future: Future[T] = _promise()
+        if size_bytes >= INLINE_BELOW_BYTES or not self._pooled.idle():
+            return self._pooled.submit(job, size_bytes)
+        future: Future[T] = _uncancellable()
         _settle(future, job)
         return future
 
@@ -159,7 +163,7 @@ class InlineSerialExecutor:
 @frozen
 class PooledExecutor:
     """
-    Runs the calls of a provider that may block in a pool of threads.
+    An executor for a provider that may block: its calls run in a pool.
     """
 
     _reactor: IReactorFromThreads
@@ -172,7 +176,7 @@ class PooledExecutor:
         def run() -> None:
             try:
                 result = job()
-            except BaseException as error:  # whoever waits for the job gets it
+            except BaseException as error:  # it belongs to the caller that waits for the job
                 self._reactor.callFromThread(deferred.errback, error)
             else:
                 self._reactor.callFromThread(deferred.callback, result)
@@ -189,7 +193,8 @@ class PooledExecutor:
 @frozen
 class InlineExecutor:
     """
-    Runs the calls of a provider that never blocks where the caller is, but for long work on much data.
+    An executor for a provider that never blocks: its calls run in the caller's thread, except for long work on much
+    data.
     """
 
     _pool: Pool
@@ -205,11 +210,11 @@ class InlineExecutor:
 
 def executor_for(provider: object, reactor: IReactorFromThreads, blocking: Pool, computing: Pool) -> IExecutor:
     """
-    Give a provider the threads it needs.
+    Return the executor that a provider needs.
 
     Args:
-        blocking: the pool for calls that may wait; a slow disk can fill it.
-        computing: the pool for work on data in memory, which a slow disk must not hold up.
+        blocking: the provider's own pool, used if its calls may block; a slow disk can fill it.
+        computing: the pool for work on data in memory, which all providers share.
     """
     if INonBlocking.providedBy(provider):
         return InlineExecutor(computing)

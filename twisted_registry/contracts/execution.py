@@ -1,5 +1,5 @@
 """
-The contracts of execution: where the calls of providers run.
+The contracts of execution: in which thread the calls of providers run.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ T = TypeVar("T")
 
 class INonBlocking(Interface):
     """
-    Marks a provider none of whose calls ever waits, for a disk, a network or a lock held for long.
+    Marks a provider whose calls never wait: for a disk, a network, or a lock that is held for long.
 
-    It is called directly, where the caller is; the calls of all others go through threads.
+    It is called directly, in the caller's thread.  The calls of every other provider run in threads.
     """
 
 
 class ISerialExecutor(Interface):
     """
-    Runs jobs one after the other in threads of a pool.  A serial executor that has nothing to do holds no thread.
+    An executor that runs jobs one after the other, in threads of a pool.  Without jobs it occupies no thread.
     """
 
     def submit(job: Callable[[], T], size_bytes: int) -> Future[T]:
@@ -30,16 +30,17 @@ class ISerialExecutor(Interface):
         Run a job after all those submitted before.  May be called in any thread.
 
         Args:
-            size_bytes: how many bytes the job works on; a small job that cannot block may be run on the spot.
+            job: called without arguments.  It runs even if nobody waits for it.
+            size_bytes: how many bytes the job works on; a small job that cannot block may run in the caller's thread.
 
         Returns:
-            fires with what the job returns, or fails with what it raises, in any thread.
+            fires with the job's result or fails with its error, in any thread.
         """
 
 
 class IExecutor(Interface):
     """
-    Where the calls of a provider run: in a pool's threads, or directly if it never blocks.
+    An executor for the calls of one provider: in the threads of its pool, or directly if it never blocks.
     """
 
     def defer(job: Callable[[], T]) -> Deferred[T]:
@@ -47,7 +48,7 @@ class IExecutor(Interface):
         Run a job.  Called in the reactor's thread.
 
         Returns:
-            fires with what the job returns, or fails with what it raises, in the reactor's thread.
+            fires with the job's result or fails with its error, in the reactor's thread.
         """
 
     def serial() -> ISerialExecutor:

@@ -16,6 +16,7 @@ from twisted_registry.application.uploads import Uploads
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.archive_metadata import seen_in
 from twisted_registry.protocol.checksum import to_metadata
+from twisted_registry.protocol.idempotency import idempotency_key_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
@@ -96,7 +97,9 @@ class Handlers:
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         header = codec.version_header(raw)
-        info = await self._uploads.create(header, messages.read, body_chunk, seen_in(call.metadata))
+        info = await self._uploads.create(
+            header, messages.read, body_chunk, seen_in(call.metadata), idempotency_key_in(call.metadata)
+        )
         call.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
         return await account_for(self._outgoing.receiver(call), codec.created_reply(info))
 
