@@ -234,7 +234,7 @@ class StalledReaderTests(BoundsTestCase):
             number = self.client.create("m", data, archived=archived).version_number
             stalled = self.stall(50, number)
             self.assertEqual(data_hash(self.read(number)), data_hash(data))
-            self.wait_until_logged("hung up on ipv4:127.0.0.1")
+            self.wait_until_logged("disconnected ipv4:127.0.0.1")
             for call in stalled:
                 call.cancel()
         # The version, its second copy while it was received, and what is on its way.

@@ -232,7 +232,7 @@ class UntakenRepliesTests(RegistryTestCase):
         self.wait_until_true(lambda: int(self.client.statuses("calls")["calls"]) > 20, "replies wait to be taken")
         for _ in range(3):
             self.assertEqual(len(self.client.infos("m", *[-1] * 15).version_infos), 15)
-        self.wait_until_logged("hung up on ipv4:127.0.0.1")
+        self.wait_until_logged("disconnected ipv4:127.0.0.1")
 
 
 class ManyTrackersTests(RegistryTestCase):

@@ -52,7 +52,7 @@ _ALLOWED = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.UNAVAILABLE,  # for whoever is hung up on
+        grpc.StatusCode.UNAVAILABLE,  # for clients that are disconnected
         grpc.StatusCode.INVALID_ARGUMENT,
     }
 )

@@ -9,8 +9,8 @@ from google.protobuf.message import DecodeError
 from twisted_registry.domain.errors import InvalidModelId, InvalidRequest
 from twisted_registry.domain.models import MAX_MODEL_ID_BYTES, MAX_USER_DATA_BYTES
 from twisted_registry.protocol.messages import SERVICE, api, common
+from twisted_registry.rpc.parsing import parse
 from twisted_registry.rpc.services.cogment.codec import model_to_save, version_header
-from twisted_registry.rpc.wire import parse
 
 _CLASSES: list[Any] = [
     getattr(api, method.input_type.name, None) or getattr(common, method.input_type.name) for method in SERVICE.methods

@@ -10,7 +10,7 @@ from typing import Any
 from twisted_registry.domain.errors import InvalidRequest, Stalled
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method
-from twisted_registry.rpc.wire import parse
+from twisted_registry.rpc.parsing import parse
 
 _PROGRESS_BYTES = 64 * 1024
 """A client that sends less than this within the timeout counts as idle."""

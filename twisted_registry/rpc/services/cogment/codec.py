@@ -14,7 +14,7 @@ from twisted_registry.domain.errors import InvalidRequest, TooLarge
 from twisted_registry.domain.models import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
 from twisted_registry.protocol.limits import MODELS_REQUEST_MAX_BYTES, REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api, common
-from twisted_registry.rpc.wire import parse, parse_long
+from twisted_registry.rpc.parsing import parse, parse_long
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")

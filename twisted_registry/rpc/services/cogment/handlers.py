@@ -19,7 +19,7 @@ from twisted_registry.protocol.checksum import to_metadata
 from twisted_registry.protocol.idempotency import idempotency_key_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
-from twisted_registry.rpc.outgoing import COUNTED_BYTES, Outgoing
+from twisted_registry.rpc.reply_budget import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.services.cogment import codec
 from twisted_registry.rpc.services.cogment.framing import body_chunk
 
@@ -40,7 +40,7 @@ class Handlers:
     _subscriptions: Subscriptions
     _status: ServerStatus
     _versions: Mapping[str, str]
-    _outgoing: Outgoing
+    _reply_budget: ReplyBudget
     _updates: codec.UpdateEncoder = field(factory=codec.UpdateEncoder)
 
     async def create_or_update_model(self, raw: bytes, call: CallContext) -> bytes:
@@ -68,7 +68,7 @@ class Handlers:
             end = await models.write(page.add)
             return page.reply(end.next_handle)
 
-        return await self._list_replies.make(self._outgoing.receiver(call), models.length, make)
+        return await self._list_replies.make(self._reply_budget.receiver(call), models.length, make)
 
     async def retrieve_version_infos(self, raw: bytes, call: CallContext) -> bytes:
         """
@@ -76,7 +76,7 @@ class Handlers:
         """
         known = self._reply_cache.find(raw)
         if known is not None:
-            return known if len(known) < COUNTED_BYTES else await account_for(self._outgoing.receiver(call), known)
+            return known if len(known) < COUNTED_BYTES else await account_for(self._reply_budget.receiver(call), known)
         versions = await self._lists.versions(codec.versions_query(raw))
 
         async def make() -> bytes:
@@ -87,7 +87,7 @@ class Handlers:
                 self._reply_cache.keep(raw, versions.snapshot, reply)
             return reply
 
-        return await self._list_replies.make(self._outgoing.receiver(call), versions.length, make)
+        return await self._list_replies.make(self._reply_budget.receiver(call), versions.length, make)
 
     async def create_version(self, messages: RequestStream, call: CallContext) -> bytes:
         """
@@ -101,13 +101,13 @@ class Handlers:
             header, messages.read, body_chunk, seen_in(call.metadata), idempotency_key_in(call.metadata)
         )
         call.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
-        return await account_for(self._outgoing.receiver(call), codec.created_reply(info))
+        return await account_for(self._reply_budget.receiver(call), codec.created_reply(info))
 
     async def retrieve_version_data(self, raw: bytes, call: CallContext) -> None:
         """
         Send a version's data.
         """
-        sent = await self._downloads.send(*codec.version_selector(raw), self._outgoing.receiver(call))
+        sent = await self._downloads.send(*codec.version_selector(raw), self._reply_budget.receiver(call))
         call.set_trailing_metadata(to_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
 
     async def version_update(self, raw: bytes, call: CallContext) -> None:
@@ -117,7 +117,7 @@ class Handlers:
         with self._subscriptions.subscribe(codec.model_to_follow(raw), seen_in(call.metadata)) as subscription:
             while True:
                 info = await subscription.next()
-                await self._outgoing.write(call, self._updates.update(info))
+                await self._reply_budget.write(call, self._updates.update(info))
 
     async def version(self, raw: bytes, call: CallContext) -> bytes:
         """
