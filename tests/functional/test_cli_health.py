@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+from click import UsageError
 from click.testing import Result
 from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
@@ -58,6 +59,18 @@ class AddressTests(SynchronousTestCase):
             given = {INTERFACE: interface, PORT: port}
             environ = {name: value for name, value in given.items() if value is not None}
             self.assertEqual(local_address(environ), address)
+
+    def test_configuration_file(self) -> None:
+        """
+        It follows the daemon's configuration file, which the variables override.
+        """
+        path = self.mktemp()
+        Path(path).write_text('[network]\nport = 7\ninterface = "10.0.0.1"\n')
+        config = {"COGMENT_MODEL_REGISTRY_CONFIG": path}
+        self.assertEqual(local_address(config), "10.0.0.1:7")
+        self.assertEqual(local_address({**config, PORT: "8", INTERFACE: "0.0.0.0"}), "127.0.0.1:8")
+        Path(path).write_text("port")
+        self.assertRaises(UsageError, local_address, config)
 
 
 class HealthTests(SharedRegistryTestCase):

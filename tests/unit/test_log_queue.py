@@ -115,7 +115,7 @@ class LineQueueTests(SynchronousTestCase):
         self.assertEqual(first, "first")
         self.assertEqual(last, [str(number) for number in range(10 - len(last), 10)])
         self.assertIn(len(last), (2, 3))
-        self.assertEqual(lost, f"({10 - len(last)} lost: the log is not written as fast as it grows)")
+        self.assertEqual(lost, f"({10 - len(last)} lost: the log is written more slowly than it grows)")
 
     def test_drained_for_a_while(self) -> None:
         """

@@ -1,7 +1,7 @@
 """
-What this package offers to Twisted: the daemon, for twistd, and the built-in storage, for the daemon.
+Twisted plugins: the daemon for twistd, and the built-in storage providers.
 
-Every twistd on the machine imports this module, whatever it runs: so it imports next to nothing.
+Every twistd on the machine imports this module, so it imports next to nothing.
 """
 
 from twisted.application.service import ServiceMaker

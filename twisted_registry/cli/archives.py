@@ -1,5 +1,5 @@
 """
-What the commands for an archive on disk share.
+Helpers of the commands for an archive on disk.
 """
 
 from contextlib import AbstractContextManager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient
 
 DEFAULT_ADDRESS = "localhost:9000"
-DEFAULT_PATIENCE_SECONDS = 5.0
+DEFAULT_RETRY_SECONDS = 5.0
 TOKEN_VARIABLE = "TWISTED_REGISTRY_TOKEN"
 
 _SCHEMES = ("unix:", "unix-abstract:", "xds:")
@@ -47,7 +47,7 @@ class Server:
     """
 
     address: str = DEFAULT_ADDRESS
-    retry_seconds: float = DEFAULT_PATIENCE_SECONDS
+    retry_seconds: float = DEFAULT_RETRY_SECONDS
     tls_ca: str | None = None
     token: str | None = field(default=None, repr=False)
 
@@ -160,7 +160,7 @@ _OPTIONS = (
         metavar="SECONDS",
         envvar="TWISTED_REGISTRY_PATIENCE",
         show_envvar=True,
-        default=DEFAULT_PATIENCE_SECONDS,
+        default=DEFAULT_RETRY_SECONDS,
         show_default=True,
         help="How long to retry while it is unreachable.",
     ),

@@ -34,7 +34,7 @@ class ValueType:
     @property
     def is_switch(self) -> bool:
         """
-        Whether the setting is either on or off.
+        True if the setting is either on or off.
         """
         return bool in self.toml_types
 

@@ -1,3 +1,3 @@
 """
-The daemon: the only wiring.
+The daemon: the wiring of all parts, and the process around them.
 """

@@ -1,5 +1,5 @@
 """
-Timers that follow no clock which people and time servers set.
+Timers that are independent of the wall clock, which people and time servers set.
 """
 
 import threading
@@ -9,15 +9,19 @@ from typing import Any
 
 from twisted.internet.base import ReactorBase
 
-_LOOK_EVERY_SECONDS = 0.5
+_MAX_SLEEP_SECONDS = 0.5
 
 
 def use_monotonic_time(reactor: Any, clock: Callable[[], float] = time.monotonic) -> None:
     """
-    Have a reactor's timers follow a monotonic clock.
+    Make a reactor's timers follow a monotonic clock.
 
-    Most of Twisted's reactors follow the wall clock: set forward by an hour, it ends all timers at once, and set back,
-    it keeps them for an hour.  This does nothing to a reactor that has a clock of its own, or that has timers already.
+    Most of Twisted's reactors follow the wall clock: if it is set forward by an hour, all timers expire at once, and if
+    it is set back, they are an hour late.  A reactor with another clock, or with pending timers, is left unchanged.
+
+    Args:
+        reactor: the reactor.
+        clock: returns the time in seconds.
     """
     if type(reactor).seconds is ReactorBase.seconds and not reactor.getDelayedCalls():
         reactor.seconds = clock
@@ -25,7 +29,7 @@ def use_monotonic_time(reactor: Any, clock: Callable[[], float] = time.monotonic
 
 class ThreadTimer:
     """
-    A timer that does not need the reactor, and so also ends when that stands still.
+    A timer in a thread, which expires even if the reactor is blocked.
     """
 
     def __init__(
@@ -39,7 +43,10 @@ class ThreadTimer:
         Start the timer.
 
         Args:
-            action: what is called, in a thread of its own, unless the timer was cancelled before.
+            seconds: the time until it expires.
+            action: called in the timer's thread when it expires, unless it was cancelled.
+            clock: returns the time in seconds.
+            sleep: sleeps for some seconds.
         """
         self._deadline = clock() + seconds
         self._action, self._clock, self._sleep = action, clock, sleep
@@ -49,15 +56,15 @@ class ThreadTimer:
 
     def cancel(self) -> None:
         """
-        Have the action not called, unless that has begun.
+        Prevent the action, unless it has begun.
         """
         self._cancelled = True
 
     def _run(self) -> None:
-        # Python's waits with a timeout may follow the wall clock, by the C library that it was built with.
+        # Not one long wait: depending on the C library, Python's waits with a timeout follow the wall clock.
         while not self._cancelled:
             left = self._deadline - self._clock()
             if left <= 0:
                 self._action()
                 return
-            self._sleep(min(left, _LOOK_EVERY_SECONDS))
+            self._sleep(min(left, _MAX_SLEEP_SECONDS))

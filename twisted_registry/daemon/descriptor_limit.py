@@ -11,7 +11,7 @@ _DESCRIPTORS_MAX = 2**20
 
 def usable_descriptors() -> int:
     """
-    Return how many descriptors this process can have once its soft limit is raised.
+    Return how many descriptors this process can have once the soft limit is raised.
     """
     soft, hard = (
         _DESCRIPTORS_MAX if limit == resource.RLIM_INFINITY else limit

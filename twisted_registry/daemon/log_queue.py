@@ -1,5 +1,5 @@
 """
-The way of the log's lines to a file: nobody who logs waits until somebody reads.
+The queue of log lines on their way to a file: logging never waits for the reader of the log.
 """
 
 import os
@@ -17,35 +17,35 @@ _log = Logger(namespace="twisted_registry")
 
 MAX_LINES = 4096
 DRAIN_SECONDS = 2.0
-"""How long the end of the process waits for lines that are not written yet."""
+"""How long the exiting process waits for queued lines to be written."""
 
 _ROTATED_BYTES = 1_000_000
-"""Where a log file is begun anew, as twistd does it."""
+"""The size at which a log file is rotated, as in twistd."""
 
 _NEW_MODE = 0o644
-"""Others may read a log, as far as the umask allows; only its owner writes to it, whatever the umask."""
+"""Others may read a log, if the umask allows; only its owner may write to it, whatever the umask."""
 
-_WRITTEN_AT_ONCE = 64 * 1024
+_BATCH_BYTES = 64 * 1024
 """
-Bytes of lines that are written in one call.  Each call hands the interpreter's lock to whoever logs, and gets it back
-only after a while: written line by line, two thirds of a burst of 30,000 lines were lost.
+Bytes of lines that are written in one call.  Each call releases the interpreter's lock to the threads that log, and
+gets it back only after some milliseconds: written line by line, two thirds of a burst of 30,000 lines were lost.
 """
 
-_TOO_SLOW = "the log is not written as fast as it grows"
+_TOO_SLOW = "the log is written more slowly than it grows"
 
 
 class Stream:
     """
-    An open descriptor, such as that of stdout, of whatever kind: it may block, and it may be set not to block.
+    An open descriptor of any kind, blocking or not, such as that of stdout.
 
     Attributes:
-        written_bytes: how much of what was to be written last was.
+        written_bytes: how many bytes of the last call of ``write`` were written.
     """
 
     def __init__(self, descriptor: int, write: Callable[[int, memoryview], int] = os.write) -> None:
         self._descriptor = descriptor
         self._system_write = write
-        self._torn = False
+        self._is_line_open = False
         self.written_bytes = 0
 
     def ready(self) -> bool:
@@ -56,13 +56,13 @@ class Stream:
 
     def write(self, lines: bytes) -> None:
         """
-        Write lines, as long as it takes.
+        Write lines, however long it takes.
 
         Raises:
-            OSError: not all was written, but ``written_bytes``; the next line will not continue what is torn.
+            OSError: only ``written_bytes`` were written; the next call begins a new line.
         """
-        self.written_bytes = -1 if self._torn else 0
-        left = memoryview(b"\n" + lines if self._torn else lines)
+        self.written_bytes = -1 if self._is_line_open else 0
+        left = memoryview(b"\n" + lines if self._is_line_open else lines)
         while left:
             try:
                 written = self._system_write(self._descriptor, left)
@@ -71,25 +71,25 @@ class Stream:
                 continue
             self.written_bytes += written
             left = left[written:]
-            self._torn = bool(left)
+            self._is_line_open = bool(left)
 
     def reopen(self) -> None:
         """
-        Do nothing: nobody but the starter can open it.
+        Do nothing: this process did not open the descriptor.
         """
 
     def rotate(self) -> None:
         """
-        Do nothing, either.
+        Do nothing: this process did not open the descriptor.
         """
 
 
 class File(Stream):
     """
-    A log file, by its name.
+    A log file.
 
-    It is opened for appending, so that it may be truncated under way.  A FIFO is opened for reading too: then this does
-    not wait for a reader, and does not fail where one goes away.
+    It is opened for appending, so that it can be truncated while it is open.  A FIFO is opened for reading too, so that
+    opening does not wait for a reader, and writing does not fail if the reader exits.
     """
 
     def __init__(self, path: str, rotated_bytes: int = _ROTATED_BYTES) -> None:
@@ -116,17 +116,17 @@ class File(Stream):
         """See ``Stream.write``."""
         found = os.fstat(self._descriptor)
         if stat.S_ISREG(found.st_mode) and found.st_size >= self._next_rotation:
-            self._next_rotation = found.st_size + self._rotated_bytes  # for where it fails
+            self._next_rotation = found.st_size + self._rotated_bytes  # in case the rotation fails
             with suppress(OSError):
                 self.rotate()
         super().write(lines)
 
     def reopen(self) -> None:
         """
-        Go on in the file that has the name now, or in a new one with the mode of the old one.
+        Continue in the file that has the name now, or in a new one with the mode of the old one.
 
         Raises:
-            OSError: it cannot be opened.  Then it goes on in the old one.
+            OSError: it cannot be opened.  The old file stays in use.
         """
         old = self._descriptor
         self._descriptor = self._open(stat.S_IMODE(os.fstat(old).st_mode))
@@ -135,10 +135,10 @@ class File(Stream):
 
     def rotate(self) -> None:
         """
-        Rename the file, with a number, and begin a new one.  Where somebody else has done so already, only begin it.
+        Rename the file, with a number, and begin a new one.  If the file was renamed already, only begin the new one.
 
         Raises:
-            OSError: it cannot be done.  Then it goes on in the old one.
+            OSError: it cannot be renamed or opened.  The old file stays in use.
         """
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -158,20 +158,22 @@ class File(Stream):
 
 class LineQueue:
     """
-    Lines that wait to be written, and the thread that writes them.  Twisted's observers take it for a file.
+    A queue of lines and the thread that writes them.  Twisted's observers use it like a file.
 
-    Where it is full, the oldest line goes: the last ones say why a daemon ended.  Lines may come from any thread, and
-    from where a line is being added already, by a signal's handler or the garbage collector.
+    If it is full, the oldest line is dropped, because the last ones show why a daemon exited.  Lines may be added in
+    any thread, and while another line is being added, by a signal handler or the garbage collector.
 
-    Until it is started there is no thread, since twistd forks before that; lines are written at once if that needs no
-    waiting, or else kept.
+    Before it is started there is no thread, because twistd forks first.  Until then, lines are written at once if that
+    does not block, and otherwise kept.
     """
 
     def __init__(self, output: Stream, describe_loss: Callable[[int, str], str], max_lines: int = MAX_LINES) -> None:
         """
 
         Args:
-            describe_loss: makes a line from how many were lost, and why.
+            output: the stream to write to.
+            describe_loss: returns a line that replaces lost lines, from their number and the reason.
+            max_lines: how many lines are kept at most.
         """
         self._output = output
         self._describe_loss = describe_loss
@@ -179,7 +181,7 @@ class LineQueue:
         self._numbers = count()
         self._mutex = threading.RLock()
         self._thread: threading.Thread | None = None
-        # Held while there is nothing to do.  Unlike an event it can be released by whoever is interrupted releasing it.
+        # Held while the queue is empty.  Unlike an event, it can be released by code that interrupts its release.
         self._idle = threading.Lock()
         self._idle.acquire()
         self._next_number = 0
@@ -188,9 +190,9 @@ class LineQueue:
 
     def start(self) -> None:
         """
-        Begin to write in a thread of its own.
+        Start the thread that writes.
         """
-        # As a daemon: where nobody reads, it never ends.
+        # As a daemon thread: if nobody reads the log, it never ends.
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
         self._wake()
@@ -208,22 +210,22 @@ class LineQueue:
 
     def reopen(self) -> None:
         """
-        Have the file opened anew after the lines that were added so far.
+        Reopen the file after the lines that were added so far.
         """
         self._add(self._reopen)
 
     def rotate(self) -> None:
         """
-        Have the file rotated after the lines that were added so far.
+        Rotate the file after the lines that were added so far.
         """
         self._add(self._rotate)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """
-        Wait until all that was added is written, but not for long.
+        Wait until all lines are written, for a limited time.
 
         Returns:
-            whether it is.
+            whether they are.
         """
         if self._thread is None:
             self._write_ready()
@@ -241,20 +243,20 @@ class LineQueue:
             self._wake()
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):  # it is awake
+        with suppress(RuntimeError):  # the thread is awake
             self._idle.release()
 
     def _write_ready(self) -> None:
         while self._items and self._output.ready():
             self._take(1)
 
-    # In the thread.
+    # --- In the thread ---
 
     def _run(self) -> None:
         while True:
             self._idle.acquire()
             while self._items:
-                self._take(_WRITTEN_AT_ONCE)
+                self._take(_BATCH_BYTES)
 
     def _take(self, size_bytes: int) -> None:
         lines: list[bytes] = []
@@ -275,7 +277,7 @@ class LineQueue:
 
     def _write(self, lines: list[bytes]) -> None:
         """
-        Write lines, and take them from the list.
+        Write lines, and clear the list.
         """
         if not lines:
             return
@@ -284,11 +286,11 @@ class LineQueue:
             lines.insert(0, self._describe_loss(described, self._reason).encode())
         try:
             self._output.write(b"".join(lines))
-        except Exception as error:  # the thread outlives whatever one line meets
+        except Exception as error:  # the thread survives every error
             whole = sum(end <= self._output.written_bytes for end in accumulate(map(len, lines)))
             self._lost = len(lines) - whole
             if described and not whole:
-                self._lost += described - 1  # the line that tells of them is not one of them
+                self._lost += described - 1  # the line that reports them is not one of them
             self._reason = getattr(error, "strerror", None) or str(error)
         else:
             self._lost = 0
@@ -298,21 +300,25 @@ class LineQueue:
         try:
             self._output.reopen()
         except OSError as error:
-            _log.warn("the log could not be opened anew, and goes on in the old file: {reason}", reason=error.strerror)
+            _log.warn("the log could not be reopened, and continues in the old file: {reason}", reason=error.strerror)
 
     def _rotate(self) -> None:
         try:
             self._output.rotate()
         except OSError as error:
-            _log.warn("the log could not be rotated, and goes on in the old file: {reason}", reason=error.strerror)
+            _log.warn("the log could not be rotated, and continues in the old file: {reason}", reason=error.strerror)
 
 
 def writable(descriptor: int, seconds: float | None) -> bool:
     """
-    Wait until a descriptor can be written to, or until nobody is there to read.
+    Wait until a descriptor can be written, or its reader has closed it.
 
     Args:
-        seconds: how long to wait at most; ``None`` waits for ever.
+        descriptor: the descriptor.
+        seconds: how long to wait at most; ``None`` waits forever.
+
+    Returns:
+        whether one of the two is the case.
     """
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -1,10 +1,10 @@
 """
-The log: what the settings want of it, where twistd would write it.
+The log, in the format and at the level of the settings, in the file that twistd's options name.
 
-twistd makes its log from its own options, or from an observer that the application carries.  So the daemon's outermost
-service hands the application one as it is attached, before the log begins.  Where twistd's user asked for an observer
-(``--logger``) or for syslog, it is left alone.  Twistd redirects ``sys.stdout`` and ``sys.stderr`` to the log, so what
-Python itself prints takes the same way.
+twistd takes its log observer from its options, or from the application.  So the daemon's outermost service adds one to
+the application when it is attached, before the log begins.  If twistd's options name an observer (``--logger``) or
+syslog, the log is left to twistd.  twistd redirects ``sys.stdout`` and ``sys.stderr`` to the log, so Python's output is
+logged too.
 """
 
 import atexit
@@ -42,14 +42,14 @@ from twisted_registry.daemon.startup import COMMAND, ignore_at_exit, unblock
 _log = Logger(namespace="twisted_registry")
 
 _DEFAULT_FILE = "twistd.log"
-"""twistd's own, where it runs in the background."""
+"""twistd's default if it runs in the background."""
 
 _STDERR = 2
 
 
 def event_as_json(event: LogEvent) -> str:
     """
-    Write an event as one line of JSON: time, level, namespace, message, and the failure's traceback if there is one.
+    Return an event as a line of JSON: time, level, namespace, message, and the traceback of a failure.
     """
     level, failure = event.get("log_level"), event.get("log_failure")
     time = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
@@ -66,7 +66,7 @@ def event_as_json(event: LogEvent) -> str:
 
 def make_observer(level: str, log_format: str, file: IO[Any]) -> ILogObserver:
     """
-    Make an observer that writes events of a level and above.
+    Make an observer that writes events of a level and above to a file.
     """
     writer = FileLogObserver(file, event_as_json) if log_format == "json" else textFileLogObserver(file)
     return FilteringLogObserver(writer, [LogLevelFilterPredicate(LogLevel.lookupByName(level))])
@@ -74,13 +74,13 @@ def make_observer(level: str, log_format: str, file: IO[Any]) -> ILogObserver:
 
 def describe_loss(log_format: str, count: int, reason: str) -> str:
     """
-    Make the line that stands in the place of lines that were lost.
+    Return the line that replaces lost lines.
     """
     event = {
         "log_time": time.time(),
         "log_level": LogLevel.warn,
         "log_namespace": "twisted_registry",
-        "log_format": "{count} lines of the log are lost here: {reason}",
+        "log_format": "{count} lines of the log are missing here: {reason}",
         "count": count,
         "reason": reason,
     }
@@ -89,13 +89,13 @@ def describe_loss(log_format: str, count: int, reason: str) -> str:
 
 def _open_output(twistd_options: Mapping[str, Any]) -> Stream | None:
     """
-    Open what twistd would write its log to; ``None`` where that is twistd's own business.
+    Open the output to which twistd would write its log; ``None`` if the log is left to twistd.
     """
     in_foreground, name = twistd_options.get("nodaemon"), twistd_options.get("logfile")
     if twistd_options.get("logger") or twistd_options.get("syslog"):
         return None
     if name == "-" and not in_foreground:
-        return None  # in the background there is no stdout, and twistd says so
+        return None  # in the background there is no stdout, and twistd reports that
     if name == "-" or (in_foreground and not name):
         return Stream(_stdout())
     try:
@@ -113,10 +113,10 @@ def _stdout() -> int:
 
 class LoggedService(MultiService):
     """
-    The outermost service: makes the application that it is attached to log as the settings say, and reload on SIGHUP.
+    The outermost service, which sets up the log of its application and reloads on SIGHUP.
 
     Attributes:
-        reload_hooks: what is called on SIGHUP, in the reactor's thread.
+        reload_hooks: callbacks for SIGHUP, called in the reactor's thread.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class LoggedService(MultiService):
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """
-        Attach this service to an application, or to another service, and then leave the log and the signals alone.
+        Attach this service to an application.  Below another service, it leaves the log and the signals alone.
         """
         if self._twistd_options is not None and isinstance(parent, Componentized):
             self._outermost = True
@@ -152,17 +152,17 @@ class LoggedService(MultiService):
         log_format = self._settings.format
         self._lines = LineQueue(output, partial(describe_loss, log_format))
         self.reload_hooks.append(self._lines.reopen)
-        # The end of the interpreter comes after twistd's last line.  Before the start there is no thread: twistd forks.
+        # The interpreter exits after twistd's last line.  The thread starts later, because twistd forks first.
         atexit.register(self._lines.drain)
         return make_observer(self._settings.level, log_format, cast(IO[Any], self._lines))
 
     def privilegedStartService(self) -> None:
         """
-        Begin to write the log in a thread of its own, and to heed signals: the first thing after twistd has forked.
+        Start the log's thread, and handle signals.  twistd calls this first after it has forked.
         """
         if self._outermost:
-            _take_signal(signal.SIGHUP, self._reload)
-            _take_signal(signal.SIGUSR1, self._rotate)
+            _handle_signal(signal.SIGHUP, self._reload)
+            _handle_signal(signal.SIGUSR1, self._rotate)
             ignore_at_exit(signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
         if self._lines is not None:
             self._lines.start()
@@ -173,7 +173,7 @@ class LoggedService(MultiService):
 
     def drain_log(self) -> None:
         """
-        Wait for a moment until the log is written: for whoever ends the process on the spot.
+        Wait until the log is written, for two seconds at most, before the process is killed.
         """
         if self._lines is not None:
             self._lines.drain()
@@ -182,8 +182,8 @@ class LoggedService(MultiService):
         for hook in self.reload_hooks:
             try:
                 hook()
-            except Exception:  # the others are called, and the daemon goes on with what it had
-                _log.failure("not all could be reloaded on SIGHUP")
+            except Exception:  # the other hooks are called, and the daemon continues with its old state
+                _log.failure("a part could not be reloaded on SIGHUP")
         _log.info("reloaded on SIGHUP")
 
     def _rotate(self) -> None:
@@ -191,9 +191,9 @@ class LoggedService(MultiService):
             self._lines.rotate()
 
 
-def _take_signal(number: int, action: Callable[[], None]) -> None:
+def _handle_signal(number: int, action: Callable[[], None]) -> None:
     """
-    Do something in the reactor's thread on a signal, unless the program does something else already.
+    Handle a signal in the reactor's thread, unless the program handles it already.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -202,6 +202,6 @@ def _take_signal(number: int, action: Callable[[], None]) -> None:
 
         cast(IReactorFromThreads, reactor).callFromThread(action)
 
-    # Ignored, as SIGHUP is under nohup, means only that it is not to end the process.
+    # A signal that is ignored, as SIGHUP under nohup, must not end the process, but may be handled.
     if signal.getsignal(number) in (None, signal.SIG_DFL, signal.SIG_IGN):
         signal.signal(number, handle)

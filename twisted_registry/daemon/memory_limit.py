@@ -1,16 +1,16 @@
 """
-How much memory this process may use: that of the machine, or less where the system or a container says so; and how much
-it has.
+The memory that this process may use, which is that of the machine or the limit of a container, and the memory that it
+has.
 
-Linux says it in files of the process's control groups, in one of two layouts::
+Linux has the limits in files of the process's control groups, in one of two layouts::
 
     /proc/self/cgroup                                       0::/a/b             (version 2)
                                                             9:cpu,memory:/a/b   (version 1)
     /sys/fs/cgroup/a/b/memory.max                           bytes, or "max"     (version 2)
     /sys/fs/cgroup/memory/a/b/memory.limit_in_bytes         bytes               (version 1)
 
-A group is also held to the limits of all those above it.  Inside a container the path may name folders that cannot be
-seen there; the group's own files are then at the top.
+The limits of all parent groups apply as well.  Inside a container the path may name directories that do not exist
+there; then the group's files are at the root.
 """
 
 import os
@@ -22,12 +22,12 @@ PROC_CGROUP = Path("/proc/self/cgroup")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 _ASSUMED_BYTES = 4 * 2**30
-"""Where the system does not say."""
+"""Assumed if the system does not report it."""
 
 
 def _groups(proc_cgroup: Path) -> Iterator[tuple[str, str, PurePosixPath]]:
     """
-    Give, for each hierarchy that can limit memory: its folder, its file of the limit, and this process's group.
+    Return, for each hierarchy that can limit memory, its directory, its limit file, and this process's group.
     """
     try:
         lines = proc_cgroup.read_text(errors="replace").splitlines()
@@ -44,7 +44,7 @@ def _groups(proc_cgroup: Path) -> Iterator[tuple[str, str, PurePosixPath]]:
 
 def _limit(path: Path) -> int | None:
     """
-    Read one limit; ``None`` where there is none.
+    Read a limit in bytes; ``None`` if there is none.
     """
     try:
         text = path.read_text().strip()
@@ -55,20 +55,20 @@ def _limit(path: Path) -> int | None:
 
 def cgroup_limit(proc_cgroup: Path = PROC_CGROUP, cgroup_root: Path = CGROUP_ROOT) -> int | None:
     """
-    Give the least limit, in bytes, that the control groups of this process set; ``None`` where they set none.
+    Return the lowest limit of this process's control groups in bytes; ``None`` if there is none.
     """
     limits = [
         limit
-        for folder, file, group in _groups(proc_cgroup)
-        for place in (group, *group.parents)
-        if (limit := _limit(cgroup_root / folder / place / file)) is not None
+        for hierarchy, file, group in _groups(proc_cgroup)
+        for directory in (group, *group.parents)
+        if (limit := _limit(cgroup_root / hierarchy / directory / file)) is not None
     ]
     return min(limits, default=None)
 
 
 def machine_memory() -> int | None:
     """
-    Give the machine's memory in bytes; ``None`` where the system does not say.
+    Return the machine's memory in bytes; ``None`` if the system does not report it.
     """
     try:
         size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -81,10 +81,12 @@ def usable_memory(
     machine_bytes: int | None = None, proc_cgroup: Path = PROC_CGROUP, cgroup_root: Path = CGROUP_ROOT
 ) -> int:
     """
-    Give how many bytes of memory this process may use.
+    Return the memory in bytes that this process may use.
 
     Args:
-        machine_bytes: the machine's memory, instead of what the system says.
+        machine_bytes: the machine's memory; by default, the value that the system reports.
+        proc_cgroup: the file with the process's groups.
+        cgroup_root: the directory of the hierarchies.
     """
     known = [machine_bytes or machine_memory(), cgroup_limit(proc_cgroup, cgroup_root)]
     return min((size_bytes for size_bytes in known if size_bytes is not None), default=_ASSUMED_BYTES)
@@ -92,7 +94,7 @@ def usable_memory(
 
 def resident_bytes(proc_statm: Path = PROC_STATM) -> int:
     """
-    Tell how much memory this process has; 0 where the system does not say.
+    Return the resident memory of this process in bytes; 0 if the system does not report it.
     """
     try:
         return int(proc_statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

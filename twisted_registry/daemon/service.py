@@ -22,12 +22,12 @@ from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
 from twisted_registry.daemon.logging import LoggedService
-from twisted_registry.daemon.malloc import give_back, reuse_memory
+from twisted_registry.daemon.malloc import reuse_memory, trim_heap
 from twisted_registry.daemon.memory_limit import resident_bytes
 from twisted_registry.daemon.notices import log_start
 from twisted_registry.daemon.options import Options
 from twisted_registry.daemon.providers import Stores, create_stores
-from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, hold_closed_streams
+from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, reserve_standard_descriptors
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
 from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
@@ -179,7 +179,7 @@ class RegistryService(Service):
         return self._registry.usage().size_bytes
 
     def _trim_heap(self) -> None:
-        self._hashing.callInThread(give_back)  # it may take long
+        self._hashing.callInThread(trim_heap)  # it may take long
 
     def _log_start(self) -> None:
         is_new = self._archive_status.identity.is_new
@@ -273,7 +273,7 @@ def makeService(options: Options) -> IService:
     Make the daemon for twistd, which forks before it starts it: nothing is opened here, and no thread runs.
     """
     # Before the import of the reactor, which opens files.
-    hold_closed_streams()
+    reserve_standard_descriptors()
     from twisted.internet import reactor
 
     use_monotonic_time(reactor)

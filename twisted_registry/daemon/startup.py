@@ -1,5 +1,5 @@
 """
-What the daemon shares with whoever started it: how a start that fails is told, and the streams it was given.
+The daemon's relation to the process that starts it: reports of failed starts, and standard streams.
 """
 
 import atexit
@@ -13,17 +13,17 @@ from twisted_registry.daemon.log_queue import writable
 COMMAND = "twistd model-registry"
 """The command, as lines on the terminal begin with it."""
 
-_SAY_SECONDS = 2.0
-"""How long a start that fails waits for a terminal that is held, or for a pipe that nobody reads."""
+_REPORT_SECONDS = 2.0
+"""How long a failed start waits for a stopped terminal, or for a pipe that is not read."""
 
 
 class StartFailure(SystemExit, Exception):
     """
-    Ends a start.
+    A failed start.
 
-    In the foreground twistd lets a ``SystemExit`` pass, and prints a page of traceback for anything else.  In the
-    background it hands nothing but an ``Exception`` on to the process that waits, which a ``SystemExit`` would leave
-    waiting.  So this is both.
+    In the foreground twistd lets a ``SystemExit`` pass, and prints a long traceback for other exceptions.  In the
+    background it reports only an ``Exception`` to the waiting parent process, which would wait forever after a
+    ``SystemExit``.  So this is both.
     """
 
     def __init__(self, reason: str, status: int = 1) -> None:
@@ -33,12 +33,12 @@ class StartFailure(SystemExit, Exception):
 
 class Terminal:
     """
-    The standard error of whoever starts the daemon.
+    The standard error of the process that starts the daemon.
 
-    Twistd takes it away: its log swallows what is written there, and in the background it is closed.
+    twistd replaces it: in the foreground its log captures stderr, and in the background stderr is closed.
     """
 
-    def __init__(self, standard_error: int = 2, wait_seconds: float = _SAY_SECONDS) -> None:
+    def __init__(self, standard_error: int = 2, wait_seconds: float = _REPORT_SECONDS) -> None:
         self._wait_seconds = wait_seconds
         try:
             self._descriptor: int | None = os.dup(standard_error)
@@ -47,26 +47,26 @@ class Terminal:
 
     def report(self, line: str) -> None:
         """
-        Write a line, if there is anyone to read it.
+        Print a line, if it can be written.
         """
         if self._descriptor is not None and writable(self._descriptor, self._wait_seconds):
-            with suppress(OSError):  # whoever started it is gone
+            with suppress(OSError):  # the process that started it has exited
                 os.write(self._descriptor, f"{line}\n".encode(errors="replace"))
 
     def close(self) -> None:
         """
-        Let go: a daemon that keeps its starter's pipe open keeps its starter waiting.
+        Close it: the process that started the daemon may wait until its pipe is closed.
         """
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
-def hold_closed_streams() -> None:
+def reserve_standard_descriptors() -> None:
     """
-    Open /dev/null in the place of streams that the starter closed.
+    Open /dev/null in place of standard streams that are closed.
 
-    Else the next file that is opened has the number of stderr, and gets what C libraries print.
+    Otherwise the next file opened gets the number of stderr, and the output of C libraries.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -75,10 +75,10 @@ def hold_closed_streams() -> None:
 
 def ignore_at_exit(*numbers: int) -> None:
     """
-    Have signals ignored once the interpreter ends.
+    Ignore signals once the interpreter shuts down.
 
-    It gives back those that a program handles to the system, which ends the process on the spot, and with a status that
-    looks like a failure.  Those that are ignored it leaves alone.
+    It restores the system's default for signals that a program handles, and such a signal then kills the process, with
+    a status that looks like a failure.  Signals that are ignored stay ignored.
     """
     for number in numbers:
         atexit.register(signal.signal, number, signal.SIG_IGN)
@@ -86,9 +86,9 @@ def ignore_at_exit(*numbers: int) -> None:
 
 def unblock(descriptor: int) -> None:
     """
-    Have what is written to a pipe, a terminal or a socket never wait for its reader.
+    Make writes to a pipe, a terminal or a socket never wait for the reader; text that does not fit is lost.
 
-    C libraries print to stderr from threads of their own: gRPC would stand still.  What has no room is lost.
+    C libraries print to stderr in their threads, and gRPC would block.
     """
     try:
         mode = os.fstat(descriptor).st_mode
@@ -96,7 +96,7 @@ def unblock(descriptor: int) -> None:
         return
     if stat.S_ISFIFO(mode) or os.isatty(descriptor):
         with suppress(OSError):
-            # Opened again, so that it does not change for others who have the same one, such as a shell.
+            # Opened again, because the mode is shared with other processes that have it open, such as a shell.
             opened = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             os.dup2(opened, descriptor)
             os.close(opened)

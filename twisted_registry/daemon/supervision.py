@@ -1,5 +1,5 @@
 """
-The supervision of the archive: checks, now and then, that it is still there and still this process's.
+Supervision of the archive: periodic checks that it is still there and still belongs to this process.
 """
 
 from collections.abc import Callable
@@ -17,30 +17,31 @@ from twisted_registry.domain.errors import ArchiveTaken, RegistryError
 
 _log = Logger(namespace="twisted_registry")
 
-PATIENCE_SECONDS = 30.0
-"""A check that takes longer counts as failed.  A sync on a disk that has much to write may well take some seconds."""
+TIMEOUT_SECONDS = 30.0
+"""A check that takes longer counts as failed.  A sync on a busy disk may well take some seconds."""
 
 
 @define(eq=False)
 class _Check:
     """
-    One thing that is checked.
+    A check.
 
     Attributes:
-        begun: when the check under way began; ``None`` where none is.
-        problem: what the last one found; empty for nothing.
+        run: makes the check; fires with ``None``, or fails.
+        ticks: calls it periodically.
+        started: when the running check started; ``None`` if none is running.
+        problem: the problem that the last run found; empty if there was none.
     """
 
     run: Callable[[], Deferred[None]]
     ticks: LoopingCall | None = None
-    begun: float | None = None
+    started: float | None = None
     problem: str = ""
 
 
 class Supervisor:
     """
-    Checks an archive at intervals, and tells when it cannot be used and when it can again.  Of each check one is under
-    way at most.
+    Periodic checks of an archive, which log when it becomes unusable and when it is usable again.
     """
 
     def __init__(
@@ -50,30 +51,33 @@ class Supervisor:
         archive_status: ArchiveStatus,
         changed: Callable[[], None],
         taken: Callable[[ArchiveTaken], None],
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """
 
         Args:
-            archive: where the archive is, for the log.
-            archive_status: is kept up to date.
-            changed: called when the archive cannot be used any more, and when it can be again.
-            taken: called when another process has taken it; nothing is checked any more.
+            reactor: the reactor.
+            archive: the location of the archive, for the log.
+            archive_status: updated by the checks.
+            changed: called when the archive becomes unusable, and when it is usable again.
+            taken: called when another process has taken the archive; then all checks stop.
+            timeout_seconds: how long a check may take.
         """
         self._reactor = reactor
         self._archive = archive
         self._archive_status = archive_status
         self._changed = changed
         self._taken = taken
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._checks: list[_Check] = []
 
     def start(self, run: Callable[[], Deferred[None]], interval_seconds: float) -> None:
         """
-        Begin to make a check.
+        Start a periodic check.  A run is skipped while the one before it is still running.
 
         Args:
-            run: makes it; fires when all is well, or fails.
+            run: makes the check; fires with ``None``, or fails.
+            interval_seconds: the time between runs.
         """
         check = _Check(run)
         self._checks.append(check)
@@ -83,7 +87,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """
-        Check no more.
+        Stop all checks.
         """
         checks, self._checks = self._checks, []
         for check in checks:
@@ -92,29 +96,29 @@ class Supervisor:
 
     def _tick(self, check: _Check) -> None:
         now = self._reactor.seconds()
-        if check.begun is None:
-            check.begun = now
-            check.run().addCallbacks(partial(self._well, check), partial(self._failed, check))
-        elif now - check.begun >= self._patience_seconds:
-            self._note(check, f"its file system has not answered for {now - check.begun:.0f} s")
+        if check.started is None:
+            check.started = now
+            check.run().addCallbacks(partial(self._succeed, check), partial(self._fail, check))
+        elif now - check.started >= self._timeout_seconds:
+            self._record(check, f"its file system has not answered for {now - check.started:.0f} s")
 
-    def _well(self, check: _Check, _: None) -> None:
-        check.begun = None
-        self._note(check, "")
+    def _succeed(self, check: _Check, _: None) -> None:
+        check.started = None
+        self._record(check, "")
 
-    def _failed(self, check: _Check, failure: Failure) -> None:
-        check.begun = None
+    def _fail(self, check: _Check, failure: Failure) -> None:
+        check.started = None
         error = failure.value
         if isinstance(error, ArchiveTaken):
             self.stop()
             self._taken(error)
         elif isinstance(error, RegistryError):
-            self._note(check, str(getattr(error, "reason", error)))
+            self._record(check, str(getattr(error, "reason", error)))
         else:
             _log.failure("a check of the archive failed", failure)
-            self._note(check, "its check failed")
+            self._record(check, "its check failed")
 
-    def _note(self, check: _Check, problem: str) -> None:
+    def _record(self, check: _Check, problem: str) -> None:
         check.problem = problem
         if check not in self._checks:
             return
@@ -122,7 +126,7 @@ class Supervisor:
         self._archive_status.problem = next((each.problem for each in self._checks if each.problem), "")
         if self._archive_status.problem and not before:
             _log.critical(
-                "the archive {archive} cannot be used: {reason}; health checks say NOT_SERVING until it can be again",
+                "the archive {archive} cannot be used: {reason}; health checks return NOT_SERVING until it can be used",
                 archive=self._archive,
                 reason=self._archive_status.problem,
             )

@@ -4,7 +4,9 @@ The command that a container's health check runs.
 
 import os
 import sys
+import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from twisted_registry.cli.server import Address, Seconds, Server
 _HELP = """Check whether the daemon on this machine is serving, for health checks.
 
 The daemon's address is taken from its own variables, COGMENT_MODEL_REGISTRY_PORT and COGMENT_MODEL_REGISTRY_INTERFACE,
-unless --server is given. The command asks once, and prints a line.
+or from the file in COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. The command asks once, and prints a line.
 
 \b
 Examples:
@@ -63,10 +65,26 @@ def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
 def local_address(environ: Mapping[str, str]) -> str:
     """
     Return ``HOST:PORT`` of the daemon that runs on this machine with these environment variables.
+
+    Raises:
+        click.UsageError: the configuration file that they name is not valid.
     """
-    interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or "127.0.0.1"
+    network = _network_table(environ.get("COGMENT_MODEL_REGISTRY_CONFIG", ""))
+    interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or network.get("interface", "127.0.0.1")
+    port = environ.get("COGMENT_MODEL_REGISTRY_PORT") or network.get("port", 9000)
     if interface in ("0.0.0.0", "::", "[::]"):
         interface = "127.0.0.1"
     if ":" in interface and not interface.startswith("["):
         interface = f"[{interface}]"
-    return f"{interface}:{environ.get('COGMENT_MODEL_REGISTRY_PORT') or 9000}"
+    return f"{interface}:{port}"
+
+
+def _network_table(config_file: str) -> Mapping[str, Any]:
+    if not config_file:
+        return {}
+    try:
+        with open(config_file, "rb") as file:
+            table = tomllib.load(file).get("network", {})
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"the configuration file cannot be read: {error}") from None
+    return table if isinstance(table, dict) else {}
