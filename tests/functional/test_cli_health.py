@@ -3,6 +3,7 @@ Tests for the command ``health``, which a container's health check runs.
 """
 
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.cli import TWISTED_REGISTRY, invoke
 from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.commands.health import local_address
+from twisted_registry.client._transport.health import SERVICE
 from twisted_registry.protocol.messages import SERVICE_NAME
 
 PORT = "COGMENT_MODEL_REGISTRY_PORT"
@@ -169,3 +171,35 @@ class VolumeTests(SharedRegistryTestCase):
         self.assertIn("WORKDIR /", lines)
         self.assertIn("    PYTHONSAFEPATH=1 \\", lines)
         self.assertTrue(any(line.endswith('CMD ["twisted-registry", "health"]') for line in lines))
+
+
+class ImportTests(SharedRegistryTestCase):
+    """
+    The modules that a health check loads.
+    """
+
+    def test_light(self) -> None:
+        """
+        A check that succeeds loads gRPC, but neither asyncio, protobuf, rich nor the rest of the client.
+        """
+        program = (
+            "import atexit, sys\n"
+            "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+            f"sys.argv = ['twisted-registry', 'health', '--server', {self.daemon.address!r}]\n"
+            "from twisted_registry.cli.main import main\n"
+            "main()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
+        self.assertEqual((done.returncode, done.stdout), (0, f"{self.daemon.address}: serving\n"))
+        heavy = {"google.protobuf", "rich", "tenacity", "twisted", "twisted_registry.client._transport.connection"}
+        loaded = set(done.stderr.split())
+        self.assertIn("grpc", loaded)
+        self.assertEqual(loaded & heavy, set())
+
+    def test_service(self) -> None:
+        """
+        The request is for the registry's service.
+        """
+        self.assertEqual(SERVICE, SERVICE_NAME)

@@ -183,9 +183,7 @@ class LoggedServiceTests(SynchronousTestCase):
         told = json.loads(describe_loss("json", 3, "it is full"))
         self.assertEqual((told["level"], told["message"]), ("warn", "3 lines of the log are missing here: it is full"))
         text = describe_loss("text", 3, "it is full")
-        self.assertRegex(
-            text, r"^\d{4}-.* \[twisted_registry#warn\] 3 lines of the log are missing here: .* full\n$"
-        )
+        self.assertRegex(text, r"^\d{4}-.* \[twisted_registry#warn\] 3 lines of the log are missing here: .* full\n$")
 
     def test_left_to_twistd(self) -> None:
         """

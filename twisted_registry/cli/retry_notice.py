@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 from twisted_registry.cli.advice import explain
-from twisted_registry.cli.progress import report_beside_bar
 from twisted_registry.client.errors import (
     RegistryError,
     Unreachable,
@@ -28,17 +27,15 @@ class RetryNotice(logging.Handler):
     Prints one line for each sequence of retries.
     """
 
-    def __init__(
-        self, say: Callable[[str], None] = report_beside_bar, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, say: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """
 
         Args:
-            say: prints a line.
+            say: prints a line; by default to stderr, above a progress bar.
             clock: returns the time in seconds.
         """
         super().__init__(logging.DEBUG)
-        self._say = say
+        self._say = say or _report_beside_bar
         self._clock = clock
         self._began: float | None = None
         self._last = 0.0
@@ -55,6 +52,13 @@ class RetryNotice(logging.Handler):
         if not self._is_reported and now - self._began >= _NOTICE_AFTER_SECONDS:
             self._is_reported = True
             self._say(f"waiting {_reason(record)}")
+
+
+def _report_beside_bar(text: str) -> None:
+    # Imported late: it imports rich, and most commands print no notice.
+    from twisted_registry.cli.progress import report_beside_bar
+
+    report_beside_bar(text)
 
 
 def _reason(record: logging.LogRecord) -> str:

@@ -18,7 +18,7 @@ from twisted_registry.cli.errors import exit_on_error
 from twisted_registry.domain.errors import RegistryError
 
 if TYPE_CHECKING:
-    from twisted_registry.client import BlockingClient
+    from twisted_registry.client import BlockingClient, Tls
 
 DEFAULT_ADDRESS = "localhost:9000"
 DEFAULT_RETRY_SECONDS = 5.0
@@ -78,18 +78,41 @@ class Server:
         """
         # Imported late: it imports gRPC, which help and usage errors do not need.
         from twisted_registry.cli.retry_notice import report_retries
-        from twisted_registry.client import BlockingClient, Tls
+        from twisted_registry.client import BlockingClient
 
         report_retries()
         times = {"retry_seconds": self.retry_seconds, **times}
-        try:
-            tls = None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
-        except ValueError as error:
-            raise click.UsageError(f"{error} (--tls-ca)") from None
+        tls = self._tls()
         try:
             return BlockingClient(self.address, tls=tls, token=self.token, **times)
         except ValueError as error:
             raise click.UsageError(f"{error} (see --server, --tls-ca and {TOKEN_VARIABLE})") from None
+
+    def check_health(self, deadline_seconds: float) -> bool:
+        """
+        Return whether the registry is serving.  Ask once.
+
+        Raises:
+            click.UsageError: an option is malformed.
+            RegistryError: the registry cannot be reached, or does not answer.
+        """
+        from twisted_registry.client._transport.health import check_health
+        from twisted_registry.client._transport.options import Options
+
+        tls = self._tls()
+        try:
+            options = Options(self.address, tls, deadline_seconds=deadline_seconds)
+        except ValueError as error:
+            raise click.UsageError(f"{error} (see --server)") from None
+        return check_health(options)
+
+    def _tls(self) -> "Tls | None":
+        from twisted_registry.client._transport.options import Tls
+
+        try:
+            return None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
+        except ValueError as error:
+            raise click.UsageError(f"{error} (--tls-ca)") from None
 
     def poll(
         self, find: "Callable[[BlockingClient], T | None]", pause: Callable[[float], None] = time.sleep

@@ -55,8 +55,7 @@ def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
     """
     address = server or local_address(os.environ)
     with exit_on_error():
-        with Server(address, retry_seconds=0, tls_ca=tls_ca).client(deadline_seconds=deadline) as client:
-            serving = client.is_serving()
+        serving = Server(address, tls_ca=tls_ca).check_health(deadline)
         click.echo(f"{address}: {'serving' if serving else 'not serving'}")
     if not serving:
         sys.exit(ExitStatus.FAILED)

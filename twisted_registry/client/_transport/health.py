@@ -1,0 +1,67 @@
+"""
+A health check for short-lived processes: it loads a fraction of what a client loads.
+"""
+
+from typing import Any
+
+import grpc
+
+from twisted_registry.client._transport.options import Options
+
+_METHOD = "/grpc.health.v1.Health/Check"
+
+SERVICE = "cogmentAPI.ModelRegistrySP"
+
+_REQUEST = b"\n" + bytes([len(SERVICE)]) + SERVICE.encode()
+"""A ``HealthCheckRequest`` for the service, as protobuf encodes it."""
+
+_SERVING = b"\x08\x01"
+"""The beginning of a ``HealthCheckResponse`` with the status ``SERVING``."""
+
+
+def check_health(options: Options) -> bool:
+    """
+    Return whether the registry's health service reports that it is serving.  Ask once.
+
+    Args:
+        options: the address, certificates and deadline.
+
+    Raises:
+        Unreachable: there is no connection.
+        DeadlineExceeded: there was no answer within ``deadline_seconds``.
+        RegistryError: the call failed otherwise.
+    """
+    with _channel(options) as channel:
+        try:
+            call: Any = channel.unary_unary(_METHOD, None, None)
+            reply: bytes = call(_REQUEST, timeout=options.deadline_seconds)
+        except grpc.RpcError as failed:
+            raise _translated(failed, options) from None
+    return reply.startswith(_SERVING)
+
+
+def _channel(options: Options) -> grpc.Channel:
+    address, tls = options.parsed, options.tls
+    # A proxy that the environment names is for other machines.
+    arguments: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0)] if address.is_loopback else []
+    if tls is None:
+        return grpc.insecure_channel(address.target, arguments)
+    if tls.server_name is not None:
+        arguments.append(("grpc.ssl_target_name_override", tls.server_name))
+    credentials = grpc.ssl_channel_credentials(tls.root_certificates, tls.private_key, tls.certificate_chain)
+    return grpc.secure_channel(address.target, credentials, arguments)
+
+
+def _translated(failed: Any, options: Options) -> Exception:
+    # Imported late: a check that succeeds does not need them.
+    from twisted_registry.client._transport.certificates import refused_certificate
+    from twisted_registry.client._transport.status import error_of
+    from twisted_registry.client.errors import CertificateRefused, Unreachable
+
+    error = error_of(failed, options.address, "", None)
+    tls = options.tls
+    if type(error) is Unreachable and tls is not None and tls.root_certificates is not None:
+        reason = refused_certificate(options.parsed.hosts, tls.root_certificates, tls.server_name)
+        if reason is not None:
+            return CertificateRefused(reason, options.address)
+    return error
