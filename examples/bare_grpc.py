@@ -1,7 +1,7 @@
 """
-Make a model, publish a version, hear of it, and fetch it: with nothing but gRPC and the .proto files.
+Create a model, publish a version, receive its notification and fetch it: with nothing but gRPC and the .proto files.
 
-Run it beside a daemon, in an environment that has grpcio-tools::
+Run it while a daemon runs, in an environment with grpcio-tools::
 
     python examples/bare_grpc.py [ADDRESS]
 """
@@ -24,7 +24,7 @@ CHUNK_BYTES = 2 * 1024 * 1024
 
 def upload(model_id: str, data: bytes, archived: bool) -> Iterator[Any]:
     """
-    Give the messages that create a version: what it is, then its data.
+    Return the messages that create a version: its info, then its data.
     """
     info = protos.ModelVersionInfo(
         model_id=model_id,
@@ -39,7 +39,7 @@ def upload(model_id: str, data: bytes, archived: bool) -> Iterator[Any]:
 
 def main(address: str) -> None:
     """
-    Go round once.
+    Run each step once.
     """
     registry = services.ModelRegistrySPStub(grpc.insecure_channel(address))
 

@@ -1,7 +1,7 @@
 """
-Make a model, publish a version, hear of it, and fetch it.
+Create a model, publish a version, receive its notification and fetch it.
 
-Run it beside a daemon::
+Run it while a daemon runs::
 
     python examples/first_model.py [ADDRESS]
 """
@@ -14,7 +14,7 @@ from twisted_registry.client import BlockingClient
 
 def main(address: str) -> None:
     """
-    Go round once.
+    Run each step once.
     """
     with BlockingClient(address) as registry:
         registry.ensure_model("walker", {"algorithm": "ppo"})

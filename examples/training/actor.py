@@ -1,6 +1,6 @@
 """
-Act with the newest version of a policy, and tell how well it does.  The actor goes on until Ctrl-C, also where the
-registry goes away.
+Play with the newest version of a policy, and print its mean return.  The actor runs until Ctrl-C, also while the
+registry is away.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from script import NOTICE_SECONDS, actor_parser, run, say
 
 def main() -> None:
     """
-    Read the arguments, and act.
+    Read the arguments and act.
     """
     asyncio.run(act(actor_parser(__doc__).parse_args()))
 
 
 async def act(arguments: Namespace) -> None:
     """
-    Play with each new version.  What comes while the actor plays it is not told one by one: it gets the newest.
+    Play with each new version.  Versions that are published while the actor plays are skipped, except for the newest.
     """
     async with Client(arguments.server) as client:
         tracker = client.track(arguments.model, data=True, wait=True)
@@ -30,7 +30,7 @@ async def act(arguments: Namespace) -> None:
         async with tracker:
             reminder.cancel()
             async for version in tracker:
-                # In a thread, so that the client hears of new versions meanwhile.
+                # In a thread, so that the client receives new versions meanwhile.
                 say(await asyncio.to_thread(report, version, arguments))
                 if is_last(version, arguments):
                     return
@@ -38,19 +38,19 @@ async def act(arguments: Namespace) -> None:
 
 def report(version: Version, arguments: Namespace) -> str:
     """
-    Play with a version, and tell how it went.
+    Play with a version, and return a line about it.
     """
-    told = f"{arguments.name}: version {version.info.version_number}"
+    label = f"{arguments.name}: version {version.info.version_number}"
     try:
         policy = Policy.from_bytes(version.data)
     except NotAPolicy as error:
-        return f"{told} is passed over: {error}"
-    return f"{told}, mean return {play(policy, arguments.episodes, arguments.seed).mean():.1f}"
+        return f"{label} is skipped: {error}"
+    return f"{label}, mean return {play(policy, arguments.episodes, arguments.seed).mean():.1f}"
 
 
 def is_last(version: Version, arguments: Namespace) -> bool:
     """
-    Say whether the actor has done all that was asked of it.
+    Return whether this is the last version to play with.
     """
     return arguments.until is not None and version.info.version_number >= arguments.until
 

@@ -1,5 +1,5 @@
 """
-An actor as a Twisted program: act with the newest version of a policy, and tell how well it does.
+An actor as a Twisted program: play with the newest version of a policy, and print its mean return.
 """
 
 from argparse import Namespace
@@ -18,13 +18,13 @@ from script import INTERRUPTED, NOTICE_SECONDS, actor_parser, refusal, say
 
 def main(reactor: Any, arguments: Namespace) -> "Deferred[None]":
     """
-    Act until it is done, or until the reactor stops: Ctrl-C stops it.
+    Act until the last version, or until Ctrl-C stops the reactor.
     """
     acting = Deferred.fromCoroutine(act(reactor, arguments))
 
     def stop() -> "Deferred[None]":
         acting.cancel()
-        return acting  # the reactor waits until the client has hung up
+        return acting  # the reactor waits until the client is closed
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     return acting
@@ -32,15 +32,15 @@ def main(reactor: Any, arguments: Namespace) -> "Deferred[None]":
 
 async def act(reactor: Any, arguments: Namespace) -> None:
     """
-    Play with each new version.  What the registry refuses ends it with a line that says why.
+    Play with each new version.  An error of the registry ends the program with a line that says why.
     """
     client = DeferredClient(reactor, arguments.server)
     tracker = client.track(arguments.model, data=True, wait=True)
     notice = f"{arguments.name}: waiting for model {arguments.model} at {client.address}"
     try:
-        await noticed(reactor, tracker.start(), notice)
+        await wait_with_notice(reactor, tracker.start(), notice)
         async for version in tracker:
-            # In a thread, for the reactor has other things to do.
+            # In a thread, because the reactor must stay responsive.
             say(await deferToThread(report, version, arguments))
             if is_last(version, arguments):
                 break
@@ -52,9 +52,9 @@ async def act(reactor: Any, arguments: Namespace) -> None:
         await client.close()
 
 
-async def noticed(reactor: Any, waiting: "Deferred[None]", notice: str) -> None:
+async def wait_with_notice(reactor: Any, waiting: "Deferred[None]", notice: str) -> None:
     """
-    Wait, and say so where it takes a while.
+    Wait, and print a notice if it takes long.
     """
     reminder = reactor.callLater(NOTICE_SECONDS, say, notice)
     try:

@@ -1,6 +1,6 @@
 """
-Archive the best version of a model that is still there.  It goes to a model of its own, whose versions may all be
-deployed: in the trained one it would be the newest, and all actors would change to it.
+Archive the best existing version of a model.  It goes to a separate model, whose versions may all be deployed: in the
+trained model it would be the newest version, and all actors would switch to it.
 """
 
 import sys
@@ -15,10 +15,10 @@ from script import parser, run, say
 
 def main() -> None:
     """
-    Read the arguments, and archive.
+    Read the arguments and archive.
     """
     parsed = parser(__doc__)
-    parsed.add_argument("--to", default="cartpole-best", help="the model that gets it (%(default)s)")
+    parsed.add_argument("--to", default="cartpole-best", help="the model to store it in (%(default)s)")
     arguments = parsed.parse_args()
     with BlockingClient(arguments.server) as client:
         archive(client, arguments)
@@ -26,13 +26,13 @@ def main() -> None:
 
 def archive(client: BlockingClient, arguments: Namespace) -> None:
     """
-    Archive the best.
+    Archive the best version.
     """
     for score, info in best_first(client, arguments.model):
         try:
             data = client.retrieve(arguments.model, info)
         except UnknownVersion:
-            continue  # it was evicted a moment ago
+            continue  # it was evicted meanwhile
         make_model(client, arguments.to)
         archived = client.store(arguments.to, data, {**info.metadata, **origin(info)})
         say(f"version {info.version_number} of {arguments.model}, score {score.mean:.1f}, is archived")
@@ -43,7 +43,7 @@ def archive(client: BlockingClient, arguments: Namespace) -> None:
 
 def make_model(client: BlockingClient, model_id: str) -> None:
     """
-    Make the model if there is none.  What others have written of it stays, unless it cannot be read any more.
+    Create the model if it does not exist.  Existing metadata stays, unless it is damaged.
     """
     metadata = {"task": "cart-pole", "format": "npz"}
     try:
@@ -54,7 +54,7 @@ def make_model(client: BlockingClient, model_id: str) -> None:
 
 def best_first(client: BlockingClient, model_id: str) -> list[tuple[Score, VersionInfo]]:
     """
-    Give the versions that have a score, the best first; among equals the newest.
+    Return the versions with a score, the best first; among equals the newest.
     """
     scored = [(score, info) for info in client.versions(model_id) if (score := Score.from_metadata(info.metadata))]
     return sorted(scored, key=lambda each: (each[0].mean, each[1].version_number), reverse=True)
@@ -62,7 +62,7 @@ def best_first(client: BlockingClient, model_id: str) -> list[tuple[Score, Versi
 
 def origin(info: VersionInfo) -> dict[str, str]:
     """
-    Tell where a version came from.
+    Return metadata that says where a version came from.
     """
     return {"from_model": info.model_id, "from_version": str(info.version_number)}
 

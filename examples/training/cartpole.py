@@ -1,8 +1,8 @@
 """
-A task, and a policy for it, in nothing but NumPy: a pole stands on a cart, and the cart is pushed so that it stays up.
+A task and a policy for it, in pure NumPy: the policy pushes a cart so that the pole on it stays upright.
 
 The cart is that of Barto, Sutton and Anderson (1983).  A policy is a network of one hidden layer; evolution strategies
-train it.  Many carts roll side by side, for that is what NumPy is fast at.
+train it.  Many carts are simulated in parallel, which is fast in NumPy.
 """
 
 from io import BytesIO
@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 MOST_STEPS = 500
-"""How long an episode lasts at most; each step on which the pole is up counts 1."""
+"""The longest episode, in steps; each step with the pole upright counts 1."""
 
 _HIDDEN = 8
 _OBSERVED = 4
@@ -33,16 +33,16 @@ _STEEPEST_RADIANS = 12 * np.pi / 180
 
 class NotAPolicy(ValueError):
     """
-    These bytes hold no policy.
+    The error for bytes that are not a policy.
     """
 
 
 class Policy:
     """
-    Says how hard to push.
+    A network that decides how hard to push.
 
     Attributes:
-        weights: all weights of the network in one row.
+        weights: all weights of the network, in one row.
     """
 
     def __init__(self, weights: Floats) -> None:
@@ -52,7 +52,7 @@ class Policy:
 
     def to_bytes(self) -> bytes:
         """
-        Give it as NumPy's own ``.npz``.  The same policy gives the same bytes.
+        Return the policy as an ``.npz`` file of NumPy.  Equal policies give equal bytes.
         """
         file = BytesIO()
         np.savez(file, weights=self.weights)
@@ -61,17 +61,17 @@ class Policy:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Policy":
         """
-        Read what ``to_bytes`` has given.
+        Parse the bytes of ``to_bytes``.
 
         Raises:
-            NotAPolicy: it has not.
+            NotAPolicy: these are other bytes.
         """
         try:
-            # Never pickles: whoever unpickles bytes runs whatever their author likes.
+            # Never unpickle: that would run any code that the author of the bytes likes.
             with np.load(BytesIO(data), allow_pickle=False) as arrays:
                 weights = arrays["weights"]
         except (ValueError, KeyError, EOFError, OSError, TypeError, BadZipFile) as error:
-            raise NotAPolicy(f"it is no .npz file with weights ({error})") from None
+            raise NotAPolicy(f"it is not an .npz file with weights ({error})") from None
         if weights.dtype != np.float64:
             raise NotAPolicy(f"its weights are {weights.dtype}, not float64")
         return cls(weights)
@@ -79,13 +79,13 @@ class Policy:
 
 def play(policy: Policy, episodes: int, seed: int) -> Floats:
     """
-    Play episodes side by side.
+    Play episodes in parallel.
 
     Args:
-        seed: of the states they begin in.
+        seed: the seed of their initial states.
 
     Returns:
-        how many steps the pole stayed up in each.
+        the number of steps until the pole fell, for each episode.
     """
     weights = np.broadcast_to(policy.weights, (episodes, _SIZE))
     return _steps_up(weights, np.random.default_rng(seed))
@@ -93,11 +93,11 @@ def play(policy: Policy, episodes: int, seed: int) -> Floats:
 
 class Evolution:
     """
-    Trains a policy by evolution strategies: neighbours of it play, and it moves towards those that are good at it.  The
-    same seed trains the same policies.
+    The training of a policy by evolution strategies: its neighbors play, and it moves towards the good ones.  The same
+    seed trains the same policies.
 
     Attributes:
-        generation: how far it is trained.
+        generation: the number of generations so far.
     """
 
     def __init__(self, seed: int, pairs: int = 24, radius: float = 0.3, pace: float = 0.4) -> None:
@@ -111,18 +111,18 @@ class Evolution:
     @property
     def policy(self) -> Policy:
         """
-        The policy as far as it is trained.
+        The current policy.
         """
         return Policy(self._weights)
 
     def advance(self) -> None:
         """
-        Go on by a generation.
+        Train one generation.
         """
         half = self._random.normal(0.0, 1.0, (self._pairs, _SIZE))
         directions = np.concatenate((half, -half))
         returns = _steps_up(self._weights + self._radius * directions, self._random)
-        # Ranks and not returns, so that one lucky neighbour does not decide it all.
+        # Ranks rather than returns, so that one lucky neighbor does not dominate.
         ranks = returns.argsort(kind="stable").argsort(kind="stable") / (len(returns) - 1) - 0.5
         self._weights = self._weights + self._pace * (ranks @ directions) / self._radius / len(returns)
         self.generation += 1
@@ -141,7 +141,7 @@ def _steps_up(weights: Floats, random: np.random.Generator) -> Floats:
         if not up.any():
             break
         steps += up
-        # What has fallen stays where it is, lest it should run away to infinity.
+        # A fallen pole stops, so that its state does not grow without bound.
         state = np.where(up, state, 0.0)
     return steps
 
@@ -156,7 +156,7 @@ def _push(weights: Floats, state: Floats) -> Floats:
 
 def _moved(state: Floats, push: Floats) -> Floats:
     """
-    Give the state a step later: place, speed, angle and its speed.
+    Return the state one step later: position, speed, angle and angular speed.
     """
     _place, speed, angle, turning = state
     sine, cosine = np.sin(angle), np.cos(angle)

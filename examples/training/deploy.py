@@ -1,6 +1,6 @@
 """
-Fetch the archived version into a file, and verify it: the hash of the file, that it holds a policy, and that this is as
-good as it was when it was archived.  A version that fails is refused, and the file stays as it was.
+Fetch an archived version into a file and verify it: its hash, that it contains a policy, and that the policy is as good
+as when it was archived.  If a check fails, the version is refused and the file stays as it was.
 """
 
 import os
@@ -18,13 +18,13 @@ from script import parser, run, say
 
 class Refused(Exception):
     """
-    This is not what was archived, or not as good.
+    The error for a file that is not the archived version, or not as good.
     """
 
 
 def main() -> None:
     """
-    Read the arguments, and deploy.
+    Read the arguments and deploy.
     """
     parsed = parser(__doc__)
     parsed.set_defaults(model="cartpole-best")
@@ -41,7 +41,7 @@ def main() -> None:
 
 def deploy(client: BlockingClient, model_id: str, version: int, file: Path, only_verify: bool) -> None:
     """
-    Fetch and verify, or only verify.
+    Fetch a version and verify it, or only verify the file.
     """
     info = client.version(model_id, version)
     if only_verify:
@@ -56,7 +56,7 @@ def deploy(client: BlockingClient, model_id: str, version: int, file: Path, only
 
 def verify(file: Path, info: VersionInfo) -> Score:
     """
-    Compare a file with what the registry tells of a version.
+    Compare a file with the info of a version.
 
     Raises:
         Refused: they differ.

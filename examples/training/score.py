@@ -1,5 +1,5 @@
 """
-How good a policy is, and how that was measured, so that anyone can measure it again.
+The score of a policy, with everything that is needed to measure it again.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cartpole import Policy, play
 
 _TOLERANCE = 0.01
-"""Another processor rounds the last digit in another way, and now and then a pole stays up a step longer for it."""
+"""Processors round differently, so now and then a pole stays up a step longer."""
 
 
 class Score(NamedTuple):
@@ -16,9 +16,9 @@ class Score(NamedTuple):
     The mean return of a policy.
 
     Attributes:
-        mean: how many steps the pole stayed up.
-        episodes: how many were played.
-        seed: of the states they began in.
+        mean: the mean number of steps until the pole fell.
+        episodes: the number of episodes.
+        seed: the seed of their initial states.
     """
 
     mean: float
@@ -28,17 +28,17 @@ class Score(NamedTuple):
     @classmethod
     def of(cls, policy: Policy) -> "Score":
         """
-        Measure it as all versions are measured, so that they can be compared.
+        Measure a policy with the standard episodes, so that scores can be compared.
         """
         return cls(0.0).again(policy)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "Score | None":
         """
-        Read it from a version's user data.
+        Read the score from the metadata of a version.
 
         Returns:
-            ``None`` where it does not stand there.
+            ``None`` if there is none.
         """
         try:
             return cls(float(metadata["score"]), int(metadata["score_episodes"]), int(metadata["score_seed"]))
@@ -47,18 +47,18 @@ class Score(NamedTuple):
 
     def to_metadata(self) -> dict[str, str]:
         """
-        Write it down for a version's user data, which are text.
+        Return the score as metadata, which is text.
         """
         return {"score": str(self.mean), "score_episodes": str(self.episodes), "score_seed": str(self.seed)}
 
     def again(self, policy: Policy) -> "Score":
         """
-        Measure a policy as this was measured.
+        Measure a policy with the episodes of this score.
         """
         return self._replace(mean=float(play(policy, self.episodes, self.seed).mean()))
 
     def is_near(self, other: "Score") -> bool:
         """
-        Say whether another one is the same, as far as two machines can agree.
+        Return whether another score is equal, within the differences between machines.
         """
         return abs(self.mean - other.mean) <= _TOLERANCE * self.mean

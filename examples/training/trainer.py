@@ -1,6 +1,6 @@
 """
-Train a policy, and publish it about every second.  The trainer goes on until Ctrl-C, also where the registry goes away,
-or cannot write to its disk for a while.
+Train a policy and publish it about every second.  The trainer runs until Ctrl-C, also while the registry is away or
+cannot write to its disk.
 """
 
 import asyncio
@@ -25,44 +25,44 @@ from script import NOTICE_SECONDS, parser, run, say
 T = TypeVar("T")
 
 GENERATIONS = 2
-"""So many make a version."""
+"""The number of generations per version."""
 
 STORAGE_PAUSE_SECONDS = 1.0
-"""A disk that is full says so at once: after so long it is tried again."""
+"""The pause before a retry after an error of the disk, in seconds."""
 
 
 def main() -> None:
     """
-    Read the arguments, and train.
+    Read the arguments and train.
     """
     arguments = parser(__doc__)
-    arguments.add_argument("--versions", type=int, help="how many to publish (no end)")
-    arguments.add_argument("--period", type=float, default=1.0, help="seconds from one to the next (%(default)s)")
+    arguments.add_argument("--versions", type=int, help="versions to publish (no limit)")
+    arguments.add_argument("--period", type=float, default=1.0, help="seconds between versions (%(default)s)")
     arguments.add_argument("--seed", type=int, default=0, help="the same seed trains the same policies (%(default)s)")
     asyncio.run(train(arguments.parse_args()))
 
 
 async def train(arguments: Namespace) -> None:
     """
-    Train and publish, by turns.
+    Train and publish alternately.
     """
     evolution = Evolution(arguments.seed)
     done = 0
     async with Client(arguments.server) as client:
-        patience = Patience(client.address)
-        await patience.insist(lambda: make_model(client, arguments.model))
+        retries = Retries(client.address)
+        await retries.run(lambda: make_model(client, arguments.model))
         while done != arguments.versions:
             period = asyncio.create_task(asyncio.sleep(arguments.period))
             # In a thread, so that the client can answer the server meanwhile.
             score = await asyncio.to_thread(improve, evolution)
-            await publish(client, patience, arguments.model, evolution, score)
+            await publish(client, retries, arguments.model, evolution, score)
             done += 1
             await period
 
 
 async def make_model(client: Client, model_id: str) -> None:
     """
-    Make the model if there is none.  What others have written of it stays, unless it cannot be read any more.
+    Create the model if it does not exist.  Existing metadata stays, unless it is damaged.
     """
     metadata = {"task": "cart-pole", "format": "npz"}
     try:
@@ -73,39 +73,39 @@ async def make_model(client: Client, model_id: str) -> None:
 
 def improve(evolution: Evolution) -> Score:
     """
-    Train for a while, and tell what came of it.
+    Train for some generations and return the score.
     """
     for _ in range(GENERATIONS):
         evolution.advance()
     return Score.of(evolution.policy)
 
 
-async def publish(client: Client, patience: "Patience", model_id: str, evolution: Evolution, score: Score) -> None:
+async def publish(client: Client, retries: "Retries", model_id: str, evolution: Evolution, score: Score) -> None:
     """
-    Publish the policy, with its score.
+    Publish the policy with its score.
     """
     data = evolution.policy.to_bytes()
     metadata = {**score.to_metadata(), "generation": str(evolution.generation)}
     try:
-        info = await patience.insist(lambda: client.publish(model_id, data, metadata))
+        info = await retries.run(lambda: client.publish(model_id, data, metadata))
     except CreationUncertain as error:
-        say(f"trainer: {error}")  # there or not: the next one comes soon
+        say(f"trainer: {error}")  # the next version follows soon in any case
         return
     say(f"trainer: version {info.version_number}, score {score.mean:.1f}")
 
 
-class Patience:
+class Retries:
     """
-    Waits for the registry, and says once for what: until something has succeeded.
+    Endless retries, with one notice for each kind of error until a call succeeds.
     """
 
     def __init__(self, address: str) -> None:
         self._notice = f"trainer: waiting for the registry at {address}"
         self._said: set[type] = set()
 
-    async def insist(self, act: Callable[[], Awaitable[T]]) -> T:
+    async def run(self, act: Callable[[], Awaitable[T]]) -> T:
         """
-        Do something, however long the registry is away.  The client alone gives up after half a minute.
+        Run a call until it succeeds, even if the registry is away longer than the client itself retries.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -114,8 +114,8 @@ class Patience:
                 done = await act()
             except Unavailable:
                 continue
-            # Versions that are not archived need the disk as well, now and then: no number may be given out twice, not
-            # even after a crash, so the registry writes down which ones are taken, a hundred at a time.
+            # Transient versions sometimes need the disk as well: to use no number twice, even after a crash, the
+            # registry stores a high-water mark for every hundred versions.
             except (StorageFull, StorageReadOnly, StorageFailure) as error:
                 self._say_once(type(error), f"{self._notice}: {error}")
             else:

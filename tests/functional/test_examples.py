@@ -1,5 +1,5 @@
 """
-The training example does what it says: a trainer, actors and a deployment, each a process of its own.
+Tests for the training example: a trainer, actors and a deployment, each a separate process.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ ARCHIVED = "cartpole-best"
 
 class ExampleTestCase(RegistryTestCase):
     """
-    Runs scripts of the example against the test's daemon.
+    A test case that runs scripts of the example against the test's daemon.
     """
 
     def setUp(self) -> None:
         """
-        Start a daemon, and connect with the client library.
+        Start a daemon and connect with the client library.
         """
         super().setUp()
         self.address = self.daemon.address
@@ -52,7 +52,7 @@ class ExampleTestCase(RegistryTestCase):
 
     def begin(self, name: str, *arguments: str) -> Script:
         """
-        Start a script, and let it run.
+        Start a script and let it run.
         """
         script = Script(name, ["--server", self.address, *arguments])
         self.addCleanup(script.kill)
@@ -96,7 +96,7 @@ class TrainingTests(ExampleTestCase):
 
     def test_score_rises(self) -> None:
         """
-        With seed 0 the twentieth version is more than five times as good as the first.
+        With seed 0, the twentieth version is more than five times as good as the first.
         """
         self.train(20, "--seed", "0")
         scores = [float(info.metadata["score"]) for info in self.versions()]
@@ -113,7 +113,7 @@ class TrainingTests(ExampleTestCase):
 
     def test_deleted_model_ends_all(self) -> None:
         """
-        Where the model is deleted, actors and the trainer end with a line that says what to do.
+        If the model is deleted, actors and the trainer end with a line that says what to do.
         """
         actors = [self.begin(name) for name in ACTORS]
         trainer = self.begin("trainer.py", "--period", "0.2")
@@ -123,18 +123,18 @@ class TrainingTests(ExampleTestCase):
         self.assertEqual([script.wait() for script in (trainer, *actors)], [1, 1, 1])
         for script in actors:
             self.assertIn("there is no model 'cartpole': start the trainer first", script.lines[-1])
-        # In the middle of a publication it is told another way.
+        # In the middle of a publication the text is different.
         self.assertRegex(trainer.lines[-1], "no model 'cartpole': start the trainer again$|was deleted meanwhile")
 
-    def test_what_is_no_policy_is_passed_over(self) -> None:
+    def test_other_bytes_are_skipped(self) -> None:
         """
-        An actor says of a version that holds no policy that it passes it over.
+        An actor skips a version that is not a policy, and says so.
         """
         self.registry.save_model("cartpole")
         self.registry.publish("cartpole", b"no policy")
         actor = self.begin("actor.py", "--until", "1")
         self.assertEqual(actor.wait(), 0)
-        self.assertIn("actor: version 1 is passed over: it is no .npz file", actor.lines[-1])
+        self.assertIn("actor: version 1 is skipped: it is not an .npz file", actor.lines[-1])
 
 
 class AbsenceTests(ExampleTestCase):
@@ -152,7 +152,7 @@ class AbsenceTests(ExampleTestCase):
 
     def end_all(self, scripts: list[Script]) -> None:
         """
-        Press Ctrl-C everywhere, and check that nothing but known lines came.
+        Press Ctrl-C everywhere, and check that only known lines were printed.
         """
         self.assertEqual([script.interrupt() for script in scripts], [130, 130, 130])
         for line in (line for script in scripts for line in script.lines):
@@ -167,7 +167,7 @@ class AbsenceTests(ExampleTestCase):
 
     def test_training_survives_a_crash(self) -> None:
         """
-        A registry is killed and started again: the trainer publishes on, actors act on, and numbers only rise.
+        If the registry is killed and started again, the trainer and the actors continue, and numbers only rise.
         """
         scripts = self.begin_all()
         for script in scripts:
@@ -184,7 +184,7 @@ class AbsenceTests(ExampleTestCase):
 
     def test_scripts_wait_for_a_registry(self) -> None:
         """
-        Started before the registry, trainer and actors say that they wait, and begin once it is there.
+        Trainer and actors that start before the registry say that they wait, and begin once it serves.
         """
         port = free_port()
         self.address = f"127.0.0.1:{port}"
@@ -196,7 +196,7 @@ class AbsenceTests(ExampleTestCase):
             script.wait_for_version(2)
         self.end_all(scripts)
 
-    def test_ctrl_c_ends_those_who_wait(self) -> None:
+    def test_ctrl_c_ends_waiting_scripts(self) -> None:
         """
         Scripts that wait for a registry end on Ctrl-C without a traceback.
         """
@@ -209,12 +209,12 @@ class AbsenceTests(ExampleTestCase):
 
 class StorageTests(SynchronousTestCase):
     """
-    The registry is there, and its disk takes no writes for a while.
+    The registry serves, but its disk cannot be written for a while.
     """
 
     def create(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Any:
         """
-        Take a version.
+        Accept a version.
         """
         header, *bodies = map(api.CreateVersionRequestChunk.FromString, requests)
         info = header.header.version_info
@@ -224,7 +224,7 @@ class StorageTests(SynchronousTestCase):
 
     def test_trainer_waits(self) -> None:
         """
-        The trainer says once what it waits for, tries again, and publishes when it can.
+        The trainer says once what it waits for, retries, and publishes when it can.
         """
         full = failure(StorageFull("No space left on device"))
         absent = failure(UnknownModel("cartpole"))
@@ -249,14 +249,14 @@ class StorageTests(SynchronousTestCase):
         self.assertEqual(len(server.metadata), 8)
 
 
-class PatienceTests(SynchronousTestCase):
+class RetriesTests(SynchronousTestCase):
     """
-    How the trainer waits.
+    The trainer's retries.
     """
 
     def setUp(self) -> None:
         """
-        Load the trainer, and let it wait no longer than it must.
+        Load the trainer and remove its pauses.
         """
         self.patch(sys, "path", [str(TRAINING), *sys.path])
         self.trainer: Any = importlib.import_module("trainer")
@@ -265,13 +265,13 @@ class PatienceTests(SynchronousTestCase):
         self.patch(self.trainer, "NOTICE_SECONDS", 0.0)
         self.patch(self.trainer, "STORAGE_PAUSE_SECONDS", 0.0)
 
-    def insist(self, *absences: Sequence[RegistryError]) -> None:
+    def run_retries(self, *absences: Sequence[RegistryError]) -> None:
         """
-        Do something after each of some absences, in which certain errors come before it succeeds.
+        Run a call once for each list of errors, which it raises before it succeeds.
         """
 
-        async def insist() -> None:
-            patience = self.trainer.Patience("here")
+        async def run() -> None:
+            retries = self.trainer.Retries("here")
             for errors in absences:
                 outcomes = iter(errors)
 
@@ -280,52 +280,52 @@ class PatienceTests(SynchronousTestCase):
                     if error is None:
                         return "done"
                     if isinstance(error, Unavailable):
-                        await asyncio.sleep(0.01)  # the client tries again meanwhile
+                        await asyncio.sleep(0.01)  # the client retries meanwhile
                     raise error
 
-                self.assertEqual(await patience.insist(act), "done")
+                self.assertEqual(await retries.run(act), "done")
 
-        asyncio.run(insist())
+        asyncio.run(run())
 
     def test_notice_comes_once_in_an_absence(self) -> None:
         """
-        However often the client gives up, the trainer says once that it waits; of the next absence it tells again.
+        However often the client gives up, the trainer says once that it waits, and once again in the next absence.
         """
         away = [Unavailable("away")] * 3
-        self.insist(away)
+        self.run_retries(away)
         self.assertEqual(self.said, ["trainer: waiting for the registry at here"])
-        self.insist(away, away)
+        self.run_retries(away, away)
         self.assertEqual(len(self.said), 3)
 
-    def test_each_trouble_is_told(self) -> None:
+    def test_each_error_is_printed_once(self) -> None:
         """
-        What is wrong with the disk is told, each kind once.
+        Each kind of disk error is printed once.
         """
         errors = [StorageFailure("a"), StorageFull("b"), StorageReadOnly("c")]
-        self.insist([*errors, *errors])
+        self.run_retries([*errors, *errors])
         self.assertEqual(self.said, [f"trainer: waiting for the registry at here: {error}" for error in errors])
 
 
 class DeploymentTests(ExampleTestCase):
     """
-    The best version is archived, and deployed.
+    The best version is archived and deployed.
     """
 
     keeps_port = True
 
     def setUp(self) -> None:
         """
-        Choose where to deploy to.
+        Choose the file to deploy to.
         """
         super().setUp()
         self.file = self.directory / "policy.npz"
 
-    def store(self, data: bytes, **user_data: str) -> None:
+    def store(self, data: bytes, **metadata: str) -> None:
         """
-        Archive something as if it were the best.
+        Archive bytes as if they were the best version.
         """
         self.registry.save_model(ARCHIVED)
-        self.registry.store(ARCHIVED, data, user_data)
+        self.registry.store(ARCHIVED, data, metadata)
 
     def assert_refuses(self, said: str, *arguments: str) -> None:
         """
@@ -338,7 +338,7 @@ class DeploymentTests(ExampleTestCase):
 
     def archive_and_deploy(self) -> None:
         """
-        Train a little, archive the best, and deploy it.
+        Train briefly, archive the best version, and deploy it.
         """
         self.train(4)
         for name, arguments in (("archive_best.py", ()), ("deploy.py", (str(self.file),))):
@@ -348,7 +348,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_best_is_archived_with_its_origin(self) -> None:
         """
-        What is archived are the bytes of the version with the best score, and their user data name it.
+        The archived bytes are those of the version with the best score, and the metadata names it.
         """
         self.archive_and_deploy()
         best = max(self.versions(), key=lambda info: float(info.metadata["score"]))
@@ -359,7 +359,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_deployed_is_as_good_as_archived(self) -> None:
         """
-        The deployment measures the score that was archived, and the file holds the archived bytes.
+        The deployment measures the archived score, and the file contains the archived bytes.
         """
         self.archive_and_deploy()
         (archived,) = self.versions(ARCHIVED)
@@ -368,7 +368,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_archived_can_be_deployed_after_a_crash(self) -> None:
         """
-        After the registry was killed, the archived version is deployed as before; transient ones are gone.
+        After a kill of the registry, the archived version can still be deployed; transient ones are gone.
         """
         self.archive_and_deploy()
         self.daemon.kill()
@@ -378,7 +378,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_changed_file_is_refused(self) -> None:
         """
-        A file that was changed since it was deployed is refused.
+        A file that has changed since its deployment is refused.
         """
         self.archive_and_deploy()
         self.file.write_bytes(self.file.read_bytes()[:-1] + b"?")
@@ -386,7 +386,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_worse_version_is_refused(self) -> None:
         """
-        A version that is not as good as it was archived is refused, and the deployed file stays as it was.
+        A version that is worse than its archived score is refused, and the deployed file stays as it was.
         """
         self.archive_and_deploy()
         before = self.file.read_bytes()
@@ -397,10 +397,10 @@ class DeploymentTests(ExampleTestCase):
 
     def test_wrong_bytes_are_refused(self) -> None:
         """
-        A version that holds no policy is refused, and nothing is deployed.
+        A version that is not a policy is refused, and nothing is deployed.
         """
         self.store(b"no policy", score="500.0", score_episodes="20", score_seed="1983")
-        self.assert_refuses("it is no .npz file with weights")
+        self.assert_refuses("it is not an .npz file with weights")
         self.assertFalse(self.file.exists())
 
     def test_damaged_archive_is_refused(self) -> None:
@@ -416,7 +416,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_refusal_of_the_registry_is_one_line(self) -> None:
         """
-        Where there is no such model, a script says so in a line, and which script makes it.
+        If the model does not exist, a script says so in one line, and names the script that creates it.
         """
         self.assert_refuses("deploy.py: there is no model 'cartpole-best': run archive_best.py first\n")
         done = self.run_to_end("archive_best.py")
@@ -425,17 +425,17 @@ class DeploymentTests(ExampleTestCase):
 
     def test_damaged_model_is_refused(self) -> None:
         """
-        Of a model that is damaged on the registry's disk it is said which script mends it; and that script does.
+        If the model is damaged on the registry's disk, the line names the script that repairs it; and that script does.
         """
         self.daemon.kill()
         write_model(self.archive, ARCHIVED, "{")
         self.daemon = self.start_daemon()
-        self.assert_refuses("run archive_best.py first, which writes it anew")
+        self.assert_refuses("run archive_best.py first, which writes it again")
         self.archive_and_deploy()
 
-    def test_user_data_of_others_stays(self) -> None:
+    def test_metadata_of_others_stays(self) -> None:
         """
-        What a deployment has written of a model is kept where a version is archived for it again.
+        Metadata that a deployment has added to the model stays when another version is archived.
         """
         self.archive_and_deploy()
         self.registry.update_model(ARCHIVED, {"production": "1"})
@@ -444,7 +444,7 @@ class DeploymentTests(ExampleTestCase):
 
     def test_without_scores_nothing_is_archived(self) -> None:
         """
-        Where no version has a score, there is none to archive.
+        If no version has a score, nothing is archived.
         """
         self.registry.save_model("cartpole")
         self.registry.publish("cartpole", b"no policy")

@@ -1,15 +1,15 @@
 """
-An archive in one SQLite database: an example of a storage provider, small and complete.
+An archive in one SQLite database: a small, complete example of a storage provider.
 
-Data lies in rows of ``pieces``, one for each chunk, so no version is ever in memory as a whole.  Pieces belong to an
-upload, and an upload becomes a version by the one row of ``versions`` that names it::
+Data is in rows of ``pieces``, one for each chunk, so a version is never in memory as a whole.  Pieces belong to an
+upload, and an upload becomes a version by the row of ``versions`` that names it::
 
     models      model_id | user_data | reserved
     versions    model_id | version_number | upload | info
     pieces      upload | position | data
     identity    archive_id
 
-Pieces that no version names are an upload under way, or what a crash left behind, which the next start drops.
+Pieces without a version belong to an upload in progress, or were left by a crash; the next start drops them.
 """
 
 import json
@@ -38,7 +38,7 @@ from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 @implementer(IArchiveWriter)
 class SqliteWriter:
     """
-    Writes one version: each chunk in a transaction of its own, so that one is in memory at a time.
+    A writer of one version: each chunk is a separate transaction, so that one is in memory at a time.
     """
 
     def __init__(self, database: Database, model_id: str) -> None:
@@ -59,7 +59,7 @@ class SqliteWriter:
         self._position += 1
 
     def finish(self) -> None:
-        # Each transaction was synced, so all the data is at rest by now.
+        # Each transaction was synced, so all data is durable already.
         self._check()
 
     def commit(self, info: VersionInfo) -> None:
@@ -71,7 +71,7 @@ class SqliteWriter:
                     raise UnknownModel(self._model_id)
                 connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?)", values)
         except StorageFailure as error:
-            # SQLite does not say whether it is there.  So its number must not be used again, nor its pieces dropped.
+            # SQLite does not say whether the version exists: its number must not be used again, nor its pieces dropped.
             self._over = True
             raise CommitUncertain(error.reason) from error
         self._over = True
@@ -86,7 +86,7 @@ class SqliteWriter:
 @implementer(IArchiveReader)
 class SqliteReader:
     """
-    Reads one version, a piece at a time.
+    A reader of one version, a piece at a time.
     """
 
     def __init__(self, database: Database, upload: str) -> None:
@@ -121,14 +121,14 @@ class SqliteReader:
 @implementer(IArchive, IIdentifiableArchive)
 class SqliteArchive:
     """
-    Keeps models and versions in a database.  What each method promises, ``IArchive`` says.
+    An archive in a database.  ``IArchive`` describes the methods.
     """
 
     def __init__(self, path: str) -> None:
         """
 
         Args:
-            path: the database's file, made if missing when the archive is opened.
+            path: the database's file, created if missing when the archive is opened.
         """
         self._database = Database(path)
         self.description: str = self._database.path
@@ -200,7 +200,7 @@ class SqliteArchive:
         query = "SELECT coalesce(sum(length(data)), 0) FROM pieces WHERE upload = ?"
         ((size_bytes,),) = self._database.rows(query, upload)
         if size_bytes != info.size_bytes:
-            raise CorruptVersion(model_id, version_number, f"{size_bytes} of {info.size_bytes} bytes are there")
+            raise CorruptVersion(model_id, version_number, f"{size_bytes} of {info.size_bytes} bytes exist")
         return info
 
     def _row(self, model_id: str, version_number: int) -> tuple[str, str]:

@@ -1,5 +1,5 @@
 """
-The database: one connection, which many threads share.
+The database: one connection that many threads share.
 """
 
 import os
@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from twisted_registry.domain.errors import CannotStart, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 
-# EXCLUSIVE: the first access takes a lock, which is kept.  FULL: what is committed outlives a power cut.
+# EXCLUSIVE: the first access takes a lock and keeps it.  FULL: commits survive a power cut.
 _PREPARATION = """
 PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
@@ -30,9 +30,9 @@ DELETE FROM pieces WHERE upload NOT IN (SELECT upload FROM versions);
 """
 
 
-def _told(error: sqlite3.Error) -> RegistryError:
+def _translated(error: sqlite3.Error) -> RegistryError:
     """
-    Say in the registry's words what went wrong: clients are told whose fault it is.
+    Translate an error of SQLite into one of the registry, which decides the code that clients see.
     """
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -44,7 +44,7 @@ def _told(error: sqlite3.Error) -> RegistryError:
 
 class Database:
     """
-    One connection, which many threads share, one at a time.
+    One connection that many threads share, one at a time.
     """
 
     def __init__(self, path: str) -> None:
@@ -56,7 +56,7 @@ class Database:
 
     def open(self) -> None:
         """
-        Connect, and keep everybody else out.
+        Connect, and lock everybody else out.
         """
         if self._connection is not None:
             raise CannotStart(f"the database {self.path!r} is open already")
@@ -83,7 +83,7 @@ class Database:
 
     def close(self) -> None:
         """
-        Let go of it.
+        Close the connection.
         """
         with self._lock:
             if self._connection is not None:
@@ -93,7 +93,7 @@ class Database:
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
         """
-        Have the connection for oneself.
+        Hold the connection exclusively.
         """
         with self._lock:
             if self._connection is None:
@@ -101,12 +101,12 @@ class Database:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise _told(error) from error
+                raise _translated(error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """
-        Do several things, or none of them.
+        Run statements as one transaction.
         """
         with self.connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -120,14 +120,14 @@ class Database:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """
-        Ask for rows.
+        Return the rows of a query.
         """
         with self.connected() as connection:
             return connection.execute(query, values).fetchall()
 
     def drop(self, upload: str) -> None:
         """
-        Drop an upload's pieces, once nobody reads them any more.
+        Drop the pieces of an upload once nobody reads them.
         """
         with self._lock:
             if self._readers[upload]:
@@ -139,17 +139,17 @@ class Database:
 
     def begin_reading(self, upload: str) -> None:
         """
-        Keep an upload's pieces, whatever becomes of the version.
+        Keep the pieces of an upload, even if its version is deleted.
         """
         with self._lock:
             self._readers[upload] += 1
 
     def end_reading(self, upload: str) -> None:
         """
-        Let go of them.
+        Stop keeping them.
         """
         with self._lock:
             self._readers[upload] -= 1
-            self._readers += Counter()  # forgets those at 0
+            self._readers += Counter()  # removes those at 0
             if upload in self._doomed:
                 self.drop(upload)

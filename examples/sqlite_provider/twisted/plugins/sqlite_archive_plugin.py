@@ -1,7 +1,7 @@
 """
-Offers the archive of ``sqlite_archive`` to the daemon: ``twistd model-registry --archive sqlite:models.db``.
+The plugin that offers ``sqlite_archive`` to the daemon: ``twistd model-registry --archive sqlite:models.db``.
 
-Every twistd on the machine imports this module, whatever it runs: so it imports next to nothing.
+Every twistd on the machine imports this module, so it imports almost nothing.
 """
 
 from twisted_registry.daemon.providers import LazyArchiveProvider
