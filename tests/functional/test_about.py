@@ -1,5 +1,5 @@
 """
-What a daemon tells of itself: Version and Status, health, and reflection where it is on.
+Tests of the calls about the daemon itself: Version and Status, health, and reflection if it is on.
 """
 
 import platform
@@ -51,7 +51,7 @@ class VersionTests(SharedRegistryTestCase):
 
     def test_bytes_that_are_no_message(self) -> None:
         """
-        Bytes that are no request end either call with INVALID_ARGUMENT.
+        Bytes that are not a request end either call with INVALID_ARGUMENT.
         """
         for name in ("Version", "Status"):
             self.assert_refused(grpc.StatusCode.INVALID_ARGUMENT, partial(self.client.call, name, b"\xff"))
@@ -64,7 +64,7 @@ class StatusTests(RegistryTestCase):
 
     def test_names_asked_for(self) -> None:
         """
-        Status tells what is asked for, of what it knows.
+        Status returns the requested names that it knows.
         """
         self.assertEqual(set(self.client.statuses("overall_load")), {"overall_load"})
         self.assertEqual(set(self.client.statuses("subscribers", "nonsense")), {"subscribers"})
@@ -96,7 +96,7 @@ class StatusTests(RegistryTestCase):
 
     def test_clients(self) -> None:
         """
-        It tells how many calls and connections there are, its own among them.
+        Status reports the number of calls and connections, including its own.
         """
         self.assertEqual(self.client.statuses("calls", "connections"), {"calls": "1", "connections": "1"})
         others = [self.connect(**{"grpc.use_local_subchannel_pool": 1}) for _ in range(3)]
@@ -109,7 +109,7 @@ class StatusTests(RegistryTestCase):
 
     def test_memory(self) -> None:
         """
-        It tells how many versions, and how many bytes of them, are in memory.
+        Status reports how many versions, and how many bytes of them, are in memory.
         """
         self.client.save_model("m")
         for size in (1000, 234):
@@ -129,8 +129,8 @@ class EvictedTests(RegistryTestCase):
 
     def test_evicted_latest(self) -> None:
         """
-        It tells how often a model has lost its latest version, and the log which setting to raise; a model that has
-        many versions costs no other its latest.
+        Status reports how often a model has lost its latest version, and the log names the setting to raise; a model
+        with many versions costs no other model its latest one.
         """
         for model_id in ("a", "b", "c"):
             self.client.save_model(model_id)
@@ -210,7 +210,7 @@ class HealthWhileItStartsTests(GatedTestCase):
 
     def test_stopped_while_it_starts(self) -> None:
         """
-        Calls that wait for the start are ended where the start is broken off.
+        Calls that wait for the start end if the start is aborted.
         """
         self.wait_for_calls("open")
         call = self.client.begin("RetrieveModels", api.RetrieveModelsRequest())
@@ -228,7 +228,7 @@ class HealthWhileItStopsTests(RegistryTestCase):
 
     def test_stopping(self) -> None:
         """
-        Who watches the daemon's health is told that it stops, before the calls under way have ended.
+        A watcher of the daemon's health sees it stop before the calls in progress have ended.
         """
         self.client.save_model("m")
         stub = health_pb2_grpc.HealthStub(self.client.channel)

@@ -69,7 +69,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_nowhere_to_tell(self) -> None:
         """
-        Where what is found cannot be written, that is not said to be damage.
+        Findings that cannot be written are not reported as damage.
         """
         command = [*COMMAND, str(self.archive)]
         with open("/dev/full", "w") as full:
@@ -89,7 +89,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_quiet(self) -> None:
         """
-        With --quiet nothing but damage is told.
+        With --quiet only damage is printed.
         """
         (self.archive / "notes.txt").write_text("")
         self.assertEqual(verify("--quiet", self.archive).stdout, "")
@@ -114,7 +114,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_harmless_output(self) -> None:
         """
-        Whatever things are called, what is printed is plain ASCII without control characters.
+        Whatever the names are, the output is plain ASCII without control characters.
         """
         for name in ("\x1b[31mred", "a\nb", "\u202edlrow", "caf\u00e9", "x" * 255):
             (self.archive / name).write_text("")
@@ -144,7 +144,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_help(self) -> None:
         """
-        The help tells what the statuses mean, and gives examples.
+        The help explains the statuses and has examples.
         """
         done = verify("--help")
         self.assertEqual(done.returncode, 0)
@@ -153,7 +153,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_nobody_listens(self) -> None:
         """
-        Where the reader of a pipe is gone, it ends with 2 and without a traceback.
+        If the reader of a pipe is gone, the command ends with 2 and without a traceback.
         """
         for number in range(2000):
             (self.archive / f"notes {number}").write_text("")
@@ -186,7 +186,7 @@ class ArchiveTests(SynchronousTestCase):
 
     def test_progress_on_a_terminal(self) -> None:
         """
-        What takes longer than a moment shows a bar on a terminal, and stdout has none of it.
+        A verification that takes long shows a bar on a terminal; stdout contains none of it.
         """
         with write_version(self.folder, 4, b"").open("wb") as file:
             file.truncate(2**43)

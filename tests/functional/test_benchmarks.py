@@ -100,7 +100,7 @@ class BesideTests(SynchronousTestCase):
 
     def test_figures_of_both(self) -> None:
         """
-        What is compared with nothing but a bound comes from each of them.
+        Figures that are compared only with a bound come from each checkout.
         """
         self.assertEqual(self.facts, [Fact("ready, s", 1.0, 2.0), Fact("ready, s (other)", 1.0, 2.0)])
 
@@ -121,7 +121,7 @@ class BesideTests(SynchronousTestCase):
 
     def test_a_checkout_without_an_environment(self) -> None:
         """
-        Where the other checkout has no environment, the error says how to make it.
+        If the other checkout has no environment, the error says how to create it.
         """
         error = self.assertRaises(SystemExit, other_checkout, Path(self.mktemp()))
         self.assertIn("make -C", str(error))
@@ -147,7 +147,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_written_and_read(self) -> None:
         """
-        What is written is read again.
+        A written run can be read again.
         """
         path = Path(self.mktemp()) / "run.json"
         run = report.Run({"Python": "3.11"}, [ROW], [FACT])
@@ -156,7 +156,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_results_are_replaced(self) -> None:
         """
-        What is measured again takes the place of what was measured before; the same against another does not.
+        A new measurement replaces the older one of the same operation and opponent, and no other.
         """
         run = report.Run({}, [ROW], [FACT])
         again, other = evolve(ROW, ratio=0.9), evolve(ROW, against="bare disk")

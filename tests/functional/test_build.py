@@ -94,7 +94,7 @@ class EpochTests(SynchronousTestCase):
 
     def test_outside_git(self) -> None:
         """
-        Where there is no commit it is the earliest that a wheel can hold.
+        Without a commit, the time is the earliest that a wheel can have.
         """
         self.assertEqual(source_epoch(self.folder), FALLBACK_EPOCH)
 
@@ -113,7 +113,7 @@ class EpochTests(SynchronousTestCase):
 
 class LockTests(SynchronousTestCase):
     """
-    What is installed is locked.
+    The lock files pin everything that is installed.
     """
 
     def test_each_package_has_hashes(self) -> None:
@@ -131,7 +131,7 @@ class LockTests(SynchronousTestCase):
 
     def test_one_version_for_all(self) -> None:
         """
-        What the image runs with is what the tests ran with.
+        The image runs with the versions that the tests ran with.
         """
         pins = {
             name: set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / "locks" / f"{name}.txt").read_text(), re.MULTILINE))

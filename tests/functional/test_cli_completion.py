@@ -18,7 +18,7 @@ ODD = ("two words", "-x", "~x", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", 
 
 class CompletionTests(SharedRegistryTestCase):
     """
-    What may stand next.
+    The words that may come next.
     """
 
     def setUp(self) -> None:
@@ -31,7 +31,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def complete(self, *words: str, server: str = "") -> list[str]:
         """
-        Give what may stand for the last word.
+        Return the completions of the last word.
         """
         self.patch(os, "environ", {**os.environ, **settings(server or self.daemon.address)})
         *before, incomplete = words
@@ -61,7 +61,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_nobody_to_ask(self) -> None:
         """
-        Where the server is away, or its address is none, nothing is given and nothing fails.
+        If the server is away or its address is invalid, nothing is completed and nothing fails.
         """
         for server in (f"localhost:{free_port()}", "nonsense"):
             self.assertEqual(self.complete("info", "r", server=server), [])
@@ -105,7 +105,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def in_bash(self, line: str, part: str) -> list[str]:
         """
-        Give what bash would put for a part of a line, its last one, which may be less than a word.
+        Return bash's completions for the last part of a line, which may be less than a word.
         """
         script = f"""
             eval "$(twisted-registry completion bash)"
@@ -146,7 +146,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_in_zsh(self) -> None:
         """
-        In zsh as well, typed into a terminal of its own.
+        The same in zsh, typed into a terminal.
         """
         script = """
             zmodload zsh/zpty

@@ -32,9 +32,9 @@ def health(server: str, port: int, interface: str, *words: str) -> Result:
     Run the command.
 
     Args:
-        server: where clients look for a registry.
-        port: where the daemon is told to listen.
-        interface: the same.
+        server: the address in ``TWISTED_REGISTRY_SERVER``.
+        port: the daemon's own port setting.
+        interface: the daemon's own interface setting.
     """
     variables = {PORT: str(port), INTERFACE: interface}
     return invoke(server, "health", *words, data=b"", **variables)
@@ -93,7 +93,7 @@ class HealthTests(SharedRegistryTestCase):
 
     def test_nobody(self) -> None:
         """
-        Where nobody answers the status is 3, and stderr says why.
+        If nothing answers, the status is 3, and stderr says why.
         """
         done = health(self.daemon.address, free_port(), "", "--deadline", "5")
         self.assertEqual((done.exit_code, done.stdout), (3, ""))
@@ -101,7 +101,7 @@ class HealthTests(SharedRegistryTestCase):
 
     def test_wrong_usage(self) -> None:
         """
-        What makes no sense ends with 2.
+        Invalid arguments end with 2.
         """
         for words in (("--deadline", "0"), ("--deadline", "nan"), ("--server", "no port"), ("more",)):
             self.assertEqual(invoke("", "health", *words).exit_code, 2, words)
@@ -114,7 +114,7 @@ class NotServingTests(SynchronousTestCase):
 
     def test_not_serving(self) -> None:
         """
-        Where it starts or stops the status is 1.
+        While the daemon starts or stops, the status is 1.
         """
         servicer = HealthServicer()
         for service in (OVERALL_HEALTH, SERVICE_NAME):

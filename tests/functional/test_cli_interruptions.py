@@ -1,5 +1,5 @@
 """
-What the commands say of what became of it when they are interrupted.
+Tests of the line that interrupted commands print about their outcome.
 """
 
 import signal
@@ -85,7 +85,7 @@ class TransferTests(GatedTestCase):
 
     def test_pull_to_stdout(self) -> None:
         """
-        What went to a stream may be less than all.
+        Output to a stream may be incomplete.
         """
         self.assertEqual(interrupt(self.begin_pull("-")), (130, line("the data written to stdout may be incomplete")))
 
@@ -115,10 +115,10 @@ class TransferTests(GatedTestCase):
 
     def begin_push(self, gate: str, size_bytes: int, model_id: str, count: int = 1) -> "subprocess.Popen[bytes]":
         """
-        Begin to push, up to where a gate holds it.
+        Begin a push, up to the point where the server holds it.
 
         Args:
-            count: how many it has held then.
+            count: the number of calls held by then.
         """
         with self.path.open("wb") as file:
             file.truncate(size_bytes)
@@ -130,7 +130,7 @@ class TransferTests(GatedTestCase):
 
     def test_push_in_the_middle(self) -> None:
         """
-        Where much is yet to be sent there is no version, and a model that was made for it is named.
+        If much data is still to be sent, no version exists, and a model that was created for it is named.
         """
         process = self.begin_push("write", 100_000_000, "m")
         self.assertEqual(interrupt(process), (130, line("no version was created")))
@@ -139,7 +139,8 @@ class TransferTests(GatedTestCase):
 
     def test_push_at_the_end(self) -> None:
         """
-        Where all was sent and the registry is still at it, nobody knows, and it is said how to find out.
+        If everything was sent and the registry has not answered, the outcome is unknown, and the line says how to find
+        out.
         """
         status, said = interrupt(self.begin_push("commit", 1000, "m"))
         self.assertEqual(status, 130)
@@ -152,7 +153,7 @@ class TransferTests(GatedTestCase):
 
 class OutcomeTests(SharedRegistryTestCase):
     """
-    What is found out of calls that were interrupted.
+    The outcome of interrupted calls.
     """
 
     def server(self) -> Server:
@@ -186,7 +187,7 @@ class OutcomeTests(SharedRegistryTestCase):
 
     def test_saving(self) -> None:
         """
-        A model that has the user data got it; of one that has other nobody knows.
+        A model with the new metadata got it; if it has other metadata, the outcome is unknown.
         """
         self.client.save_model(self.model_id, a="1")
         wanted = ModelInfo(self.model_id, {"a": "2"})
@@ -196,7 +197,7 @@ class OutcomeTests(SharedRegistryTestCase):
 
     def test_nobody_to_ask(self) -> None:
         """
-        Where the registry is away nobody knows.
+        If the registry is away, the outcome is unknown.
         """
         self.assertIn("not known", deletion_outcome(Server(f"localhost:{free_port()}"), self.model_id))
 
@@ -218,7 +219,7 @@ class OutcomeTests(SharedRegistryTestCase):
 
     def test_watch_without_a_version(self) -> None:
         """
-        A watch that was told of no version says so.
+        A watch that received no version says so.
         """
         self.client.save_model(self.model_id)
         with started(self.daemon.address, "watch", self.model_id) as process:

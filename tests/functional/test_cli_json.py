@@ -1,5 +1,5 @@
 """
-What ``--json`` promises, of every command that has it.
+Tests of the promises of ``--json``, for every command that has it.
 """
 
 import json
@@ -43,7 +43,7 @@ def commands(group: click.Group = command, before: Sequence[str] = ()) -> Iterat
 
 class JsonTests(SharedRegistryTestCase):
     """
-    Every command, on a model of two versions whose user data look like numbers.
+    Every command, on a model with two versions whose metadata looks like numbers.
     """
 
     more: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -53,7 +53,7 @@ class JsonTests(SharedRegistryTestCase):
         "set": ["epoch=7"],
         "watch": ["--once"],
     }
-    """What the commands are given beside a model, a file, or the archive."""
+    """The arguments of the commands, besides a model, a file, or the archive."""
 
     def setUp(self) -> None:
         """
@@ -106,7 +106,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def test_every_command(self) -> None:
         """
-        Each line is an object whose keys are sorted and whose numbers are numbers; user data are texts, exactly.
+        Each line is an object with sorted keys and numeric numbers; metadata is exact text.
         """
         names = []
         for name, each in sorted(commands(), key=lambda found: found[0] == "rm"):  # that one at last
@@ -131,7 +131,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def test_user_data(self) -> None:
         """
-        What looks like a number in user data stays as it was written.
+        Metadata that looks like a number stays as it was written.
         """
         for name in ("ls", "info", "versions", "watch", "pull"):
             (*_, last) = self.objects(name, command.commands[name])

@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"[^\t\n\x20-\x7e]")
 
 class ListingTests(SharedRegistryTestCase):
     """
-    What there is, as people and programs are told.
+    The listing commands, for people and programs.
     """
 
     def setUp(self) -> None:
@@ -55,7 +55,7 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_models(self) -> None:
         """
-        In a pipe each model is a line: id, tab, user data.
+        In a pipe each model is a line: id, tab, metadata.
         """
         self.assertEqual(self.told("ls", self.model_id), f"{self.model_id}\talgorithm=ppo owner='ada l'\n")
         self.assertIn(self.told("ls", self.model_id), self.told("ls"))
@@ -81,7 +81,7 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_versions(self) -> None:
         """
-        A version is a line: number, size, time, kind, the beginning of the hash, user data; the newest is last.
+        A version is a line: number, size, time, kind, the beginning of the hash, metadata; the newest is last.
         """
         lines = self.told("versions", self.model_id).splitlines()
         self.assertRegex(lines[1], r"^2\t2\.0 kB\t1970-01-01 00:00:02Z\tarchived\t\S{12}\t$")
@@ -96,7 +96,7 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_model(self) -> None:
         """
-        Of a model its user data is told, how many versions it has, and how large they are.
+        The info of a model has its metadata, the number of its versions, and their size.
         """
         facts = dict(line.split("\t") for line in self.told("info", self.model_id).splitlines())
         expected = {"model": self.model_id, "versions": "3, 1 of them archived", "size": "6.0 kB (6,000 bytes)"}
@@ -107,7 +107,7 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_version(self) -> None:
         """
-        Of a version all is told, the hash in full and the size and time exactly.
+        The info of a version is complete: the full hash, and the exact size and time.
         """
         facts = dict(line.split("\t") for line in self.told("info", f"{self.model_id}@-2").splitlines())
         self.assertEqual(facts["version"], f"{self.model_id}@2")
@@ -125,7 +125,7 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_not_there(self) -> None:
         """
-        What is not there is 1, and one line says so.
+        A missing thing is 1, with one line on stderr.
         """
         for arguments in (("ls", "nobody"), ("versions", "nobody"), ("info", "nobody"), ("info", f"{self.model_id}@4")):
             done = self.done(*arguments)
@@ -227,7 +227,7 @@ class HostileTests(SynchronousTestCase):
 
     def test_nothing_raw(self) -> None:
         """
-        Whatever ids and user data it sends, what is printed is plain ASCII, a line for each.
+        Whatever ids and metadata the server sends, the output is plain ASCII, one line for each.
         """
         self.assert_plain(self.evil, {("ls",): 1, ("ls", "-l"): 1, ("ls", "--json"): 1})
         odd = "[red]\u202e\u2028\u200b m"  # all that an id may be that can be asked for

@@ -25,7 +25,7 @@ class RemoveTests(SharedRegistryTestCase):
 
     def is_there(self) -> bool:
         """
-        Say whether the model is there.
+        Return whether the model exists.
         """
         return self.model_id in [info.model_id for info in self.client.models().model_infos]
 
@@ -99,12 +99,12 @@ class RemoveTests(SharedRegistryTestCase):
 
 class SetTests(SharedRegistryTestCase):
     """
-    User data that is set.
+    The command that sets metadata.
     """
 
     def set(self, *arguments: str) -> Mapping[str, str]:
         """
-        Set user data, and give what the model has then.
+        Set metadata, and return the model's metadata afterwards.
         """
         done = invoke(self.daemon.address, "set", self.model_id, *arguments)
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
@@ -120,7 +120,7 @@ class SetTests(SharedRegistryTestCase):
 
     def test_kept(self) -> None:
         """
-        What is there stays, and what is set is set; --unset takes away, also what is not there.
+        Existing keys stay, and new ones are set; --unset removes keys, also missing ones.
         """
         self.client.save_model(self.model_id, a="1", b="2")
         self.assertEqual(self.set("b=3", "c=x=y"), {"a": "1", "b": "3", "c": "x=y"})
@@ -135,7 +135,7 @@ class SetTests(SharedRegistryTestCase):
 
     def test_told(self) -> None:
         """
-        What the model has then is told, in a line or as an object.
+        The resulting model is printed, as a line or as an object.
         """
         done = invoke(self.daemon.address, "set", self.model_id, "b=2", "a=1")
         self.assertEqual(done.stdout, f"{self.model_id}\ta=1 b=2\n")
@@ -144,7 +144,7 @@ class SetTests(SharedRegistryTestCase):
 
     def test_version(self) -> None:
         """
-        A version's user data cannot be set: 2.
+        Setting the metadata of a version is refused with 2.
         """
         done = invoke(self.daemon.address, "set", f"{self.model_id}@1", "a=1")
         self.assertEqual(done.exit_code, 2)
@@ -152,7 +152,7 @@ class SetTests(SharedRegistryTestCase):
 
     def test_too_much(self) -> None:
         """
-        What the registry refuses is 1, with its reason.
+        An error of the registry is 1, with its reason.
         """
         done = invoke(self.daemon.address, "set", self.model_id, f"a={'x' * 300_000}")
         self.assertEqual(done.exit_code, 1)

@@ -24,7 +24,7 @@ SHARED = {"--server", "--patience", "--tls-ca", "--json"}
 
 def section(name: str) -> str:
     """
-    Give a section of the page.
+    Return a section of the page.
     """
     match = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
     return match[1] if match else ""
@@ -32,21 +32,21 @@ def section(name: str) -> str:
 
 def flags(text: str) -> set[str]:
     """
-    Give the long flags that a text names.
+    Return the long flags that a text names.
     """
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
 def options_of(name: str) -> set[str]:
     """
-    Give a command's own long flags.
+    Return the long flags of a command.
     """
     return {flag for option in subcommands()[name].params for flag in option.opts if flag.startswith("--")}
 
 
 def examples(text: str) -> Iterator[list[str]]:
     """
-    Give the words behind the program's name wherever a text runs it.
+    Return the arguments of each run of the program in a text.
     """
     for line in text.splitlines():
         for part in re.split(r"[|>]| && |\|\|", line):
@@ -88,7 +88,7 @@ class PageTests(SynchronousTestCase):
 
     def test_help_has_examples(self) -> None:
         """
-        The help of each command has an example, and tells what its statuses mean.
+        The help of each command has an example and explains its statuses.
         """
         for name, each in subcommands().items():
             if name != "archive":

@@ -50,7 +50,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_json(self) -> None:
         """
-        With --json what was pulled is told as an object.
+        With --json the pulled version is printed as an object.
         """
         self.assertEqual(json.loads(self.pull("@2", "--json"))["version_number"], 2)
 
@@ -84,7 +84,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_link(self) -> None:
         """
-        What a link leads to is replaced, and not the link.
+        The target of a link is replaced, not the link.
         """
         link = self.folder / "link"
         link.symlink_to(self.path)
@@ -94,7 +94,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_pipe(self) -> None:
         """
-        What is a pipe, or a device, is written to, and not replaced by a file.
+        A pipe or a device is written to, not replaced by a file.
         """
         os.mkfifo(self.path)
         with started(self.daemon.address, "pull", self.model_id, self.path) as process:
@@ -114,7 +114,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_full_disk(self) -> None:
         """
-        Where stdout cannot be written: 2, a line that says so, and no traceback.
+        If stdout cannot be written: 2, one line, and no traceback.
         """
         with open("/dev/full", "wb") as full:
             done = run(
@@ -130,7 +130,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_nobody_reads(self) -> None:
         """
-        Where the reader of the pipe has gone, it ends without a word.
+        If the reader of the pipe is gone, the command ends silently.
         """
         self.client.create(self.model_id, bytes(5_000_000))
         with started(self.daemon.address, "pull", self.model_id, "-") as process:
@@ -159,7 +159,7 @@ class DamagedTests(RegistryTestCase):
 
     def test_nothing_is_left(self) -> None:
         """
-        Where the hash does not match: 1, and nothing is left behind; what was there before is.
+        If the hash does not match: 1, nothing is left behind, and the old file stays.
         """
         self.client.save_model("m")
         self.client.create("m", bytes(10_000), archived=True)
@@ -198,7 +198,7 @@ class AwayTests(RegistryTestCase):
 
     def test_gone(self) -> None:
         """
-        Killed for good, with an archived version half read: 3 when patience is at its end.
+        If the server is killed for good while an archived version is half read: 3 once the retry time ends.
         """
         self.client.save_model("m")
         self.client.create("m", bytes(48_000_000), archived=True)
@@ -257,7 +257,7 @@ class SlowTests(GatedTestCase):
 
     def test_bar(self) -> None:
         """
-        What takes longer than a moment shows a bar on a terminal, with size and time left, and takes it away again.
+        A pull that takes long shows a bar on a terminal, with size and remaining time, and removes it at the end.
         """
         self.gates.hold("read")
         with (

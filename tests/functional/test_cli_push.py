@@ -43,7 +43,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_archive_and_user_data(self) -> None:
         """
-        With --archive it is archived; user data goes with it, with empty values and with = in them.
+        With --archive the version is archived; its metadata may have empty values and values with =.
         """
         self.client.save_model(self.model_id)
         pairs = ("-u", "loss=0.03", "--user-data", "note=", "-u", "query=a=b")
@@ -108,7 +108,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_create(self) -> None:
         """
-        With --create a model is made where there is none, and one that is there keeps its user data.
+        With --create a missing model is created, and an existing one keeps its metadata.
         """
         path = self.file(b"data")
         self.assertEqual(invoke(self.daemon.address, "push", "--create", self.model_id, path).exit_code, 0)
@@ -144,7 +144,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_companions(self) -> None:
         """
-        What lies beside the file and does not travel with it is named on stderr, and the file is pushed.
+        Neighboring files that are not pushed are named on stderr, and the file is pushed.
         """
         self.client.save_model(self.model_id)
         folder = Path(self.mktemp())
@@ -165,7 +165,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_odd_pairs(self) -> None:
         """
-        User data that is no KEY=VALUE, or no text, is 2.
+        Metadata that is not KEY=VALUE, or not text, is refused with 2.
         """
         for pair in ("loss", "=3", "a=\udcff"):
             done = invoke(self.daemon.address, "push", self.model_id, self.file(b""), "-u", pair)

@@ -52,7 +52,7 @@ class ServerTests(SharedRegistryTestCase):
 
     def test_patience(self) -> None:
         """
-        Patience is taken from a variable as well, and must be a number that is not negative.
+        The retry time may come from a variable, and must not be negative.
         """
         away = f"localhost:{free_port()}"
         done = invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="0")
@@ -87,7 +87,7 @@ class ServerTests(SharedRegistryTestCase):
 
     def test_serving(self) -> None:
         """
-        status tells what the server is and holds, and ends with 0.
+        status prints what the server is and holds, and ends with 0.
         """
         self.client.save_model("m")
         self.client.create("m", bytes(5000))
@@ -225,7 +225,7 @@ class TlsTests(SynchronousTestCase):
 
 class OtherServerTests(SynchronousTestCase):
     """
-    A server that is no model registry.
+    A server that is not a model registry.
     """
 
     def test_unsupported(self) -> None:

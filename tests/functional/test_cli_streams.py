@@ -62,7 +62,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_full_disk(self) -> None:
         """
-        Where the disk behind stdout is full it is 2 and a line, for help as well.
+        If the disk behind stdout is full, the status is 2 with one line, also for help.
         """
         for command in ("push $m $f", "info $m", "ls --json", "completion zsh", "--help", "push --help"):
             status, said = self.sh(f"twisted-registry {command} >/dev/full")
@@ -71,7 +71,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_nobody_reads(self) -> None:
         """
-        Where nobody reads the pipe it is 2 without a word, for help as well.
+        If nobody reads the pipe, the status is 2 and silent, also for help.
         """
         for command in ("ls", "completion bash", "--help"):
             # It waits until the reader has gone.

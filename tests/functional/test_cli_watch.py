@@ -22,7 +22,7 @@ def line(process: "subprocess.Popen[bytes]") -> str:
 
 class WatchTests(SharedRegistryTestCase):
     """
-    Versions that are told of as they come.
+    The command that prints new versions.
     """
 
     def test_lines(self) -> None:
@@ -104,7 +104,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_nobody_reads(self) -> None:
         """
-        Where the reader of the pipe has gone, it ends without a word at the next version.
+        If the reader of the pipe is gone, the command ends silently at the next version.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"1")
@@ -165,7 +165,7 @@ class RestartTests(RegistryTestCase):
 
     def test_damaged(self) -> None:
         """
-        A version whose data is damaged is told of on stderr, and the next one is pulled.
+        A damaged version is reported on stderr, and the next one is pulled.
         """
         path = Path(self.mktemp())
         self.daemon.kill()

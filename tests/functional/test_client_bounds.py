@@ -93,7 +93,7 @@ class CallsPerConnectionTests(RegistryTestCase):
 
     def test_clients_are_told(self) -> None:
         """
-        The limit is told in the way of HTTP/2, so that clients keep to it.
+        The limit is announced in HTTP/2's settings, so that clients keep to it.
         """
         for kind, _, payload in self.connect_raw().received():
             if kind == frames.Kind.SETTINGS and payload:
@@ -165,7 +165,7 @@ class CallsPerClientTests(RegistryTestCase):
 
     def is_served(self) -> bool:
         """
-        Tell whether a call is let in.
+        Return whether a call is admitted.
         """
         call: Any = self.client.begin("RetrieveModels", b"")
         return call.code() is StatusCode.OK
@@ -189,7 +189,7 @@ class ConnectionsTests(RegistryTestCase):
 
     def is_closed(self, connection: socket.socket) -> bool:
         """
-        Wait until the server has greeted or closed a connection, and tell which.
+        Wait until the server has greeted or closed a connection, and return whether it is closed.
         """
         try:
             return connection.recv(1) == b""
@@ -244,7 +244,7 @@ class ManyTrackersTests(RegistryTestCase):
 
     def test_all_are_told(self) -> None:
         """
-        Each tracker is told of what was published, also after others have ended, and other calls are answered.
+        Each tracker receives published versions, also after others have ended, and other calls are answered.
         """
 
         async def follow() -> list[int]:

@@ -24,15 +24,15 @@ from twisted_registry.protocol.messages import common
 AUTHORITY = trustme.CA()
 
 PATIENT_SECONDS = 600
-"""For so long a client tries what is to be told at once."""
+"""How long a client retries errors that it should raise at once, in seconds."""
 
 
 class TlsProxy:
     """
-    Ends TLS before a daemon, as a proxy does.
+    A proxy that terminates TLS before a daemon.
 
     Attributes:
-        address: where clients connect to.
+        address: the address for clients.
     """
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
@@ -118,8 +118,8 @@ class TlsTests(RegistryTestCase):
 
     def test_stranger_beside_an_address_that_refuses(self) -> None:
         """
-        Where one address shows the wrong certificate and another one refuses connections, it is the certificate that
-        is told of, in whatever order they are given.
+        If one address shows the wrong certificate and another one refuses connections, the error is about the
+        certificate, in either order.
         """
         tls = Tls(trustme.CA().cert_pem.bytes(), server_name="localhost")
         shows = f"127.0.0.1:{self.proxy(server_context()).address.rpartition(':')[2]}"
@@ -132,7 +132,7 @@ class TlsTests(RegistryTestCase):
 
     def test_server_that_is_away(self) -> None:
         """
-        Where no certificate is shown, the error is that of the connection.
+        If no certificate is shown, the error is about the connection.
         """
         tls = Tls(AUTHORITY.cert_pem.bytes())
         with BlockingClient("localhost:1", tls=tls, retry_seconds=0) as registry:
@@ -168,7 +168,7 @@ class TlsTests(RegistryTestCase):
 
     def test_what_is_no_certificate(self) -> None:
         """
-        What gRPC could do nothing with is refused at once, and says which it is; no key is shown.
+        Certificates and keys that gRPC cannot use are refused at once; the error names them and shows no key.
         """
         cases: list[tuple[dict[str, Any], str]] = [
             ({"root_certificates": b"secret"}, "root_certificates"),
@@ -194,7 +194,7 @@ class TlsTests(RegistryTestCase):
 
 class TokenTests(SynchronousTestCase):
     """
-    Who asks.
+    Tokens.
     """
 
     def test_token_goes_with_each_call(self) -> None:
@@ -243,7 +243,7 @@ class TokenTests(SynchronousTestCase):
 
     def test_who_is_not_known_and_who_may_not(self) -> None:
         """
-        A client is told whether it is not known, or known and not allowed.
+        A client learns whether it is not authenticated, or authenticated and not permitted.
         """
         cases: list[tuple[Any, type[errors.RegistryError]]] = [
             (grpc.StatusCode.UNAUTHENTICATED, errors.NotAuthenticated),
@@ -288,7 +288,7 @@ class LoopbackTests(SynchronousTestCase):
 
     def test_never_through_a_proxy(self) -> None:
         """
-        Whatever leads nowhere but to this machine is connected to without the proxy, in each form of address.
+        Addresses of this machine, in all forms, are connected to without the proxy.
         """
         port = self.server.address.rpartition(":")[2]
         for address in (
@@ -323,7 +323,7 @@ class AddressesTests(SynchronousTestCase):
 
     def test_address_that_refuses(self) -> None:
         """
-        Where one address refuses connections the others are tried, in whatever order they are given.
+        If one address refuses connections, the others are tried, in any order.
         """
         for address in ("127.0.0.1:1," + self.server.address, self.server.address + ",127.0.0.1:1"):
             with BlockingClient(f"ipv4:{address}", retry_seconds=0) as registry:
@@ -331,7 +331,7 @@ class AddressesTests(SynchronousTestCase):
 
     def test_address_that_does_not_answer(self) -> None:
         """
-        Where one address takes connections and says nothing, or does not even take them, the others are tried.
+        If one address is silent, or does not even accept connections, the others are tried.
         """
         full = create_server(("127.0.0.1", 0), backlog=0)
         self.addCleanup(full.close)
@@ -374,7 +374,7 @@ class DeadlineTests(SynchronousTestCase):
 
     def test_server_that_is_no_registry(self) -> None:
         """
-        A server that does not know a call is told from a registry.
+        A server that does not know a call is distinguished from a registry.
         """
         server = FakeServer()
         self.addCleanup(server.stop)

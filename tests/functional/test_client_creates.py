@@ -1,5 +1,5 @@
 """
-Creations whose connection is lost: a version is there once, or the caller is told that nobody knows.
+Tests of creations whose connection is lost: the version exists once, or the caller learns that its outcome is unknown.
 """
 
 import os
@@ -53,7 +53,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def numbers(self) -> list[int]:
         """
-        Give the numbers of the versions there are.
+        Return the numbers of the existing versions.
         """
         return [info.version_number for info in self.client.infos("walker").version_infos]
 
@@ -80,7 +80,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_answer_is_lost(self) -> None:
         """
-        Where the version is there and its answer is lost, the client finds it and gives its info.
+        If the version exists and its answer is lost, the client finds it and returns its info.
         """
         for create, number in ((self.registry.publish, 1), (self.registry.store, 2)):
             self.relay.mute()
@@ -95,7 +95,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_connection_is_lost_halfway(self) -> None:
         """
-        Where the connection is lost before all was sent, the version is created again, and is there once.
+        If the connection is lost before everything was sent, the version is created again, and exists once.
         """
         self.relay.swallow_after(HALF_BYTES)
 
@@ -109,7 +109,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_server_dies_with_the_answer(self) -> None:
         """
-        Where the server dies with a transient version, and its answer was lost, the version is created again.
+        If the server dies with a transient version, and its answer was lost, the version is created again.
         """
         self.relay.mute()
 
@@ -123,7 +123,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_server_dies_once_it_has_archived(self) -> None:
         """
-        Where the server dies when an archived version is there, and its answer was lost, the client finds the version.
+        If the server dies after it has archived a version, and its answer was lost, the client finds the version.
         """
         self.relay.mute()
 
@@ -136,7 +136,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_bytes_are_told_of_anew(self) -> None:
         """
-        Where a version is sent anew, the bytes told of are taken back first, so that their sum is right.
+        If a version is sent again, progress first takes back the reported bytes, so that their sum is right.
         """
         self.relay.swallow_after(HALF_BYTES)
         told: list[int] = []
@@ -153,8 +153,8 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_like_it_but_of_another_kind(self) -> None:
         """
-        A version that has the same bytes and the same time, but is archived or has other user data, is not taken for
-        the one whose answer was lost.
+        A version with the same bytes and the same time, but of another kind or with other metadata, is not taken for
+        the lost one.
         """
         created_ns = 7
         impatient = self.make_client(retry_seconds=1)
@@ -175,7 +175,8 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_nobody_knows(self) -> None:
         """
-        Where all was sent, the same server runs on, and the version does not come, the caller is told that it may.
+        If everything was sent, the same server continues and the version does not appear, the caller learns that it
+        still may.
         """
         impatient = self.make_client(retry_seconds=1)
         impatient.model("walker")
@@ -195,7 +196,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_nobody_can_be_asked(self) -> None:
         """
-        Where the server stays away after the answer was lost, the caller is told that nobody could be asked.
+        If the server stays away after the answer was lost, the caller learns that the outcome is unknown.
         """
         impatient = self.make_client(retry_seconds=1)
         impatient.model("walker")
@@ -214,7 +215,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_server_that_stays_away(self) -> None:
         """
-        Where the server goes away halfway, and stays away, the caller is told that nothing was created.
+        If the server goes away halfway and stays away, the caller learns that nothing was created.
         """
         impatient = self.make_client(retry_seconds=1)
         self.relay.swallow_after(HALF_BYTES)
@@ -230,7 +231,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_pieces_that_come_once(self) -> None:
         """
-        What comes from an iterator with its size told cannot be sent again: the caller is told that it is not there.
+        Data from an iterator with a given size cannot be sent again: the caller learns that the version does not exist.
         """
         self.relay.swallow_after(HALF_BYTES)
 

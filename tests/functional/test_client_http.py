@@ -10,7 +10,7 @@ from tests.support.http_proxy import OK, HttpProxy
 from twisted_registry.client import BlockingClient, errors
 
 PATIENT_SECONDS = 600
-"""Where something is tried again, the test takes as long as this, and fails by its end."""
+"""A time so long that a test with a needless retry exceeds its timeout, in seconds."""
 
 REFUSED: dict[int, tuple[Any, str]] = {
     301: (errors.ProxyRefused, "redirects"),
@@ -54,7 +54,7 @@ class StatusTests(SynchronousTestCase):
 
     def test_answers(self) -> None:
         """
-        A status that will be the same the next time is told at once, with what is to be set.
+        A permanent status is raised at once and names the setting to change.
         """
         for status, (kind, said) in REFUSED.items():
             proxy = self.proxy(status)
@@ -68,7 +68,7 @@ class StatusTests(SynchronousTestCase):
 
     def test_passing_answers(self) -> None:
         """
-        What may pass by itself is tried again; at the end the error says that it was the proxy.
+        A temporary status is retried; the final error names the proxy.
         """
         for status, said in PASSING.items():
             proxy = self.proxy(status, OK)
@@ -95,8 +95,8 @@ class StatusTests(SynchronousTestCase):
 
     def test_upload_that_is_too_large(self) -> None:
         """
-        An upload that the proxy refuses in the middle is told so, also where gRPC has lost the status, and is not told
-        as a creation of which nobody knows what became.
+        An upload that the proxy refuses in the middle is reported as too large, even if gRPC has lost the status, and
+        not as a creation of unknown outcome.
         """
         pieces = (bytes(100_000) for _ in range(100))
         for data in (bytes(10_000_000), bytearray(1_100_000), pieces):

@@ -1,5 +1,5 @@
 """
-Steps of iterators that are broken off, and iterators that are closed while one waits for them.
+Tests of iterators: cancelled steps, and iterators that are closed while a step waits.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class StepCase(RegistryTestCase):
 
     async def broken_off(self, step: Awaitable[Any]) -> None:
         """
-        Take a step that does not come to its end, and break it off.
+        Begin a step that does not finish, and cancel it.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHORT_SECONDS):
@@ -62,7 +62,7 @@ class ItemsTests(StepCase):
 
     def test_step_that_was_broken_off(self) -> None:
         """
-        Where a step was broken off, the iterator says so at the next: it does not end as if that were all.
+        After a cancelled step, the next one raises an error instead of ending the iterator.
         """
 
         async def scenario() -> None:
@@ -77,7 +77,7 @@ class ItemsTests(StepCase):
 
     def test_step_that_failed(self) -> None:
         """
-        Where a step has failed, the next one does not end the iterator as if that were all.
+        After a failed step, the next one raises an error instead of ending the iterator.
         """
 
         async def scenario() -> None:
@@ -91,7 +91,7 @@ class ItemsTests(StepCase):
 
     def test_two_at_once(self) -> None:
         """
-        Who asks for an item while another one is awaited is told so, and the other gets it.
+        A second step while one is awaited raises an error, and the first one gets the item.
         """
 
         async def scenario() -> None:
@@ -107,7 +107,7 @@ class ItemsTests(StepCase):
 
     def test_closing_while_a_step_is_under_way(self) -> None:
         """
-        Who waits for an item of an iterator that is closed comes to the end.
+        A step that waits while the iterator is closed ends the iteration.
         """
 
         async def scenario() -> None:
@@ -129,7 +129,7 @@ class TrackerTests(StepCase):
 
     def test_step_that_was_broken_off(self) -> None:
         """
-        A version whose data was being fetched when the step was broken off is given by the next one.
+        If a step is cancelled while it fetches the data of a version, the next step returns that version.
         """
 
         async def scenario() -> None:
@@ -158,7 +158,7 @@ class TrackerTests(StepCase):
 
     def test_closing_while_it_begins(self) -> None:
         """
-        A tracker that waits for a server which is away can be closed; who waits for it is told.
+        A tracker that waits for a server can be closed, and the waiting step learns it.
         """
 
         async def scenario() -> None:
@@ -195,7 +195,7 @@ class TrackerTests(StepCase):
 
     def test_cancelled_while_it_is_closed(self) -> None:
         """
-        Who is cancelled while the tracker is closed is cancelled: it is not told that the tracker is at its end.
+        A step that is cancelled while the tracker is closed is cancelled, rather than ending the iteration.
         """
 
         async def scenario() -> None:

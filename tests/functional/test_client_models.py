@@ -1,5 +1,5 @@
 """
-User data that several write at once.
+Tests of metadata that several clients write at once.
 """
 
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class MergingTests(SynchronousTestCase):
 
     def test_nothing_to_write(self) -> None:
         """
-        Where nothing is missing or changes, nothing is written.
+        If nothing is missing or changes, nothing is written.
         """
         model = OneModel({"a": "1"})
         client = self.connect(model)
@@ -121,7 +121,7 @@ class MergingTests(SynchronousTestCase):
 
     def test_later_change_of_others(self) -> None:
         """
-        Where another client has set the same key after the write, that value stays.
+        If another client has set the same key after the write, its value stays.
         """
         model = OneModel({"a": "1", "b": "1"}, {"a": "3", "b": "1"})
         self.connect(model).update_model("walker", {"a": "2"}, remove=["b"])
@@ -137,7 +137,7 @@ class MergingTests(SynchronousTestCase):
 
     def test_answer_that_was_lost(self) -> None:
         """
-        Where the answer to the write is lost, it begins with reading again: what was merged may be out of date.
+        If the answer to the write is lost, the client reads again: the merged metadata may be outdated.
         """
         model = OneModel({"a": "1"})
 
@@ -153,7 +153,7 @@ class MergingTests(SynchronousTestCase):
 
     def test_damaged_model(self) -> None:
         """
-        A model whose user data cannot be read is not written over.
+        A model with unreadable metadata is not overwritten.
         """
         model = OneModel({})
         client = self.connect(model, RetrieveModels=failure(errors.CorruptModel("walker", "garbage")))
@@ -174,7 +174,7 @@ class MergingTests(SynchronousTestCase):
 
     def test_what_is_no_text(self) -> None:
         """
-        User data that is no text is refused before anything is asked.
+        Metadata that is not text is refused before any call.
         """
         client = self.connect(OneModel(None))
         self.assertRaises(errors.InvalidRequest, client.ensure_model, "walker", {"a": 1})

@@ -1,7 +1,7 @@
 """
-A client that shares its process: with event loops, with other users of gRPC, and with forks.
+Tests of a client that shares its process with event loops, other users of gRPC, and forks.
 
-Each case is a script of its own, for what is tried is what a process does.
+Each case is a separate script, because its subject is a process.
 """
 
 import subprocess
@@ -54,10 +54,10 @@ class ProcessTests(SharedRegistryTestCase):
 
     def run_script(self, *parts: str, before: str = "") -> str:
         """
-        Run a script, check that it ends well, and give what it printed: also on stderr, for nothing is to be there.
+        Run a script, check that it succeeds, and return its output; stderr must be empty.
 
         Args:
-            before: a line that comes before all others.
+            before: a line to run before all others.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"weights")
@@ -97,7 +97,7 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_fork_after_closing(self) -> None:
         """
-        Where all clients are closed before a fork, the child can make clients of its own.
+        If all clients are closed before a fork, the child can create clients.
         """
         printed = self.run_script(
             FORKED,
@@ -121,8 +121,8 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_fork_of_a_connected_client(self) -> None:
         """
-        Where a client is connected at a fork, every client in the child says at once that it cannot work, and how it
-        could; the parent's goes on.
+        If a client is connected at a fork, every client in the child raises at once an error that says what to do; the
+        parent's continues.
         """
         printed = self.run_script(
             FORKED,
@@ -183,8 +183,8 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_fork_with_what_is_left_of_a_closed_client(self) -> None:
         """
-        Where a child was left something of a closed client that keeps gRPC at work, such as an error, it is told so,
-        and can let go of it.
+        If a child inherits a part of a closed client that keeps gRPC running, such as an error, it gets an error, and
+        can release that part.
         """
         printed = self.run_script(
             FORKED,
@@ -218,7 +218,7 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_fork_beside_a_foreign_channel(self) -> None:
         """
-        Where the parent uses gRPC by itself, in whatever layer, clients in the child say that they cannot work.
+        If the parent uses gRPC directly, in any layer, clients in the child raise an error.
         """
         printed = self.run_script(
             FORKED,
@@ -270,8 +270,8 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_warning_where_grpc_came_first(self) -> None:
         """
-        Where gRPC was imported before the client, and so could not be told to leave forks alone, a fork beside a
-        connected client is warned of.
+        If gRPC was imported before the client, so that fork support could not be switched off, a fork beside a
+        connected client causes a warning.
         """
         printed = self.run_script(
             """
@@ -290,7 +290,7 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_spawned_workers(self) -> None:
         """
-        Workers that are spawned, or forked by a server of their own, have clients of their own beside the parent's.
+        Workers that are spawned, or forked by a fork server, have clients beside the parent's.
         """
         self.run_script(
             """

@@ -18,7 +18,7 @@ LATE_SECONDS = 0.5
 
 class ProxyTests(SynchronousTestCase):
     """
-    A proxy takes all of a version, and then breaks off the call.
+    A proxy receives a whole version and then ends the call.
     """
 
     def setUp(self) -> None:
@@ -53,7 +53,7 @@ class ProxyTests(SynchronousTestCase):
 
     def status(self, request: bytes, context: grpc.ServicerContext) -> Any:
         """
-        Tell for how long the server behind it has been there.
+        Return the uptime of the server behind the proxy.
         """
         return common.StatusReply(statuses={"uptime_seconds": f"{time.monotonic() - self.began:.3f}"})
 
@@ -94,7 +94,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_servers_that_tell_no_uptime(self) -> None:
         """
-        Where the server does not tell when it began, or tells nonsense, nobody knows.
+        If the server reports no uptime, or an invalid one, the outcome is unknown.
         """
         for told in ({}, {"uptime_seconds": "soon"}, {"uptime_seconds": "1" * 5000}):
             self.creations.clear()

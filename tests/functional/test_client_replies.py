@@ -140,7 +140,7 @@ class InfoTests(FakeServerTestCase):
 
     def test_none_and_several(self) -> None:
         """
-        Where one was asked for, none and several are refused.
+        If one thing was requested, none and several are refused.
         """
         for messages in ((), (info(), info())):
             client = self.connect(RetrieveVersionInfos=infos(*messages))
@@ -167,7 +167,7 @@ class InfoTests(FakeServerTestCase):
 
     def test_created(self) -> None:
         """
-        What a server says it created is compared with what was sent.
+        The info of a created version is compared with the request.
         """
 
         def create(message: Any) -> Answer:
@@ -260,12 +260,12 @@ class ListTests(FakeServerTestCase):
 
 class TrackerTests(FakeServerTestCase):
     """
-    What a subscription tells.
+    The messages of a subscription.
     """
 
     def follow(self, *messages: Any) -> Any:
         """
-        Return a tracker that is told these infos.
+        Return a tracker that receives these infos.
         """
 
         def updates(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
@@ -281,7 +281,7 @@ class TrackerTests(FakeServerTestCase):
 
     def test_wrong_infos(self) -> None:
         """
-        What no version of the model can be ends a tracker with an error.
+        An info that no version of the model can have ends a tracker with an error.
         """
         for message in WRONG_INFOS.values():
             self.assert_bad(lambda message=message: list(self.follow(message)))  # type: ignore[misc]
@@ -382,7 +382,7 @@ class DataTests(FakeServerTestCase):
 
     def test_right_bytes_with_a_wrong_digest(self) -> None:
         """
-        Where the caller has brought the hash, what the server says of the bytes is not needed.
+        If the caller has brought the hash, the server's hash of the bytes is not needed.
         """
         client = self.connect(
             RetrieveVersionData=chunks([DATA], metadata=to_metadata(len(DATA), data_hash(DATA), "0" * 32))
@@ -403,8 +403,8 @@ class SilentServerTests(FakeServerTestCase):
         Return a client of a server that never answers.
 
         Args:
-            found: the infos of the versions that it tells of.
-            takes: whether it reads what is sent.
+            found: the infos of its versions.
+            takes: whether it reads uploads.
         """
         over = threading.Event()
 
@@ -422,7 +422,8 @@ class SilentServerTests(FakeServerTestCase):
 
     def test_no_answer(self) -> None:
         """
-        Where no answer comes, the client looks whether the version is there, and says that it does not know if not.
+        If no answer comes, the client checks whether the version exists, and otherwise says that the outcome is
+        unknown.
         """
         missing = info(1, creation_timestamp=7)
         there = info(1, creation_timestamp=8)
@@ -441,7 +442,7 @@ class SilentServerTests(FakeServerTestCase):
 
     def test_nothing_is_taken(self) -> None:
         """
-        Where nothing is taken of what is sent, it fails, and nothing was created.
+        If the server reads nothing of the upload, the call fails, and nothing was created.
         """
         client = self.create(takes=False)
         with self.assertRaises(errors.Unavailable) as caught:

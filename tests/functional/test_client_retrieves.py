@@ -55,7 +55,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_bytes(self) -> None:
         """
-        A lost connection does not lose a retrieval, and no byte is told of twice.
+        A lost connection does not end a retrieval, and no byte is reported twice.
         """
         self.assertEqual(self.registry.retrieve("walker", progress=self.tell), DATA)
         self.assertEqual(self.told_bytes, len(DATA))
@@ -89,7 +89,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_server_that_stays_away(self) -> None:
         """
-        Where the server stays away, a retrieval into a file fails, and leaves nothing behind.
+        If the server stays away, a retrieval into a file fails and leaves nothing behind.
         """
         impatient = BlockingClient(self.relay.address, retry_seconds=0.1)
         self.addCleanup(impatient.close)
@@ -104,7 +104,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_chunks_nobody_wants_any_more(self) -> None:
         """
-        Where the reader goes away in the middle, so does the call.
+        If the reader of the chunks stops in the middle, the call ends.
         """
         chunks = self.registry.retrieve_chunks("walker")
         next(chunks)
@@ -119,10 +119,10 @@ class WrongDataTests(SynchronousTestCase):
 
     def server(self, *chunks: bytes, told: Checksum | None = None) -> BlockingClient:
         """
-        Make a server that sends these chunks of a version that is ``b"right"``, and a client of it.
+        Create a server that sends these chunks of a version that is ``b"right"``, and a client of it.
 
         Args:
-            told: what it says behind the data; ``None`` for nothing, as servers of other makes do.
+            told: the trailing metadata; ``None`` for none, as from other servers.
         """
 
         def info(request: Any, context: grpc.ServicerContext) -> Any:
@@ -162,7 +162,7 @@ class WrongDataTests(SynchronousTestCase):
 
     def test_server_of_another_make(self) -> None:
         """
-        What a server sends that says nothing behind the data is compared with the version's info.
+        Without hashes in the trailing metadata, the data is compared with the version's info.
         """
         client = self.server(b"ri", b"ght")
         for version in (3, -1, client.latest("walker")):
@@ -201,7 +201,7 @@ class WrongDataTests(SynchronousTestCase):
 
     def test_damage_on_the_servers_disk(self) -> None:
         """
-        Where the server finds damage, the client is told which version is damaged.
+        If the server finds damage, the error names the damaged version.
         """
         server = FakeServer(RetrieveVersionData=failing_stream(grpc.StatusCode.DATA_LOSS, "its file is short"))
         self.addCleanup(server.stop)
@@ -211,7 +211,7 @@ class WrongDataTests(SynchronousTestCase):
 
     def test_more_than_there_should_be(self) -> None:
         """
-        Where the size is known, a retrieval ends with the first byte too many: a server may never stop sending.
+        If the size is known, a retrieval ends at the first extra byte: a server might never stop sending.
         """
 
         def endless(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
@@ -231,7 +231,7 @@ class WrongDataTests(SynchronousTestCase):
 
     def test_what_is_no_message(self) -> None:
         """
-        Replies that are none of this API are an error of the taxonomy, in whatever call.
+        Replies that are not messages of this API raise an error of the registry, in every call.
         """
 
         def noise(request: Any, context: grpc.ServicerContext) -> Any:
@@ -259,7 +259,7 @@ class WrongDataTests(SynchronousTestCase):
 
     def test_strange_checksums(self) -> None:
         """
-        What a server says behind the data, and cannot be read, is as good as nothing said.
+        Trailing metadata that cannot be read is ignored.
         """
         for said in ("", "5", "five hash", "1" * 5000 + " hash", "-5 hash", "\u0665 hash"):
             self.assertIsNone(from_metadata([(KEY, said)]))
@@ -267,7 +267,7 @@ class WrongDataTests(SynchronousTestCase):
 
     def test_nothing_comes(self) -> None:
         """
-        Where nothing comes for too long, the retrieval fails.
+        If nothing arrives for too long, the retrieval fails.
         """
 
         def silent(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:

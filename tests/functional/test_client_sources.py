@@ -27,7 +27,7 @@ DATA = b"weights"
 
 def failing(error: BaseException, *pieces: Any) -> Iterator[Any]:
     """
-    Give some pieces, and fail.
+    Return some pieces, and fail.
     """
     yield from pieces
     raise error
@@ -47,7 +47,7 @@ def _same(data: Any) -> Any:
 
 async def slowly_failing(error: BaseException, *pieces: Any) -> AsyncIterator[Any]:
     """
-    Give some pieces, and fail after a while.
+    Return some pieces, and fail after a pause.
     """
     for piece in pieces:
         yield piece
@@ -83,8 +83,8 @@ class SourceTests(SharedRegistryTestCase):
 
     def test_source_that_fails(self) -> None:
         """
-        What a source raises reaches the caller as it is, and nothing is created: also where all bytes were there, and
-        where it looks like something that the client or the server could have raised.
+        An exception of a source reaches the caller unchanged, and nothing is created: also if all bytes were sent, and
+        if it looks like an error of the client or the server.
         """
         for error in (ValueError("no"), TimeoutError("no"), errors.Unavailable("no"), errors.UnknownModel("other")):
             for pieces in ((b"wei",), (b"wei", b"ghts")):
@@ -111,14 +111,14 @@ class SourceTests(SharedRegistryTestCase):
 
     def test_what_is_no_data(self) -> None:
         """
-        What holds no bytes is refused: also a mapping, which one could iterate over.
+        Objects without bytes are refused, also a mapping, which is iterable.
         """
         for data in ({"layer": DATA}, "weights", 7, None, io.StringIO("weights")):
             self.assert_not_created(TypeError, partial(_same, data), text="cannot be published")
 
     def test_size_that_was_told_wrong(self) -> None:
         """
-        Data that has another size than was told is refused, whatever it comes from.
+        Data of another size than declared is refused, whatever its source is.
         """
         path = self.mktemp()
         with open(path, "wb") as file:
@@ -140,7 +140,7 @@ class SourceTests(SharedRegistryTestCase):
 
     def test_pieces_from_another_model(self) -> None:
         """
-        What is retrieved piece by piece can be published, from a blocking client too.
+        Data retrieved piece by piece can be published, also from a blocking client.
         """
         info = self.registry.publish(self.model_id, DATA)
         other = f"{self.model_id}-2"
@@ -160,7 +160,7 @@ class SourceTests(SharedRegistryTestCase):
 
     def test_names_that_nothing_can_have(self) -> None:
         """
-        What no model and no version can be called is not there.
+        Models and versions with impossible names do not exist.
         """
         retrieve, version = self.registry.retrieve, self.registry.version
         for ask in (self.registry.model, self.registry.latest, retrieve, self.registry.delete_model):
@@ -174,7 +174,7 @@ class SourceTests(SharedRegistryTestCase):
 
     def test_bytes_in_memory_of_any_shape(self) -> None:
         """
-        What lies in memory row by row is published byte for byte, also where it is empty; what does not is refused.
+        Memory in row order is published byte for byte, also if it is empty; other memory is refused.
         """
         with mmap.mmap(-1, 4096) as mapped:
             cases: list[Any] = [np.zeros((2, 3)), np.zeros((0, 3)), np.float32(1), mapped, bytearray(b"1")]
@@ -239,7 +239,8 @@ class SourceTests(SharedRegistryTestCase):
 
     def test_source_that_ends_the_program(self) -> None:
         """
-        What a source or a watcher of progress raises to end the program reaches the caller, and other calls go on.
+        An exception that ends the program reaches the caller, from a source or from a progress function, and other
+        calls continue.
         """
 
         def tell(size_bytes: int) -> None:

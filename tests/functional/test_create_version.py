@@ -50,7 +50,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_reply(self) -> None:
         """
-        The reply tells all of the new version.
+        The reply has everything about the new version.
         """
         for number, archived in enumerate(KINDS, start=1):
             info = self.client.create(self.model_id, b"data", archived=archived, user_data={"a": "1"})
@@ -137,7 +137,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_a_client_that_sends_on_is_refused(self) -> None:
         """
-        A client that goes on sending is stopped, and told why.
+        A client that sends too much is stopped, and gets the reason.
         """
         pieces = 2000
         for archived in KINDS:
@@ -180,7 +180,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
 class StoredVersionTests(RegistryTestCase):
     """
-    What outlives the daemon.
+    Versions that outlive the daemon.
     """
 
     TIMES: ClassVar[list[int]] = [1, 10**9, 1633119005107454601, 2**63, 2**64 - 1]

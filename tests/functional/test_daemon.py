@@ -67,7 +67,7 @@ class ForegroundTests(DaemonTestCase):
 
     def test_serves(self) -> None:
         """
-        It serves on the port that it says it picked, until it is told to stop.
+        The daemon serves on the port that it has picked, until it is stopped.
         """
         daemon = self.start()
         self.assertGreater(daemon.port, 0)
@@ -84,7 +84,7 @@ class ForegroundTests(DaemonTestCase):
 
     def test_default_archive(self) -> None:
         """
-        Where no archive is named, it is a folder where the daemon was started.
+        By default the archive is a directory where the daemon was started.
         """
         self.assert_serves(self.start().port)
         self.assertTrue((self.directory / ".cogment_model_registry" / "m" / "m.yaml").exists())
@@ -102,7 +102,7 @@ class ForegroundTests(DaemonTestCase):
 
     def test_warnings(self) -> None:
         """
-        It warns where others can connect, for there is no authentication, and where it runs as root.
+        The daemon warns if others can connect, because there is no authentication, and if it runs as root.
         """
         hint = "#warn] there is no authentication yet"
         daemon = self.start()
@@ -175,7 +175,7 @@ class LogTests(DaemonTestCase):
 
     def test_json(self) -> None:
         """
-        As JSON each line is an object of its own, from the first to the last.
+        As JSON each line is one object, from the first to the last.
         """
         daemon = self.start("--log-format", "json")
         self.assert_serves(daemon.port)
@@ -188,7 +188,7 @@ class LogTests(DaemonTestCase):
 
     def test_level(self) -> None:
         """
-        What is below the level is not logged.
+        Lines below the level are not logged.
         """
         port = free_port()
         daemon = Daemon(self.directory, ("--port", str(port)), {f"{PREFIX}LOG_LEVEL": "error"})

@@ -1,5 +1,5 @@
 """
-Tests for archives with damaged versions: the damage is told where it is asked for, and stays where it is.
+Tests for archives with damaged versions: requests for them report the damage, and other versions are not affected.
 """
 
 import os
@@ -31,7 +31,7 @@ def flip(path: Path, position: int) -> None:
 
 def rewrite(old: str, new: str) -> Callable[[Path], None]:
     """
-    Give what replaces something in a version's metadata.
+    Return a function that replaces a text in a version's metadata.
     """
 
     def damage(data: Path) -> None:
@@ -45,7 +45,7 @@ def rewrite(old: str, new: str) -> Callable[[Path], None]:
 
 def overwrite(content: bytes) -> Callable[[Path], None]:
     """
-    Give what replaces a version's metadata.
+    Return a function that replaces a version's metadata.
     """
     return lambda data: void(data.with_suffix(".yaml").write_bytes(content))
 
@@ -101,7 +101,7 @@ VISIBLE_DAMAGE: Mapping[str, Callable[[Path], None]] = {
     "user-data-list": rewrite("user_data: {}", "user_data: [1, 2]"),
     "user-data-nested": rewrite("user_data: {}", "user_data: {a: {b: c}}"),
 }
-"""What is seen without reading all the data, by name."""
+"""Damage that is visible without reading all the data, by name."""
 
 
 class DamagedVersionTests(SharedRegistryTestCase):
@@ -144,7 +144,7 @@ class DamagedVersionTests(SharedRegistryTestCase):
 
     def test_lists_pass_over_it(self) -> None:
         """
-        A list has the versions that are whole, and the log tells of the others, once.
+        A list has the intact versions, and the log reports the others once.
         """
         for name in VISIBLE_DAMAGE:
             for _ in range(2):
@@ -182,7 +182,7 @@ class WrongDataTests(SharedRegistryTestCase):
 
     def received(self, model_id: str, number: int) -> int:
         """
-        Give how many bytes come before DATA_LOSS.
+        Return how many bytes arrive before DATA_LOSS.
         """
         received = 0
         try:

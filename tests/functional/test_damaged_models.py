@@ -15,7 +15,7 @@ from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 
 def overwrite(content: bytes) -> Callable[[Path], object]:
     """
-    Give what replaces a model's metadata.
+    Return a function that replaces a model's metadata.
     """
     return lambda yaml: yaml.write_bytes(content)
 
@@ -54,7 +54,7 @@ class DamagedModelTests(RegistryTestCase):
 
     def test_is_told_and_mended(self) -> None:
         """
-        A damaged model is DATA_LOSS by its id until CreateOrUpdateModel mends it; then its versions are there again.
+        A damaged model is DATA_LOSS by its id until CreateOrUpdateModel repairs it; then its versions are back.
         """
         for model_id in DAMAGE:
             for call in self.calls(model_id):
@@ -69,7 +69,7 @@ class DamagedModelTests(RegistryTestCase):
 
     def calls(self, model_id: str) -> list[Callable[[], Any]]:
         """
-        Give all that can be asked of a model.
+        Return all calls about a model.
         """
         return [
             lambda: self.client.models(model_id),
@@ -83,7 +83,7 @@ class DamagedModelTests(RegistryTestCase):
 
     def test_is_passed_over_in_lists(self) -> None:
         """
-        A list has the models that are whole; no page of it is short before the end; the log tells of the others.
+        A list has the intact models; no page of it is short before the end; the log reports the others.
         """
         self.assertEqual([info.model_id for info in self.client.models().model_infos], WHOLE)
         for handle, page, following in (("", ["a", "e"], "2"), ("2", ["z"], "3"), ("3", [], "3")):
@@ -97,7 +97,7 @@ class DamagedModelTests(RegistryTestCase):
 
     def test_is_mended_where_a_directory_has_its_name(self) -> None:
         """
-        A directory in the place of a model's metadata is damage like any other, and mended like any other.
+        A directory in the place of a model's metadata is damage like any other, and repaired like any other.
         """
         yaml = self.archive / "z" / "z.yaml"
         self.daemon.stop()
@@ -112,7 +112,7 @@ class DamagedModelTests(RegistryTestCase):
 
     def test_can_be_deleted(self) -> None:
         """
-        A damaged model can be deleted, and made anew without its versions.
+        A damaged model can be deleted, and created again without its versions.
         """
         for model_id in DAMAGE:
             self.client.delete_model(model_id)
@@ -169,7 +169,7 @@ class ForeignTests(RegistryTestCase):
 
     def prepare(self) -> None:
         """
-        Lay out a model, and much that is none.
+        Lay out a model, and many things that are not models.
         """
         folder = write_model(self.archive, "m")
         write_version(folder, 1, b"one")

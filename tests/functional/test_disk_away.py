@@ -44,7 +44,7 @@ class DiskAwayTests(RegistryTestCase):
 
     def test_nothing_is_empty_or_damaged(self) -> None:
         """
-        Whatever is asked for is unavailable, in lists too; then all is there again, and numbers go on.
+        Every call is unavailable, including lists; afterwards everything is back, and numbers continue.
         """
         self.control.write_text("reading ESTALE")
         for call in (
@@ -66,7 +66,7 @@ class DiskAwayTests(RegistryTestCase):
 
     def test_versions_of_a_known_model(self) -> None:
         """
-        Where it is known which versions there are, and their infos cannot be read, no list is shorter for it.
+        If the versions are known and their infos cannot be read, no list is shorter.
         """
         self.client.infos("m", -1)
         self.control.write_text("reading ETIMEDOUT")
@@ -77,7 +77,7 @@ class DiskAwayTests(RegistryTestCase):
 
     def test_tracker(self) -> None:
         """
-        A tracker waits for the disk, without patience of its client's, and then gives what there is.
+        A tracker waits for the disk, even if its client does not retry, and then returns the version.
         """
         self.control.write_text("reading EIO")
         client = BlockingClient(self.daemon.address, retry_seconds=0)
@@ -89,7 +89,7 @@ class DiskAwayTests(RegistryTestCase):
 
     def test_client_waits(self) -> None:
         """
-        The client asks again as long as it has patience.
+        The client retries for as long as its retry time allows.
         """
         self.control.write_text("reading EIO")
         client = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)

@@ -38,8 +38,8 @@ class EverythingAtOnceTests(RegistryTestCase):
 
     def test_no_call_ends_otherwise_than_it_may(self) -> None:
         """
-        What is not there is not found, what went is aborted, and whatever else is asked for comes whole; nothing is
-        left lying about.
+        Missing things are not found, calls on deleted ones are aborted, and all other data arrives whole; nothing is
+        left behind.
         """
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(self.act_many_times, range(CLIENTS)))
@@ -73,7 +73,7 @@ class EverythingAtOnceTests(RegistryTestCase):
 
     def save(self, client: Client, model_id: str, random: Random) -> None:
         """
-        Make a model, or replace its user data.
+        Create a model, or replace its metadata.
         """
         client.save_model(model_id, a=str(random.random()))
 

@@ -18,7 +18,7 @@ PIECE = bytes(2**20)
 
 class SmallDiskTestCase(RegistryTestCase):
     """
-    Runs each test on a small disk of its own.
+    A test case with a small disk for each test.
     """
 
     def prepare(self) -> None:
@@ -130,7 +130,7 @@ class ReadOnlyDiskTests(SmallDiskTestCase):
 
     def test_refused(self) -> None:
         """
-        What would change the archive is refused as such, and the log told once.
+        Changes of the archive are refused with the reason, and the log reports it once.
         """
         for change in (
             lambda: self.client.create("m", b"x", archived=True),

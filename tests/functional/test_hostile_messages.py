@@ -37,14 +37,14 @@ UNKNOWN_FIELDS = b"\xfa\x3f\x03abc\xf8\x3f\x07"
 
 def requests(name: str, raw: bytes) -> Any:
     """
-    Give the argument with which a client makes a call with one raw message.
+    Return the argument that makes a call with one raw message.
     """
     return [raw] if SERVICE.methods_by_name[name].client_streaming else raw
 
 
 class HostileTestCase(SharedRegistryTestCase):
     """
-    A model for whoever wants one.
+    A model for each test.
     """
 
     def setUp(self) -> None:
@@ -70,12 +70,12 @@ class HostileTestCase(SharedRegistryTestCase):
 
 class GarbageTests(HostileTestCase):
     """
-    Bytes that are no message.
+    Bytes that are not a message.
     """
 
     def test_any_call(self) -> None:
         """
-        Bytes that are no message are the client's fault, in each call.
+        Bytes that are not a message are the client's fault, in each call.
         """
         self.assertEqual(len(SERVICE.methods), 9)
         for method in SERVICE.methods:
@@ -86,14 +86,14 @@ class GarbageTests(HostileTestCase):
 
     def test_text_that_is_none(self) -> None:
         """
-        Text that is no UTF-8 is the client's fault, in each call that takes text.
+        Text that is not UTF-8 is the client's fault, in each call that takes text.
         """
         for name in TEXT_FIRST:
             self.assert_refused(StatusCode.INVALID_ARGUMENT, partial(self.replies, name, NOT_TEXT))
 
     def test_later_in_an_upload(self) -> None:
         """
-        Bytes that are no message are refused after a header too, and after data.
+        Bytes that are not a message are refused also after a header, and after data.
         """
         for raw in [*NO_MESSAGES, b"\x12\x01\xff", b"\x12\x02\x0a\x05", b"\x12\x03\x0a\x05a", b"\x12\x80"]:
             for before in ([], [body(b"da")]):
@@ -117,7 +117,7 @@ class GarbageTests(HostileTestCase):
 
     def test_unknown_fields(self) -> None:
         """
-        Fields of a later day are passed over in each call.
+        Unknown fields are skipped in each call.
         """
         info = api.ModelInfo(model_id=self.model_id)
         for name, message in {
@@ -231,7 +231,7 @@ class LargeMessageTests(HostileTestCase):
 
     def test_texts_stay_short(self) -> None:
         """
-        Whatever is sent, the text of the refusal has at most 1 KB, and comes.
+        Whatever is sent, the text of the refusal has at most 1 KB, and arrives.
         """
         for hostile in HOSTILE_TEXTS:
             for code, call in self.calls(hostile):
@@ -239,7 +239,7 @@ class LargeMessageTests(HostileTestCase):
 
     def calls(self, hostile: str) -> Iterator[tuple[StatusCode, Callable[[], Any]]]:
         """
-        Give calls with a hostile text where there may be one, and how they end.
+        Return calls with a hostile text wherever one is possible, and how they end.
         """
         not_found, invalid = StatusCode.NOT_FOUND, StatusCode.INVALID_ARGUMENT
         client, model_id = self.client, self.model_id

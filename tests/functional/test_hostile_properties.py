@@ -1,5 +1,5 @@
 """
-Whatever is sent as an id, a handle, a selector, a count or user data: how a call ends follows from the contract alone.
+Tests with arbitrary ids, handles, selectors, counts and metadata: the contract alone determines how a call ends.
 """
 
 import unicodedata
@@ -49,14 +49,14 @@ def hostile(examples: int = 100) -> settings:
 
 def allowed_id(model_id: str) -> bool:
     """
-    Tell whether a model may have an id.
+    Return whether a model may have an id.
     """
     return 1 <= len(model_id.encode()) <= MOST_ID_BYTES and "Cc" not in map(unicodedata.category, model_id)
 
 
 def decimal(handle: str) -> int | None:
     """
-    Read a decimal handle; ``None`` where it is none.
+    Parse a decimal handle; ``None`` if it is invalid.
     """
     if not handle:
         return 0
@@ -65,7 +65,7 @@ def decimal(handle: str) -> int | None:
 
 def listed(handle: str) -> int | None:
     """
-    Read a handle that continues a list of numbers; ``None`` where it is none.
+    Parse a handle that continues a list of numbers; ``None`` if it is invalid.
     """
     if handle in ("", "0"):
         return 0
@@ -75,7 +75,7 @@ def listed(handle: str) -> int | None:
 
 def length_prefixed(content: bytes) -> bytes:
     """
-    Give a first field that has some content of less than 16 KiB.
+    Return a first field with some content of less than 16 KiB.
     """
     size = len(content)
     return b"\x0a" + bytes((size & 0x7F | 0x80, size >> 7)) + content
@@ -83,7 +83,7 @@ def length_prefixed(content: bytes) -> bytes:
 
 class HostileCase(SharedRegistryTestCase):
     """
-    Whatever was sent, the daemon goes on, and its log tells of no bug.
+    Arbitrary requests: the daemon continues, and its log reports no bug.
     """
 
     def setUp(self) -> None:
@@ -156,7 +156,7 @@ class ModelIdPropertyTests(HostileCase):
     @given(st.binary(max_size=210))
     def test_any_bytes(self, raw: bytes) -> None:
         """
-        Bytes that are no UTF-8 are nobody's id, in no call.
+        Bytes that are not UTF-8 are not an id, in any call.
         """
         try:
             model_id = raw.decode()
@@ -173,12 +173,12 @@ class ModelIdPropertyTests(HostileCase):
 
 class UserDataPropertyTests(HostileCase):
     """
-    User data.
+    Metadata.
     """
 
     def save(self, user_data: dict[str, str]) -> None:
         """
-        Give the test's model user data with any keys.
+        Save the test's model with metadata of arbitrary keys.
         """
         info = api.ModelInfo(model_id=self.model_id, user_data=user_data)
         self.client.call("CreateOrUpdateModel", api.CreateOrUpdateModelRequest(model_info=info))
@@ -204,7 +204,7 @@ class UserDataPropertyTests(HostileCase):
     @given(st.lists(st.dictionaries(TEXTS | ODD_TEXTS, TEXTS | ODD_TEXTS), max_size=3))
     def test_from_the_archive(self, all_user_data: list[dict[str, str]]) -> None:
         """
-        What goes to the archive and is read anew, by another archive of the same folder, is as it was.
+        Metadata that goes to the archive is unchanged when another archive of the same directory reads it.
         """
         for user_data in all_user_data:
             self.save(user_data)
@@ -283,7 +283,7 @@ class VersionPagePropertyTests(HostileCase):
 
     def number(self, selector: int) -> int | None:
         """
-        Give the number that a selector means; ``None`` where it means none.
+        Return the number that a selector means; ``None`` if it means none.
         """
         if -self.LAST <= selector < 0:
             return self.LAST + 1 + selector

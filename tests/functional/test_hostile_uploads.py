@@ -1,5 +1,5 @@
 """
-Whatever an upload says and in whatever order: how it ends follows from the contract alone.
+Tests with arbitrary uploads: the contract alone determines how they end.
 """
 
 import time
@@ -25,7 +25,7 @@ TOO_MUCH = StatusCode.RESOURCE_EXHAUSTED
 
 def is_message(raw: bytes) -> bool:
     """
-    Tell whether protobuf reads bytes.
+    Return whether protobuf can parse bytes.
     """
     try:
         api.CreateVersionRequestChunk.FromString(raw)
@@ -67,7 +67,7 @@ class HostileUploadCase(HostileCase):
 
 class DeclarationTests(HostileUploadCase):
     """
-    What a header declares.
+    The declarations in a header.
     """
 
     @hostile(150)
@@ -77,7 +77,7 @@ class DeclarationTests(HostileUploadCase):
     @example(0, [b"a"], True)
     def test_any_size(self, declared: int, pieces: list[bytes], archived: bool) -> None:
         """
-        A version is made where just the bytes come that were declared; too large a one is told at the header.
+        A version is created if exactly the declared bytes arrive; one that is too large is refused at the header.
         """
         data = b"".join(pieces)
         expected = OK if declared == len(data) else INVALID
@@ -96,7 +96,7 @@ class DeclarationTests(HostileUploadCase):
     @example(1, True, 2**32 - 1)
     def test_any_time_and_number(self, created_ns: int, archived: bool, number: int) -> None:
         """
-        Any time is kept to the nanosecond, but 0, which is now; any number is passed over.
+        Any time is kept to the nanosecond, except 0, which means now; any number is ignored.
         """
         before_ns = time.time_ns()
         first = header(self.model_id, 4, archived=archived, creation_timestamp=created_ns, version_number=number)

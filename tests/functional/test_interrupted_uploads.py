@@ -96,7 +96,7 @@ class CancelledUploadTests(InterruptedTestCase):
 
     def test_hung_up(self) -> None:
         """
-        An upload whose client hangs up leaves nothing.
+        An upload whose client disconnects leaves nothing.
         """
         for archived in KINDS:
             client = self.connect()
@@ -164,7 +164,7 @@ class DeletedMeanwhileTests(InterruptedTestCase):
 
     def test_made_anew(self) -> None:
         """
-        An upload whose model is deleted and made anew meanwhile is aborted, and the new model has nothing of it.
+        An upload whose model is deleted and created again meanwhile is aborted, and the new model has nothing of it.
         """
         for archived in KINDS:
             self.assert_aborted(archived=archived, meanwhile=self.make_anew)
@@ -203,7 +203,7 @@ class CrashedUploadTests(RegistryTestCase):
 
     def test_crash_leaves_nothing(self) -> None:
         """
-        What a killed daemon had received of an upload is swept when it starts again, and is no version.
+        The parts of an upload that a killed daemon had received are removed at the next start, and are not a version.
         """
         self.client.save_model("m")
         upload = Upload(self.client, header("m", 5000, archived=True), body(bytes(4000)))

@@ -35,7 +35,7 @@ class LargeVersionListTests(RegistryTestCase):
 
     def create(self, count: int) -> None:
         """
-        Create versions with much user data.
+        Create versions with much metadata.
         """
         for _ in range(count):
             self.client.upload(self.first, [body(b"")])

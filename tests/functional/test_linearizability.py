@@ -1,5 +1,5 @@
 """
-Tests that what a reply has told is true for everybody from then on.
+Tests that the effect of a call is visible to all later calls.
 """
 
 import threading
@@ -16,7 +16,7 @@ READERS = 4
 
 class LinearizabilityTests(SharedRegistryTestCase):
     """
-    A writer and readers, each over a connection of their own.
+    A writer and readers, with a connection each.
     """
 
     def setUp(self) -> None:
@@ -35,7 +35,7 @@ class LinearizabilityTests(SharedRegistryTestCase):
 
     def test_user_data(self) -> None:
         """
-        After the reply to an update everybody reads the new user data, in lists too.
+        After the reply to an update all clients read the new metadata, in lists too.
         """
         for round_ in range(ROUNDS):
             self.client.save_model(self.model_id, round=str(round_))
@@ -57,7 +57,7 @@ class LinearizabilityTests(SharedRegistryTestCase):
 
     def test_deletion(self) -> None:
         """
-        After the reply to a deletion nobody finds the model, and after it is made anew everybody finds the new one.
+        After the reply to a deletion no client finds the model, and after it is created again all find the new one.
         """
         for round_ in range(ROUNDS // 4):
             self.client.create(self.model_id, b"%d" % round_, archived=round_ % 2 == 0)
@@ -71,7 +71,7 @@ class LinearizabilityTests(SharedRegistryTestCase):
 
     def test_the_latest_never_goes_back(self) -> None:
         """
-        While versions are created, no reader sees the latest go back, or stay behind what was told before it asked.
+        While versions are created, no reader sees the latest go back, or stay behind an earlier reply.
         """
         self.client.create(self.model_id, b"1")
         self.told = 1

@@ -89,7 +89,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def test_grpc_prints(self) -> None:
         """
-        What gRPC itself prints holds up nobody either.
+        Output of gRPC itself delays nothing either.
         """
         fill_pipe(self.writer)
         log = self.directory / "daemon.log"
@@ -113,7 +113,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def test_all_is_read(self) -> None:
         """
-        What is read slowly is read whole, to the last line before the end.
+        A log that is read slowly is read whole, to the last line before the end.
         """
         process = self.launch("--port", "0", "--archive-dir", "archive")
         lines: list[bytes] = []
@@ -214,7 +214,7 @@ class SignalTests(DaemonTestCase):
 
     def test_in_the_foreground(self) -> None:
         """
-        After SIGHUP and SIGUSR1 a log that was moved away is begun anew; SIGUSR1 moves it away where nobody did.
+        After SIGHUP and SIGUSR1 a log that was moved away is started again; SIGUSR1 moves it away if nobody did.
         """
         self.assert_signals(self.start_twistd("--nodaemon", "--pidfile="))
 
@@ -227,7 +227,7 @@ class SignalTests(DaemonTestCase):
 
     def test_on_stdout(self) -> None:
         """
-        Where the log goes to stdout, both end nothing.
+        If the log goes to stdout, neither signal ends anything.
         """
         daemon = self.start()
         for number in (signal.SIGUSR1, signal.SIGHUP):

@@ -68,7 +68,7 @@ class OddModelIdTests(RegistryTestCase):
 
     def test_all_are_models_of_their_own(self) -> None:
         """
-        No two ids share user data or versions, whatever they look like, also after a restart.
+        No two ids share metadata or versions, whatever they look like, also after a restart.
         """
         for model_id in ODD_IDS:
             self.client.save_model(model_id, mine=model_id)
@@ -142,7 +142,7 @@ class ModelIdTests(SharedRegistryTestCase):
 
     def test_not_utf_8(self) -> None:
         """
-        An id that is no UTF-8 is refused.
+        An id that is not UTF-8 is refused.
         """
         for model_id in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x98"):
             info = b"\x0a%c%s" % (len(model_id), model_id)
@@ -151,7 +151,7 @@ class ModelIdTests(SharedRegistryTestCase):
 
     def test_refused_ids_leave_nothing(self) -> None:
         """
-        A refused id is no model.
+        A refused id creates no model.
         """
         for model_id in ("", "x" * 201, "m\n"):
             self.assert_id_refused(model_id)

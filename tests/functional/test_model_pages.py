@@ -16,7 +16,7 @@ MOST_UINT32 = 2**32 - 1
 
 def ids(reply: Any) -> list[str]:
     """
-    Give the ids in a reply.
+    Return the ids in a reply.
     """
     return [info.model_id for info in reply.model_infos]
 
@@ -108,7 +108,7 @@ class ModelPageTests(SharedRegistryTestCase):
 
     def test_bad_handles(self) -> None:
         """
-        A handle that is no non-negative decimal is refused, whether or not ids are asked for.
+        A handle that is not a non-negative decimal is refused, with or without ids.
         """
         for handle in BAD_HANDLES:
             for asked in ((), ("m1",)):

@@ -20,13 +20,13 @@ class CreateOrUpdateModelTests(SharedRegistryTestCase):
 
     def user_data(self) -> dict[str, str]:
         """
-        Give the user data of the test's model.
+        Return the metadata of the test's model.
         """
         return dict(self.client.models(self.model_id).model_infos[0].user_data)
 
     def test_makes_a_model(self) -> None:
         """
-        A model that was made is there, with its user data and without versions.
+        A new model exists, with its metadata and without versions.
         """
         self.client.save_model(self.model_id, framework="torch")
         self.assertEqual(self.user_data(), {"framework": "torch"})
@@ -34,7 +34,7 @@ class CreateOrUpdateModelTests(SharedRegistryTestCase):
 
     def test_replaces_the_whole_user_data(self) -> None:
         """
-        User data of before that is not in the new is gone.
+        Old metadata that is not in the new metadata is gone.
         """
         self.client.save_model(self.model_id, old="1", both="1")
         self.client.save_model(self.model_id, new="2", both="2")
@@ -42,7 +42,7 @@ class CreateOrUpdateModelTests(SharedRegistryTestCase):
 
     def test_leaves_versions_alone(self) -> None:
         """
-        Replacing a model's user data touches neither its transient nor its archived versions.
+        Replacing a model's metadata changes neither its transient nor its archived versions.
         """
         self.client.save_model(self.model_id)
         created = [self.client.create(self.model_id, b"data", archived=archived) for archived in (False, True)]
@@ -61,12 +61,12 @@ class CreateOrUpdateModelTests(SharedRegistryTestCase):
 
 class DurableModelTests(RegistryTestCase):
     """
-    What a crash cannot take.
+    Models that survive a crash.
     """
 
     def test_is_durable_before_the_reply(self) -> None:
         """
-        A model, and its newer user data, survive that the daemon is killed right after the reply.
+        A model, and its newer metadata, survive a kill of the daemon right after the reply.
         """
         self.client.save_model("made", a="1")
         self.client.save_model("updated", a="1")

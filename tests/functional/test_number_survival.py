@@ -41,7 +41,7 @@ class SurvivalTests(RegistryTestCase):
 
     def listed(self) -> list[int]:
         """
-        Give the numbers of the versions there are.
+        Return the numbers of the existing versions.
         """
         return [info.version_number for info in self.client.infos("m").version_infos]
 

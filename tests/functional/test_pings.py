@@ -23,7 +23,7 @@ class PingTests(RegistryTestCase):
 
     def test_twice_as_often_as_one_would(self) -> None:
         """
-        Who pings every five seconds is answered, and not cut off.
+        A client that pings every five seconds is answered and not disconnected.
         """
         with socket.create_connection(("127.0.0.1", self.daemon.port)) as client:
             client.settimeout(DEADLINE_SECONDS)

@@ -25,7 +25,7 @@ PROVIDERS = (ROOT / "examples" / "sqlite_provider", ROOT / "tests" / "data" / "s
 
 MIB = 1024 * 1024
 VERSION_BYTES = 320 * MIB
-"""What is under way at a time, in gRPC and in the archive, is some 50 to 110 MiB whatever the size."""
+"""The data in progress, in gRPC and in the archive, is some 50 to 110 MiB whatever the size."""
 
 
 def _run(*command: str, directory: Path) -> None:
@@ -36,10 +36,10 @@ def _run(*command: str, directory: Path) -> None:
 @cache
 def installed() -> Path:
     """
-    Build the wheel, install it in a folder of its own, and copy the providers beside it; once for all tests.
+    Build the wheel, install it in a directory, and copy the providers beside it; once for all tests.
 
     Returns:
-        what to put on the path.
+        the additions to Python's path.
     """
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -74,7 +74,7 @@ class PluginTestCase(RegistryTestCase):
 
     def peak_bytes(self) -> int:
         """
-        Tell how much memory the daemon had in use at most.
+        Return the peak of the daemon's memory, in bytes.
         """
         status = Path(f"/proc/{self.daemon.process.pid}/status").read_text()
         match = re.search(r"VmHWM:\s+(\d+) kB", status)
@@ -115,7 +115,7 @@ class WheelTests(PluginTestCase):
 
     def test_all_providers_are_known(self) -> None:
         """
-        Where none is found, the daemon names its own provider and those beside it.
+        If a provider is not found, the daemon names its built-in provider and those of the plugins.
         """
         command = ("--nodaemon", "--pidfile=", "model-registry", "--archive", "tape")
         ended = run_twistd(self.directory, *command, environment=self.daemon.environment)

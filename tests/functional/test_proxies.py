@@ -22,7 +22,7 @@ BUFFER = """
               "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer
               max_request_bytes: 1000000
 """
-"""Has Envoy take a megabyte, and no more."""
+"""The setting that limits Envoy to a megabyte."""
 
 PATIENT_SECONDS = 600
 
@@ -85,7 +85,7 @@ class ProxyCase(RegistryTestCase):
 
     def check_too_large(self) -> None:
         """
-        Check that an upload which is too large for the proxy is told so at once, and what to set.
+        Check that an upload that is too large for the proxy fails at once, and that the error names the setting.
         """
         registry = self.registry(retry_seconds=PATIENT_SECONDS)
         registry.save_model("walker")
@@ -134,14 +134,14 @@ class NginxTests(ProxyCase):
 
     def test_too_large(self) -> None:
         """
-        nginx as it comes takes a megabyte; a client is told so.
+        nginx accepts one megabyte by default; the client's error says so.
         """
         self.begin(self.as_it_comes())
         self.check_too_large()
 
     def test_too_long_a_token(self) -> None:
         """
-        nginx as it comes takes no tokens of 16 KiB; a client is told what to set.
+        nginx accepts no tokens of 16 KiB by default; the client's error names the setting.
         """
         self.begin(self.as_it_comes())
         with self.assertRaises(errors.RegistryError) as caught:
@@ -150,7 +150,7 @@ class NginxTests(ProxyCase):
 
     def test_registry_away(self) -> None:
         """
-        Where nginx cannot reach the registry, a client is told so, and waits for it.
+        If nginx cannot reach the registry, the client reports that and waits for it.
         """
         self.begin(self.as_it_comes())
         self.check_registry_away()
@@ -186,14 +186,14 @@ class EnvoyTests(ProxyCase):
 
     def test_too_large(self) -> None:
         """
-        A client is told that Envoy takes no more than some size.
+        The client's error says that Envoy limits the size.
         """
         self.begin(replaced(self.configuration(), {"http_filters:\n": f"http_filters:\n{BUFFER}"}))
         self.check_too_large()
 
     def test_registry_away(self) -> None:
         """
-        Where Envoy cannot reach the registry, a client is told so, and waits for it.
+        If Envoy cannot reach the registry, the client reports that and waits for it.
         """
         self.begin(self.configuration())
         self.check_registry_away()

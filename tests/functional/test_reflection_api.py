@@ -153,14 +153,14 @@ class ReflectionApiTests(RegistryTestCase):
 
     def test_unknown_symbol(self) -> None:
         """
-        What is not there is said not to be.
+        An unknown symbol is reported as missing.
         """
         with self.assertRaises(KeyError):
             self.reflected.database.FindFileContainingSymbol("cogmentAPI.Nonsense")
 
     def test_examples(self) -> None:
         """
-        A model's life, told in JSON: each call takes the request and gives the replies that the examples show.
+        The life of a model in JSON: each call accepts the request and returns the replies of the examples.
         """
         for path, requests, replies in EXAMPLES:
             most_replies = len(replies) if path == f"{REGISTRY}/VersionUpdate" else None

@@ -55,7 +55,7 @@ class RefusalTestCase(RegistryTestCase):
 
     def upload(self, *messages: Any) -> Callable[[], Any]:
         """
-        Give what makes an upload.
+        Return the argument that makes an upload.
         """
         return lambda: self.client.call("CreateVersion", messages)
 
@@ -67,7 +67,7 @@ class InvalidArgumentTests(RefusalTestCase):
 
     def test_bytes(self) -> None:
         """
-        Bytes that are no message of the call: the text says of which.
+        Bytes that are not a message of the call: the text names the message.
         """
         for method in SERVICE.methods:
             request: Any = [b"\xff"] if method.client_streaming else b"\xff"
@@ -77,7 +77,7 @@ class InvalidArgumentTests(RefusalTestCase):
 
     def test_models(self) -> None:
         """
-        Ids and user data that are not allowed.
+        Invalid ids and metadata.
         """
         self.refuse(
             StatusCode.INVALID_ARGUMENT,
@@ -123,7 +123,7 @@ class InvalidArgumentTests(RefusalTestCase):
 
 class NotFoundTests(RefusalTestCase):
     """
-    What is not there.
+    Missing things.
     """
 
     def test_models(self) -> None:
@@ -166,7 +166,7 @@ class NotFoundTests(RefusalTestCase):
 
 class AbortedTests(RefusalTestCase):
     """
-    What another has undone.
+    Calls that another client's call has made obsolete.
     """
 
     def test_model_deleted_under_an_upload(self) -> None:
@@ -247,7 +247,7 @@ class DamageTests(RefusalTestCase):
 
     def test_damage(self) -> None:
         """
-        What is damaged is named, with the way to mend it or round it.
+        Damaged things are named, with the way to repair or avoid them.
         """
         model, version = ["'broken'", "damaged", "CreateOrUpdateModel"], ["'hurt'", "damaged", "use another version"]
         self.refuse(
@@ -261,7 +261,7 @@ class DamageTests(RefusalTestCase):
 
     def test_numbers_used_up(self) -> None:
         """
-        Where the last number is given out there is no next one: the text says how to go on.
+        If the last number is used, there is no next one: the text says how to continue.
         """
         for archived in (False, True):
             call = partial(self.client.create, "old", b"data", archived=archived)
@@ -275,7 +275,7 @@ class DiskTests(RefusalTestCase):
 
     def prepare(self) -> None:
         """
-        Have the daemon find the archive whose disk fails on demand.
+        Make the daemon find the archive whose disk fails on demand.
         """
         self.control = self.directory / "errno"
         shutil.copytree(DATA / "refusing_provider", self.directory / "plugins")
@@ -291,7 +291,7 @@ class DiskTests(RefusalTestCase):
     def assert_refused_with(self, name: str, code: StatusCode, *said: str) -> None:
         """
         Check that all writes are refused while the disk fails, that reading still works, that writing works afterwards,
-        and that the log tells where and why, once.
+        and that the log reports it once.
         """
         self.control.write_text(name)
         self.refuse(

@@ -22,12 +22,12 @@ def frame(kind: int, content: bytes) -> bytes:
 
 class StrangersWordsTests(RegistryTestCase):
     """
-    A client that says goodbye with words of its own.
+    A client that closes its connection with a text.
     """
 
     def test_goodbye(self) -> None:
         """
-        What a client says as it goes is not printed, neither as it is nor in any other form.
+        A client's closing text is not printed in any form.
         """
         words = frame(GOAWAY, struct.pack(">II", 0, INTERNAL_ERROR) + b"\nFORGED a line of the log")
         with socket.create_connection(("127.0.0.1", self.daemon.port)) as stranger:

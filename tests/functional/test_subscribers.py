@@ -1,5 +1,5 @@
 """
-What many subscribers cost, and that they go.
+Tests of the cost of many subscribers, and of their end.
 """
 
 import signal
@@ -43,7 +43,7 @@ class SubscribersTestCase(RegistryTestCase):
 
     def subscribe_apart(self) -> "subprocess.Popen[str]":
         """
-        Subscribe many times, from a process of its own.
+        Subscribe many times, from a separate process.
         """
         client = subprocess.Popen(
             [sys.executable, "-c", _CLIENT, self.daemon.address, str(SUBSCRIBERS)],

@@ -1,5 +1,5 @@
 """
-Who waits for whom: nothing that is answered from memory waits for the reactor, and nothing of that for the archive.
+Tests of threads: calls that are answered from memory wait neither for the reactor nor for the archive.
 """
 
 from collections.abc import Callable
@@ -102,7 +102,7 @@ class BlockedArchiveTests(GatedTestCase):
 
     def block(self, gate: str, begin: Callable[[int], Any]) -> None:
         """
-        Begin calls until all threads of the archive wait at a gate.
+        Begin calls until all threads of the archive are blocked.
         """
         self.gates.hold(gate)
         self.calls = [begin(number) for number in range(BLOCKED_CALLS)]
@@ -144,7 +144,7 @@ class BlockedArchiveTests(GatedTestCase):
 
     def assert_uploaded(self, gate: str) -> None:
         """
-        Open a gate again, and check that all versions are created.
+        Unblock the threads, and check that all versions are created.
         """
         self.gates.release(gate)
         self.assertEqual([upload.result().version_number for upload in self.calls], [2] * BLOCKED_CALLS)

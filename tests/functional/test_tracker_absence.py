@@ -12,7 +12,7 @@ from twisted_registry.client import BlockingClient, BlockingTracker, Version, er
 
 class AbsenceCase(RegistryTestCase):
     """
-    The client has neither patience nor time; following a model does not depend on it.
+    A client without retries and with short timeouts; following a model does not depend on them.
     """
 
     keeps_port = True
@@ -48,7 +48,7 @@ class AbsenceCase(RegistryTestCase):
 
 class DataTests(AbsenceCase):
     """
-    The server is gone when the data is fetched of a version that it has told of.
+    The server goes away before the data of a new version is fetched.
     """
 
     def next_while_away(self) -> "Future[Version]":
@@ -70,7 +70,7 @@ class DataTests(AbsenceCase):
 
     def test_newer_version_is_given_where_a_transient_one_was_lost(self) -> None:
         """
-        Where a transient version went with the server, the next one is given.
+        If a transient version went with the server, the next one is returned.
         """
         self.registry.publish("walker", b"lost")
         asked = self.next_while_away()
@@ -109,8 +109,8 @@ class LostVersionsTests(AbsenceCase):
 
     def test_another_model_of_the_name(self) -> None:
         """
-        Where the model was deleted and made again while the server was away, and a version is there under the number
-        of the one known, the tracker says that the model was replaced.
+        If the model was deleted and created again while the server was away, and a version has the number of the known
+        one, the tracker reports that the model was replaced.
         """
         self.registry.store("walker", b"1")
         relayed = BlockingClient(self.relay().address, retry_seconds=0)
@@ -162,7 +162,7 @@ class StoppedServerTests(AbsenceCase):
 
     def test_data(self) -> None:
         """
-        The data of a version that was told of comes when the server goes on.
+        The data of a known version arrives when the server is back.
         """
         self.registry.publish("walker", b"1")
         asked = self.asked_while_it_stands_still(self.follow())

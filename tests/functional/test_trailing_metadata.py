@@ -1,5 +1,5 @@
 """
-What the registry tells beside the messages, in the trailing metadata of a call.
+Tests of the trailing metadata of calls.
 """
 
 import os
@@ -19,7 +19,7 @@ DATA = os.urandom(10_000_000)
 
 def told_by(call: Any) -> dict[str, Any]:
     """
-    Give a call's trailing metadata.
+    Return the trailing metadata of a call.
     """
     return {key: value for key, value in call.trailing_metadata() if not key.startswith("grpc-")}
 
@@ -31,14 +31,14 @@ class DataTests(SharedRegistryTestCase):
 
     def expected(self, data: bytes) -> dict[str, str]:
         """
-        Give what is to be told of data.
+        Return the expected trailing metadata for data.
         """
         return {"twisted-registry-checksum": f"{len(data)} {data_hash(data)} {xxhash.xxh3_128_hexdigest(data)}"}
 
     def test_data_sent(self) -> None:
         """
-        Behind a version's data its size, its hash and a digest are told: also where it is read from the archive, for
-        the first time or again, or from a copy in memory.
+        Replies with data end with its size, its SHA-256 and its XXH3: also if it is read from the archive, for the
+        first time or again, or from a copy in memory.
         """
         self.client.save_model(self.model_id)
         cases = [(DATA, False), (DATA, True), (b"", False), (b"", True)]
@@ -52,7 +52,7 @@ class DataTests(SharedRegistryTestCase):
 
     def test_data_received(self) -> None:
         """
-        Behind the answer to a creation the same is told.
+        The reply to a creation has the same.
         """
         self.client.save_model(self.model_id)
         for archived in (False, True):
@@ -71,8 +71,8 @@ class ArchiveTests(RegistryTestCase):
 
     def test_each_read(self) -> None:
         """
-        Each time that data is read from the archive its digest is told: where it is hashed, and where its chunks are
-        compared with their digests.
+        Each read from the archive has the XXH3: the first one, which is hashed, and later ones, whose chunks are
+        compared.
         """
         self.client.save_model("walker")
         for number, data in enumerate((DATA, b""), 1):
@@ -93,7 +93,7 @@ class ErrorTests(SharedRegistryTestCase):
 
     def test_error_is_told_in_the_standard_words(self) -> None:
         """
-        A refused call tells which error it was, and its facts, as google.rpc.ErrorInfo.
+        A refused call reports its error and the facts as google.rpc.ErrorInfo.
         """
         self.client.save_model(self.model_id)
         with self.assertRaises(grpc.RpcError) as caught:
@@ -108,7 +108,7 @@ class ErrorTests(SharedRegistryTestCase):
 
     def test_hostile_facts_fit_the_metadata(self) -> None:
         """
-        What a client sent does not make the answer too large, whatever it was.
+        Whatever a client sends, the trailing metadata of the error stays small enough.
         """
         request = api.CreateOrUpdateModelRequest(model_info=api.ModelInfo(model_id="\u20ac\n" * 100_000))
         self.assert_refused(

@@ -24,7 +24,7 @@ SHORTENED = {
     "actor.py": "--until 3",
     "actor_twisted.py": "--until 3",
 }
-"""What is added to commands that would go on for ever."""
+"""The arguments added to commands that would run for ever."""
 
 
 class Step(NamedTuple):
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 def steps() -> Iterator[Step]:
     """
-    Give the steps of the page.  What is seen stands in the section of the commands, as the next block.
+    Return the steps of the page. The expected output of commands is the next block in their section.
     """
     for section in re.split(r"^#+ ", PAGE, flags=re.MULTILINE):
         for block, following in pairwise([*blocks(section), Block("", "")]):
@@ -49,21 +49,21 @@ def steps() -> Iterator[Step]:
 
 def all_commands() -> Iterator[str]:
     """
-    Give all commands of the page.
+    Return all commands of the page.
     """
     return (line for step in steps() for line in step.commands)
 
 
 def programs() -> dict[str, str]:
     """
-    Give the programs that the page has the reader write, by their files' names.
+    Return the programs that the reader writes, by file name.
     """
     return dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 
 
 def is_done_by_the_test(line: str) -> bool:
     """
-    Say whether the test has done already what a command does.
+    Return whether the test has already done what a command does.
     """
     word = shlex.split(line)[0]
     return word == "make" or word.endswith("/pip")
@@ -121,7 +121,7 @@ class StoryTests(RegistryTestCase):
 
 class PageTests(SynchronousTestCase):
     """
-    What the page names is there.
+    The names on the page exist.
     """
 
     def test_every_kind_of_command_is_known(self) -> None:
@@ -133,7 +133,7 @@ class PageTests(SynchronousTestCase):
 
     def test_targets_are_in_the_makefile(self) -> None:
         """
-        What is made can be made.
+        All targets of make exist.
         """
         made = {line.split()[1] for line in all_commands() if line.startswith("make ")}
         makefile = (ROOT / "Makefile").read_text()

@@ -74,7 +74,7 @@ class UnusualBodyTests(SharedRegistryTestCase):
 
     def test_unknown_fields(self) -> None:
         """
-        Fields of a later day, before and after the data, are passed over.
+        Unknown fields, before and after the data, are skipped.
         """
         data = field(1, self.DATA)
         for content in (UNKNOWN_FIELD + data, data + UNKNOWN_FIELD, UNKNOWN_FIELD + data + UNKNOWN_FIELD):

@@ -1,5 +1,5 @@
 """
-Tests for the user data of models and versions.
+Tests for the metadata of models and versions.
 """
 
 from grpc import StatusCode
@@ -40,7 +40,7 @@ ODD_USER_DATA = {
 
 def user_data_of(size_bytes: int) -> dict[str, str]:
     """
-    Make user data whose encoding has so many bytes.
+    Return metadata whose encoding has exactly so many bytes.
     """
     filler = size_bytes
     while api.ModelInfo(user_data={"k": "x" * filler}).ByteSize() > size_bytes:
@@ -55,7 +55,7 @@ class UserDataTests(SharedRegistryTestCase):
 
     def test_at_the_limit(self) -> None:
         """
-        User data of 256 KiB encoded is taken, of a model and of transient and archived versions.
+        Metadata of 256 KiB encoded is accepted, for a model and for transient and archived versions.
         """
         user_data = user_data_of(LIMIT_BYTES)
         self.assertEqual(api.ModelInfo(user_data=user_data).ByteSize(), LIMIT_BYTES)
@@ -67,7 +67,7 @@ class UserDataTests(SharedRegistryTestCase):
 
     def test_of_a_model_over_the_limit(self) -> None:
         """
-        A model's user data of a byte more is refused with both numbers, and the old stays.
+        One byte more for a model is refused with both numbers, and the old metadata stays.
         """
         self.client.save_model(self.model_id, old="1")
         self.assert_refused(
@@ -80,7 +80,7 @@ class UserDataTests(SharedRegistryTestCase):
 
     def test_of_a_version_over_the_limit(self) -> None:
         """
-        A version's user data of a byte more is refused at the header, and no version is made.
+        One byte more for a version is refused at the header, and no version is created.
         """
         self.client.save_model(self.model_id)
         for archived in (False, True):
@@ -92,7 +92,7 @@ class UserDataTests(SharedRegistryTestCase):
 
     def test_many_small_entries_count_encoded(self) -> None:
         """
-        What counts is the size encoded, of many small entries too.
+        The encoded size counts, also for many small entries.
         """
         user_data = {f"{number:05}": "" for number in range(LIMIT_BYTES // 11 + 1)}
         self.assert_refused(
@@ -101,7 +101,7 @@ class UserDataTests(SharedRegistryTestCase):
 
     def test_ten_infos_fit_a_stock_client(self) -> None:
         """
-        Ten infos with all the user data they may have come to a client that takes no message over 4 MiB.
+        Ten infos with the largest metadata fit into a message of 4 MiB, which stock clients accept.
         """
         self.client.save_model(self.model_id)
         for _ in range(10):
@@ -111,7 +111,7 @@ class UserDataTests(SharedRegistryTestCase):
 
 class OddUserDataTests(RegistryTestCase):
     """
-    What may be in it.
+    The contents of metadata.
     """
 
     def test_comes_back_as_it_was(self) -> None:
@@ -126,7 +126,7 @@ class OddUserDataTests(RegistryTestCase):
 
     def assert_unchanged(self) -> None:
         """
-        Check the user data of the model and of its version.
+        Check the metadata of the model and of its version.
         """
         self.assertEqual(dict(self.client.models("m").model_infos[0].user_data), ODD_USER_DATA)
         self.assertEqual(dict(self.client.latest("m").user_data), ODD_USER_DATA)

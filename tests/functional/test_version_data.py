@@ -197,7 +197,7 @@ class UnderWayTests(RegistryTestCase):
 
     def test_model_deleted_while_an_archived_version_is_read(self) -> None:
         """
-        An archived version that is being read comes whole though its model is deleted, even if it is made anew.
+        An archived version that is being read arrives whole although its model is deleted, even if it is created again.
         """
         chunks = self.begin(archived=True)
         self.client.delete_model("m")
@@ -226,7 +226,7 @@ class UnderWayTests(RegistryTestCase):
 
     def test_readers_that_go_away(self) -> None:
         """
-        Readers that give up, or whose connections are gone, leave the version as it was, and are no matter for the log.
+        Readers that give up, or whose connections break, leave the version as it was and are not logged.
         """
         self.client.create("m", self.large, archived=True)
         request = api.RetrieveVersionDataRequest(model_id="m", version_number=1)

@@ -99,7 +99,7 @@ class AllVersionsTests(VersionInfosTestCase):
 
     def test_model_without_versions(self) -> None:
         """
-        Where there is nothing, the handle is the one given, or "0".
+        If there are no versions, the handle is the one of the request, or "0".
         """
         empty = f"{self.model_id}-empty"
         self.client.save_model(empty)
@@ -221,7 +221,7 @@ class GapTests(RegistryTestCase):
 
     def test_selectors_count_the_versions_that_exist(self) -> None:
         """
-        Negative selectors, pages and handles pass over evicted versions.
+        Negative selectors, pages and handles skip evicted versions.
         """
         self.client.save_model("m")
         for archived in (True, False, False, False, False):

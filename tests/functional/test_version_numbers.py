@@ -72,7 +72,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def create_one(self, client: Client, creator: int, index: int) -> int:
         """
-        Create a version, of a kind of its own, that tells who made it.
+        Create a version, of any kind, whose metadata names its creator.
         """
         data = b"%d of %d " % (index, creator) * (1 + creator * index * 100)
         info = client.create(self.model_id, data, archived=(creator + index) % 3 == 0, user_data={"by": str(creator)})

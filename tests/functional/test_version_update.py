@@ -21,7 +21,7 @@ def next_info(stream: Any) -> Info:
 
 class UpdateTests(SharedRegistryTestCase):
     """
-    What a stream gives.
+    The messages of a stream.
     """
 
     def setUp(self) -> None:
@@ -106,7 +106,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_bytes_that_are_no_message(self) -> None:
         """
-        A request that is no VersionUpdateRequest ends with INVALID_ARGUMENT.
+        A request that is not a VersionUpdateRequest ends with INVALID_ARGUMENT.
         """
         self.assert_refused(
             grpc.StatusCode.INVALID_ARGUMENT, lambda: next(self.client.call("VersionUpdate", b"\xff")), "bytes"
@@ -190,13 +190,13 @@ class EvictedTests(RegistryTestCase):
 
     def evict(self) -> None:
         """
-        Have the model's only transient version evicted.
+        Evict the model's only transient version.
         """
         self.client.create("other", b"other")
 
     def test_nothing_left(self) -> None:
         """
-        Where the only version was evicted, a new stream waits for the next, whose number was not used before.
+        If the only version was evicted, a new stream waits for the next one, whose number was not used before.
         """
         self.client.create("m", b"evicted")
         self.evict()
@@ -208,7 +208,8 @@ class EvictedTests(RegistryTestCase):
 
     def test_older_one_left(self) -> None:
         """
-        Where the latest was evicted, a new stream gives the latest there is; one that gave it goes on with newer ones.
+        If the latest was evicted, a new stream begins with the latest that exists; older streams continue with newer
+        versions.
         """
         archived = self.client.create("m", b"archived", archived=True)
         evicted = self.client.create("m", b"evicted")
@@ -228,7 +229,7 @@ class DamagedTests(RegistryTestCase):
 
     def test_damaged_latest(self) -> None:
         """
-        Where the latest is damaged, a new stream does not pass an older one off for it, but waits for a newer one.
+        If the latest is damaged, a new stream does not pass an older one off as the latest, but waits for a newer one.
         """
         self.client.save_model("m")
         self.client.create("m", b"whole", archived=True)
