@@ -33,7 +33,7 @@ BUDGET = TransientBudget(max_items=4, max_bytes=8000)
 
 class PumpedRegistryCase(SynchronousTestCase):
     """
-    Makes a registry over an archive in memory.  Nothing happens on the archive until the test pumps ``disk``.
+    A test of a registry over an archive in memory.  The archive's calls wait until the test pumps ``disk``.
     """
 
     def setUp(self) -> None:
@@ -83,13 +83,13 @@ class PumpedRegistryCase(SynchronousTestCase):
 
     def pump(self) -> None:
         """
-        Let everything happen.
+        Run everything that waits.
         """
         pump_all(self.reactor, self.disk, self.processor)
 
     def done(self, deferred: "Deferred[T]") -> T:
         """
-        Let everything happen, and give what a Deferred fires with.
+        Run everything, and return the result of a Deferred.
         """
         self.pump()
         result: T = self.successResultOf(deferred)
@@ -97,14 +97,14 @@ class PumpedRegistryCase(SynchronousTestCase):
 
     def fails(self, deferred: "Deferred[Any]", *errors: type[BaseException]) -> Any:
         """
-        Let everything happen, and give the error a Deferred fails with.
+        Run everything, and return the error of a Deferred.
         """
         self.pump()
         return self.failureResultOf(deferred, *errors).value
 
     def settle(self, future: "Future[T]") -> T:
         """
-        Let everything happen, and give what a job of a serial executor fires with.
+        Run everything, and return the result of a serial executor's job.
         """
         self.pump()
         return future.result(timeout=0)
@@ -117,7 +117,7 @@ class PumpedRegistryCase(SynchronousTestCase):
 
     def snapshot(self, model_id: str = "m") -> ModelSnapshot:
         """
-        Give a model's snapshot, which must be there.
+        Return a model's snapshot, which must be loaded.
         """
         snapshot = self.registry.snapshot(model_id)
         assert snapshot is not None, "the model is not loaded"
@@ -142,7 +142,7 @@ class PumpedRegistryCase(SynchronousTestCase):
 
     def numbers(self, model_id: str = "m") -> list[int]:
         """
-        Give the numbers of a model's versions.
+        Return the numbers of a model's versions.
         """
         return list(self.snapshot(model_id).numbers.starting_at(0))
 

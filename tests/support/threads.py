@@ -1,5 +1,5 @@
 """
-Threads that a test pumps by hand.
+Threads and a reactor that a test runs by hand.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 class PumpedPool:
     """
-    Stands in for a thread pool: jobs wait until the test lets them run.
+    A stand-in for a thread pool: jobs wait until the test runs them.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class PumpedPool:
 
     def pump(self, most: int = 10_000) -> int:
         """
-        Run jobs, also those that come meanwhile, and give how many ran.
+        Run jobs, including those submitted meanwhile, and return their number.
         """
         done = 0
         while self._jobs and done < most:
@@ -41,7 +41,7 @@ class PumpedPool:
 @implementer(IReactorFromThreads)
 class PumpedReactor:
     """
-    Stands in for the reactor: what other threads hand it waits until the test lets it run.
+    A stand-in for the reactor: calls from other threads wait until the test runs them.
     """
 
     def __init__(self) -> None:
@@ -58,13 +58,13 @@ class PumpedReactor:
 
     def pump_last(self) -> None:
         """
-        Run the call that came last, before the others.
+        Run the last call before the others.
         """
         self._calls.pop()()
 
     def pump(self) -> int:
         """
-        Run the calls, also those that come meanwhile, and give how many ran.
+        Run the calls, including those made meanwhile, and return their number.
         """
         done = 0
         while self._calls:

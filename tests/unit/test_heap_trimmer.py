@@ -78,7 +78,7 @@ class HeapTrimmerTests(SynchronousTestCase):
 
     def test_pieces(self) -> None:
         """
-        Memory that is free in pieces is returned too, and again after it has grown as much anew.
+        Memory that is free in pieces is returned too, and again after it has grown as much again.
         """
         much_more = 2 * MUCH
         self.assertEqual(self.change(MUCH, much_more), 1)

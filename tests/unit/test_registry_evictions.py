@@ -1,5 +1,5 @@
 """
-Facts about whose versions are evicted, and what is told of it.
+Tests of which versions are evicted, and of the log's lines about it.
 """
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
@@ -17,7 +17,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def setUp(self) -> None:
         """
-        Make more models than there is room for the latest of, and read the log.
+        Make more models than there is room for the latest version of each, and read the log.
         """
         super().setUp()
         self.model_ids = [f"m{number}" for number in range(MOST + 4)]
@@ -27,20 +27,20 @@ class EvictionTests(PumpedRegistryCase):
 
     def warnings(self) -> list[str]:
         """
-        Give what the log was told.
+        Return the warnings in the log.
         """
         return [formatEvent(event) for event in self.events if event["log_level"] is LogLevel.warn]
 
     def latest(self) -> dict[str, int]:
         """
-        Give the number of the latest version of each model that has one.
+        Return the number of the latest version of each model that has one.
         """
         numbers = {model_id: self.numbers(model_id) for model_id in self.model_ids}
         return {model_id: found[-1] for model_id, found in numbers.items() if found}
 
     def test_one_model_evicts_no_other(self) -> None:
         """
-        However many versions a model gets, all others keep their latest, and nothing is told or counted.
+        However many versions a model gets, all others keep their latest, and nothing is logged or counted.
         """
         others = self.model_ids[: MOST - 1]
         for model_id in others:
@@ -52,7 +52,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_latest_of_too_many_models(self) -> None:
         """
-        Where there are more models than items, each latest that goes is counted, and told with the setting to raise.
+        With more models than items, each latest version that goes is counted and logged with the setting to raise.
         """
         for model_id in self.model_ids[: MOST + 1]:
             self.create(b"x", model_id)
@@ -64,7 +64,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_latest_of_too_large_models(self) -> None:
         """
-        Where it is bytes that are short, that setting is named.
+        If bytes are short, the log names that setting.
         """
         for model_id in ("m0", "m1"):
             self.create(b"x", model_id)
@@ -74,9 +74,9 @@ class EvictionTests(PumpedRegistryCase):
         (line,) = self.warnings()
         self.assertIn("raise --version-cache-max-bytes", line)
 
-    def test_told_once_a_minute(self) -> None:
+    def test_logged_once_a_minute(self) -> None:
         """
-        The log has one line a minute, with how many there were since the last; the count has all.
+        The log has one line per minute, with the number since the last one; the count has all.
         """
         for model_id in self.model_ids[: MOST + 3]:
             self.create(b"x", model_id)
@@ -92,7 +92,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_archived_latest(self) -> None:
         """
-        Of a model whose latest version is archived nothing is lost that counts: neither the copy nor an older one.
+        If the latest version of a model is archived, neither its copy nor an older version counts.
         """
         self.create(b"x", "m0")
         self.create(b"x", "m0", archived=True)
@@ -103,7 +103,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_deleted_model(self) -> None:
         """
-        What goes with its model was not evicted.
+        Versions that go with their model are not evicted.
         """
         self.create(b"x", "m0")
         self.done(self.registry.delete_model("m0"))
@@ -111,7 +111,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_one_version_that_is_read_all_the_time(self) -> None:
         """
-        Whoever reads one version however often does not make others seem unused.
+        A client that reads one version very often does not make the others seem unused.
         """
         infos = {model_id: self.create(b"x", model_id) for model_id in self.model_ids[:MOST]}
         self.read(infos["m0"])

@@ -360,7 +360,7 @@ class _Failing:
 
 class FailingArchiveTests(DurableCase):
     """
-    What a failing archive means for keys.
+    An archive that fails.
     """
 
     def test_keys_that_cannot_be_read(self) -> None:

@@ -1,5 +1,5 @@
 """
-Facts about how the registry keeps models, and survives its archive's faults and its own restarts.
+Tests of models, of faults of the archive, and of restarts.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 class FaultyArchive(MemoryArchive):
     """
-    An archive whose calls do what the test says.
+    An archive whose calls the test can replace.
 
     Attributes:
         faults: what to raise, by the call's name.
@@ -43,7 +43,7 @@ class FaultyArchive(MemoryArchive):
 
     def __getattribute__(self, name: str) -> Any:
         """
-        Give a call, or what takes its place.
+        Return a call, or its replacement.
         """
         own = super().__getattribute__("__dict__")
         own.get("calls", []).append(name)
@@ -64,7 +64,7 @@ class FaultyWriter:
     A writer whose commit fails.
 
     Attributes:
-        aborted: how often it was told to forget the version.
+        aborted: how often ``abort`` was called.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -88,7 +88,7 @@ class FaultyWriter:
 
 class Notes:
     """
-    Notes which models changed.
+    The ids of the models that changed.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class FaultyRegistryCase(PumpedRegistryCase):
 
     def crash(self) -> None:
         """
-        Start again, with nothing but what the archive holds.
+        Start again with only the archive's content.
         """
         self.open()
         self.done(self.registry.load_snapshot("m"))
@@ -131,12 +131,12 @@ class FaultyRegistryCase(PumpedRegistryCase):
 
 class ModelTests(FaultyRegistryCase):
     """
-    Models are made, changed, listed and deleted.
+    Models are created, changed, listed and deleted.
     """
 
     def test_saved_model_is_answered_from_memory(self) -> None:
         """
-        The last user data saved is there, without the archive.
+        The metadata that was saved last is returned without the archive.
         """
         self.save(a="1")
         self.save(b="2")
@@ -144,7 +144,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_unknown_model(self) -> None:
         """
-        A model nobody made is unknown to every call, without the archive.
+        A model that was never created is unknown to every call, without the archive.
         """
         self.assertRaises(UnknownModel, self.registry.snapshot, "x")
         self.assertRaises(UnknownModel, self.registry.model_info, "x")
@@ -154,7 +154,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_failed_save_changes_nothing(self) -> None:
         """
-        What is not durable is not seen.
+        A save that fails cannot be seen.
         """
         self.save(a="1")
         self.archive.faults["save_model"] = StorageFull("no space")
@@ -165,7 +165,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_deleted_model_is_gone_with_its_versions(self) -> None:
         """
-        Memory and archive hold nothing of it, and numbers begin anew.
+        Memory and archive hold nothing of a deleted model, and numbers begin at 1 again.
         """
         self.save()
         self.create()
@@ -178,7 +178,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_failed_deletion_leaves_the_model(self) -> None:
         """
-        A model that the archive could not remove is there as before.
+        A model that the archive could not remove stays as it was.
         """
         self.save()
         self.create()
@@ -189,7 +189,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_failed_deletion_forgets_no_eviction(self) -> None:
         """
-        What was evicted while a deletion was tried is gone, also where the model stays.
+        Versions that were evicted during a deletion stay gone, even if the deletion fails.
         """
         others = ["a", "b", "c", "d"]
         for model_id in [*others, "m"]:
@@ -234,7 +234,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_survey_looks_again_at_damage(self) -> None:
         """
-        A model that could not be read for a moment is listed again from then on, and the list comes from memory again.
+        A model that could not be read once is listed after it can, and the list comes from memory again.
         """
         self.save("m")
         self.save("n")
@@ -248,7 +248,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_what_is_saved_while_the_survey_reads_counts(self) -> None:
         """
-        The survey does not bring back what it read before a change.
+        The survey does not restore metadata that it read before a change.
         """
         self.save(a="1")
         self.open()
@@ -262,7 +262,7 @@ class ModelTests(FaultyRegistryCase):
 
     def test_what_was_saved_while_it_was_read_is_not_undone(self) -> None:
         """
-        A read that began before a save does not bring the old user data back, also where the new is no longer at hand.
+        A read that began before a save does not restore the old metadata, even if the new is no longer in memory.
         """
         self.save(a="1")
         self.open()
@@ -278,9 +278,9 @@ class ModelTests(FaultyRegistryCase):
         self.assertEqual(self.done(reading), [ModelInfo("m", {"a": "2"})])
         self.assertEqual(self.registry.model_info("m"), ModelInfo("m", {"a": "2"}))
 
-    def test_observers_hear_of_commits_and_deletions(self) -> None:
+    def test_commits_and_deletions_are_published(self) -> None:
         """
-        Every change of what a subscriber sees is told, once it can be seen.
+        Every change that a subscriber needs is published once it can be seen.
         """
         notes = Notes()
         self.save()
@@ -305,7 +305,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_archived_versions_are_there_transient_ones_are_not(self) -> None:
         """
-        After a restart the versions are those of the archive.
+        After a restart, the archived versions exist.
         """
         infos = [self.create(archived=archived) for archived in (True, False, True, False)]
         self.stop_and_start()
@@ -314,7 +314,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_clean_stop_leaves_no_gap(self) -> None:
         """
-        The next number after a clean stop is the next number.
+        After a clean stop, numbers continue without a gap.
         """
         for archived in (True, False, False):
             self.create(archived=archived)
@@ -323,7 +323,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_crash_leaves_a_gap_and_reuses_nothing(self) -> None:
         """
-        After a crash, numbers go on past all that may have been given out.
+        After a crash, numbers continue after all that may have been given out.
         """
         given = [self.create().version_number for _ in range(3)]
         self.crash()
@@ -340,7 +340,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_slow_disk_holds_up_nobody_while_numbers_are_left(self) -> None:
         """
-        Numbers are reserved while others are left, so that who publishes does not wait for the disk.
+        Numbers are reserved while others are left, so that a commit does not wait for the disk.
         """
         self.create()
         uploads = [self.upload() for _ in range(NUMBERS_PER_BLOCK)]
@@ -351,7 +351,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_read_only_archive_stops_transient_versions_only_when_reserved_numbers_run_out(self) -> None:
         """
-        On a medium that takes no writes, creating goes on as far as numbers are reserved.
+        On a medium that takes no writes, commits go on as long as reserved numbers are left.
         """
         self.create()
         self.archive.faults["set_high_water_mark"] = StorageReadOnly("read-only")
@@ -363,7 +363,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_failed_commit_leaves_no_version_and_no_gap(self) -> None:
         """
-        A commit that the archive refused uses up no number.
+        A commit that the archive refused uses no number.
         """
         self.fail_commit(StorageFull("no space"))
         self.assertEqual((self.numbers(), self.registry.usage().items), ([], 0))
@@ -371,7 +371,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_uncertain_commit_uses_up_its_number(self) -> None:
         """
-        A version that may be there after a restart is not seen, and its number is given to no other.
+        A version that may exist after a restart is not visible, and no other version gets its number.
         """
         self.fail_commit(CommitUncertain("I/O error"))
         self.assertEqual(self.numbers(), [])
@@ -379,7 +379,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_commit_that_fails_in_no_promised_way_uses_up_its_number(self) -> None:
         """
-        Of a provider's own mistake nobody knows what it left behind.
+        After an error that the contract does not name, the version may exist after a restart.
         """
         self.fail_commit(OSError("I/O error"))
         self.assertEqual(self.create(archived=True).version_number, 2)
@@ -395,9 +395,9 @@ class RestartTests(FaultyRegistryCase):
         self.fails(upload.commit(), type(error))
         self.assertEqual(writer.aborted, 1)
 
-    def test_damaged_version_counts_and_is_told(self) -> None:
+    def test_damaged_latest_version(self) -> None:
         """
-        The latest is not silently an older one: asked for, it is damaged.
+        A damaged latest version is reported as damaged; an older one does not take its place.
         """
         for _ in range(2):
             self.create(b"x" * 2000, archived=True)
@@ -410,7 +410,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_what_cannot_be_read_for_a_moment(self) -> None:
         """
-        Nothing is listed as if all were there, and nothing is remembered of it: a moment later numbers go on.
+        A read that fails returns no partial list and is not remembered: afterwards, numbers go on.
         """
         self.create(archived=True)
         for name in ("load_model", "version_numbers", "high_water_mark", "load_version"):
@@ -432,7 +432,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_infos_of_a_model_deleted_meanwhile(self) -> None:
         """
-        What was asked of a model that is gone by now is unknown, not damaged.
+        A model that was deleted during a read is unknown, not damaged.
         """
         self.create(archived=True)
         self.crash()
@@ -442,7 +442,7 @@ class RestartTests(FaultyRegistryCase):
 
     def test_close_waits_for_what_is_under_way(self) -> None:
         """
-        The archive is closed only when the last commit is done.
+        The archive is closed after the last commit.
         """
         commit = self.upload(archived=True).commit()
         closed = self.registry.close()

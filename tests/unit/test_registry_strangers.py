@@ -1,5 +1,5 @@
 """
-Facts about how the registry takes it when others remove models from the archive, or bring versions to it.
+Tests of models that other programs remove from the archive, and of versions that they put there.
 """
 
 import shutil
@@ -34,7 +34,7 @@ class StrangersCase(PumpedRegistryCase):
 
     def setUp(self) -> None:
         """
-        Fill it.
+        Create the versions.
         """
         super().setUp()
         self.save()
@@ -43,7 +43,7 @@ class StrangersCase(PumpedRegistryCase):
 
     def lines(self, level: LogLevel) -> list[str]:
         """
-        Give the lines of the log of a level.
+        Return the log's lines of a level.
         """
         return [formatEvent(event) or "" for event in self.events if event["log_level"] is level]
 
@@ -62,7 +62,7 @@ class LostTests(StrangersCase):
 
     def setUp(self) -> None:
         """
-        Remove it.
+        Remove the model's folder.
         """
         super().setUp()
         self.uploads = [self.upload(archived=archived) for archived in (True, False)]
@@ -71,14 +71,14 @@ class LostTests(StrangersCase):
 
     def assert_lost(self, error: CorruptModel) -> None:
         """
-        Check that an error tells the one story.
+        Check that an error reports the lost model.
         """
         self.assertEqual((error.model_id, error.reason), ("m", "its folder is gone"))
-        self.assertIn("CreateOrUpdateModel make the model anew, without versions", str(error))
+        self.assertIn("create the model again with CreateOrUpdateModel, without versions", str(error))
 
-    def assert_one_story(self, *others: str) -> None:
+    def assert_reported(self, *others: str) -> None:
         """
-        Check that each call tells it, and the log once.
+        Check that each call reports the lost model, and the log once.
 
         Args:
             others: the models that are whole.
@@ -95,16 +95,16 @@ class LostTests(StrangersCase):
 
     def test_seen_by_the_check(self) -> None:
         """
-        The check of the archive sees it, whether or not anybody asks for the model; others are as they were.
+        The check of the archive finds the lost model even if no client asks for it; other models stay as they were.
         """
         self.save("n")
         self.done(self.registry.check_archive())
-        self.assert_one_story("n")
+        self.assert_reported("n")
         self.assertEqual(self.numbers("n"), [])
 
     def test_checked_apart(self) -> None:
         """
-        The check has threads of its own where it is given some: it does not wait for a slow disk's.
+        The check runs in its own executor, if there is one, and does not wait for the threads of a slow disk.
         """
         checking = PumpedPool()
         self.registry._checking_executor = PooledExecutor(self.reactor, checking)
@@ -112,19 +112,19 @@ class LostTests(StrangersCase):
         while checking.pump() + self.reactor.pump():
             pass
         self.successResultOf(checked)
-        self.assert_one_story()
+        self.assert_reported()
 
     def test_seen_by_a_reader(self) -> None:
         """
-        Who reads a version that is not in memory is told so, and so is everybody from then on.
+        Reading a version that is not in memory finds the lost model, and every call reports it from then on.
         """
         self.registry._state.version_infos.discard(self.snapshot().key(1))
         self.assert_lost(self.fails(self.registry.load_version_infos(self.snapshot(), [1]), CorruptModel))
-        self.assert_one_story()
+        self.assert_reported()
 
     def test_seen_by_a_writer(self) -> None:
         """
-        Who commits a version is told so, and so is who begins one.
+        Committing a version reports the lost model, and so does beginning one.
         """
         header = VersionHeader("m", True, 4)
         begun = self.registry.upload(header, self.snapshot())
@@ -135,11 +135,11 @@ class LostTests(StrangersCase):
         self.assert_lost(error)
         for upload in self.uploads:
             self.assert_lost(self.fails(upload.commit(), CorruptModel))
-        self.assert_one_story()
+        self.assert_reported()
 
     def test_seen_by_a_download(self) -> None:
         """
-        Who reads data from the archive is told so.
+        Reading data from the archive reports the lost model.
         """
         self.registry._state.transients.store.remove([self.snapshot().key(1)])
         self.registry._state.evict([self.snapshot().key(1)])
@@ -149,11 +149,11 @@ class LostTests(StrangersCase):
         error = read.exception(timeout=0)
         assert isinstance(error, CorruptModel)
         self.assert_lost(error)
-        self.assert_one_story()
+        self.assert_reported()
 
-    def test_made_anew(self) -> None:
+    def test_created_again(self) -> None:
         """
-        Made anew it has no versions, is another than it was, and repeats no number, also after a restart.
+        Created again, the model has no versions, another incarnation, and repeats no number, also after a restart.
         """
         before = self.snapshot()
         self.save(a="b")
@@ -169,7 +169,7 @@ class LostTests(StrangersCase):
 
     def test_restored(self) -> None:
         """
-        Restored it is served again, and numbers go on above those that were given out.
+        Restored, the model is served again, and numbers go on above those that were given out.
         """
         self.done(self.registry.check_archive())
         self.aside.rename(self.root / "m")
@@ -181,7 +181,7 @@ class LostTests(StrangersCase):
 
     def test_deleted(self) -> None:
         """
-        It can be deleted, and is unknown then.
+        The lost model can be deleted, and is unknown then.
         """
         self.done(self.registry.check_archive())
         self.done(self.registry.delete_model("m"))
@@ -197,7 +197,7 @@ class LostTests(StrangersCase):
 
 class UnmountedTests(StrangersCase):
     """
-    A model's folder that is a mount is unmounted while the registry runs: an empty one has its place.
+    A model's folder that is a mount is unmounted while the registry runs, which leaves an empty folder.
     """
 
     def test_nothing_is_acknowledged(self) -> None:
@@ -219,12 +219,12 @@ class UnmountedTests(StrangersCase):
 
 class DeletedTests(StrangersCase):
     """
-    A model that was deleted here is not lost.
+    A model that a client deleted is not lost.
     """
 
     def test_deleted_here(self) -> None:
         """
-        The check says nothing of it, and neither of one that is made or deleted while it looks.
+        The check does not report it, nor a model that is created or deleted during the check.
         """
         self.save("n")
         check = self.registry.check_archive()
@@ -241,8 +241,8 @@ class MovedTests(StrangersCase):
 
     def test_nothing_is_acknowledged(self) -> None:
         """
-        Nothing durable is acknowledged, no model is said to be lost, what can be read is read, and all goes on when the
-        folder is back.
+        Nothing durable is acknowledged, no model counts as lost, and reads that can succeed do.  All goes on when
+        the folder is back.
         """
         away = self.root.with_suffix(".away")
         upload = self.upload(archived=True)
@@ -272,7 +272,7 @@ class BroughtTests(StrangersCase):
 
     def test_numbers_go_on_above(self) -> None:
         """
-        The next version gets a number above them, touches none of them, and they are served; the log tells.
+        The next version gets a higher number and touches none of them; they are served, and the log has a line.
         """
         paths = [write_version(self.root / "m", number, b"restored %d" % number) for number in (4, 5)]
         self.assertEqual(self.create(b"new", archived=True).version_number, 6)
@@ -285,7 +285,7 @@ class BroughtTests(StrangersCase):
 
     def test_half_restored(self) -> None:
         """
-        A file whose other half has not come yet stays as it is: data without its .yaml, and a .yaml without its data.
+        A file without its other half stays as it is: data without its .yaml, and a .yaml without its data.
         """
         for number, gone, expected in ((4, ".yaml", 5), (6, ".data", 7)):
             path = write_version(self.root / "m", number, b"restored")

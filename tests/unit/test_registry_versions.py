@@ -1,5 +1,5 @@
 """
-Facts about how the registry creates, keeps and evicts versions.
+Tests of creating, keeping and evicting versions.
 """
 
 from attrs import evolve
@@ -39,7 +39,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_provides_the_interfaces(self) -> None:
         """
-        The registry, its uploads and its downloads provide what they say.
+        The registry, its uploads and its downloads provide their interfaces.
         """
         verifyObject(IRegistry, self.registry)
         verifyObject(IUpload, self.upload())
@@ -49,7 +49,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_info_holds_the_whole_truth(self) -> None:
         """
-        Number, time, hash and size are the registry's; flag and user data are the creator's.
+        The registry sets number, time, hash and size; the creator sets the flag and the metadata.
         """
         info = self.create(b"some data", metadata={"a": "b"})
         self.assertEqual(
@@ -59,13 +59,13 @@ class CreateTests(PumpedRegistryCase):
 
     def test_creation_time_may_be_declared(self) -> None:
         """
-        A time other than 0 in the header stays.
+        A time other than 0 in the header is kept.
         """
         self.assertEqual(self.create(created_ns=123).created_ns, 123)
 
     def test_numbers_rise_in_the_order_of_commits(self) -> None:
         """
-        Who commits first has the lower number, whoever began first, transient or archived.
+        The first commit gets the lower number, whichever upload began first, transient or archived.
         """
         uploads = [self.upload(archived=archived) for archived in (True, False, True)]
         commits = [upload.commit() for upload in reversed(uploads)]
@@ -74,7 +74,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_version_is_seen_only_once_it_is_durable(self) -> None:
         """
-        While the archive commits, nobody sees the version; a transient one of the same model waits its turn.
+        While the archive commits, the version is not visible, and a transient one of the same model waits.
         """
         self.create()
         uploads = self.upload(archived=True), self.upload()
@@ -86,7 +86,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_other_models_do_not_wait_for_an_archive(self) -> None:
         """
-        While one model's commit waits for the disk, another's transient version is committed.
+        While the commit of one model waits for the disk, a transient version of another one is committed.
         """
         self.save("other")
         self.create(model_id="other")
@@ -98,7 +98,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_wrong_hash_is_refused_before_the_commit(self) -> None:
         """
-        Data that does not match its declared hash never becomes a version, and uses up no number.
+        Data that does not match its declared SHA-256 never becomes a version and uses no number.
         """
         for archived in (False, True):
             self.assertRaises(HashMismatch, self.upload, sha256=data_hash(b"other"), archived=archived)
@@ -106,7 +106,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_aborted_upload_leaves_nothing(self) -> None:
         """
-        No version, no memory, no number, nothing on the archive.
+        An aborted upload leaves no version, no memory, no number and nothing on the archive.
         """
         for archived in (False, True):
             self.upload(archived=archived).abort()
@@ -116,7 +116,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_abort_after_the_commit_changes_nothing(self) -> None:
         """
-        A committed version stays.
+        A version stays if it is aborted after its commit.
         """
         upload = self.upload(archived=True)
         info = self.done(upload.commit())
@@ -125,7 +125,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_model_deleted_meanwhile(self) -> None:
         """
-        The version of a model that was deleted is refused, also where the model exists again.
+        The version of a deleted model is refused, also if the model exists again.
         """
         for archived in (False, True):
             gone, again = self.upload(archived=archived), self.upload(archived=archived)
@@ -137,7 +137,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_no_number_left(self) -> None:
         """
-        Past the highest number the wire can name, nothing is created.
+        After the highest number that fits the wire, nothing is created.
         """
         self.archive.set_high_water_mark("m", MAX_VERSION_NUMBER - 1)
         self.open()
@@ -147,7 +147,7 @@ class CreateTests(PumpedRegistryCase):
 
     def test_transient_version_larger_than_memory_is_refused_at_once(self) -> None:
         """
-        What can never be held is refused before its data comes; archived, it may be as large as it likes.
+        A transient version that can never be held is refused before its data; an archived one may have any size.
         """
         header = VersionHeader("m", False, BUDGET.max_bytes + 1)
         self.assertRaises(TooLarge, self.registry.upload, header, self.snapshot())
@@ -156,12 +156,12 @@ class CreateTests(PumpedRegistryCase):
 
 class SeenTests(PumpedRegistryCase):
     """
-    A client has seen higher numbers than were given here.
+    A client has seen higher numbers than this registry has given.
     """
 
     def setUp(self) -> None:
         """
-        Make a model that has lost versions, as where a backup was restored.
+        Make a model that has lost versions, as after a backup was restored.
         """
         super().setUp()
         self.save()
@@ -178,13 +178,13 @@ class SeenTests(PumpedRegistryCase):
 
     def note_seen(self, number: int) -> None:
         """
-        Let a client have seen a number.
+        Report a number that a client has seen.
         """
         self.done(self.registry.note_seen(self.snapshot(), number))
 
     def warnings(self) -> list[str]:
         """
-        Give what the log was told.
+        Return the warnings in the log.
         """
         return [formatEvent(event) for event in self.events if event["log_level"] is LogLevel.warn]
 
@@ -201,7 +201,7 @@ class SeenTests(PumpedRegistryCase):
 
     def test_durable(self) -> None:
         """
-        That is remembered on the archive before anything else happens.
+        The raised number is on the archive before anything else happens.
         """
         self.note_seen(5)
         self.reopen()
@@ -209,7 +209,7 @@ class SeenTests(PumpedRegistryCase):
 
     def test_reserved_numbers_stay_reserved(self) -> None:
         """
-        A number that was reserved is not taken back.
+        A number that was reserved stays reserved.
         """
         self.create()
         mark = self.archive.high_water_mark("m")
@@ -219,7 +219,7 @@ class SeenTests(PumpedRegistryCase):
 
     def test_no_higher(self) -> None:
         """
-        A number that was given here changes nothing.
+        A number that this registry has given changes nothing.
         """
         self.note_seen(1)
         self.assertEqual((self.create().version_number, self.warnings()), (2, []))
@@ -240,7 +240,7 @@ class SeenTests(PumpedRegistryCase):
 
     def test_no_number_that_cannot_be(self) -> None:
         """
-        No version has a number over the highest there can be.
+        A number above the highest possible one is ignored.
         """
         self.archive.set_high_water_mark("m", MAX_VERSION_NUMBER - 10)
         self.reopen()
@@ -249,7 +249,7 @@ class SeenTests(PumpedRegistryCase):
 
     def test_cannot_be_remembered(self) -> None:
         """
-        Where the archive takes no writes, the numbers are raised as long as the process lives, and the log says so.
+        If the archive takes no writes, the numbers are raised until the process ends, and the log says so.
         """
 
         def refuse(model_id: str, version_number: int) -> None:
@@ -263,7 +263,7 @@ class SeenTests(PumpedRegistryCase):
 
     def test_made_anew(self) -> None:
         """
-        A model that was made since the start counts from 1, whatever was seen of an earlier one of its id.
+        A model that was created since the start counts from 1, whatever clients saw of an earlier one with its id.
         """
         snapshot = self.snapshot()
         self.done(self.registry.delete_model("m"))
@@ -276,7 +276,7 @@ class SeenTests(PumpedRegistryCase):
 
 class EvictionTests(PumpedRegistryCase):
     """
-    Memory holds four versions; what it cannot hold is gone, or read from the archive.
+    Memory holds four versions; the others are gone, or read from the archive.
     """
 
     def setUp(self) -> None:
@@ -289,7 +289,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_evicted_transient_versions_are_gone(self) -> None:
         """
-        The versions that exist are those that are held; selectors count those.
+        Only the versions in memory exist, and selectors count those.
         """
         infos = [self.create() for _ in range(6)]
         self.assertEqual(self.numbers(), [3, 4, 5, 6])
@@ -298,7 +298,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_superseded_versions_go_before_another_models_latest(self) -> None:
         """
-        A model that publishes often does not push out the only version of one that publishes rarely.
+        A model with many commits does not evict the only version of one with few.
         """
         self.create(model_id="n")
         for _ in range(10):
@@ -307,7 +307,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_archived_commit_supersedes_the_transient_latest(self) -> None:
         """
-        A transient version followed by an archived one is its model's latest no more.
+        A transient version is no longer its model's latest after an archived one.
         """
         self.create(model_id="n")
         self.create()
@@ -321,7 +321,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_used_versions_stay(self) -> None:
         """
-        A version that was read lately outlives one that was not.
+        A version that was read recently stays longer than one that was not.
         """
         infos = [self.create() for _ in range(4)]
         self.read(infos[0])
@@ -330,7 +330,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_evicted_numbers_are_not_used_again(self) -> None:
         """
-        Also where all versions are gone, the next number is a new one.
+        The next number is a new one, even if all versions are gone.
         """
         self.create()
         for name in ("a", "b", "c", "d"):
@@ -342,7 +342,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_reading_goes_on_while_a_version_is_evicted(self) -> None:
         """
-        A download under way ends whole.
+        A download under way ends with all the data.
         """
         info = self.create(b"x" * 25)
         download = self.registry.download(self.snapshot(), info)
@@ -367,7 +367,7 @@ class CopyTests(PumpedRegistryCase):
 
     def test_created_version_is_read_from_memory(self) -> None:
         """
-        What was just archived is read without the archive.
+        A version is read from memory right after it was archived.
         """
         info = self.create(b"some data", archived=True)
         download = self.registry.download(self.snapshot(), info)
@@ -376,7 +376,7 @@ class CopyTests(PumpedRegistryCase):
 
     def test_read_version_is_copied(self) -> None:
         """
-        What was read once from the archive is read from memory the next time.
+        A version that was read from the archive is read from memory the next time.
         """
         info = self.create(b"some data", archived=True)
         self.open()
@@ -388,8 +388,8 @@ class CopyTests(PumpedRegistryCase):
 
     def test_one_reader_at_a_time_makes_a_copy(self) -> None:
         """
-        However many read a version from the archive at once, memory is taken for one copy; the next one is made when
-        that one is given up.
+        However many clients read a version from the archive at once, only one copy takes memory; the next one is made
+        after that one was abandoned.
         """
         info = self.create(b"x" * 25, archived=True)
         self.open()
@@ -412,7 +412,7 @@ class CopyTests(PumpedRegistryCase):
 
     def test_no_copy_where_there_is_no_room_for_it(self) -> None:
         """
-        Where transient versions have taken all there is, no memory is taken for a copy that would not stay.
+        If transient versions have taken all memory, no copy is made that would not stay.
         """
         for _ in range(BUDGET.max_items):
             self.create()
@@ -435,7 +435,7 @@ class CopyTests(PumpedRegistryCase):
 
     def test_copy_of_a_deleted_model_is_not_kept(self) -> None:
         """
-        A download that ends after its model is deleted leaves nothing in memory.
+        A download that ends after its model was deleted leaves nothing in memory.
         """
         info = self.create(b"x" * 25, archived=True)
         self.open()
@@ -450,7 +450,7 @@ class CopyTests(PumpedRegistryCase):
 
 class BlockingStore(MemoryStore):
     """
-    A transient store that does not say that it never blocks.
+    A transient store without the mark that it never blocks.
     """
 
 
@@ -459,7 +459,7 @@ classImplementsOnly(BlockingStore, ITransientStore)
 
 class BlockingStoreTests(PumpedRegistryCase):
     """
-    A transient store that may block is called in threads, one change after the other.
+    A transient store that may block is called in threads, and its changes follow each other.
     """
 
     def make_store(self) -> ITransientStore:
@@ -479,7 +479,7 @@ class BlockingStoreTests(PumpedRegistryCase):
 
     def test_a_change_is_published_before_the_next_is_made(self) -> None:
         """
-        No version's eviction can be told before its arrival.
+        The eviction of a version is never published before its arrival.
         """
         for model_id in ("m", "n"):
             self.save(model_id)
@@ -492,12 +492,12 @@ class BlockingStoreTests(PumpedRegistryCase):
 
 class DamageTests(PumpedRegistryCase):
     """
-    Data that does not have its hash is not given out whole.
+    Data that does not match its SHA-256 is not returned whole.
     """
 
     def test_wrong_data(self) -> None:
         """
-        The last chunk is held back, nothing is kept in memory, and the log tells of it once.
+        The last chunk is held back, nothing is kept in memory, and the log has one line.
         """
         self.save()
         info = self.create(b"x" * 25, archived=True)
@@ -517,8 +517,8 @@ class DamageTests(PumpedRegistryCase):
 
     def test_damage_after_it_was_read(self) -> None:
         """
-        Damage that comes once a version was read, and found to be whole, is found too, in the chunk it is in; the read
-        after that tells the hashes.
+        Damage after a version was read and found to be whole is found, too, in the chunk that has it; the next read
+        reports the SHA-256.
         """
         self.save()
         for _ in range(BUDGET.max_items):
@@ -550,8 +550,7 @@ class DamageTests(PumpedRegistryCase):
 
     def test_nothing_is_read_after_damage(self) -> None:
         """
-        What was asked for behind a chunk that is damaged fails too: it is not taken for that one, and no copy is kept
-        of what is left.
+        Reads after a damaged chunk fail, too: their data is not taken for that chunk's, and no copy is kept of it.
         """
         for model_id in ("m", "other"):
             self.save(model_id)

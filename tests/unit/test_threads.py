@@ -1,5 +1,5 @@
 """
-Facts about where jobs run.
+Tests of executors.
 """
 
 from concurrent.futures import Future
@@ -59,7 +59,7 @@ class PooledSerialExecutorTests(SynchronousTestCase):
             turns.append(len(self.done))
         self.assertEqual((turns, self.done), ([8, 16, 20], list(range(20))))
 
-    def test_idle_lane_starts_again(self) -> None:
+    def test_idle_executor_starts_again(self) -> None:
         """
         A serial executor whose jobs are all done runs the next that comes.
         """
@@ -71,13 +71,13 @@ class PooledSerialExecutorTests(SynchronousTestCase):
 
     def test_job_submitted_by_a_job_runs_after_it(self) -> None:
         """
-        A job, or who is told of its end, may submit the next.
+        A job, or a callback of its future, may submit the next one.
         """
         self.serial.submit(lambda: self.submit(2), 0).add_done_callback(lambda _: self.submit(3))
         self.pool.pump()
         self.assertEqual(self.done, [2, 3])
 
-    def test_failure_goes_to_who_waits_and_stops_nothing(self) -> None:
+    def test_failure_stops_nothing(self) -> None:
         """
         A job that raises fails its own future; the jobs behind it run.
         """
@@ -87,9 +87,9 @@ class PooledSerialExecutorTests(SynchronousTestCase):
         self.assertIsInstance(failed.exception(), ZeroDivisionError)
         self.assertEqual(self.done, [2])
 
-    def test_jobs_given_up_are_done_all_the_same(self) -> None:
+    def test_abandoned_jobs_run(self) -> None:
         """
-        Who waits for a job may stop waiting; the job, and those behind it, still run.
+        If a caller stops waiting for a job, the job and those behind it still run.
         """
         given_up = self.submit(1)
         self.assertFalse(given_up.cancel())
@@ -100,10 +100,10 @@ class PooledSerialExecutorTests(SynchronousTestCase):
 
 class InlineSerialExecutorTests(SynchronousTestCase):
     """
-    ``InlineSerialExecutor`` runs on the spot what is small.
+    ``InlineSerialExecutor`` runs small jobs in the caller's thread.
     """
 
-    def test_small_jobs_run_on_the_spot(self) -> None:
+    def test_small_jobs_run_inline(self) -> None:
         """
         A job on few bytes is done when submit returns.
         """
@@ -127,7 +127,7 @@ class InlineSerialExecutorTests(SynchronousTestCase):
 
 class TalliedPoolTests(SynchronousTestCase):
     """
-    ``TalliedPool`` tells when all its jobs are done.
+    ``TalliedPool`` knows when all its jobs are done.
     """
 
     def setUp(self) -> None:
@@ -139,13 +139,13 @@ class TalliedPoolTests(SynchronousTestCase):
 
     def test_pool_without_jobs_is_idle(self) -> None:
         """
-        Where nothing is under way there is nothing to wait for.
+        Without jobs there is nothing to wait for.
         """
         self.successResultOf(self.pool.idle())
 
-    def test_waits_for_all_jobs_of_a_lane(self) -> None:
+    def test_waits_for_all_jobs_of_a_serial_executor(self) -> None:
         """
-        A pool is busy until the last job of a serial executor is done, also one that fails, or that another submitted.
+        A pool is busy until the last job of a serial executor is done, even one that fails or was submitted by a job.
         """
         serial = PooledSerialExecutor(self.pool)
         for _ in range(8):
@@ -171,7 +171,7 @@ class Quick:
 
 class ThreadsTests(SynchronousTestCase):
     """
-    A provider's calls run where they harm nobody.
+    The calls of a provider run where they delay no other work.
     """
 
     def setUp(self) -> None:
@@ -203,7 +203,7 @@ class ThreadsTests(SynchronousTestCase):
 
     def test_failures_come_back_too(self) -> None:
         """
-        What the call raises, the Deferred fails with.
+        The Deferred fails with the error of the call.
         """
         deferred = self.executor(object()).defer(lambda: 1 // 0)
         pump_all(self.reactor, self.blocking)

@@ -1,5 +1,5 @@
 """
-Facts about waiting for several jobs.
+Tests of waiting for several jobs.
 """
 
 from concurrent.futures import Future
@@ -17,14 +17,14 @@ class AllDoneTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Begin to wait for two.
+        Wait for two jobs.
         """
         self.jobs: list[Future[Any]] = [Future(), Future()]
         self.done = all_done(*self.jobs)
 
     def test_all_succeed(self) -> None:
         """
-        It fires when the last one is done, whichever that is.
+        The future fires when the last job is done, whichever that is.
         """
         self.jobs[1].set_result(None)
         self.assertFalse(self.done.done())
@@ -33,7 +33,7 @@ class AllDoneTests(SynchronousTestCase):
 
     def test_one_fails(self) -> None:
         """
-        Where one fails it fails too, once all are done.
+        If one job fails, the future fails after all are done.
         """
         self.jobs[1].set_exception(ValueError())
         self.assertFalse(self.done.done())
@@ -42,7 +42,7 @@ class AllDoneTests(SynchronousTestCase):
 
     def test_both_fail(self) -> None:
         """
-        Where several fail, it fails as the first in their order.
+        If several fail, the future fails as the first in their order.
         """
         self.jobs[1].set_exception(ValueError())
         self.jobs[0].set_exception(KeyError())

@@ -14,7 +14,7 @@ _log = Logger(namespace="twisted_registry")
 
 class EventBus:
     """
-    Calls the listeners of an event, in the order of their subscriptions.  Used in the reactor's thread.
+    The listeners, called in the order of their subscriptions.  Used in the reactor's thread.
     """
 
     def __init__(self) -> None:

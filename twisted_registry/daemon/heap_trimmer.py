@@ -26,7 +26,7 @@ DELAY_SECONDS = 0.1
 
 class HeapTrimmer:
     """
-    Checks, soon after versions came or went, whether the process takes much more memory than its versions.
+    A check, soon after versions came or went, whether the process takes much more memory than its versions.
     """
 
     def __init__(

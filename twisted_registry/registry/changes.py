@@ -22,7 +22,7 @@ _log = Logger(namespace="twisted_registry.registry")
 @frozen(eq=False)
 class ModelChanges:
     """
-    Changes models on the archive and in memory.
+    The changes of models, on the archive and in memory.
     """
 
     _state: State

@@ -39,7 +39,7 @@ _log = Logger(namespace="twisted_registry.registry")
 @frozen(eq=False)
 class Committer:
     """
-    Gives versions their numbers, in the order of their commits.
+    The commits of all uploads, which give versions their numbers.
 
     The commits of a model follow each other, those of transient and of archived versions alike: if a higher number
     could be seen before a lower one, lists would change while clients read them.

@@ -23,7 +23,7 @@ from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
 @define(eq=False)
 class TransientDownload:
     """
-    Returns a version's chunks as the transient store holds them.
+    A download of a version's chunks as the transient store holds them.
 
     Attributes:
         _xxh3: see ``IDownload.xxh3``.
@@ -161,7 +161,7 @@ MAX_CHUNK_XXH3 = 4096
 @define(eq=False)
 class ArchiveDownload:
     """
-    Reads a version from the archive and verifies it on the way.
+    A download of an archived version, which is verified on the way.
 
     The first time, the version's SHA-256 is computed, and the XXH3 of each chunk and of all data are kept.  From then
     on each chunk is compared with its XXH3, which takes a thirtieth of the time.

@@ -17,7 +17,7 @@ _log = Logger(namespace="twisted_registry.registry")
 
 class EvictionLog:
     """
-    Counts the evicted versions that were the latest of their model, and warns at most once a minute.
+    The count of evicted versions that were the latest of their model, and a warning at most once a minute.
 
     The latest version of each model stays before a second one of any other.  So this happens only if there are more
     models than the budget has room for, or larger ones.

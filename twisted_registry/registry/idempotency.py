@@ -62,7 +62,7 @@ class _Entry:
 
 class CreationKeys:
     """
-    Remembers for a day which version was made with which key, within a bound of entries and bytes; if there are more,
+    The keys of a day and the versions that were made with them, within a bound of entries and bytes; if there are more,
     the oldest are forgotten first.  Changed in the reactor's thread; any thread may look up a key.
 
     The keys of a model's archived versions are read from the archive when the first creation with a key is committed in

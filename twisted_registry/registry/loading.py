@@ -47,7 +47,7 @@ class _Before:
 @frozen(eq=False)
 class Loader:
     """
-    Reads models and versions from the archive, and keeps them in memory.
+    The reader of models and versions, which keeps in memory what it has read.
     """
 
     _state: State

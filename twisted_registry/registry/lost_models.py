@@ -25,14 +25,15 @@ class LostModel(CorruptModel):
         super().__init__(
             model_id,
             "its folder is gone",
-            "restore its folder, or let CreateOrUpdateModel make the model anew, without versions",
+            "restore its folder, or create the model again with CreateOrUpdateModel, without versions",
         )
 
 
 @implementer(ILocatedArchive)
 class LossDetectingArchive:
     """
-    Passes every call to an archive, and raises ``LostModel`` instead of ``UnknownModel`` for a model that is known.
+    An archive that passes every call to another one, and raises ``LostModel`` instead of ``UnknownModel`` for a model
+    that is known.
 
     Attributes:
         is_keyed: whether the archive remembers idempotency keys (``IKeyedArchive``).
@@ -161,7 +162,7 @@ class LossDetectingArchive:
 @define(eq=False)
 class _LossDetectingWriter:
     """
-    Writes a version of a model that may get lost meanwhile.
+    The writer of a version whose model may get lost meanwhile.
     """
 
     _writer: IArchiveWriter

@@ -27,8 +27,8 @@ from twisted_registry.domain.snapshot import ModelSnapshot
 @define(eq=False)
 class Upload:
     """
-    Hashes a version's data as it arrives, and passes it to the archive, to memory or to both.  The archive writes while
-    the data is hashed.
+    An upload, which hashes a version's data as it arrives and passes it to the archive, to memory or to both.  The
+    archive writes while the data is hashed.
 
     Attributes:
         snapshot: the model when the creation began.
