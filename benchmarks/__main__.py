@@ -104,8 +104,8 @@ def main(words: Sequence[str] | None = None, console: Console | None = None) -> 
     Run the suites.
 
     Args:
-        words: the command line; by default this process's.
-        console: where to tell of it; by default stdout.
+        words: the command line; by default that of this process.
+        console: the output; by default stdout.
 
     Returns:
         the exit status.

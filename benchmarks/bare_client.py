@@ -45,14 +45,14 @@ class BareClient:
 
     async def latest(self, model_id: str) -> Any:
         """
-        Give the latest version's info.
+        Return the info of the latest version.
         """
         request = api.RetrieveVersionInfosRequest(model_id=model_id, version_numbers=[-1])
         return (await self._infos(request)).version_infos[0]
 
     async def retrieve(self, model_id: str, version_number: int) -> bytes:
         """
-        Give a version's data.
+        Return a version's data.
         """
         request = api.RetrieveVersionDataRequest(model_id=model_id, version_number=version_number)
         digest = hashlib.sha256()

@@ -13,7 +13,7 @@ _YAML_BYTES = 250
 
 class BareDisk:
     """
-    Writes versions to a folder.
+    A writer of versions to a directory, without a registry.
     """
 
     def __init__(self, folder: Path) -> None:

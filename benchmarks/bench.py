@@ -1,5 +1,5 @@
 """
-What the suites share: how much is done, and where.
+The shared parts of the suites: the amount of work, and its place.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,6 +39,6 @@ class Bench:
 
     def times(self, wanted: int) -> int:
         """
-        Say how often to do something in each round.
+        Return how often to run an operation in each round.
         """
         return min(wanted, 2) if self.short else wanted

@@ -36,8 +36,8 @@ def compare(suite: Suite, own: Bench, other: Bench) -> Iterator[Operation | Fact
     """
     Run a suite on two checkouts at once, and yield operations whose opponent is the other checkout.
 
-    Each operation is yielded once, whatever its opponents were.  Figures come from both, the other's under a name of
-    its own.
+    Each operation is yielded once, whatever its opponents were. Figures come from both checkouts, under different
+    names.
     """
     against = other.checkout.commit() or other.checkout.root.name
     seen = set()

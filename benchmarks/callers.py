@@ -1,9 +1,9 @@
 """
-Clients that are measured, each in a process of its own: what one leaves of its memory is no help to another.
+The clients to measure, each in a separate process, so that none profits from the memory of another.
 
     python -m benchmarks.callers KIND ADDRESS
 
-reads an object a line from stdin, does what it says, and writes how many seconds it took.
+It reads one JSON object per line from stdin, runs the operation in it, and prints how many seconds it took.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ HASHING = "bare client with SHA-256"
 
 class _Caller(Protocol):
     """
-    What each kind can do, in the same words.
+    The operations of every kind of client.
     """
 
     async def latest(self, model_id: str) -> Any:
         """
-        Give the latest version's info.
+        Return the info of the latest version.
         """
 
     async def retrieve(self, model_id: str, version_number: int) -> Any:
         """
-        Give a version's data.
+        Return a version's data.
         """
 
     async def create(self, model_id: str, data: bytes, archived: bool) -> Any:
@@ -95,7 +95,7 @@ class Caller:
 
     def act(self, name: str, *arguments: object, times: int) -> float:
         """
-        Do something so many times, and tell how many seconds all of them took.
+        Run an operation so many times, and return the seconds for all of them.
         """
         assert self._child.stdin is not None and self._child.stdout is not None
         self._child.stdin.write(json.dumps([name, arguments, times]) + "\n")

@@ -1,5 +1,5 @@
 """
-What is measured, and what came of it.
+The operations to measure, and their results.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from benchmarks.servers import Server
 @frozen
 class Operation:
     """
-    Something both the registry and an opponent do.
+    An operation that both the registry and an opponent run.
 
     Attributes:
-        name: as the table calls it.
-        registry: the registry's side: does it so many times, and tells how many seconds all of them took.
-        opponent: the other side's.
+        name: its name in the table.
+        registry: the registry's side: runs it so many times and returns the seconds for all of them.
+        opponent: the opponent's side.
         server: the registry's server.
-        other: the opponent's server; ``None`` where it is no server.
-        against: as the table calls the opponent.
+        other: the opponent's server; ``None`` if it is not a server.
+        against: the opponent's name in the table.
         times: how often in each round.
-        bar: the least ratio wanted; ``None`` where none is.
-        size_bytes: the data moved each time; 0 where its rate says nothing.
+        bar: the lowest acceptable ratio; ``None`` if there is none.
+        size_bytes: the data moved each time; 0 if its rate does not matter.
     """
 
     name: str
@@ -41,15 +41,15 @@ class Operation:
 @frozen
 class Row:
     """
-    What came of an operation: medians of all rounds.
+    The result of an operation: medians of all rounds.
 
     Attributes:
         registry_ms: the registry's time for one, in milliseconds.
         opponent_ms: the opponent's.
-        ratio: how much of the opponent's speed the registry has, compared round by round: above 1 it is faster.
-        registry_cpu_ms: the processors' time that the registry's process took for one, in milliseconds.
-        opponent_cpu_ms: the same of the opponent; ``None`` where it is no server.
-        peak_bytes: the most memory that the registry's process had.
+        ratio: the registry's speed as a part of the opponent's, compared round by round: above 1 it is faster.
+        registry_cpu_ms: the processor time of the registry's process for one, in milliseconds.
+        opponent_cpu_ms: the opponent's; ``None`` if it is not a server.
+        peak_bytes: the peak memory of the registry's process.
     """
 
     name: str

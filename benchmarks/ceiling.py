@@ -127,7 +127,7 @@ class Ceiling:
 
     def handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
         """
-        Give the service to add to a server.
+        Return the service to add to a server.
         """
         kinds: dict[str, tuple[Callable[[Any], Any], Callable[..., Any]]] = {
             "CreateOrUpdateModel": (grpc.unary_unary_rpc_method_handler, self.save_model),
@@ -162,7 +162,7 @@ async def _serve(ceiling: Ceiling) -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     """
-    Serve until told to stop.
+    Serve until SIGTERM.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ceiling")
     parser.add_argument("--hash", action="store_true", help="hash what is received")

@@ -1,5 +1,5 @@
 """
-What clients here send, and what the ceiling answers: serialized once, so that neither side's protobuf is measured.
+The messages of the clients here, and the answers of the ceiling: serialized once, so that no protobuf is measured.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ def pieces(size_bytes: int) -> Iterator[bytes]:
 @cache
 def data_hash(size_bytes: int) -> str:
     """
-    Give the hash of a version's data, as the wire has it.
+    Return the SHA-256 of a version's data in the wire's form.
     """
     sha256 = hashlib.sha256()
     for piece in pieces(size_bytes):
@@ -130,7 +130,7 @@ def unlike(request: bytes, times: int) -> list[list[bytes]]:
 
 def data_request(model_id: str, number: int = -1) -> bytes:
     """
-    Ask for a version's data, the latest one's unless told otherwise.
+    Return a request for a version's data, by default the latest one's.
     """
     return api.RetrieveVersionDataRequest(model_id=model_id, version_number=number).SerializeToString()
 
@@ -158,28 +158,28 @@ def _info(model_id: str, number: int, size_bytes: int) -> "api.ModelVersionInfo"
 
 def created_reply(model_id: str, size_bytes: int) -> bytes:
     """
-    Tell of a version that was created.
+    Return the reply to a creation.
     """
     return api.CreateVersionReply(version_info=_info(model_id, _FEW_VERSIONS, size_bytes)).SerializeToString()
 
 
 def update_reply(model_id: str, size_bytes: int) -> bytes:
     """
-    Tell a subscriber of a version.
+    Return an update for a subscriber.
     """
     return api.VersionUpdateReply(version_info=_info(model_id, _FEW_VERSIONS, size_bytes)).SerializeToString()
 
 
 def latest_reply(model_id: str, size_bytes: int) -> bytes:
     """
-    Give the latest version's info.
+    Return a reply with the info of the latest version.
     """
     return infos_reply(model_id, [_FEW_VERSIONS], size_bytes)
 
 
 def infos_reply(model_id: str, numbers: Iterable[int], size_bytes: int) -> bytes:
     """
-    Give infos.
+    Return a reply with infos.
     """
     infos = [_info(model_id, number, size_bytes) for number in numbers]
     return api.RetrieveVersionInfosReply(
@@ -189,7 +189,7 @@ def infos_reply(model_id: str, numbers: Iterable[int], size_bytes: int) -> bytes
 
 def data_frames(size_bytes: int) -> list[bytes]:
     """
-    Give a version's data in messages as the registry sends it by default.
+    Return a version's data in messages as the registry sends it by default.
     """
     whole, rest = divmod(size_bytes, DEFAULT_CHUNK_SIZE_BYTES)
     lengths = [DEFAULT_CHUNK_SIZE_BYTES] * whole + ([rest] if rest else [])
@@ -199,6 +199,6 @@ def data_frames(size_bytes: int) -> list[bytes]:
 
 def received_bytes(size_bytes: int) -> int:
     """
-    Give how long all messages of a download are, with their prefixes.
+    Return the size of all messages of a download, with their prefixes, in bytes.
     """
     return sum(len(prefixed(message)) for message in data_frames(size_bytes))

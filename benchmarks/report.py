@@ -1,7 +1,7 @@
 """
-What came of a run, as JSON, and as the tables in docs/explanation/performance.md.
+The results of a run, as JSON, and as the tables in docs/explanation/performance.md.
 
-The tables are generated, and a test compares them with the JSON that lies beside them::
+The tables are generated, and a test compares them with the JSON file beside the page::
 
     python -m benchmarks.report
 """
@@ -29,10 +29,10 @@ FACT_HEAD = ("figure", "value", "at most")
 @frozen
 class Run:
     """
-    What came of a run.
+    The results of a run.
 
     Attributes:
-        machine: what it ran on.
+        machine: a description of the machine.
     """
 
     machine: dict[str, str]
@@ -41,7 +41,7 @@ class Run:
 
     def with_result(self, result: Row | Fact) -> "Run":
         """
-        Give a run with one more result, in place of an older one of the same.
+        Return a run with one more result, which replaces an older one of the same operation.
         """
         if isinstance(result, Fact):
             facts = {fact.name: fact for fact in self.facts} | {result.name: result}
@@ -81,7 +81,7 @@ def _speed(milliseconds: float, size_bytes: int) -> str:
 
 def row_cells(row: Row) -> tuple[str, ...]:
     """
-    Give a row of the first table.
+    Return the cells of a row in the first table.
     """
     other_cpu = "" if row.opponent_cpu_ms is None else f" / {_time(row.opponent_cpu_ms)}"
     missed = row.bar is not None and row.ratio < row.bar
@@ -99,7 +99,7 @@ def row_cells(row: Row) -> tuple[str, ...]:
 
 def fact_cells(fact: Fact) -> tuple[str, ...]:
     """
-    Give a row of the second table.
+    Return the cells of a row in the second table.
     """
     if fact.bound is None:
         return fact.name, f"{fact.value:,.3g}", ""
@@ -109,7 +109,7 @@ def fact_cells(fact: Fact) -> tuple[str, ...]:
 
 def section(run: Run) -> str:
     """
-    Give the part of the page that tells of a run.
+    Return the generated part of the page.
     """
     rows, facts = table(ROW_HEAD, map(row_cells, run.rows)), table(FACT_HEAD, map(fact_cells, run.facts))
     return _PART.of(rows, facts, told_of(run.machine))

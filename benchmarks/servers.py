@@ -1,5 +1,5 @@
 """
-The servers that are measured, each in a process of its own.
+The servers to measure, each in a separate process.
 """
 
 import os
@@ -59,7 +59,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """
-        Tell how much time of the processors it has taken.
+        Return how much processor time the process has taken, in seconds.
         """
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
@@ -72,16 +72,16 @@ class Server:
 
     def memory_bytes(self, *, peak: bool = False) -> int:
         """
-        Tell how much memory it has.
+        Return how much memory the process has, in bytes.
 
         Args:
-            peak: the most it had.
+            peak: return the highest amount so far.
         """
         return self._status("VmHWM" if peak else "VmRSS") * 1024
 
     def threads(self) -> int:
         """
-        Tell how many threads it has.
+        Return the number of its threads.
         """
         return self._status("Threads")
 

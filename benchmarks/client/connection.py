@@ -294,7 +294,7 @@ class Connection:
 
     def close(self) -> None:
         """
-        Hang up.
+        Close the connection.
         """
         self._loop.remove(self)
         self.socket.close()

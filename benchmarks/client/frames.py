@@ -35,7 +35,7 @@ class Kind(IntEnum):
 
 class Setting(IntEnum):
     """
-    What an end of a connection tells the other about itself.
+    A setting that one end of a connection announces to the other.
     """
 
     HEADER_TABLE_SIZE = 1
@@ -66,7 +66,7 @@ def frame_header(kind: int, flags: int, stream: int, length: int) -> bytes:
 
 def parsed_header(header: bytes | bytearray) -> tuple[int, int, int, int]:
     """
-    Give the length of the payload, the kind, the flags and the stream.
+    Return the length of the payload, the kind, the flags and the stream.
     """
     high, low, kind, flags, stream = struct.unpack(">BHBBI", header)
     return high << 16 | low, kind, flags, stream & LARGEST_WINDOW
@@ -100,7 +100,7 @@ def greeting() -> bytes:
 
 def parsed_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     """
-    Give the settings in a frame of them.
+    Return the settings in a SETTINGS frame.
     """
     yield from struct.iter_unpack(">HI", payload)
 

@@ -1,5 +1,5 @@
 """
-What clients do to a server.
+The loads that clients put on a server.
 """
 
 import time
@@ -57,7 +57,7 @@ def repeat(
 
 class Caller:
     """
-    Makes a call now and then, over one connection.
+    A client that makes a call now and then, over one connection.
     """
 
     def __init__(self, port: int, path: str, request: bytes) -> None:
@@ -85,22 +85,21 @@ class Caller:
 
     def close(self) -> None:
         """
-        Hang up.
+        Close the connection.
         """
         self._connection.close()
 
 
 class Audience:
     """
-    Actors, a connection each, who subscribe to a model, and fetch each version they are told of.
+    Actors, with a connection each, that subscribe to a model and fetch each new version.
     """
 
     def __init__(self, port: int, count: int, subscribe: tuple[str, bytes], fetch: tuple[str, bytes]) -> None:
         """
-
         Args:
-            subscribe: the call to be told by, and its request.
-            fetch: the call to fetch by, and its request.
+            subscribe: the call to subscribe with, and its request.
+            fetch: the call to fetch with, and its request.
         """
         self._loop = Loop()
         self._publisher = Connection(self._loop, port)
@@ -113,7 +112,7 @@ class Audience:
 
     def subscribe(self) -> None:
         """
-        Have all of them subscribe, and wait until each was told of the version there is.
+        Subscribe all of them, and wait until each was notified of the existing version.
         """
         path, body = self._subscription
         for actor in self._actors:
@@ -157,7 +156,7 @@ class Audience:
 
     def close(self) -> None:
         """
-        Hang up, all of them.
+        Close all connections.
         """
         for connection in (self._publisher, *self._actors):
             connection.close()

@@ -1,3 +1,3 @@
 """
-What is measured, a subject a file.
+The suites of the benchmark, one subject per file.
 """

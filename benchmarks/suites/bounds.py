@@ -1,5 +1,5 @@
 """
-What the registry takes of the machine, whatever it is asked.
+The registry's use of the machine, with bounds.
 """
 
 import random

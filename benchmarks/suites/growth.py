@@ -55,7 +55,7 @@ def _first(server: Server, many: int) -> Iterator[Fact]:
 
 class _Others:
     """
-    A client in a thread of its own, that asks for the latest info of a small model again and again.
+    A client in a separate thread that requests the latest info of a small model again and again.
     """
 
     def __init__(self, port: int) -> None:
@@ -69,7 +69,7 @@ class _Others:
 
     def stop(self) -> float:
         """
-        Give the seconds that the slowest call took.
+        Return the seconds of the slowest call.
         """
         self._over.set()
         self._thread.join()

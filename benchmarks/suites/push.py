@@ -1,5 +1,5 @@
 """
-A version is published, and actors who are told of it fetch it.
+Pushes: a version is published, and notified actors fetch it.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def _published(own: Server, bare: Server, actors: int, size_bytes: int, times: i
 
 def audience(server: Server, model_id: str, actors: int) -> Audience:
     """
-    Have actors subscribe to a model that has a version.
+    Return actors that subscribe to a model with a version.
     """
     subscribed = Audience(
         server.port,

@@ -1,5 +1,5 @@
 """
-What a client does, in whatever style it is called.
+The contract of a client, for each face.
 """
 
 import io
@@ -48,7 +48,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_saved_model(self) -> None:
         """
-        A model has the user data that was saved last.
+        A model has the metadata that was saved last.
         """
         saved = self.registry.call("save_model", self.model_id, {"algorithm": "sac"})
         self.assertEqual(self.registry.call("model", self.model_id), saved)
@@ -67,7 +67,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_ensured_model_is_made(self) -> None:
         """
-        A model that is not there is made, with the user data given.
+        A missing model is created, with the given metadata.
         """
         other = f"{self.model_id}-2"
         ensured = self.registry.call("ensure_model", other, {"algorithm": "sac"})
@@ -76,7 +76,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_ensured_model_keeps_what_it_has(self) -> None:
         """
-        A model that is there keeps all its user data, and is given what it does not have.
+        An existing model keeps its metadata, and gets the missing keys.
         """
         self.registry.call("save_model", self.model_id, {"algorithm": "ppo", "production": "7"})
         ensured = self.registry.call("ensure_model", self.model_id, {"algorithm": "sac", "task": "walk"})
@@ -86,7 +86,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_updated_model(self) -> None:
         """
-        Some of a model's user data is set and removed, and the rest stays.
+        Some metadata of a model is set and removed, and the rest stays.
         """
         self.registry.call("save_model", self.model_id, {"algorithm": "ppo", "production": "7", "owner": "ada"})
         pairs, removed = {"production": "8"}, ["owner", "nothing"]
@@ -114,7 +114,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_published_version_is_transient(self) -> None:
         """
-        What is published is transient, and its info tells all of it.
+        A published version is transient, and its info is complete.
         """
         info = self.registry.call("publish", self.model_id, DATA, {"step": "1"})
         self.assertEqual((info.model_id, info.version_number, info.archived), (self.model_id, 1, False))
@@ -123,7 +123,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_stored_version_is_archived(self) -> None:
         """
-        What is stored is archived.
+        A stored version is archived.
         """
         info = self.registry.call("store", self.model_id, b"weights", {"step": "1"}, created_ns=1_234_567_891)
         self.assertTrue(info.archived)
@@ -205,7 +205,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_pieces(self) -> None:
         """
-        Pieces from an iterable, an iterator, or an asynchronous one are published, with a size that is told or not.
+        Pieces from an iterable, an iterator, or an asynchronous one are published, with or without a given size.
         """
 
         async def later() -> AsyncIterator[bytes]:
@@ -224,7 +224,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_iterable_that_is_not_as_long_as_told(self) -> None:
         """
-        Pieces that are more or fewer bytes than told are refused, and no version is there.
+        Pieces of more or fewer bytes than declared are refused, and no version exists.
         """
         for size_bytes in (2, 4):
             with self.assertRaises(errors.SizeMismatch):
@@ -241,7 +241,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_source_that_fails(self) -> None:
         """
-        What an iterator raises is what the caller gets, and no version is there.
+        The caller gets the exception of an iterator, and no version exists.
         """
 
         def pieces() -> Iterator[bytes]:
@@ -332,7 +332,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_progress(self) -> None:
         """
-        Progress is told, of all bytes, out and in.
+        Progress reports all bytes, in both directions.
         """
         sent: list[int] = []
         received: list[int] = []
@@ -365,7 +365,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_nobody_listens(self) -> None:
         """
-        Where nobody listens, a call fails with an error that says so and names the address.
+        If no server listens, a call fails with an error that says so and names the address.
         """
         address = f"127.0.0.1:{free_port()}"
         with self.assertRaises(errors.Unreachable) as caught:
@@ -386,7 +386,7 @@ class ClientContract(SharedRegistryTestCase):
 
     def test_about_the_server(self) -> None:
         """
-        A client tells what the server tells of itself.
+        A client returns what the server reports about itself.
         """
         self.assertIn("twisted-registry", self.registry.call("server_versions"))
         self.assertIn("uptime_seconds", self.registry.call("statuses", "*"))

@@ -1,5 +1,5 @@
 """
-What following a model does, in whatever style.
+The contract of trackers, for each face.
 """
 
 import time
@@ -64,7 +64,7 @@ class TrackerContract(RegistryTestCase):
 
     def test_infos_are_whole(self) -> None:
         """
-        What a tracker gives is the version's whole info.
+        A tracker returns complete infos.
         """
         self.client.create("walker", b"weights", user_data={"step": "1"})
         info = self.follow().next()
@@ -83,7 +83,7 @@ class TrackerContract(RegistryTestCase):
 
     def test_data(self) -> None:
         """
-        Where data is asked for, each version comes with its own.
+        If requested, each version comes with its data.
         """
         tracker = self.follow(data=True)
         for data in (b"a" * 10_000_000, b"b"):
@@ -167,7 +167,7 @@ class TrackerContract(RegistryTestCase):
 
     def test_deleted_model(self) -> None:
         """
-        Where the model is deleted, the tracker ends with UnknownModel.
+        If the model is deleted, the tracker ends with UnknownModel.
         """
         self.publish(b"1")
         tracker = self.follow()
@@ -212,7 +212,7 @@ class TrackerContract(RegistryTestCase):
 
     def test_closed_client(self) -> None:
         """
-        Where the client is closed, its trackers are at their end.
+        If the client is closed, its trackers end.
         """
         self.publish(b"1")
         tracker = self.follow()

@@ -1,3 +1,3 @@
 """
-What tests share.
+The shared parts of the tests.
 """

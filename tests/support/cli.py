@@ -33,7 +33,7 @@ def subcommands() -> dict[str, click.Command]:
 
 def settings(server: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """
-    Give the variables by which the command finds a server, and nothing else of this process' own that it heeds.
+    Return the variables by which the command finds a server, without any other of this process that it uses.
     """
     unset = {name: "" for name in os.environ if name.startswith("TWISTED_REGISTRY_")}
     return {**unset, "TWISTED_REGISTRY_SERVER": server, **(extra or {})}

@@ -27,7 +27,7 @@ _STYLES = {
 
 def data_hash(data: bytes) -> str:
     """
-    Give the hash as the wire has it.
+    Return the SHA-256 of data in the wire's form.
     """
     return b64encode(hashlib.sha256(data).digest()).decode()
 
@@ -64,7 +64,7 @@ class Client:
 
     def close(self) -> None:
         """
-        Hang up.
+        Close the connection.
         """
         self.channel.close()
 
@@ -146,20 +146,20 @@ class Client:
 
     def latest(self, model_id: str) -> Info:
         """
-        Give the latest version's info.
+        Return the info of the latest version.
         """
         return self.infos(model_id, -1).version_infos[0]
 
     def chunks(self, model_id: str, number: int) -> Iterator[bytes]:
         """
-        Give a version's data as it comes.
+        Yield a version's data as it arrives.
         """
         request = api.RetrieveVersionDataRequest(model_id=model_id, version_number=number)
         return (chunk.data_chunk for chunk in self.call("RetrieveVersionData", request))
 
     def data(self, model_id: str, number: int) -> bytes:
         """
-        Give a version's data.
+        Return a version's data.
         """
         return b"".join(self.chunks(model_id, number))
 

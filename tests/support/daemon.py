@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 120
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """
-    Give this process's environment without settings of the registry and of gRPC.
+    Return this process's environment without settings of the registry and of gRPC.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COGMENT_", "GRPC_"))}
     return {**environment, **(extra or {})}
@@ -83,9 +83,10 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
 
 def free_port() -> int:
     """
-    Give a port that nothing listens on.
+    Return a port that nothing listens on.
 
-    It is below those that the system gives to clients, and to whoever asks for any: one of them might have it next.
+    It is below the ports that the system assigns to clients and to servers without a fixed port, so none of these takes
+    it meanwhile.
     """
     chance = random.SystemRandom()
     while True:
@@ -96,7 +97,7 @@ def free_port() -> int:
 
 def processes_in(directory: Path) -> list[int]:
     """
-    Give the processes that run in a directory.
+    Return the processes that run in a directory.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -112,8 +113,8 @@ class Daemon:
     A daemon in the foreground, on a free port.
 
     Attributes:
-        directory: where it runs, and keeps its archive unless told otherwise.
-        lines: all it printed so far.
+        directory: its working directory; by default its archive is there too.
+        lines: its output so far.
     """
 
     directory: Path
@@ -128,7 +129,7 @@ class Daemon:
     @property
     def address(self) -> str:
         """
-        Where clients connect to.
+        The address for clients.
         """
         return f"127.0.0.1:{self.port}"
 
@@ -198,10 +199,10 @@ class Daemon:
 
     def memory_bytes(self, *, peak: bool = False) -> int:
         """
-        Tell how much memory it takes.
+        Return how much memory the process takes.
 
         Args:
-            peak: the most it ever took.
+            peak: return the highest amount so far.
         """
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         match = re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)
@@ -233,14 +234,14 @@ class Daemon:
 
     def stand_still(self) -> None:
         """
-        Have its process stand still, and wait until it does.
+        Suspend the process, and wait until it stands still.
         """
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def go_on(self) -> None:
         """
-        Have it go on.
+        Resume the process.
         """
         self.process.send_signal(signal.SIGCONT)
 

@@ -28,6 +28,6 @@ def findings(root: Path, jobs: int = 2) -> list[Finding]:
 
 def damage(found: Iterable[Finding]) -> Sequence[tuple[Kind, str | None, int | None]]:
     """
-    Give what is damaged: of what kind, and what it is.
+    Return the damage: its kind, and the damaged thing.
     """
     return [(finding.kind, finding.model_id, finding.version_number) for finding in found if finding.is_damage]

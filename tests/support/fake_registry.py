@@ -44,7 +44,7 @@ class FakeRegistry(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic
 
     def service(self, handler_call_details: Any) -> Any:
         """
-        Say what answers a call.
+        Set the answers to a call.
         """
         answer = self._answers.get(handler_call_details.method.rpartition("/")[2])
         if answer is None:

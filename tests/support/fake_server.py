@@ -13,7 +13,10 @@ from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
 from twisted_registry.rpc.interceptors.errors import details_of, status_of
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
-"""Takes a request, raw, or an iterator of them; gives a message, or for a call whose reply streams an iterator."""
+"""
+A handler: it takes a request as bytes, or an iterator of them, and returns a message, or an iterator for a streaming
+reply.
+"""
 
 _KINDS = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -75,11 +78,11 @@ def failing_stream(code: grpc.StatusCode, text: str = "no") -> Answer:
 
 class FakeServer:
     """
-    Listens on a port of its own, and answers the registry's calls.
+    A server that answers the registry's calls with given handlers.
 
     Attributes:
         also: other addresses to listen at.
-        metadata: what came with each call.
+        metadata: the metadata of each call.
     """
 
     also: Sequence[str] = ()
@@ -115,6 +118,6 @@ class FakeServer:
 
     def stop(self) -> None:
         """
-        Stop, and break off all calls.
+        Stop, and cancel all calls.
         """
         self._server.stop(None).wait()

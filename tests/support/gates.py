@@ -13,7 +13,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 class Gates:
     """
-    The test's end of the gates of ``tests/data/gated_provider``.
+    The test's side of the gated provider in ``tests/data/gated_provider``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,7 +22,7 @@ class Gates:
 
     def hold(self, name: str) -> None:
         """
-        Have calls wait from now on.
+        Make calls wait from now on.
         """
         (self._folder / f"hold-{name}").touch()
 
@@ -34,38 +34,38 @@ class Gates:
 
     def fail(self, name: str) -> None:
         """
-        Have calls fail from now on, as no archive may.
+        Make calls fail from now on, with an error that no archive may raise.
         """
         (self._folder / f"fail-{name}").touch()
 
     def entered(self, name: str) -> int:
         """
-        Tell how many calls came to a gate that was held.
+        Return how many calls were held.
         """
         return len(list(self._folder.glob(f"at-{name}-*")))
 
     def told(self) -> list[str]:
         """
-        Give what the archive left word of, in order.
+        Return the archive's records, in order.
         """
         return [path.name.split("-", 2)[2] for path in sorted(self._folder.glob("did-*"))]
 
 
 class GatedTestCase(RegistryTestCase):
     """
-    Runs each test against a fresh daemon on an archive with gates.
+    A test case with a fresh daemon on a gated archive for each test.
     """
 
     def prepare(self) -> None:
         """
-        Lay out the gates, and the plugin that brings them to the daemon.
+        Install the plugin that offers the gated archive.
         """
         self.gates = Gates(self.directory / "gates")
         shutil.copytree(DATA / "gated_provider", self.directory / "plugins")
 
     def make_daemon(self, *flags: str) -> Daemon:
         """
-        Make a daemon on the gated archive, not started yet.
+        Return a daemon on the gated archive that is not started yet.
         """
         archive = f"gated:{self.archive}:{self.directory / 'gates'}"
         environment = {**self.environment, "PYTHONPATH": str(self.directory / "plugins")}
@@ -73,6 +73,6 @@ class GatedTestCase(RegistryTestCase):
 
     def wait_for_calls(self, gate: str, count: int = 1) -> None:
         """
-        Wait until so many calls wait at a gate.
+        Wait until so many calls are held.
         """
         self.wait_until_true(lambda: self.gates.entered(gate) >= count, f"{count} calls are at {gate!r}")

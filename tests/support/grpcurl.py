@@ -1,7 +1,7 @@
 """
-What stands in for grpcurl in tests: ``python -m tests.support.grpcurl -plaintext [-d JSON] ADDRESS SERVICE/METHOD``.
+A replacement for grpcurl in tests: ``python -m tests.support.grpcurl -plaintext [-d JSON] ADDRESS SERVICE/METHOD``.
 
-It knows nothing of the messages but what the server describes.
+It knows the messages only from the server's reflection.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 """
-Pages that tell how something is done, so that tests can do it.
+Pages with commands that tests run.
 """
 
 import re
@@ -36,7 +36,7 @@ async def session():
         sys.exit(f"this is not whole: {statement}")
 asyncio.run(session())
 """
-"""Takes line by line what is typed into ``python -m asyncio``, as that does; the first thing that fails ends it."""
+"""A session that reads line by line, as ``python -m asyncio`` does; the first error ends it."""
 
 
 class Block(NamedTuple):
@@ -54,7 +54,7 @@ class Block(NamedTuple):
 
 def blocks(page: str) -> list[Block]:
     """
-    Give a page's blocks, in order.
+    Return the blocks of a page, in order.
     """
     found = re.finditer(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     return [Block(match[1], match[2], page[: match.start()].rstrip().rpartition("\n\n")[2]) for match in found]
@@ -69,7 +69,7 @@ def run_session(directory: Path, text: str) -> "subprocess.CompletedProcess[str]
 
 def run_program(directory: Path, text: str) -> "subprocess.CompletedProcess[str]":
     """
-    Run Python as a program of its own.
+    Run Python code as a separate program.
     """
     return _run_python(directory, text)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from socket import SHUT_RDWR, create_server, socket
 
 OK = 0
-"""Stands for the empty reply of a registry."""
+"""The empty reply of a registry."""
 
 _PREFACE_BYTES = 24
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
@@ -40,10 +40,10 @@ def _headers(stream: int, flags: int, **headers: str) -> bytes:
 
 class HttpProxy:
     """
-    Listens on a port of its own, and answers.
+    An HTTP server that answers like a proxy.
 
     Attributes:
-        calls: how many calls came.
+        calls: the number of calls so far.
     """
 
     def __init__(self, answers: Sequence[int], of_uploads: int | None = None) -> None:

@@ -43,6 +43,6 @@ class Part:
 
 def told_of(machine: dict[str, str]) -> str:
     """
-    Tell what something was run on.
+    Describe the machine of a run.
     """
     return f"Run on: {'; '.join(f'{what}: {value}' for what, value in machine.items())}."

@@ -19,7 +19,7 @@ from tests.support.client import DEADLINE_SECONDS
 
 def json_values(text: str) -> Iterator[Any]:
     """
-    Give the JSON values that follow one another in a text, as grpcurl reads what a client streams.
+    Yield the JSON values in a text, as grpcurl reads the messages of a client stream.
     """
     decoder = json.JSONDecoder()
     while text := text.lstrip():
@@ -44,7 +44,7 @@ class ReflectedClient:
 
     def describe(self, service: str) -> dict[str, str]:
         """
-        Give a service's methods, each as a .proto file has it.
+        Return the methods of a service as in a .proto file.
         """
         return {
             method.name: "({}{}) ({}{})".format(

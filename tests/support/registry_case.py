@@ -17,12 +17,13 @@ from tests.support.daemon import PATIENCE_SECONDS, Daemon, free_port
 
 class RegistryTestCase(SynchronousTestCase):
     """
-    Runs each test against a fresh daemon.
+    A test case with a fresh daemon for each test.
 
-    @cvar flags: how it is started.
-    @cvar environment: its settings from there.
-    @cvar keeps_port: whether it is at the same port when it is started again.  Another program might have that of a
-        daemon that took any.
+    Attributes:
+        flags: its flags.
+        environment: its environment variables.
+        keeps_port: whether a restarted daemon has the same port.  Another program might take a port that the system had
+            assigned.
     """
 
     flags: ClassVar[Sequence[str]] = ()
@@ -45,7 +46,7 @@ class RegistryTestCase(SynchronousTestCase):
 
     def tearDown(self) -> None:
         """
-        Check that nothing happened that nobody foresaw.
+        Check that the daemon logged no traceback.
         """
         self.assertNotIn("Traceback", "".join(self.daemon.lines[self._printed_before :]))
 
@@ -79,14 +80,14 @@ class RegistryTestCase(SynchronousTestCase):
 
     def restart(self) -> None:
         """
-        Stop the daemon cleanly, start it again, and connect anew.
+        Stop the daemon cleanly, start it again, and reconnect.
         """
         self.daemon.restart()
         self.client = self.connect()
 
     def crash(self) -> None:
         """
-        Kill the daemon, start it again on the same archive, and connect anew.
+        Kill the daemon, start it again on the same archive, and reconnect.
         """
         self.daemon.kill()
         self.daemon = self.start_daemon()
@@ -138,10 +139,10 @@ class RegistryTestCase(SynchronousTestCase):
 
 class SharedRegistryTestCase(RegistryTestCase):
     """
-    Runs the tests of a class against one daemon: for facts that leave it as it was, but for a model of the test's own.
+    A test case with one daemon for all tests of a class: for tests that change only their own model.
 
     Attributes:
-        model_id: the test's own model, not made yet.
+        model_id: the test's own model, not created yet.
     """
 
     _shared: ClassVar[dict[type, tuple[Path, Daemon]]] = {}

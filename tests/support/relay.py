@@ -16,11 +16,11 @@ _BUFFER_BYTES = 64 * 1024
 @define(eq=False)
 class _Rules:
     """
-    What connections may carry, from one cut to the next.
+    The limits on connections, from one cut to the next.
 
     Attributes:
-        is_mute: whether what the daemon answers is kept back.
-        upstream_bytes: how much more of what clients send is carried, where that is bounded.
+        is_mute: whether the daemon's answers are held back.
+        upstream_bytes: how many more bytes of clients are carried, if that is limited.
     """
 
     is_mute: bool = False

@@ -59,14 +59,14 @@ class Script:
     @property
     def versions(self) -> list[int]:
         """
-        The numbers of the versions that it told of, in its order.
+        The numbers of the versions in its output, in order.
         """
         return [int(match[1]) for line in self.lines if (match := re.search(r"version (\d+), ", line))]
 
     @property
     def figures(self) -> list[float]:
         """
-        The scores or returns that it told of, in its order.
+        The scores or returns in its output, in order.
         """
         return [float(match[1]) for line in self.lines if (match := re.search(r"(?:score|return) ([\d.]+)$", line))]
 
@@ -78,7 +78,7 @@ class Script:
 
     def wait_for_version(self, least: int) -> None:
         """
-        Wait until it has told of a version, or of a newer one.
+        Wait until it has printed a line about a version, or about a newer one.
         """
         wait_until(
             lambda: max(self.versions, default=0) >= least, f"{self.name} tells of version {least}: {self.lines}"

@@ -62,7 +62,7 @@ class Style(Protocol):
 
 class AsyncioStyle:
     """
-    ``Client``, in an event loop of its own.
+    ``Client``, in a separate event loop.
     """
 
     client_class = Client
@@ -160,7 +160,7 @@ class BlockingStyle:
 @implementer(IReactorFromThreads)
 class PumpedReactor:
     """
-    Runs what other threads ask for when the test waits.
+    A reactor that runs the calls of other threads while the test waits.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ _EVENTS = (b"test: ", b"success: ", b"failure: ", b"error: ", b"skip: ", b"xfail
 
 def with_times(lines: Iterable[bytes]) -> Iterator[bytes]:
     """
-    Give a stream's lines, each event with the time it came at.
+    Yield the lines of a stream, each event with its time.
     """
     for line in lines:
         if line.startswith(_EVENTS):

@@ -12,7 +12,7 @@ class Upload:
     """
     A ``CreateVersion`` call that has begun.
 
-    What is fed is sent at once; the stream stays open until it is told to end.
+    Messages are sent at once; the stream stays open until ``end``.
 
     Attributes:
         call: the grpc call object.
@@ -33,7 +33,7 @@ class Upload:
 
     def has_taken(self, count: int) -> bool:
         """
-        Tell whether gRPC has taken so many messages.
+        Return whether gRPC has taken so many messages.
         """
         return self.taken >= count
 
@@ -51,7 +51,7 @@ class Upload:
 
     def end(self) -> None:
         """
-        Say that this was all.
+        End the stream.
         """
         self._messages.put(None)
 
@@ -63,7 +63,7 @@ class Upload:
 
     def finish(self) -> Info:
         """
-        Say that this was all, and give the version's info.
+        End the stream, and return the version's info.
         """
         self.end()
         return self.result()

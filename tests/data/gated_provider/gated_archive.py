@@ -1,10 +1,10 @@
 """
-An archive for tests: a folder's, whose calls wait for as long as a test likes.
+An archive for tests: a filesystem archive whose calls wait for the test.
 
-A test and the archive talk through files.  While there is a file ``hold-write``, each call of ``write`` leaves a file
-``at-write-<n>`` and waits until the other is gone; so with other calls.  ``hold-reactor`` parks the reactor's thread.
-``fail-close`` has the call fail as no archive may.
-Of what cannot be held it leaves a file too, ``did-<n>-abort``: the numbers tell what came first.
+The test and the archive communicate through files. While a file ``hold-write`` exists, each call of ``write`` creates a
+file ``at-write-<n>`` and waits until the first one is gone; the same holds for other calls. ``hold-reactor`` blocks the
+reactor thread. ``fail-close`` makes the call raise an error that no archive may raise. Calls that cannot be held also
+leave a file, ``did-<n>-abort``; the numbers have the order of the calls.
 """
 
 import time
@@ -33,7 +33,7 @@ class Gates:
 
     def enter(self, name: str) -> None:
         """
-        Wait while the gate is held.
+        Wait while the call is held.
         """
         hold = self._folder / f"hold-{name}"
         is_told = False

@@ -1,8 +1,8 @@
 """
-An archive for tests: a folder's, on a disk that takes no writes, or gives nothing, while a test says so.
+An archive for tests: a filesystem archive on a disk that refuses writes, or reads, while the test says so.
 
-While there is a file CONTROL, each write fails with the error whose name is in it, such as ``ENOSPC``.  Where it holds
-``reading ESTALE``, all that reads fails as well.
+While a file CONTROL exists, each write fails with the error that it names, such as ``ENOSPC``. If it contains ``reading
+ESTALE``, all reads fail as well.
 """
 
 import errno

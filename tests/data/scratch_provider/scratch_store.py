@@ -42,7 +42,7 @@ class Scratch:
 @implementer(ITransientStore)
 class ScratchStore:
     """
-    Keeps versions in files.
+    A store of versions in files.
     """
 
     def __init__(self, budget: TransientBudget, folder: str) -> None:
@@ -104,7 +104,7 @@ class ScratchStore:
 @implementer(ITransientWriter)
 class ScratchWriter:
     """
-    Writes one version.
+    A writer of one version.
     """
 
     def __init__(self, store: ScratchStore, folder: str) -> None:
@@ -135,7 +135,7 @@ class ScratchWriter:
 @implementer(ITransientReader)
 class ScratchReader:
     """
-    Reads one version.
+    A reader of one version.
     """
 
     def __init__(self, scratch: Scratch) -> None:
