@@ -109,11 +109,11 @@ def main(words: Sequence[str] | None = None, cases: Sequence[Case] = CASES, cons
     Run cases.
 
     Args:
-        words: the command line; by default this process's.
-        console: where to tell of it; by default stdout.
+        words: the command line; by default that of this process.
+        console: the output; by default stdout.
 
     Returns:
-        the exit status: 0 where nothing was wrong, 1 where something was, 2 where a case cannot run here.
+        the exit status: 0 if nothing was wrong, 1 if something was, 2 if a case cannot run here.
     """
     console = console or Console()
     arguments = _arguments(words, cases)

@@ -1,5 +1,5 @@
 """
-What a case is, and what comes of it.
+Cases and their results.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +11,13 @@ from attrs import field, frozen
 @frozen
 class Trial:
     """
-    What a case is given to run.
+    The arguments of a case.
 
     Attributes:
-        count: how many times to do what the case does.
-        seed: whatever is left to chance follows from it, except how the machine interleaves threads and processes.
-        directory: an empty folder for the case alone.
-        progress: is told, now and then, how many times it was done so far.
+        count: how many times to run it.
+        seed: the seed of all random choices, except for the scheduling of threads and processes.
+        directory: an empty directory for the case alone.
+        progress: a function that receives the number of runs so far, now and then.
     """
 
     count: int
@@ -29,12 +29,12 @@ class Trial:
 @frozen
 class Outcome:
     """
-    What came of a case.
+    The result of a case.
 
     Attributes:
-        done: how many times it was done.
-        wrong: a line for each thing that was not as it should be.
-        figures: what else was counted, by what it is, such as ``"acknowledged versions"``.
+        done: how many times it ran.
+        wrong: a line for each violation.
+        figures: other counts, by what they count, such as ``"acknowledged versions"``.
     """
 
     done: int

@@ -1,7 +1,7 @@
 """
-What came of a run, as JSON, and as the table in docs/explanation/reliability.md.
+The results of a run, as JSON, and as the table in docs/explanation/reliability.md.
 
-The table is generated, and a test compares it with the JSON that lies beside it::
+The table is generated, and a test compares it with the JSON file beside the page::
 
     python -m tests.robustness.report
 """
@@ -26,17 +26,17 @@ _HEAD = ("case", "what must hold", "N", "seed", "wrong", "seconds", "what else w
 @frozen
 class Row:
     """
-    What came of one case.
+    The result of one case.
 
     Attributes:
         case: its name.
         promise: what must hold.
         counts: what N counts.
-        done: N, which may be more than was asked for.
-        wrong: a line for each thing that was not as it should be.
-        figures: what else was counted.
-        seconds: how long it took, rounded.
-        commit: the version of the code it was run on.
+        done: N, which may be more than requested.
+        wrong: a line for each violation.
+        figures: other counts.
+        seconds: its duration, rounded.
+        commit: the commit of the code.
     """
 
     case: str
@@ -53,10 +53,10 @@ class Row:
 @frozen
 class Run:
     """
-    What came of several cases.
+    The results of several cases.
 
     Attributes:
-        machine: what they ran on: what for, and what.
+        machine: a description of the machine, by property.
     """
 
     machine: dict[str, str]
@@ -64,7 +64,7 @@ class Run:
 
     def with_row(self, row: Row) -> "Run":
         """
-        Give a run in which a case's row is this one.
+        Return a run with this row for its case.
         """
         rows = {old.case: old for old in self.rows} | {row.case: row}
         return Run(self.machine, list(rows.values()))
@@ -101,7 +101,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def section(run: Run) -> str:
     """
-    Give the part of the page that tells of a run.
+    Return the generated part of the page.
     """
     return _PART.of(table(_HEAD, map(_cells, run.rows)), told_of(run.machine))
 

@@ -52,7 +52,7 @@ class FuzzerTests(SynchronousTestCase):
 
     def test_the_memory_of_the_starter_does_not_count(self) -> None:
         """
-        What a fuzzer is allowed to take is not taken up by whoever starts it.
+        The memory limit of a fuzzer does not depend on the memory of the process that starts it.
         """
         if find_spec("atheris") is None:
             raise SkipTest("it needs atheris")

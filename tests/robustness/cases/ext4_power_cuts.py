@@ -136,7 +136,7 @@ def _goes_on(directory: Path, root: Path, promised: Promised) -> list[str]:
 
 def run(trial: Trial) -> Outcome:
     """
-    Cut the power under daemons, each on a disk of its own.
+    Cut the power under daemons, each on a separate disk.
     """
     wrong: list[str] = []
     figures: Counter[str] = Counter()

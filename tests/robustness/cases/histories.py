@@ -1,6 +1,7 @@
 """
-Few callers do everything at once to one model or two, and what they were told is checked for an order it can have come
-of (``tests.robustness.oracles.linearizability``).  Now and then the daemon is stopped or killed in the midst of it.
+Histories: a few callers make all kinds of calls on one or two models at once, and their results are checked for an
+order that explains them (``tests.robustness.oracles.linearizability``). Now and then the daemon is stopped or killed in
+the middle.
 """
 
 import random
@@ -46,10 +47,10 @@ def _versions(reply: Any) -> tuple[Version, ...]:
 @frozen
 class Caller:
     """
-    Makes calls over a connection of its own.
+    A caller with its own connection.
 
     Attributes:
-        name: tells its data from all others'.
+        name: a name that distinguishes its data from all others'.
     """
 
     client: Client

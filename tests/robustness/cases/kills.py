@@ -33,7 +33,7 @@ _GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 class _Impatient(Client):
     """
-    Does not wait for a daemon that is dead.
+    A wait that does not wait for a dead daemon.
     """
 
     def call(
@@ -46,7 +46,7 @@ class _Impatient(Client):
 @define
 class _Writer:
     """
-    Writes, over a connection of its own, until the daemon is gone.
+    A writer with its own connection, which writes until the daemon is gone.
     """
 
     client: Client

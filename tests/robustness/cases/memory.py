@@ -40,7 +40,7 @@ _WAVE_SECONDS = 5.0
 """Longer than anybody is waited for."""
 _VERSION_BYTES = 30 * MIB
 _MOST_PIECE_BYTES = 4 * MIB
-"""What a client sends in one message, which gRPC gathers before it can be counted or refused."""
+"""The bytes of a client's single message, which gRPC receives before it can be counted or refused."""
 
 _BOUND_BYTES = 3 * _BUDGET_BYTES + _AT_ONCE * _MOST_PIECE_BYTES + _LISTS_BYTES + _OVERHEAD_BYTES
 _LISTED, _USER_DATA_BYTES = 250, 240 * 1024
@@ -61,7 +61,7 @@ _ALLOWED = frozenset(
 @define
 class _Hostile:
     """
-    A client over a connection of its own.
+    A hostile client with its own connection.
     """
 
     address: str
@@ -160,8 +160,8 @@ def _served(client: Client, data: bytes) -> list[str]:
 
 def _serves(client: Client, data: bytes) -> list[str]:
     """
-    Be served, in spite of all.  Where the machine is so busy that the good client is slow as well, it may be hung up
-    on, as all who are; then it tries again.
+    Check that a good client is served nevertheless. On a busy machine it may be slow too and be disconnected like
+    others; then it tries again.
     """
     refusals: list[grpc.RpcError] = []
     while len(refusals) < _TRIES:

@@ -1,5 +1,5 @@
 """
-Fuzzed messages, to each of the nine calls; and bytes that are no HTTP/2 at all.
+Fuzzed messages to each of the nine calls, and bytes that are not HTTP/2 at all.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ def _tidy(client: Client) -> None:
 
 def _not_kept(client: Client) -> list[str]:
     """
-    Say what became of the model that nobody named.
+    Return what is wrong with the model that no fuzzed message named.
     """
     wrong = []
     infos = client.infos(_KEPT).version_infos

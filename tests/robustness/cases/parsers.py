@@ -1,5 +1,5 @@
 """
-What parses bytes, under Atheris, which looks for inputs that reach new places in the code.
+All parsers under Atheris, which searches for inputs that reach new code.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ def _hindrance() -> str | None:
 
 def _portions(trial: Trial) -> Iterator[tuple[str, int, int]]:
     """
-    Give which fuzzer to run, how many times, and from which seed.
+    Return which fuzzer to run, how many times, and from which seed.
     """
     each = -(-trial.count // len(NAMES))
     for start in range(0, each, _MOST_AT_A_TIME):

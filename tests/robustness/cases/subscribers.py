@@ -54,7 +54,7 @@ time.sleep(600)
 @define
 class _Staying:
     """
-    A subscriber that stays, and what it was told.
+    A subscriber that stays, with everything that it received.
     """
 
     model_id: str
@@ -75,7 +75,7 @@ class _Staying:
 @define
 class _Publishing:
     """
-    A trainer, that goes on until it is told to end.
+    A trainer that publishes until it is stopped.
     """
 
     client: AsyncClient

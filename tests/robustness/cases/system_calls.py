@@ -34,7 +34,7 @@ _ERRORS = ("EIO", "ENOSPC", "EROFS", "EMFILE")
 @frozen
 class _Point:
     """
-    Where and how an act is disturbed: at the n-th of a kind of calls.
+    The point at which an act is disturbed: the n-th call of a kind, and the disturbance.
     """
 
     act: str
@@ -49,7 +49,7 @@ class _Point:
 
 class _Acts:
     """
-    Does acts, each in a process of its own, under a tracer.
+    Acts on an archive, each in a separate process under a tracer.
     """
 
     def __init__(self, process: "subprocess.Popen[str]", directory: Path) -> None:
@@ -96,7 +96,7 @@ class _Acts:
 
     def counted(self) -> Counter[str]:
         """
-        Give how often each call was made by the last act.
+        Return how often the last act made each call.
         """
         return Counter(re.findall(r"^(\w+)\(", self._trace.read_text(), re.MULTILINE))
 

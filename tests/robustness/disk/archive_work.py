@@ -21,13 +21,13 @@ _REFUSED = (StorageFull, StorageReadOnly, StorageFailure)
 @define
 class Work:
     """
-    Works on an archive, and keeps what is known of it up to date, at each moment: also where an act never ends.
+    Work on an archive, with a record of what is known about it at each moment, also if an act never ends.
 
     Attributes:
-        undisturbed: in its context nothing fails: for looks that are no part of the work.
-        acknowledged: how many acts were.
-        refused: how many acts ended with an error.
-        wrong: acknowledgements and refusals that cannot be.
+        undisturbed: a context in which nothing fails: for reads that are not part of the work.
+        acknowledged: the number of acknowledged acts.
+        refused: the number of acts that ended with an error.
+        wrong: impossible acknowledgements and refusals.
     """
 
     archive: FilesystemArchive
@@ -51,7 +51,7 @@ class Work:
 
     def now(self, model_id: str) -> ModelState | None:
         """
-        Give the state a model is in.  Where that is uncertain the archive, which goes on, is asked.
+        Return the state of a model. If it is uncertain, it is read from the archive, which continues.
         """
         states = self.knowledge.states(model_id)
         if len(states) == 1:
@@ -86,7 +86,7 @@ class Work:
 
     def save(self, model_id: str, state: ModelState | None) -> None:
         """
-        Make a model, or replace its user data.
+        Create a model, or replace its metadata.
         """
         info = ModelInfo(model_id, {"a": str(self.chance.random())})
         saved = evolve(state or ModelState(), user_data=info.metadata)
@@ -110,7 +110,7 @@ class Work:
 
     def give_out(self, model_id: str, state: ModelState | None) -> None:
         """
-        Give out a number that is reserved, as the registry does for transient versions; reserve more where there is
+        Use a number below the high-water mark, as the registry does for transient versions; raise the mark if there is
         none.
         """
         assert state is not None

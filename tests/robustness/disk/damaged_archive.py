@@ -75,7 +75,8 @@ class Harmed:
     @property
     def floor(self) -> int:
         """
-        The number that every later one must be above.  Where the file is gone that remembers, what is left decides.
+        Return the number that every later one must exceed. If the file of the high-water mark is gone, the rest
+        decides.
         """
         gone = {self.number} if (self.part, self.way) == ("version", "removed") else set()
         highest = max(self.versions.keys() - gone, default=0)
@@ -134,7 +135,7 @@ def _user_data(chance: random.Random) -> dict[str, str]:
 
 def choose(model: Harmed, chance: random.Random) -> None:
     """
-    Say what is to be harmed of a model, and how.
+    Return what to damage in a model, and how.
     """
     (model.part,) = chance.choices(_PARTS, _SHARES)
     if model.part == "reserved" and not model.path.exists():

@@ -1,5 +1,5 @@
 """
-A real file system in a file, mounted, that writes nothing unless it is told to.
+A real file system in a file, mounted, that writes only on request.
 """
 
 import os
@@ -55,10 +55,10 @@ def _unmount(place: str) -> None:
 
 def copy_as_after_a_cut(image: Path, copy: Path) -> None:
     """
-    Copy a mounted image as the disk has it at one moment: again, where something was written meanwhile.
+    Copy a mounted image as it is on disk at one moment; again, if something was written meanwhile.
 
     Raises:
-        OSError: it never came to rest.
+        OSError: it was written to each time.
     """
     for _ in range(20):
         _made("cp", "--sparse=always", image, copy)
@@ -69,7 +69,7 @@ def copy_as_after_a_cut(image: Path, copy: Path) -> None:
 
 def hindrance() -> str | None:
     """
-    Say what this machine lacks to mount images; ``None`` where nothing.
+    Return what this machine lacks to mount images; ``None`` if nothing.
     """
     if os.geteuid() != 0:
         return "not root, who may mount"

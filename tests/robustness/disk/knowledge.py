@@ -1,5 +1,5 @@
 """
-What an archive must hold, for one who knows what was acknowledged, and what was only begun.
+The expected contents of an archive, from what was acknowledged and what was only begun.
 """
 
 import base64
@@ -70,14 +70,14 @@ class Found:
 
     def state(self) -> ModelState:
         """
-        Give what must be there from now on: what was seen once stays.
+        Return the state that must exist from now on: what was seen once stays.
         """
         return ModelState(self.user_data, self.versions, {}, self.last)
 
 
 def hash_of(data: bytes) -> str:
     """
-    Give the hash as the archive has it.
+    Return the SHA-256 of data in the archive's form.
     """
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
@@ -122,7 +122,7 @@ def load_found(archive: FilesystemArchive, model_id: str) -> Found:
 
 def differences(state: ModelState | None, found: Found | None) -> Iterator[str]:
     """
-    Say in what way a model is not as it may be.
+    Return how a model differs from all its allowed states.
     """
     if state is None or found is None:
         if state is not None:
@@ -145,14 +145,14 @@ def differences(state: ModelState | None, found: Found | None) -> Iterator[str]:
 @define
 class Knowledge:
     """
-    What an archive may hold: for each model, all the states it may be in; ``None`` for one that is not there.
+    The allowed contents of an archive: for each model, all states that it may have; ``None`` for a missing model.
     """
 
     models: dict[str, tuple[ModelState | None, ...]] = field(factory=dict)
 
     def states(self, model_id: str) -> tuple[ModelState | None, ...]:
         """
-        Give the states that a model may be in.
+        Return the allowed states of a model.
         """
         return self.models.get(model_id, (None,))
 
@@ -176,7 +176,7 @@ class Knowledge:
 
     def compare(self, model_id: str, found: Found | None) -> list[str]:
         """
-        Say what is wrong with a model; from now on it must be as it was found.
+        Return what is wrong with a model; from now on it must stay as it was found.
         """
         told = [list(differences(state, found)) for state in self.states(model_id)]
         self.is_so(model_id, found.state() if found is not None else None)
@@ -185,7 +185,7 @@ class Knowledge:
 
 def check_archive(archive: FilesystemArchive, knowledge: Knowledge, *, is_keyed: bool = False) -> list[str]:
     """
-    Say what is wrong with an archive that was opened.
+    Return what is wrong with an opened archive.
 
     Args:
         is_keyed: whether every version was created with an idempotency key.
@@ -206,7 +206,7 @@ def check_archive(archive: FilesystemArchive, knowledge: Knowledge, *, is_keyed:
 
 def check_leftovers(root: Path) -> list[str]:
     """
-    Say what lies about in an archive that was opened, and each of whose models was read.
+    Return the leftovers in an opened archive, all of whose models were read.
     """
     private = [path for name in ("tmp", "trash") for path in (root / ".0" / name).iterdir()]
     private += root.glob("*/.new-*")

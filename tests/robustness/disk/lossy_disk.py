@@ -1,28 +1,32 @@
 """
-What is left of a disk after a power cut.
+The remains of a disk after a power cut.
 
-A model of files and folders that knows what is at rest, and what is only on its way.  It promises what POSIX promises,
-read as strictly as it can be, and nothing more:
+A model of files and directories that knows what is durable and what is not yet. It guarantees what POSIX guarantees,
+read as strictly as possible, and nothing more:
 
-    - A file's content is at rest up to its last sync.  What was written since is there after a cut in one of these
-      ways, chosen for each file alone: not at all, a first part, all, or the right length with zeros from somewhere on.
-      A name may be at rest long before the content: nothing is written because a file was closed, renamed, or put in
-      the place of another (ext4 without ``auto_da_alloc``).
-    - A sync of a file brings no name to rest, not even the file's own.
-    - A sync of a folder brings to rest what has changed in it: what was made, removed, or renamed into it.  It says
-      nothing of the folder's own name, of what was renamed out of it, or of any other folder.
-    - All other changes of names may have happened or not, each for itself, in any order: the last without the first,
-      those of one folder without those of another.  Only what makes no sense is left out: a name is taken once what had
-      it is gone, a folder is removed once it is empty.
-    - A rename is atomic: afterwards what was renamed has either name, never both, never none, and what had the new name
-      is there for as long as the other is not.
-    - A sync of a file that fails brings nothing to rest, and marks all as written, as Linux does: a later one succeeds
-      without bringing to rest what was there by then.  A sync of a folder that fails brings nothing to rest; a later
-      one that succeeds brings to rest all there is.  (File systems with a journal end in the first failure for good.)
+- The content of a file is durable up to its last sync. Later writes survive a cut in one of these ways, chosen for each
+  file: not at all, a first part, all, or the right length with zeros from somewhere on. A name may be durable long
+  before the content: closing, renaming or replacing a file writes nothing (ext4 without ``auto_da_alloc``).
 
-File systems are kinder: ext4, XFS and Btrfs keep the order of all changes of names, and bring all earlier ones to rest
-with any sync of one of them; ext4 writes a new file's name with its sync, and by default what replaces another file
-before the name.
+- A sync of a file makes no name durable, not even its own.
+
+- A sync of a directory makes the changes in it durable: what was created, removed, or renamed into it. It does not
+  cover the directory's own name, what was renamed out of it, or any other directory.
+
+- All other changes of names may have happened or not, each on its own, in any order: the last without the first, those
+  of one directory without those of another. Only impossible states are excluded: a name is reused only once its owner
+  is gone, and a directory is removed only once it is empty.
+
+- A rename is atomic: afterwards the file has either name, never both and never none, and the file that had the new name
+  exists as long as the other does not have it.
+
+- A failed sync of a file makes nothing durable and marks everything as written, as Linux does: a later sync succeeds
+  without making the earlier writes durable. A failed sync of a directory makes nothing durable; a later successful one
+  makes everything durable. (File systems with a journal stop at the first failure.)
+
+File systems are kinder: ext4, XFS and Btrfs keep the order of all changes of names, and make all earlier ones durable
+with any sync of one of them; ext4 writes a new file's name with its sync, and by default the content of a replacing
+file before the name.
 """
 
 import os
@@ -78,13 +82,13 @@ class Change:
 
     def concerns(self, folder: Node, name: str) -> bool:
         """
-        Tell whether the change gives or takes this name.
+        Return whether the change creates or removes this name.
         """
         return (self.folder, self.name) == (folder, name) or self.left == (folder, name)
 
     def is_out_of(self, folder: Node) -> bool:
         """
-        Tell whether the change takes something out of a folder.
+        Return whether the change takes something out of a directory.
         """
         if self.kind is Kind.REMOVED:
             return self.folder is folder
@@ -102,19 +106,19 @@ class Names:
 
     def copy(self) -> "Names":
         """
-        Give names that change apart from these.
+        Return an independent copy of these names.
         """
         return Names(dict(self.nodes), dict(self.places))
 
     def children(self, folder: Node) -> Iterator[tuple[str, Node]]:
         """
-        Give what is in a folder.
+        Return the contents of a directory.
         """
         return ((name, node) for (parent, name), node in self.nodes.items() if parent is folder)
 
     def allows(self, change: Change) -> bool:
         """
-        Tell whether a change makes sense.
+        Return whether a change is possible.
         """
         if change.kind is Kind.REMOVED:
             return not any(self.children(change.node))
@@ -165,12 +169,12 @@ def _is_needed(other: Change, change: Change) -> bool:
 
 class Disk:
     """
-    The files and folders under a root, as they are seen and as they are at rest.
+    The files and directories under a root: their visible and their durable state.
     """
 
     def __init__(self, root: str) -> None:
         """
-        Take up what is there, all of it at rest.
+        Read the existing files, all of them durable.
         """
         self.root = Node(is_folder=True)
         self._now = Names()
@@ -198,7 +202,7 @@ class Disk:
 
     def find(self, path: str) -> Node | None:
         """
-        Give what a path, relative to the root, leads to.
+        Return the target of a path that is relative to the root.
         """
         node: Node | None = self.root
         for name in path.split("/"):

@@ -13,7 +13,7 @@ from tests.robustness.disk.lossy_disk import Disk, Node
 from twisted_registry.storage.filesystem.system import DirEntry, System
 
 Disturbance = Callable[[str, str], None]
-"""Is told each call before it is made: its name, and the path; and may raise in its place."""
+"""A hook that receives each call before it is made: its name and the path; it may raise instead."""
 
 
 class PowerCut(BaseException):
@@ -37,14 +37,14 @@ class _Opened:
 @define(eq=False)
 class LossySystem(System):
     """
-    Works on a real folder, in one thread, and keeps a ``Disk`` beside it.  Syncs nothing really.
+    A system that works on a real directory, in one thread, with a ``Disk`` beside it. Syncs have no real effect.
 
     Attributes:
-        root: the archive's folder, an absolute path; it must be there, and all that is in it is at rest.
-        knows_new_names: whether something can be renamed to a name that nothing has yet.
-        calls: how many there were.
-        end: how many calls there are still, and what comes in place of the next.
-        disturbance: what comes between.
+        root: the absolute path of the archive's directory; it must exist, and its contents are durable.
+        knows_new_names: whether something can be renamed to a name that does not exist yet.
+        calls: the number of calls so far.
+        end: how many calls are left, and what replaces the next one.
+        disturbance: a hook before each call.
     """
 
     root: str

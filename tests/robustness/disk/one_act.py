@@ -31,7 +31,7 @@ _RESERVED = 9
 
 def chunks(seed: int) -> list[bytes]:
     """
-    Give a version's data.
+    Return the chunks of a version's data.
     """
     chance = random.Random(seed)
     return [chance.randbytes(chance.randint(1, 5000)) for _ in range(1 + seed % 4)]
@@ -73,7 +73,7 @@ def before(act: str, archive: FilesystemArchive) -> ModelState | None:
 
 def after(act: str, state: ModelState | None, seed: int) -> ModelState | None:
     """
-    Say what an act makes of a model.
+    Return the state of a model after an act.
     """
     if act == "make" or state is None:
         return ModelState({"a": str(seed)})

@@ -1,5 +1,5 @@
 """
-Where things can be thrown about.
+Scratch directories.
 """
 
 import os
@@ -14,10 +14,10 @@ _MEMORY = "/dev/shm"
 @contextmanager
 def memory_folder(otherwise: Path) -> Iterator[Path]:
     """
-    Give an empty folder in memory, removed at the end; where there is none, one on the disk.
+    Return an empty directory in memory, removed at the end; or, if there is no memory file system, one on the disk.
 
     Args:
-        otherwise: a folder on the disk.
+        otherwise: a directory on the disk.
     """
     there = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else otherwise
     with tempfile.TemporaryDirectory(prefix="robustness-", dir=there, ignore_cleanup_errors=True) as directory:

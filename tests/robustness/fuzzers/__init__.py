@@ -1,6 +1,6 @@
 """
-What parses bytes, given any bytes: a module each, with a function ``test_one_input`` that raises where something is not
-as it should be, and ``SEEDS`` to begin with.
+Fuzzers of everything that parses bytes: one module each, with a function ``test_one_input`` that raises an error if
+something is wrong, and ``SEEDS`` to begin with.
 
 ``python -m tests.robustness.fuzzers NAME`` runs one under Atheris, which searches for inputs that reach new code.
 """

@@ -1,8 +1,8 @@
 """
-Runs one fuzzer under Atheris, in a process of its own that this one starts.
+A runner of one fuzzer under Atheris, in a separate process that this one starts.
 
-Atheris stops a fuzzer that takes too much memory, and measures that by the peak of its process.  A process begins with
-the peak of the one that started it, which may be a test runner of gigabytes.  This one is small.
+Atheris stops a fuzzer that takes too much memory, and measures that by the peak of its process. A process begins with
+the peak of its parent, which may be a test runner of gigabytes. This one is small.
 """
 
 import argparse

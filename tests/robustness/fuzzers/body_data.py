@@ -57,7 +57,7 @@ def _check_cutting(data: bytes) -> None:
 
 def test_one_input(data: bytes) -> None:
     """
-    What protobuf reads is read, and nothing else; however data comes, it is cut into frames of one size.
+    Check that exactly what protobuf reads is read, and that data in any pieces is split into frames of one size.
     """
     for raw in (data, b"\x12" + data):
         assert _taken(raw) == _by_protobuf(raw)

@@ -75,7 +75,7 @@ def _check_model(raw: bytes) -> None:
 
 def test_one_input(data: bytes) -> None:
     """
-    What protobuf reads is read, with all its fields; all else is the client's fault.
+    Check that what protobuf reads is read, with all its fields, and that everything else is the client's fault.
     """
     _check_header(data)
     _check_model(data)

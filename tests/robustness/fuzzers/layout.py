@@ -59,7 +59,8 @@ def _check_files(texts: list[str]) -> None:
 
 def test_one_input(data: bytes) -> None:
     """
-    An id has a folder of its own, which leaves the archive by no means; a name that is not written here is no version.
+    Check that each id has a separate directory inside the archive, and that a name that is never written here is not a
+    version.
     """
     text = data.decode("utf-8", "surrogateescape")
     _check_id(text)

@@ -14,7 +14,7 @@ SEEDS = [
 
 def test_one_input(data: bytes) -> None:
     """
-    A time is read, and means the same written anew; or it is malformed.
+    Check that a time is either read, and means the same when it is written again, or malformed.
     """
     text = data.decode("utf-8", "replace")
     try:

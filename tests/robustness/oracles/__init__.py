@@ -1,3 +1,3 @@
 """
-What callers may be told: the registry as it must look from outside.
+The oracles: the registry as it must look from outside.
 """

@@ -1,5 +1,5 @@
 """
-What a daemon that is back must say of models, and what its archive must hold, for one who kept a ledger.
+The expected state of a daemon that is back, and of its archive, from a ledger.
 """
 
 import random

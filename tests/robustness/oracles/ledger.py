@@ -1,5 +1,5 @@
 """
-What the clients of a daemon know: what they sent, what was acknowledged, and every number anybody was told.
+A ledger of the clients' knowledge: what they sent, what was acknowledged, and every number in a reply.
 """
 
 import hashlib
@@ -23,20 +23,20 @@ def make_data(token: str, size_bytes: int) -> bytes:
 
 def hash_of(data: bytes) -> str:
     """
-    Give the hash as the wire and the archive have it.
+    Return the SHA-256 of data in the form of the wire and the archive.
     """
     return b64encode(hashlib.sha256(data).digest()).decode()
 
 
 class Presence(Enum):
     """
-    Whether a model is there, as far as its clients know.
+    The existence of a model, as far as its clients know.
     """
 
     ABSENT = "absent"
     PRESENT = "present"
     IN_DOUBT = "in doubt"
-    """It was being made or deleted, and nobody was told how that ended."""
+    """It was being created or deleted, and no client knows the outcome."""
 
 
 @frozen
@@ -53,15 +53,15 @@ class Sent:
 @define(eq=False)
 class Life:
     """
-    A model from when it is made until it is deleted.
+    A model from its creation to its deletion.
 
     Attributes:
-        number: tells it from other lives of any model.
-        user_data: what its user data may say.
-        sent: what was begun, by the token that its user data carries.
-        given: every number that anybody was told, and of which version, transient ones included.
-        archived: the numbers of versions that must be there.
-        unread: those of them that were not read since they came.
+        number: a number that distinguishes it from other lives of any model.
+        user_data: the metadata that it may have.
+        sent: the creations that were begun, by the token in their metadata.
+        given: every number in a reply, with its version, transient ones included.
+        archived: the numbers of versions that must exist.
+        unread: those that were not read since.
     """
 
     model_id: str
@@ -76,14 +76,14 @@ class Life:
     @property
     def highest(self) -> int:
         """
-        The highest number anybody was told.
+        Return the highest number in a reply.
         """
         return max(self.given, default=0)
 
 
 class Turns:
     """
-    Who makes or deletes a model does it alone; else several may be at it.
+    Access to a model: exclusive for a client that creates or deletes it, otherwise shared.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Turns:
     @contextmanager
     def shared(self) -> Iterator[None]:
         """
-        Be one of several.
+        Hold the access as one of several.
         """
         with self._condition:
             self._inside += 1
@@ -140,20 +140,20 @@ class Ledger:
 
     def life(self, model_id: str) -> Life:
         """
-        Give a model's life.
+        Return the life of a model.
         """
         return self._current[model_id]
 
     def lives(self) -> list[Life]:
         """
-        Give all models' lives.
+        Return the lives of all models.
         """
         return list(self._current.values())
 
     @property
     def numbers(self) -> int:
         """
-        How many numbers anybody was told, in all lives.
+        Return how many numbers were in replies, in all lives.
         """
         return sum(len(life.given) for life in self._lives.values())
 
@@ -166,7 +166,7 @@ class Ledger:
 
     def acknowledge(self, info: Any) -> None:
         """
-        Somebody was told that a version was created.
+        Record that a creation was acknowledged.
         """
         self.see(info)
         with self._lock:
@@ -174,7 +174,7 @@ class Ledger:
 
     def see(self, info: Any) -> None:
         """
-        Somebody was told of a version, in whatever way: from now on it must be there, if it is archived.
+        Record that a version was seen, in any way: from now on it must exist, if it is archived.
         """
         token = info.user_data.get("by", "")
         with self._lock:

@@ -1,10 +1,10 @@
 """
-Whether what concurrent callers were told could have come of one order of their calls.
+The check whether the results of concurrent calls can be explained by one order of the calls.
 
-A history is linearizable if each operation can be given one moment between its call and its reply, such that done one
-by one in that order on a registry that does one thing at a time (``step``), each gives what its caller was told.  The
-search is that of Wing and Gong, which remembers where it has been, as Lowe proposed.  A history is of one model: where
-each model's is linearizable, all of them together are.
+A history is linearizable if each operation can be assigned a moment between its call and its reply such that, executed
+in that order on a sequential registry (``step``), each operation returns what its caller received. The search is that
+of Wing and Gong, which remembers where it has been, as Lowe proposed. A history is of one model: if each model's is
+linearizable, so is the whole.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,12 +17,12 @@ FOREVER = 2**63
 """Later than any moment."""
 
 MOST_PLACES = 500_000
-"""Where the search gives up: each call that broke may double its way."""
+"""The limit of the search: each broken call may double the number of places."""
 
 
 class Act(Enum):
     """
-    What is done.  To ``SAVE`` is to make a model that is not there; ``RESTART`` is of the whole registry, and clean.
+    The kinds of operations. ``SAVE`` creates a missing model; ``RESTART`` is a clean restart of the whole registry.
     """
 
     SAVE = "save"
@@ -40,7 +40,7 @@ _LOOKS = frozenset({Act.LATEST, Act.LIST, Act.READ})
 
 class Outcome(Enum):
     """
-    What a caller may be told beside results.
+    The possible results besides values.
     """
 
     NOT_FOUND = "not found"
@@ -88,14 +88,14 @@ class Operation:
     @property
     def is_certain(self) -> bool:
         """
-        Tell whether it happened.
+        Return whether it certainly happened.
         """
         return self.result is not Outcome.UNKNOWN
 
     @property
     def only_looked(self) -> bool:
         """
-        Tell whether it changed nothing, whenever it happened.
+        Return whether it changed nothing, whenever it happened.
         """
         return self.act in _LOOKS or self.result is Outcome.NOT_FOUND
 
@@ -185,10 +185,10 @@ _STEPS: dict[Act, Callable[[State, Operation], State | None]] = {
 
 def step(state: State, operation: Operation) -> State | None:
     """
-    Do one thing on a registry that does one thing at a time.
+    Execute one operation on a sequential registry.
 
     Returns:
-        the model after it; ``None`` if its caller would have been told something else.
+        the model after it; ``None`` if its caller would have received something else.
     """
     return _STEPS[operation.act](state, operation)
 
@@ -205,10 +205,10 @@ def _seen(history: Iterable[Operation]) -> Iterator[Version]:
 
 def settled(history: Sequence[Operation]) -> list[Operation]:
     """
-    Leave out who looked and was told nothing, and take creations that broke, but were seen, for what they are.
+    Leave out reads without a result, and resolve broken creations whose versions were seen.
 
     Returns:
-        what is left, in the order of the calls.
+        the rest, in the order of the calls.
     """
     numbers = {version.data: version.number for version in _seen(history)}
     kept = []
@@ -224,11 +224,11 @@ def settled(history: Sequence[Operation]) -> list[Operation]:
 
 class _Place(NamedTuple):
     """
-    Where the search is.
+    A place of the search.
 
     Attributes:
         done: a bit for each operation that has its moment.
-        now_ns: no later moment than this is before the next one.
+        now_ns: the next moment is not before this one.
     """
 
     done: int
@@ -248,7 +248,7 @@ class _Search:
 
     def find(self, most_places: int) -> bool | None:
         """
-        Tell whether there is one; ``None`` where that was not decided.
+        Return whether there is an order; ``None`` if the search was not finished.
         """
         places, been = [self.furthest], {self.furthest}
         while places and len(been) < most_places:
@@ -280,7 +280,7 @@ class _Search:
 
     def possible(self, place: _Place) -> list[tuple[int, Operation]]:
         """
-        Give the operations that may come next: whatever was called before all that is not done yet was over.
+        Return the operations that may come next: those that were called before the first unfinished reply.
         """
         rest = [(index, one) for index, one in enumerate(self._operations) if not place.done >> index & 1]
         horizon = min((one.answered_ns for _, one in rest if one.is_certain), default=FOREVER)
@@ -289,13 +289,13 @@ class _Search:
 
 def find_fault(history: Sequence[Operation], most_places: int = MOST_PLACES) -> str | None:
     """
-    Say what is wrong with a history of one model that is not there at first.
+    Return what is wrong with a history of one model that does not exist at first.
 
     Args:
-        most_places: how far to search.
+        most_places: the limit of the search.
 
     Returns:
-        as far as it could be explained, and what could not; ``None`` if it is linearizable.
+        the explained part and the rest; ``None`` if it is linearizable.
     """
     search = _Search(history)
     found = search.find(most_places)

@@ -192,7 +192,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(messages=st.sampled_from([[], [body(b"data")], [api.CreateVersionRequestChunk()], [b"\xff"]]))
     def create_nonsense(self, messages: list[Any]) -> None:
         """
-        Send a stream that is no creation.
+        Send a stream that is not a creation.
         """
         self.same(lambda: grpc.StatusCode.INVALID_ARGUMENT, lambda: self.client.call("CreateVersion", messages))
 
@@ -249,7 +249,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(model_id=MODEL_IDS, upload=uploads())
     def subscribe(self, model_id: str, upload: Upload) -> None:
         """
-        Subscribe to a model, be told the latest, and then the next.
+        Subscribe to a model, and receive the latest version and then the next one.
         """
         try:
             latest = self.reference.latest(model_id)

@@ -60,11 +60,11 @@ class Model:
 @frozen
 class Upload:
     """
-    What a creation brings.
+    A creation.
 
     Attributes:
-        size_bytes: as declared.
-        data_hash: as declared.
+        size_bytes: the declared size.
+        data_hash: the declared hash.
     """
 
     data: bytes
@@ -103,7 +103,7 @@ class Reference:
 
     def model(self, model_id: str) -> Model:
         """
-        Give a model that must be there.
+        Return an existing model.
         """
         _check(model_id in self.models, StatusCode.NOT_FOUND)
         return self.models[model_id]
@@ -156,7 +156,7 @@ class Reference:
 
     def select(self, model_id: str, selector: int) -> Version:
         """
-        Give the version that a number or a negative selector means.
+        Return the version that a number or a negative selector means.
         """
         versions = self.model(model_id).versions
         numbers = sorted(versions)
@@ -186,7 +186,7 @@ class Reference:
 
     def latest(self, model_id: str) -> Version | None:
         """
-        Give what a new subscriber is told first; ``None`` where there is nothing to tell yet.
+        Return the first version for a new subscriber; ``None`` if there is none yet.
         """
         versions = self.model(model_id).versions
         return versions[max(versions)] if versions else None

@@ -10,7 +10,7 @@ from tests.support.client import DEADLINE_SECONDS, body, header, pieces
 from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 
 LOST = "Internal error from Core"
-"""What grpc.aio's client says, and no server: the stream of requests ended under its hands, and the status is lost."""
+"""A text of grpc.aio's client, not of a server: the request stream ended early, and the status is lost."""
 
 _REPLIES = {
     "CreateOrUpdateModel": api.CreateOrUpdateModelReply,
@@ -28,7 +28,7 @@ def _bytes_of(message: Any) -> bytes:
 
 class AsyncClient:
     """
-    Calls a registry over a connection of its own, in the running event loop.
+    A client of a registry with its own connection, in the running event loop.
     """
 
     def __init__(self, address: str) -> None:
@@ -36,7 +36,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """
-        Hang up.
+        Close the connection.
         """
         await self._channel.close(None)
 
@@ -95,7 +95,7 @@ class AsyncClient:
 
     async def data(self, model_id: str, number: int) -> bytes:
         """
-        Give a version's data.
+        Return a version's data.
         """
         call = self._channel.unary_stream(
             f"/{SERVICE_NAME}/RetrieveVersionData",

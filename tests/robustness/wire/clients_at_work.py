@@ -20,13 +20,13 @@ _LARGEST_BYTES = 30_000
 @define
 class Promised:
     """
-    What a daemon has promised of a model.
+    The promises of a daemon about a model.
 
     Attributes:
-        is_there: whether the model must be there; ``None`` where it may be, and then whole.
-        archived: hashes of the versions that must be there, by number.
-        begun: hashes of all versions that may be there.
-        highest: the highest number anybody was told.
+        is_there: whether the model must exist; ``None`` if it may, and then whole.
+        archived: the hashes of the versions that must exist, by number.
+        begun: the hashes of all versions that may exist.
+        highest: the highest number in a reply.
     """
 
     is_there: bool | None = None
@@ -36,7 +36,7 @@ class Promised:
 
     def differences(self, found: Found | None) -> Iterator[str]:
         """
-        Say what of it was not kept.
+        Return which promises were not kept.
         """
         if found is None or self.is_there is False:
             if found is not None:
@@ -75,7 +75,7 @@ class Clients:
 
     def promised(self) -> dict[str, Promised]:
         """
-        Give what was promised up to now.
+        Return the promises so far.
         """
         with self._lock:
             return copy.deepcopy(self._promised)
@@ -83,7 +83,7 @@ class Clients:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """
-        Have them work.
+        Run the clients.
         """
         client = Client(self.address)
         for model_id in ("a", "b"):

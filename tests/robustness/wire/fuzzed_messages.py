@@ -106,7 +106,7 @@ _CLASSES = _request_classes()
 
 def is_message(name: str, raw: bytes) -> bool:
     """
-    Tell, by protobuf alone, whether bytes are a message of the type that a call takes.
+    Return, by protobuf alone, whether bytes are a message of the type that a call takes.
     """
     try:
         _CLASSES[name].FromString(raw)

@@ -35,16 +35,16 @@ _WORDS: Sequence[Callable[[random.Random], bytes]] = (
     lambda chance: b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     lambda chance: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(200),  # so TLS begins
 )
-"""What a visitor says."""
+"""The bytes that a visitor sends."""
 
 
 @define
 class Visitors:
     """
-    Opens connections, says something odd, and leaves many of them open.
+    Visitors that open connections, send odd bytes, and leave many connections open.
 
     Attributes:
-        came: how many there were.
+        came: the number of connections so far.
     """
 
     _port: int

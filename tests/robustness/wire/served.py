@@ -100,7 +100,7 @@ class Served:
 
     def connect(self) -> Client:
         """
-        Connect over a connection of its own, that lasts until the end or until it is closed.
+        Connect with a separate connection, which lasts until the end or until it is closed.
         """
         client = Client(self.address, **OWN_CONNECTION)
         self._clients.append(client)
