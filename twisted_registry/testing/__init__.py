@@ -12,6 +12,7 @@ from twisted_registry.testing.archive_optional import ArchiveIdentityContract, A
 from twisted_registry.testing.archive_versions import ArchiveVersionContract
 from twisted_registry.testing.coordination import CoordinationContract
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
+from twisted_registry.testing.server import InProcessRegistry, running_registry, start_registry
 from twisted_registry.testing.transient import TransientStoreContract
 
 __all__ = [
@@ -21,7 +22,10 @@ __all__ = [
     "ArchiveUnavailableContract",
     "ArchiveVersionContract",
     "CoordinationContract",
+    "InProcessRegistry",
     "MemoryArchive",
     "MemoryMedium",
     "TransientStoreContract",
+    "running_registry",
+    "start_registry",
 ]

@@ -1,0 +1,267 @@
+"""
+A registry inside the process of a test.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from twisted_registry.config.limits import ClientLimits, Limits
+from twisted_registry.config.network import NetworkSettings
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive
+from twisted_registry.contracts.transient import TransientBudget
+from twisted_registry.coordination.local import LocalCoordination
+from twisted_registry.execution import TalliedPool, executor_for
+from twisted_registry.registry import Framing, Registry
+from twisted_registry.rpc.server import RpcServer
+from twisted_registry.rpc.services.cogment.framing import Chunker, frame
+from twisted_registry.storage.memory import MemoryStore
+from twisted_registry.storage.wrappers.error_log import StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
+from twisted_registry.testing.memory_archive import MemoryArchive
+
+_HOST = "127.0.0.1"
+_MIB = 1024 * 1024
+_CHUNK_BYTES = 1 * _MIB
+_THREADS = 4
+
+BUDGET = TransientBudget(max_items=100, max_bytes=256 * _MIB)
+"""The default budget for transient versions."""
+
+_LIMITS = Limits(
+    version_max_bytes=0,
+    uploads_max_bytes=256 * _MIB,
+    uploads_wait_seconds=30.0,
+    upload_idle_seconds=60.0,
+    downloads_max_bytes=256 * _MIB,
+    download_idle_seconds=60.0,
+    keepalive_seconds=60.0,
+)
+_CLIENTS = ClientLimits(connections_max=1000, calls_per_connection_max=500, calls_per_client_max=2000, calls_max=4000)
+
+_log = Logger(namespace="twisted_registry.testing")
+
+T = TypeVar("T")
+
+
+class CleaningTestCase(Protocol):
+    """
+    A test case that calls functions when a test ends, such as trial's, unittest's and Twisted's.
+    """
+
+    def addCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
+        """
+        Call a function when the test ends.
+        """
+
+
+@implementer(IReactorFromThreads)
+class _ReactorThread:
+    """
+    A thread that calls functions one after the other, as a reactor does.  A test may block its own reactor.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="registry", daemon=True)
+        self._thread.start()
+
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
+        """See ``IReactorFromThreads.callFromThread``."""
+        self._calls.put(partial(callable, *args, **kwargs))
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except Exception:  # a reactor logs it, too
+                _log.failure("a call in the registry's thread failed")
+
+    def wait_for(self, function: Callable[[], Deferred[T]]) -> T:
+        """
+        Call a function in the thread, and return what its Deferred fires with.
+        """
+        result: Future[T] = Future()
+
+        def fail(failure: Failure) -> None:
+            result.set_exception(failure.value)
+
+        self.callFromThread(lambda: maybeDeferred(function).addCallbacks(result.set_result, fail))
+        return result.result()
+
+    def stop(self) -> None:
+        """
+        Wait for the calls made so far, and end the thread.
+        """
+        self._calls.put(None)
+        self._thread.join()
+
+
+class InProcessRegistry:
+    """
+    A registry and its gRPC server in threads of this process, on a loopback port.
+
+    It needs no reactor and no event loop: the test may block, or run its own.
+
+    Attributes:
+        archive: the archive; it stays the same over restarts.
+        address: the address for clients, such as ``127.0.0.1:43210``; it stays the same over restarts.
+    """
+
+    def __init__(self, archive: IArchive | None = None, budget: TransientBudget = BUDGET) -> None:
+        """
+
+        Args:
+            archive: an archive that is not open; ``None`` for a new one in memory.
+            budget: how many transient versions, and how many bytes of them, are kept.
+        """
+        self.archive: IArchive = MemoryArchive() if archive is None else archive
+        self.address = ""
+        self._budget = budget
+        self._port = 0
+        self._is_running = False
+
+    def __enter__(self) -> "InProcessRegistry":
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """
+        Open the archive and serve it.  Blocks until calls are served.
+
+        Raises:
+            CannotStart: the archive is in use, or it or the port cannot be used.
+        """
+        self._reactor = _ReactorThread()
+        self._pools = [ThreadPool(minthreads=0, maxthreads=_THREADS, name=name) for name in ("storage", "hashing")]
+        self._storage, self._hashing = (TalliedPool(self._reactor, pool) for pool in self._pools)
+        self._registry = self._make_registry()
+        status = ArchiveStatus()
+        network = NetworkSettings(self._port, _HOST, _CHUNK_BYTES, reflection=True)
+        self._server = RpcServer(self._reactor, self._registry, network, _LIMITS, _CLIENTS, status)
+        try:
+            self._port = self._server.start(lambda: _log.critical("the gRPC server ended"))
+            self._open()
+        except BaseException:
+            self._reactor.stop()
+            raise
+        if IIdentifiableArchive.providedBy(self.archive):
+            status.identity = self.archive.identity()
+        for pool in self._pools:
+            pool.start()
+        serving: Future[None] = Future()
+        self._reactor.callFromThread(self._server.serve, lambda: serving.set_result(None))
+        serving.result()
+        self.address = f"{_HOST}:{self._port}"
+        self._is_running = True
+
+    def _make_registry(self) -> Registry:
+        executor = executor_for(self.archive, self._reactor, self._storage, self._hashing)
+        store = MemoryStore(self._budget)
+        archive = LoggingArchive(self.archive, StorageErrorLog(self.archive.description))
+        return Registry(
+            self._reactor,
+            archive,
+            executor,
+            store,
+            executor_for(store, self._reactor, self._storage, self._hashing),
+            Framing(_CHUNK_BYTES, frame, partial(Chunker, _CHUNK_BYTES)),
+            LocalCoordination(archive, executor),
+        )
+
+    def _open(self) -> None:
+        try:
+            self._registry.open()
+        except BaseException:
+            self._server.stop(0)
+            self._server.join()
+            raise
+
+    def stop(self, grace_seconds: float = 0.0) -> None:
+        """
+        Stop serving and close the archive.  Transient versions are lost.  Does nothing if it is not running.
+
+        Args:
+            grace_seconds: how long calls under way may take before they are cancelled.
+        """
+        if not self._is_running:
+            return
+        self._is_running = False
+        self._reactor.wait_for(lambda: Deferred.fromCoroutine(self._close(grace_seconds)))
+        self._server.join()
+        for pool in self._pools:
+            pool.stop()
+        self._reactor.stop()
+
+    async def _close(self, grace_seconds: float) -> None:
+        await self._server.stop(grace_seconds)
+        await self._storage.idle()
+        await self._hashing.idle()
+        await self._registry.close()
+
+    def restart(self) -> None:
+        """
+        Stop and start on the same archive and address, as a daemon does: transient versions are lost.
+
+        Raises:
+            CannotStart: the archive cannot be opened again, or another program has taken the port.
+        """
+        self.stop()
+        self.start()
+
+
+def start_registry(
+    test_case: CleaningTestCase, archive: IArchive | None = None, budget: TransientBudget = BUDGET
+) -> InProcessRegistry:
+    """
+    Start a registry in this process, and stop it when the test ends::
+
+        registry = start_registry(self)
+        client = BlockingClient(registry.address)
+
+    Args:
+        test_case: the test case, of trial, unittest or any other framework with ``addCleanup``.
+        archive: an archive that is not open; ``None`` for a new one in memory.
+        budget: how many transient versions, and how many bytes of them, are kept.
+
+    Raises:
+        CannotStart: the archive is in use, or cannot be used.
+    """
+    registry = InProcessRegistry(archive, budget)
+    registry.start()
+    test_case.addCleanup(registry.stop)
+    return registry
+
+
+@contextmanager
+def running_registry(archive: IArchive | None = None, budget: TransientBudget = BUDGET) -> Iterator[str]:
+    """
+    Run a registry in this process for the length of a context, and yield its address::
+
+        with running_registry() as address, BlockingClient(address) as client:
+            client.save_model("walker")
+
+    Args:
+        archive: an archive that is not open; ``None`` for a new one in memory.
+        budget: how many transient versions, and how many bytes of them, are kept.
+
+    Raises:
+        CannotStart: the archive is in use, or cannot be used.
+    """
+    with InProcessRegistry(archive, budget) as registry:
+        yield registry.address
