@@ -1,5 +1,5 @@
 """
-Completion in the shell.
+Tests for completion in a shell.
 """
 
 import os
@@ -40,7 +40,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_models(self) -> None:
         """
-        Wherever a model is named, those of the registry are given that begin so.
+        Each argument that is a model is completed with the registry's models.
         """
         for name in ("push", "pull", "ls", "versions", "info", "rm", "set", "watch"):
             self.assertEqual(self.complete(name, "walk"), ["walker", "walker-2"], name)
@@ -48,13 +48,13 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_odd_models(self) -> None:
         """
-        Ids that a shell would take apart are left out; one that ends as a number does gets an @ behind it.
+        Ids that a shell would split are left out; an id that ends like a version number gets a final @.
         """
         self.assertEqual(self.complete("info", ""), ["runner", "team@3@", "walker", "walker-2"])
 
     def test_flag(self) -> None:
         """
-        The server is that of the flag, where it is given.
+        The server is that of the flag, if it is given.
         """
         away = f"localhost:{free_port()}"
         self.assertEqual(self.complete("info", "--server", self.daemon.address, "r", server=away), ["runner"])
@@ -68,14 +68,14 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_commands_and_options(self) -> None:
         """
-        Commands and options are given too.
+        Commands and options are completed too.
         """
         self.assertEqual(self.complete("pu"), ["pull", "push"])
         self.assertIn("--user-data", self.complete("push", "--"))
 
     def test_scripts(self) -> None:
         """
-        There is a script for each shell, and 2 for others.
+        There is a script for each shell; for other shells the status is 2.
         """
         for shell in ("bash", "zsh", "fish"):
             done = invoke(self.daemon.address, "completion", shell)
@@ -85,7 +85,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def in_shell(self, shell: str, script: str) -> list[str]:
         """
-        Run a script in a shell, and give the lines it prints.
+        Run a script in a shell, and return the lines it prints.
         """
         if shutil.which(shell) is None:
             self.skipTest(f"there is no {shell}")
@@ -116,7 +116,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_in_bash(self) -> None:
         """
-        In bash, the script gives what the command does.
+        In bash, the script completes like the command.
         """
         self.assertEqual(self.in_bash("info walk", "walk"), ["walker", "walker-2"])
         self.assertEqual(self.in_bash("info 'walk", "walk"), ["walker", "walker-2"])
@@ -125,7 +125,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_in_bash_parts(self) -> None:
         """
-        Bash takes words apart: the part that it asks for is completed, and an address is an address.
+        bash splits words: only the last part is completed, and an address stays an address.
         """
         self.client.save_model("team:a")
         self.addCleanup(self.client.delete_model, "team:a")
@@ -137,7 +137,7 @@ class CompletionTests(SharedRegistryTestCase):
 
     def test_in_fish(self) -> None:
         """
-        In fish as well; help with a comma in it is shown in full.
+        fish completes too, and shows help with a comma in full.
         """
         script = "twisted-registry completion fish | source; complete -C 'twisted-registry {}'"
         self.assertEqual(self.in_shell("fish", script.format("info walk")), ["walker", "walker-2"])

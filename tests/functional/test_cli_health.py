@@ -77,12 +77,12 @@ class AddressTests(SynchronousTestCase):
 
 class HealthTests(SharedRegistryTestCase):
     """
-    A daemon that serves, and none.
+    A daemon that serves, and an address without one.
     """
 
     def test_serving(self) -> None:
         """
-        It finds the daemon by the daemon's own variables, or by its flag; the client's variable does not count.
+        The daemon is found by the daemon's variables or the command's flag; the client's variable is ignored.
         """
         nobody = f"127.0.0.1:{free_port()}"
         line = f"127.0.0.1:{self.daemon.port}: serving\n"
@@ -109,7 +109,7 @@ class HealthTests(SharedRegistryTestCase):
 
 class NotServingTests(SynchronousTestCase):
     """
-    A daemon that answers and does not serve.
+    A daemon that answers but does not serve.
     """
 
     def test_not_serving(self) -> None:
@@ -130,12 +130,12 @@ class NotServingTests(SynchronousTestCase):
 
 class VolumeTests(SharedRegistryTestCase):
     """
-    A working directory that others write to.
+    A working directory that other users can write to.
     """
 
     def setUp(self) -> None:
         """
-        Lay files there that have the names of modules.
+        Create files with the names of modules.
         """
         super().setUp()
         self.volume = Path(self.mktemp()).absolute()
@@ -159,13 +159,13 @@ class VolumeTests(SharedRegistryTestCase):
 
     def test_command(self) -> None:
         """
-        The command runs nothing that lies there.
+        The command runs no file of that directory.
         """
         self.assertEqual(self.check(TWISTED_REGISTRY, "health"), 0)
 
     def test_image(self) -> None:
         """
-        The image works elsewhere than in its volume, sets a safe path, and checks by the command.
+        The image does not work in its volume, sets a safe path, and runs the command as its health check.
         """
         lines = (ROOT / "Dockerfile").read_text().split("\n")
         self.assertIn("WORKDIR /", lines)

@@ -24,21 +24,21 @@ from twisted_registry.domain.models import ModelInfo
 
 def line(text: str) -> bytes:
     """
-    Return what is said on stderr.
+    Return the line on stderr for an outcome.
     """
     return f"twisted-registry: interrupted: {text}\n".encode()
 
 
 class TransferTests(GatedTestCase):
     """
-    Transfers that the archive holds up.
+    Transfers that the archive delays.
     """
 
     flags: ClassVar = ["--version-cache-max-bytes", "1000"]
 
     def setUp(self) -> None:
         """
-        Make a version that is not in memory, and a folder.
+        Make a version that is not in memory, and a directory.
         """
         super().setUp()
         self.client.save_model("m")
@@ -49,7 +49,7 @@ class TransferTests(GatedTestCase):
 
     def begin_pull(self, *file: "str | Path") -> "subprocess.Popen[bytes]":
         """
-        Begin to pull, up to where the data would come.
+        Start to pull, until the data would arrive.
         """
         self.gates.hold("read")
         self.addCleanup(self.gates.release, "read")
@@ -59,7 +59,7 @@ class TransferTests(GatedTestCase):
 
     def start(self, *arguments: "str | Path") -> "subprocess.Popen[bytes]":
         """
-        Start a command, which ends with the test.
+        Start a command, which is killed after the test.
         """
         stack = ExitStack()
         self.addCleanup(stack.close)
@@ -67,14 +67,14 @@ class TransferTests(GatedTestCase):
 
     def test_pull_new(self) -> None:
         """
-        A file that was not there is not there.
+        A file that did not exist is not created.
         """
         self.assertEqual(interrupt(self.begin_pull()), (130, line(f"{self.path} was not created")))
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_pull_old(self) -> None:
         """
-        One that was there is as it was; so it is where a link leads to it.
+        An existing file is unchanged, also behind a link.
         """
         self.path.write_bytes(b"before")
         link = self.folder / "link"
@@ -91,7 +91,7 @@ class TransferTests(GatedTestCase):
 
     def test_pull_terminated(self) -> None:
         """
-        SIGTERM is an interruption as well.
+        SIGTERM is an interruption too.
         """
         process = self.begin_pull()
         process.terminate()
@@ -101,7 +101,7 @@ class TransferTests(GatedTestCase):
 
     def test_watch(self) -> None:
         """
-        A watch that pulls says which version the file holds.
+        A watch that pulls reports which version the file contains.
         """
         process = self.start("watch", "--pull", self.path, "m")
         assert process.stdout is not None
@@ -113,7 +113,7 @@ class TransferTests(GatedTestCase):
         self.assertEqual(interrupt(process), (130, line(f"{self.path} contains m@1")))
         self.assertEqual(self.path.stat().st_size, 10_000_000)
 
-    def begin_push(self, gate: str, size_bytes: int, model_id: str, count: int = 1) -> "subprocess.Popen[bytes]":
+    def begin_push(self, held_call: str, size_bytes: int, model_id: str, count: int = 1) -> "subprocess.Popen[bytes]":
         """
         Begin a push, up to the point where the server holds it.
 
@@ -122,10 +122,10 @@ class TransferTests(GatedTestCase):
         """
         with self.path.open("wb") as file:
             file.truncate(size_bytes)
-        self.gates.hold(gate)
-        self.addCleanup(self.gates.release, gate)
+        self.gates.hold(held_call)
+        self.addCleanup(self.gates.release, held_call)
         process = self.start("push", "--create", "--archive", model_id, self.path)
-        self.wait_for_calls(gate, count)
+        self.wait_for_calls(held_call, count)
         return process
 
     def test_push_in_the_middle(self) -> None:
@@ -158,13 +158,13 @@ class OutcomeTests(SharedRegistryTestCase):
 
     def server(self) -> Server:
         """
-        Return the registry as commands see it.
+        Return the registry as a command's server.
         """
         return Server(self.daemon.address)
 
     def test_push(self) -> None:
         """
-        A version with the time of the one that was sent was made.
+        A version with the creation time of the one sent was created.
         """
         self.client.save_model(self.model_id)
         creation = Creation(self.server(), self.model_id, 5_000_000_000)
@@ -177,7 +177,7 @@ class OutcomeTests(SharedRegistryTestCase):
 
     def test_deletion(self) -> None:
         """
-        A model that is not there was deleted; of one that is there nobody knows.
+        A model that does not exist was deleted; for one that exists the outcome is unknown.
         """
         self.client.save_model(self.model_id)
         said = deletion_outcome(self.server(), self.model_id)
@@ -203,7 +203,7 @@ class OutcomeTests(SharedRegistryTestCase):
 
     def test_question(self) -> None:
         """
-        Ctrl-C at the question whether to delete: the model was not deleted.
+        Ctrl-C at the confirmation: the model was not deleted.
         """
         self.client.save_model(self.model_id)
         with (
@@ -229,7 +229,7 @@ class OutcomeTests(SharedRegistryTestCase):
 
 class StartTests(unittest.TestCase):
     """
-    A command that is interrupted while Python still imports it.
+    A command that is interrupted while Python imports it.
     """
 
     program = (
@@ -245,7 +245,7 @@ class StartTests(unittest.TestCase):
 
     def test_while_imported(self) -> None:
         """
-        It says so in a line, without a traceback.
+        It prints one line, without a traceback.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             command = [sys.executable, "-c", self.program, str(int(number))]

@@ -28,7 +28,7 @@ _USER_DATA = {"loss": "0.030", "epoch": "7", "a": "x"}
 
 def commands(group: click.Group = command, before: Sequence[str] = ()) -> Iterator[tuple[str, click.Command]]:
     """
-    Return the commands that have the option, each with its words.
+    Return the commands that have the option, with the words that run them.
     """
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -68,7 +68,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def arguments(self, each: click.Command) -> Iterator[str]:
         """
-        Return what a command takes.
+        Return the arguments of a command.
         """
         for parameter in each.params:
             if isinstance(parameter, click.Argument) and (parameter.required or parameter.name == "models"):
@@ -77,7 +77,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def objects(self, name: str, each: click.Command) -> list[Any]:
         """
-        Run a command, and return the objects that it prints.  Their keys are sorted.
+        Run a command, and return the objects it prints.  Check that their keys are sorted.
         """
 
         def sorted_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def check(self, key: str, value: Any) -> None:
         """
-        Check a value: nothing that is a number is a text, and a time is one.
+        Check that numbers are not strings, and that times are.
         """
         if isinstance(value, dict) and key not in FREE | {"versions"}:  # those of software may look like numbers
             for inner, each in value.items():
@@ -118,7 +118,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def test_raise_numbers(self) -> None:
         """
-        So it is of a command that wants an archive that no daemon has.
+        The same is true for a command on an archive without a daemon.
         """
         self.archive = Path(self.mktemp()).absolute()
         write_version(write_model(self.archive, "m"), 1, b"data")
@@ -139,7 +139,7 @@ class JsonTests(SharedRegistryTestCase):
 
     def test_statuses(self) -> None:
         """
-        Of the statuses, those that are numbers are numbers.
+        Statuses that are numbers are JSON numbers.
         """
         (found,) = self.objects("status", command.commands["status"])
         self.assertIsInstance(found["statuses"]["subscribers"], int)

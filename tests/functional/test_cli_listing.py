@@ -1,5 +1,5 @@
 """
-The commands ``twisted-registry ls``, ``versions`` and ``info``.
+Tests for the commands ``ls``, ``versions`` and ``info``.
 """
 
 import json
@@ -33,9 +33,9 @@ class ListingTests(SharedRegistryTestCase):
                 self.model_id, bytes(number * 1000), archived=number == 2, creation_timestamp=number * 10**9
             )
 
-    def told(self, *arguments: str) -> str:
+    def output(self, *arguments: str) -> str:
         """
-        Run a command, and give what it prints.
+        Run a command, and return what it prints.
         """
         done = self.done(*arguments)
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
@@ -49,47 +49,49 @@ class ListingTests(SharedRegistryTestCase):
 
     def numbers(self, reference: str) -> list[int]:
         """
-        List versions, and give their numbers.
+        List versions, and return their numbers.
         """
-        return [json.loads(line)["version_number"] for line in self.told("versions", "--json", reference).splitlines()]
+        return [
+            json.loads(line)["version_number"] for line in self.output("versions", "--json", reference).splitlines()
+        ]
 
     def test_models(self) -> None:
         """
         In a pipe each model is a line: id, tab, metadata.
         """
-        self.assertEqual(self.told("ls", self.model_id), f"{self.model_id}\talgorithm=ppo owner='ada l'\n")
-        self.assertIn(self.told("ls", self.model_id), self.told("ls"))
+        self.assertEqual(self.output("ls", self.model_id), f"{self.model_id}\talgorithm=ppo owner='ada l'\n")
+        self.assertIn(self.output("ls", self.model_id), self.output("ls"))
 
     def test_models_as_json(self) -> None:
         """
         With --json each model is an object.
         """
         expected = {"model_id": self.model_id, "user_data": {"algorithm": "ppo", "owner": "ada l"}}
-        self.assertIn(expected, [json.loads(line) for line in self.told("ls", "--json").splitlines()])
+        self.assertIn(expected, [json.loads(line) for line in self.output("ls", "--json").splitlines()])
 
     def test_long(self) -> None:
         """
-        With -l the latest version stands beside each model; where there is none, dashes do.
+        With -l each model has its latest version, or dashes if there is none.
         """
         empty = f"{self.model_id}-empty"
         self.client.save_model(empty)
-        first, second = self.told("ls", "-l", self.model_id, empty).splitlines()
+        first, second = self.output("ls", "-l", self.model_id, empty).splitlines()
         self.assertRegex(first, r"^\w+\t3\t3\.0 kB\t\d+ d\ttransient\talgorithm=ppo")
         self.assertEqual(second, f"{empty}\t-\t-\t-\t-\t")
-        full, none = map(json.loads, self.told("ls", "-l", "--json", self.model_id, empty).splitlines())
+        full, none = map(json.loads, self.output("ls", "-l", "--json", self.model_id, empty).splitlines())
         self.assertEqual((full["latest"]["version_number"], none["latest"]), (3, None))
 
     def test_versions(self) -> None:
         """
         A version is a line: number, size, time, kind, the beginning of the hash, metadata; the newest is last.
         """
-        lines = self.told("versions", self.model_id).splitlines()
+        lines = self.output("versions", self.model_id).splitlines()
         self.assertRegex(lines[1], r"^2\t2\.0 kB\t1970-01-01 00:00:02Z\tarchived\t\S{12}\t$")
         self.assertEqual([line.split("\t")[0] for line in lines], ["1", "2", "3"])
 
     def test_some_versions(self) -> None:
         """
-        MODEL@N begins with number N, MODEL@-N with the N-th to last.
+        MODEL@N starts with number N, MODEL@-N with the N-th latest version.
         """
         expected = {"@2": [2, 3], "@3": [3], "@4": [], "@-1": [3], "@-2": [2, 3], "@-9": [1, 2, 3]}
         self.assertEqual({version: self.numbers(f"{self.model_id}{version}") for version in expected}, expected)
@@ -98,18 +100,18 @@ class ListingTests(SharedRegistryTestCase):
         """
         The info of a model has its metadata, the number of its versions, and their size.
         """
-        facts = dict(line.split("\t") for line in self.told("info", self.model_id).splitlines())
+        facts = dict(line.split("\t") for line in self.output("info", self.model_id).splitlines())
         expected = {"model": self.model_id, "versions": "3, 1 of them archived", "size": "6.0 kB (6,000 bytes)"}
         self.assertEqual(facts, {**expected, "latest": "3", "metadata algorithm": "ppo", "metadata owner": "'ada l'"})
-        told = json.loads(self.told("info", "--json", self.model_id))
-        self.assertEqual((told["versions"], told["archived"], told["size_bytes"]), (3, 1, 6000))
-        self.assertEqual(told["latest"]["version_number"], 3)
+        found = json.loads(self.output("info", "--json", self.model_id))
+        self.assertEqual((found["versions"], found["archived"], found["size_bytes"]), (3, 1, 6000))
+        self.assertEqual(found["latest"]["version_number"], 3)
 
     def test_version(self) -> None:
         """
         The info of a version is complete: the full hash, and the exact size and time.
         """
-        facts = dict(line.split("\t") for line in self.told("info", f"{self.model_id}@-2").splitlines())
+        facts = dict(line.split("\t") for line in self.output("info", f"{self.model_id}@-2").splitlines())
         self.assertEqual(facts["version"], f"{self.model_id}@2")
         self.assertEqual((facts["kind"], facts["size"]), ("archived", "2.0 kB (2,000 bytes)"))
         self.assertIn("1970-01-01T00:00:02.000000000Z", facts["created"])
@@ -117,11 +119,11 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_json_is_the_same_everywhere(self) -> None:
         """
-        A version's object is the same, whichever command tells it.
+        The JSON object of a version is the same in every command.
         """
-        told = self.told("info", "--json", f"{self.model_id}@3")
-        self.assertEqual(self.told("versions", "--json", f"{self.model_id}@3"), told)
-        self.assertEqual(json.loads(self.told("ls", "-l", "--json", self.model_id))["latest"], json.loads(told))
+        found = self.output("info", "--json", f"{self.model_id}@3")
+        self.assertEqual(self.output("versions", "--json", f"{self.model_id}@3"), found)
+        self.assertEqual(json.loads(self.output("ls", "-l", "--json", self.model_id))["latest"], json.loads(found))
 
     def test_not_there(self) -> None:
         """
@@ -142,16 +144,16 @@ class ListingTests(SharedRegistryTestCase):
 
     def test_odd_ids(self) -> None:
         """
-        A model whose id ends as a version's number does is named with an @ behind it.
+        A model whose id ends like a version number is named with a final @.
         """
         self.client.save_model("team@3")
-        self.assertEqual(self.told("info", "team@3@").splitlines()[0], "model\tteam@3")
+        self.assertEqual(self.output("info", "team@3@").splitlines()[0], "model\tteam@3")
         self.client.create("team@3", b"data")
-        self.assertEqual(self.told("info", "team@3@-1").splitlines()[0], "version\tteam@3@1")
+        self.assertEqual(self.output("info", "team@3@-1").splitlines()[0], "version\tteam@3@1")
 
     def test_table(self) -> None:
         """
-        On a terminal it is a table with heads, and whatever is long is folded, not cut.
+        On a terminal the list is a table with a header, and long cells are wrapped, not cut.
         """
         model_id = "x" * 150
         self.client.save_model(model_id)
@@ -170,7 +172,7 @@ class DamagedTests(RegistryTestCase):
 
     def test_damaged(self) -> None:
         """
-        ls -l says so of it and lists the others; versions passes it over, also where it counts from it.
+        ls -l shows it as damaged and lists the others; versions skips it, even if counting starts there.
         """
         self.client.save_model("m")
         self.client.save_model("n")
@@ -188,7 +190,7 @@ class DamagedTests(RegistryTestCase):
 
 class HostileTests(SynchronousTestCase):
     """
-    A registry that sends what would harm a terminal.
+    A registry that sends control characters.
     """
 
     evil = "\x1b]0;x\x07[red]\n\t\u202e\x9b1m"
@@ -227,7 +229,7 @@ class HostileTests(SynchronousTestCase):
 
     def test_nothing_raw(self) -> None:
         """
-        Whatever ids and metadata the server sends, the output is plain ASCII, one line for each.
+        Any ids and metadata are printed as plain ASCII, one line each.
         """
         self.assert_plain(self.evil, {("ls",): 1, ("ls", "-l"): 1, ("ls", "--json"): 1})
         odd = "[red]\u202e\u2028\u200b m"  # all that an id may be that can be asked for
@@ -247,7 +249,7 @@ class HostileTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        A hash that cannot be, and a model that nobody asked for, are refused in a plain line.
+        An invalid SHA-256, and a model that was not requested, are refused with a plain line.
         """
         for address in (self.serve(self.evil, data_hash(b"")), self.serve("m", self.evil)):
             for arguments in (("versions", "m"), ("versions", "--json", "m"), ("info", "m"), ("info", "m@1")):

@@ -1,5 +1,5 @@
 """
-The commands ``twisted-registry rm`` and ``set``.
+Tests for the commands ``rm`` and ``set``.
 """
 
 import json
@@ -12,12 +12,12 @@ from tests.support.registry_case import SharedRegistryTestCase
 
 class RemoveTests(SharedRegistryTestCase):
     """
-    Models that are deleted.
+    Deletion of models.
     """
 
     def setUp(self) -> None:
         """
-        Make a model of a version.
+        Make a model with a version.
         """
         super().setUp()
         self.client.save_model(self.model_id)
@@ -31,7 +31,7 @@ class RemoveTests(SharedRegistryTestCase):
 
     def answer(self, text: bytes) -> int:
         """
-        Delete it on a terminal, answer when it asks, and give the status.
+        Delete the model on a terminal, answer the question, and return the status.
         """
         with (
             Terminal() as terminal,
@@ -45,7 +45,7 @@ class RemoveTests(SharedRegistryTestCase):
 
     def test_yes(self) -> None:
         """
-        With --yes the model goes, and that is said.
+        With --yes the model is deleted, and a line reports it.
         """
         done = invoke(self.daemon.address, "rm", "--yes", self.model_id)
         self.assertEqual((done.exit_code, done.stdout), (0, f"deleted {self.model_id}\n"))
@@ -53,14 +53,14 @@ class RemoveTests(SharedRegistryTestCase):
 
     def test_json(self) -> None:
         """
-        With --json it is said as an object.
+        With --json the deletion is an object.
         """
         done = invoke(self.daemon.address, "rm", "-y", "--json", self.model_id)
         self.assertEqual(json.loads(done.stdout), {"model_id": self.model_id, "deleted": True})
 
     def test_nobody_to_ask(self) -> None:
         """
-        Without a terminal and without --yes: 2, and the model stays.
+        Without a terminal and without --yes: 2, and the model is kept.
         """
         done = invoke(self.daemon.address, "rm", self.model_id)
         self.assertEqual(done.exit_code, 2)
@@ -69,27 +69,27 @@ class RemoveTests(SharedRegistryTestCase):
 
     def test_asked_yes(self) -> None:
         """
-        On a terminal it asks; after a yes the model is gone.
+        On a terminal it asks; after a yes the model is deleted.
         """
         self.assertEqual(self.answer(b"y\n"), 0)
         self.assertFalse(self.is_there())
 
     def test_asked_no(self) -> None:
         """
-        After a no, which is what Enter alone says: 1, and the model stays.
+        After a no, which is the default: 1, and the model is kept.
         """
         self.assertEqual(self.answer(b"\n"), 1)
         self.assertTrue(self.is_there())
 
     def test_not_there(self) -> None:
         """
-        A model that is not there is 1.
+        An unknown model is 1.
         """
         self.assertEqual(invoke(self.daemon.address, "rm", "--yes", "nobody").exit_code, 1)
 
     def test_version(self) -> None:
         """
-        One version cannot be deleted: 2.
+        A single version cannot be deleted: 2.
         """
         done = invoke(self.daemon.address, "rm", "--yes", f"{self.model_id}@1")
         self.assertEqual(done.exit_code, 2)
@@ -113,7 +113,7 @@ class SetTests(SharedRegistryTestCase):
 
     def test_made(self) -> None:
         """
-        A model that is not there is made.
+        A model that does not exist is created.
         """
         self.assertEqual(self.set(), {})
         self.assertEqual(self.set("a=1"), {"a": "1"})
@@ -128,12 +128,12 @@ class SetTests(SharedRegistryTestCase):
 
     def test_replace(self) -> None:
         """
-        With --replace nothing stays of what was there.
+        With --replace the old metadata is removed.
         """
         self.client.save_model(self.model_id, a="1", b="2")
         self.assertEqual(self.set("--replace", "b=3"), {"b": "3"})
 
-    def test_told(self) -> None:
+    def test_output(self) -> None:
         """
         The resulting model is printed, as a line or as an object.
         """

@@ -1,5 +1,5 @@
 """
-The page on the command line, and the part of the README on it, say what is so.
+Tests of the page on the command line, and of the part of the README on it.
 """
 
 import os
@@ -56,12 +56,12 @@ def examples(text: str) -> Iterator[list[str]]:
 
 class PageTests(SynchronousTestCase):
     """
-    The page beside the commands.
+    The page compared with the commands.
     """
 
     def test_commands(self) -> None:
         """
-        Each command has a section, and each of its flags stands there, or where those stand that all have.
+        Each command has a section with all its flags, except the flags that all commands have.
         """
         self.assertEqual(flags(section("Where the registry is")), SHARED - {"--json"})
         for name in subcommands().keys() - {"archive"}:
@@ -69,7 +69,7 @@ class PageTests(SynchronousTestCase):
 
     def test_no_other_flags(self) -> None:
         """
-        No section names a flag that its command has not, but in what is piped from it.
+        No section names a flag that its command does not have, except for other programs in a pipe.
         """
         for name in subcommands().keys() - {"archive"}:
             text = re.sub(r"\| (?!twisted-registry).*|tar .*? \|", "", section(name))
@@ -77,7 +77,7 @@ class PageTests(SynchronousTestCase):
 
     def test_examples_are_understood(self) -> None:
         """
-        Each example, of the page, the README and the help, is taken by its command.
+        Each example of the page, the README and the help is valid for its command.
         """
         helps = [each.help or "" for each in subcommands().values()]
         found = [words for text in (PAGE, README, command.help or "", *helps) for words in examples(text)]
@@ -97,7 +97,7 @@ class PageTests(SynchronousTestCase):
 
     def test_statuses(self) -> None:
         """
-        The page's table of statuses has those of the help.
+        The page's table of statuses matches the help.
         """
         rows = re.findall(r"^\| (\d+) \| (\w[\w ,]*\w)", section("Output"), re.MULTILINE)
         for number, meaning in rows:
@@ -112,7 +112,7 @@ class ExampleTests(RegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Make a folder to type in.
+        Make a directory to type in.
         """
         super().setUp()
         self.folder = Path(self.mktemp())
@@ -120,7 +120,7 @@ class ExampleTests(RegistryTestCase):
 
     def run_block(self, block: str) -> str:
         """
-        Run a block, and give what it prints.
+        Run a block, and return what it prints.
         """
         environment = clean_environment(settings(self.daemon.address))
         environment["PATH"] = f"{os.path.dirname(TWISTED_REGISTRY)}:{environment['PATH']}"
@@ -138,7 +138,7 @@ class ExampleTests(RegistryTestCase):
 
     def test_page(self) -> None:
         """
-        The first block of the page runs beside a file of that name, from the first version to the model's end.
+        The first block of the page runs next to a file of that name.
         """
         (self.folder / "walker.pt").write_bytes(b"weights")
         block = next(fenced("sh", PAGE))
@@ -148,7 +148,7 @@ class ExampleTests(RegistryTestCase):
 
     def test_readme(self) -> None:
         """
-        The block of the README runs, and makes the file that it needs.
+        The block of the README runs, and creates the file that it needs.
         """
         (block,) = (block for block in fenced("sh") if f"{PROGRAM} push" in block)
         self.assertIn("walker@1  1.0 MB  transient\n", self.run_block(block.replace("watch", "watch --once")))

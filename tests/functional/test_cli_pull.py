@@ -1,5 +1,5 @@
 """
-The command ``twisted-registry pull``.
+Tests for the command ``pull``.
 """
 
 import json
@@ -17,12 +17,12 @@ from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 
 class PullTests(SharedRegistryTestCase):
     """
-    Versions that are retrieved.
+    Retrieval of versions.
     """
 
     def setUp(self) -> None:
         """
-        Make a model of three versions, and a folder to pull into.
+        Make a model of three versions, and a directory to pull into.
         """
         super().setUp()
         self.client.save_model(self.model_id)
@@ -34,7 +34,7 @@ class PullTests(SharedRegistryTestCase):
 
     def pull(self, version: str, *arguments: str) -> str:
         """
-        Pull a version to the file, and give what is said.
+        Pull a version to the file, and return what is printed.
         """
         done = invoke(self.daemon.address, "pull", f"{self.model_id}{version}", self.path, *arguments)
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
@@ -42,7 +42,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_versions(self) -> None:
         """
-        The latest version is meant where none is named; else it is the one with that number, or counted back.
+        The version is the latest, or the one with a number, or counted from the end.
         """
         for version, number in {"": 3, "@": 3, "@2": 2, "@-1": 3, "@-3": 1}.items():
             self.assertEqual(self.pull(version), f"{self.model_id}@{number}  6 bytes  transient\n")
@@ -56,7 +56,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_stdout(self) -> None:
         """
-        For - the data goes to stdout, and nothing else does.
+        For - the data, and only the data, goes to stdout.
         """
         data = os.urandom(5_000_000)
         self.client.create(self.model_id, data)
@@ -66,7 +66,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_terminal(self) -> None:
         """
-        Nothing is written to stdout where that is a terminal.
+        Nothing is written to stdout if it is a terminal.
         """
         with Terminal() as terminal:
             done = run(
@@ -104,7 +104,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_no_file(self) -> None:
         """
-        A folder, no name, and a place that is not there are 2.
+        A directory, an empty name, and a path that does not exist are 2.
         """
         for file in (self.folder, "", self.folder / "none" / "model"):
             done = invoke(self.daemon.address, "pull", self.model_id, file)
@@ -142,7 +142,7 @@ class PullTests(SharedRegistryTestCase):
 
     def test_not_there(self) -> None:
         """
-        No such version, or no such model: 1, and the file that is there stays.
+        An unknown version or model: 1, and an existing file is unchanged.
         """
         self.path.write_bytes(b"before")
         for reference in (f"{self.model_id}@4", f"{self.model_id}@-4", "nobody"):
@@ -176,14 +176,14 @@ class DamagedTests(RegistryTestCase):
 
 class AwayTests(RegistryTestCase):
     """
-    A server that goes away in the middle.
+    A server that stops during a transfer.
     """
 
     keeps_port = True
 
     def test_restart(self) -> None:
         """
-        Killed and started again in the middle of an archived version, the pull goes on, and its data is whole.
+        If the server is killed and started again during a pull, the pull continues, and its data is complete.
         """
         data = os.urandom(48_000_000)
         self.client.save_model("m")
@@ -213,14 +213,14 @@ class AwayTests(RegistryTestCase):
 
 class SlowTests(GatedTestCase):
     """
-    A transfer that takes as long as the test likes.
+    A transfer that the test delays.
     """
 
     flags: ClassVar = ["--version-cache-max-bytes", "1000"]
 
     def setUp(self) -> None:
         """
-        Make a version that is not in the daemon's memory, and a folder to pull into.
+        Make a version that is not in the daemon's memory, and a directory to pull into.
         """
         super().setUp()
         self.client.save_model("m")
@@ -230,7 +230,7 @@ class SlowTests(GatedTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Ctrl-C in the middle: 130, a line, no file, and the one that is there stays.
+        Ctrl-C during a pull: 130, one line, no new file, and an existing file is unchanged.
         """
         path = self.folder / "model"
         path.write_bytes(b"before")
@@ -245,7 +245,7 @@ class SlowTests(GatedTestCase):
 
     def test_terminated(self) -> None:
         """
-        SIGTERM in the middle: 143, and no file is left.
+        SIGTERM during a pull: 143, and no file is left.
         """
         self.gates.hold("read")
         with started(self.daemon.address, "pull", "m", self.folder / "model") as process:
@@ -276,7 +276,7 @@ class SlowTests(GatedTestCase):
 
     def test_push_bar(self) -> None:
         """
-        A push that takes longer than a moment shows a bar as well; Ctrl-C takes it away, and brings the cursor back.
+        A push that takes longer than a second shows a bar too; Ctrl-C removes it, and restores the cursor.
         """
         path = self.folder / "model"
         path.write_bytes(bytes(30_000_000))
@@ -295,14 +295,14 @@ class SlowTests(GatedTestCase):
 
     def test_no_bar_in_a_pipe(self) -> None:
         """
-        However long it takes, in a pipe nothing is shown.
+        In a pipe no bar is shown, however long the pull takes.
         """
         self.gates.hold("read")
         with started(self.daemon.address, "pull", "m", self.folder / "1") as unseen, Terminal() as terminal:
             self.wait_for_calls("read")
             with started(self.daemon.address, "pull", "m", self.folder / "2", stderr=terminal.child) as seen:
                 terminal.let_go()
-                # The other one's moment has passed by then, for it began sooner.
+                # The second of the other one has passed by then, because it began earlier.
                 terminal.wait_for(b"receiving")
                 self.gates.release("read")
                 terminal.read_all()

@@ -1,5 +1,5 @@
 """
-The command ``twisted-registry push``.
+Tests for the command ``push``.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ NOTHING = b"twisted-registry: interrupted: no version was created\n"
 
 class PushTests(SharedRegistryTestCase):
     """
-    Versions that are created.
+    Creation of versions.
     """
 
     def file(self, data: bytes) -> Path:
@@ -33,7 +33,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_file(self) -> None:
         """
-        A file becomes a transient version, and a line tells its number, size and kind.
+        A file becomes a transient version, and a line has its number, size and kind.
         """
         self.client.save_model(self.model_id)
         done = invoke(self.daemon.address, "push", self.model_id, self.file(b"x" * 1500))
@@ -55,19 +55,19 @@ class PushTests(SharedRegistryTestCase):
 
     def test_json(self) -> None:
         """
-        With --json the version is an object, its fields those of the API, its time exact and in RFC 3339.
+        With --json the version is an object with the API's fields and an exact time in RFC 3339 format.
         """
         self.client.save_model(self.model_id)
         done = invoke(self.daemon.address, "push", "--json", self.model_id, self.file(b"data"), "-u", "a=b")
-        told = json.loads(done.stdout)
-        self.assertRegex(told.pop("created"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
-        self.assertEqual(told.pop("created_ns"), self.client.latest(self.model_id).creation_timestamp)
+        version = json.loads(done.stdout)
+        self.assertRegex(version.pop("created"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
+        self.assertEqual(version.pop("created_ns"), self.client.latest(self.model_id).creation_timestamp)
         expected = {"model_id": self.model_id, "version_number": 1, "archived": False, "size_bytes": 4}
-        self.assertEqual(told, {**expected, "data_hash": data_hash(b"data"), "user_data": {"a": "b"}})
+        self.assertEqual(version, {**expected, "data_hash": data_hash(b"data"), "user_data": {"a": "b"}})
 
     def test_stdin(self) -> None:
         """
-        For - the data is that of stdin: of a pipe to its end, of a file from where it stands.
+        For - the data is read from stdin: from a pipe to its end, from a file from its position.
         """
         self.client.save_model(self.model_id)
         data = os.urandom(3_000_000)
@@ -88,7 +88,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_pipe_of_nothing(self) -> None:
         """
-        A pipe that ends without a byte, as after a command that failed, is 1, and no version is there.
+        An empty pipe, as after a failed command, is 1, and no version is created.
         """
         self.client.save_model(self.model_id)
         done = run(self.daemon.address, "push", self.model_id, "-", input=b"")
@@ -98,7 +98,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_file_at_its_end(self) -> None:
         """
-        So is a file that was read before.
+        A file at its end is 1 too.
         """
         self.client.save_model(self.model_id)
         with self.file(b"data").open("rb") as file:
@@ -119,7 +119,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_unknown_model(self) -> None:
         """
-        Without --create a model that is not there is 1, and --create is named.
+        Without --create an unknown model is 1, and the line names --create.
         """
         done = invoke(self.daemon.address, "push", self.model_id, self.file(b""))
         self.assertEqual((done.exit_code, done.stdout), (1, ""))
@@ -127,7 +127,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_local_files(self) -> None:
         """
-        A file that is not there, and a folder, are 2, and no model is made.
+        A missing file and a directory are 2, and no model is created.
         """
         for path in (self.mktemp(), "."):
             done = invoke(self.daemon.address, "push", "--create", self.model_id, path)
@@ -137,7 +137,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_folder(self) -> None:
         """
-        Of a folder it is said how to push it.
+        For a directory the line explains how to push it.
         """
         done = invoke(self.daemon.address, "push", self.model_id, ".")
         self.assertIn("tar -c . | twisted-registry push MODEL -", done.stderr)
@@ -157,7 +157,7 @@ class PushTests(SharedRegistryTestCase):
 
     def test_no_number(self) -> None:
         """
-        A version's number is refused: the registry gives it.
+        A version number is refused, because the registry assigns it.
         """
         done = invoke(self.daemon.address, "push", f"{self.model_id}@3", self.file(b""))
         self.assertEqual(done.exit_code, 2)
@@ -173,7 +173,7 @@ class PushTests(SharedRegistryTestCase):
 
     def end(self, number: signal.Signals) -> tuple[int, bytes]:
         """
-        Send a signal while stdin gives nothing, and give the status and what is said on stderr.
+        Send a signal while stdin is idle, and return the status and stderr.
         """
         self.client.save_model(self.model_id)
         reads, writes = os.pipe()
@@ -189,14 +189,14 @@ class PushTests(SharedRegistryTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Ctrl-C while stdin gives nothing: 130 at once, and a line that says that no version was made.
+        Ctrl-C while stdin is idle: 130 at once, and a line that no version was created.
         """
         self.assertEqual(self.end(signal.SIGINT), (130, NOTHING))
         self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
 
     def test_terminated(self) -> None:
         """
-        SIGTERM then: 143; SIGHUP, of a terminal that was closed: 129.
+        SIGTERM while stdin is idle: 143; SIGHUP, of a closed terminal: 129.
         """
         self.assertEqual(self.end(signal.SIGTERM), (143, NOTHING))
         self.assertEqual(self.end(signal.SIGHUP), (129, NOTHING))

@@ -1,5 +1,5 @@
 """
-Which server the commands of ``twisted-registry`` talk to, and how; and the command ``status``.
+Tests for the options that select a server, and for the command ``status``.
 """
 
 import json
@@ -22,12 +22,12 @@ MODELS = {"RetrieveModels": api.RetrieveModelsReply()}
 
 class ServerTests(SharedRegistryTestCase):
     """
-    A server in the clear.
+    A server without TLS.
     """
 
     def test_flag_and_variable(self) -> None:
         """
-        The flag --server wins over the variable.
+        The flag --server overrides the variable.
         """
         self.assertEqual(invoke(self.daemon.address, "ls").exit_code, 0)
         away = f"localhost:{free_port()}"
@@ -36,7 +36,7 @@ class ServerTests(SharedRegistryTestCase):
 
     def test_empty_variables(self) -> None:
         """
-        A variable that is empty counts as one that is not set.
+        An empty variable counts as unset.
         """
         done = invoke(
             "",
@@ -50,7 +50,7 @@ class ServerTests(SharedRegistryTestCase):
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
         self.assertIn("default: localhost:9000", invoke("", "ls", "--help").stdout)
 
-    def test_patience(self) -> None:
+    def test_retry_seconds(self) -> None:
         """
         The retry time may come from a variable, and must not be negative.
         """
@@ -58,8 +58,8 @@ class ServerTests(SharedRegistryTestCase):
         done = invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="0")
         self.assertEqual(done.exit_code, 3)
         self.assertRegex(done.stderr, r"^twisted-registry: cannot reach the registry at localhost:\d+ .*\n$")
-        for patience in ("-1", "long", "nan"):
-            self.assertEqual(invoke(away, "ls", "--patience", patience).exit_code, 2)
+        for seconds in ("-1", "long", "nan"):
+            self.assertEqual(invoke(away, "ls", "--patience", seconds).exit_code, 2)
 
     def test_odd_addresses(self) -> None:
         """
@@ -79,7 +79,7 @@ class ServerTests(SharedRegistryTestCase):
 
     def test_usage(self) -> None:
         """
-        An unknown command or flag is 2; the help of each command has examples and, where it has statuses, these.
+        An unknown command or flag is 2; the help of a command has examples and its exit statuses.
         """
         self.assertEqual(run(self.daemon.address, "frobnicate").returncode, 2)
         self.assertEqual(run(self.daemon.address, "ls", "--frobnicate").returncode, 2)
@@ -100,17 +100,17 @@ class ServerTests(SharedRegistryTestCase):
 
     def test_status_as_json(self) -> None:
         """
-        With --json the values are those that the server sent, numbers as numbers.
+        With --json the values are those of the server, numbers as numbers.
         """
-        told = json.loads(invoke(self.daemon.address, "status", "--json").stdout)
-        self.assertEqual((told["server"], told["serving"]), (self.daemon.address, True))
-        self.assertEqual(told["versions"]["twisted-registry"], __version__)
-        self.assertEqual(told["statuses"]["subscribers"], 0)
-        self.assertIsInstance(told["statuses"]["overall_load"], float)
+        status = json.loads(invoke(self.daemon.address, "status", "--json").stdout)
+        self.assertEqual((status["server"], status["serving"]), (self.daemon.address, True))
+        self.assertEqual(status["versions"]["twisted-registry"], __version__)
+        self.assertEqual(status["statuses"]["subscribers"], 0)
+        self.assertIsInstance(status["statuses"]["overall_load"], float)
 
     def test_not_reachable(self) -> None:
         """
-        status of a server that is not there is 3.
+        status of an unreachable server is 3.
         """
         done = invoke(f"localhost:{free_port()}", "status", "--patience", "0")
         self.assertEqual((done.exit_code, done.stdout), (3, ""))
@@ -118,12 +118,12 @@ class ServerTests(SharedRegistryTestCase):
 
 class StartingTests(GatedTestCase):
     """
-    A server that takes long to start.
+    A server that starts slowly.
     """
 
     def start_daemon(self, *flags: str) -> Daemon:
         """
-        Start it, with its archive held.
+        Start the daemon while its archive hangs.
         """
         self.gates.hold("open")
         port = free_port()
@@ -135,7 +135,7 @@ class StartingTests(GatedTestCase):
 
     def test_not_serving(self) -> None:
         """
-        status of a server that is not serving says so, and is 3.
+        status of a server that is not serving shows that, and is 3.
         """
         self.wait_for_calls("open")
         done = invoke(self.daemon.address, "status", "--patience", "0")
@@ -148,12 +148,12 @@ class StartingTests(GatedTestCase):
 
 class TlsTests(SynchronousTestCase):
     """
-    A server with a certificate, which asks for a token.
+    A server with a certificate that requires a token.
     """
 
     def setUp(self) -> None:
         """
-        Start it.
+        Start the server.
         """
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost")
@@ -166,14 +166,14 @@ class TlsTests(SynchronousTestCase):
 
     def test_trusted(self) -> None:
         """
-        It is trusted where --tls-ca, or the variable, names who signed its certificate.
+        It is trusted if --tls-ca or its variable names the authority of its certificate.
         """
         self.assertEqual(invoke(self.server.address, "ls", "--tls-ca", self.authority).exit_code, 0)
         self.assertEqual(invoke(self.server.address, "ls", TWISTED_REGISTRY_TLS_CA=self.authority).exit_code, 0)
 
     def test_not_trusted(self) -> None:
         """
-        It is 3 where somebody else did, or where the connection is in the clear.
+        With another authority, or without TLS, the status is 3.
         """
         other = self.mktemp()
         trustme.CA().cert_pem.write_to_path(other)
@@ -183,14 +183,14 @@ class TlsTests(SynchronousTestCase):
 
     def test_token(self) -> None:
         """
-        The token of the variable goes with each call.
+        The token of the variable is sent with each call.
         """
         invoke(self.server.address, "ls", "--tls-ca", self.authority, TWISTED_REGISTRY_TOKEN="secret")
         self.assertEqual(self.server.metadata["authorization"], "Bearer secret")
 
     def test_token_in_the_clear(self) -> None:
         """
-        A token does not go over a network in the clear: 2, and nothing of it is printed.
+        A token is not sent over a network without TLS: 2, and no part of it is printed.
         """
         done = invoke("192.0.2.1:9000", "ls", TWISTED_REGISTRY_TOKEN="secret")
         self.assertEqual((done.exit_code, done.stdout), (2, ""))
@@ -208,13 +208,13 @@ class TlsTests(SynchronousTestCase):
 
     def test_no_authority(self) -> None:
         """
-        A file of certificates that is not there is 2.
+        A missing file of certificates is 2.
         """
         self.assertEqual(invoke(self.server.address, "ls", "--tls-ca", str(Path(self.mktemp()))).exit_code, 2)
 
     def test_no_certificate(self) -> None:
         """
-        A file that holds no certificates is 2, and the message names the option.
+        A file without certificates is 2, and the message names the option.
         """
         path = Path(self.mktemp())
         path.write_text("no certificate")
@@ -230,7 +230,7 @@ class OtherServerTests(SynchronousTestCase):
 
     def test_unsupported(self) -> None:
         """
-        It is 1, and what it is asked for is named.
+        An unsupported call is 1, and the line names it.
         """
         server = FakeRegistry({})
         self.addCleanup(server.close)

@@ -1,5 +1,5 @@
 """
-The commands where the streams of the shell are closed, full, or read by nobody.
+Tests for closed, full and unread standard streams.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.support.registry_case import SharedRegistryTestCase
 
 class StreamTests(SharedRegistryTestCase):
     """
-    Streams that are of no use.
+    Streams that cannot be used.
     """
 
     def setUp(self) -> None:
@@ -27,14 +27,14 @@ class StreamTests(SharedRegistryTestCase):
 
     def sh(self, line: str) -> tuple[int, str]:
         """
-        Run a line in a shell, with ``$m`` the model and ``$f`` the file, and give its status and what is on stderr.
+        Run a line in a shell, with ``$m`` the model and ``$f`` the file, and return its status and stderr.
         """
         done = self.run_line(line)
         return done.returncode, done.stderr
 
     def run_line(self, line: str) -> "subprocess.CompletedProcess[str]":
         """
-        Run a line in a shell, in an empty folder.
+        Run a line in a shell, in an empty directory.
         """
         folder = Path(self.mktemp())
         folder.mkdir()
@@ -52,7 +52,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_closed_stdout(self) -> None:
         """
-        With stdout closed it is 2 and a line, and nothing is done.
+        With stdout closed: 2 and one line, and nothing is done.
         """
         for command in ("push $m $f", "ls", "--help"):
             status, said = self.sh(f"twisted-registry {command} >&-")
@@ -80,7 +80,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_closed_stdin(self) -> None:
         """
-        With stdin closed it is 2 where stdin is wanted, and no matter elsewhere.
+        With stdin closed: 2 for commands that read stdin; others are not affected.
         """
         for command in ("push $m -", "rm $m"):
             status, said = self.sh(f"twisted-registry {command} <&-")
@@ -89,7 +89,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_closed_stderr(self) -> None:
         """
-        With stderr closed the status tells.
+        With stderr closed the status is the same.
         """
         self.assertEqual(self.sh("twisted-registry info $m 2>&-"), (0, ""))
         self.assertEqual(self.sh("twisted-registry info nobody 2>&-"), (1, ""))
@@ -106,7 +106,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_names_of_stdout(self) -> None:
         """
-        The names of stdout mean stdout, and what stands before in the file that it leads to stays.
+        The names of stdout mean stdout, and earlier data in its file is kept.
         """
         for name in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
             self.assertEqual(self.printed(f'twisted-registry pull "$m" {name} | cat'), "data\n")
@@ -116,7 +116,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_other_descriptors(self) -> None:
         """
-        So it is with other descriptors, also with what bash makes of ``>(...)``.
+        The same is true for other descriptors, including ``>(...)`` in bash.
         """
         self.assertTrue(self.printed('twisted-registry pull "$m" /dev/fd/7 7>&1 >/dev/null').endswith("data\n"))
         line = 'twisted-registry pull "$m" >(cat > f) > /dev/null; until [ -s f ]; do sleep 0.01; done; cat f'
@@ -128,7 +128,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_loop_of_links(self) -> None:
         """
-        A link that leads to itself is 2, and stays.
+        A link to itself is 2, and is kept.
         """
         self.assertEqual(
             self.printed('ln -s f f; twisted-registry pull "$m" f 2>/dev/null || echo $?; readlink f'), "2\nf\n"
@@ -136,7 +136,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_pipe_that_does_not_wait(self) -> None:
         """
-        A pipe that another program has made non-blocking gets all data.
+        A pipe that another program has set nonblocking gets all data.
         """
         data = os.urandom(2_000_000)
         self.client.create(self.model_id, data)

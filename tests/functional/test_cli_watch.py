@@ -1,5 +1,5 @@
 """
-The command ``twisted-registry watch``.
+Tests for the command ``watch``.
 """
 
 import json
@@ -27,7 +27,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_lines(self) -> None:
         """
-        It begins with the latest version, and prints a line for each new one at once; Ctrl-C ends it with 130.
+        It starts with the latest version, and prints a line for each new one at once; Ctrl-C ends it with 130.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"1")
@@ -41,7 +41,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_json(self) -> None:
         """
-        With --json each is an object.
+        With --json each version is an object.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"1")
@@ -50,7 +50,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_newer(self) -> None:
         """
-        With MODEL@N it begins with the first one after N.
+        With MODEL@N it starts with the first version after N.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"1")
@@ -64,7 +64,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_pull(self) -> None:
         """
-        With --pull the file holds a version when its line is printed.
+        With --pull the file contains a version when its line is printed.
         """
         path = Path(self.mktemp())
         self.client.save_model(self.model_id)
@@ -79,7 +79,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_wait(self) -> None:
         """
-        With --wait it waits for a model that is not there; without, that is 1.
+        With --wait it waits for a model that does not exist; without, that is 1.
         """
         self.assertEqual(invoke(self.daemon.address, "watch", self.model_id).exit_code, 1)
         with started(self.daemon.address, "watch", "--wait", "--once", self.model_id) as process:
@@ -90,7 +90,7 @@ class WatchTests(SharedRegistryTestCase):
 
     def test_deleted(self) -> None:
         """
-        When the model is deleted it ends with 1, and says so.
+        When the model is deleted it exits with 1 and one line.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"1")
@@ -119,14 +119,14 @@ class WatchTests(SharedRegistryTestCase):
 
 class RestartTests(RegistryTestCase):
     """
-    A server that goes and comes back.
+    A server that restarts.
     """
 
     keeps_port = True
 
     def setUp(self) -> None:
         """
-        Make a model of an archived version.
+        Make a model with an archived version.
         """
         super().setUp()
         self.client.save_model("m")
@@ -134,14 +134,14 @@ class RestartTests(RegistryTestCase):
 
     def start_again(self) -> None:
         """
-        Start the daemon where it was.
+        Start the daemon again on the same port.
         """
         self.daemon = self.start_daemon()
         self.client = self.connect()
 
     def test_restart(self) -> None:
         """
-        It goes on where the server was killed and started again.
+        It continues after the server was killed and started again.
         """
         path = Path(self.mktemp())
         with started(self.daemon.address, "watch", "--patience", "0", "--pull", path, "m") as process:
@@ -155,7 +155,7 @@ class RestartTests(RegistryTestCase):
 
     def test_wait_for_the_server(self) -> None:
         """
-        Without --wait a server that is away is 3; with it, it is waited for.
+        Without --wait an unreachable server is 3; with it, the command waits.
         """
         self.daemon.kill()
         self.assertEqual(invoke(self.daemon.address, "watch", "--patience", "0", "m").exit_code, 3)

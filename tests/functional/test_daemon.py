@@ -1,5 +1,5 @@
 """
-A daemon that runs: in the foreground and in the background, with its settings.
+Tests for a running daemon: in the foreground and in the background, with its settings.
 """
 
 import json
@@ -21,12 +21,12 @@ PREFIX = "COGMENT_MODEL_REGISTRY_"
 
 class DaemonTestCase(SynchronousTestCase):
     """
-    A folder to run daemons in.
+    A directory to run daemons in.
     """
 
     def setUp(self) -> None:
         """
-        Make the folder.
+        Make the directory.
         """
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir(parents=True)
@@ -50,7 +50,7 @@ class DaemonTestCase(SynchronousTestCase):
 
     def assert_serves(self, port: int) -> None:
         """
-        Check that a daemon keeps what it is given, in both ways.
+        Check that a daemon stores transient and archived versions.
         """
         client = self.connect(port)
         client.save_model("m")
@@ -62,7 +62,7 @@ class DaemonTestCase(SynchronousTestCase):
 
 class ForegroundTests(DaemonTestCase):
     """
-    twistd --nodaemon.
+    A daemon of twistd --nodaemon.
     """
 
     def test_serves(self) -> None:
@@ -76,7 +76,7 @@ class ForegroundTests(DaemonTestCase):
 
     def test_archive_is_made(self) -> None:
         """
-        The archive's folder is made where it is missing, with those above it.
+        The archive's directory is created if it is missing, with its parents.
         """
         daemon = self.start("--archive-dir", "new/folder")
         self.assert_serves(daemon.port)
@@ -91,7 +91,7 @@ class ForegroundTests(DaemonTestCase):
 
     def test_loopback(self) -> None:
         """
-        While only this machine can connect it says so, and how to change that; not when others can.
+        If only this machine can connect, the log says so, and how to change that.
         """
         hint = re.compile(r"only this machine can connect.*--interface 0\.0\.0\.0.*COGMENT_MODEL_REGISTRY_INTERFACE")
         self.assertRegex(self.start().log, hint)
@@ -118,14 +118,14 @@ class SettingsTests(DaemonTestCase):
 
     def test_variables(self) -> None:
         """
-        Settings are taken from the environment.
+        Settings are read from the environment.
         """
         self.assert_serves(self.start(ARCHIVE_DIR="by-variable").port)
         self.assertTrue((self.directory / "by-variable" / "m").is_dir())
 
     def test_flag_over_variable(self) -> None:
         """
-        A flag overrules its variable.
+        A flag overrides its variable.
         """
         daemon = self.start("--archive-dir", "by-flag", ARCHIVE_DIR="by-variable")
         self.assert_serves(daemon.port)
@@ -134,7 +134,7 @@ class SettingsTests(DaemonTestCase):
 
     def test_port_by_variable(self) -> None:
         """
-        So is the port, where no flag says which.
+        The port is read from its variable if there is no flag.
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
@@ -144,7 +144,7 @@ class SettingsTests(DaemonTestCase):
 
     def test_empty_variable(self) -> None:
         """
-        An empty variable is unset, whatever it is for.
+        Every empty variable counts as unset.
         """
         names = ("ARCHIVE", "ARCHIVE_DIR", "INTERFACE", "GRPC_REFLECTION", "LOG_LEVEL", "VERSION_CACHE_MAX_ITEMS")
         daemon = self.start(**dict.fromkeys(names, ""))
@@ -153,7 +153,7 @@ class SettingsTests(DaemonTestCase):
 
     def test_chunk_size(self) -> None:
         """
-        A chunk size that is set is used exactly; the default keeps messages under the 4 MiB that stock clients take.
+        A chunk size that is set is used exactly; the default keeps messages under the 4 MiB of stock clients.
         """
         for flags, most_bytes in ((("--sent-model-version-data-chunk-size", "3000"), 3000), ((), 4 * 2**20 - 1)):
             daemon = self.start(*flags)
@@ -183,8 +183,8 @@ class LogTests(DaemonTestCase):
         events = [json.loads(line) for line in daemon.log.splitlines()]
         self.assertIn(f"listening on 127.0.0.1:{daemon.port}", [event["message"] for event in events])
         warned = [event["message"] for event in events if event["level"] != "info"]
-        told = [message.partition(":")[0] for message in warned if not message.startswith("running as root")]
-        self.assertEqual(told, ["new archive"])
+        subjects = [message.partition(":")[0] for message in warned if not message.startswith("running as root")]
+        self.assertEqual(subjects, ["new archive"])
 
     def test_level(self) -> None:
         """
@@ -203,7 +203,7 @@ class LogTests(DaemonTestCase):
 
 class BackgroundTests(DaemonTestCase):
     """
-    twistd without --nodaemon, which forks.
+    A daemon of twistd without --nodaemon, which forks.
     """
 
     def start_in_background(self, *flags: str, environment: Mapping[str, str] | None = None) -> int:
@@ -221,14 +221,14 @@ class BackgroundTests(DaemonTestCase):
 
     def kill(self) -> None:
         """
-        Kill what is left.
+        Kill the remaining processes.
         """
         for process in processes_in(self.directory):
             os.kill(process, signal.SIGKILL)
 
     def port(self) -> int:
         """
-        Read from the log which port it picked.
+        Return the port that was logged.
         """
         log = self.directory / "daemon.log"
         match = wait_until(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read_text()), "it listens")
@@ -236,7 +236,7 @@ class BackgroundTests(DaemonTestCase):
 
     def test_serves(self) -> None:
         """
-        Its starter ends with status 0 and says nothing; it serves on; SIGTERM ends it, and its pidfile goes.
+        twistd exits with status 0 and prints nothing; the daemon serves; SIGTERM stops it and removes its pidfile.
         """
         process = self.start_in_background()
         self.assertEqual(processes_in(self.directory), [process])
@@ -250,7 +250,7 @@ class BackgroundTests(DaemonTestCase):
 
     def test_settings(self) -> None:
         """
-        Flags, variables and the log's format hold there too.
+        Flags, variables and the log's format apply in the background too.
         """
         self.start_in_background("--log-format", "json", environment={f"{PREFIX}ARCHIVE_DIR": "archive"})
         self.assert_serves(self.port())

@@ -1,5 +1,5 @@
 """
-The log of a daemon whose output nobody reads, and what signals do to it.
+Tests for the log of a daemon whose output is not read, and for signals.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ _PIPE_BYTES = 4096
 
 class UnreadOutputTests(DaemonTestCase):
     """
-    A daemon whose starter reads its output no further than until it listens, if at all.
+    A daemon whose output is read until it listens, or not at all.
     """
 
     def setUp(self) -> None:
@@ -36,7 +36,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def launch(self, *flags: str) -> "subprocess.Popen[bytes]":
         """
-        Start a daemon that writes there.
+        Start a daemon that writes to the pipe.
         """
         process = subprocess.Popen(
             [TWISTD, "--nodaemon", "--pidfile=", "model-registry", *flags],
@@ -52,7 +52,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def damaged(self, client: Client, count: int) -> None:
         """
-        Ask for damaged versions, each of which is logged.
+        Request damaged versions, each of which is logged.
         """
         for number in range(count):
             client.save_model(f"m{number}")
@@ -63,7 +63,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def test_the_reader_stands_still(self) -> None:
         """
-        All calls go on while what is logged has no room, and SIGTERM stops the daemon.
+        All calls work while the log cannot be written, and SIGTERM stops the daemon.
         """
         # No copies of archived versions are kept, so that they are read from the disk.
         flags = ("--port", "0", "--archive-dir", "archive", "--version-cache-max-bytes", "1000000")
@@ -81,7 +81,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def test_nobody_reads_from_the_start(self) -> None:
         """
-        A daemon that is started again into an output that is full already ends a start that fails, with its status.
+        If the output is full already, a failed start still exits with its status.
         """
         fill_pipe(self.writer)
         process = self.launch("--port", "0", "--archive-dir", "/dev/null/archive")
@@ -137,7 +137,7 @@ class UnreadOutputTests(DaemonTestCase):
 
     def test_no_output(self) -> None:
         """
-        A daemon that was started with its output closed serves, and stops: what is printed gets into none of its files.
+        A daemon that was started with closed streams serves and stops, and no output gets into its files.
         """
         os.close(self.writer)
         log = self.directory / "daemon.log"
@@ -161,12 +161,12 @@ class UnreadOutputTests(DaemonTestCase):
 
 class SignalTests(DaemonTestCase):
     """
-    Signals that rotate and reload.
+    Signals that rotate the log and reload.
     """
 
     def setUp(self) -> None:
         """
-        Name the log.
+        Set the name of the log.
         """
         super().setUp()
         self.log = self.directory / "daemon.log"
@@ -174,7 +174,7 @@ class SignalTests(DaemonTestCase):
 
     def kill(self) -> None:
         """
-        Kill what is left.
+        Kill the remaining processes.
         """
         for process in processes_in(self.directory):
             os.kill(process, signal.SIGKILL)
@@ -199,7 +199,7 @@ class SignalTests(DaemonTestCase):
 
     def assert_signals(self, process: int) -> None:
         """
-        Check what each of the signals does.
+        Check the effect of each signal.
         """
         for number in (signal.SIGHUP, signal.SIGUSR1):
             moved = self.log.rename(self.directory / f"moved-{number}")
@@ -220,7 +220,7 @@ class SignalTests(DaemonTestCase):
 
     def test_in_the_background(self) -> None:
         """
-        So it is in the background.
+        The same is true in the background.
         """
         self.assert_signals(self.start_twistd("--pidfile", "daemon.pid"))
         wait_until(lambda: not processes_in(self.directory), "it has ended")

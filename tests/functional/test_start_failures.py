@@ -1,5 +1,5 @@
 """
-Every way a start can fail: one clear line, a status that is not 0, and nothing left behind.
+Tests for failed starts: one clear line, a status other than 0, and nothing left behind.
 """
 
 import os
@@ -16,24 +16,24 @@ FOREGROUND = ("--nodaemon", "--pidfile=")
 BACKGROUND = ("--pidfile=twistd.pid", "--logfile=twistd.log")
 
 TWISTDS_OWN_NOTICE = r"\A(An error has occurred: .*\nPlease look at log file for more information\.\n)?\Z"
-"""What twistd adds when the half of it that went into the background has failed."""
+"""The line that twistd adds if its background process has failed."""
 
 
 class StartFailureTestCase(SynchronousTestCase):
     """
-    A folder to start in.
+    A directory to start in.
     """
 
     def setUp(self) -> None:
         """
-        Make the folder.
+        Make the directory.
         """
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir(parents=True)
 
     def start_other(self, *flags: str) -> Daemon:
         """
-        Start a daemon elsewhere that is in the way.
+        Start another daemon elsewhere.
         """
         daemon = Daemon(self.directory / "other", flags)
         self.addCleanup(daemon.kill)
@@ -63,61 +63,61 @@ class StartFailureTestCase(SynchronousTestCase):
 
 class WrongSettingsTests(StartFailureTestCase):
     """
-    Settings that make no sense.
+    Settings that are not valid.
     """
 
     def test_bad_flag_value(self) -> None:
         """
-        A flag's bad value is named, with what was expected.
+        An invalid value of a flag is named, with what is expected.
         """
         self.assert_cannot_start("--port", "no-port", said="--port is 'no-port'; expected a whole number")
 
     def test_unknown_flag(self) -> None:
         """
-        A flag that is none is named.
+        An unknown flag is named.
         """
         self.assert_cannot_start("--bogus", said="--bogus")
 
     def test_stray_argument(self) -> None:
         """
-        So is what is no flag at all.
+        An argument that is not a flag is named.
         """
         self.assert_cannot_start("start", said="'start'")
 
     def test_bad_variable(self) -> None:
         """
-        A variable's bad value is named as the variable's.
+        An invalid value of a variable is named, with the variable.
         """
         variable = "COGMENT_MODEL_REGISTRY_VERSION_CACHE_MAX_ITEMS"
         self.assert_cannot_start(environment={variable: "0"}, said=f"{variable} is '0'; expected")
 
     def test_two_archives(self) -> None:
         """
-        An archive and an archive's directory contradict each other.
+        An archive and an archive directory exclude each other.
         """
         self.assert_cannot_start("--archive", "filesystem:a", "--archive-dir", "b", said="exclude each other")
 
     def test_unknown_provider(self) -> None:
         """
-        A provider that is not installed is named, with those that are.
+        An unknown provider is named, with those that are installed.
         """
         self.assert_cannot_start("--archive", "tape:drive", said="there is no archive 'tape'")
 
     def test_unknown_transient_provider(self) -> None:
         """
-        So is one for transient versions.
+        An unknown provider of transient stores is named.
         """
         self.assert_cannot_start("--transient", "sieve", said="there is no transient store 'sieve'")
 
     def test_arguments_a_provider_does_not_take(self) -> None:
         """
-        A description that its provider does not understand comes with how it is written.
+        For arguments that the provider does not take, the line shows the form of its descriptions.
         """
         self.assert_cannot_start("--archive", "filesystem", said="'filesystem:directory'")
 
     def test_directory_with_a_colon(self) -> None:
         """
-        A colon that is not escaped ends the directory, and what follows it is not taken for something else.
+        An unescaped colon ends the directory, and the rest is refused.
         """
         for archive in ("filesystem:a:b", "filesystem:a:system=b", "filesystem:"):
             self.assert_cannot_start("--archive", archive, said="filesystem:")
@@ -125,12 +125,12 @@ class WrongSettingsTests(StartFailureTestCase):
 
 class PortTests(StartFailureTestCase):
     """
-    Ports that cannot be had.
+    Ports that cannot be bound.
     """
 
     def test_of_another_daemon(self) -> None:
         """
-        A port on which another daemon listens is not shared, and that one goes on.
+        The port of another daemon is not shared, and that daemon is not affected.
         """
         other = self.start_other()
         self.assert_cannot_start("--port", str(other.port), said=f"127.0.0.1:{other.port}: Address already in use")
@@ -141,7 +141,7 @@ class PortTests(StartFailureTestCase):
 
     def test_of_anything_else(self) -> None:
         """
-        Nor is one on which anything else listens.
+        The port of another program is not shared.
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
@@ -149,7 +149,7 @@ class PortTests(StartFailureTestCase):
 
     def test_not_permitted(self) -> None:
         """
-        A port may be reserved for the system.
+        A port that is reserved for the system is refused.
         """
         try:
             socket.create_server(("127.0.0.1", 1)).close()
@@ -158,17 +158,17 @@ class PortTests(StartFailureTestCase):
         except OSError:
             raise SkipTest("port 1 is in use") from None
         else:
-            raise SkipTest("whoever runs this may listen on every port")
+            raise SkipTest("this user may listen on every port")
 
     def test_address_of_another_machine(self) -> None:
         """
-        An address may be another machine's.
+        The address of another machine is refused.
         """
         self.assert_cannot_start("--port", "0", "--interface", "192.0.2.1", said="192.0.2.1:0: Cannot assign")
 
     def test_unknown_host(self) -> None:
         """
-        A host's name may be nobody's.
+        An unknown host name is refused.
         """
         self.assert_cannot_start("--port", "0", "--interface", "nobody.invalid", said="nobody.invalid:0: ")
 
@@ -180,7 +180,7 @@ class ArchiveTests(StartFailureTestCase):
 
     def test_in_use(self) -> None:
         """
-        An archive that another daemon has, on whatever port, is not shared, and that one goes on.
+        The archive of another daemon is not shared, and that daemon is not affected.
         """
         archive = str(self.directory / "archive")
         other = self.start_other("--archive-dir", archive)
@@ -193,7 +193,7 @@ class ArchiveTests(StartFailureTestCase):
 
     def test_file(self) -> None:
         """
-        The directory may be a file.
+        A file in place of the directory is refused.
         """
         path = self.directory / "file"
         path.write_text("not a directory")
@@ -201,7 +201,7 @@ class ArchiveTests(StartFailureTestCase):
 
     def test_cannot_be_made(self) -> None:
         """
-        The directory may be in a place where none can be made.
+        A directory that cannot be created is refused.
         """
         (self.directory / "file").write_text("not a directory")
         path = str(self.directory / "file" / "archive")
@@ -209,11 +209,11 @@ class ArchiveTests(StartFailureTestCase):
 
     def test_not_readable(self) -> None:
         """
-        The directory may be closed to the daemon.
+        A directory that cannot be read is refused.
         """
         path = self.directory / "archive"
         path.mkdir(mode=0)
         self.addCleanup(path.chmod, 0o700)
         if os.access(path, os.R_OK):
-            raise SkipTest("nothing is closed to whoever runs this")
+            raise SkipTest("this user may read everything")
         self.assert_cannot_start("--port", "0", "--archive-dir", str(path), said=f"{str(path)!r} cannot be used: Perm")

@@ -1,5 +1,5 @@
 """
-How a daemon stops: what still gets its time, what does not, and what is left.
+Tests for the stop of a daemon: calls that finish, calls that are cancelled, and what is left.
 """
 
 import os
@@ -25,7 +25,7 @@ CHUNKS = ("--sent-model-version-data-chunk-size", "1000")
 
 class StopTestCase(RegistryTestCase):
     """
-    A model, and calls under way.
+    A model and running calls.
     """
 
     flags: ClassVar[Sequence[str]] = CHUNKS
@@ -39,7 +39,7 @@ class StopTestCase(RegistryTestCase):
 
     def begin_upload(self) -> Upload:
         """
-        Begin the upload of an archived version of 4,000 bytes, and wait until the daemon has some of its data.
+        Start the upload of an archived version of 4,000 bytes, and wait until the daemon has some of its data.
         """
         upload = Upload(self.client, header("m", 4000, archived=True), body(bytes(2000)))
         self.addCleanup(upload.end)
@@ -48,7 +48,7 @@ class StopTestCase(RegistryTestCase):
 
     def assert_stopped(self, daemon: Daemon) -> None:
         """
-        Wait for the end, with status 0 and nothing left of what was not whole.
+        Wait for an exit with status 0, and check that no incomplete version is left.
         """
         self.assertEqual(daemon.wait(), 0, daemon.log)
         self.assertEqual(temp_files(self.archive), [])
@@ -63,7 +63,7 @@ class SignalTests(StopTestCase):
 
     def test_signals(self) -> None:
         """
-        SIGTERM, and SIGINT as Ctrl-C sends it, end it with status 0.
+        SIGTERM and SIGINT, the signal of Ctrl-C, stop it with status 0.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             daemon = Daemon(self.directory / number.name)
@@ -73,7 +73,7 @@ class SignalTests(StopTestCase):
 
     def test_as_soon_as_it_listens(self) -> None:
         """
-        It is stopped as cleanly by a signal that comes the moment it listens.
+        A signal right after it listens stops it as cleanly.
         """
         for number in range(5):
             daemon = Daemon(self.directory / str(number))
@@ -82,7 +82,7 @@ class SignalTests(StopTestCase):
 
     def test_second_signal(self) -> None:
         """
-        A second signal neither cuts the calls under way nor changes the status.
+        A second signal neither cancels the running calls nor changes the status.
         """
         upload = self.begin_upload()
         self.daemon.ask_to_stop()
@@ -96,14 +96,14 @@ class SignalTests(StopTestCase):
 
 class GraceTests(StopTestCase):
     """
-    Calls that end within the grace.
+    Calls that finish within the grace period.
     """
 
     flags = (*CHUNKS, "--grace-seconds", "60")
 
     def test_upload_ends_whole(self) -> None:
         """
-        An upload under way that ends in time is a version, on the archive, and acknowledged.
+        An upload that finishes in time becomes an archived version, and is acknowledged.
         """
         upload = self.begin_upload()
         self.daemon.ask_to_stop()
@@ -117,7 +117,7 @@ class GraceTests(StopTestCase):
 
     def test_download_ends_whole(self) -> None:
         """
-        A download under way ends whole, from the archive or from memory.
+        A running download completes, from the archive or from memory.
         """
         data = os.urandom(8 * MIB)
         for archived in (True, False):
@@ -131,7 +131,7 @@ class GraceTests(StopTestCase):
 
     def test_new_calls_are_refused(self) -> None:
         """
-        From the signal on, new calls are refused as UNAVAILABLE, whenever they come.
+        From the signal on, new calls are refused as UNAVAILABLE.
         """
         upload = self.begin_upload()
         callers = [self.connect() for _ in range(8)]
@@ -147,7 +147,7 @@ class GraceTests(StopTestCase):
 
     def call_until_refused(self, caller: Client) -> grpc.StatusCode:
         """
-        Make one call after the other, and give the code of the first refusal.
+        Make one call after the other, and return the code of the first refusal.
         """
         while True:
             try:
@@ -157,7 +157,7 @@ class GraceTests(StopTestCase):
 
     def test_late_health_check(self) -> None:
         """
-        Who connects while it stops, to ask for its health, is told NOT_SERVING.
+        A client that connects during the stop and asks for the health gets NOT_SERVING.
         """
         upload = self.begin_upload()
         stub = health_pb2_grpc.HealthStub(self.client.channel)
@@ -174,20 +174,20 @@ class GraceTests(StopTestCase):
 
 class AfterTheGraceTests(StopTestCase):
     """
-    Calls that do not end within the grace.
+    Calls that do not finish within the grace period.
     """
 
     flags = ("--sent-model-version-data-chunk-size", "2000", "--grace-seconds", "0.3")
 
     def assert_cut(self, call: Callable[[], Any], *said: str) -> None:
         """
-        Check that a call ended because the daemon did.
+        Check that a call ended because the daemon stopped.
         """
         self.assert_refused(grpc.StatusCode.UNAVAILABLE, call, *said)
 
     def test_upload_is_cut(self) -> None:
         """
-        An upload that goes on too long is cut, and leaves nothing.
+        An upload that takes too long is cancelled, and leaves nothing.
         """
         uploads = [self.begin_upload() for _ in range(5)]
         self.daemon.ask_to_stop()
@@ -201,7 +201,7 @@ class AfterTheGraceTests(StopTestCase):
 
     def test_download_is_cut(self) -> None:
         """
-        A download whose reader stalls is cut: the daemon ends all the same.
+        A download whose reader stalls is cancelled, and the daemon exits.
         """
         self.client.create("m", bytes(16 * MIB))
         download = self.client.chunks("m", 1)
@@ -213,14 +213,14 @@ class AfterTheGraceTests(StopTestCase):
 
 class NoGraceTests(StopTestCase):
     """
-    No grace at all.
+    A grace period of 0.
     """
 
     flags = (*CHUNKS, "--grace-seconds", "0")
 
     def test_cut_at_once(self) -> None:
         """
-        With a grace of 0 the calls under way are cut at once.
+        With a grace period of 0 running calls are cancelled at once.
         """
         upload = self.begin_upload()
         self.assertEqual(self.daemon.stop(), 0)
@@ -244,7 +244,7 @@ class SlowDiskTests(GatedTestCase):
 
     def test_broken_upload_leaves_nothing(self) -> None:
         """
-        An upload that the stop broke leaves nothing, also where its writes still waited for the disk.
+        An upload that the stop cancelled leaves nothing, even if its writes still waited for the disk.
         """
         upload = Upload(self.client, header("m", 10_000, archived=True), body(bytes(1000)))
         self.addCleanup(upload.end)
@@ -262,7 +262,7 @@ class SlowDiskTests(GatedTestCase):
 
     def test_commit_under_way_is_whole(self) -> None:
         """
-        A version whose commit has begun is whole, though the call that made it is cut.
+        A version whose commit has begun is complete, even if its call is cancelled.
         """
         self.gates.hold("commit")
         upload = Upload(self.client, header("m", 1000, archived=True), body(bytes(1000)))
@@ -285,7 +285,7 @@ class CrashTests(StopTestCase):
 
     def test_killed(self) -> None:
         """
-        After SIGKILL it starts again: what was acknowledged is there, and no number is used a second time.
+        After SIGKILL it starts again: acknowledged versions exist, and no number is used twice.
         """
         archived = [self.client.create("m", f"data {number}".encode(), archived=True) for number in range(3)]
         last = self.client.create("m", b"transient")

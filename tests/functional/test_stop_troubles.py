@@ -1,5 +1,5 @@
 """
-Facts about how the daemon ends when its archive is in its way.
+Tests for the exit of a daemon whose archive fails or hangs.
 """
 
 import socket
@@ -50,7 +50,7 @@ WATCH = frame(HEADERS, 4, 1, b"".join(field(name, value) for name, value in REQU
 
 def receive(connection: socket.socket, length: int) -> bytes:
     """
-    Receive so many bytes.
+    Receive a number of bytes.
     """
     data = b""
     while len(data) < length:
@@ -63,7 +63,7 @@ def receive(connection: socket.socket, length: int) -> bytes:
 
 def read_until(connection: socket.socket, kind: int) -> bytes:
     """
-    Read frames until one of a kind comes, and return what it holds.
+    Read frames until one of a kind comes, and return its payload.
     """
     while True:
         head = receive(connection, 9)
@@ -74,7 +74,7 @@ def read_until(connection: socket.socket, kind: int) -> bytes:
 
 def watch_health(connection: socket.socket, settings: bytes) -> None:
     """
-    Begin to watch the health.
+    Start to watch the health.
     """
     connection.settimeout(DEADLINE_SECONDS)
     connection.sendall(HELLO + settings)
@@ -83,21 +83,21 @@ def watch_health(connection: socket.socket, settings: bytes) -> None:
     read_until(connection, HEADERS)
 
 
-def health_told(connection: socket.socket) -> HealthCheckResponse:
+def read_health(connection: socket.socket) -> HealthCheckResponse:
     """
-    Read the next health that is told.
+    Read the next health that is reported.
     """
     return HealthCheckResponse.FromString(read_until(connection, DATA)[5:])
 
 
 class EndOfStartTests(GatedTestCase):
     """
-    A daemon that is told to stop before it serves.
+    A daemon that is stopped before it serves.
     """
 
     def start_daemon(self, *flags: str) -> Daemon:
         """
-        Start it, with its archive held.
+        Start the daemon while its archive hangs.
         """
         self.gates.hold("open")
         daemon = self.make_daemon(*flags)
@@ -105,9 +105,9 @@ class EndOfStartTests(GatedTestCase):
         daemon.launch()
         return daemon
 
-    def test_told_while_the_archive_opens(self) -> None:
+    def test_stop_while_the_archive_opens(self) -> None:
         """
-        It ends at once, with status 0, though the archive does not answer.
+        It exits at once with status 0, even if the archive does not answer.
         """
         self.wait_for_calls("open")
         self.daemon.process.terminate()
@@ -116,18 +116,18 @@ class EndOfStartTests(GatedTestCase):
 
 class FailingCloseTests(GatedTestCase):
     """
-    A daemon whose archive breaks its promises.
+    A daemon whose archive breaks its contract.
     """
 
     def tearDown(self) -> None:
         """
-        Find the failure in the log, where it belongs.
+        Check that the log has the failure.
         """
         self.assertIn("RuntimeError: close fails", self.daemon.log)
 
     def test_close_that_raises(self) -> None:
         """
-        It ends all the same, says so, and its status tells that something was wrong.
+        It exits anyway, logs the failure, and its status is not 0.
         """
         self.gates.fail("close")
         self.assertEqual(self.daemon.stop(), 1)
@@ -141,13 +141,13 @@ class StalledWatcherTests(RegistryTestCase):
 
     def test_stalled_watcher_holds_up_nobody(self) -> None:
         """
-        The daemon's health is told to others, and the daemon stops.
+        The health is reported to other clients, and the daemon stops.
         """
         address = ("127.0.0.1", self.daemon.port)
         with socket.create_connection(address) as stalled, socket.create_connection(address) as reader:
             watch_health(stalled, NO_WINDOW)
-            # Not one of gRPC's clients: they drop what they were told when a failure of the call comes right after it.
+            # Not one of gRPC's clients: they drop a message if the call fails right after it.
             watch_health(reader, frame(SETTINGS, 0, 0, b""))
-            self.assertEqual(health_told(reader).status, HealthCheckResponse.SERVING)
+            self.assertEqual(read_health(reader).status, HealthCheckResponse.SERVING)
             self.assertEqual(self.daemon.stop(), 0)
-            self.assertEqual(health_told(reader).status, HealthCheckResponse.NOT_SERVING)
+            self.assertEqual(read_health(reader).status, HealthCheckResponse.NOT_SERVING)

@@ -1,5 +1,5 @@
 """
-The command ``twisted-registry``: as a child process, or in this one where the process is not the point.
+The command ``twisted-registry`` as a child process, or in this process.
 """
 
 import os
@@ -33,7 +33,7 @@ def subcommands() -> dict[str, click.Command]:
 
 def settings(server: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """
-    Return the variables by which the command finds a server, without any other of this process that it uses.
+    Return the variables that select a server, and unset all others that the command reads.
     """
     unset = {name: "" for name in os.environ if name.startswith("TWISTED_REGISTRY_")}
     return {**unset, "TWISTED_REGISTRY_SERVER": server, **(extra or {})}
@@ -43,7 +43,7 @@ def invoke(server: str, *arguments: "str | Path", data: bytes = b"", **variables
     """
     Run a command in this process.
     """
-    # Older ones of click want to be told that stdout and stderr are two; later ones know.
+    # Older versions of click mix stdout and stderr by default.
     apart: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
     runner = CliRunner(env=settings(server, variables), **apart)
     return runner.invoke(command, [*map(str, arguments)], input=data, prog_name="twisted-registry")
@@ -51,7 +51,7 @@ def invoke(server: str, *arguments: "str | Path", data: bytes = b"", **variables
 
 def run(server: str, *arguments: "str | Path", **options: Any) -> "subprocess.CompletedProcess[bytes]":
     """
-    Run a command to its end, as a child process.
+    Run a command as a child process, until it exits.
     """
     return subprocess.run(
         [TWISTED_REGISTRY, *map(str, arguments)],
@@ -96,19 +96,19 @@ class Terminal:
 
     def let_go(self) -> None:
         """
-        Close the child's end here: the child has it.
+        Close the child's end in this process.
         """
         os.close(self.child)
 
     def type(self, text: bytes) -> None:
         """
-        Type something.
+        Type a text.
         """
         os.write(self._ours, text)
 
     def wait_for(self, text: bytes) -> None:
         """
-        Read until something is shown.
+        Read until a text is shown.
         """
         while text not in self.shown:
             self.shown += os.read(self._ours, 4096)
@@ -126,7 +126,7 @@ class Terminal:
 
 def interrupt(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
     """
-    Press Ctrl-C, and give the child's status and what else it said on stderr.
+    Press Ctrl-C, and return the child's status and the rest of its stderr.
     """
     process.send_signal(signal.SIGINT)
     # Its stdin stays open: what waits for it must not keep the command from its end.

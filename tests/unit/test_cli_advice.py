@@ -1,5 +1,5 @@
 """
-What the command line says about errors.
+Tests for ``twisted_registry.cli.advice``.
 """
 
 import re
@@ -21,7 +21,7 @@ _CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
 
 def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
     """
-    Make an error of a kind.
+    Make an error of a class.
     """
     facts = {
         "model_id": model_id,
@@ -35,19 +35,19 @@ def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
 
 class AdviceTests(SynchronousTestCase):
     """
-    Errors as they reach a person at a shell.
+    Errors as a person at a shell reads them.
     """
 
     def test_no_calls(self) -> None:
         """
-        No error speaks of the API's calls.
+        No text names the API's calls.
         """
         for kind in REASONS.values():
             self.assertIsNone(_CALL.search(explain(example(kind))), kind)
 
     def test_commands(self) -> None:
         """
-        What is to be done is named as commands and flags.
+        Remedies are commands and flags.
         """
         for kind, named in {
             errors.UnknownModel: "'push --create'",
@@ -65,7 +65,7 @@ class AdviceTests(SynchronousTestCase):
 
     def test_commands_are_understood(self) -> None:
         """
-        There is each command that is named, with each flag that is named.
+        Each command that a text names exists, with the flags named.
         """
         found = set()
         for kind in REASONS.values():
@@ -82,23 +82,23 @@ class AdviceTests(SynchronousTestCase):
 
     def test_lost_model(self) -> None:
         """
-        What to do about a model whose folder is gone is named as a command too.
+        The remedy for a model whose directory is gone is a command too.
         """
         lost = LostModel("walker")
         advice = explain(errors.CorruptModel(lost.model_id, lost.reason, lost.remedy))
-        self.assertIn("let 'twisted-registry set walker' make the model anew, without versions", advice)
+        self.assertIn("create the model again with 'twisted-registry set walker', without versions", advice)
         self.assertIsNone(_CALL.search(advice))
 
     def test_derived(self) -> None:
         """
-        A kind that is derived from another says what is its own.
+        A subclass of an error with advice has its own text.
         """
         damaged = errors.CorruptTransfer("walker", 3, "x")
         self.assertEqual(explain(damaged), str(damaged))
 
     def test_odd_ids(self) -> None:
         """
-        An id that a shell takes for another, or apart, does not stand in a command.
+        An id that a shell would misread is not written into a command.
         """
         for model_id, word in {"team@3": "team@3@", "two words": "MODEL", "-x": "MODEL", "$(reboot)": "MODEL"}.items():
             said = explain(errors.UnknownVersion(model_id, 3))
@@ -107,7 +107,7 @@ class AdviceTests(SynchronousTestCase):
     @given(st.text(min_size=1, max_size=40))
     def test_any_id(self, model_id: str) -> None:
         """
-        Whatever the id, it is said.
+        Any id has a text.
         """
         for kind in (errors.UnknownModel, errors.UnknownVersion, errors.CorruptVersion, errors.CreationUncertain):
             self.assertTrue(explain(example(kind, model_id)))

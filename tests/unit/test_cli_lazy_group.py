@@ -61,7 +61,7 @@ class TableTests(SynchronousTestCase):
 
 class ImportTests(SynchronousTestCase):
     """
-    What a child process imports.
+    Modules that a child process imports.
     """
 
     def imported(self, *words: str) -> set[str]:

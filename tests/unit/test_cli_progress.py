@@ -1,5 +1,5 @@
 """
-The progress bar.
+Tests for the progress bar.
 """
 
 import os
@@ -32,7 +32,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def begin(self, width: int) -> None:
         """
-        Show it in a terminal that is so wide.
+        Show the bar on a terminal of a width.
         """
         console = Console(file=self.file, force_terminal=True, width=width)
         self.bar = ByteProgress("sending", console, self.clock.seconds)
@@ -43,7 +43,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def send(self, seconds: int, size_bytes: int) -> None:
         """
-        Send so much in each of so many seconds.
+        Advance the bar for some seconds, by the same amount each.
         """
         for _ in range(seconds):
             self.clock.advance(1)
@@ -51,7 +51,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def shown(self) -> str:
         """
-        Give what is shown last.
+        Return the text shown last.
         """
         with self.bar.hidden():
             lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.file.getvalue()).split()
@@ -59,14 +59,14 @@ class ByteProgressTests(SynchronousTestCase):
 
     def test_rate_and_time(self) -> None:
         """
-        It tells what is done of how much, the rate, and the time left.
+        The bar shows the bytes done and in total, the rate, and the remaining time.
         """
         self.send(3, 5 * MB)
         self.assertTrue(self.shown().endswith("15.0/30.0 MB 5.0 MB/s 0:00:03"), self.shown())
 
     def test_standing_still(self) -> None:
         """
-        While nothing comes the rate falls, and the time left rises.
+        While nothing advances, the rate falls and the remaining time rises.
         """
         self.send(3, 5 * MB)
         self.clock.advance(3)
@@ -78,7 +78,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def test_narrow(self) -> None:
         """
-        A narrow terminal shows less, and that whole.
+        A narrow terminal shows fewer columns, complete ones.
         """
         for width, expected in {
             59: "sending 15.0/30.0 MB 5.0 MB/s 0:00:03",
@@ -90,7 +90,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        What is lost is taken back, and counts neither for the rate nor against it.
+        Lost bytes are subtracted, and do not affect the rate.
         """
         self.send(5, 4 * MB)
         self.bar.advance(-20 * MB)
@@ -100,7 +100,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def test_lost_at_the_end(self) -> None:
         """
-        What is lost when all of it was sent is not done either.
+        Bytes that are lost after all were sent are subtracted too.
         """
         self.send(3, 10 * MB)
         self.assertTrue(self.shown().endswith("30.0/30.0 MB 10.0 MB/s 0:00:00"), self.shown())
@@ -110,7 +110,7 @@ class ByteProgressTests(SynchronousTestCase):
 
     def test_lost_in_part(self) -> None:
         """
-        Where a part is lost, the rest stays done; nothing is ever less than nothing.
+        If a part is lost, the rest stays done; the count never falls below 0.
         """
         self.send(2, 5 * MB)
         self.bar.advance(-4 * MB)
@@ -121,14 +121,14 @@ class ByteProgressTests(SynchronousTestCase):
 
 class TerminalTests(SynchronousTestCase):
     """
-    Where a bar is shown.
+    The conditions for a bar.
     """
 
     variables = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR_FORCE", "NO_COLOR", "COLORTERM")
 
     def shows(self, is_terminal: bool, **variables: str) -> bool:
         """
-        Begin a transfer whose moment has passed, and say whether something is shown on stderr.
+        Start a transfer that takes longer than a second, and return whether stderr shows something.
         """
         unset = {name: value for name, value in os.environ.items() if name not in self.variables}
         self.patch(os, "environ", {**unset, "TERM": "xterm", **variables})
@@ -144,7 +144,7 @@ class TerminalTests(SynchronousTestCase):
 
     def test_no_terminal(self) -> None:
         """
-        Where stderr is no terminal there is none, whatever variables say of colours and terminals.
+        Without a terminal on stderr there is no bar, whatever the variables for colours and terminals.
         """
         self.assertFalse(self.shows(False))
         for name in self.variables:
@@ -153,7 +153,7 @@ class TerminalTests(SynchronousTestCase):
 
     def test_terminal(self) -> None:
         """
-        On a terminal there is one, whatever they say.
+        On a terminal there is a bar, whatever these variables.
         """
         self.assertTrue(self.shows(True))
         for name in self.variables:
@@ -162,7 +162,7 @@ class TerminalTests(SynchronousTestCase):
 
     def test_terminal_without_a_cursor(self) -> None:
         """
-        On one whose cursor cannot be moved there is none.
+        On a terminal whose cursor cannot be moved there is no bar.
         """
         for name in ("dumb", "unknown", "DUMB", ""):
             self.assertFalse(self.shows(True, TERM=name, FORCE_COLOR="1"))

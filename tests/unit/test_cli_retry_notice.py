@@ -1,5 +1,5 @@
 """
-What is said while something is tried again.
+Tests for ``twisted_registry.cli.retry_notice``.
 """
 
 import logging
@@ -18,7 +18,7 @@ class WaitingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Make one that speaks to the test.
+        Make a notice that the test reads.
         """
         self.said: list[str] = []
         self.clock = Clock()
@@ -26,7 +26,7 @@ class WaitingTests(SynchronousTestCase):
 
     def fail_for(self, seconds: int, error: Exception | None = None) -> None:
         """
-        Let something fail each second.
+        Report a failure each second.
         """
         error = error or errors.Unreachable("refused", "host:1")
         for _ in range(seconds):
@@ -35,21 +35,21 @@ class WaitingTests(SynchronousTestCase):
 
     def test_once(self) -> None:
         """
-        It is said once, however long it takes.
+        The notice is printed once, however long the retries take.
         """
         self.fail_for(100)
         self.assertEqual(self.said, ["waiting for the registry at host:1 (refused)"])
 
     def test_what_is_soon_mended(self) -> None:
         """
-        What is mended within two seconds is not said.
+        There is no notice if the retries succeed within two seconds.
         """
         self.fail_for(2)
         self.assertEqual(self.said, [])
 
     def test_again(self) -> None:
         """
-        What fails after a while in which nothing failed is said anew.
+        A failure a while after the last one gets another notice.
         """
         self.fail_for(5)
         self.clock.advance(60)
@@ -60,7 +60,7 @@ class WaitingTests(SynchronousTestCase):
 
     def test_a_model_that_is_not_there(self) -> None:
         """
-        A model that is waited for is named.
+        A notice names the model that the client waits for.
         """
         self.fail_for(5, errors.UnknownModel("walker"))
         self.assertIn("walker", self.said[0])

@@ -1,5 +1,5 @@
 """
-Files that do not travel with the one that is pushed.
+Tests for ``twisted_registry.cli.sibling_files``.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ class CompanionTests(SynchronousTestCase):
 
     def said(self, pushed: str, *beside: str) -> str:
         """
-        Push a file that has others beside it, and return what is said.
+        Push a file next to other files, and return the warnings.
         """
         folder = Path(self.mktemp())
         for name in (pushed, *beside):
@@ -27,7 +27,7 @@ class CompanionTests(SynchronousTestCase):
 
     def test_beside(self) -> None:
         """
-        What belongs to a file by its name is named.
+        A file that belongs to the pushed one by its name is named.
         """
         for pushed, beside in (
             ("m.onnx", "m.onnx.data"),
@@ -50,14 +50,14 @@ class CompanionTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """
-        Of many the first are named, and the others counted.
+        Of many files the first are named, and the others counted.
         """
         said = self.said("m.onnx", *(f"m.onnx_data_{number}" for number in range(1, 6)))
         self.assertTrue(said.startswith("m.onnx_data_1, m.onnx_data_2, m.onnx_data_3 and 2 more next to m.onnx"), said)
 
     def test_parts(self) -> None:
         """
-        A part of a model, and the list of its parts, are not all of it, whatever is beside them.
+        A part of a model, and the list of its parts, are incomplete, whatever files are next to them.
         """
         for pushed in ("pytorch_model-00001-of-00003.bin", "model-00002-of-00003.safetensors", "m-00001-of-00003.gguf"):
             self.assertIn("is one of 3 parts", self.said(pushed))
@@ -66,7 +66,7 @@ class CompanionTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """
-        Of others nothing is said.
+        Other files cause no warning.
         """
         for pushed, beside in (
             ("m.onnx", "other.onnx.data"),
@@ -81,6 +81,6 @@ class CompanionTests(SynchronousTestCase):
 
     def test_no_folder(self) -> None:
         """
-        A folder that cannot be listed is no error.
+        A directory that cannot be listed is not an error.
         """
         self.assertEqual(list(warnings(Path(self.mktemp()) / "m.onnx")), [])

@@ -1,5 +1,5 @@
 """
-What the command line prints, and with what it ends.
+Tests for the texts, tables and exit statuses of the command line.
 """
 
 import re
@@ -26,7 +26,7 @@ class TextTests(SynchronousTestCase):
     @given(st.text(st.characters(), max_size=100))
     def test_harmless(self, text: str) -> None:
         """
-        Whatever comes from elsewhere, what is printed of it is printable ASCII in one line.
+        Any text from outside is printed as one line of printable ASCII.
         """
         for printed in (
             text_of.harmless(text),
@@ -38,7 +38,7 @@ class TextTests(SynchronousTestCase):
 
     def test_plain_ids(self) -> None:
         """
-        Ids of letters, digits and common signs are printed as they are; others are quoted, in full.
+        Ids of letters, digits and common signs are printed unchanged; others are quoted, in full.
         """
         self.assertEqual(text_of.harmless_id("team/walker@v3.1:a+b~c"), "team/walker@v3.1:a+b~c")
         self.assertEqual(text_of.harmless_id("two words"), "'two words'")
@@ -55,7 +55,7 @@ class TextTests(SynchronousTestCase):
 
     def test_moments(self) -> None:
         """
-        In JSON a moment is exact to the nanosecond, from the first the wire can name to the last.
+        In JSON a timestamp is exact to the nanosecond, over the whole range of the wire.
         """
         moments = {
             0: "1970-01-01T00:00:00.000000000Z",
@@ -63,8 +63,8 @@ class TextTests(SynchronousTestCase):
             2**64 - 1: "2554-07-21T23:34:33.709551615Z",
         }
         for created_ns, expected in moments.items():
-            told = version_object(VersionInfo("m", 1, created_ns, False, "", 0))
-            self.assertEqual((told["created"], told["created_ns"]), (expected, created_ns))
+            fields = version_object(VersionInfo("m", 1, created_ns, False, "", 0))
+            self.assertEqual((fields["created"], fields["created_ns"]), (expected, created_ns))
 
 
 class TableTests(SynchronousTestCase):
@@ -82,20 +82,20 @@ class TableTests(SynchronousTestCase):
 
     def test_nothing_is_lost(self) -> None:
         """
-        What does not fit is folded, not cut.
+        Cells that do not fit are wrapped, not cut.
         """
         shown = self.printed("0123456789" * 5, 20)
         self.assertEqual("".join(shown.split()), "NTEXT1" + "0123456789" * 5)
 
     def test_no_markup(self) -> None:
         """
-        What looks like markup, or like an emoji's name, is printed as it is.
+        Text that looks like markup, or like an emoji's name, is printed unchanged.
         """
         self.assertIn("'[red]x[/red] :smile:'", self.printed("'[red]x[/red] :smile:'", 80))
 
     def test_no_rows(self) -> None:
         """
-        A table without rows is nothing, not heads alone.
+        A table without rows prints nothing, not even the header.
         """
         file = StringIO()
         print_on_terminal(Console(file=file, force_terminal=True), ("A",), [])
@@ -104,13 +104,13 @@ class TableTests(SynchronousTestCase):
 
 class ExitTests(SynchronousTestCase):
     """
-    Statuses.
+    Exit statuses.
     """
 
     def test_errors(self) -> None:
         """
-        3 where the registry cannot be reached or is too slow, 4 where nobody knows whether a version is there, 1 where
-        it refuses or has no such thing.
+        The status is 3 if the registry cannot be reached or is too slow, 4 if it is not known whether a version exists,
+        and 1 if the registry refuses or does not have it.
         """
         away = [
             errors.Unavailable("x"),
@@ -131,8 +131,8 @@ class ExitTests(SynchronousTestCase):
         self.assertEqual({status_for(error) for error in uncertain}, {ExitStatus.UNCERTAIN})
         self.assertEqual({status_for(error) for error in refused}, {ExitStatus.FAILED})
 
-    def test_all_are_told(self) -> None:
+    def test_all_are_explained(self) -> None:
         """
-        The help tells of each status.
+        The help explains each status.
         """
         self.assertEqual(set(map(int, re.findall(r"\b\d+\b", EXIT_STATUS_HELP))), set(map(int, ExitStatus)))

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 class WallClock:
@@ -25,7 +25,7 @@ class WallClock:
 
     def seconds(self) -> float:
         """
-        Give the time.
+        Return the time.
         """
         return self.now
 
@@ -37,7 +37,7 @@ class ReactorTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Make a reactor, which does not run, and both clocks.
+        Make a reactor that does not run, and both clocks.
         """
         self.wall, self.monotonic = WallClock(), Clock()
         self.patch(ReactorBase, "seconds", staticmethod(self.wall.seconds))
@@ -47,7 +47,7 @@ class ReactorTests(SynchronousTestCase):
 
     def test_the_wall_clock_does_not_matter(self) -> None:
         """
-        A timer ends when its time is over, though the wall clock is set forward and back.
+        A timer expires in time, even if the wall clock is set forward and back.
         """
         use_monotonic_time(self.reactor, self.monotonic.seconds)
         self.reactor.callLater(10, self.done.append, "done")
@@ -62,7 +62,7 @@ class ReactorTests(SynchronousTestCase):
 
     def test_timers_that_are_set_already(self) -> None:
         """
-        Timers that another clock has set keep it.
+        Timers that were set with another clock keep it.
         """
         self.reactor.callLater(10, self.done.append, "done")
         use_monotonic_time(self.reactor, self.monotonic.seconds)
@@ -72,7 +72,7 @@ class ReactorTests(SynchronousTestCase):
 
     def test_a_clock_of_its_own(self) -> None:
         """
-        A reactor that has a clock of its own keeps it.
+        A reactor with its own clock keeps it.
         """
 
         class OwnClock(SelectReactor):
@@ -86,7 +86,7 @@ class ReactorTests(SynchronousTestCase):
 
 class ThreadTimerTests(SynchronousTestCase):
     """
-    A timer in a thread of its own.
+    A timer in a thread.
     """
 
     def start(self, sleep: Callable[[float], None]) -> ThreadTimer:
@@ -98,7 +98,7 @@ class ThreadTimerTests(SynchronousTestCase):
 
     def test_ends(self) -> None:
         """
-        It calls its action when its time is over, and not before.
+        The action is called when the timer expires, and not before.
         """
         early: list[bool] = []
 
@@ -107,25 +107,25 @@ class ThreadTimerTests(SynchronousTestCase):
             self.clock.advance(seconds)
 
         timer = self.start(sleep)
-        timer.thread.join(PATIENCE_SECONDS)
+        timer.thread.join(TIMEOUT_SECONDS)
         self.assertTrue(self.called.is_set())
         self.assertEqual(self.clock.seconds(), 10)
         self.assertFalse(any(early))
 
     def test_cancelled(self) -> None:
         """
-        Once it is cancelled its thread ends and its action is not called.
+        After a cancellation the thread exits and the action is not called.
         """
         asleep, go_on = threading.Event(), threading.Event()
 
         def sleep(seconds: float) -> None:
             asleep.set()
-            assert go_on.wait(PATIENCE_SECONDS)
+            assert go_on.wait(TIMEOUT_SECONDS)
             self.clock.advance(100)
 
         timer = self.start(sleep)
-        self.assertTrue(asleep.wait(PATIENCE_SECONDS))
+        self.assertTrue(asleep.wait(TIMEOUT_SECONDS))
         timer.cancel()
         go_on.set()
-        timer.thread.join(PATIENCE_SECONDS)
+        timer.thread.join(TIMEOUT_SECONDS)
         self.assertFalse(self.called.is_set())

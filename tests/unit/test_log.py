@@ -26,7 +26,7 @@ from twisted_registry.daemon.options import Options
 
 def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
     """
-    Attach a service to a new application, as twistd does; give the application.
+    Attach a service to a new application, as twistd does, and return the application.
     """
     application = Application("model-registry")
     LoggedService(Options({}).parse(arguments).settings.logging, twistd_options).setServiceParent(application)
@@ -35,25 +35,25 @@ def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
 
 class ObserverTests(SynchronousTestCase):
     """
-    What is written.
+    Events as an observer writes them.
     """
 
     def setUp(self) -> None:
         """
-        Log to a text that can be read.
+        Log to a string.
         """
         self.written = StringIO()
 
     def logger(self, level: str, log_format: str) -> Logger:
         """
-        Give a logger whose events an observer writes.
+        Return a logger whose events an observer writes.
         """
         observer = make_observer(level, log_format, self.written)
         return Logger(namespace="here", observer=LogPublisher(observer))
 
     def test_levels(self) -> None:
         """
-        Events below the level are left out.
+        Events below the level are not written.
         """
         for position, level in enumerate(LOG_LEVELS):
             log = self.logger(level, "text")
@@ -65,14 +65,14 @@ class ObserverTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """
-        Text is as Twisted writes it.
+        Text has Twisted's format.
         """
         self.logger("info", "text").warn("the disk is {state}", state="full")
         self.assertRegex(self.written.getvalue(), r"^\d{4}-.* \[here#warn\] the disk is full\n$")
 
     def test_json(self) -> None:
         """
-        JSON is one object a line, also where the message has more lines.
+        JSON is one object per line, even if the message has several lines.
         """
         log = self.logger("info", "json")
         log.warn("the disk is\n{state}", state="v\u00f6ll")
@@ -85,7 +85,7 @@ class ObserverTests(SynchronousTestCase):
 
     def test_json_failure(self) -> None:
         """
-        A failure's traceback is in the object.
+        The object contains the traceback of a failure.
         """
         log = self.logger("info", "json")
         try:
@@ -108,12 +108,12 @@ class ObserverTests(SynchronousTestCase):
 
 class LoggedServiceTests(SynchronousTestCase):
     """
-    The application is given an observer, unless twistd's user asked for something else.
+    The service adds an observer to the application, unless twistd's options name another one.
     """
 
     def test_application(self) -> None:
         """
-        The service is attached, and the application carries the observer.
+        The service is attached, and the application has the observer.
         """
         application = attached({"nodaemon": 1})
         self.assertTrue(ILogObserver.providedBy(application.getComponent(ILogObserver)))
@@ -122,7 +122,7 @@ class LoggedServiceTests(SynchronousTestCase):
 
     def test_file(self) -> None:
         """
-        A log file that twistd was told of is written.
+        The log file that twistd's options name is written.
         """
         path = self.mktemp()
         observer = attached({"nodaemon": 1, "logfile": path}, "--log-format=json").getComponent(ILogObserver)
@@ -132,7 +132,7 @@ class LoggedServiceTests(SynchronousTestCase):
 
     def test_background(self) -> None:
         """
-        In the background, where nothing else is said, the log is the file that twistd would write.
+        In the background, the default log file is that of twistd.
         """
         observer = attached({}).getComponent(ILogObserver)
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.SIG_DFL)
@@ -142,7 +142,7 @@ class LoggedServiceTests(SynchronousTestCase):
 
     def test_rotation_signal(self) -> None:
         """
-        A program's own handler of SIGUSR1 stays.
+        A program's handler of SIGUSR1 is kept.
         """
 
         def mine(number: int, frame: object) -> None: ...
@@ -154,7 +154,7 @@ class LoggedServiceTests(SynchronousTestCase):
 
     def start(self, application: Any) -> LoggedService:
         """
-        Start the service, as twistd does after it has forked; leave the test runner's own stderr alone.
+        Start the service, as twistd does after it has forked, without changing the test runner's stderr.
         """
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
@@ -166,7 +166,7 @@ class LoggedServiceTests(SynchronousTestCase):
 
     def test_signals_that_would_end_it(self) -> None:
         """
-        SIGHUP and SIGUSR1 are taken wherever the log goes, even where SIGHUP was ignored, as under nohup.
+        SIGHUP and SIGUSR1 are handled whatever the log's output, even if SIGHUP was ignored, as under nohup.
         """
         path = self.mktemp()
         for options in ({"nodaemon": 1}, {"nodaemon": 1, "logfile": path}, {"syslog": 1}):
@@ -178,23 +178,25 @@ class LoggedServiceTests(SynchronousTestCase):
 
     def test_describe_loss(self) -> None:
         """
-        A loss is told in the log's own format.
+        A loss is reported in the format of the log.
         """
-        told = json.loads(describe_loss("json", 3, "it is full"))
-        self.assertEqual((told["level"], told["message"]), ("warn", "3 lines of the log are missing here: it is full"))
+        entry = json.loads(describe_loss("json", 3, "it is full"))
+        self.assertEqual(
+            (entry["level"], entry["message"]), ("warn", "3 lines of the log are missing here: it is full")
+        )
         text = describe_loss("text", 3, "it is full")
         self.assertRegex(text, r"^\d{4}-.* \[twisted_registry#warn\] 3 lines of the log are missing here: .* full\n$")
 
     def test_left_to_twistd(self) -> None:
         """
-        An observer that the user chose, syslog, and stdout in the background are left to twistd.
+        With another observer, with syslog, and with stdout in the background, the log is left to twistd.
         """
         for options in ({"logger": print}, {"syslog": 1}, {"logfile": "-"}, None):
             self.assertIsNone(attached(options).getComponent(ILogObserver, None), options)
 
     def test_no_application(self) -> None:
         """
-        Below another service it is a service like any other.
+        Below another service it is an ordinary service.
         """
         parent = MultiService()
         LoggedService(LoggingSettings("info", "text"), {"nodaemon": 1}).setServiceParent(parent)
@@ -203,12 +205,12 @@ class LoggedServiceTests(SynchronousTestCase):
 
 class ReloadTests(TestCase):
     """
-    What SIGHUP does.
+    Reloading on SIGHUP.
     """
 
     def test_hooks(self) -> "Deferred[None]":
         """
-        All hooks are called, in the reactor's thread, though one of them fails; the log is opened anew.
+        All hooks are called in the reactor's thread, even if one of them fails; the log is reopened.
         """
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
@@ -294,17 +296,17 @@ def say_more():
     thread.start()
     thread.join()
 """
-"""What other libraries do in a service, once there is this file."""
+"""Output of other libraries, which the service makes if this file exists."""
 
 
 class TwistdTests(SynchronousTestCase):
     """
-    A real twistd logs as the settings say.
+    The log of a real twistd.
     """
 
     def setUp(self) -> None:
         """
-        Make an empty folder to run in.
+        Make an empty directory to run in.
         """
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -320,7 +322,7 @@ class TwistdTests(SynchronousTestCase):
 
     def test_foreground(self) -> None:
         """
-        In the foreground the log goes to stdout, from twistd's own first event on.
+        In the foreground the log goes to stdout, from twistd's first event on.
         """
         lines = [json.loads(line) for line in self.twistd("-n", TAP, "--log-format=json").splitlines()]
         messages = [line["message"] for line in lines]
@@ -330,7 +332,7 @@ class TwistdTests(SynchronousTestCase):
 
     def test_what_python_prints(self) -> None:
         """
-        What is printed, warned of, logged by Python's own means or left to die in a thread is in the log as well.
+        Prints, warnings, records of Python's logging and exceptions in threads are logged too.
         """
         (self.folder / "says_more.py").write_text(SAYS_MORE)
         lines = [json.loads(line) for line in self.twistd("-n", TAP, "--log-format=json").splitlines()]
@@ -349,14 +351,14 @@ class TwistdTests(SynchronousTestCase):
 
     def test_level(self) -> None:
         """
-        Only what is as grave as asked for is logged.
+        Only events of the level and above are logged.
         """
         said = self.twistd("-n", TAP, "--log-level=error")
         self.assertRegex(said, r"\A.*\[here#error\] failed\n\Z")
 
     def test_file(self) -> None:
         """
-        A log file is written, and on SIGUSR1 begun anew.
+        A log file is written, and rotated on SIGUSR1.
         """
         self.assertEqual(self.twistd("-n", "--logfile", "log", TAP), "")
         self.assertIn("[here#info] started", (self.folder / "log.1").read_text())
@@ -364,7 +366,7 @@ class TwistdTests(SynchronousTestCase):
 
     def test_chosen_observer(self) -> None:
         """
-        An observer that the user chose is the one that is used.
+        An observer that twistd's options name is used.
         """
         said = self.twistd("-n", "--logger", "made_up_service.chosen", TAP, "--log-level=error")
         self.assertIn("chosen: started\n", said)

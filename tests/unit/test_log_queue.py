@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.pipes import fill_pipe
 from twisted_registry.daemon.log_queue import File, LineQueue, Stream
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 class Output(Stream):
@@ -46,7 +46,7 @@ class Output(Stream):
         self.written_bytes = 0
         if not self.free.is_set():
             self.held.set()
-        assert self.free.wait(PATIENCE_SECONDS)
+        assert self.free.wait(TIMEOUT_SECONDS)
         if self.error:
             raise self.error
         self.done += lines.decode().splitlines()
@@ -63,7 +63,7 @@ class Output(Stream):
 
 class LineQueueTests(SynchronousTestCase):
     """
-    Lines are written in a thread of their own.
+    Lines are written in a separate thread.
     """
 
     def setUp(self) -> None:
@@ -76,24 +76,24 @@ class LineQueueTests(SynchronousTestCase):
 
     def hold(self) -> None:
         """
-        Have the thread wait with a first line.
+        Make the thread wait while it writes a first line.
         """
         self.queue.start()
         self.output.free.clear()
         self.queue.write("first\n")
-        self.assertTrue(self.output.held.wait(PATIENCE_SECONDS))
+        self.assertTrue(self.output.held.wait(TIMEOUT_SECONDS))
 
     def written(self) -> list[str]:
         """
-        Give what is written once there is room.
+        Release the output, and return what is written.
         """
         self.output.free.set()
-        self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+        self.assertTrue(self.queue.drain(TIMEOUT_SECONDS))
         return self.output.done
 
     def test_nobody_waits(self) -> None:
         """
-        While a line cannot be written others are taken, and they are written later, in order.
+        While a line cannot be written, others are queued, and written later in order.
         """
         self.hold()
         for number in range(2):
@@ -103,14 +103,14 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_overflow(self) -> None:
         """
-        Where there are too many the oldest go, and a line says in their place how many they were.
+        If there are too many lines, the oldest are dropped, and a line in their place reports their number.
         """
         self.hold()
         for number in range(10):
             self.queue.write(f"{number}\n")
         self.output.free.set()
         # A queue of three: what is drained takes a place in it, unless the thread was faster.
-        self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+        self.assertTrue(self.queue.drain(TIMEOUT_SECONDS))
         first, lost, *last = self.output.done
         self.assertEqual(first, "first")
         self.assertEqual(last, [str(number) for number in range(10 - len(last), 10)])
@@ -119,29 +119,29 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_drained_for_a_while(self) -> None:
         """
-        Who ends the process does not wait for ever.
+        Draining the queue does not wait forever.
         """
         self.hold()
         self.assertFalse(self.queue.drain(0))
 
     def test_errors(self) -> None:
         """
-        Lines that cannot be written are counted, and the next one that can says so.
+        Lines that cannot be written are counted, and reported before the next line that can.
         """
         self.queue.start()
         self.output.error = OSError(errno.ENOSPC, "the disk is full")
         for _ in range(2):
             self.queue.write("lost\n")
-            self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+            self.assertTrue(self.queue.drain(TIMEOUT_SECONDS))
         self.output.error = None
         for word in ("room", "again"):
             self.queue.write(f"{word}\n")
-            self.assertTrue(self.queue.drain(PATIENCE_SECONDS))
+            self.assertTrue(self.queue.drain(TIMEOUT_SECONDS))
         self.assertEqual(self.output.done, ["(2 lost: the disk is full)", "room", "again"])
 
     def test_burst(self) -> None:
         """
-        What has gathered is written at once, so that a burst of lines does not overtake the thread that writes them.
+        Queued lines are written in one call, so that the thread keeps up with a burst of lines.
         """
         self.hold()
         self.queue.write("second\n")
@@ -151,7 +151,7 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_lines_that_were_written_are_not_lost(self) -> None:
         """
-        Of lines that are written at once, and in part, only those are counted that are not whole.
+        If a batch of lines is written in part, only the lines that are incomplete count as lost.
         """
         written, room = b"", [0]
 
@@ -178,7 +178,7 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_reopening_is_in_order(self) -> None:
         """
-        What was logged before a signal goes to the old file, and what comes after it to the new one.
+        Lines before a signal go to the old file, and lines after it to the new one.
         """
         self.hold()
         self.queue.reopen()
@@ -187,7 +187,7 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_goes_on_after_a_failed_rotation(self) -> None:
         """
-        A file that cannot be rotated is written on.
+        A file that cannot be rotated stays in use.
         """
         self.queue.start()
         self.queue.rotate()
@@ -196,7 +196,7 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_before_the_start(self) -> None:
         """
-        Before the thread is started lines are written at once where there is room, and else kept.
+        Before the thread is started, lines are written at once if that does not block, and otherwise kept.
         """
         self.queue.write("at once\n")
         self.assertEqual(self.output.done, ["at once"])
@@ -208,7 +208,7 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_end_without_a_start(self) -> None:
         """
-        A process that ends before the start writes what it kept.
+        A process that exits before the start writes the lines it kept.
         """
         self.output.free.clear()
         self.queue.write("kept\n")
@@ -218,7 +218,7 @@ class LineQueueTests(SynchronousTestCase):
 
     def test_added_while_one_is_added(self) -> None:
         """
-        A line may come from where a line is being added, as from a signal's handler.
+        A line may be added while another one is being added, as by a signal handler.
         """
 
         class Line(str):
@@ -242,7 +242,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_not_blocking(self) -> None:
         """
-        A pipe that its owner set not to block is written whole, as fast as it is read.
+        All lines reach a nonblocking pipe, as fast as it is read.
         """
         end, start = os.pipe()
         os.set_blocking(start, False)
@@ -263,12 +263,12 @@ class StreamTests(SynchronousTestCase):
         writer.start()
         reader.start()
         for thread in (writer, reader):
-            thread.join(PATIENCE_SECONDS)
+            thread.join(TIMEOUT_SECONDS)
         self.assertEqual(read, [line])
 
     def test_ready(self) -> None:
         """
-        A full pipe is not ready, and one that nobody reads any more fails at once.
+        A full pipe is not ready; a pipe without a reader fails at once.
         """
         end, start = os.pipe()
         self.addCleanup(os.close, start)
@@ -282,7 +282,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_torn_line(self) -> None:
         """
-        What follows a line that was written in part stands on a line of its own.
+        A line after one that was written in part begins on a new line.
         """
         written = b""
         room = [3, 0, 100, 100]
@@ -309,7 +309,7 @@ class FileTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Make a folder, and a log of one line in it.
+        Make a directory with a log of one line.
         """
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
@@ -319,21 +319,21 @@ class FileTests(SynchronousTestCase):
 
     def assert_files(self, **texts: str) -> None:
         """
-        Check what is in the folder.
+        Check the contents of the directory.
         """
         found = {path.name.replace(".", "_"): path.read_text() for path in self.folder.iterdir()}
         self.assertEqual(found, texts)
 
     def test_goes_on(self) -> None:
         """
-        A file that is there is gone on with.
+        An existing file is appended to.
         """
         File(str(self.path)).write(b"second\n")
         self.assert_files(log="first\nsecond\n")
 
     def test_moved_away(self) -> None:
         """
-        Where the name is gone, or another file has it, both ways begin to write what has the name now.
+        If the file was removed or replaced, both operations continue in the file that has the name now.
         """
         for act in (self.file.reopen, self.file.rotate):
             self.path.rename(self.folder / "moved")
@@ -348,7 +348,7 @@ class FileTests(SynchronousTestCase):
 
     def test_rotated(self) -> None:
         """
-        Where nobody moved it, it is renamed, with those that were rotated before.
+        If the file was not moved, it is renamed, and so are older ones.
         """
         (self.folder / "log.old").touch()
         for text in (b"second\n", b"third\n"):
@@ -358,7 +358,7 @@ class FileTests(SynchronousTestCase):
 
     def test_rotated_by_size(self) -> None:
         """
-        A file that is long enough is rotated by itself.
+        A file that is long enough is rotated automatically.
         """
         self.file.write(b"it is long enough now\n")
         self.file.write(b"second\n")
@@ -366,7 +366,7 @@ class FileTests(SynchronousTestCase):
 
     def test_truncated_under_way(self) -> None:
         """
-        A file that is copied and truncated is written from its new beginning.
+        A file that was copied and truncated is written from its new beginning.
         """
         os.truncate(self.path, 0)
         self.file.write(b"second\n")
@@ -374,7 +374,7 @@ class FileTests(SynchronousTestCase):
 
     def test_mode(self) -> None:
         """
-        The next file has the mode of the one before, whatever the umask; one that somebody made keeps its own.
+        A new file has the mode of the one before, whatever the umask; an existing file keeps its mode.
         """
         self.path.chmod(0o640)
         self.addCleanup(os.umask, os.umask(0o077))
@@ -387,16 +387,16 @@ class FileTests(SynchronousTestCase):
 
     def test_mode_of_a_first_file(self) -> None:
         """
-        Nobody else may write to a new file, where the umask takes away nothing.
+        Only the owner may write to a new file, even with an empty umask.
         """
         self.addCleanup(os.umask, os.umask(0))
         path = self.folder / "another"
         self.addCleanup(os.close, File(str(path))._descriptor)
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o644)
 
-    def test_cannot_be_opened_anew(self) -> None:
+    def test_cannot_be_reopened(self) -> None:
         """
-        Where there can be no new file, the old one is gone on with.
+        If no new file can be opened, the old one stays in use.
         """
         moved = self.folder.rename(f"{self.folder}-moved")
         for act in (self.file.reopen, self.file.rotate):
@@ -406,7 +406,7 @@ class FileTests(SynchronousTestCase):
 
     def test_rotation_by_size_that_fails(self) -> None:
         """
-        A file that should be rotated and cannot be is written on.
+        A file that reaches its size and cannot be rotated stays in use.
         """
         moved = self.folder.rename(f"{self.folder}-moved")
         for _ in range(3):

@@ -1,5 +1,5 @@
 """
-Facts about how freed memory is kept.
+Tests for ``twisted_registry.daemon.malloc``.
 """
 
 import platform
@@ -11,11 +11,11 @@ from twisted_registry.daemon.malloc import reuse_memory
 
 class ArenaTests(SynchronousTestCase):
     """
-    ``reuse_memory`` tells the C library, where it can be told.
+    ``reuse_memory`` configures the C library, if it can be configured.
     """
 
     def test_glibc_takes_it(self) -> None:
         """
-        The C library takes the setting where it is glibc, and nothing is raised where it is another.
+        glibc accepts the options, and with another C library nothing is raised.
         """
         self.assertEqual(reuse_memory(), platform.libc_ver()[0] == "glibc")

@@ -15,7 +15,7 @@ V1_UNLIMITED = 9223372036854771712
 
 class CgroupTests(SynchronousTestCase):
     """
-    The limits of control groups, in made-up trees of files.
+    Limits of control groups, in fake trees of files.
     """
 
     def setUp(self) -> None:
@@ -29,7 +29,7 @@ class CgroupTests(SynchronousTestCase):
 
     def write(self, path: str, text: str) -> None:
         """
-        Put a file into the tree.
+        Write a file into the tree.
         """
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -37,21 +37,21 @@ class CgroupTests(SynchronousTestCase):
 
     def limit(self, proc: str) -> int | None:
         """
-        Give the limit of a process that is told of its groups.
+        Return the limit of a process with certain groups.
         """
         self.proc.write_text(proc)
         return cgroup_limit(self.proc, self.root)
 
     def test_version_2(self) -> None:
         """
-        A group's limit is seen.
+        The limit of a group is found.
         """
         self.write("a/b/memory.max", "1073741824\n")
         self.assertEqual(self.limit("0::/a/b\n"), GIB)
 
     def test_version_2_parent(self) -> None:
         """
-        A group is held to the least limit of those above it.
+        The lowest limit of a group and its parents applies.
         """
         self.write("memory.max", "max\n")
         self.write("a/memory.max", "1073741824\n")
@@ -60,7 +60,7 @@ class CgroupTests(SynchronousTestCase):
 
     def test_version_2_container(self) -> None:
         """
-        In a container the group's files are at the top, whatever its path is called.
+        In a container the group's files are at the root, whatever its path.
         """
         self.write("memory.max", "1073741824\n")
         self.assertEqual(self.limit("0::/\n"), GIB)
@@ -68,21 +68,21 @@ class CgroupTests(SynchronousTestCase):
 
     def test_version_2_unlimited(self) -> None:
         """
-        'max' is no limit.
+        'max' means that there is no limit.
         """
         self.write("a/memory.max", "max\n")
         self.assertIsNone(self.limit("0::/a\n"))
 
     def test_version_1(self) -> None:
         """
-        The older layout is seen, also with controllers mounted together.
+        The older layout works too, even with controllers mounted together.
         """
         self.write("memory/a/memory.limit_in_bytes", "1073741824\n")
         self.assertEqual(self.limit("12:cpu,cpuacct:/a\n9:memory,hugetlb:/a\n0::/\n"), GIB)
 
     def test_version_1_container(self) -> None:
         """
-        In a container of the older layout the path cannot be seen; the top counts.
+        In a container of the older layout the path does not exist; the root applies.
         """
         self.write("memory/memory.limit_in_bytes", "1073741824\n")
         self.assertEqual(self.limit("9:memory:/docker/1\n"), GIB)
@@ -96,7 +96,7 @@ class CgroupTests(SynchronousTestCase):
 
     def test_nonsense(self) -> None:
         """
-        What cannot be understood is no limit.
+        A file that cannot be parsed is ignored.
         """
         self.write("a/memory.max", "0\n")
         self.write("memory.max", "lots\n")
@@ -104,7 +104,7 @@ class CgroupTests(SynchronousTestCase):
 
     def test_least_counts(self) -> None:
         """
-        Of the machine's memory and the limit, the lesser is what may be used.
+        The usable memory is the lower of the machine's memory and the limit.
         """
         self.write("memory/memory.limit_in_bytes", str(V1_UNLIMITED))
         self.proc.write_text("9:memory:/\n")
@@ -114,7 +114,7 @@ class CgroupTests(SynchronousTestCase):
 
     def test_machine(self) -> None:
         """
-        The system says how much memory the machine has.
+        The system reports the machine's memory.
         """
         machine_bytes = machine_memory()
         assert machine_bytes is not None
@@ -124,17 +124,17 @@ class CgroupTests(SynchronousTestCase):
 
 class ResidentTests(SynchronousTestCase):
     """
-    ``resident_bytes`` tells what this process has.
+    The resident memory of this process.
     """
 
     def test_here(self) -> None:
         """
-        It is more than nothing, where the system says.
+        It is above 0 if the system reports it.
         """
         self.assertGreater(resident_bytes(), 2**20)
 
     def test_where_the_system_does_not_say(self) -> None:
         """
-        Elsewhere it is nothing.
+        It is 0 if the system does not report it.
         """
         self.assertEqual(resident_bytes(Path(self.mktemp())), 0)

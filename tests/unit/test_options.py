@@ -47,7 +47,7 @@ COUNTS = (
 
 def variable(name: str) -> str:
     """
-    Give a setting's environment variable.
+    Return a setting's environment variable.
     """
     return PREFIX + name.upper().replace("-", "_")
 
@@ -61,12 +61,12 @@ def parse(*arguments: str, **environ: str) -> Settings:
 
 class SettingsTests(SynchronousTestCase):
     """
-    What the settings come to.
+    Settings from flags and variables.
     """
 
     def refusal(self, *arguments: str, **environ: str) -> str:
         """
-        Give the text of a refusal.
+        Return the text of a refusal.
         """
         text = str(self.assertRaises((UsageError, InvalidConfiguration), parse, *arguments, **environ))
         self.assertEqual(text.count("\n"), 0)
@@ -75,7 +75,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        Where nothing is given, the defaults hold.
+        Without flags and variables, the defaults apply.
         """
         self.assertEqual(
             parse(),
@@ -116,7 +116,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_every_variable(self) -> None:
         """
-        Every setting is taken from its environment variable.
+        Every setting is read from its environment variable.
         """
         for name, attribute, text, value, _ in ROWS:
             settings = Options({variable(name): text}).parse([]).settings
@@ -124,7 +124,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_every_flag(self) -> None:
         """
-        Every setting is taken from its flag, whatever the environment says.
+        Every setting is read from its flag, which overrides the environment.
         """
         for name, attribute, text, value, refused in ROWS:
             if name != "grpc-reflection":
@@ -140,7 +140,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """
-        Each limit has an entry of its own.
+        Each limit has a separate setting.
         """
         settings = parse(
             "--version-max-bytes=1",
@@ -155,7 +155,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_client_limits(self) -> None:
         """
-        Each limit on clients has an entry of its own; one address may make half of all calls unless told otherwise.
+        Each limit on clients has a separate setting; by default one address may make half of all calls.
         """
         flags = ("--max-connections=1", "--max-calls-per-connection=2", "--max-calls=8")
         self.assertEqual(parse(*flags, MAX_CALLS_PER_CLIENT="3").clients, ClientLimits(1, 2, 3, 8))
@@ -164,7 +164,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_every_bad_value(self) -> None:
         """
-        A bad value is refused in one line that names where it came from, what it is and what is expected.
+        An invalid value is refused with one line that names its source, the value and what is expected.
         """
         rows = [(name, refused) for name, _, _, _, refused in ROWS]
         for name, refused in [*rows, *((count, ["0", "-1", "many", "9" * 20]) for count in COUNTS)]:
@@ -176,7 +176,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_bad_flag_value(self) -> None:
         """
-        Where the flag gave the value, the line names the flag.
+        If the value was given by a flag, the line names the flag.
         """
         self.assertEqual(
             self.refusal("--port", "x", PORT="1"), "--port is 'x'; expected a whole number from 0 to 65535"
@@ -184,7 +184,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         """
-        An empty variable is unset; an empty flag is a bad value.
+        An empty variable counts as unset; an empty flag is an invalid value.
         """
         for setting in SETTINGS:
             self.assertEqual(Options({setting.variable: ""}).parse([]).settings, parse())
@@ -193,7 +193,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_interface(self) -> None:
         """
-        An address is taken as such, with brackets or without, and so is a host's name.
+        The interface is an address, with or without brackets, or a host name.
         """
         for text, interface in (
             ("::", "::"),
@@ -212,7 +212,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_switch(self) -> None:
         """
-        A switch is set by the environment in any of the usual words, and overruled by either flag.
+        A variable sets a switch with any of the usual words, and either flag overrides it.
         """
         for words, value in (("1 true yes on TRUE Yes", True), ("0 false no off OFF No", False)):
             for word in words.split():
@@ -236,7 +236,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_archive_twice(self) -> None:
         """
-        The archive is named once, at one level.
+        The archive cannot be given twice at the same level.
         """
         self.assertEqual(
             self.refusal("--archive-dir=a", "--archive=b"),
@@ -250,7 +250,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_archive_by_flag(self) -> None:
         """
-        Either flag overrules both variables.
+        Either flag overrides both variables.
         """
         self.assertEqual(parse("--archive-dir=a", ARCHIVE="b:c").storage.archive_description, "filesystem:a")
         self.assertEqual(parse("--archive=b:c", ARCHIVE_DIR="a").storage.archive_description, "b:c")
@@ -258,7 +258,7 @@ class SettingsTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        What is no flag is refused.
+        An argument that is not a flag is refused.
         """
         self.assertIn("--nope", self.refusal("--nope"))
         self.assertIn("'serve' is not a flag", self.refusal("serve", "now"))
@@ -266,12 +266,12 @@ class SettingsTests(SynchronousTestCase):
 
 class HelpTests(SynchronousTestCase):
     """
-    The help says all that can be set.
+    The help lists every setting.
     """
 
     def test_every_setting(self) -> None:
         """
-        Each setting is there with its flag, its variable and its default.
+        Each setting is listed with its flag, its variable and its default.
         """
         words = " ".join(Options({}).getUsage(width=80).split())
         for setting in SETTINGS:
@@ -281,13 +281,13 @@ class HelpTests(SynchronousTestCase):
 
     def test_width(self) -> None:
         """
-        It keeps within the terminal.
+        The help fits the width of the terminal.
         """
         self.assertLessEqual(max(map(len, Options({}).getUsage(width=80).splitlines())), 80)
 
     def test_names(self) -> None:
         """
-        The variables are those that people's scripts already set.
+        The variables have the names that existing scripts set.
         """
         variables = {setting.variable for setting in SETTINGS}
         for name in (
@@ -302,12 +302,12 @@ class HelpTests(SynchronousTestCase):
 
 class TwistdTests(SynchronousTestCase):
     """
-    A real twistd parses the options.
+    Options that a real twistd parses.
     """
 
     def twistd(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
         """
-        Run it; give its status and what it wrote to stdout and stderr.
+        Run twistd, and return its exit status, stdout and stderr.
         """
         with tempfile.TemporaryDirectory() as folder:
             done = run_twistd(
@@ -317,7 +317,7 @@ class TwistdTests(SynchronousTestCase):
 
     def test_bad_value(self) -> None:
         """
-        A bad value is one line on stderr and status 1, in the foreground and in the background.
+        An invalid value gives one line on stderr and status 1, in the foreground and in the background.
         """
         line = "twistd model-registry: --port is 'x'; expected a whole number from 0 to 65535\n"
         for mode in (["--nodaemon"], []):
@@ -325,7 +325,7 @@ class TwistdTests(SynchronousTestCase):
 
     def test_bad_variable(self) -> None:
         """
-        The process's environment counts.
+        The variables are those of the process.
         """
         status, _, said = self.twistd(TAP, **{PREFIX + "GRPC_REFLECTION": "maybe"})
         self.assertEqual((status, said.count("\n")), (1, 1))

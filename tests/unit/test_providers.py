@@ -36,7 +36,7 @@ HERE = __name__
 @implementer(IPlugin, IArchiveProvider)
 class FakeArchiveProvider:
     """
-    Gives what it was asked with, in place of an archive.
+    A provider that returns its arguments in place of an archive.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,7 +44,7 @@ class FakeArchiveProvider:
 
     def create_archive(self, *arguments: str, **options: str) -> Any:
         """
-        Give the arguments.
+        Return the arguments.
         """
         return arguments, options
 
@@ -52,7 +52,7 @@ class FakeArchiveProvider:
 @implementer(IPlugin, IArchiveProvider)
 class PickyArchiveProvider:
     """
-    Takes a place, and perhaps an option; fails within.
+    A provider with an argument and an option, which fails.
     """
 
     name = "picky"
@@ -60,7 +60,7 @@ class PickyArchiveProvider:
     # An interface cannot say so, but a provider takes the arguments that it knows, and no others.
     def create_archive(self, place: str, *, mode: str = "rw") -> Any:  # type: ignore[override]
         """
-        Fail, by a fault of its own.
+        Fail because of a bug.
         """
         raise TypeError("a fault of the provider")
 
@@ -68,35 +68,35 @@ class PickyArchiveProvider:
 @implementer(IPlugin, ITransientProvider)
 class FakeTransientProvider:
     """
-    Gives what it was asked with, in place of a transient store.
+    A provider that returns its arguments in place of a transient store.
     """
 
     name = "fake"
 
     def create_transient_store(self, budget: TransientBudget, *arguments: str, **options: str) -> Any:
         """
-        Give the arguments.
+        Return the arguments.
         """
         return budget, arguments, options
 
 
 def installed(*plugins: object) -> Callable[[type[Interface]], Iterable[Any]]:
     """
-    Stand in for ``twisted.plugin.getPlugins``.
+    Return a replacement for ``twisted.plugin.getPlugins``.
     """
     return lambda interface: [plugin for plugin in plugins if interface(plugin, None) is not None]
 
 
 def archive_of(root: str) -> Any:
     """
-    Stand in for an archive's class.
+    Return a fake archive.
     """
     return SimpleNamespace(root=root)
 
 
 def store_of(budget: TransientBudget, *, flavour: str = "plain") -> Any:
     """
-    Stand in for a transient store's class.
+    Return a fake transient store.
     """
     return SimpleNamespace(budget=budget, flavour=flavour)
 
@@ -113,26 +113,26 @@ def typed_archive(
     **others: int,
 ) -> Any:
     """
-    Stand in for an archive's class with options of several types.
+    Return the options of a fake archive, which have several types.
     """
     return {"size": size, "rate": rate, "fast": fast, "mode": mode, "retries": retries, "limit": limit, **others}
 
 
 class DescriptionTests(SynchronousTestCase):
     """
-    Descriptions are read as Twisted reads those of endpoints.
+    Descriptions are parsed like those of Twisted's endpoints.
     """
 
     def read(self, description: str) -> tuple[str, tuple[str, ...], dict[str, str]]:
         """
-        Take a description apart.
+        Parse a description.
         """
         parsed = parse_description(description)
         return parsed.name, parsed.arguments, parsed.options
 
     def test_name_alone(self) -> None:
         """
-        A name stands for itself.
+        A description may be a name only.
         """
         self.assertEqual(self.read("memory"), ("memory", (), {}))
 
@@ -144,20 +144,20 @@ class DescriptionTests(SynchronousTestCase):
 
     def test_empty_argument(self) -> None:
         """
-        Nothing after a colon is an empty argument.
+        An empty part is an empty argument.
         """
         self.assertEqual(self.read("a:"), ("a", ("",), {}))
         self.assertEqual(self.read("a:k="), ("a", (), {"k": ""}))
 
     def test_later_equals_signs(self) -> None:
         """
-        An option's value may hold equals signs.
+        The value of an option may contain equals signs.
         """
         self.assertEqual(self.read("a:k=v=w"), ("a", (), {"k": "v=w"}))
 
     def test_backslash(self) -> None:
         """
-        A backslash takes the next character as it is.
+        A backslash makes the next character literal.
         """
         self.assertEqual(self.read(r"a:C\:\\x:p\=q:k\=l=m\:n"), ("a", ("C:\\x", "p=q"), {"k=l": "m:n"}))
 
@@ -178,7 +178,7 @@ class DescriptionTests(SynchronousTestCase):
 
     def test_option_twice(self) -> None:
         """
-        An option is given once.
+        An option cannot be given twice.
         """
         error = self.assertRaises(CannotStart, parse_description, "a:k=1:k=2")
         self.assertIn("gives k twice", str(error))
@@ -186,7 +186,7 @@ class DescriptionTests(SynchronousTestCase):
     @given(lists(text()))
     def test_escape(self, arguments: list[str]) -> None:
         """
-        Whatever is escaped is read as one argument, unchanged.
+        Any escaped text is parsed as one argument, unchanged.
         """
         description = ":".join(["name", *map(escape, arguments)])
         self.assertEqual(self.read(description), ("name", tuple(arguments), {}))
@@ -194,7 +194,7 @@ class DescriptionTests(SynchronousTestCase):
 
 class CreateTests(SynchronousTestCase):
     """
-    What a description asks for is made by the plugin it names.
+    Storage is made by the plugin that its description names.
     """
 
     def test_archive(self) -> None:
@@ -207,14 +207,14 @@ class CreateTests(SynchronousTestCase):
 
     def test_must_exist(self) -> None:
         """
-        An archive that must exist is told so; one that cannot tell whether it was there before is refused.
+        An archive that must exist is made so; an archive that cannot check that is refused.
         """
-        told: list[bool] = []
+        expected: list[bool] = []
 
         @implementer(IIdentifiableArchive)
         class Identifiable:
             def expect_existing(self) -> None:
-                told.append(True)
+                expected.append(True)
 
             def identity(self) -> ArchiveIdentity:
                 return ArchiveIdentity()
@@ -224,9 +224,9 @@ class CreateTests(SynchronousTestCase):
         self.assertIn("--archive-must-exist", str(error))
         provider.create_archive = Identifiable
         create_archive("one", installed(provider))
-        self.assertEqual(told, [])
+        self.assertEqual(expected, [])
         create_archive("one", installed(provider), must_exist=True)
-        self.assertEqual(told, [True])
+        self.assertEqual(expected, [True])
 
     def test_transient_store(self) -> None:
         """
@@ -237,7 +237,7 @@ class CreateTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        A name that no plugin has is refused, with those that there are.
+        An unknown name is refused, with the names that are known.
         """
         plugins = installed(FakeArchiveProvider("two"), FakeArchiveProvider("one"), FakeTransientProvider())
         error = self.assertRaises(CannotStart, create_archive, "three:/data", plugins)
@@ -245,7 +245,7 @@ class CreateTests(SynchronousTestCase):
 
     def test_nothing_installed(self) -> None:
         """
-        The refusal also says that there is none at all.
+        The refusal reports that no plugin is installed.
         """
         error = self.assertRaises(CannotStart, create_transient_store, "fake", BUDGET, installed())
         self.assertIn("there is no transient store 'fake'", str(error))
@@ -253,7 +253,7 @@ class CreateTests(SynchronousTestCase):
 
     def test_ambiguous(self) -> None:
         """
-        A name that two plugins have is refused: neither could be relied on.
+        A name that two plugins have is refused, because it is ambiguous.
         """
         plugins = installed(FakeArchiveProvider("one"), FakeArchiveProvider("one"))
         error = self.assertRaises(CannotStart, create_archive, "one", plugins)
@@ -261,7 +261,7 @@ class CreateTests(SynchronousTestCase):
 
     def test_arguments_that_do_not_fit(self) -> None:
         """
-        Arguments that the provider does not take are refused, with how it is written.
+        Arguments that the provider does not take are refused, with the form of its descriptions.
         """
         for description in ("picky", "picky:a:b", "picky:a:colour=red", "picky:a:place=b"):
             error = self.assertRaises(CannotStart, create_archive, description, installed(PickyArchiveProvider()))
@@ -269,14 +269,14 @@ class CreateTests(SynchronousTestCase):
 
     def test_fault_within(self) -> None:
         """
-        A TypeError of the provider's own is a bug, and is not taken for a wrong description.
+        A ``TypeError`` inside the provider is a bug, and not reported as a wrong description.
         """
         error = self.assertRaises(TypeError, create_archive, "picky:a", installed(PickyArchiveProvider()))
         self.assertEqual(str(error), "a fault of the provider")
 
     def test_built_in(self) -> None:
         """
-        Twisted finds the storage that comes with this package.
+        Twisted finds this package's storage providers.
         """
         for missing, create in (
             ("filesystem", lambda: create_archive("nothing")),
@@ -341,7 +341,7 @@ class StoresTests(SynchronousTestCase):
 
     def test_stores(self) -> None:
         """
-        Each is made by its provider, the transient store with the budget.
+        Each store is made by its provider, the transient store with the budget.
         """
         made: Any = self.stores("--archive=one:a:k=v", "--transient=fake:b")
         self.assertEqual(made.archive, (("a",), {"k": "v"}))
@@ -351,7 +351,7 @@ class StoresTests(SynchronousTestCase):
 
     def test_threads(self) -> None:
         """
-        Each provider may have a number of threads, which it is not called with.
+        The option ``threads`` is valid for each provider, which does not get it.
         """
         made: Any = self.stores("--archive=one:threads=4:k=v", "--transient=fake:threads=1000")
         self.assertEqual((made.archive_threads, made.transient_threads), (4, 1000))
@@ -366,12 +366,12 @@ class StoresTests(SynchronousTestCase):
 
 class LazyProviderTests(SynchronousTestCase):
     """
-    The providers that import what they offer when it is asked for.
+    Providers that import their storage when it is made.
     """
 
     def test_interfaces(self) -> None:
         """
-        They are what they say.
+        The providers provide their interfaces.
         """
         self.assertTrue(verifyObject(IArchiveProvider, LazyArchiveProvider("a", "b")))
         self.assertTrue(verifyObject(ITransientProvider, LazyTransientProvider("a", "b")))
@@ -394,7 +394,7 @@ class LazyProviderTests(SynchronousTestCase):
 
     def test_arguments_that_do_not_fit(self) -> None:
         """
-        Arguments that the factory does not take are refused, whatever they are called.
+        Arguments that the factory does not take are refused, whatever their names.
         """
         archives = installed(LazyArchiveProvider("filesystem", f"{HERE}.archive_of"))
         for description in ("filesystem", "filesystem:a:b", "filesystem:self=a"):
@@ -407,7 +407,7 @@ class LazyProviderTests(SynchronousTestCase):
 
     def test_nothing_is_imported_early(self) -> None:
         """
-        A provider may be made, and found, though what it offers cannot be imported.
+        A provider can be made and found even if its storage cannot be imported.
         """
         plugins = installed(LazyArchiveProvider("broken", "no.such.module"), FakeArchiveProvider("one"))
         made: Any = create_archive("one", plugins)

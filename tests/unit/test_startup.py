@@ -14,12 +14,12 @@ from twisted_registry.daemon.startup import Terminal, unblock
 
 class PipeTestCase(SynchronousTestCase):
     """
-    A pipe, such as a starter reads, or does not.
+    A pipe to the process that starts the daemon.
     """
 
     def setUp(self) -> None:
         """
-        Make it.
+        Make the pipe.
         """
         self.reader, self.writer = os.pipe()
         for descriptor in (self.reader, self.writer):
@@ -28,12 +28,12 @@ class PipeTestCase(SynchronousTestCase):
 
 class TerminalTests(PipeTestCase):
     """
-    What is said to the starter.
+    Reports to the process that starts the daemon.
     """
 
     def test_said(self) -> None:
         """
-        A line is written to whoever reads.
+        A line is written to the reader.
         """
         terminal = Terminal(self.writer)
         terminal.report("the port is taken")
@@ -43,7 +43,7 @@ class TerminalTests(PipeTestCase):
 
     def test_nobody_reads(self) -> None:
         """
-        Who does not read is not waited for.
+        A report does not wait for a reader that does not read.
         """
         fill_pipe(self.writer)
         terminal = Terminal(self.writer, wait_seconds=0)
@@ -53,12 +53,12 @@ class TerminalTests(PipeTestCase):
 
 class UnblockTests(PipeTestCase):
     """
-    What C libraries print.
+    Output of C libraries.
     """
 
     def test_pipe(self) -> None:
         """
-        What has no room fails at once; whoever shares the pipe goes on as before.
+        A write to a full pipe fails at once; other users of the pipe are not affected.
         """
         shared = os.dup(self.writer)
         self.addCleanup(os.close, shared)
@@ -70,7 +70,7 @@ class UnblockTests(PipeTestCase):
 
     def test_others(self) -> None:
         """
-        A file, and a stream that is closed, are left as they are.
+        A file and a closed stream are unchanged.
         """
         path = self.mktemp()
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
@@ -96,11 +96,11 @@ last = Last()
 
 class ExitTests(SynchronousTestCase):
     """
-    The end of the interpreter.
+    The shutdown of the interpreter.
     """
 
     def test_signalled(self) -> None:
         """
-        A signal that comes when the interpreter has let go of all signals does not end the process with its status.
+        A signal during the interpreter's shutdown does not change the exit status.
         """
         self.assertEqual(subprocess.run([sys.executable, "-c", _ENDING], timeout=120, check=False).returncode, 0)

@@ -1,5 +1,5 @@
 """
-The supervision of the archive.
+Tests for ``twisted_registry.daemon.supervision``.
 """
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -12,24 +12,24 @@ from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveMoved, ArchiveTaken, StorageFailure
 
 EVERY_SECONDS = 5.0
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class SupervisorTests(SynchronousTestCase):
     """
-    ``Supervisor``, over a check that does what the test says.
+    ``Supervisor`` with a check that the test controls.
     """
 
     def setUp(self) -> None:
         """
-        Supervise an archive that is well.
+        Supervise an archive without problems.
         """
         self.clock = Clock()
         self.archive_status = ArchiveStatus()
         self.changes: list[bool] = []
         self.taken: list[ArchiveTaken] = []
         self.runs = 0
-        self.told_before = 0
+        self.logged_before = 0
         self.outcome: Deferred[None] = succeed(None)
         self.supervisor = Supervisor(
             self.clock,
@@ -37,7 +37,7 @@ class SupervisorTests(SynchronousTestCase):
             self.archive_status,
             lambda: self.changes.append(not self.archive_status.problem),
             self.taken.append,
-            PATIENCE_SECONDS,
+            TIMEOUT_SECONDS,
         )
         self.supervisor.start(self.run_check, EVERY_SECONDS)
         self.events = self.enterContext(capturedLogs())
@@ -59,50 +59,51 @@ class SupervisorTests(SynchronousTestCase):
         self.outcome = outcome or succeed(None)
         self.clock.advance(EVERY_SECONDS)
 
-    def told(self) -> list[tuple[LogLevel, str]]:
+    def logged(self) -> list[tuple[LogLevel, str]]:
         """
-        Give what the log was told since this was asked last.
+        Return what was logged since the last call.
         """
-        told = [(event["log_level"], formatEvent(event)) for event in self.events]
-        told, self.told_before = told[self.told_before :], len(told)
-        return told
+        lines = [(event["log_level"], formatEvent(event)) for event in self.events]
+        lines, self.logged_before = lines[self.logged_before :], len(lines)
+        return lines
 
     def test_well(self) -> None:
         """
-        Nobody is told of an archive that is well.
+        An archive without problems is not reported.
         """
         for _ in range(3):
             self.tick()
-        self.assertEqual((self.runs, self.changes, self.told()), (3, [], []))
+        self.assertEqual((self.runs, self.changes, self.logged()), (3, [], []))
 
-    def test_trouble_and_its_end(self) -> None:
+    def test_problem_and_its_end(self) -> None:
         """
-        Health and log are told once that the archive cannot be used, with the reason, and once that it can be again.
+        Health and log are updated once when the archive becomes unusable, with the reason, and once when it is usable
+        again.
         """
         for _ in range(3):
             self.tick(fail(ArchiveMoved("nothing is at its path")))
         self.assertEqual(self.archive_status.problem, "nothing is at its path")
-        ((level, line),) = self.told()
+        ((level, line),) = self.logged()
         self.assertEqual(level, LogLevel.critical)
         for part in ("/archive", "nothing is at its path", "NOT_SERVING"):
             self.assertIn(part, line)
         self.tick()
         self.assertEqual((self.changes, self.archive_status.problem), ([False, True], ""))
-        ((level, line),) = self.told()
+        ((level, line),) = self.logged()
         self.assertEqual(level, LogLevel.info)
         self.assertIn("can be used again", line)
 
     def test_reason_changes(self) -> None:
         """
-        Another reason is known, and not told anew.
+        Another reason is recorded, but not logged again.
         """
         self.tick(fail(ArchiveMoved("gone")))
         self.tick(fail(StorageFailure("stale")))
-        self.assertEqual((self.archive_status.problem, self.changes, len(self.told())), ("stale", [False], 1))
+        self.assertEqual((self.archive_status.problem, self.changes, len(self.logged())), ("stale", [False], 1))
 
     def test_hangs(self) -> None:
         """
-        A check that hangs counts as failed after a while, and no other one is begun beside it.
+        A check that hangs counts as failed after the timeout, and is not started a second time.
         """
         hanging: Deferred[None] = Deferred()
         self.tick(hanging)
@@ -119,7 +120,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def test_each_check_counts(self) -> None:
         """
-        The archive can be used when no check finds anything; one that hangs holds up no other.
+        The archive is usable when no check finds a problem; a check that hangs does not delay the others.
         """
         others: list[Deferred[None]] = [Deferred(), Deferred()]
         self.supervisor.start(iter(others).__next__, EVERY_SECONDS)
@@ -132,7 +133,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def test_taken(self) -> None:
         """
-        Where another process has taken the archive, nothing is checked any more.
+        If another process has taken the archive, all checks stop.
         """
         self.tick(fail(ArchiveTaken("another")))
         self.assertEqual([error.owner for error in self.taken], ["another"])
@@ -141,7 +142,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def test_bug(self) -> None:
         """
-        A check that fails for a reason nobody foresaw is trouble too, and the log has the reason.
+        An unexpected failure of a check is a problem too, and the log has the traceback.
         """
         self.tick(fail(ZeroDivisionError()))
         self.assertEqual(self.changes, [False])
@@ -149,7 +150,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def test_stopped(self) -> None:
         """
-        Once it is stopped, nothing is checked, and what a check under way finds is of no interest.
+        After a stop there are no checks, and the result of a running check is ignored.
         """
         under_way: Deferred[None] = Deferred()
         self.tick(under_way)

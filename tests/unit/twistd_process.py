@@ -1,5 +1,5 @@
 """
-Runs a real twistd on a service made up by a test, from a folder of its own.
+A real twistd that runs the service of a test in a separate directory.
 """
 
 import os
