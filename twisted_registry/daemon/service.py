@@ -119,7 +119,7 @@ class RegistryService(Service):
             access_log=settings.logging.level == "debug",
         )
         self._supervisor = Supervisor(
-            reactor, archive.description, self._archive_status, self._rpc.tell_health, self._stop_without_archive
+            reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
         )
 
     def _make_pool(self, name: str, threads: int) -> TalliedPool:
@@ -213,7 +213,7 @@ class RegistryService(Service):
     def _stop_without_archive(self, error: ArchiveTaken) -> None:
         _log.critical("{error}; this daemon stores nothing more, and exits", error=error)
         self._archive_status.problem = str(error)
-        self._rpc.tell_health()
+        self._rpc.update_health()
         self._exit_as_failed()
         self._stop_reactor()
 

@@ -120,7 +120,7 @@ class RpcServer:
         self._subscriptions.follow(self._registry)
         self._loop.call_soon_threadsafe(self._serve.set)
 
-    def tell_health(self) -> None:
+    def update_health(self) -> None:
         """
         Update the health from the archive's status.  Called in the reactor's thread, while the server runs.
         """

@@ -3,6 +3,7 @@ Health checks, after https://github.com/grpc/grpc/blob/master/doc/health-checkin
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import grpc
@@ -33,32 +34,17 @@ class Health:
         """
         The service to add to a server.
         """
-        request, reply = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
-        return Service(
-            health.SERVICE_NAME,
-            [
-                # Answered even if too many calls are under way.
-                Method(
-                    "Check",
-                    self.check,
-                    Action.NONE,
-                    request=request,
-                    reply=reply,
-                    always_served=True,
-                    is_limited=False,
-                    any_archive=True,
-                ),
-                Method(
-                    "Watch",
-                    self.watch,
-                    Action.NONE,
-                    request=request,
-                    reply=reply,
-                    always_served=True,
-                    any_archive=True,
-                ),
-            ],
+        method = partial(
+            Method,
+            action=Action.NONE,
+            request=health_pb2.HealthCheckRequest,
+            reply=health_pb2.HealthCheckResponse,
+            always_served=True,
+            any_archive=True,
         )
+        # Checks are answered even if too many calls are under way.
+        methods = [method("Check", self.check, is_limited=False), method("Watch", self.watch)]
+        return Service(health.SERVICE_NAME, methods)
 
     def set_serving(self, serving: bool) -> None:
         """
