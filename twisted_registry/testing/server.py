@@ -152,7 +152,7 @@ class InProcessRegistry:
         self._storage, self._hashing = (TalliedPool(self._reactor, pool) for pool in self._pools)
         self._registry = self._make_registry()
         status = ArchiveStatus()
-        network = NetworkSettings(self._port, _HOST, _CHUNK_BYTES, reflection=True)
+        network = NetworkSettings(self._port, _HOST, _CHUNK_BYTES, reflection=True, grace_seconds=0.0)
         self._server = RpcServer(self._reactor, self._registry, network, _LIMITS, _CLIENTS, status)
         try:
             self._port = self._server.start(lambda: _log.critical("the gRPC server ended"))
