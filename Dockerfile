@@ -1,10 +1,10 @@
-# The registry on all interfaces of its container, port 9000, with its archive in the volume /data:
+# The registry, on port 9000 of all interfaces of its container, with its archive in the volume /data:
 #
 #   docker build --tag twisted-registry .
 #   docker run --rm --publish 127.0.0.1:9000:9000 --volume models:/data twisted-registry
 
-# Nothing in it comes as its index or registry has it today: the base image is named by its digest, of all processors, and
-# the packages by their hashes, in locks/.  A newer base is given by --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:...
+# Every input is pinned: the base image by its digest, for all processors, and the packages by their hashes in locks/.
+# --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:... selects a newer base.
 ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${PYTHON_IMAGE} AS build
@@ -16,7 +16,7 @@ RUN python -m venv /opt/build \
     && python -m venv /opt/registry \
     && /opt/registry/bin/pip install --require-hashes -r /locks/image.txt
 COPY . /source
-# The last step has Twisted write its cache of plugins, which the daemon's user may not.
+# The last step makes Twisted write its cache of plugins, which the daemon's user may not write.
 RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels /source \
     && /opt/registry/bin/pip install --no-deps --no-index /wheels/*.whl \
     && /opt/registry/bin/python -c "from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))"
@@ -26,7 +26,7 @@ RUN useradd --system --uid 10001 --user-group --no-create-home registry \
     && install --directory --owner=registry --group=registry /data
 COPY --from=build /opt/registry /opt/registry
 
-# PYTHONSAFEPATH: no code is run from the working directory, nor from the volume.
+# PYTHONSAFEPATH: Python runs no code from the working directory or the volume.
 ENV PATH=/opt/registry/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
@@ -39,9 +39,9 @@ WORKDIR /
 VOLUME /data
 EXPOSE 9000
 
-# The daemon lets the calls under way end, then ends itself, with status 0.
+# The daemon lets running calls finish, then exits with status 0.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s CMD ["twisted-registry", "health"]
 
-# In a container twistd has the same process id each time: a pidfile left behind would keep it from starting.
+# In a container twistd has the same process id each time: a pidfile left behind would prevent a start.
 ENTRYPOINT ["twistd", "--nodaemon", "--pidfile=", "model-registry"]

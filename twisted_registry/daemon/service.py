@@ -61,6 +61,7 @@ class RegistryService(Service):
 
     Attributes:
         port: the port it listens on, once it is started.
+        pools: the pools of threads.
     """
 
     port = 0
@@ -88,26 +89,14 @@ class RegistryService(Service):
         self._archive = archive = stores.archive
         self._terminal = terminal
         self._drain_log = drain_log
-        self._pools: list[ThreadPool] = []
+        self.pools: list[ThreadPool] = []
         # Separate pools: a disk on which all threads wait does not delay the other provider, nor hashing in memory.
         self._archive_calls = self._make_pool("archive", stores.archive_threads or _STORAGE_THREADS)
         self._transient_calls = self._make_pool("transient", stores.transient_threads or _STORAGE_THREADS)
         self._hashing = self._make_pool("hashing", os.cpu_count() or 1)
         # One thread renews the claim and one checks the location, whatever the other pools are waiting for.
         self._checking = self._make_pool("checking", 2)
-        chunk_size_bytes = settings.network.chunk_size_bytes
-        logging_archive = LoggingArchive(archive, StorageErrorLog(archive.description))
-        archive_executor = executor_for(archive, reactor, self._archive_calls, self._hashing)
-        self._registry = Registry(
-            reactor,
-            logging_archive,
-            archive_executor,
-            stores.transient,
-            executor_for(stores.transient, reactor, self._transient_calls, self._hashing),
-            Framing(chunk_size_bytes, frame, partial(Chunker, chunk_size_bytes)),
-            LocalCoordination(logging_archive, archive_executor),
-            checking_executor=PooledExecutor(reactor, self._checking),
-        )
+        self._registry = self._make_registry(stores)
         self._archive_status = ArchiveStatus()
         self._rpc = RpcServer(
             reactor,
@@ -122,9 +111,24 @@ class RegistryService(Service):
             reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
         )
 
+    def _make_registry(self, stores: Stores) -> Registry:
+        reactor, chunk_size_bytes = self._reactor, self._settings.network.chunk_size_bytes
+        archive = LoggingArchive(stores.archive, StorageErrorLog(stores.archive.description))
+        archive_executor = executor_for(stores.archive, reactor, self._archive_calls, self._hashing)
+        return Registry(
+            reactor,
+            archive,
+            archive_executor,
+            stores.transient,
+            executor_for(stores.transient, reactor, self._transient_calls, self._hashing),
+            Framing(chunk_size_bytes, frame, partial(Chunker, chunk_size_bytes)),
+            LocalCoordination(archive, archive_executor),
+            checking_executor=PooledExecutor(reactor, self._checking),
+        )
+
     def _make_pool(self, name: str, threads: int) -> TalliedPool:
         pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
-        self._pools.append(pool)
+        self.pools.append(pool)
         return TalliedPool(self._reactor, pool)
 
     # --- Start ---
@@ -157,7 +161,7 @@ class RegistryService(Service):
             self._rpc.stop(0)
             self._rpc.join()
             raise
-        for pool in self._pools:
+        for pool in self.pools:
             pool.start()
         self._supervise_archive()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
@@ -247,7 +251,7 @@ class RegistryService(Service):
             _log.failure("the stores were not closed properly")
             self._exit_as_failed()
         timer.cancel()
-        for pool in self._pools:
+        for pool in self.pools:
             pool.stop()
         _log.info("stopped")
 
