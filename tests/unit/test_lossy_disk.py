@@ -2,6 +2,7 @@
 The disk that forgets: what it may forget, and what not.
 """
 
+import errno
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.robustness.disk.lossy_system import LossySystem
+from tests.support.faulty_system import failing_where
 
 CHANCES = 60
 
@@ -116,15 +118,11 @@ def _sync(system: LossySystem, path: str) -> None:
 
 
 def _fail(system: LossySystem, path: str) -> None:
-    def disturb(name: str, path: str) -> None:
-        if name == "fsync":
-            raise OSError(5, "")
-
-    system.disturbance, before = disturb, system.disturbance
+    system.disturbance = failing_where("fsync .*", errno.EIO)
     try:
         _sync(system, path)
     except OSError:
-        system.disturbance = before
+        system.disturbance = None
 
 
 ACTS: dict[str, Callable[..., None]] = {

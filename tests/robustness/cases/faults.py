@@ -12,10 +12,10 @@ from attrs import define
 
 from tests.robustness.case import Case
 from tests.robustness.disk.archive_story import run_stories
-from tests.robustness.disk.lossy_system import Disturbance
+from tests.support.faulty_system import Disturbance
 
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
-_CALLS = frozenset({"open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close"})
+_CALLS = frozenset({"open", "create", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close"})
 
 
 @define
@@ -25,8 +25,8 @@ class _Faults:
     left: int = 0
     number: int = 0
 
-    def __call__(self, name: str, path: str) -> None:
-        if name not in _CALLS:
+    def __call__(self, call: str) -> None:
+        if call.split(maxsplit=1)[0] not in _CALLS:
             return
         if not self.left and self.chance.random() < self.often:
             self.left = self.chance.choice((1, 1, 1, 2, 3, 8))

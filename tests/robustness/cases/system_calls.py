@@ -18,7 +18,7 @@ from attrs import frozen
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.disk import one_act
 from tests.robustness.disk.knowledge import Knowledge, check_archive, check_leftovers
-from tests.robustness.disk.lossy_system import RestlessSystem
+from tests.robustness.disk.lossy_system import UnsyncedSystem
 from tests.robustness.disk.scratch import memory_folder
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import ModelInfo
@@ -116,7 +116,7 @@ def _acts(directory: Path) -> Iterator[_Acts]:
 
 def _laid_out(acts: _Acts, act: str) -> Knowledge:
     shutil.rmtree(acts.root, ignore_errors=True)
-    archive = FilesystemArchive(str(acts.root), RestlessSystem())
+    archive = FilesystemArchive(str(acts.root), UnsyncedSystem())
     archive.open()
     knowledge = Knowledge()
     knowledge.is_so(one_act.MODEL_ID, one_act.before(act, archive))
@@ -150,7 +150,7 @@ def _try(acts: _Acts, point: _Point) -> tuple[int, list[str]]:
 
 
 def _check(root: Path, knowledge: Knowledge) -> list[str]:
-    archive = FilesystemArchive(str(root), RestlessSystem())
+    archive = FilesystemArchive(str(root), UnsyncedSystem())
     archive.open()
     try:
         wrong = check_archive(archive, knowledge) + check_leftovers(root)

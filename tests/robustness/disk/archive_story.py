@@ -13,16 +13,13 @@ from attrs import define, field
 from tests.robustness.case import Outcome, Trial
 from tests.robustness.disk.archive_work import MODEL_IDS, Work
 from tests.robustness.disk.knowledge import Knowledge, check_archive, check_leftovers
-from tests.robustness.disk.lossy_system import Disturbance, Killed, LossySystem, PowerCut, RestlessSystem
+from tests.robustness.disk.lossy_system import LossySystem, PowerCut, UnsyncedSystem
 from tests.robustness.disk.scratch import memory_folder
+from tests.support.faulty_system import Disturbance, Killed
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 _MOST_CALLS = 400
-
-
-def _nothing(name: str, path: str) -> None:
-    pass
 
 
 @define
@@ -33,6 +30,7 @@ class Story:
     Attributes:
         directory: for what is left after each of them.
         disturbance: what comes between calls, besides.
+        skipped_syncs: see ``LossySystem``.
         cuts: how many there were.
         kills: how many times the process alone was killed.
     """
@@ -40,6 +38,7 @@ class Story:
     chance: random.Random
     directory: Path
     disturbance: Disturbance | None = None
+    skipped_syncs: str | None = None
     cuts: int = 0
     kills: int = 0
     acknowledged: int = 0
@@ -67,7 +66,8 @@ class Story:
 
     def _live(self) -> None:
         # Some file systems can give a new name only by way of an empty file that holds it.
-        system = LossySystem(str(self._root), knows_new_names=self.chance.random() < 0.7)
+        system = LossySystem(str(self._root), has_rename_noreplace=self.chance.random() < 0.7)
+        system.skipped_syncs = self.skipped_syncs
         try:
             while self.chance.random() < 0.3:
                 self._until_killed(system)
@@ -81,7 +81,7 @@ class Story:
         with suppress(Killed):
             self._until(system, Killed("killed"))
         self.kills += 1
-        system.go_on()
+        system.restart_process()
 
     def _until(self, system: LossySystem, end: BaseException) -> None:
         system.end_after(self.chance.choice((20, 100, _MOST_CALLS)) * self.chance.randint(0, 100) // 100, end)
@@ -90,11 +90,11 @@ class Story:
         self.wrong += check_archive(archive, self.knowledge, is_keyed=True)
         work = Work(archive, self.knowledge, self.chance, lambda: self._undisturbed(system))
         try:
-            system.disturbance = self.disturbance or system.disturbance
+            system.disturbance = self.disturbance
             for _ in range(_MOST_CALLS):  # each act makes a call at least, most make many
                 work.act()
         finally:
-            system.disturbance = _nothing
+            system.disturbance = None
             self.acknowledged += work.acknowledged
             self.refused += work.refused
             self.wrong += work.wrong
@@ -102,21 +102,21 @@ class Story:
 
     @contextmanager
     def _undisturbed(self, system: LossySystem) -> Iterator[None]:
-        disturbance, system.disturbance = system.disturbance, _nothing
+        disturbance, system.disturbance = system.disturbance, None
         try:
             yield
         finally:
             system.disturbance = disturbance
 
     def _look(self) -> None:
-        archive = FilesystemArchive(str(self._root), RestlessSystem())
+        archive = FilesystemArchive(str(self._root), UnsyncedSystem())
         archive.open()
         self.wrong += check_archive(archive, self.knowledge, is_keyed=True)
         self.wrong += check_leftovers(self._root)
         archive.close()
 
     def _go_on(self) -> None:
-        archive = FilesystemArchive(str(self._root), RestlessSystem())
+        archive = FilesystemArchive(str(self._root), UnsyncedSystem())
         archive.open()
         work = Work(archive, self.knowledge, self.chance)
         try:

@@ -9,26 +9,17 @@ from pathlib import Path
 
 from attrs import define
 
+from tests.robustness.disk.lossy_system import UnsyncedSystem
 from tests.support.client import data_hash
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.layout import folder_of
-from twisted_registry.storage.filesystem.system import System
 
 CHUNK_BYTES = 1000
 _SIZES = (0, 1, 30, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7)
 _PARTS = ("data", "version", "model", "reserved")
 _SHARES = (35, 35, 15, 15)
 _RESERVED_AHEAD = (9, 97, 899)
-
-
-class _Restless(System):
-    """
-    Brings nothing to rest: no power is cut here.
-    """
-
-    def fsync(self, descriptor: int) -> None:
-        """See ``System.fsync``."""
 
 
 @define
@@ -92,7 +83,7 @@ def lay_out(root: Path, chance: random.Random, count: int) -> list[Harmed]:
     """
     Write an archive, whole.
     """
-    archive = FilesystemArchive(str(root), _Restless())
+    archive = FilesystemArchive(str(root), UnsyncedSystem())
     archive.open()
     models = [_write(archive, root, chance, _model_id(number)) for number in range(count)]
     archive.close()
