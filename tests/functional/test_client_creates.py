@@ -153,8 +153,8 @@ class LostConnectionTests(RegistryTestCase):
 
     def test_like_it_but_of_another_kind(self) -> None:
         """
-        A version with the same bytes and the same time, but of another kind or with other metadata, is not taken for
-        the lost one.
+        A version that has the same bytes and the same time, but is archived or has other metadata, is not mistaken for
+        the one whose answer was lost, if that cannot be sent again.
         """
         created_ns = 7
         impatient = self.make_client(retry_seconds=1)
@@ -170,13 +170,16 @@ class LostConnectionTests(RegistryTestCase):
 
         with self.assertRaises(errors.CreationUncertain):
             self.while_running(
-                lambda: impatient.publish("walker", SMALL, created_ns=created_ns, progress=lambda _: sent.set()), mishap
+                lambda: impatient.publish(
+                    "walker", iter([SMALL]), size_bytes=len(SMALL), created_ns=created_ns, progress=lambda _: sent.set()
+                ),
+                mishap,
             )
 
     def test_nobody_knows(self) -> None:
         """
-        If everything was sent, the same server continues and the version does not appear, the caller learns that it
-        still may.
+        If all data was sent and cannot be sent again, the same server runs on, and the version does not appear, the
+        error says that it may.
         """
         impatient = self.make_client(retry_seconds=1)
         impatient.model("walker")
@@ -189,7 +192,10 @@ class LostConnectionTests(RegistryTestCase):
 
         with self.assertRaises(errors.CreationUncertain) as caught:
             self.while_running(
-                lambda: impatient.publish("walker", SMALL, progress=lambda size_bytes: sent.set()), mishap
+                lambda: impatient.publish(
+                    "walker", iter([SMALL]), size_bytes=len(SMALL), progress=lambda size_bytes: sent.set()
+                ),
+                mishap,
             )
         self.assertIs(caught.exception.is_absent, True)
         self.assertEqual(self.numbers(), [])

@@ -73,7 +73,9 @@ class LimitTests(SynchronousTestCase):
         header = VersionHeader("walker", False, 6)
 
         async def send() -> None:
-            attempts.append(_Attempt(Connection(Options("localhost:1")), header, source, lambda size_bytes: None, 60.0))
+            attempts.append(
+                _Attempt(Connection(Options("localhost:1")), header, source, "key", lambda size_bytes: None, 60.0)
+            )
             await attempts[0]._write(call)
 
         asyncio.run(send())

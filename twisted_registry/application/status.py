@@ -64,6 +64,7 @@ class ServerStatus:
             "evicted_latest": lambda: str(registry.evicted_latest()),
             "subscribers": lambda: str(self._subscribers()),
             "calls": lambda: str(self._calls()),
+            "idempotency_keys": lambda: "transient,archived" if registry.keeps_archived_keys() else "transient",
             "archive": lambda: archive.problem or "usable",
         }
         if archive.identity.archive_id:

@@ -64,6 +64,11 @@ class ISnapshots(Interface):
             InvalidRequest: the key is not allowed, or that creation was not the same as this one.
         """
 
+    def keeps_archived_keys() -> bool:
+        """
+        Return whether the idempotency keys of archived versions survive restarts.
+        """
+
     def upload(header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> IUpload:
         """
         Start creating a version.

@@ -10,6 +10,13 @@ from collections.abc import Iterable
 IDEMPOTENCY_KEY_ENTRY = "twisted-registry-idempotency-key"
 """The name of the entry; its value follows the rules of ``twisted_registry.domain.idempotency``."""
 
+IDEMPOTENCY_STATUS = "idempotency_keys"
+"""
+The name of the server's status that lists for which versions it remembers keys, also across its restarts:
+``transient``, ``archived``, or both with a comma in between.  Transient versions do not survive a restart, nor do their
+keys.
+"""
+
 
 def idempotency_key_in(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
     """

@@ -176,6 +176,10 @@ class Registry:
         """See ``ISnapshots.created``."""
         return self._keys.created(header, snapshot, key_sha256(check_idempotency_key(idempotency_key)))
 
+    def keeps_archived_keys(self) -> bool:
+        """See ``ISnapshots.keeps_archived_keys``."""
+        return self._state.archive.is_keyed
+
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> Upload:
         """See ``ISnapshots.upload``."""
         key = key_sha256(check_idempotency_key(idempotency_key)) if idempotency_key else ""

@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import grpc.aio
 from attrs import define, evolve, field
@@ -21,21 +23,26 @@ from twisted_registry.client._transport.final_status import NO_STATUS, FinalStat
 from twisted_registry.client._transport.proxies import has_lost_answer, lost_answer
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.replies import check_size, version_info
-from twisted_registry.client._transport.retries import had_no_effect, is_retryable, retry
+from twisted_registry.client._transport.retries import had_no_effect, is_retryable, is_retryable_forever, retry
 from twisted_registry.client._types import Buffer, Progress
 from twisted_registry.client.errors import (
     BadReply,
     CorruptTransfer,
     CreationUncertain,
     DataChanged,
+    ModelReplaced,
+    RegistryError,
     SizeMismatch,
     Unavailable,
+    UnknownModel,
     Unreachable,
+    Unsupported,
 )
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.checksum import Checksum, from_metadata
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header
+from twisted_registry.protocol.idempotency import IDEMPOTENCY_KEY_ENTRY, IDEMPOTENCY_STATUS
 from twisted_registry.protocol.messages import api
 
 _MOST_LOST_ANSWERS = 3
@@ -82,6 +89,7 @@ class _Attempt:
     Attributes:
         has_started: whether data was read from the source.
         is_complete: whether a server may have received all data.
+        _key: the idempotency key of the creation.
         _progress: called with the number of bytes sent.
         _idle_seconds: how long the server may accept nothing, or not answer.
     """
@@ -89,6 +97,7 @@ class _Attempt:
     _connection: Connection
     _header: VersionHeader
     _source: Source
+    _key: str
     _progress: Progress
     _idle_seconds: float
     has_started: bool = False
@@ -116,7 +125,9 @@ class _Attempt:
         """
         connection = self._connection
         model_id, memory = self._header.model_id, connection.memory
-        call = connection.method("CreateVersion")(metadata=(*connection.metadata, *memory.metadata_about(model_id)))
+        key = (IDEMPOTENCY_KEY_ENTRY, self._key)
+        metadata = (*connection.metadata, *memory.metadata_about(model_id), key)
+        call = connection.method("CreateVersion")(metadata=metadata)
         status = FinalStatus(call)
         try:
             with connection.translating_errors(model_id):
@@ -275,8 +286,12 @@ class Upload:
     """
     The creation of a version, over as many attempts as it takes.
 
+    All attempts have the same idempotency key.  If the answer to a complete attempt is lost, and the server remembers
+    keys, the version is simply sent again, and the server returns the version that it may have created already.
+
     Attributes:
         _progress: called with the number of bytes sent; with a negative number when a new attempt starts.
+        _lost: how the answer to a complete attempt was lost; empty if none was.
     """
 
     _calls: Calls
@@ -286,6 +301,8 @@ class Upload:
     _attempt: _Attempt | None = None
     _reported_bytes: int = 0
     _lost_answers: int = 0
+    _lost: str = ""
+    _key: str = field(factory=lambda: uuid4().hex)
 
     async def create(self) -> VersionInfo:
         """
@@ -298,12 +315,24 @@ class Upload:
         try:
             subject = (self._calls.connection.address, self._header.model_id)
             return await retry(self._try, self._calls.options.retry_seconds, self._is_worth_it, subject)
-        except _SourceFailed as failed:
-            raise failed.error from None
-        except Unavailable as error:
-            raise evolve(error, reason=f"{error.reason}; no version was created") from None
+        except CreationUncertain:
+            raise
+        except (_SourceFailed, RegistryError) as error:
+            raise self._final(error) from None
         finally:
             self._attempt = None  # it refers to this upload, and the cycle would keep the data alive
+
+    def _final(self, error: _SourceFailed | RegistryError) -> Exception:
+        """
+        Return the error for the caller, after the last attempt.
+        """
+        if self._lost and not isinstance(error, UnknownModel | ModelReplaced | CorruptTransfer):
+            return CreationUncertain(self._header.model_id, self._lost, is_absent=False)
+        if isinstance(error, _SourceFailed):
+            return error.error
+        if isinstance(error, Unavailable):
+            return evolve(error, reason=f"{error.reason}; no version was created")
+        return error
 
     def _is_worth_it(self, error: BaseException) -> bool:
         can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_started
@@ -312,7 +341,7 @@ class Upload:
     async def _try(self) -> VersionInfo:
         self._report(-self._reported_bytes)
         idle_seconds = self._calls.options.idle_seconds
-        attempt = _Attempt(self._calls.connection, self._header, self._source, self._report, idle_seconds)
+        attempt = _Attempt(self._calls.connection, self._header, self._source, self._key, self._report, idle_seconds)
         self._attempt = attempt
         try:
             return await attempt.send()
@@ -323,10 +352,32 @@ class Upload:
             if has_lost_answer(error) or (NO_STATUS in error.reason and not attempt.is_complete):
                 await self._check_answers(attempt)
             elif attempt.is_complete and not had_no_effect(error):
-                info = await self._reconcile(attempt, lost, str(error))
-                if info is not None:
+                if await self._can_repeat(str(error)):
+                    self._lost = self._lost or str(error)
+                elif (info := await self._reconcile(attempt, lost, str(error))) is not None:
                     return info
             raise
+
+    async def _can_repeat(self, lost: str) -> bool:
+        """
+        Return whether the version can be sent again, because the server remembers the key of the first time.
+
+        Raises:
+            CreationUncertain: the server could not be asked.
+        """
+        retry_seconds = self._calls.options.retry_seconds
+        if not (self._source.repeatable and retry_seconds):
+            return False
+        ask = partial(Queries(self._calls.without_retries()).statuses, IDEMPOTENCY_STATUS)
+        subject = (self._calls.connection.address, self._header.model_id)
+        try:
+            statuses = await retry(ask, retry_seconds, is_retryable_forever, subject)
+        except Unsupported:
+            return False
+        except RegistryError:
+            raise CreationUncertain(self._header.model_id, lost, is_absent=False) from None
+        kind = "archived" if self._header.archived else "transient"
+        return kind in statuses.get(IDEMPOTENCY_STATUS, "").split(",")
 
     async def _reconcile(self, attempt: _Attempt, lost: float, reason: str) -> VersionInfo | None:
         try:
