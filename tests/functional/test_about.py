@@ -1,5 +1,5 @@
 """
-Tests of the calls about the daemon itself: Version and Status, health, and reflection if it is on.
+Tests of the calls about the daemon itself: Version, Status, health and reflection.
 """
 
 import platform
@@ -72,13 +72,13 @@ class StatusTests(RegistryTestCase):
 
     def test_none_asked_for(self) -> None:
         """
-        Asked for nothing, it tells nothing.
+        Without names, Status returns nothing.
         """
         self.assertEqual(self.client.statuses(), {})
 
     def test_all(self) -> None:
         """
-        An asterisk stands for all there are, among other names too.
+        An asterisk stands for all names, also among others.
         """
         known = {"overall_load", "uptime_seconds", "versions_in_memory", "bytes_in_memory", "subscribers"}
         known |= {"calls", "connections", "evicted_latest"}
@@ -159,7 +159,7 @@ class HealthTests(SharedRegistryTestCase):
 
     def test_unknown_service(self) -> None:
         """
-        Of a service that it does not have, it says NOT_FOUND.
+        A service that the daemon does not have is NOT_FOUND.
         """
         self.assert_refused(grpc.StatusCode.NOT_FOUND, lambda: self.client.health("nonsense"))
 
@@ -178,7 +178,7 @@ class HealthWhileItStartsTests(GatedTestCase):
 
     def start_daemon(self, *flags: str) -> Daemon:
         """
-        Start it, with its archive held.
+        Start the daemon with an archive that does not open yet.
         """
         self.gates.hold("open")
         daemon = self.make_daemon("--port", str(self.port), *flags)
@@ -250,7 +250,7 @@ class HealthWhileItStopsTests(RegistryTestCase):
 
 class ReflectionTests(SynchronousTestCase):
     """
-    When reflection is served.
+    The setting for reflection.
     """
 
     VARIABLE: ClassVar = {"COGMENT_MODEL_REGISTRY_GRPC_REFLECTION": "yes"}
@@ -266,7 +266,7 @@ class ReflectionTests(SynchronousTestCase):
 
     def test_off(self) -> None:
         """
-        It is not unless it is asked for: the call is UNIMPLEMENTED.
+        By default, reflection is off: the call is UNIMPLEMENTED.
         """
         with self.assertRaises(grpc.RpcError) as caught:
             self.services()
@@ -274,13 +274,13 @@ class ReflectionTests(SynchronousTestCase):
 
     def test_on_by_flag(self) -> None:
         """
-        It is where the flag says so.
+        The flag turns it on.
         """
         self.assertIn(SERVICE_NAME, self.services("--grpc-reflection"))
 
     def test_on_by_variable(self) -> None:
         """
-        It is where the variable says so.
+        The variable turns it on.
         """
         self.assertIn(SERVICE_NAME, self.services(**self.VARIABLE))
 

@@ -1,5 +1,5 @@
 """
-Tests for creating versions: what a header may say, and what becomes of it.
+Tests of the creation of versions: the header's fields, and their effect.
 """
 
 import time
@@ -50,7 +50,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_reply(self) -> None:
         """
-        The reply has everything about the new version.
+        The reply holds the complete info of the new version.
         """
         for number, archived in enumerate(KINDS, start=1):
             info = self.client.create(self.model_id, b"data", archived=archived, user_data={"a": "1"})
@@ -62,7 +62,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_number_in_the_header_is_ignored(self) -> None:
         """
-        The number is the registry's to give, whatever the header says.
+        The registry assigns the number and ignores the header's.
         """
         for expected, declared in enumerate((7, 1, 2**32 - 1), start=1):
             info = self.client.create(self.model_id, b"data", version_number=declared)
@@ -79,7 +79,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_hash_that_matches(self) -> None:
         """
-        A data_hash that is that of the data is taken.
+        A data_hash that matches the data is accepted.
         """
         for archived in KINDS:
             info = self.client.create(self.model_id, b"data", archived=archived, data_hash=data_hash(b"data"))
@@ -87,7 +87,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_hash_that_does_not_match(self) -> None:
         """
-        A data_hash that is not that of the data is refused with both, and nothing stays.
+        A data_hash that does not match is refused with both hashes, and leaves nothing.
         """
         for archived in KINDS:
             for wrong in (data_hash(b"other"), data_hash(b"data").rstrip("="), "00" * 32, "x"):
@@ -97,7 +97,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_too_little_data(self) -> None:
         """
-        Less data than declared is refused at the end with both numbers, and nothing stays.
+        Less data than declared is refused at the end with both sizes, and leaves nothing.
         """
         for archived in KINDS:
             for declared, pieces in ((5, [b"data"]), (8000, [b"data", b"more"]), (1, []), (2, [b""])):
@@ -108,7 +108,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_size_that_can_never_come(self) -> None:
         """
-        A data_size as large as the field can hold is as wrong as any other.
+        The largest data_size that the field can hold is refused like any other wrong one.
         """
         messages = [header(self.model_id, 2**64 - 1, archived=True), body(b"data")]
         self.refuse(StatusCode.INVALID_ARGUMENT, messages, str(2**64 - 1), "4 bytes")
@@ -116,7 +116,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_too_much_data(self) -> None:
         """
-        More data than declared is refused with both numbers, and nothing stays.
+        More data than declared is refused with both sizes, and leaves nothing.
         """
         for archived in KINDS:
             for declared, pieces in ((3, [b"data"]), (5, [b"data", b"more"]), (0, [b"x"])):
@@ -150,7 +150,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_unknown_model_is_told_at_the_header(self) -> None:
         """
-        A header for a model that is not there is refused before any data comes.
+        A header for an unknown model is refused before any data comes.
         """
         for archived in KINDS:
             for model_id in ("nobody", "", "x" * 1000, "\n"):
@@ -160,7 +160,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_no_data(self) -> None:
         """
-        A data_size of 0 without data is a version: without bodies, and with empty ones.
+        A data_size of 0 creates a version, without bodies and with empty ones.
         """
         for archived in KINDS:
             for bodies in ([], [body(b"")], [body(b""), body(b"")]):
@@ -170,7 +170,7 @@ class CreateVersionTests(SharedRegistryTestCase):
 
     def test_the_stream_must_end(self) -> None:
         """
-        The version is made when the stream ends, not when its bytes are complete.
+        The version is created when the stream ends, not when its bytes are complete.
         """
         upload = Upload(self.client, header(self.model_id, 4), body(b"data"), b"\x12\x00")
         self.wait_until_true(partial(upload.has_taken, 3), "all is sent")
@@ -187,7 +187,7 @@ class StoredVersionTests(RegistryTestCase):
 
     def test_time_given_is_kept_to_the_nanosecond(self) -> None:
         """
-        A creation_timestamp that is given is kept, and comes back from the archive.
+        A creation_timestamp in the header is kept, also by the archive.
         """
         self.client.save_model("m")
         for given in self.TIMES:
@@ -199,7 +199,7 @@ class StoredVersionTests(RegistryTestCase):
 
     def test_archived_is_durable_before_the_reply(self) -> None:
         """
-        An archived version survives that the daemon is killed right after the reply; a transient one does not.
+        An archived version survives if the daemon is killed right after the reply; a transient one does not.
         """
         self.client.save_model("m")
         archived = self.client.create("m", bytes(range(256)) * 1000, archived=True, user_data={"a": "1"})
@@ -227,7 +227,7 @@ class SmallCacheTests(SharedRegistryTestCase):
 
     def test_transient_version_larger_than_the_cache(self) -> None:
         """
-        A transient version that can never be held is refused at the header, with the way out.
+        A transient version larger than the cache is refused at the header, with advice.
         """
         self.client.save_model(self.model_id)
         for size in (CACHE_BYTES + 1, 2**64 - 1):
@@ -238,7 +238,7 @@ class SmallCacheTests(SharedRegistryTestCase):
 
     def test_transient_version_as_large_as_the_cache(self) -> None:
         """
-        A transient version that just fits is held.
+        A transient version that just fits is accepted.
         """
         self.client.save_model(self.model_id)
         data = bytes(range(250)) * (CACHE_BYTES // 250)

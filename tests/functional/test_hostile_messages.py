@@ -18,10 +18,10 @@ LIMIT_BYTES = 64 * MIB
 NO_MESSAGES = [
     b"\xff",
     b"\xff" * 20,
-    b"\x07",  # a wire type there is not
+    b"\x07",  # a wire type that does not exist
     b"\x0a\x05abc",  # a field that is cut off
     b"\x0a\xff\xff\xff\xff\x0f",  # a field of 4 GiB
-    b"\x0a",  # no length
+    b"\x0a",  # a field without its length
     b"\x0b",  # a group without an end
     b"\x80" * 11,  # a varint without an end
 ]
@@ -56,7 +56,7 @@ class HostileTestCase(SharedRegistryTestCase):
 
     def replies(self, name: str, request: Any) -> list[Any]:
         """
-        Make a call, and wait for its end.
+        Make a call, and return its replies.
         """
         reply = self.client.call(name, request)
         return list(reply) if SERVICE.methods_by_name[name].server_streaming else [reply]
@@ -156,7 +156,7 @@ class StreamTests(HostileTestCase):
 
     def test_no_header(self) -> None:
         """
-        A stream that begins with anything but a header is refused, at once.
+        A stream that does not begin with a header is refused at once.
         """
         for first in (body(b"data"), body(b""), b"", b"\x12\x00", UNKNOWN_FIELDS, b"\x22\x00"):
             self.refuse(first)
@@ -182,7 +182,7 @@ class StreamTests(HostileTestCase):
 
     def test_neither_header_nor_body(self) -> None:
         """
-        A message with neither is refused, also where no data is missing.
+        A message with neither is refused, even if no data is missing.
         """
         for odd in (b"", UNKNOWN_FIELDS):
             self.refuse(header(self.model_id, 4), odd)
@@ -208,7 +208,7 @@ class LargeMessageTests(HostileTestCase):
 
     def test_message_of_64_mib(self) -> None:
         """
-        A message of just 64 MiB is taken.
+        A message of exactly 64 MiB is accepted.
         """
         data = bytes(LIMIT_BYTES - 10)
         message = body(data).SerializeToString()
@@ -219,7 +219,7 @@ class LargeMessageTests(HostileTestCase):
 
     def test_message_over_64_mib(self) -> None:
         """
-        A message of a byte more is refused, in an upload and in any other call, and leaves nothing.
+        A message of one byte more is refused, in an upload and in any other call, and leaves nothing.
         """
         data = bytes(LIMIT_BYTES - 9)
         upload = Upload(self.client, header(self.model_id, len(data)), body(data))
@@ -231,7 +231,7 @@ class LargeMessageTests(HostileTestCase):
 
     def test_texts_stay_short(self) -> None:
         """
-        Whatever is sent, the text of the refusal has at most 1 KB, and arrives.
+        The text of any refusal has at most 1 KB, and arrives.
         """
         for hostile in HOSTILE_TEXTS:
             for code, call in self.calls(hostile):
@@ -239,7 +239,7 @@ class LargeMessageTests(HostileTestCase):
 
     def calls(self, hostile: str) -> Iterator[tuple[StatusCode, Callable[[], Any]]]:
         """
-        Return calls with a hostile text wherever one is possible, and how they end.
+        Return calls that send a hostile text, with the expected codes.
         """
         not_found, invalid = StatusCode.NOT_FOUND, StatusCode.INVALID_ARGUMENT
         client, model_id = self.client, self.model_id
@@ -258,7 +258,7 @@ class LargeMessageTests(HostileTestCase):
 
     def test_long_lists(self) -> None:
         """
-        Requests that name very many models or versions are answered, or refused, and hold nobody up for good.
+        Requests that name very many models or versions are answered or refused, and block no other call for good.
         """
         self.client.create(self.model_id, b"data")
         other = self.connect(**{"grpc.max_receive_message_length": -1})
@@ -271,7 +271,7 @@ class LargeMessageTests(HostileTestCase):
 
 class UnknownMethodTests(SharedRegistryTestCase):
     """
-    Calls there are not.
+    Unknown calls.
     """
 
     def test_unknown_methods(self) -> None:

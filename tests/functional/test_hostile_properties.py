@@ -42,7 +42,7 @@ COUNTS = st.integers(0, 2**32 - 1) | st.integers(0, 8)
 
 def hostile(examples: int = 100) -> settings:
     """
-    Try a property so many times.
+    Return the settings of a property test.
     """
     return settings(deadline=None, max_examples=examples)
 
@@ -88,14 +88,14 @@ class HostileCase(SharedRegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Make the test's model, to see that it is there afterwards.
+        Create the test's model, which must exist afterwards.
         """
         super().setUp()
         self.client.save_model(self.model_id)
 
     def tearDown(self) -> None:
         """
-        Check that the daemon does what it should.
+        Check that the daemon still serves, and has logged no bug.
         """
         super().tearDown()
         client = self.connect()
@@ -127,7 +127,7 @@ class ModelIdPropertyTests(HostileCase):
 
     def assert_model(self, model_id: str) -> None:
         """
-        Make a model, find it, and delete it; or see that it cannot be.
+        Create a model, find it, and delete it; or check that it is refused.
         """
         code, _ = self.ended(lambda: self.client.save_model(model_id, mine=model_id))
         self.assertEqual(code, OK if allowed_id(model_id) else INVALID, model_id)
@@ -148,7 +148,7 @@ class ModelIdPropertyTests(HostileCase):
     @example("..")
     def test_any_text(self, model_id: str) -> None:
         """
-        Any text of 1 to 200 bytes without control characters is a model's id; no other is.
+        Exactly the texts of 1 to 200 bytes without control characters are model ids.
         """
         self.assert_model(model_id)
 
@@ -188,7 +188,7 @@ class UserDataPropertyTests(HostileCase):
     @example({"k": "x" * 2**20})
     def test_any_text(self, user_data: dict[str, str]) -> None:
         """
-        Up to 256 KiB of any text come back as they were, of a model and of a version; more is refused.
+        Up to 256 KiB of any text are returned unchanged, for a model and a version; more is refused.
         """
         code = OK if api.ModelInfo(user_data=user_data).ByteSize() <= MOST_USER_DATA_BYTES else INVALID
         for call in (
@@ -253,7 +253,7 @@ class ModelPagePropertyTests(HostileCase):
     @given(COUNTS, HANDLES)
     def test_of_all(self, count: int, handle: str) -> None:
         """
-        Any count and any handle give the page they say, or are refused.
+        Any count and handle return the right page, or are refused.
         """
         self.assert_page([], sorted([*self.IDS, self.model_id]), count, handle)
 
@@ -261,7 +261,7 @@ class ModelPagePropertyTests(HostileCase):
     @given(st.lists(st.sampled_from(IDS), min_size=1, max_size=9), COUNTS, HANDLES)
     def test_of_those_asked_for(self, asked: list[str], count: int, handle: str) -> None:
         """
-        So they do where models are asked for, in the order asked, also more than once.
+        The same holds for named models, in the order of the request, also with duplicates.
         """
         self.assert_page(asked, asked, count, handle)
 
@@ -293,7 +293,7 @@ class VersionPagePropertyTests(HostileCase):
     @given(SELECTORS)
     def test_any_selector(self, selector: int) -> None:
         """
-        Any selector means the version it says, or is NOT_FOUND.
+        Any selector returns the right version, or is NOT_FOUND.
         """
         number = self.number(selector)
         for call in (
@@ -312,7 +312,7 @@ class VersionPagePropertyTests(HostileCase):
     @given(COUNTS, HANDLES)
     def test_any_page(self, count: int, handle: str) -> None:
         """
-        Any count and any handle give the page they say, or are refused.
+        Any count and handle return the right page, or are refused.
         """
         code, reply = self.ended(lambda: self.client.infos(self.model_id, count=count, handle=handle))
         start = decimal(handle)

@@ -29,7 +29,7 @@ def is_message(raw: bytes) -> bool:
     """
     try:
         api.CreateVersionRequestChunk.FromString(raw)
-    except Exception:  # its error has a module of its own for each implementation
+    except Exception:  # each implementation of protobuf has another class for it
         return False
     return True
 
@@ -110,7 +110,7 @@ class DeclarationTests(HostileUploadCase):
     @given(TEXTS | st.sampled_from(["", data_hash(b"data"), data_hash(b""), data_hash(b"data") + " "]), st.booleans())
     def test_any_hash(self, told: str, archived: bool) -> None:
         """
-        The hash of the data and none at all are taken, and nothing else.
+        The data's hash is accepted, and so is an empty one; any other is refused.
         """
         expected = OK if told in ("", data_hash(b"data")) else INVALID
         first = header(self.model_id, 4, archived=archived, data_hash=told)
@@ -122,7 +122,7 @@ class DeclarationTests(HostileUploadCase):
     @given(TEXTS)
     def test_any_model(self, model_id: str) -> None:
         """
-        A model that is not there is NOT_FOUND, whatever it is called.
+        An unknown model is NOT_FOUND, whatever its id.
         """
         unknown = f"{model_id}?"
         self.assert_upload(NOT_FOUND, [header(unknown, 4), body(b"data")])
@@ -166,7 +166,7 @@ class OrderTests(HostileUploadCase):
     @example([], 0, False)
     def test_any_order(self, kinds: list[str], declared: int, archived: bool) -> None:
         """
-        Only a header with bodies behind it makes a version; of both in one message, the last counts.
+        Only a header followed by bodies creates a version; of both in one message, the last counts.
         """
         begins = bool(kinds) and kinds[0] in (HEADER, "d and header")
         data = b"".join(DATA.get(kind, b"") for kind in kinds[1:])
@@ -180,7 +180,7 @@ class OrderTests(HostileUploadCase):
     @given(st.lists(st.binary(max_size=12), min_size=1, max_size=4))
     def test_any_bytes(self, rest: list[bytes]) -> None:
         """
-        Behind a header, any bytes are bodies as protobuf reads them, or refused.
+        After a header, any bytes are bodies as protobuf reads them, or are refused.
         """
         read = [api.CreateVersionRequestChunk.FromString(raw) if is_message(raw) else None for raw in rest]
         bodies = [chunk.body.data_chunk for chunk in read if chunk is not None and chunk.WhichOneof("msg") == "body"]

@@ -1,5 +1,5 @@
 """
-Tests for uploads that do not come to their end.
+Tests of interrupted uploads.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class InterruptedTestCase(SharedRegistryTestCase):
         for _ in range(2):
             upload.feed_data(bytes(4 * MIB))
         upload.feed_data(b"")
-        # More than a connection holds: what was taken after it means that the daemon has read the first.
+        # More than a connection buffers: if later data is accepted, the daemon has read the first.
         self.wait_until_true(partial(upload.has_taken, 4), "the data is on its way")
         if archived:
             self.wait_until_true(lambda: temp_files(self.archive), "the daemon writes")
@@ -63,7 +63,7 @@ class InterruptedTestCase(SharedRegistryTestCase):
 
 class CancelledUploadTests(InterruptedTestCase):
     """
-    Uploads that the client gives up.
+    Uploads that the client cancels.
     """
 
     def test_cancelled(self) -> None:
@@ -76,7 +76,7 @@ class CancelledUploadTests(InterruptedTestCase):
 
     def test_many_cancelled(self) -> None:
         """
-        Nor do many at once.
+        Many uploads that are cancelled at once leave nothing.
         """
         messages = header(self.model_id, 5000, archived=True), body(bytes(4000))
         uploads = [Upload(self.client, *messages) for _ in range(50)]
@@ -144,7 +144,7 @@ class DeletedMeanwhileTests(InterruptedTestCase):
 
     def assert_aborted(self, *, archived: bool, meanwhile: Callable[[], None]) -> None:
         """
-        Check that an upload is aborted, whose data was all right.
+        Check that an upload of correct data is aborted.
         """
         upload = self.begin(self.client, archived=archived, data_size=8 * MIB)
         meanwhile()
@@ -172,7 +172,7 @@ class DeletedMeanwhileTests(InterruptedTestCase):
 
     def test_made_anew_with_a_version(self) -> None:
         """
-        It is aborted too where the new model has a version already, which stays.
+        It is aborted also if the new model has a version already, which stays.
         """
         for archived in KINDS:
             self.assert_aborted(archived=archived, meanwhile=self.make_anew_with_a_version)
@@ -181,14 +181,14 @@ class DeletedMeanwhileTests(InterruptedTestCase):
 
     def make_anew(self) -> None:
         """
-        Delete the model, and make it again.
+        Delete the model, and create it again.
         """
         self.client.delete_model(self.model_id)
         self.client.save_model(self.model_id)
 
     def make_anew_with_a_version(self) -> None:
         """
-        Delete the model, make it again, and give it a version.
+        Delete the model, create it again, and create a version.
         """
         self.make_anew()
         self.client.create(self.model_id, b"new", archived=True)

@@ -1,5 +1,5 @@
 """
-Tests for lists that do not fit a message.
+Tests of lists that do not fit into a message.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ class LargeVersionListTests(RegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Connect a client that takes replies of any size.
+        Connect a client that accepts replies of any size.
         """
         super().setUp()
         self.client = self.connect(**{"grpc.max_receive_message_length": -1})
@@ -59,7 +59,7 @@ class LargeVersionListTests(RegistryTestCase):
 
     def numbers_in_pages(self, client: Client, count: int, numbers: Any = ()) -> list[int]:
         """
-        Read a list as the advice has it, and give the numbers in it.
+        Read a list in pages, as advised, and return its numbers.
         """
         found, handle = [], ""
         while True:
@@ -77,7 +77,7 @@ class LargeModelListTests(SharedRegistryTestCase):
 
     def prepare(self) -> None:
         """
-        Lay them out.
+        Create the models on disk.
         """
         for number in range(ENTRIES):
             model_id = f"m{number:03}"

@@ -1,5 +1,5 @@
 """
-Tests for what a model's id may be, and that whatever it is does no harm.
+Tests of model ids: which are allowed, and that none does harm.
 """
 
 from functools import partial
@@ -68,7 +68,7 @@ class OddModelIdTests(RegistryTestCase):
 
     def test_all_are_models_of_their_own(self) -> None:
         """
-        No two ids share metadata or versions, whatever they look like, also after a restart.
+        No two ids share metadata or versions, also after a restart.
         """
         for model_id in ODD_IDS:
             self.client.save_model(model_id, mine=model_id)
@@ -80,7 +80,7 @@ class OddModelIdTests(RegistryTestCase):
 
     def assert_all_apart(self) -> None:
         """
-        Check that each model has what was given to it.
+        Check that each model has its metadata and version.
         """
         infos = self.client.models().model_infos
         self.assertEqual([info.model_id for info in infos], sorted(ODD_IDS))
@@ -160,7 +160,7 @@ class ModelIdTests(SharedRegistryTestCase):
 
     def test_the_longest_id(self) -> None:
         """
-        An id of exactly 200 bytes is allowed, in whatever script.
+        An id of exactly 200 bytes is allowed, in any script.
         """
         for model_id in ("y" * 200, "é" * 100, "🤖" * 50):
             self.client.save_model(model_id)

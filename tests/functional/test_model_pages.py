@@ -28,7 +28,7 @@ class NoModelTests(RegistryTestCase):
 
     def test_lists_nothing(self) -> None:
         """
-        The list is empty, and its handle is where it began.
+        The list is empty, and its handle is the one of the request.
         """
         for count in (0, 1):
             reply = self.client.models(count=count)
@@ -36,7 +36,7 @@ class NoModelTests(RegistryTestCase):
 
     def test_a_new_model_goes_to_its_place(self) -> None:
         """
-        Models made and deleted after the first list are in the next one, or not, in the order of the ids.
+        The next list holds models created since, sorted by id, and no deleted ones.
         """
         self.client.models()
         for model_id in ("b", "é", "a", "B", "c"):
@@ -55,7 +55,7 @@ class ModelPageTests(SharedRegistryTestCase):
 
     def prepare(self) -> None:
         """
-        Lay out the models.
+        Create the models on disk.
         """
         for model_id in reversed(self.MODELS):
             write_model(self.archive, model_id)
@@ -68,13 +68,13 @@ class ModelPageTests(SharedRegistryTestCase):
 
     def test_all(self) -> None:
         """
-        No ids and no count: all, in order.
+        Without ids and a count, all models are listed in order.
         """
         self.assert_page(self.client.models(), self.MODELS, "5")
 
     def test_count(self) -> None:
         """
-        A count gives as many, and the handle is the offset after the last.
+        A count limits the page, and the handle is the offset after the last model.
         """
         self.assert_page(self.client.models(count=2), ["m1", "m2"], "2")
         self.assert_page(self.client.models(count=5), self.MODELS, "5")
@@ -92,14 +92,14 @@ class ModelPageTests(SharedRegistryTestCase):
 
     def test_handle_without_count(self) -> None:
         """
-        A handle without a count gives all the rest.
+        A handle without a count returns the rest of the list.
         """
         self.assert_page(self.client.models(handle="3"), ["m4", "m5"], "5")
         self.assert_page(self.client.models(handle="0"), self.MODELS, "5")
 
     def test_past_the_end(self) -> None:
         """
-        A handle past the end gives an empty list and the same handle, however large it is.
+        A handle past the end, however large, returns an empty list and the same handle.
         """
         for handle in ("5", "6", "0005", str(2**31), str(2**64), "9" * 100, "1" * 10_000):
             self.assert_page(self.client.models(handle=handle), [], handle)
@@ -118,20 +118,20 @@ class ModelPageTests(SharedRegistryTestCase):
 
     def test_ids_in_the_order_asked(self) -> None:
         """
-        Models asked for by id come in the order asked, as often as asked.
+        Named models are listed in the order of the request, with duplicates.
         """
         self.assert_page(self.client.models("m3", "m1"), ["m3", "m1"], "2")
         self.assert_page(self.client.models("m2", "m2", "m1"), ["m2", "m2", "m1"], "3")
 
     def test_one_id(self) -> None:
         """
-        The handle after one model asked for is "1", wherever it stands in the list of all.
+        The handle after one named model is "1", whatever its place in the list of all.
         """
         self.assert_page(self.client.models("m4"), ["m4"], "1")
 
     def test_ids_in_pages(self) -> None:
         """
-        A list asked for by id is paged by offsets into it.
+        A list of named models is paged by offsets into it.
         """
         asked = ("m5", "m3", "m1")
         self.assert_page(self.client.models(*asked, count=2), ["m5", "m3"], "2")
@@ -141,7 +141,7 @@ class ModelPageTests(SharedRegistryTestCase):
 
     def test_unknown_id(self) -> None:
         """
-        One unknown id among those asked for is not found, on whatever page it would be.
+        One unknown id in the request is NOT_FOUND, on whatever page it would be.
         """
         for asked in (("nobody",), ("m1", "nobody"), ("nobody", "m1"), ("m1", "")):
             for count in (0, 1):

@@ -1,5 +1,5 @@
 """
-Tests for making, replacing and deleting models.
+Tests of creating, replacing and deleting models.
 """
 
 from functools import partial
@@ -77,7 +77,7 @@ class DurableModelTests(RegistryTestCase):
 
     def test_deletion_is_durable_before_the_reply(self) -> None:
         """
-        A deleted model does not come back when the daemon is killed right after the reply, nor do its numbers.
+        A deleted model stays deleted if the daemon is killed right after the reply, and so do its numbers.
         """
         self.client.save_model("m")
         self.client.create("m", b"archived", archived=True)
@@ -90,7 +90,7 @@ class DurableModelTests(RegistryTestCase):
 
     def test_crash_during_deletion_leaves_it_whole_or_gone(self) -> None:
         """
-        A model whose deletion is cut short by a crash has all its versions still, or is not there.
+        After a crash during a deletion, the model has all its versions or does not exist.
         """
         self.client.save_model("m", a="1")
         for number in range(VERSIONS_TO_DELETE):
@@ -128,7 +128,7 @@ class DeleteModelTests(SharedRegistryTestCase):
 
     def test_unknown_model(self) -> None:
         """
-        A model that never was is not found by any call.
+        A model that never existed is NOT_FOUND for every call.
         """
         self.assert_gone()
 
@@ -147,7 +147,7 @@ class DeleteModelTests(SharedRegistryTestCase):
 
     def test_frees_memory(self) -> None:
         """
-        A deleted model's versions take no memory any more.
+        A deleted model's versions release their memory.
         """
         self.client.save_model(self.model_id)
         before = self.client.statuses("versions_in_memory", "bytes_in_memory")
@@ -158,7 +158,7 @@ class DeleteModelTests(SharedRegistryTestCase):
 
     def test_one_made_anew_has_nothing_of_the_old(self) -> None:
         """
-        A model made again under the same id has no versions, and its numbers start at 1.
+        A model created again under the same id has no versions, and its numbers start at 1.
         """
         self.client.save_model(self.model_id, old="1")
         for archived in (False, True, False):

@@ -28,7 +28,7 @@ LIMIT = 256 * 1024
 
 class RefusalTestCase(RegistryTestCase):
     """
-    A model called m, with a version of four bytes.
+    A model m with a version of four bytes.
     """
 
     def setUp(self) -> None:
@@ -48,7 +48,7 @@ class RefusalTestCase(RegistryTestCase):
 
     def refuse(self, code: StatusCode, *rows: tuple[Callable[[], Any], Sequence[str]]) -> None:
         """
-        Check refusals: what is called, and what the text says of it.
+        Check that calls are refused, and what the texts say.
         """
         for call, said in rows:
             self.assertTrue(self.assert_refused(code, call, *said))
@@ -112,7 +112,7 @@ class InvalidArgumentTests(RefusalTestCase):
 
     def test_version_handles(self) -> None:
         """
-        Handles that none of the replies gave.
+        Handles that no reply contained.
         """
         self.refuse(
             StatusCode.INVALID_ARGUMENT,
@@ -128,7 +128,7 @@ class NotFoundTests(RefusalTestCase):
 
     def test_models(self) -> None:
         """
-        A model that is not there: the text names it, and how to make it.
+        An unknown model: the text names it, and how to create it.
         """
         said = ["'nobody'", "CreateOrUpdateModel"]
         self.refuse(
@@ -143,7 +143,7 @@ class NotFoundTests(RefusalTestCase):
 
     def test_versions(self) -> None:
         """
-        A version that is not there: the text names it, and says how numbers go.
+        An unknown version: the text names it, and explains the numbers.
         """
         for number in (0, 2, -2, 2**31 - 1, -(2**31)):
             said = ["'m'", f"version {number};", "numbers start at 1 and -1 is the latest", "evicted"]
@@ -171,7 +171,7 @@ class AbortedTests(RefusalTestCase):
 
     def test_model_deleted_under_an_upload(self) -> None:
         """
-        An upload whose model is deleted meanwhile is aborted, also where it exists again.
+        An upload whose model is deleted meanwhile is aborted, also if the model exists again.
         """
         upload = Upload(self.client, header("m", 4), body(b"data"))
         self.wait_until_true(partial(upload.has_taken, 2), "all is sent")
@@ -214,16 +214,16 @@ class LimitTests(RefusalTestCase):
         )
 
 
-class PatienceTests(RefusalTestCase):
+class IdleTimeoutTests(RefusalTestCase):
     """
-    A registry that does not wait for long.
+    A registry with a short idle timeout.
     """
 
     flags = ("--upload-idle-seconds", "3")
 
-    def test_patience(self) -> None:
+    def test_idle_upload(self) -> None:
         """
-        An upload from which nothing comes: the text says that more was to come.
+        An upload that sends nothing: the text says that data is missing.
         """
         upload = Upload(self.client, header("m", 4))
         self.addCleanup(upload.end)
@@ -237,7 +237,7 @@ class DamageTests(RefusalTestCase):
 
     def prepare(self) -> None:
         """
-        Lay it out.
+        Create the archive on disk.
         """
         (write_model(self.archive, "broken") / "broken.yaml").write_bytes(b"\xff")
         folder = write_model(self.archive, "hurt")
@@ -322,19 +322,19 @@ class DiskTests(RefusalTestCase):
 
     def test_failed(self) -> None:
         """
-        A disk that fails: see to it.
+        A failing disk: check it.
         """
         self.assert_refused_with("EIO", StatusCode.UNAVAILABLE, "storage failed", "check the server's disk")
 
 
 class StopTests(RefusalTestCase):
     """
-    A registry that goes.
+    A registry that stops.
     """
 
     def test_subscribers(self) -> None:
         """
-        A stream ends as unavailable: subscribe again later.
+        A stream ends with UNAVAILABLE: subscribe again later.
         """
         updates = self.client.updates("m")
         next(updates)

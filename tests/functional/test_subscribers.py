@@ -63,14 +63,14 @@ class SubscribersTestCase(RegistryTestCase):
 
 class SilentClientTests(SubscribersTestCase):
     """
-    A daemon that soon looks after those from whom nothing comes.
+    A daemon that soon checks silent connections.
     """
 
     flags = ("--keepalive-seconds", "5")
 
     def test_stopped_client(self) -> None:
         """
-        The subscribers of a client that answers no more, though its connection stands, are gone.
+        The subscribers of a client that no longer answers are removed, although its connection is open.
         """
         client = self.subscribe_apart()
         client.send_signal(signal.SIGSTOP)
@@ -90,14 +90,14 @@ class SubscribersTests(SubscribersTestCase):
 
     def test_no_thread_each(self) -> None:
         """
-        Two hundred subscribers cost no thread, all are served, and are gone as soon as they cancel.
+        Two hundred subscribers cost no thread, are all served, and are removed as soon as they cancel.
         """
         before = self.threads()
         streams = [self.client.updates("m") for _ in range(SUBSCRIBERS)]
         for stream in streams:
             next(stream)
         self.wait_for_subscribers(SUBSCRIBERS)
-        # gRPC's own few come and go.
+        # gRPC starts and ends a few itself.
         self.assertLess(self.threads() - before, 10)
         second = self.client.create("m", b"second")
         self.assertEqual([next(stream).version_info for stream in streams], [second] * SUBSCRIBERS)
@@ -108,7 +108,7 @@ class SubscribersTests(SubscribersTestCase):
 
     def test_killed_client(self) -> None:
         """
-        The subscribers of a client that is killed are gone.
+        The subscribers of a killed client are removed.
         """
         client = self.subscribe_apart()
         client.kill()
@@ -116,7 +116,7 @@ class SubscribersTests(SubscribersTestCase):
 
     def test_hung_up_client(self) -> None:
         """
-        The subscribers of a client that closes its channel are gone.
+        The subscribers of a client that closes its channel are removed.
         """
         client = self.connect()
         streams = [client.updates("m") for _ in range(SUBSCRIBERS)]

@@ -26,7 +26,7 @@ def told_by(call: Any) -> dict[str, Any]:
 
 class DataTests(SharedRegistryTestCase):
     """
-    Calls that bring data.
+    Calls that transfer data.
     """
 
     def expected(self, data: bytes) -> dict[str, str]:
@@ -64,7 +64,7 @@ class DataTests(SharedRegistryTestCase):
 
 class ArchiveTests(RegistryTestCase):
     """
-    There is no room in memory for copies of what is archived.
+    A daemon without memory for copies of archived versions.
     """
 
     flags: ClassVar = ["--version-cache-max-bytes", "1", "--sent-model-version-data-chunk-size", "1000000"]
@@ -108,7 +108,7 @@ class ErrorTests(SharedRegistryTestCase):
 
     def test_hostile_facts_fit_the_metadata(self) -> None:
         """
-        Whatever a client sends, the trailing metadata of the error stays small enough.
+        The trailing metadata of an error stays small enough, whatever the client sends.
         """
         request = api.CreateOrUpdateModelRequest(model_info=api.ModelInfo(model_id="\u20ac\n" * 100_000))
         self.assert_refused(

@@ -1,5 +1,5 @@
 """
-Tests for uploads whose messages are encoded in ways that protobuf allows and few writers use.
+Tests of uploads whose messages are encoded in unusual, but valid ways.
 """
 
 from random import Random
@@ -13,7 +13,7 @@ UNKNOWN_FIELD = b"\xfa\x3f\x03abc"
 
 def varint(number: int, size: int = 1) -> bytes:
     """
-    Encode a number in at least so many bytes.
+    Return a number as a varint of a minimum length.
     """
     encoded = bytearray()
     while number > 0x7F or len(encoded) + 1 < size:
@@ -24,14 +24,14 @@ def varint(number: int, size: int = 1) -> bytes:
 
 def field(number: int, content: bytes, length_bytes: int = 1, tag_bytes: int = 1) -> bytes:
     """
-    Encode a field of bytes, with overlong varints if wanted.
+    Return a field of bytes, optionally with overlong varints.
     """
     return varint(number << 3 | 2, tag_bytes) + varint(len(content), length_bytes) + content
 
 
 class UnusualBodyTests(SharedRegistryTestCase):
     """
-    All of them are bodies.
+    All of these messages are bodies.
     """
 
     flags = ("--sent-model-version-data-chunk-size", "1000")
@@ -47,7 +47,7 @@ class UnusualBodyTests(SharedRegistryTestCase):
 
     def assert_taken(self, data: bytes, *messages: Any) -> None:
         """
-        Check that messages carry some data, to memory and to the archive.
+        Check that messages carry some data into memory and into the archive.
         """
         for archived in (False, True):
             info = self.client.upload(header(self.model_id, len(data), archived=archived), messages)
@@ -59,14 +59,14 @@ class UnusualBodyTests(SharedRegistryTestCase):
         """
         A length may take more bytes than it needs.
         """
-        for size in range(1, 6):  # protobuf itself reads no longer ones
+        for size in range(1, 6):  # protobuf itself does not read longer ones
             self.assert_taken(self.DATA, field(2, field(1, self.DATA, size)))
             self.assert_taken(self.DATA, field(2, field(1, self.DATA), size))
             self.assert_taken(b"", field(2, field(1, b"", size), size))
 
     def test_overlong_tags(self) -> None:
         """
-        So may a tag.
+        A tag may take more bytes than it needs.
         """
         for size in range(2, 6):
             self.assert_taken(self.DATA, field(2, field(1, self.DATA, tag_bytes=size)))
@@ -84,7 +84,7 @@ class UnusualBodyTests(SharedRegistryTestCase):
 
     def test_data_twice(self) -> None:
         """
-        Of a field that comes twice in a message, the last counts.
+        If a field comes twice in a message, the last counts.
         """
         other, data = field(1, b"other"), field(1, self.DATA)
         self.assert_taken(self.DATA, field(2, other + data))
@@ -96,7 +96,7 @@ class UnusualBodyTests(SharedRegistryTestCase):
 
     def test_data_that_looks_like_fields(self) -> None:
         """
-        Data may be anything, also what could be fields or messages.
+        Data may be anything, also bytes that could be fields or messages.
         """
         for data in (UNKNOWN_FIELD, field(1, self.DATA), field(2, field(1, self.DATA)), b"\x0a", b"\x12", b"\x0a\x00"):
             self.assert_taken(data, field(2, field(1, data)))
@@ -104,7 +104,7 @@ class UnusualBodyTests(SharedRegistryTestCase):
 
     def test_no_data_at_all(self) -> None:
         """
-        A body may be without data, written in whatever way.
+        A body may have no data, however it is encoded.
         """
         empty = [field(2, b""), field(2, field(1, b"")), field(2, UNKNOWN_FIELD), field(2, b"") + UNKNOWN_FIELD]
         self.assert_taken(b"", *empty)
@@ -112,7 +112,7 @@ class UnusualBodyTests(SharedRegistryTestCase):
 
     def test_each_in_turn(self) -> None:
         """
-        An upload may mix them all.
+        An upload may mix all these encodings.
         """
         pieces = [self.DATA[start : start + 100] for start in range(0, len(self.DATA), 100)]
         messages = [

@@ -40,7 +40,7 @@ ODD_USER_DATA = {
 
 def user_data_of(size_bytes: int) -> dict[str, str]:
     """
-    Return metadata whose encoding has exactly so many bytes.
+    Return metadata of an exact encoded size.
     """
     filler = size_bytes
     while api.ModelInfo(user_data={"k": "x" * filler}).ByteSize() > size_bytes:
@@ -50,7 +50,7 @@ def user_data_of(size_bytes: int) -> dict[str, str]:
 
 class UserDataTests(SharedRegistryTestCase):
     """
-    How much there may be of it.
+    The limit on metadata.
     """
 
     def test_at_the_limit(self) -> None:

@@ -1,5 +1,5 @@
 """
-Tests for retrieving versions' data: which, in what chunks, and to the end whatever happens meanwhile.
+Tests of downloads: selection, chunks, and versions that are deleted meanwhile.
 """
 
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 def random_bytes(size: int) -> bytes:
     """
-    Make data that no other place of it resembles, the same for each size.
+    Return random data, the same each time for one size.
     """
     return Random(size).randbytes(size)
 
 
 class SelectorTests(SharedRegistryTestCase):
     """
-    Which version is sent.
+    The selection of the version.
     """
 
     def setUp(self) -> None:
         """
-        Make three versions.
+        Create three versions.
         """
         super().setUp()
         self.client.save_model(self.model_id)
@@ -43,21 +43,21 @@ class SelectorTests(SharedRegistryTestCase):
 
     def test_by_number(self) -> None:
         """
-        A number gives that version's data.
+        A number selects that version.
         """
         for number in (1, 2, 3):
             self.assertEqual(self.client.data(self.model_id, number), b"data of %d" % number)
 
     def test_from_the_end(self) -> None:
         """
-        -1 gives the latest version's data, -n that of the n-th to last.
+        -1 selects the latest version, -n the n-th to last.
         """
         for number in (1, 2, 3):
             self.assertEqual(self.client.data(self.model_id, number - 4), b"data of %d" % number)
 
     def test_unknown_numbers(self) -> None:
         """
-        A number or selector of no version is not found, and the text says what may be asked for.
+        A selector without a version is NOT_FOUND, and the text lists the valid ones.
         """
         for number in (0, 4, -4, INT32_MAX, INT32_MIN, INT32_MIN + 1):
             self.assert_refused(
@@ -70,7 +70,7 @@ class SelectorTests(SharedRegistryTestCase):
 
     def test_unknown_model(self) -> None:
         """
-        A model that is not there is not found.
+        An unknown model is NOT_FOUND.
         """
         for number in (-1, 0, 1):
             self.assert_refused(StatusCode.NOT_FOUND, partial(self.client.data, "nobody", number), "nobody")
@@ -78,7 +78,7 @@ class SelectorTests(SharedRegistryTestCase):
 
 class DefaultChunkTests(SharedRegistryTestCase):
     """
-    Chunks of the size nobody set.
+    Chunks of the default size.
     """
 
     def test_a_stock_client_reads_large_versions(self) -> None:
@@ -99,7 +99,7 @@ class DefaultChunkTests(SharedRegistryTestCase):
 
 class ChunkTests(RegistryTestCase):
     """
-    Chunks of a size that was set.
+    Chunks of a configured size.
     """
 
     CHUNK: ClassVar[int] = 1000
@@ -110,7 +110,7 @@ class ChunkTests(RegistryTestCase):
 
     def assert_chunks(self, number: int, data: bytes) -> None:
         """
-        Check that a version comes in chunks of exactly the size set.
+        Check that a version is sent in chunks of exactly the configured size.
         """
         expected = [data[start : start + self.CHUNK] for start in range(0, len(data), self.CHUNK)] or [b""]
         self.assertEqual(list(self.client.chunks("m", number)), expected, f"{len(data)} bytes")
@@ -134,7 +134,7 @@ class ChunkTests(RegistryTestCase):
 
     def test_incoming_sizes_do_not_matter(self) -> None:
         """
-        However an upload is cut, the data sent is the same, in chunks of the same size.
+        The sizes of an upload's messages do not change the chunks that are sent.
         """
         self.client.save_model("m")
         data = random_bytes(123_456)
@@ -145,7 +145,7 @@ class ChunkTests(RegistryTestCase):
 
     def test_single_bytes(self) -> None:
         """
-        An upload may come byte by byte.
+        An upload may be sent byte by byte.
         """
         self.client.save_model("m")
         data = random_bytes(2500)
@@ -156,7 +156,7 @@ class ChunkTests(RegistryTestCase):
 
 class UnderWayTests(RegistryTestCase):
     """
-    Downloads during which their version goes.
+    Downloads of versions that are deleted or evicted meanwhile.
     """
 
     SIZE: ClassVar[int] = 40 * MIB
@@ -165,7 +165,7 @@ class UnderWayTests(RegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Make a model, and data so large that most of it waits in the daemon for a reader that does not read.
+        Create a model, and data so large that most of it waits in the daemon while the reader does not read.
         """
         super().setUp()
         self.client.save_model("m")
@@ -182,14 +182,14 @@ class UnderWayTests(RegistryTestCase):
 
     def assert_whole(self, chunks: Iterator[bytes]) -> None:
         """
-        Check that the rest comes.
+        Check that the rest arrives.
         """
         self.received.extend(chunks)
         self.assertTrue(b"".join(self.received) == self.large)
 
     def test_model_deleted_while_a_transient_version_is_read(self) -> None:
         """
-        A transient version that is being read comes whole though its model is deleted.
+        A transient version that is being read arrives whole although its model is deleted.
         """
         chunks = self.begin(archived=False)
         self.client.delete_model("m")
@@ -207,7 +207,7 @@ class UnderWayTests(RegistryTestCase):
 
     def test_version_evicted_while_it_is_read(self) -> None:
         """
-        A transient version that is being read comes whole though it is evicted.
+        A transient version that is being read arrives whole although it is evicted.
         """
         chunks = self.begin(archived=False)
         self.client.create("m", b"new")
@@ -216,7 +216,7 @@ class UnderWayTests(RegistryTestCase):
 
     def test_stopped_reader_holds_nobody_up(self) -> None:
         """
-        While a reader stands still, others read the same version, and new ones are created.
+        While a reader does not read, others read the same version, and new ones are created.
         """
         chunks = self.begin(archived=True)
         self.assertTrue(self.client.data("m", 1) == self.large)

@@ -22,7 +22,7 @@ class VersionInfosTestCase(SharedRegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Make them.
+        Create the versions.
         """
         super().setUp()
         self.client.save_model(self.model_id)
@@ -50,13 +50,13 @@ class AllVersionsTests(VersionInfosTestCase):
 
     def test_all(self) -> None:
         """
-        No numbers and no count: all, ordered by number, and the handle is the number after the last.
+        Without numbers and a count, all versions are listed by number, and the handle is the number after the last.
         """
         self.assert_page(self.infos(), [1, 2, 3, 4, 5], "6")
 
     def test_count(self) -> None:
         """
-        A count gives as many, if there are so many.
+        A count limits the page.
         """
         self.assert_page(self.infos(count=2), [1, 2], "3")
         self.assert_page(self.infos(count=5), [1, 2, 3, 4, 5], "6")
@@ -73,14 +73,14 @@ class AllVersionsTests(VersionInfosTestCase):
 
     def test_handle_without_count(self) -> None:
         """
-        A handle without a count gives all the rest.
+        A handle without a count returns the rest of the list.
         """
         self.assert_page(self.infos(handle="4"), [4, 5], "6")
         self.assert_page(self.infos(handle="0"), [1, 2, 3, 4, 5], "6")
 
     def test_past_the_end(self) -> None:
         """
-        A handle past the end gives an empty list and the same handle, however large it is.
+        A handle past the end, however large, returns an empty list and the same handle.
         """
         for handle in ("6", "0006", str(2**31), str(2**64), "9" * 100, "1" * 10_000):
             self.assert_page(self.infos(handle=handle), [], handle)
@@ -88,7 +88,7 @@ class AllVersionsTests(VersionInfosTestCase):
 
     def test_bad_handles(self) -> None:
         """
-        A handle that no reply gives is refused, whether or not numbers are asked for.
+        A handle that no reply contains is refused, with and without numbers.
         """
         for handle in BAD_HANDLES:
             for numbers in ((), (1,), (-1, 2)):
@@ -109,7 +109,7 @@ class AllVersionsTests(VersionInfosTestCase):
 
     def test_unknown_model(self) -> None:
         """
-        A model that is not there is not found, with numbers and without.
+        An unknown model is NOT_FOUND, with and without numbers.
         """
         for numbers in ((), (1,), (-1,), (0,)):
             self.assert_refused(StatusCode.NOT_FOUND, partial(self.client.infos, "nobody", *numbers), "nobody")
@@ -117,12 +117,12 @@ class AllVersionsTests(VersionInfosTestCase):
 
 class ChosenVersionsTests(VersionInfosTestCase):
     """
-    Lists of versions asked for by number.
+    Lists of named versions.
     """
 
     def test_numbers_in_the_order_asked(self) -> None:
         """
-        Versions come in the order asked, as often as asked; the handle is the last one's number + 1.
+        Named versions are listed in the order of the request, with duplicates; the handle is the last number + 1.
         """
         self.assert_page(self.infos(1), [1], "2")
         self.assert_page(self.infos(5), [5], "6")
@@ -131,7 +131,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_negative_selectors(self) -> None:
         """
-        -1 is the latest and -n the n-th to last; the handle follows the number found.
+        -1 is the latest and -n the n-th to last; the handle follows the number of the version found.
         """
         self.assert_page(self.infos(-1), [5], "6")
         self.assert_page(self.infos(-2), [4], "5")
@@ -140,7 +140,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_second_to_last_of_two(self) -> None:
         """
-        [-2] of two versions gives the handle "2".
+        The handle after [-2] of two versions is "2".
         """
         two = f"{self.model_id}-two"
         self.client.save_model(two)
@@ -151,7 +151,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_unknown_numbers(self) -> None:
         """
-        A number or selector of no version is not found, and the text says what may be asked for.
+        A selector without a version is NOT_FOUND, and the text lists the valid ones.
         """
         for number in (0, 6, -6, INT32_MAX, INT32_MIN, INT32_MIN + 1):
             self.assert_refused(
@@ -164,7 +164,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_one_unknown_number(self) -> None:
         """
-        One unknown number among those asked for is not found, on whatever page it would be.
+        One unknown number in the request is NOT_FOUND, on whatever page it would be.
         """
         for numbers in ((1, 6), (6, 1), (1, 2, 0), (-1, -6)):
             for count in (0, 1):
@@ -172,7 +172,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_any_selector_of_no_versions(self) -> None:
         """
-        A model without versions has no latest.
+        A model without versions has no latest version.
         """
         empty = f"{self.model_id}-empty"
         self.client.save_model(empty)
@@ -181,7 +181,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_chosen_in_pages(self) -> None:
         """
-        Numbers with a count are continued by the handle, which gives an empty page at the end.
+        The handle continues a list of numbers with a count, and leads to an empty page at the end.
         """
         for numbers in ((5, 1, 3, 2), (-1, 1, -3, 2)):
             expected = [[5, 1], [3, 2], []]
@@ -193,7 +193,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_chosen_pages_end_short(self) -> None:
         """
-        Only the last page of numbers is short, and the handle goes on to an empty one.
+        Only the last page of numbers is short, and its handle leads to an empty one.
         """
         first = self.infos(5, 4, 3, count=2)
         self.assert_page(first, [5, 4], first.next_version_handle)
@@ -205,7 +205,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
     def test_count_larger_than_the_numbers(self) -> None:
         """
-        One page may hold all the numbers asked for.
+        One page may hold all numbers of the request.
         """
         reply = self.infos(2, 1, count=10)
         self.assert_page(reply, [2, 1], reply.next_version_handle)
@@ -214,7 +214,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
 
 class GapTests(RegistryTestCase):
     """
-    Lists with numbers missing, where only two versions can be held.
+    Lists with missing numbers: only two versions fit into memory.
     """
 
     flags = ("--version-cache-max-items", "2")

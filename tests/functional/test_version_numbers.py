@@ -16,7 +16,7 @@ VERSIONS_EACH = 20
 
 class NumberTests(SharedRegistryTestCase):
     """
-    Numbers of a model that nothing happens to.
+    The numbers of a model without evictions and restarts.
     """
 
     flags = ("--version-cache-max-items", str(10 * CREATORS * VERSIONS_EACH))
@@ -30,7 +30,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def test_start_at_1_and_rise_by_1(self) -> None:
         """
-        Transient and archived versions of a model share one row of numbers.
+        Transient and archived versions of a model share one sequence of numbers.
         """
         kinds = [False, True, True, False, False, True]
         numbers = [self.client.create(self.model_id, b"", archived=kind).version_number for kind in kinds]
@@ -40,7 +40,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def test_each_model_has_its_own(self) -> None:
         """
-        Versions of other models take none.
+        Each model has a separate sequence.
         """
         other = f"{self.model_id}-other"
         self.client.save_model(other)
@@ -49,7 +49,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def test_refused_versions_use_up_none(self) -> None:
         """
-        A version that was refused leaves no gap.
+        A refused version leaves no gap.
         """
         for archived in (False, True):
             for _ in range(3):
@@ -62,7 +62,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def create_many(self, creator: int) -> list[int]:
         """
-        Create versions over a connection of one's own, and give their numbers.
+        Create versions over a separate connection, and return their numbers.
         """
         client = Client(self.daemon.address, **{"grpc.use_local_subchannel_pool": 1})
         try:
@@ -72,7 +72,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def create_one(self, client: Client, creator: int, index: int) -> int:
         """
-        Create a version, of any kind, whose metadata names its creator.
+        Create a version whose metadata names its creator.
         """
         data = b"%d of %d " % (index, creator) * (1 + creator * index * 100)
         info = client.create(self.model_id, data, archived=(creator + index) % 3 == 0, user_data={"by": str(creator)})
@@ -82,7 +82,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def test_concurrent_creators(self) -> None:
         """
-        Numbers given to many creators at once are distinct, without a gap, and rise for each.
+        Many concurrent creators get distinct numbers without gaps, which rise for each of them.
         """
         with ThreadPoolExecutor(CREATORS) as pool:
             numbers = list(pool.map(self.create_many, range(CREATORS)))
@@ -98,7 +98,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def test_hundreds_wait_for_one_model(self) -> None:
         """
-        However many creators wait for a model at once, each is served.
+        Hundreds of creators that wait for one model are all served.
         """
         with ThreadPoolExecutor(300) as threads:
             creates = [
@@ -109,7 +109,7 @@ class NumberTests(SharedRegistryTestCase):
 
     def test_upload_that_began_first_may_end_last(self) -> None:
         """
-        Numbers are given in the order of the commits, whatever the order of the beginnings.
+        Numbers follow the order of the commits, not that of the uploads' starts.
         """
         with ThreadPoolExecutor(1) as pool:
             slow = pool.submit(self.client.create, self.model_id, bytes(30 * 1024 * 1024), piece_bytes=1000)
@@ -120,21 +120,21 @@ class NumberTests(SharedRegistryTestCase):
 
 class EvictionTests(SharedRegistryTestCase):
     """
-    Numbers of evicted versions, where only one can be held.
+    The numbers of evicted versions: only one version fits into memory.
     """
 
     flags = ("--version-cache-max-items", "1")
 
     def evict(self) -> None:
         """
-        Evict whatever is held.
+        Evict all versions in memory.
         """
         self.client.save_model("other")
         self.client.create("other", b"other")
 
     def test_evicted_numbers_are_not_used_again(self) -> None:
         """
-        After all versions of a model are evicted, its numbers go on.
+        After all versions of a model are evicted, its numbers continue.
         """
         self.client.save_model(self.model_id)
         numbers = []
@@ -163,12 +163,12 @@ class EvictionTests(SharedRegistryTestCase):
 
 class RestartTests(RegistryTestCase):
     """
-    Numbers across the daemon's lives.
+    Numbers across restarts.
     """
 
     def test_clean_restart_leaves_no_gap(self) -> None:
         """
-        After a restart the numbers go on after the last one, transient or archived, though no transient one exists.
+        After a restart the numbers continue after the last one, although transient versions are lost.
         """
         for model_id, kinds in {"t": [False] * 3, "at": [True, False, False], "ta": [False, False, True]}.items():
             self.client.save_model(model_id)
@@ -186,7 +186,7 @@ class RestartTests(RegistryTestCase):
 
     def test_restart_after_many(self) -> None:
         """
-        So it is after many transient versions, and when the first life after them creates none.
+        The same holds after many transient versions, also if the next run creates none.
         """
         self.client.save_model("m")
         for _ in range(250):
@@ -198,7 +198,7 @@ class RestartTests(RegistryTestCase):
 
     def test_crash_uses_no_number_twice(self) -> None:
         """
-        After the daemon is killed the numbers go on above all that were given, again and again.
+        After each kill of the daemon the numbers continue above all earlier ones.
         """
         self.client.save_model("m")
         given: list[int] = []
@@ -212,7 +212,7 @@ class RestartTests(RegistryTestCase):
 
     def test_crash_after_crossing_a_reserve(self) -> None:
         """
-        Nor does a crash after any number of transient versions.
+        A crash after any number of transient versions uses no number twice.
         """
         self.client.save_model("m")
         last = 0

@@ -1,5 +1,5 @@
 """
-VersionUpdate: what its streams give, and how they end.
+Tests of VersionUpdate: the messages of its streams, and how these end.
 """
 
 from functools import partial
@@ -47,7 +47,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_latest_at_once(self) -> None:
         """
-        A new stream gives the latest version's info, and no older one.
+        A new stream begins with the latest version's info, and no older one.
         """
         self.create()
         latest = self.create(user_data={"step": "2"})
@@ -55,7 +55,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_newer_ones(self) -> None:
         """
-        A stream gives each version as it is committed.
+        A stream sends each version when it is committed.
         """
         first = self.create()
         stream = self.subscribe()
@@ -65,7 +65,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_archived_and_transient(self) -> None:
         """
-        Archived and transient versions are both given, as CreateVersion replied.
+        Archived and transient versions are sent just as CreateVersion returned them.
         """
         first = self.create(archived=True)
         stream = self.subscribe()
@@ -75,7 +75,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_before_the_first_version(self) -> None:
         """
-        One may subscribe to a model without versions, and is given the first.
+        A subscriber of a model without versions gets the first one.
         """
         stream = self.subscribe()
         self.wait_for_subscribers(1)
@@ -83,7 +83,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_every_subscriber(self) -> None:
         """
-        All subscribers of a model are given a new version, and no other model's subscribers are.
+        All subscribers of a model get a new version, and those of other models do not.
         """
         self.client.save_model(f"{self.model_id}-other")
         first, other = self.create(), self.client.create(f"{self.model_id}-other", b"")
@@ -100,7 +100,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_unknown_model(self) -> None:
         """
-        A stream for a model that is not there ends with NOT_FOUND.
+        A stream for an unknown model ends with NOT_FOUND.
         """
         self.assert_refused(grpc.StatusCode.NOT_FOUND, lambda: next(self.client.updates("nobody")), "nobody")
 
@@ -114,7 +114,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_deleted(self) -> None:
         """
-        DeleteModel ends the model's streams with NOT_FOUND, those that wait for a first version too.
+        DeleteModel ends the model's streams with NOT_FOUND, also those that wait for a first version.
         """
         empty = self.subscribe()
         self.wait_for_subscribers(1)
@@ -123,7 +123,7 @@ class UpdateTests(SharedRegistryTestCase):
 
     def test_deleted_and_made_again(self) -> None:
         """
-        The streams of a model that is deleted end also if it is made again at once, and give nothing of the new one.
+        The streams of a deleted model end also if it is created again at once, and send nothing about the new one.
         """
         for _ in range(20):
             self.create()
@@ -146,12 +146,12 @@ class SlowReaderTests(RegistryTestCase):
 
     def test_newest_only(self) -> None:
         """
-        A reader that stalls is given few versions in place of all it missed, with rising numbers, the last one last.
+        A reader that stalls gets few of the versions that it missed, with rising numbers, and the last one at the end.
         """
         self.client.save_model("m")
         reader = self.connect()
         stream = reader.updates("m")
-        # Large enough for the flow control to stop the stream long before all have been sent.
+        # Large enough for flow control to stop the stream long before all are sent.
         padding = {"padding": "x" * 200_000}
         first = self.client.create("m", b"", user_data=padding)
         self.assertEqual(next_info(stream), first)
@@ -167,7 +167,7 @@ class SlowReaderTests(RegistryTestCase):
 
 def next_info_after(client: Client, stream: Any) -> int:
     """
-    Create one more version, and give the number that comes next.
+    Create one more version, and return the next number that is sent.
     """
     client.create("m", b"")
     return int(next_info(stream).version_number)
@@ -182,7 +182,7 @@ class EvictedTests(RegistryTestCase):
 
     def setUp(self) -> None:
         """
-        Make two models: a version of the other evicts the one's.
+        Create two models: a version of one evicts that of the other.
         """
         super().setUp()
         for model_id in ("m", "other"):
