@@ -13,7 +13,8 @@ from zope.interface.verify import verifyObject
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
 from tests.support.registry import PumpedRegistryCase
-from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import (
     CommitUncertain,
     StorageFailure,

@@ -8,7 +8,7 @@ from typing import Any
 from zope.interface import implementer
 
 from tests.support.registry import PumpedRegistryCase
-from twisted_registry.contracts.archive import IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.coordination.local import NUMBERS_PER_BLOCK
 from twisted_registry.domain.errors import (
     CommitUncertain,

@@ -9,7 +9,7 @@ from functools import partial
 from attrs import frozen
 
 from twisted_registry.contracts.application import IBudget, IReceiver
-from twisted_registry.contracts.registry import ISnapshots
+from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 _SHORT = 16

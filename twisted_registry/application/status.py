@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from attrs import frozen
 
 from twisted_registry.contracts.ownership import ArchiveStatus
-from twisted_registry.contracts.registry import ISnapshots
+from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.domain.errors import InvalidRequest
 
 _NAMES_MAX = 1_000

@@ -1,3 +1,3 @@
 """
-The contracts between the rooms, a file for each reader.
+Contracts between the packages, one file for each reader.
 """

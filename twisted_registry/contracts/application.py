@@ -112,7 +112,7 @@ class IReplyReservation(Interface):
 
     def start_idle_timer() -> None:
         """
-        Start the timer anew: there is data for the client to take.
+        Restart the timer: there is data for the client to take.
         """
 
     def stop_idle_timer() -> None:

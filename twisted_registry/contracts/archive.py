@@ -1,95 +1,22 @@
 """
-The contract of an archive: synchronous, and free of the reactor and of the wire.
+The contract of an archive: synchronous, and independent of the reactor and the wire.
 """
 
 from zope.interface import Attribute, Interface
 
-from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
-
-
-class IChunkSink(Interface):
-    """
-    Takes a version's data, piece by piece.  Calls come one after the other, though not always from one thread.
-    """
-
-    def write(chunk: Chunk) -> None:
-        """
-        Take the next piece.
-
-        Raises:
-            UnknownModel: the model is gone.
-            StorageFull: no room.
-            StorageReadOnly: the medium takes no writes.
-            StorageFailure: the medium failed.
-        """
-
-    def abort() -> None:
-        """
-        Forget all that was written.  Nothing stays.  Never raises; does nothing after another abort, or after a commit
-        that succeeded or is uncertain.
-        """
-
-
-class IArchiveWriter(IChunkSink):
-    """
-    Writes one archived version.
-    """
-
-    def finish() -> None:
-        """
-        All the data is written: bring it to rest (sync it), so that ``commit`` is short.
-
-        Raises:
-            StorageFull: no room.
-            StorageReadOnly: the medium takes no writes.
-            StorageFailure: the medium failed.
-        """
-
-    def commit(info: VersionInfo) -> None:
-        """
-        Make the version exist, after ``finish``.  When this returns the version outlives a power cut.
-
-        Args:
-            info: the whole truth about the version; its number is above all numbers of the model.
-
-        Raises:
-            UnknownModel: the model is gone; the version does not exist.
-            NumberTaken: others have brought a version of this number, or a part of one, which stays as it is; this
-                version can be committed under a number above ``highest``.
-            StorageFull: no room; the version does not exist.
-            StorageReadOnly: the medium takes no writes; the version does not exist.
-            StorageFailure: the medium failed; the version does not exist.
-            CommitUncertain: the medium failed; the version may exist after a restart.
-        """
-
-
-class IArchiveReader(Interface):
-    """
-    Reads one archived version.  Reading goes on to the end, also when the model is deleted meanwhile.
-    """
-
-    def read(size_bytes: int) -> bytes:
-        """
-        Give the next bytes: exactly as many as asked for, fewer only at the end.
-
-        Raises:
-            StorageFailure: the medium failed.
-        """
-
-    def close() -> None:
-        """
-        Let go of the version.  Never raises; may be called twice.
-        """
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 
 class IModelStore(Interface):
     """
-    Keeps models, without their versions.
+    The models of an archive, without their versions.
     """
 
     def model_ids() -> list[str]:
         """
-        Give the ids of all models, damaged ones among them, in any order.  Cheap: ten thousand in a moment.
+        Return the ids of all models, including damaged ones, in any order.  Must be fast: ten thousand ids in less than
+        a second.
 
         Raises:
             StorageFailure: the medium failed.
@@ -100,43 +27,44 @@ class IModelStore(Interface):
         Read a model.
 
         Raises:
-            UnknownModel: there is none.
-            CorruptModel: its metadata is damaged or missing.
+            UnknownModel: there is no such model.
+            CorruptModel: the model's metadata is damaged or missing.
             StorageFailure: the medium failed.
         """
 
     def save_model(info: ModelInfo) -> None:
         """
-        Make a model, or replace its user data.  Durable when this returns; after a crash there is the old or the new.
+        Create a model, or replace its metadata.  Durable when this returns; after a crash the model is as before or as
+        saved.
 
         Raises:
-            StorageFull: no room; the old one stays.
-            StorageReadOnly: the medium takes no writes; the old one stays.
-            StorageFailure: the medium failed; there is the old one or the new one.
+            StorageFull: the medium is full; nothing was changed.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
+            StorageFailure: the medium failed; the model is as before or as saved.
         """
 
     def delete_model(model_id: str) -> None:
         """
-        Remove a model with all its versions.  Durable when this returns; after a crash it is wholly there or wholly
-        gone.  Versions being read can be read to their end.
+        Delete a model with all its versions.  Durable when this returns; after a crash the model is complete or gone.
+        Open readers can read to the end.
 
         Raises:
-            UnknownModel: there is none.
-            StorageReadOnly: the medium takes no writes; the model stays.
+            UnknownModel: there is no such model.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
             StorageFailure: the medium failed.
         """
 
 
 class IVersionStore(Interface):
     """
-    Keeps archived versions.
+    The archived versions of an archive.
     """
 
     def version_numbers(model_id: str) -> list[int]:
         """
-        Give the numbers of a model's versions, damaged ones among them, rising.
+        Return the numbers of a model's versions, including damaged ones, in ascending order.
 
-        Drops what a crash left behind of versions that were never committed.
+        Removes what a crash has left of versions that were never committed.
 
         Raises:
             UnknownModel: there is no such model.
@@ -145,38 +73,39 @@ class IVersionStore(Interface):
 
     def load_version(model_id: str, version_number: int) -> VersionInfo:
         """
-        Read what is known of a version, and see that data of its size is there.
+        Read a version's info, and check that data of its size exists.
 
         Raises:
             CorruptVersion: the version, or a part of it, is damaged or missing.
-            UnknownModel: the model is gone, where that can be told.
+            UnknownModel: the model was deleted, if the archive can tell.
             StorageFailure: the medium failed.
         """
 
     def open_version(model_id: str, version_number: int) -> IArchiveReader:
         """
-        Start reading a version's data.
+        Open a version's data for reading.
 
         Raises:
-            CorruptVersion: its data is missing.
-            UnknownModel: the model is gone, where that can be told.
+            CorruptVersion: the version's data is missing.
+            UnknownModel: the model was deleted, if the archive can tell.
             StorageFailure: the medium failed.
         """
 
     def create_version(model_id: str) -> IArchiveWriter:
         """
-        Start writing a version.  Cheap: nothing touches the medium before the first write.
+        Make a writer for a new version.  Must be fast: nothing touches the medium before the first write.
         """
 
 
 class IHighWaterMarks(Interface):
     """
-    Remembers, for each model, up to which number versions may have been given out, transient ones included.
+    The high-water mark of each model: the highest version number that may have been given out, also to transient
+    versions.
     """
 
     def high_water_mark(model_id: str) -> int:
         """
-        Give the highest number reserved; 0 where none was.
+        Return a model's high-water mark; 0 if none was set.
 
         Raises:
             StorageFailure: the medium failed.
@@ -184,13 +113,16 @@ class IHighWaterMarks(Interface):
 
     def set_high_water_mark(model_id: str, version_number: int) -> None:
         """
-        Remember that numbers up to this one may have been given out, in place of what was remembered.  Durable when
-        this returns; goes with the model when that is deleted.
+        Replace a model's high-water mark.  Durable when this returns; deleted together with the model.
+
+        Args:
+            model_id: the model's id.
+            version_number: the mark, which may be lower than the one before.
 
         Raises:
             UnknownModel: there is no such model.
-            StorageFull: no room; what was remembered stays.
-            StorageReadOnly: the medium takes no writes; what was remembered stays.
+            StorageFull: the medium is full; the mark is unchanged.
+            StorageReadOnly: the medium accepts no writes; the mark is unchanged.
             StorageFailure: the medium failed.
         """
 
@@ -201,29 +133,29 @@ class IArchive(IModelStore, IVersionStore, IHighWaterMarks):
 
     A call that reads fails in one of two ways, and never returns less than there is:
 
-      - ``StorageFailure``, or its subclass ``StorageUnavailable``, where the medium did not give what was asked for: it
-        is away, it timed out, access was denied, the process has no descriptor left.  It may pass.  The caller tries
-        again, and remembers nothing: no absence, no damage, no empty list.
-      - ``CorruptModel`` or ``CorruptVersion`` where bytes were read and are wrong, or where the medium is sure that a
-        part is missing.  That stays until somebody mends it, and lists leave it out.
+      - ``StorageFailure``, or its subclass ``StorageUnavailable``, if the medium did not return what was asked for: it
+        is not reachable, it timed out, access was denied, or the process has no file descriptors left.  This may pass:
+        the caller retries, and caches nothing, neither an absence nor damage nor an empty list.
+      - ``CorruptModel`` or ``CorruptVersion`` if data was read and is wrong, or if a part certainly does not exist.
+        This stays until somebody repairs it, and lists leave the item out.
 
-    Where a medium cannot tell one from the other, such as an error of a disk that may be a bad sector, it is the first.
+    If the archive cannot distinguish the two, as with a disk error that may be a bad sector, it is the first.
 
-    Calls come from several threads at once.  For one model, the caller never lets two of ``IModelStore.save_model``,
+    Several threads call an archive at once.  For one model, the caller never lets two of ``IModelStore.save_model``,
     ``IModelStore.delete_model``, ``IHighWaterMarks.set_high_water_mark`` and ``IArchiveWriter.commit`` overlap.
     """
 
-    description: str = Attribute("Where it is, for the log: a path, an address.")
+    description: str = Attribute("The archive's location for the log, such as a path or an address.")
 
     def open() -> None:
         """
-        Take the archive for this process alone, and drop what a crash left behind.
+        Open the archive for this process alone, and remove what a crash has left behind.
 
         Raises:
-            CannotStart: it is in use, or cannot be used.
+            CannotStart: the archive is in use or cannot be used.
         """
 
     def close() -> None:
         """
-        Let go of the archive.
+        Release the archive.  It can be opened again.
         """

@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 class INonBlocking(Interface):
     """
-    Marks a provider whose calls never wait: for a disk, a network, or a lock that is held for long.
+    A marker for providers whose calls never wait for a disk, a network, or a lock that is held for long.
 
-    It is called directly, in the caller's thread.  The calls of every other provider run in threads.
+    They are called directly, in the caller's thread.  The calls of all other providers run in threads.
     """
 
 
@@ -34,7 +34,7 @@ class ISerialExecutor(Interface):
             size_bytes: how many bytes the job works on; a small job that cannot block may run in the caller's thread.
 
         Returns:
-            fires with the job's result or fails with its error, in any thread.
+            Fires with the job's result or fails with its error, in any thread.
         """
 
 
@@ -47,8 +47,11 @@ class IExecutor(Interface):
         """
         Run a job.  Called in the reactor's thread.
 
+        Args:
+            job: called without arguments.
+
         Returns:
-            fires with the job's result or fails with its error, in the reactor's thread.
+            Fires with the job's result or fails with its error, in the reactor's thread.
         """
 
     def serial() -> ISerialExecutor:

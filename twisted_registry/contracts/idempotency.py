@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from attrs import frozen
 from zope.interface import Interface
 
-from twisted_registry.contracts.archive import IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveWriter
 
 
 @frozen

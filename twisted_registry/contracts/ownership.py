@@ -1,5 +1,5 @@
 """
-Optional contracts of an archive: where it is, which one it is, and whose.
+Optional contracts of an archive: its location, its identity and its owner.
 """
 
 from collections.abc import Sequence
@@ -12,39 +12,42 @@ from twisted_registry.contracts.archive import IArchive
 
 class ILocatedArchive(IArchive):
     """
-    An archive at a place that can change under it: a directory can be renamed, removed, unmounted or mounted over.
-    Optional.
+    An archive at a location that can change while it is open: a directory can be renamed, removed, unmounted or mounted
+    over.  Optional.
     """
 
     def check() -> None:
         """
-        Check that the archive is still where it was opened.  Cheap enough to be called before every durable act and
-        every second; each call that would store something durably makes this check itself.
+        Check that the archive is still where it was opened.  Must be fast: called every second, and by every operation
+        that stores something durably.
 
         Raises:
-            ArchiveMoved: it is not.
-            StorageFailure: that cannot be told; the medium failed.
+            ArchiveMoved: the archive is no longer there.
+            StorageFailure: the medium failed, so that it cannot be determined.
         """
 
     def missing(model_ids: Sequence[str]) -> list[str]:
         """
-        Return those of some models that have no folder any more: others removed it.  Cheap where nothing has come to
-        the archive or left it since this was asked last.
+        Return those models that have no directory any more, because another program removed it.  Must be fast if
+        nothing was added to the archive or removed from it since the last call.
+
+        Args:
+            model_ids: the models to look for.
 
         Raises:
-            StorageUnavailable: that cannot be told now.
+            StorageUnavailable: it cannot be determined now.
         """
 
 
 @frozen
 class ArchiveIdentity:
     """
-    Which archive it is.
+    The identity of an archive.
 
     Attributes:
-        archive_id: tells the archive from all others, wherever it is moved; empty where it has no id, ``None`` where it
-            has one that cannot be read.
-        is_new: the archive was made when it was opened.
+        archive_id: distinguishes the archive from all others, wherever it is moved; empty if it has no id, ``None`` if
+            its id cannot be read.
+        is_new: whether the archive was created when it was opened.
         restores: how often its numbers were raised after a backup was restored.
     """
 
@@ -56,11 +59,11 @@ class ArchiveIdentity:
 @define
 class ArchiveStatus:
     """
-    What is known of the archive as a whole.  Changed in the reactor's thread; may be read in any.
+    The status of the archive as a whole.  Changed in the reactor's thread; may be read in any thread.
 
     Attributes:
-        identity: which archive it is.
-        problem: why it cannot be used; empty where it can.
+        identity: the archive's identity.
+        problem: why the archive cannot be used; empty if it can.
     """
 
     identity: ArchiveIdentity = field(factory=ArchiveIdentity)
@@ -69,28 +72,27 @@ class ArchiveStatus:
 
 class IIdentifiableArchive(Interface):
     """
-    An archive that knows which one it is.  Optional, beside ``IArchive``.
+    An archive with an identity.  Optional, beside ``IArchive``.
     """
 
     def expect_existing() -> None:
         """
-        Let ``IArchive.open`` fail with ``CannotStart``, and make nothing, where there is no archive yet.  Called before
-        it.
+        Make ``IArchive.open`` fail with ``CannotStart``, and create nothing, if the archive does not exist.  Called
+        before it.
         """
 
     def identity() -> ArchiveIdentity:
         """
-        Return which archive it is.  Called after ``IArchive.open``; never blocks.
+        Return the archive's identity.  Called after ``IArchive.open``; never blocks.
         """
 
 
 class IOwnedArchive(Interface):
     """
-    An archive that another machine could take while this process has it, unless the claim to it is renewed.  Optional,
-    beside ``IArchive``.
+    An archive that another machine can take over unless this process renews its claim.  Optional, beside ``IArchive``.
     """
 
-    renew_seconds: float = Attribute("How often L{renew} is to be called.")
+    renew_seconds: float = Attribute("The interval in seconds at which ``renew`` is called.")
 
     def renew() -> None:
         """
@@ -98,5 +100,5 @@ class IOwnedArchive(Interface):
 
         Raises:
             ArchiveTaken: another process has taken the archive; nothing is stored any more.
-            StorageFailure: that cannot be told; the medium failed.
+            StorageFailure: the medium failed, so that it cannot be determined.
         """

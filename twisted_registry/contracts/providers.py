@@ -1,5 +1,5 @@
 """
-The contracts of plugins that offer storage.
+The contracts of storage plugins.
 """
 
 from zope.interface import Attribute, Interface
@@ -17,14 +17,14 @@ class IArchiveProvider(Interface):
 
     def create_archive(*arguments: str, **options: str) -> IArchive:
         """
-        Make an archive, not opened yet.  Touches nothing.
+        Make an archive without opening it.  Touches nothing on the medium.
 
         Args:
-            arguments: the parts of the description after the name, as between colons.
-            options: those parts that have the form ``name=value``.
+            arguments: the parts of the description after the name, which are separated by colons.
+            options: the parts that have the form ``name=value``.
 
         Raises:
-            CannotStart: the description makes no sense.
+            CannotStart: the description is invalid.
         """
 
 
@@ -37,12 +37,13 @@ class ITransientProvider(Interface):
 
     def create_transient_store(budget: TransientBudget, *arguments: str, **options: str) -> ITransientStore:
         """
-        Make a transient store.  Touches nothing.
+        Make a transient store.  Touches nothing on the medium.
 
         Args:
-            arguments: the parts of the description after the name, as between colons.
-            options: those parts that have the form ``name=value``.
+            budget: how much the store may hold.
+            arguments: the parts of the description after the name, which are separated by colons.
+            options: the parts that have the form ``name=value``.
 
         Raises:
-            CannotStart: the description makes no sense.
+            CannotStart: the description is invalid.
         """

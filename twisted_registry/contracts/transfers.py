@@ -1,5 +1,5 @@
 """
-The contracts of versions on their way in and out.
+The contracts of uploads and downloads.
 """
 
 from collections.abc import Iterator
@@ -13,94 +13,99 @@ from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 
 class IChunker(Interface):
     """
-    Puts the data of one version into the form in which it is kept in memory and sent.
+    A converter from the data of one version to the chunks that are kept in memory and sent.
     """
 
     def add(data: memoryview) -> Iterator[Chunk]:
         """
-        Take the next piece, and give the chunks that are full with it.  To be read to its end.
+        Add the next piece of data, and iterate over the chunks that it completes.  The iterator must be exhausted.
         """
 
     def flush() -> Iterator[Chunk]:
         """
-        Give what is left; an empty chunk where there was no data at all.
+        Iterate over the remaining data; an empty chunk if there was no data at all.
         """
 
 
 class IUpload(Interface):
     """
-    A version on its way in.  May be used in any thread, by one caller at a time.
+    The upload of a version.  May be used in any thread, by one caller at a time.
     """
 
-    header: VersionHeader = Attribute("What the creator declared.")
-    held_bytes: int = Attribute("How much of the data stays in memory until the upload is over.")
+    header: VersionHeader = Attribute("The declared properties of the version.")
+    held_bytes: int = Attribute("How many bytes of the data stay in memory until the upload ends.")
 
     def write(piece: Chunk) -> Future[None]:
         """
-        Take the next piece of data, of any size.
+        Write the next piece of data.
+
+        Args:
+            piece: the data, of any size.
 
         Returns:
-            fires when it is stored and hashed; fails with ``StorageFull``, ``StorageReadOnly`` or ``StorageFailure``.
+            Fires with ``None`` when the piece is stored and hashed; fails with ``StorageFull``, ``StorageReadOnly`` or
+            ``StorageFailure``.
         """
 
     def finish() -> Future[None]:
         """
-        All the data has come.
+        Complete the data.  Called after the last ``write``.
 
         Returns:
-            fires when it is at rest and only the commit is missing; fails with ``HashMismatch``, or as ``write``.
+            Fires with ``None`` when the data is durable and only the commit is missing; fails with ``HashMismatch``, or
+            with an error of ``write``.
         """
 
     def commit() -> Deferred[VersionInfo]:
         """
-        Give the version its number and make it exist, after ``finish``.  Called in the reactor's thread.
+        Assign a number to the version, and make it exist.  Called in the reactor's thread, after ``finish``.
 
         Returns:
-            fires when the version can be seen, and is durable if archived; fails with ``ModelReplaced``,
-            ``UnknownModel``, ``NumbersExhausted``, ``StorageFull``, ``StorageReadOnly`` or ``StorageFailure``, and then
-            nothing stays, or with ``CommitUncertain``, and then it may be there after a restart.  With an idempotency
-            key that was used before, fires with the version of then, or fails with ``InvalidRequest`` if that is not
-            the same as this one.
+            Fires with the version's info when the version can be read, and is durable if it is archived.  Fails with
+            ``ModelReplaced``, ``UnknownModel``, ``NumbersExhausted``, ``StorageFull``, ``StorageReadOnly`` or
+            ``StorageFailure`` if the version does not exist, and with ``CommitUncertain`` if it may exist after a
+            restart.  With an idempotency key that was used before, fires with the version that was created then, or
+            fails with ``InvalidRequest`` if that version differs.
         """
 
     def abort() -> None:
         """
-        Forget the version, after the jobs under way.  Does nothing once it is committed.
+        Discard the version, after the jobs under way.  Does nothing after the commit.
         """
 
 
 class IDownload(Interface):
     """
-    A version on its way out.  May be used in any thread, by one caller at a time.
+    The download of a version.  May be used in any thread, by one caller at a time.
     """
 
     def at_once() -> Iterator[Chunk] | None:
         """
-        Give the chunks, where they are in memory and none has to be waited for: then there is no need to ``read``.
+        Return all chunks if they are in memory: then nobody needs to wait for ``read``.
 
         Returns:
-            ``None`` where they have to be waited for.
+            ``None`` if a chunk may have to be waited for.
         """
 
     def read() -> Future[Chunk | None]:
         """
-        Give the next chunk.
+        Read the next chunk.
 
         Returns:
-            fires with a chunk, the last one only once the hash of all has matched, then with ``None``; fails with
-            ``CorruptVersion``, with ``UnknownModel`` or ``UnknownVersion`` where it went meanwhile, or with
-            ``StorageFailure``.
+            Fires with a chunk, and after the last one with ``None``; the last chunk comes only if the SHA-256 of all
+            data is right.  Fails with ``CorruptVersion``, with ``UnknownModel`` or ``UnknownVersion`` if the version
+            was deleted or evicted meanwhile, or with ``StorageFailure``.
         """
 
     def xxh3() -> str:
         """
-        Give the XXH3-128 of the data in hexadecimal, once all of it was given: of bytes whose hash has matched.
+        Return the XXH3-128 of the data, whose SHA-256 was right.  Called after the last chunk.
 
         Returns:
-            empty where it is not known.
+            Hexadecimal; empty if it is not known.
         """
 
     def close() -> None:
         """
-        Let go of the version, after the jobs under way.
+        Release the version, after the jobs under way.
         """

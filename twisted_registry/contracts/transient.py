@@ -8,20 +8,20 @@ from enum import IntEnum
 from attrs import frozen
 from zope.interface import Attribute, Interface
 
-from twisted_registry.contracts.archive import IChunkSink
+from twisted_registry.contracts.streams import IChunkSink
 from twisted_registry.domain.models import Chunk, VersionKey
 
 
 class EvictionRank(IntEnum):
     """
-    What is evicted first: lower ranks before higher ones, and within a rank the least recently used.
+    The order of eviction: lower ranks before higher ones, and within a rank the least recently used version first.
 
-    So the latest version of each model stays before a second one of any other, however many that publishes, whether
-    items or bytes are short.
+    So the latest version of each model stays longer than the second-latest of another, however often that one is
+    published, and whichever budget is short.
     """
 
     COPY = 0
-    """A copy of an archived version: it can be read again."""
+    """A copy of an archived version, which can be read again from the archive."""
 
     SUPERSEDED = 1
     """A transient version that is not its model's latest."""
@@ -30,28 +30,61 @@ class EvictionRank(IntEnum):
     """A transient version that is its model's latest."""
 
 
+@frozen
+class TransientBudget:
+    """
+    The limits of a transient store.
+
+    Attributes:
+        max_items: the most versions, at least 1.
+        max_bytes: the most bytes of data, at least 1.
+    """
+
+    max_items: int
+    max_bytes: int
+
+
+@frozen
+class Usage:
+    """
+    The amount of data in a transient store.
+
+    Attributes:
+        items: how many versions it holds.
+        size_bytes: how many bytes of data they have.
+    """
+
+    items: int
+    size_bytes: int
+
+
 class ITransientWriter(IChunkSink):
     """
-    Writes one version into a transient store.
+    A writer of one version.
     """
 
     def commit(key: VersionKey, rank: EvictionRank) -> list[VersionKey]:
         """
-        Keep the version under a key, and evict what goes beyond the budget: perhaps this very version.
+        Store the version under a key, in place of an earlier one, and evict what exceeds the budget: possibly this
+        very version.
+
+        Args:
+            key: the version's key.
+            rank: the version's rank.
 
         Returns:
-            what was evicted.
+            The keys of the versions that were evicted.
         """
 
 
 class ITransientReader(Interface):
     """
-    Reads one version of a transient store.  Reading goes on to the end, also when the version is evicted meanwhile.
+    A reader of one version.  It can read to the end even if the version is evicted meanwhile.
     """
 
     def read() -> Chunk | None:
         """
-        Give the next chunk, just as it was written; ``None`` after the last.
+        Return the next chunk as it was written, with the same buffer and offset; ``None`` after the last one.
 
         Raises:
             StorageFailure: the medium failed.
@@ -59,77 +92,59 @@ class ITransientReader(Interface):
 
     def close() -> None:
         """
-        Let go of the version.  Never raises; may be called twice.
+        Release the version.  Never raises; may be called twice.
         """
-
-
-@frozen
-class Usage:
-    """
-    How much a transient store holds.
-    """
-
-    items: int
-    size_bytes: int
 
 
 class ITransientStore(Interface):
     """
-    Keeps versions for the time of this process, within a budget of items and bytes.
+    A store for versions that do not outlive the process, within a budget of items and bytes.
 
-    Calls come from several threads at once.  ``usage`` and ``has_room`` never block, whatever the store.
+    Several threads call it at once.  ``usage`` and ``has_room`` never block, in any store.  Choosing what to evict must
+    not take longer the more the store holds.
     """
 
     max_bytes: int = Attribute("The budget in bytes.")
 
     def create_version() -> ITransientWriter:
         """
-        Start writing a version.
+        Make a writer for a new version.
         """
 
     def open_version(key: VersionKey) -> ITransientReader:
         """
-        Start reading a version.
+        Open a version for reading.
 
         Raises:
-            KeyError: it is not held.
+            KeyError: the store does not hold the version.
         """
 
     def set_rank(key: VersionKey, rank: EvictionRank) -> None:
         """
-        Change how early a version goes.  Does nothing where it is not held.
+        Change a version's rank.  Does nothing if the store does not hold the version.
         """
 
     def touch(keys: Sequence[VersionKey]) -> None:
         """
-        Note that versions were used, in this order.  Passes over what is not held.
+        Mark versions as used, in this order.  Ignores versions that the store does not hold.
         """
 
     def remove(keys: Sequence[VersionKey]) -> None:
         """
-        Drop versions.  Passes over what is not held.
+        Remove versions.  Ignores versions that the store does not hold.
         """
 
     def usage() -> Usage:
         """
-        Give what is held now.
+        Return how much the store holds now.
         """
 
     def has_room(size_bytes: int, rank: EvictionRank) -> bool:
         """
-        Tell whether a version, were it kept now, would stay: whether there is room, or what may go for it.
+        Return whether a version would stay if it were committed now: whether there is room, or versions of lower or
+        equal rank to evict for it.
+
+        Args:
+            size_bytes: the size of the version's data in bytes.
+            rank: the version's rank.
         """
-
-
-@frozen
-class TransientBudget:
-    """
-    What a transient store may hold.
-
-    Attributes:
-        max_items: most versions, at least 1.
-        max_bytes: most bytes of data, at least 1.
-    """
-
-    max_items: int
-    max_bytes: int

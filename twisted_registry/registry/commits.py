@@ -8,7 +8,7 @@ from functools import partial
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from twisted_registry.contracts.archive import IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transient import EvictionRank, ITransientWriter
 from twisted_registry.domain.errors import (
     ArchiveMoved,

@@ -11,8 +11,9 @@ from attrs import define, field, frozen
 from xxhash import xxh3_128, xxh3_128_digest
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchive, IArchiveReader
+from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.execution import ISerialExecutor
+from twisted_registry.contracts.streams import IArchiveReader
 from twisted_registry.contracts.transfers import IChunker, IDownload
 from twisted_registry.contracts.transient import ITransientReader, ITransientStore, ITransientWriter
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, StorageFailure, UnknownModel, UnknownVersion

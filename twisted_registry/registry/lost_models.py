@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from attrs import define
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.ownership import ILocatedArchive
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.registry.models import Model

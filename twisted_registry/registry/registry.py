@@ -12,11 +12,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.contracts.coordination import ICoordination, Listener
 from twisted_registry.contracts.execution import IExecutor
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Usage
 from twisted_registry.domain.errors import (

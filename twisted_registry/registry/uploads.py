@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 from xxhash import xxh3_128
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveWriter
 from twisted_registry.contracts.execution import ISerialExecutor
+from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IChunker, IUpload
 from twisted_registry.contracts.transient import ITransientWriter
 from twisted_registry.domain.errors import HashMismatch

@@ -4,7 +4,7 @@ The contract of archives: versions.
 
 from zope.interface.verify import verifyObject
 
-from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, Chunk
 from twisted_registry.testing.archive import ArchiveContract

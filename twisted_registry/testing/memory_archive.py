@@ -5,7 +5,8 @@ An archive in memory, for tests and as the simplest implementation of the contra
 from attrs import define, field
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CannotStart, CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 

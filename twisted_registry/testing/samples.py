@@ -6,7 +6,8 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
-from twisted_registry.contracts.archive import IArchive, IArchiveWriter
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.domain.models import Chunk, VersionInfo
 
 CREATED_NS = 1_633_119_005_107_454_600

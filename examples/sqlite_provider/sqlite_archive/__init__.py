@@ -21,8 +21,9 @@ from attrs import asdict
 from zope.interface import implementer
 
 from sqlite_archive._database import Database
-from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import (
     CannotStart,
     CommitUncertain,

@@ -15,7 +15,7 @@ from typing import cast
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 

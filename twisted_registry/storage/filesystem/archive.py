@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes

@@ -12,7 +12,7 @@ from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.contracts.archive import IArchiveReader
+from twisted_registry.contracts.streams import IArchiveReader
 from twisted_registry.domain.errors import CorruptVersion, RegistryError, StorageFailure, UnknownModel, shown
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
 from twisted_registry.storage.filesystem.failures import (

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from attrs import define
 from zope.interface import alsoProvides, implementer
 
-from twisted_registry.contracts.archive import IArchive, IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.ownership import ILocatedArchive
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageErrorLog
 

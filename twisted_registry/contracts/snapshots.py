@@ -1,0 +1,117 @@
+"""
+The contract of the registry's snapshots: what every thread may ask.
+"""
+
+from zope.interface import Interface
+
+from twisted_registry.contracts.transfers import IDownload, IUpload
+from twisted_registry.contracts.transient import Usage
+from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
+
+
+class ISnapshots(Interface):
+    """
+    The part of the registry that any thread may call, and that never blocks.
+    """
+
+    def snapshot(model_id: str) -> ModelSnapshot | None:
+        """
+        Return a model's current snapshot; ``None`` if the model was not read from the archive yet.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+
+    def version_info(snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
+        """
+        Return a version's info; ``None`` if it is not in memory.
+        """
+
+    def model_info(model_id: str) -> ModelInfo | None:
+        """
+        Return a model's info; ``None`` if it is not in memory.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+
+    def model_ids() -> tuple[str, ...] | None:
+        """
+        Return the ids of all undamaged models, sorted; ``None`` before ``IRegistry.survey``.
+        """
+
+    def created(header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str) -> VersionInfo | None:
+        """
+        Return the version that an earlier creation with the same key made, from memory.  The answer is known before the
+        data arrives only if the header declares the SHA-256; otherwise ``IUpload.commit`` finds it.
+
+        Args:
+            header: the header of this creation.
+            snapshot: the header's model.
+            idempotency_key: 1 to 128 printable ASCII characters.
+
+        Returns:
+            ``None`` if there is none, if it is not in memory, or if the header declares no SHA-256.
+
+        Raises:
+            InvalidRequest: the key is not allowed, or that creation was not the same as this one.
+        """
+
+    def keeps_archived_keys() -> bool:
+        """
+        Return whether the idempotency keys of archived versions survive restarts.
+        """
+
+    def upload(header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> IUpload:
+        """
+        Start creating a version.
+
+        Args:
+            header: the declared properties of the version.
+            snapshot: the header's model.
+            idempotency_key: 1 to 128 printable ASCII characters; empty for none.  With a key, ``IUpload.commit``
+                returns the version of an earlier creation with the same key and the same content, instead of making a
+                second one.  The registry remembers a key for a day, or until its version or model is deleted; for
+                archived versions across restarts, if the archive can (``IKeyedArchive``).  If two creations with the
+                same key overlap, the first commit makes the version and the second returns it.
+
+        Raises:
+            InvalidRequest: the key is not allowed.
+            TooLarge: the version can never be stored.
+        """
+
+    def download(snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
+        """
+        Start reading a version.
+
+        Args:
+            snapshot: the version's model.
+            info: the version's info.
+
+        Raises:
+            UnknownVersion: the version was evicted meanwhile.
+        """
+
+    def usage() -> Usage:
+        """
+        Return how much the transient store holds now.
+        """
+
+    def evicted_latest() -> int:
+        """
+        Return how many versions were evicted since the start that were the latest of their model and not archived.
+        """
+
+    def went_back(model_id: str, seen: int) -> bool:
+        """
+        Return whether the archive is in an earlier state than one that a client has seen, as after a backup was
+        restored: the model was in the archive when that was opened, and has not used this number yet.
+
+        Args:
+            model_id: the model's id.
+            seen: the highest version number that the client has seen.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
