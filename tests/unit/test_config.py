@@ -19,6 +19,7 @@ from twisted_registry.config.load import (
     load,
     unknown_variables,
 )
+from twisted_registry.config.network import NetworkSettings
 from twisted_registry.config.reference import effective_settings, reference_page
 from twisted_registry.config.setting import VARIABLE_PREFIX, Machine, settings_of
 from twisted_registry.config.values import seconds, whole
@@ -260,6 +261,14 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(settings.memory.max_bytes, 2**28)
         self.assertEqual(settings.limits.downloads_max_bytes, 2**27)
         self.assertEqual((settings.clients.connections_max, settings.clients.calls_max), (750, 2684))
+
+    def test_sections_have_defaults(self) -> None:
+        """
+        A section can be made from a few values; all others are the defaults.
+        """
+        for section in SECTIONS.values():
+            section()
+        self.assertEqual(NetworkSettings(port=1), NetworkSettings(1, "127.0.0.1", 4 * 2**20 - 2**10, False, 10.0))
 
     def test_page(self) -> None:
         """

@@ -56,7 +56,7 @@ class AddressesTests(SynchronousTestCase):
         """
         Resolve an interface.
         """
-        return [*addresses_of(NetworkSettings(9000, interface, 1, False, 0.0), self.try_to_bind)]
+        return [*addresses_of(NetworkSettings(interface=interface), self.try_to_bind)]
 
     def test_all(self) -> None:
         """

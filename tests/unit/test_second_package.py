@@ -80,7 +80,7 @@ class ToysTestCase(SynchronousTestCase):
         self.server = RpcServer(
             reactor,
             registry,
-            NetworkSettings(0, "127.0.0.1", 2**16, reflection=True, grace_seconds=0.0),
+            NetworkSettings(port=0, chunk_size_bytes=2**16, reflection=True),
             limits,
             ClientLimits(10, 10, 100, 100),
             ArchiveStatus(),

@@ -28,6 +28,10 @@ class Machine:
     descriptors: int
 
 
+ASSUMED_MACHINE = Machine(memory_bytes=4 * 2**30, descriptors=1024)
+"""The machine for the defaults of a section that is made without ``load``, as in tests."""
+
+
 @frozen
 class Setting:
     """
@@ -68,7 +72,7 @@ def setting(
     name: str, type: ValueType, help: str, default: Any, default_text: str | None = None, excludes: str = ""
 ) -> Any:
     """
-    Return the field of a setting.
+    Return the field of a setting, so that a section needs no other declaration.
 
     Args:
         default: the default, or a function of the ``Machine`` that returns it.
@@ -77,7 +81,8 @@ def setting(
     """
     made = default if callable(default) else lambda _: default
     text = str(default) if default_text is None else default_text
-    return field(metadata={_KEY: Setting(name, type, help, made, text, excludes)})
+    declared = Setting(name, type, help, made, text, excludes)
+    return field(default=made(ASSUMED_MACHINE), metadata={_KEY: declared})
 
 
 def settings_of(section: type) -> Sequence[tuple[str, Setting]]:
