@@ -104,7 +104,7 @@ class PushTests(SharedRegistryTestCase):
         with self.file(b"data").open("rb") as file:
             file.seek(4)
             done = run(self.daemon.address, "push", self.model_id, "-", stdin=file)
-        self.assertEqual((done.returncode, b"stands at its end" in done.stderr), (1, True))
+        self.assertEqual((done.returncode, b"the file is at its end, after 4 bytes" in done.stderr), (1, True))
 
     def test_create(self) -> None:
         """
