@@ -1,5 +1,5 @@
 """
-Tests with clients that ping.
+Tests for clients that ping.
 """
 
 import socket
@@ -18,10 +18,10 @@ PINGS = 4
 
 class PingTests(RegistryTestCase):
     """
-    A client without any call that pings to keep its connection.
+    A client without calls that pings to keep its connection.
     """
 
-    def test_twice_as_often_as_one_would(self) -> None:
+    def test_frequent_pings(self) -> None:
         """
         A client that pings every five seconds is answered and not disconnected.
         """
@@ -47,7 +47,7 @@ class PingTests(RegistryTestCase):
 
     def read(self, client: socket.socket, size_bytes: int) -> bytes:
         """
-        Read so much.
+        Read this many bytes.
         """
         told = b""
         while len(told) < size_bytes:

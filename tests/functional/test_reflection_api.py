@@ -1,5 +1,5 @@
 """
-The API through reflection alone, as grpcurl drives it: nothing is known here of the messages but what the daemon tells.
+Tests for the API through reflection alone, as grpcurl uses it: the messages are known only from the daemon.
 """
 
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ VERSION_1: dict[str, Any] = {
     "user_data": {"score": "195"},
 }
 
-# What grpcurl takes by -d, and the replies it prints; a call that pushes is given up after the last of them.
+# The JSON that grpcurl takes with -d, and the replies it prints; a streaming call is cancelled after the last of them.
 EXAMPLES: list[tuple[str, str, list[dict[str, Any]]]] = [
     (
         f"{REGISTRY}/CreateOrUpdateModel",
@@ -106,7 +106,7 @@ class ReflectionApiTests(RegistryTestCase):
 
     def test_services(self) -> None:
         """
-        Three services are listed: the registry, health, and reflection itself.
+        Three services are listed: the registry, health and reflection.
         """
         self.assertEqual(
             set(self.reflected.database.get_services()),
@@ -115,7 +115,7 @@ class ReflectionApiTests(RegistryTestCase):
 
     def test_methods(self) -> None:
         """
-        The registry's nine calls are described with the messages they take and give.
+        The registry's nine calls are described with their request and reply types.
         """
         self.assertEqual(
             self.reflected.describe(REGISTRY),
@@ -138,13 +138,13 @@ class ReflectionApiTests(RegistryTestCase):
 
     def test_health_methods(self) -> None:
         """
-        So are those of the health service.
+        The calls of the health service are described too.
         """
         self.assertLessEqual({"Check", "Watch"}, set(self.reflected.describe(HEALTH)))
 
     def test_file_names(self) -> None:
         """
-        The API is registered under the files' names that clients know.
+        The .proto files have the names that clients know.
         """
         service = self.reflected.pool.FindServiceByName(REGISTRY)
         self.assertEqual(service.file.name, "cogment/api/model_registry.proto")
@@ -168,14 +168,14 @@ class ReflectionApiTests(RegistryTestCase):
 
     def test_version(self) -> None:
         """
-        Version, which no example can show whole, takes an empty request and names what runs.
+        Version, whose reply is not constant, takes an empty request and names what runs.
         """
         (reply,) = self.reflected.call(f"{REGISTRY}/Version", "{}")
         self.assertEqual(reply["versions"][0]["name"], "twisted-registry")
 
     def test_all_are_called(self) -> None:
         """
-        Together they call each of the nine.
+        The examples and Version cover all nine calls.
         """
         called = {path for path, *_ in EXAMPLES} | {f"{REGISTRY}/Version"}
         self.assertLessEqual({f"{REGISTRY}/{name}" for name in self.reflected.describe(REGISTRY)}, called)

@@ -1,5 +1,5 @@
 """
-Tests of the trailing metadata of calls.
+Tests for the trailing metadata of calls.
 """
 
 import os
@@ -17,7 +17,7 @@ from twisted_registry.protocol.messages import api
 DATA = os.urandom(10_000_000)
 
 
-def told_by(call: Any) -> dict[str, Any]:
+def trailing_metadata_of(call: Any) -> dict[str, Any]:
     """
     Return the trailing metadata of a call.
     """
@@ -48,18 +48,18 @@ class DataTests(SharedRegistryTestCase):
                 request = api.RetrieveVersionDataRequest(model_id=self.model_id, version_number=selector)
                 call = self.client.call("RetrieveVersionData", request)
                 self.assertEqual(b"".join(chunk.data_chunk for chunk in call), data)
-                self.assertEqual(told_by(call), self.expected(data))
+                self.assertEqual(trailing_metadata_of(call), self.expected(data))
 
     def test_data_received(self) -> None:
         """
-        The reply to a creation has the same.
+        The reply to a creation has the same values.
         """
         self.client.save_model(self.model_id)
         for archived in (False, True):
             messages = [header(self.model_id, 4, archived=archived), body(b"data")]
             call = self.client.begin("CreateVersion", iter(messages))
             call.result()
-            self.assertEqual(told_by(call), self.expected(b"data"))
+            self.assertEqual(trailing_metadata_of(call), self.expected(b"data"))
 
 
 class ArchiveTests(RegistryTestCase):
@@ -82,7 +82,7 @@ class ArchiveTests(RegistryTestCase):
                     "RetrieveVersionData", api.RetrieveVersionDataRequest(model_id="walker", version_number=number)
                 )
                 self.assertEqual(b"".join(chunk.data_chunk for chunk in call), data)
-                _, _, digest = told_by(call)["twisted-registry-checksum"].split()
+                _, _, digest = trailing_metadata_of(call)["twisted-registry-checksum"].split()
                 self.assertEqual(digest, xxhash.xxh3_128_hexdigest(data))
 
 
@@ -91,7 +91,7 @@ class ErrorTests(SharedRegistryTestCase):
     Calls that fail.
     """
 
-    def test_error_is_told_in_the_standard_words(self) -> None:
+    def test_error_info(self) -> None:
         """
         A refused call reports its error and the facts as google.rpc.ErrorInfo.
         """

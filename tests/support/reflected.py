@@ -1,5 +1,5 @@
 """
-A client that knows nothing of the messages but what the server describes, as grpcurl.
+A client that knows the messages only from the server's description, like grpcurl.
 """
 
 import json
@@ -31,7 +31,7 @@ def json_values(text: str) -> Iterator[Any]:
 @define
 class ReflectedClient:
     """
-    Calls whatever a server describes, with JSON.
+    Calls any method that a server describes, with JSON.
     """
 
     channel: grpc.Channel
@@ -58,10 +58,10 @@ class ReflectedClient:
 
     def call(self, path: str, text: str, most_replies: int | None = None) -> list[Any]:
         """
-        Make a call with JSON, and give its replies as JSON has them.
+        Make a call with JSON, and return its replies as JSON values.
 
         Args:
-            most_replies: after how many to give the call up; ``None`` for a call that ends by itself.
+            most_replies: the number of replies after which to cancel; ``None`` for a call that ends by itself.
         """
         service, name = path.split("/")
         method = self.pool.FindServiceByName(service).methods_by_name[name]

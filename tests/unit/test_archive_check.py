@@ -1,5 +1,5 @@
 """
-What calls say about the archive.
+Tests for the archive's identity in the metadata of calls.
 """
 
 import asyncio
@@ -60,12 +60,12 @@ def check(call: Call, archive_id: str | None) -> None:
 
 class MetadataTests(SynchronousTestCase):
     """
-    Whatever comes as metadata is read as what it is, or is nothing.
+    Metadata that do not follow the rules are ignored.
     """
 
     def test_archive(self) -> None:
         """
-        An id is short, and of letters, digits and hyphens.
+        An id is short and has only letters, digits and hyphens.
         """
         for value in ("a", "x" * 64, "0-Z", ASKED):
             self.assertEqual(archive_in((("user-agent", "x"), (ARCHIVE_KEY, value))), value)
@@ -75,7 +75,7 @@ class MetadataTests(SynchronousTestCase):
 
     def test_seen(self) -> None:
         """
-        A number is a decimal of ten digits at most.
+        A number has at most ten decimal digits.
         """
         self.assertEqual(seen_in(((SEEN_KEY, "2147483647"),)), 2**31 - 1)
         for wrong in ("", "0", "-1", "1.0", "01", "9" * 11, "\u0661", b"1"):
@@ -85,12 +85,12 @@ class MetadataTests(SynchronousTestCase):
 
 class ArchiveIdentityCheckTests(SynchronousTestCase):
     """
-    ``ArchiveIdentityCheck``.
+    ``ArchiveIdentityCheck`` refuses calls that are meant for another archive.
     """
 
-    def test_clients_of_other_makes(self) -> None:
+    def test_without_archive(self) -> None:
         """
-        A call that says nothing of an archive is let through, and told nothing.
+        A call that names no archive is served, without metadata in return.
         """
         call = Call(("user-agent", "x"))
         check(call, "one")
@@ -98,7 +98,7 @@ class ArchiveIdentityCheckTests(SynchronousTestCase):
 
     def test_asked(self) -> None:
         """
-        Who asks is told the id, if there is one.
+        A client that asks gets the id, if there is one.
         """
         for archive_id, told in (("one", ((ARCHIVE_KEY, "one"),)), ("", ()), (None, ())):
             call = Call((ARCHIVE_KEY, ASKED))
@@ -107,13 +107,13 @@ class ArchiveIdentityCheckTests(SynchronousTestCase):
 
     def test_the_same(self) -> None:
         """
-        A call that names the archive is let through.
+        A call that names the served archive is served.
         """
         check(Call((ARCHIVE_KEY, "one")), "one")
 
     def test_another(self) -> None:
         """
-        A call that names another archive is refused, also where the one that is served has no id.
+        A call that names another archive is refused, even if the served one has no id.
         """
         for served in ("other", ""):
             error = self.assertRaises(ArchiveChanged, check, Call((ARCHIVE_KEY, "one")), served)
@@ -121,21 +121,21 @@ class ArchiveIdentityCheckTests(SynchronousTestCase):
             self.assertIn("'one'", str(error))
             self.assertIn(repr(served) if served else "no id", str(error))
 
-    def test_cannot_be_told(self) -> None:
+    def test_unknown_id(self) -> None:
         """
-        Where the id of the archive is damaged, nobody is kept from it.
+        If the id of the served archive is damaged, all calls are served.
         """
         check(Call((ARCHIVE_KEY, "one")), None)
 
 
 class MemoryTests(SynchronousTestCase):
     """
-    What a client remembers.
+    ``ArchiveMemory`` holds what a client has seen of an archive.
     """
 
     def learn(self, memory: ArchiveMemory, *metadata: tuple[str, Any]) -> None:
         """
-        Let a server answer with these initial metadata.
+        Let a server answer with initial metadata.
         """
         call = Call()
         call.sent = metadata
@@ -143,7 +143,7 @@ class MemoryTests(SynchronousTestCase):
 
     def test_first_archive(self) -> None:
         """
-        It asks until it is told, and then names the archive it was told of first.
+        The client asks until it gets an id, and then sends the first one.
         """
         memory = ArchiveMemory()
         self.learn(memory)
@@ -155,7 +155,7 @@ class MemoryTests(SynchronousTestCase):
 
     def test_highest_number(self) -> None:
         """
-        It names the highest number it has seen of a model, until that is gone.
+        The client sends the highest number it has seen of a model, until the model is forgotten.
         """
         memory = ArchiveMemory()
         self.assertEqual(memory.metadata_about("m"), ())
@@ -168,7 +168,7 @@ class MemoryTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """
-        Of very many models the first ones are forgotten.
+        Of very many models, the first are forgotten.
         """
         memory = ArchiveMemory()
         for number in range(1001):

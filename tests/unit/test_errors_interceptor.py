@@ -53,12 +53,12 @@ NEVER_SENT = {errors.RegistryError, errors.ArchiveTaken, errors.CannotStart}
 
 class StatusTests(SynchronousTestCase):
     """
-    Each error has a code that says whose fault it is, and a text that says what to do.
+    Each error has a code and a text with advice.
     """
 
-    def test_each_error_has_its_code_and_says_its_facts(self) -> None:
+    def test_codes_and_texts(self) -> None:
         """
-        The table, row by row.
+        Each error has its code, and its text holds its facts.
         """
         for error, code, said in EXAMPLES:
             found, text = status_of(error)
@@ -66,25 +66,25 @@ class StatusTests(SynchronousTestCase):
             for part in said:
                 self.assertIn(part, text)
 
-    def test_the_table_is_complete(self) -> None:
+    def test_complete(self) -> None:
         """
-        Every error a call can end with is in the table, and has a row above.
+        Every error that a call can end with is in the map, and has an example above.
         """
         classes = (found for _, found in inspect.getmembers(errors, inspect.isclass))
         taxonomy = {found for found in classes if found.__module__ == errors.__name__}
         self.assertEqual(taxonomy - set(CODES), NEVER_SENT)
         self.assertEqual({type(error) for error, _, _ in EXAMPLES}, set(CODES))
 
-    def test_texts_are_short_whatever_was_sent(self) -> None:
+    def test_texts_are_short(self) -> None:
         """
-        A text has at most a kilobyte, in whatever script.
+        A text has at most a kilobyte in any script.
         """
         for error in (errors.UnknownModel("m" * 10_000), errors.InvalidRequest("😀" * 1000)):
             self.assertLessEqual(len(status_of(error)[1].encode()), 1024)
 
-    def test_a_bug_is_logged_and_the_caller_gets_the_incident_alone(self) -> None:
+    def test_bug(self) -> None:
         """
-        What nobody foresaw is INTERNAL; its text holds the incident's id and nothing of the error.
+        An unexpected error is INTERNAL; its text holds the incident's id and nothing of the error.
         """
         code, text = status_of(ZeroDivisionError("secret"))
         self.assertEqual(code, grpc.StatusCode.INTERNAL)

@@ -1,5 +1,5 @@
 """
-Tests for ``twisted_registry.protocol.messages``: the wire, held against its table, and the pool it lives in.
+Tests for ``twisted_registry.protocol.messages``: the messages against a table, and their pool.
 """
 
 import os
@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.protocol.messages import POOL, SERVICE, SERVICE_NAME, api, common
+from twisted_registry.rpc.services.reflection import reflection_service
 
 FILES = {
     "cogment/api/common.proto": ["VersionRequest", "VersionInfo", "StatusRequest", "StatusReply"],
@@ -104,14 +105,14 @@ TYPES = {
 
 def short(name: str) -> str:
     """
-    Take the package off a message's name.
+    Return a message's name without its package.
     """
     return name.removeprefix(PACKAGE)
 
 
 def type_of(field: FieldDescriptor) -> str:
     """
-    Write a field's type as the table does.
+    Return a field's type as in the table.
     """
     message = field.message_type
     if message is None:
@@ -124,7 +125,7 @@ def type_of(field: FieldDescriptor) -> str:
 
 def repeated(message: Descriptor) -> set[str]:
     """
-    Name a message's repeated fields that are no maps.
+    Return the names of a message's repeated fields, except maps.
     """
     # A descriptor's own way of saying this has changed between releases of protobuf; the message as data has not.
     proto = FileDescriptorProto().message_type.add()
@@ -138,7 +139,7 @@ def repeated(message: Descriptor) -> set[str]:
 
 def row(message: Descriptor) -> list[str]:
     """
-    Write a message's fields as the table does.
+    Return a message's fields as in the table.
     """
     several = repeated(message)
     return [
@@ -150,7 +151,7 @@ def row(message: Descriptor) -> list[str]:
 
 def with_nested(message: Descriptor) -> list[Descriptor]:
     """
-    Give a message and those inside it, but not those that are how maps are written.
+    Yield a message and its nested messages, except the entries of maps.
     """
     nested = [inner for inner in message.nested_types if not inner.GetOptions().map_entry]
     return [message, *nested]
@@ -158,14 +159,14 @@ def with_nested(message: Descriptor) -> list[Descriptor]:
 
 class WireTests(SynchronousTestCase):
     """
-    Names, numbers and types are what the existing clients have.
+    Names, numbers and types are those of existing clients.
     """
 
     maxDiff = None
 
     def test_files(self) -> None:
         """
-        The files are registered by their names, in the package, as proto3, each with its messages.
+        The files have their names, package, syntax and messages.
         """
         for name, messages in FILES.items():
             file = POOL.FindFileByName(name)
@@ -188,7 +189,7 @@ class WireTests(SynchronousTestCase):
 
     def test_service(self) -> None:
         """
-        The service has the nine calls, with the messages they take and give.
+        The service has the nine calls with their request and reply types.
         """
         self.assertEqual(SERVICE_NAME, "cogmentAPI.ModelRegistrySP")
         calls = [
@@ -200,7 +201,7 @@ class WireTests(SynchronousTestCase):
 
     def test_classes(self) -> None:
         """
-        Every message has its class, which writes what the wire wants.
+        Every message has a class that serializes it.
         """
         for namespace, messages in zip((common, api), FILES.values(), strict=True):
             for name in messages:
@@ -211,8 +212,9 @@ class WireTests(SynchronousTestCase):
 
     def test_standard_services(self) -> None:
         """
-        The pool also describes the standard services that the server has: health and reflection.
+        The pool also describes health, and reflection once that is served.
         """
+        reflection_service([])
         for name in ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"):
             self.assertEqual(POOL.FindServiceByName(name).full_name, name)
 
@@ -245,7 +247,7 @@ class DefaultPoolTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Write such a package.  Its ``ModelInfo`` is not quite ours, as that of another release would be.
+        Write such a package, with a different ``ModelInfo``, as in another release.
         """
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -262,7 +264,7 @@ class DefaultPoolTests(SynchronousTestCase):
 
     def run_with(self, *imports: str) -> str:
         """
-        Import both in a process of their own, and use both.
+        Import and use both in a separate process.
         """
         root = Path(__file__).parents[2]
         environ = os.environ | {"PYTHONPATH": os.pathsep.join([self.folder, str(root)])}

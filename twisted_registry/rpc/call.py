@@ -29,7 +29,7 @@ class CallContext:
         peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
         identity: who makes the call; ``None`` until there is access control.
         code: the status it was aborted with; ``OK`` unless it was.
-        number: tells it from the other calls under way; the call tracker sets it.
+        number: identifies it among the calls under way; the call tracker sets it.
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
             take their messages from the request they are given: those are under the idle timeout.
         write: sends a message of a reply that streams.
