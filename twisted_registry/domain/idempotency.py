@@ -3,6 +3,7 @@ The rules for idempotency keys: which texts are allowed, and when two creations 
 """
 
 import hashlib
+from functools import lru_cache
 
 from twisted_registry.domain.errors import InvalidRequest, shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
@@ -56,11 +57,15 @@ def check_same_creation(header: VersionHeader, sha256: str, info: VersionInfo) -
         )
 
 
+@lru_cache(1024)  # a creation asks twice, before its data and with it
 def key_sha256(key: str) -> str:
     """
     Return the SHA-256 of an idempotency key in hexadecimal.
+
+    Raises:
+        InvalidRequest: the key is not allowed.
     """
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(check_idempotency_key(key).encode()).hexdigest()
 
 
 def version_facts(info: VersionInfo) -> str:

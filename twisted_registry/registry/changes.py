@@ -32,22 +32,27 @@ class ModelChanges:
         """
         See ``IRegistry.save_model``.
         """
+        try:
+            async with self._state.coordination.exclusive(info.model_id):
+                await self._save_owned(info)
+        except BaseException as error:
+            self._state.publish_failure("save model", info.model_id, error)
+            raise
+
+    async def _save_owned(self, info: ModelInfo) -> None:
         model_id = info.model_id
-        with self._state.reporting("save model", model_id):
-            async with self._state.coordination.exclusive(model_id):
-                known = self._state.index.find(model_id)
-                async with self._state.coordination.writing(model_id):
-                    is_lost = await self._state.executor.defer(partial(self._save, info, known is not None))
-                if known is None:
-                    model = self._state.index.add(model_id)
-                else:
-                    model = await self._replace(known) if is_lost else known
-                model.revision += 1
-                self._loader.keep_model_info(model, info)
-                await self._loader.owned_versions(model)
-                if is_lost and model.sequence.last:
-                    await model.sequence.reserve(model.sequence.last)
-                self._state.coordination.publish(ModelSaved(info, model.incarnation, is_new=known is None or is_lost))
+        known = self._state.index.find(model_id)
+        async with self._state.coordination.writing(model_id):
+            is_lost = await self._state.executor.defer(partial(self._save, info, known is not None))
+        model = known or self._state.index.add(model_id)
+        if known is not None and is_lost:
+            model = await self._replace(known)
+        model.revision += 1
+        self._loader.keep_model_info(model, info)
+        await self._loader.owned_versions(model)
+        if is_lost and model.sequence.last:
+            await model.sequence.reserve(model.sequence.last)
+        self._state.coordination.publish(ModelSaved(info, model.incarnation, is_new=known is None or is_lost))
 
     def _save(self, info: ModelInfo, is_known: bool) -> bool:
         # Called in the archive's thread.  If the model is gone, the archive creates it again: then its versions are no
@@ -83,16 +88,21 @@ class ModelChanges:
         """
         See ``IRegistry.delete_model``.
         """
-        with self._state.reporting("delete model", model_id):
+        try:
             async with self._state.coordination.exclusive(model_id):
-                model = self._state.index.get(model_id)
-                async with self._state.coordination.writing(model_id):
-                    await self._delete_from_archive(model)
-                    model.sequence.retire()
-                self._state.forget(model)
-                if model.snapshot is not None:
-                    await self._state.transients.remove(model.snapshot)
-                self._state.coordination.publish(ModelDeleted(model_id, model.incarnation))
+                await self._delete_owned(self._state.index.get(model_id))
+        except BaseException as error:
+            self._state.publish_failure("delete model", model_id, error)
+            raise
+
+    async def _delete_owned(self, model: Model) -> None:
+        async with self._state.coordination.writing(model.model_id):
+            await self._delete_from_archive(model)
+            model.sequence.retire()
+        self._state.forget(model)
+        if model.snapshot is not None:
+            await self._state.transients.remove(model.snapshot)
+        self._state.coordination.publish(ModelDeleted(model.model_id, model.incarnation))
 
     async def _delete_from_archive(self, model: Model) -> None:
         model.is_deleting = True

@@ -55,17 +55,18 @@ class Committer:
         """
         model_id = upload.header.model_id
         try:
-            with self._state.reporting("create version", model_id):
-                if upload.key_sha256:
-                    return await self._commit_once_per_key(upload)
-                async with self._state.coordination.exclusive(model_id):
-                    return await self._commit(self._model(upload), upload)
-        except BaseException:
+            if upload.key_sha256:
+                return await self._commit_once_per_key(upload)
+            async with self._state.coordination.exclusive(model_id):
+                return await self._commit(self._model(upload), upload)
+        except BaseException as error:
             upload.abort()
+            self._state.publish_failure("create version", model_id, error)
             raise
 
     async def _commit_once_per_key(self, upload: Upload) -> VersionInfo:
-        with self._keys.committing(upload):
+        self._keys.begin(upload)
+        try:
             async with self._state.coordination.exclusive(upload.header.model_id):
                 model = self._model(upload)
                 known = await self._keys.find_committed(model, upload)
@@ -73,10 +74,13 @@ class Committer:
                     upload.abort()
                     return known
                 now_seconds = self._keys.now_seconds()
-                self._state.archive.set_key(upload.archive_writer, upload.key_sha256, now_seconds)
+                if upload.archive_writer is not None:
+                    self._state.archive.set_key(upload.archive_writer, upload.key_sha256, now_seconds)
                 info = await self._commit(model, upload)
                 self._keys.add(upload, model.loaded.key(info.version_number), info, now_seconds)
                 return info
+        finally:
+            self._keys.end(upload)
 
     def _model(self, upload: Upload) -> Model:
         model = self._state.current(upload.snapshot.model_id, upload.snapshot.incarnation)
@@ -141,8 +145,10 @@ class Committer:
 
     async def _commit_transient(self, model: Model, upload: Upload, info: VersionInfo) -> None:
         assert upload.transient_writer is not None
-        with self._state.archive.detecting(model.model_id):
+        try:
             await model.sequence.reserve(info.version_number)
+        except UnknownModel as error:
+            raise self._state.archive.lost(model, error) from error
         key = model.loaded.key(info.version_number)
 
         def publish() -> None:

@@ -2,8 +2,7 @@
 The idempotency keys of creations, and the versions that were made with them.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
@@ -142,10 +141,9 @@ class CreationKeys:
 
     # Committing, in the reactor's thread
 
-    @contextmanager
-    def committing(self, upload: Upload) -> Iterator[None]:
+    def begin(self, upload: Upload) -> None:
         """
-        Keep a key from being used for two models at the same time.
+        Begin a commit with a key, and keep the key from being used for another model until ``end``.
 
         Raises:
             InvalidRequest: a creation in another model is being committed with the same key.
@@ -157,12 +155,15 @@ class CreationKeys:
                 f"the idempotency key is being used for model {shown(model_ids[0])}; use a new key for each version"
             )
         model_ids.append(model_id)
-        try:
-            yield
-        finally:
-            model_ids.remove(model_id)
-            if not model_ids:
-                del self._committing[key_sha256]
+
+    def end(self, upload: Upload) -> None:
+        """
+        End a commit with a key.
+        """
+        model_ids = self._committing[upload.key_sha256]
+        model_ids.remove(upload.header.model_id)
+        if not model_ids:
+            del self._committing[upload.key_sha256]
 
     async def find_committed(self, model: Model, upload: Upload) -> VersionInfo | None:
         """

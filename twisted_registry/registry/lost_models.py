@@ -70,10 +70,19 @@ class LossDetectingArchive:
         try:
             yield
         except UnknownModel as error:
-            if model is None or self._find_model(model_id) is not model:
-                raise
-            self._on_lost(model)
-            raise LostModel(model_id) from error
+            raise self.lost(model, error) from error
+
+    def lost(self, model: Model | None, error: UnknownModel) -> CorruptModel | UnknownModel:
+        """
+        Return the error to raise for an ``UnknownModel``.
+
+        Args:
+            model: the model as it was known before the call; ``None`` if it was not.
+        """
+        if model is None or self._find_model(model.model_id) is not model:
+            return error
+        self._on_lost(model)
+        return LostModel(model.model_id)
 
     def open(self) -> None:
         """See ``IArchive.open``."""
@@ -137,11 +146,11 @@ class LossDetectingArchive:
         with self.detecting(model_id):
             self._archive.set_high_water_mark(model_id, version_number)
 
-    def set_key(self, writer: IArchiveWriter | None, key_sha256: str, now_seconds: int) -> None:
+    def set_key(self, writer: IArchiveWriter, key_sha256: str, now_seconds: int) -> None:
         """
-        Call ``IKeyedArchiveWriter.set_key`` of a writer, if there is one and it can store keys.
+        Call ``IKeyedArchiveWriter.set_key`` of a writer, if it can store keys.
         """
-        if self.is_keyed and writer is not None:
+        if self.is_keyed:
             IKeyedArchiveWriter(writer).set_key(key_sha256, now_seconds)
 
     def stored_keys(self, model_id: str) -> list[StoredKey]:

@@ -29,7 +29,7 @@ from twisted_registry.domain.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.events import Event
-from twisted_registry.domain.idempotency import check_idempotency_key, key_sha256
+from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo, VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.changes import ModelChanges
@@ -174,7 +174,7 @@ class Registry:
 
     def created(self, header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str) -> VersionInfo | None:
         """See ``ISnapshots.created``."""
-        return self._keys.created(header, snapshot, key_sha256(check_idempotency_key(idempotency_key)))
+        return self._keys.created(header, snapshot, key_sha256(idempotency_key))
 
     def keeps_archived_keys(self) -> bool:
         """See ``ISnapshots.keeps_archived_keys``."""
@@ -182,7 +182,7 @@ class Registry:
 
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> Upload:
         """See ``ISnapshots.upload``."""
-        key = key_sha256(check_idempotency_key(idempotency_key)) if idempotency_key else ""
+        key = key_sha256(idempotency_key) if idempotency_key else ""
         return self._archived(header, snapshot, key) if header.archived else self._transient(header, snapshot, key)
 
     def _archived(self, header: VersionHeader, snapshot: ModelSnapshot, key: str) -> Upload:

@@ -2,8 +2,7 @@
 The state that the parts of the registry share.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Generic, Literal, TypeVar
 
 from attrs import field, frozen
@@ -140,12 +139,11 @@ class State:
             model = self.index.find(key.model_id)
             if model is None or model.incarnation != key.incarnation:
                 continue
-            is_transient = model.snapshot is not None and model.snapshot.numbers.is_transient(key.version_number)
             is_latest = model.is_latest_transient(key.version_number)
             info = model.evict(key.version_number)
             if info is not None:
                 size_bytes += info.size_bytes
-                if is_transient:
+                if not info.archived:
                     gone.append((key, info.size_bytes, is_latest))
         if gone:
             store = self.transients.store
@@ -153,18 +151,17 @@ class State:
             for event in gone:
                 self.coordination.publish(VersionEvicted(*event, "bytes" if is_too_large else "items"))
 
-    @contextmanager
-    def reporting(
-        self, operation: Literal["create version", "save model", "delete model"], model_id: str
-    ) -> Iterator[None]:
+    def publish_failure(
+        self,
+        operation: Literal["create version", "save model", "delete model"],
+        model_id: str,
+        error: BaseException,
+    ) -> None:
         """
-        Publish that a change failed, if it does because of the medium.
+        Publish that a change failed, if the reason is the medium.
         """
-        try:
-            yield
-        except (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure) as error:
+        if isinstance(error, ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure):
             self.coordination.publish(StorageFailed(operation, model_id, error))
-            raise
 
     def note_damage(self, key: VersionKey, error: CorruptVersion) -> None:
         """
