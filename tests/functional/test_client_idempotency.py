@@ -14,7 +14,7 @@ from tests.support.fake_server import Answer, FakeServer, refusal
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from twisted_registry.client import BlockingClient, VersionInfo, errors
-from twisted_registry.protocol.idempotency import IDEMPOTENCY_KEY_ENTRY, IDEMPOTENCY_STATUS
+from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, IDEMPOTENCY_STATUS
 from twisted_registry.protocol.messages import api, common
 
 DATA = b"weights"

@@ -19,7 +19,7 @@ from tests.support.daemon import PATIENCE_SECONDS
 from tests.support.fake_server import Answer, FakeServer, in_turn
 from twisted_registry.client import BlockingClient, VersionInfo, errors
 from twisted_registry.client._transfer import download
-from twisted_registry.protocol.checksum import to_metadata
+from twisted_registry.protocol.call_metadata import checksum_metadata
 from twisted_registry.protocol.messages import api, common
 
 DATA = b"right"
@@ -372,7 +372,11 @@ class DataTests(FakeServerTestCase):
         """
         wrong = b"wrong"
         digest = xxh3_128(wrong).hexdigest()
-        for metadata in (to_metadata(len(wrong), data_hash(DATA), digest), to_metadata(5, data_hash(DATA), ""), ()):
+        for metadata in (
+            checksum_metadata(len(wrong), data_hash(DATA), digest),
+            checksum_metadata(5, data_hash(DATA), ""),
+            (),
+        ):
             client = self.connect(
                 RetrieveVersionInfos=infos(info()), RetrieveVersionData=chunks([wrong], metadata=metadata)
             )
@@ -385,7 +389,7 @@ class DataTests(FakeServerTestCase):
         If the caller has brought the hash, the server's hash of the bytes is not needed.
         """
         client = self.connect(
-            RetrieveVersionData=chunks([DATA], metadata=to_metadata(len(DATA), data_hash(DATA), "0" * 32))
+            RetrieveVersionData=chunks([DATA], metadata=checksum_metadata(len(DATA), data_hash(DATA), "0" * 32))
         )
         known = VersionInfo("walker", 3, 1, True, data_hash(DATA), len(DATA))
         self.assertEqual(client.retrieve("walker", known), DATA)

@@ -16,7 +16,7 @@ from tests.support.fake_server import FakeServer, failing_stream
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from twisted_registry.client import BlockingClient, errors
-from twisted_registry.protocol.checksum import KEY, Checksum, from_metadata, to_metadata
+from twisted_registry.protocol.call_metadata import CHECKSUM_KEY, Checksum, checksum_in, checksum_metadata
 from twisted_registry.protocol.messages import SERVICE, api
 
 DATA = os.urandom(30_000_000)
@@ -133,7 +133,7 @@ class WrongDataTests(SynchronousTestCase):
 
         def data(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             if told is not None:
-                context.set_trailing_metadata(to_metadata(told.size_bytes, told.sha256, told.xxh3))
+                context.set_trailing_metadata(checksum_metadata(told.size_bytes, told.sha256, told.xxh3))
             return (api.RetrieveVersionDataReplyChunk(data_chunk=chunk) for chunk in chunks)
 
         server = FakeServer(RetrieveVersionInfos=info, RetrieveVersionData=data)
@@ -262,8 +262,8 @@ class WrongDataTests(SynchronousTestCase):
         Trailing metadata that cannot be read is ignored.
         """
         for said in ("", "5", "five hash", "1" * 5000 + " hash", "-5 hash", "\u0665 hash"):
-            self.assertIsNone(from_metadata([(KEY, said)]))
-        self.assertIsNone(from_metadata([(KEY, b"5 hash")]))
+            self.assertIsNone(checksum_in([(CHECKSUM_KEY, said)]))
+        self.assertIsNone(checksum_in([(CHECKSUM_KEY, b"5 hash")]))
 
     def test_nothing_comes(self) -> None:
         """

@@ -10,8 +10,7 @@ import grpc
 
 from tests.support.client import body, data_hash, header
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.protocol.checksum import from_metadata
-from twisted_registry.protocol.idempotency import IDEMPOTENCY_KEY_ENTRY
+from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, checksum_in
 
 DATA = b"data" * 1000
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -98,7 +97,7 @@ class IdempotencyTests(RegistryTestCase):
             messages(), metadata=[(IDEMPOTENCY_KEY_ENTRY, "key")], timeout=30
         )
         self.assertEqual(reply.version_info, first)
-        checksum = from_metadata(call.trailing_metadata())
+        checksum = checksum_in(call.trailing_metadata())
         assert checksum is not None, "the checksum is missing"
         self.assertEqual(checksum.size_bytes, len(DATA))
 

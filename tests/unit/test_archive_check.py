@@ -12,7 +12,7 @@ from tests.support.calls import METHOD, FakeContext, call_on
 from twisted_registry.client._transport.archive_memory import ArchiveMemory
 from twisted_registry.contracts.ownership import ArchiveIdentity, ArchiveStatus
 from twisted_registry.domain.errors import ArchiveChanged
-from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
+from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.idempotency import MAX_KEY_CHARACTERS, check_idempotency_key, check_same_creation
 from twisted_registry.domain.models import VersionHeader, VersionInfo
-from twisted_registry.protocol.idempotency import IDEMPOTENCY_KEY_ENTRY, idempotency_key_in
+from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, idempotency_key_in
 
 HASH, OTHER_HASH = "A" * 43 + "=", "B" * 43 + "="
 HEADER = VersionHeader("m", True, 4, HASH, 0, {"a": "b"})

@@ -26,7 +26,7 @@ from twisted_registry.client.errors import (
     Unreachable,
 )
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.protocol.checksum import Checksum, from_metadata
+from twisted_registry.protocol.call_metadata import Checksum, checksum_in
 from twisted_registry.protocol.framing import DATA_TAG, content_offset
 from twisted_registry.protocol.messages import api
 
@@ -132,7 +132,7 @@ class _DataStream:
             data = _data(message)
             self._note_progress(time.monotonic() - began, len(data))
             return data
-        self.checksum = from_metadata(await self._call.trailing_metadata())
+        self.checksum = checksum_in(await self._call.trailing_metadata())
         await connection.memory.learn(self._call)
         return None
 

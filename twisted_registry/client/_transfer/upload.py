@@ -40,9 +40,8 @@ from twisted_registry.client.errors import (
 )
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
-from twisted_registry.protocol.checksum import Checksum, from_metadata
+from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, IDEMPOTENCY_STATUS, Checksum, checksum_in
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header
-from twisted_registry.protocol.idempotency import IDEMPOTENCY_KEY_ENTRY, IDEMPOTENCY_STATUS
 from twisted_registry.protocol.messages import api
 
 _MOST_LOST_ANSWERS = 3
@@ -133,7 +132,7 @@ class _Attempt:
             with connection.translating_errors(model_id):
                 try:
                     raw = await self._answer(call)
-                    checksum = from_metadata(await call.trailing_metadata())
+                    checksum = checksum_in(await call.trailing_metadata())
                     await memory.learn(call)
                 except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
                     raise await status.error() from None

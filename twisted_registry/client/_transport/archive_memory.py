@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in
+from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in
 
 _MOST_MODELS = 1000
 

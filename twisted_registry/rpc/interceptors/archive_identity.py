@@ -8,7 +8,7 @@ from attrs import frozen
 
 from twisted_registry.application.validation import check_archive
 from twisted_registry.contracts.ownership import ArchiveStatus
-from twisted_registry.protocol.archive_metadata import ARCHIVE_KEY, ASKED, archive_in
+from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, archive_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method
 

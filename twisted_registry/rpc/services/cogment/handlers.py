@@ -14,9 +14,7 @@ from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.application.uploads import Uploads
 from twisted_registry.domain.errors import InvalidRequest
-from twisted_registry.protocol.archive_metadata import seen_in
-from twisted_registry.protocol.checksum import to_metadata
-from twisted_registry.protocol.idempotency import idempotency_key_in
+from twisted_registry.protocol.call_metadata import checksum_metadata, idempotency_key_in, seen_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.reply_budget import COUNTED_BYTES, ReplyBudget
@@ -100,7 +98,7 @@ class Handlers:
         info = await self._uploads.create(
             header, messages.read, body_chunk, seen_in(call.metadata), idempotency_key_in(call.metadata)
         )
-        call.set_trailing_metadata(to_metadata(info.size_bytes, info.sha256, info.xxh3))
+        call.set_trailing_metadata(checksum_metadata(info.size_bytes, info.sha256, info.xxh3))
         return await account_for(self._reply_budget.receiver(call), codec.created_reply(info))
 
     async def retrieve_version_data(self, raw: bytes, call: CallContext) -> None:
@@ -108,7 +106,7 @@ class Handlers:
         Send a version's data.
         """
         sent = await self._downloads.send(*codec.version_selector(raw), self._reply_budget.receiver(call))
-        call.set_trailing_metadata(to_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
+        call.set_trailing_metadata(checksum_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
 
     async def version_update(self, raw: bytes, call: CallContext) -> None:
         """
