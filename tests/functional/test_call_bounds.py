@@ -24,7 +24,7 @@ from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
 UNKNOWN_FIELD = b"\xfa\x3f\x00"
 
 TRIES = 50
-"""Where gRPC refuses at random it refuses at least one of so many."""
+"""If gRPC refused at random, it would refuse at least one of so many."""
 
 
 class MetadataTests(SharedRegistryTestCase):
@@ -145,9 +145,9 @@ class RequestSizeTests(SharedRegistryTestCase):
             StatusCode.INVALID_ARGUMENT, lambda: self.client.statuses(*["nonsense"] * 1001), "1001", "'*'"
         )
 
-    def test_user_data_of_many_pairs(self) -> None:
+    def test_metadata_of_many_pairs(self) -> None:
         """
-        Many tiny pairs of user data are refused as large ones are.
+        Many tiny pairs of metadata are refused like few large ones.
         """
         pairs = {str(number): "" for number in range(60_000)}
         for call in (

@@ -148,7 +148,7 @@ class CreateVersionTests(SharedRegistryTestCase):
             self.assertLess(upload.taken, pieces // 2)
         self.assert_nothing_made()
 
-    def test_unknown_model_is_told_at_the_header(self) -> None:
+    def test_unknown_model_is_refused_at_the_header(self) -> None:
         """
         A header for an unknown model is refused before any data comes.
         """

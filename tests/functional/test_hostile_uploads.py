@@ -108,12 +108,12 @@ class DeclarationTests(HostileUploadCase):
 
     @hostile()
     @given(TEXTS | st.sampled_from(["", data_hash(b"data"), data_hash(b""), data_hash(b"data") + " "]), st.booleans())
-    def test_any_hash(self, told: str, archived: bool) -> None:
+    def test_any_hash(self, declared: str, archived: bool) -> None:
         """
         The data's hash is accepted, and so is an empty one; any other is refused.
         """
-        expected = OK if told in ("", data_hash(b"data")) else INVALID
-        first = header(self.model_id, 4, archived=archived, data_hash=told)
+        expected = OK if declared in ("", data_hash(b"data")) else INVALID
+        first = header(self.model_id, 4, archived=archived, data_hash=declared)
         info = self.assert_upload(expected, [first, body(b"data")])
         if info is not None:
             self.assertEqual(info.data_hash, data_hash(b"data"))

@@ -304,9 +304,9 @@ class DiskTests(RefusalTestCase):
         self.control.unlink()
         self.assertEqual(self.client.create("m", b"more", archived=True).version_number, 2)
         self.wait_until_logged("storage error in the archive")
-        (told,) = (line for line in self.daemon.lines if "storage error in the archive" in line)
-        self.assertIn(f"#warn] storage error in the archive {self.archive}: ", told)
-        self.assertIn(os.strerror(getattr(errno, name)), told)
+        (line,) = (line for line in self.daemon.lines if "storage error in the archive" in line)
+        self.assertIn(f"#warn] storage error in the archive {self.archive}: ", line)
+        self.assertIn(os.strerror(getattr(errno, name)), line)
 
     def test_full(self) -> None:
         """

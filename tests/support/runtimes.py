@@ -51,7 +51,7 @@ class DeferredEvent:
 @implementer(IRuntime)
 class DeferredRuntime:
     """
-    Runs use cases under Twisted, in the reactor's own thread.
+    The runtime of use cases under Twisted, in the reactor's thread.
     """
 
     def call(self, function: Callable[[], Deferred[T]]) -> "Deferred[T]":

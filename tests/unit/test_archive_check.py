@@ -100,10 +100,10 @@ class ArchiveIdentityCheckTests(SynchronousTestCase):
         """
         A client that asks gets the id, if there is one.
         """
-        for archive_id, told in (("one", ((ARCHIVE_KEY, "one"),)), ("", ()), (None, ())):
+        for archive_id, answer in (("one", ((ARCHIVE_KEY, "one"),)), ("", ()), (None, ())):
             call = Call((ARCHIVE_KEY, ASKED))
             check(call, archive_id)
-            self.assertEqual(call.sent, told)
+            self.assertEqual(call.sent, answer)
 
     def test_the_same(self) -> None:
         """

@@ -88,14 +88,14 @@ class BodyDataTests(SynchronousTestCase):
 
 class ChunkerTests(SynchronousTestCase):
     """
-    ``Chunker`` cuts what comes into frames of one size.
+    ``Chunker`` cuts data into frames of one size.
     """
 
     @settings(deadline=None)
     @given(st.lists(st.integers(0, 70_000), max_size=12), st.sampled_from([1000, 16_384, 50_000]))
     def test_cuts_exactly(self, sizes: list[int], chunk_bytes: int) -> None:
         """
-        Whatever the sizes that come, all frames are of the size wanted but the last, and the data is the same.
+        All frames but the last have the configured size, and the data is the same, whatever the sizes of the pieces.
         """
         chunker = Chunker(chunk_bytes)
         data = [bytes([index]) * size for index, size in enumerate(sizes)]
@@ -108,6 +108,6 @@ class ChunkerTests(SynchronousTestCase):
 
     def test_provides_the_interface(self) -> None:
         """
-        It is what the registry takes for this.
+        The chunker provides the registry's interface.
         """
         verifyObject(IChunker, Chunker(1))

@@ -15,7 +15,7 @@ from twisted_registry.domain.snapshot import ModelSnapshot
 @frozen
 class Snapshots:
     """
-    Stands in for the registry.
+    The snapshots of a registry.
 
     Attributes:
         known: the models' snapshots; ``None`` if a model is not read yet.

@@ -84,7 +84,7 @@ class UseCaseTests(UseCaseTestCase):
 
     def test_uploads_and_downloads(self) -> None:
         """
-        What is uploaded can be downloaded, from memory and from the archive, with its size, SHA-256 and XXH3.
+        Uploaded data can be downloaded, from memory and from the archive, with its size, SHA-256 and XXH3.
         """
         for archived in (False, True):
             for messages in ((), (b"1",), (b"1234567890",), (b"12345", b"67890" * 1000, b"1")):

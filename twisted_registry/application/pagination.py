@@ -129,7 +129,7 @@ class PageEnd:
 
 class _Page(Generic[T]):
     """
-    Counts the entries of one page as they are added.
+    The count of a page's entries.
 
     Attributes:
         length: the number of entries so far.

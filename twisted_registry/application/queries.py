@@ -1,5 +1,5 @@
 """
-Reads of models and versions: from memory if possible, through the reactor's thread only if necessary.
+Queries of models and versions: from memory if possible, through the reactor's thread only if necessary.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from twisted_registry.domain.snapshot import ModelSnapshot
 @frozen
 class Queries:
     """
-    Reads of the registry that do not change it.
+    Queries of a registry.
     """
 
     registry: IRegistry

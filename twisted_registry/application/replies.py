@@ -26,7 +26,7 @@ _Entry = tuple[str, "weakref.ref[ModelSnapshot]", bytes]
 
 class ReplyCache:
     """
-    Keeps replies by the bytes of their requests, within a budget; the oldest are dropped first.
+    A cache of replies by the bytes of their requests, within a budget; the oldest are dropped first.
 
     A snapshot never changes, so neither does a reply that is made from it: hundreds of actors that ask for the latest
     version get the same bytes.  A reply holds as long as its snapshot is the model's.
@@ -82,8 +82,8 @@ class ReplyCache:
 @frozen
 class ListReplies:
     """
-    Makes replies that hold lists, a few long ones at a time.  These keep the processor busy, so that more at once would
-    be no faster, and each may take hundreds of megabytes.
+    The maker of replies that hold lists, a few long ones at a time.  These keep the processor busy, so that more at
+    once would be no faster, and each may take hundreds of megabytes.
 
     Attributes:
         _slots: the places for the long lists that are being made.
@@ -97,7 +97,7 @@ class ListReplies:
 
         Args:
             length: the most entries that the reply will hold.
-            make: makes the reply, anew at each call.
+            make: makes the reply, again at each call.
 
         Raises:
             Overloaded: too many long lists wait to be made.

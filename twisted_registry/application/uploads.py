@@ -133,8 +133,8 @@ class Uploads:
 
 class Gatherer:
     """
-    Gathers the small messages of an upload: to hash and store each on its own would cost many times what its data does.
-    Large messages pass as they are.
+    A buffer for the small messages of an upload: to hash and store each by itself would cost many times what its data
+    does.  Large messages pass as they are.
     """
 
     def __init__(self, chunk_bytes: int) -> None:

@@ -28,7 +28,7 @@ class _Event(asyncio.Event):
 @implementer(IRuntime)
 class AsyncioRuntime:
     """
-    Runs use cases in an event loop of asyncio.
+    The runtime of use cases in an event loop of asyncio.
     """
 
     def __init__(self, reactor: IReactorFromThreads, loop: asyncio.AbstractEventLoop) -> None:

@@ -200,7 +200,7 @@ DELETED_REPLY = api.DeleteModelReply().SerializeToString()
 
 class UpdateEncoder:
     """
-    Makes the messages of ``VersionUpdate``.  The streams of a model, which resume together, share one message.
+    The encoder of ``VersionUpdate``.  The streams of a model, which resume together, share one message.
     """
 
     def __init__(self) -> None:
@@ -217,7 +217,7 @@ class UpdateEncoder:
 
 class ReplyPage(Generic[T, M]):
     """
-    Gathers the entries of a list reply.  They are serialized a few at a time: a hundred thousand at once would hold up
+    The entries of a list reply.  They are serialized a few at a time: a hundred thousand at once would hold up
     all other calls for a tenth of a second.
     """
 

@@ -65,8 +65,8 @@ def _unusual_body_data(message: bytes) -> bytes:
 @implementer(IChunker)
 class Chunker:
     """
-    Cuts the data of an upload, which comes in pieces of any size, into the messages of a download, of one size.  The
-    data is copied once.
+    A chunker that cuts the data of an upload, which comes in pieces of any size, into the messages of a download, of
+    one size.  The data is copied once.
     """
 
     def __init__(self, chunk_bytes: int) -> None:
