@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import report
-from benchmarks.bench import Bench, Suite
 from benchmarks.beside import compare, other_checkout
 from benchmarks.case import Fact, Operation, Row, measure
+from benchmarks.context import Context, Suite
 from benchmarks.servers import HERE, Checkout
 from benchmarks.suites import bounds, calls, clients, disk, growth, push
 
@@ -75,12 +75,12 @@ def _processor() -> str:
 def _results(
     suite: Suite, arguments: argparse.Namespace, directory: Path, other: Checkout | None
 ) -> Iterator[Row | Fact]:
-    bench = Bench(directory, arguments.short)
+    context = Context(directory, arguments.short)
     if other:
         (directory / "beside").mkdir()
-        items = compare(suite, bench, Bench(directory / "beside", arguments.short, other))
+        items = compare(suite, context, Context(directory / "beside", arguments.short, other))
     else:
-        items = suite(bench)
+        items = suite(context)
     for item in items:
         yield measure(item, arguments.rounds) if isinstance(item, Operation) else item
 

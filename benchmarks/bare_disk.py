@@ -33,10 +33,10 @@ class BareDisk:
         os.close(folder)
 
     def _put(self, path: str, pieces: Sequence[bytes]) -> None:
-        draft = f"{path}.draft"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        temp_file = f"{path}.temp_file"
+        descriptor = os.open(temp_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         for piece in pieces:
             os.write(descriptor, piece)
         os.fsync(descriptor)
         os.close(descriptor)
-        os.rename(draft, path)
+        os.rename(temp_file, path)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from benchmarks.bench import Bench, Suite
 from benchmarks.case import Fact, Operation
+from benchmarks.context import Context, Suite
 from benchmarks.servers import Checkout
 
 LEAST_RATIO = 0.97
@@ -32,7 +32,7 @@ def other_checkout(root: Path) -> Checkout:
     return Checkout(root, venv / "bin")
 
 
-def compare(suite: Suite, own: Bench, other: Bench) -> Iterator[Operation | Fact]:
+def compare(suite: Suite, own: Context, other: Context) -> Iterator[Operation | Fact]:
     """
     Run a suite on two checkouts at once, and yield operations whose opponent is the other checkout.
 

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from benchmarks.case import Fact, Row
-from tests.support.pages import Part, table, told_of
+from tests.support.pages import Part, described, table
 
 DOCS = Path(__file__).parents[1] / "docs" / "explanation"
 RESULTS = DOCS / "performance.json"
@@ -62,9 +62,9 @@ def read(path: Path) -> Run:
     """
     Read a run.
     """
-    told: Mapping[str, Any] = json.loads(path.read_text())
-    rows, facts = [Row(**row) for row in told["rows"]], [Fact(**fact) for fact in told["facts"]]
-    return Run(told["machine"], rows, facts)
+    reported: Mapping[str, Any] = json.loads(path.read_text())
+    rows, facts = [Row(**row) for row in reported["rows"]], [Fact(**fact) for fact in reported["facts"]]
+    return Run(reported["machine"], rows, facts)
 
 
 # The tables.
@@ -112,7 +112,7 @@ def section(run: Run) -> str:
     Return the generated part of the page.
     """
     rows, facts = table(ROW_HEAD, map(row_cells, run.rows)), table(FACT_HEAD, map(fact_cells, run.facts))
-    return _PART.of(rows, facts, told_of(run.machine))
+    return _PART.of(rows, facts, described(run.machine))
 
 
 def page_with(run: Run, page: str) -> str:

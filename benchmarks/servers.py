@@ -15,7 +15,7 @@ from attrs import frozen
 
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 @frozen
@@ -87,7 +87,7 @@ class Server:
 
     def _status(self, name: str) -> int:
         match = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
-        assert match is not None, f"/proc tells of no {name}"
+        assert match is not None, f"/proc has no {name}"
         return int(match[1])
 
 
@@ -106,7 +106,7 @@ def _running(name: str, command: Sequence[str], directory: Path) -> Iterator[Ser
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         match = _LISTENING.search(log.read_text())
         if match:

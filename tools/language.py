@@ -37,7 +37,7 @@ PHRASES = [
         ("told", "'notified', 'configured', 'reported'"),
         ("tells? (?:of|what|how|who|where|which|all|more|the log)", "'describe', 'explain', 'report', 'log'"),
         (r"(?<!there\s)(?:is|are|was|were) no(?! (?:longer|more|fewer|less|such|one|later))", "'is not a'"),
-        (r"(?<!there\s)(?:is|are|was|were) none", "'is not', 'does not exist'"),
+        (r"(?<!there\s)(?:is|are|was|were) (?-i:none)", "'is not', 'does not exist'"),
         ("at rest|comes? to rest|came to rest", "'durable', 'synced', 'on disk'"),
         ("pass(?:es|ed|ing)? over", "'skip', 'ignore'"),
         ("(?:give|gives|gave|given|giving) (?:it |them )?back", "'return', 'release'"),
@@ -97,7 +97,7 @@ THIRD_PERSON = {
 }
 # fmt: on
 
-FUNCTION_OPENINGS = frozenset(VERBS | RIDDLES)
+FUNCTION_OPENINGS = frozenset(VERBS | RIDDLES) - {"Whatever", "Whichever"}
 """A function's docstring does not begin with these: it begins with another imperative."""
 
 NOUN_OPENINGS = frozenset(VERBS | RIDDLES | THIRD_PERSON)

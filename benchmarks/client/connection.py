@@ -90,7 +90,7 @@ class Loop:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
         self._selector.modify(connection.socket, events, connection)
 
-    def run_until(self, done: Callable[[], bool], patience_seconds: float = 300) -> None:
+    def run_until(self, done: Callable[[], bool], timeout_seconds: float = 300) -> None:
         """
         Serve the connections until something is so.
 
@@ -98,9 +98,9 @@ class Loop:
             CallFailed: nothing happened for too long.
         """
         while not done():
-            ready = self._selector.select(patience_seconds)
+            ready = self._selector.select(timeout_seconds)
             if not ready:
-                raise CallFailed(f"nothing came for {patience_seconds} s")
+                raise CallFailed(f"nothing came for {timeout_seconds} s")
             for key, events in ready:
                 if events & selectors.EVENT_READ:
                     key.data.receive()
@@ -204,7 +204,7 @@ class Connection:
         """
         size_bytes = self.socket.recv_into(self._loop.buffer)
         if not size_bytes:
-            raise CallFailed("the server has hung up")
+            raise CallFailed("the server has disconnected")
         self._take(memoryview(self._loop.buffer)[:size_bytes])
         self._replenish(size_bytes)
 

@@ -106,7 +106,7 @@ class Audience:
         self._actors = [Connection(self._loop, port) for _ in range(count)]
         self._subscription = subscribe[0], cut([subscribe[1]])
         self._request = fetch[0], cut([fetch[1]])
-        self._told = self._held = 0
+        self._shown = self._held = 0
         self._fetched_bytes = 0
         self._fetching = False
 
@@ -117,10 +117,10 @@ class Audience:
         path, body = self._subscription
         for actor in self._actors:
             actor.call(path, body, _never, lambda call, actor=actor: self._hear(actor))  # type: ignore[misc]
-        self._loop.run_until(lambda: self._told >= len(self._actors))
+        self._loop.run_until(lambda: self._shown >= len(self._actors))
 
     def _hear(self, actor: Connection) -> None:
-        self._told += 1
+        self._shown += 1
         if self._fetching:
             actor.call(*self._request, self._hold)
 

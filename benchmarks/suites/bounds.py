@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator
 
 from benchmarks import messages
-from benchmarks.bench import Bench
 from benchmarks.case import Fact, Operation
 from benchmarks.client.connection import CallFailed
 from benchmarks.client.loads import repeat
+from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB, path, prefixed
 from benchmarks.servers import Server
 from benchmarks.suites.calls import create, save
@@ -22,17 +22,17 @@ _SHORT_LARGE_BYTES = 64 * MIB
 _MODEL, _ARCHIVED = "m", "archived"
 
 
-def run(bench: Bench) -> Iterator[Operation | Fact]:
+def run(context: Context) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
-    with bench.registry("registry with subscribers") as server:
-        yield from _subscribers(server, bench.times(_SUBSCRIBERS))
-    with bench.registry("registry with a large version") as server:
-        yield from _large(server, _SHORT_LARGE_BYTES if bench.short else _LARGE_BYTES)
+    with context.registry("registry with subscribers") as server:
+        yield from _subscribers(server, context.times(_SUBSCRIBERS))
+    with context.registry("registry with a large version") as server:
+        yield from _large(server, _SHORT_LARGE_BYTES if context.short else _LARGE_BYTES)
     limit = ("--version-cache-max-bytes", str(_CACHE_BYTES), "--version-cache-max-items", "1000000")
-    with bench.registry("registry whose cache is full", *limit) as server:
-        yield from _cache(server, bench.times(600), bench.times(40))
+    with context.registry("registry whose cache is full", *limit) as server:
+        yield from _cache(server, context.times(600), context.times(40))
 
 
 def _subscribers(server: Server, count: int) -> Iterator[Fact]:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 
 from benchmarks import messages, servers
-from benchmarks.bench import Bench
 from benchmarks.case import Fact, Operation
 from benchmarks.client.loads import repeat
+from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB, prefixed
 from benchmarks.servers import Server
 
@@ -49,7 +49,7 @@ def create(server: Server, model_id: str, size_bytes: int, *, archived: bool = F
 
 
 def _both(
-    bench: Bench,
+    context: Context,
     name: str,
     pair: tuple[Server, Server],
     act: Callable[[Server, int], float],
@@ -59,27 +59,27 @@ def _both(
 ) -> Operation:
     own, other = pair
     return Operation(
-        name, partial(act, own), partial(act, other), own, other, other.name, bench.times(times), bar, size_bytes
+        name, partial(act, own), partial(act, other), own, other, other.name, context.times(times), bar, size_bytes
     )
 
 
-def run(bench: Bench) -> Iterator[Operation | Fact]:
+def run(context: Context) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     with ExitStack() as stack:
         limit = "--version-cache-max-bytes"
-        own = stack.enter_context(bench.registry("registry", limit, str(_CACHE_BYTES)))
-        archive = stack.enter_context(bench.registry("registry without copies", limit, str(_NO_COPY_BYTES)))
-        bare = stack.enter_context(servers.ceiling(CEILING, bench.directory))
-        hashing = stack.enter_context(servers.ceiling(HASHING, bench.directory, "--hash"))
-        copies = stack.enter_context(bench.registry("registry with copies"))
+        own = stack.enter_context(context.registry("registry", limit, str(_CACHE_BYTES)))
+        archive = stack.enter_context(context.registry("registry without copies", limit, str(_NO_COPY_BYTES)))
+        bare = stack.enter_context(servers.ceiling(CEILING, context.directory))
+        hashing = stack.enter_context(servers.ceiling(HASHING, context.directory, "--hash"))
+        copies = stack.enter_context(context.registry("registry with copies"))
         _fill(own, copies, archive)
-        yield from _small(bench, own, bare)
+        yield from _small(context, own, bare)
         for size_bytes in NAMES:
-            _fill_cache(bench, own, size_bytes)
+            _fill_cache(context, own, size_bytes)
             for clients in _CLIENTS:
-                yield from _data(bench, size_bytes, clients, own, copies, archive, bare, hashing)
+                yield from _data(context, size_bytes, clients, own, copies, archive, bare, hashing)
 
 
 def _fill(own: Server, copies: Server, archive: Server) -> None:
@@ -92,22 +92,22 @@ def _fill(own: Server, copies: Server, archive: Server) -> None:
             create(server, model_id, size_bytes, archived=True)
 
 
-def _fill_cache(bench: Bench, own: Server, size_bytes: int) -> None:
+def _fill_cache(context: Context, own: Server, size_bytes: int) -> None:
     # The cache is full when it is measured, as it is in a registry that has run for a while.
     if size_bytes >= MIB:
         versions = min(_CACHE_BYTES // size_bytes + 2, _MOST_ITEMS + 2)
-        create(own, messages.model_of(size_bytes), size_bytes, times=bench.times(versions))
+        create(own, messages.model_of(size_bytes), size_bytes, times=context.times(versions))
 
 
-def _small(bench: Bench, own: Server, bare: Server) -> Iterator[Operation]:
+def _small(context: Context, own: Server, bare: Server) -> Iterator[Operation]:
     model_id = messages.model_of(KIB)
     for clients in (1, 16):
         ask = partial(_small_call, messages.latest_request(model_id), clients)
-        yield _both(bench, f"latest info, {_clients(clients)}", (own, bare), ask, 1500 * min(clients, 4), 0.8)
+        yield _both(context, f"latest info, {_clients(clients)}", (own, bare), ask, 1500 * min(clients, 4), 0.8)
     others = partial(_unlike, messages.latest_request(model_id))
-    yield _both(bench, "latest info, made anew each time, 1 client", (own, bare), others, 1500, None)
+    yield _both(context, "latest info, serialized each time, 1 client", (own, bare), others, 1500, None)
     page = partial(_small_call, messages.page_request(model_id, 1), 1)
-    yield _both(bench, f"page of {messages.PAGE_LENGTH} infos, 1 client", (own, bare), page, 1000, None)
+    yield _both(context, f"page of {messages.PAGE_LENGTH} infos, 1 client", (own, bare), page, 1000, None)
 
 
 def _small_call(request: bytes, clients: int, server: Server, times: int) -> float:
@@ -119,7 +119,7 @@ def _unlike(request: bytes, server: Server, times: int) -> float:
 
 
 def _data(
-    bench: Bench,
+    context: Context,
     size_bytes: int,
     clients: int,
     own: Server,
@@ -135,16 +135,16 @@ def _data(
     upload = partial(_upload, messages.upload(model_id, size_bytes, archived=False), clients)
     for other in (bare, hashing):
         bar = (0.75 if clients == 1 else 0.7) if size_bytes == 10 * MIB else None
-        yield _both(bench, f"create transient, {what}", (own, other), upload, times, bar, size_bytes)
+        yield _both(context, f"create transient, {what}", (own, other), upload, times, bar, size_bytes)
     request = [prefixed(messages.data_request(model_id))]
     download = partial(_download, request, clients, messages.received_bytes(size_bytes))
     create(own, model_id, size_bytes)
     bar = 0.9 if large else None
-    yield _both(bench, f"retrieve from memory, {what}", (own, bare), download, times, bar, size_bytes)
+    yield _both(context, f"retrieve from memory, {what}", (own, bare), download, times, bar, size_bytes)
     bar = 0.65 if large else None
-    yield _both(bench, f"retrieve archived, {what}", (copies, bare), download, times, bar, size_bytes)
+    yield _both(context, f"retrieve archived, {what}", (copies, bare), download, times, bar, size_bytes)
     yield _both(
-        bench, f"retrieve archived, no copy in memory, {what}", (archive, bare), download, times, bar, size_bytes
+        context, f"retrieve archived, no copy in memory, {what}", (archive, bare), download, times, bar, size_bytes
     )
 
 

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 
 from benchmarks import callers, messages
-from benchmarks.bench import Bench
 from benchmarks.callers import BARE, BLOCKING, HASHING, LIBRARY, Caller
 from benchmarks.case import Fact, Operation
+from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB
 from benchmarks.servers import Server
 from benchmarks.suites.calls import NAMES, create, save
@@ -20,28 +20,30 @@ _CREATE_BAR = 0.8
 _CACHE_BYTES = 512 * MIB
 
 
-def run(bench: Bench) -> Iterator[Operation | Fact]:
+def run(context: Context) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     with ExitStack() as stack:
         limit = ("--version-cache-max-bytes", str(_CACHE_BYTES))
-        server = stack.enter_context(bench.registry("registry of clients", *limit))
+        server = stack.enter_context(context.registry("registry of clients", *limit))
         _fill(server)
         own, blocking, bare, hashing = (
-            stack.enter_context(callers.caller(kind, server, bench.checkout))
+            stack.enter_context(callers.caller(kind, server, context.checkout))
             for kind in (LIBRARY, BLOCKING, BARE, HASHING)
         )
         for each in (own, blocking, bare, hashing):
             # In a process that has run for a while, freed memory is kept for what comes next.
             each.act("retrieve", _model(max(NAMES), False), 1, times=1)
         for size_bytes in NAMES:
-            yield from _sized(bench, size_bytes, own, bare, hashing)
-        yield _pair(bench, "client: latest info", own, bare, 1000, _RETRIEVE_BAR, 0, "latest", _model(KIB, False))
-        yield _pair(bench, "client, blocking: latest info", blocking, bare, 1000, None, 0, "latest", _model(KIB, False))
+            yield from _sized(context, size_bytes, own, bare, hashing)
+        yield _pair(context, "client: latest info", own, bare, 1000, _RETRIEVE_BAR, 0, "latest", _model(KIB, False))
+        yield _pair(
+            context, "client, blocking: latest info", blocking, bare, 1000, None, 0, "latest", _model(KIB, False)
+        )
         large = 10 * MIB
         words = "retrieve", _model(large, False), 1
-        yield _pair(bench, "client, blocking: retrieve 10 MiB", blocking, bare, 20, None, large, *words)
+        yield _pair(context, "client, blocking: retrieve 10 MiB", blocking, bare, 20, None, large, *words)
 
 
 def _model(size_bytes: int, archived: bool) -> str:
@@ -56,9 +58,9 @@ def _fill(server: Server) -> None:
         save(server, f"new-{messages.model_of(size_bytes)}")
 
 
-def _sized(bench: Bench, size_bytes: int, own: Caller, bare: Caller, hashing: Caller) -> Iterator[Operation]:
+def _sized(context: Context, size_bytes: int, own: Caller, bare: Caller, hashing: Caller) -> Iterator[Operation]:
     times, what = _TIMES[size_bytes], NAMES[size_bytes]
-    pair = partial(_pair, bench)
+    pair = partial(_pair, context)
     transient, archived = ((_model(size_bytes, each), 1) for each in (False, True))
     yield pair(f"client: retrieve {what}", own, bare, times, _RETRIEVE_BAR, size_bytes, "retrieve", *transient)
     for other in (bare, hashing):
@@ -71,7 +73,7 @@ def _sized(bench: Bench, size_bytes: int, own: Caller, bare: Caller, hashing: Ca
 
 
 def _pair(
-    bench: Bench,
+    context: Context,
     name: str,
     own: Caller,
     other: Caller,
@@ -87,7 +89,7 @@ def _pair(
         own.process,
         other.process,
         other.process.name,
-        bench.times(times),
+        context.times(times),
         bar,
         size_bytes,
     )

@@ -8,9 +8,9 @@ from functools import partial
 
 from benchmarks import messages
 from benchmarks.bare_disk import BareDisk
-from benchmarks.bench import Bench
 from benchmarks.case import Fact, Operation
 from benchmarks.client.loads import repeat
+from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB
 from benchmarks.servers import Server
 from benchmarks.suites.calls import NAMES, save
@@ -22,23 +22,23 @@ _TIMES = {KIB: 50, MIB: 30, 10 * MIB: 10, 100 * MIB: 2}
 _WRITERS = 4
 
 
-def run(bench: Bench) -> Iterator[Operation | Fact]:
+def run(context: Context) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
-    disk = BareDisk(bench.directory / "bare")
-    with bench.registry("registry that archives", "--version-cache-max-bytes", str(MIB)) as own:
+    disk = BareDisk(context.directory / "bare")
+    with context.registry("registry that archives", "--version-cache-max-bytes", str(MIB)) as own:
         for size_bytes in _TIMES:
             save(own, messages.model_of(size_bytes))
-            yield from _beside_bare(bench, own, disk, size_bytes)
+            yield from _beside_bare(context, own, disk, size_bytes)
 
 
-def _beside_bare(bench: Bench, own: Server, disk: BareDisk, size_bytes: int) -> Iterator[Operation]:
+def _beside_bare(context: Context, own: Server, disk: BareDisk, size_bytes: int) -> Iterator[Operation]:
     name = f"create archived, {NAMES[size_bytes]}"
     sent = messages.upload(messages.model_of(size_bytes), size_bytes, archived=True)
     one, many = partial(_create, own, sent, 1), partial(_create, own, sent, _WRITERS)
     bare = partial(_write, disk, list(messages.pieces(size_bytes)))
-    times = bench.times(_TIMES[size_bytes])
+    times = context.times(_TIMES[size_bytes])
     bar = 0.8 if size_bytes >= MIB else None
     yield Operation(f"{name}, 1 client", one, bare, own, None, BARE, times, bar, size_bytes)
     several = f"{name}, {_WRITERS} clients"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from benchmarks import archives, messages
-from benchmarks.bench import Bench
 from benchmarks.case import Fact, Operation
 from benchmarks.client.loads import Caller, repeat
+from benchmarks.context import Context
 from benchmarks.messages import KIB, path, prefixed
 from benchmarks.servers import Server
 from benchmarks.suites.push import audience, publish
@@ -25,24 +25,24 @@ _ACTORS = 16
 _AGAINST = f"{_FEW_VERSIONS} versions, 1 model"
 
 
-def run(bench: Bench) -> Iterator[Operation | Fact]:
+def run(context: Context) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
-    many, models = (_SHORT_MANY, _SHORT_MODELS) if bench.short else (_MANY_VERSIONS, _MODELS)
-    archives.lay_out_model(bench.directory / "registry-with-few", "few", _FEW_VERSIONS)
-    large = bench.directory / "registry-with-many"
+    many, models = (_SHORT_MANY, _SHORT_MODELS) if context.short else (_MANY_VERSIONS, _MODELS)
+    archives.lay_out_model(context.directory / "registry-with-few", "few", _FEW_VERSIONS)
+    large = context.directory / "registry-with-many"
     archives.lay_out_model(large, "many", many)
     archives.lay_out_models(large, models)
     with (
-        bench.registry("registry with few") as small,
-        bench.registry("registry with many") as own,
+        context.registry("registry with few") as small,
+        context.registry("registry with many") as own,
     ):
         yield Fact(f"ready with {many:,} versions and {models:,} models, s", own.ready_seconds, _MOST_READY_SECONDS)
         yield from _first(own, many)
         sides = (own, "many", many), (small, "few", _FEW_VERSIONS)
-        yield from _steady(bench, sides, many)
-        yield from _published(bench, sides, many)
+        yield from _steady(context, sides, many)
+        yield from _published(context, sides, many)
 
 
 def _first(server: Server, many: int) -> Iterator[Fact]:
@@ -94,7 +94,7 @@ def _ask(port: int, request: bytes, times: int) -> float:
 _Side = tuple[Server, str, int]
 
 
-def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Operation]:
+def _steady(context: Context, sides: tuple[_Side, _Side], many: int) -> Iterator[Operation]:
     acts: Sequence[tuple[str, Callable[[_Side], Callable[[int], float]], int]] = (
         ("latest info", _latest, 1000),
         ("page in the middle", _page, 300),
@@ -106,7 +106,7 @@ def _steady(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Ope
     for name, act, times in acts:
         registry, opponent = map(act, sides)
         yield Operation(
-            f"{name}, {many:,} versions", registry, opponent, own, small, _AGAINST, bench.times(times), _LEAST_RATIO
+            f"{name}, {many:,} versions", registry, opponent, own, small, _AGAINST, context.times(times), _LEAST_RATIO
         )
 
 
@@ -131,11 +131,11 @@ def _create(side: _Side, *, archived: bool) -> Callable[[int], float]:
     return partial(repeat, server.port, path("CreateVersion"), [messages.upload(model_id, KIB, archived=archived)])
 
 
-def _published(bench: Bench, sides: tuple[_Side, _Side], many: int) -> Iterator[Operation]:
+def _published(context: Context, sides: tuple[_Side, _Side], many: int) -> Iterator[Operation]:
     (own, *_), (small, *_) = sides
     audiences = [audience(server, model_id, _ACTORS) for server, model_id, _ in sides]
     registry, opponent = (partial(publish, each, side[1], KIB) for each, side in zip(audiences, sides, strict=True))
     name = f"publish 1 KB until {_ACTORS} hold it, {many:,} versions"
-    yield Operation(name, registry, opponent, own, small, _AGAINST, bench.times(60), _LEAST_RATIO)
+    yield Operation(name, registry, opponent, own, small, _AGAINST, context.times(60), _LEAST_RATIO)
     for each in audiences:
         each.close()

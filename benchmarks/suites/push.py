@@ -7,10 +7,10 @@ from functools import partial
 from statistics import median
 
 from benchmarks import messages, servers
-from benchmarks.bench import Bench
 from benchmarks.case import Fact, Operation
 from benchmarks.client.connection import cut
 from benchmarks.client.loads import Audience
+from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB, path, prefixed
 from benchmarks.servers import Server
 from benchmarks.suites.calls import CEILING, create, save
@@ -31,19 +31,19 @@ _NAMES = {10 * KIB: "10 KB", 10 * MIB: "10 MiB"}
 _LEAST_RATIO = round(1 / 1.3, 2)
 
 
-def run(bench: Bench) -> Iterator[Operation | Fact]:
+def run(context: Context) -> Iterator[Operation | Fact]:
     """
     Measure them.
     """
     with (
-        bench.registry("registry that pushes", "--version-cache-max-bytes", str(_CACHE_BYTES)) as own,
-        servers.ceiling(CEILING, bench.directory) as bare,
+        context.registry("registry that pushes", "--version-cache-max-bytes", str(_CACHE_BYTES)) as own,
+        servers.ceiling(CEILING, context.directory) as bare,
     ):
         for size_bytes in _NAMES:
             save(own, messages.model_of(size_bytes))
-            create(own, messages.model_of(size_bytes), size_bytes, times=bench.times(40))  # until the cache is full
+            create(own, messages.model_of(size_bytes), size_bytes, times=context.times(40))  # until the cache is full
         for (actors, size_bytes), times in _CASES.items():
-            yield from _published(own, bare, actors, size_bytes, bench.times(times))
+            yield from _published(own, bare, actors, size_bytes, context.times(times))
 
 
 def _published(own: Server, bare: Server, actors: int, size_bytes: int, times: int) -> Iterator[Operation]:

@@ -18,7 +18,7 @@ import twisted_registry
 from tests.support.archive_files import temp_files
 from tests.support.client import DEADLINE_SECONDS, body, header
 from tests.support.daemon import Daemon, free_port
-from tests.support.gates import GatedTestCase
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import SERVICE_NAME, api, common
@@ -164,7 +164,7 @@ class HealthTests(SharedRegistryTestCase):
         self.assert_refused(grpc.StatusCode.NOT_FOUND, lambda: self.client.health("nonsense"))
 
 
-class HealthWhileItStartsTests(GatedTestCase):
+class HealthWhileItStartsTests(HeldArchiveTestCase):
     """
     The health of a daemon whose archive takes long to open.
     """
@@ -180,7 +180,7 @@ class HealthWhileItStartsTests(GatedTestCase):
         """
         Start the daemon with an archive that does not open yet.
         """
-        self.gates.hold("open")
+        self.holds.hold("open")
         daemon = self.make_daemon("--port", str(self.port), *flags)
         self.addCleanup(daemon.kill)
         daemon.port = self.port
@@ -200,7 +200,7 @@ class HealthWhileItStartsTests(GatedTestCase):
         for service in SERVICES:
             self.assertEqual(self.client.health(service), NOT_SERVING)
         self.assertEqual([call.done() for call in calls], [False] * len(calls))
-        self.gates.release("open")
+        self.holds.release("open")
         self.daemon.wait_for("listening on")
         for call in calls:
             self.assertIsNotNone(call.result())

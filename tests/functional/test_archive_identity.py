@@ -13,7 +13,7 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import PATIENCE_SECONDS, run_twistd
+from tests.support.daemon import TIMEOUT_SECONDS, run_twistd
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient, BlockingTracker, Version
 from twisted_registry.domain import errors
@@ -22,7 +22,7 @@ from twisted_registry.domain.models import VersionInfo
 
 class StartTests(RegistryTestCase):
     """
-    What a start says of the archive.
+    Starts with and without an archive.
     """
 
     flags: ClassVar = ["--archive-must-exist"]
@@ -66,7 +66,7 @@ class MustExistTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        Where there is no archive, the start fails with one line, whichever way it is told, and makes nothing.
+        If there is no archive, the start fails with one line, by the flag or the variable, and creates nothing.
         """
         directory = Path(self.mktemp()).absolute()
         directory.mkdir()
@@ -94,7 +94,7 @@ class AnotherArchiveTests(RegistryTestCase):
         Follow a model.
         """
         super().setUp()
-        self.registry = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)
+        self.registry = BlockingClient(self.daemon.address, retry_seconds=TIMEOUT_SECONDS)
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
         self.registry.store("walker", b"1")
@@ -118,7 +118,7 @@ class AnotherArchiveTests(RegistryTestCase):
         self.archive = archive
         self.daemon = self.start_daemon()
 
-    def test_told_so(self) -> None:
+    def test_the_error_says_so(self) -> None:
         """
         Calls of a client that has worked with the right archive are refused with both ids, before anything is done; a
         tracker waits and says so once, and goes on when the right archive is back.
@@ -145,7 +145,7 @@ class AnotherArchiveTests(RegistryTestCase):
         newer = BlockingClient(self.daemon.address)
         self.addCleanup(newer.close)
         newer.store("walker", b"2")
-        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"2")
+        self.assertEqual(asked.result(TIMEOUT_SECONDS).data, b"2")
         self.assertEqual(self.registry.latest("walker").version_number, 2)
         self.assertEqual([line[:8] for line in self.lines], ["WARNING "])
 
@@ -166,8 +166,8 @@ class AnotherArchiveTests(RegistryTestCase):
         for model_id in ("runner", "jumper"):
             self.wait_until_true(lambda name=model_id: any(name in line for line in self.lines), "both wait")  # type: ignore[misc]
         self.start_with(right)
-        self.assertEqual(data.result(PATIENCE_SECONDS), b"1")
-        self.assertEqual(info.result(PATIENCE_SECONDS).version_number, 1)
+        self.assertEqual(data.result(TIMEOUT_SECONDS), b"1")
+        self.assertEqual(info.result(TIMEOUT_SECONDS).version_number, 1)
 
     def test_clients_of_other_makes_are_not_concerned(self) -> None:
         """
@@ -189,7 +189,7 @@ class RestoredTests(RegistryTestCase):
         """
         Store versions, two of which are lost as a backup is restored.
         """
-        self.registry = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)
+        self.registry = BlockingClient(self.daemon.address, retry_seconds=TIMEOUT_SECONDS)
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
         self.store(b"1")
@@ -217,7 +217,7 @@ class RestoredTests(RegistryTestCase):
 
     def test_creator(self) -> None:
         """
-        Who creates versions and has seen later numbers gets a higher one, and the log says so once.
+        A creator that has seen higher numbers gets a higher one, and the log reports it once.
         """
         self.restore()
         self.go_back()
@@ -226,7 +226,7 @@ class RestoredTests(RegistryTestCase):
 
     def test_tracker(self) -> None:
         """
-        Where a tracker has seen them, anybody gets a higher number.
+        If a tracker has seen them, every creator gets a higher number.
         """
         self.restore()
         with self.registry.track("walker") as tracker:
@@ -263,7 +263,7 @@ class OwnerTests(RegistryTestCase):
         mark["process"].update(host="elsewhere", pid=7)
         with claim.open("r+") as file:
             file.write(json.dumps(mark).ljust(511) + "\n")
-        self.assertEqual(self.daemon.process.wait(PATIENCE_SECONDS), 1)
+        self.assertEqual(self.daemon.process.wait(TIMEOUT_SECONDS), 1)
         self.wait_until_logged("stores nothing more")
         (line,) = [line for line in self.daemon.log.splitlines() if "stores nothing more" in line]
         for part in ("#critical", "'elsewhere'", "process 7"):

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archive_files import write_model, write_version
 from tests.support.client import Client
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import flip_bit
 from tests.support.registry_case import RegistryTestCase
 
@@ -30,7 +30,7 @@ def verify(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     Run the command to its end.
     """
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )
 
 
@@ -74,7 +74,7 @@ class ArchiveTests(SynchronousTestCase):
         command = [*COMMAND, str(self.archive)]
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS, check=False
+                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS, check=False
             )
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr, "twisted-registry: stdout: No space left on device\n")
@@ -162,7 +162,7 @@ class ArchiveTests(SynchronousTestCase):
             process.stdout.readline()
             process.stdout.close()
             self.assertEqual(process.stderr.read(), b"")
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 2)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 2)
 
     def test_interrupted(self) -> None:
         """
@@ -180,7 +180,7 @@ class ArchiveTests(SynchronousTestCase):
             assert process.stdout is not None
             self.assertIn("a note", process.stdout.readline())
             process.send_signal(signal.SIGINT)
-            printed, errors = process.communicate(timeout=PATIENCE_SECONDS)
+            printed, errors = process.communicate(timeout=TIMEOUT_SECONDS)
         self.assertEqual((process.returncode, errors), (130, ""))
         self.assertIn("interrupted: ", printed)
 
@@ -209,8 +209,8 @@ class ArchiveTests(SynchronousTestCase):
             draining.start()
             assert process.stdout is not None
             printed = process.stdout.read()
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 130)
-            draining.join(PATIENCE_SECONDS)  # or it would read from whatever has the descriptor's number next
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 130)
+            draining.join(TIMEOUT_SECONDS)  # or it would read from whatever has the descriptor's number next
         self.assertIn(b"verifying", shown)
         self.assertNotIn(b"\x1b", printed)
 

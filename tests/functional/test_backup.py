@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.functional.test_readme import ROOT, fenced
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment, run_command
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, run_command
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient
 
@@ -34,7 +34,7 @@ class BackupTests(RegistryTestCase):
             env=clean_environment(extra),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -99,6 +99,6 @@ class BackupTests(RegistryTestCase):
             done = run_command(self.directory, *COMMAND, *arguments)
             self.assertEqual(done.returncode, status, done.stderr)
         done = run_command(self.directory, *COMMAND, "--json", self.archive)
-        told = json.loads(done.stdout)
-        self.assertEqual((told["model_id"], told["before"]), ("walker", 2**31 - 1))
-        self.assertEqual(list(told), sorted(told))
+        printed = json.loads(done.stdout)
+        self.assertEqual((printed["model_id"], printed["before"]), ("walker", 2**31 - 1))
+        self.assertEqual(list(printed), sorted(printed))

@@ -14,9 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import report
 from benchmarks.__main__ import main
-from benchmarks.bench import Bench
 from benchmarks.beside import compare, other_checkout
 from benchmarks.case import Fact, Operation, Row, measure
+from benchmarks.context import Context
 from benchmarks.servers import HERE, Checkout, Server
 
 ROW = Row("create", "ceiling", 2.0, 1.0, 0.5, 0.75, 10_000_000, 1.5, 0.5, 200_000_000)
@@ -51,11 +51,11 @@ class Suite:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def run(self, bench: Bench) -> Iterator[Operation | Fact]:
+    def run(self, context: Context) -> Iterator[Operation | Fact]:
         """
         Yield them.
         """
-        name = bench.checkout.root.name
+        name = context.checkout.root.name
         server = Server(name, 0, os.getpid(), 0.0)
 
         def act(times: int) -> float:
@@ -84,7 +84,7 @@ class BesideTests(SynchronousTestCase):
         """
         self.suite = Suite()
         own, other = (
-            Bench(Path(self.mktemp()), True, Checkout(Path(self.mktemp()) / name, HERE.binaries))
+            Context(Path(self.mktemp()), True, Checkout(Path(self.mktemp()) / name, HERE.binaries))
             for name in ("own", "other")
         )
         self.operation, *self.facts = compare(self.suite.run, own, other)

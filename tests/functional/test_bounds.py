@@ -17,7 +17,7 @@ from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
 
 MIB = 2**20
 OVERHEAD_BYTES = 80 * MIB
-"""What the daemon may take in addition to its data and to what it takes when it has just started."""
+"""The memory that the daemon may take beside its data and its memory after the start, in bytes."""
 
 ALONE = {"grpc.use_local_subchannel_pool": 1}
 """The option for a separate connection."""
@@ -25,7 +25,7 @@ ALONE = {"grpc.use_local_subchannel_pool": 1}
 
 class BoundsTestCase(RegistryTestCase):
     """
-    Runs each test against a daemon with a model, whose memory is measured.
+    A test case with a daemon whose memory is measured, and a model.
     """
 
     def setUp(self) -> None:

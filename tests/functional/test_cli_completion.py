@@ -9,7 +9,7 @@ import subprocess
 from click.shell_completion import ShellComplete
 
 from tests.support.cli import TWISTED_REGISTRY, invoke, settings
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, free_port
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.group import command
 
@@ -97,7 +97,7 @@ class CompletionTests(SharedRegistryTestCase):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
         self.assertEqual(done.stderr, "")

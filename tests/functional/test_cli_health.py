@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.functional.test_readme import ROOT
 from tests.support.cli import TWISTED_REGISTRY, invoke
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment, free_port
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, free_port
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.commands.health import local_address
 from twisted_registry.client._transport.health import SERVICE
@@ -152,7 +152,7 @@ class VolumeTests(SharedRegistryTestCase):
         """
         environment = clean_environment({PORT: str(self.daemon.port)})
         done = subprocess.run(
-            command, cwd=self.volume, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+            command, cwd=self.volume, env=environment, capture_output=True, timeout=TIMEOUT_SECONDS, check=False
         )
         self.assertFalse((self.volume / "it-was-run").exists(), done.stderr)
         return done.returncode
@@ -190,7 +190,7 @@ class ImportTests(SharedRegistryTestCase):
             "main()\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
         self.assertEqual((done.returncode, done.stdout), (0, f"{self.daemon.address}: serving\n"))
         heavy = {"google.protobuf", "rich", "tenacity", "twisted", "twisted_registry.client._transport.connection"}

@@ -12,8 +12,8 @@ from typing import ClassVar
 from twisted.trial import unittest
 
 from tests.support.cli import Terminal, interrupt, started
-from tests.support.daemon import PATIENCE_SECONDS, free_port
-from tests.support.gates import GatedTestCase
+from tests.support.daemon import TIMEOUT_SECONDS, free_port
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.commands.push import Creation
 from twisted_registry.cli.commands.rm import deletion_outcome
@@ -29,7 +29,7 @@ def line(text: str) -> bytes:
     return f"twisted-registry: interrupted: {text}\n".encode()
 
 
-class TransferTests(GatedTestCase):
+class TransferTests(HeldArchiveTestCase):
     """
     Transfers that the archive delays.
     """
@@ -51,8 +51,8 @@ class TransferTests(GatedTestCase):
         """
         Start to pull, until the data would arrive.
         """
-        self.gates.hold("read")
-        self.addCleanup(self.gates.release, "read")
+        self.holds.hold("read")
+        self.addCleanup(self.holds.release, "read")
         process = self.start("pull", "m", *(file or (self.path,)))
         self.wait_for_calls("read")
         return process
@@ -95,7 +95,7 @@ class TransferTests(GatedTestCase):
         """
         process = self.begin_pull()
         process.terminate()
-        self.assertEqual(process.wait(PATIENCE_SECONDS), 128 + signal.SIGTERM)
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 128 + signal.SIGTERM)
         assert process.stderr is not None
         self.assertEqual(process.stderr.read(), line(f"{self.path} was not created"))
 
@@ -106,8 +106,8 @@ class TransferTests(GatedTestCase):
         process = self.start("watch", "--pull", self.path, "m")
         assert process.stdout is not None
         self.assertTrue(process.stdout.readline().startswith(b"m@1 "))
-        self.gates.hold("read")
-        self.addCleanup(self.gates.release, "read")
+        self.holds.hold("read")
+        self.addCleanup(self.holds.release, "read")
         self.client.create("m", bytes(5_000_000), archived=True)
         self.wait_for_calls("read")
         self.assertEqual(interrupt(process), (130, line(f"{self.path} contains m@1")))
@@ -122,8 +122,8 @@ class TransferTests(GatedTestCase):
         """
         with self.path.open("wb") as file:
             file.truncate(size_bytes)
-        self.gates.hold(held_call)
-        self.addCleanup(self.gates.release, held_call)
+        self.holds.hold(held_call)
+        self.addCleanup(self.holds.release, held_call)
         process = self.start("push", "--create", "--archive", model_id, self.path)
         self.wait_for_calls(held_call, count)
         return process
@@ -214,7 +214,7 @@ class OutcomeTests(SharedRegistryTestCase):
             terminal.wait_for(b"[y/N]")
             process.send_signal(signal.SIGINT)
             terminal.read_all()
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 130)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 130)
         self.assertIn(f"interrupted: model {self.model_id} was not deleted".encode(), terminal.shown)
 
     def test_watch_without_a_version(self) -> None:
@@ -249,5 +249,5 @@ class StartTests(unittest.TestCase):
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             command = [sys.executable, "-c", self.program, str(int(number))]
-            done = subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=False)
+            done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
             self.assertEqual((done.returncode, done.stderr), (128 + number, line("nothing was done")))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from tests.support.cli import Terminal, invoke, started
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 
 
@@ -41,7 +41,7 @@ class RemoveTests(SharedRegistryTestCase):
             terminal.wait_for(f"Delete {self.model_id} and its 1 version? [y/N]".encode())
             terminal.type(text)
             terminal.read_all()
-            return process.wait(PATIENCE_SECONDS)
+            return process.wait(TIMEOUT_SECONDS)
 
     def test_yes(self) -> None:
         """

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.functional.test_readme import README, ROOT, fenced
 from tests.support.cli import TWISTED_REGISTRY, settings, subcommands
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.cli.group import command
 
@@ -130,7 +130,7 @@ class ExampleTests(RegistryTestCase):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from tests.support.cli import Terminal, interrupt, invoke, run, started
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import flip_bit
-from tests.support.gates import GatedTestCase
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 
 
@@ -99,7 +99,7 @@ class PullTests(SharedRegistryTestCase):
         os.mkfifo(self.path)
         with started(self.daemon.address, "pull", self.model_id, self.path) as process:
             self.assertEqual(self.path.read_bytes(), b"data 3")
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
         self.assertTrue(self.path.is_fifo())
 
     def test_no_file(self) -> None:
@@ -138,7 +138,7 @@ class PullTests(SharedRegistryTestCase):
             process.stdout.read(10)
             process.stdout.close()
             self.assertEqual(process.stderr.read(), b"")
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 2)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 2)
 
     def test_not_there(self) -> None:
         """
@@ -188,13 +188,13 @@ class AwayTests(RegistryTestCase):
         data = os.urandom(48_000_000)
         self.client.save_model("m")
         self.client.create("m", data, archived=True)
-        with started(self.daemon.address, "pull", "--patience", str(PATIENCE_SECONDS), "m", "-") as process:
+        with started(self.daemon.address, "pull", "--patience", str(TIMEOUT_SECONDS), "m", "-") as process:
             assert process.stdout is not None
             begin = process.stdout.read(1000)
             self.daemon.kill()
             self.daemon = self.start_daemon()
             self.assertTrue(begin + process.stdout.read() == data)
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
 
     def test_gone(self) -> None:
         """
@@ -207,11 +207,11 @@ class AwayTests(RegistryTestCase):
             process.stdout.read(1000)
             self.daemon.kill()
             process.stdout.read()
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 3)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 3)
             self.assertEqual(process.stderr.read().count(b"\n"), 1)
 
 
-class SlowTests(GatedTestCase):
+class SlowTests(HeldArchiveTestCase):
     """
     A transfer that the test delays.
     """
@@ -234,41 +234,41 @@ class SlowTests(GatedTestCase):
         """
         path = self.folder / "model"
         path.write_bytes(b"before")
-        self.gates.hold("read")
+        self.holds.hold("read")
         with started(self.daemon.address, "pull", "m", path) as process:
             self.wait_for_calls("read")
             self.assertEqual(path.read_bytes(), b"before")
             said = f"twisted-registry: interrupted: {path} is unchanged\n".encode()
             self.assertEqual(interrupt(process), (130, said))
         self.assertEqual([each.read_bytes() for each in self.folder.iterdir()], [b"before"])
-        self.gates.release("read")
+        self.holds.release("read")
 
     def test_terminated(self) -> None:
         """
         SIGTERM during a pull: 143, and no file is left.
         """
-        self.gates.hold("read")
+        self.holds.hold("read")
         with started(self.daemon.address, "pull", "m", self.folder / "model") as process:
             self.wait_for_calls("read")
             process.terminate()
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 143)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 143)
         self.assertEqual(list(self.folder.iterdir()), [])
-        self.gates.release("read")
+        self.holds.release("read")
 
     def test_bar(self) -> None:
         """
         A pull that takes long shows a bar on a terminal, with size and remaining time, and removes it at the end.
         """
-        self.gates.hold("read")
+        self.holds.hold("read")
         with (
             Terminal() as terminal,
             started(self.daemon.address, "pull", "m", self.folder / "model", stderr=terminal.child) as process,
         ):
             terminal.let_go()
             terminal.wait_for(b"-:--:--")
-            self.gates.release("read")
+            self.holds.release("read")
             terminal.read_all()
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
             assert process.stdout is not None
             self.assertEqual(process.stdout.read(), b"m@1  10.0 MB  archived\n")
         for part in (b"receiving", b"/10.0 MB", b"\x1b[?25h"):
@@ -280,7 +280,7 @@ class SlowTests(GatedTestCase):
         """
         path = self.folder / "model"
         path.write_bytes(bytes(30_000_000))
-        self.gates.hold("write")
+        self.holds.hold("write")
         with (
             Terminal() as terminal,
             started(self.daemon.address, "push", "--archive", "m", path, stderr=terminal.child) as process,
@@ -291,21 +291,21 @@ class SlowTests(GatedTestCase):
             terminal.read_all()
         self.assertIn(b"sending", terminal.shown)
         self.assertIn(b"\x1b[?25h", terminal.shown)
-        self.gates.release("write")
+        self.holds.release("write")
 
     def test_no_bar_in_a_pipe(self) -> None:
         """
         In a pipe no bar is shown, however long the pull takes.
         """
-        self.gates.hold("read")
+        self.holds.hold("read")
         with started(self.daemon.address, "pull", "m", self.folder / "1") as unseen, Terminal() as terminal:
             self.wait_for_calls("read")
             with started(self.daemon.address, "pull", "m", self.folder / "2", stderr=terminal.child) as seen:
                 terminal.let_go()
                 # The second of the other one has passed by then, because it began earlier.
                 terminal.wait_for(b"receiving")
-                self.gates.release("read")
+                self.holds.release("read")
                 terminal.read_all()
-                self.assertEqual([seen.wait(PATIENCE_SECONDS), unseen.wait(PATIENCE_SECONDS)], [0, 0])
+                self.assertEqual([seen.wait(TIMEOUT_SECONDS), unseen.wait(TIMEOUT_SECONDS)], [0, 0])
             assert unseen.stderr is not None
             self.assertEqual(unseen.stderr.read(), b"")

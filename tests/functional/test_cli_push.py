@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.cli import invoke, run, started
 from tests.support.client import data_hash
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 
 NOTHING = b"twisted-registry: interrupted: no version was created\n"
@@ -183,7 +183,7 @@ class PushTests(SharedRegistryTestCase):
             os.write(writes, b"x")
             self.wait_until_true(lambda: _is_empty(reads), "it reads")
             process.send_signal(number)
-            status = process.wait(PATIENCE_SECONDS)
+            status = process.wait(TIMEOUT_SECONDS)
             assert process.stderr is not None
             return status, process.stderr.read()
 

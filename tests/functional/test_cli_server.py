@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.cli import invoke, run
 from tests.support.daemon import Daemon, free_port
 from tests.support.fake_registry import FakeRegistry
-from tests.support.gates import GatedTestCase
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry import __version__
 from twisted_registry.protocol.messages import api
@@ -116,7 +116,7 @@ class ServerTests(SharedRegistryTestCase):
         self.assertEqual((done.exit_code, done.stdout), (3, ""))
 
 
-class StartingTests(GatedTestCase):
+class StartingTests(HeldArchiveTestCase):
     """
     A server that starts slowly.
     """
@@ -125,7 +125,7 @@ class StartingTests(GatedTestCase):
         """
         Start the daemon while its archive hangs.
         """
-        self.gates.hold("open")
+        self.holds.hold("open")
         port = free_port()
         daemon = self.make_daemon("--port", str(port), *flags)
         self.addCleanup(daemon.kill)
@@ -143,7 +143,7 @@ class StartingTests(GatedTestCase):
         self.assertEqual(done.stdout, f"server\t{self.daemon.address}\nstate\tnot serving\n")
         done = invoke(self.daemon.address, "status", "--json", "--patience", "0")
         self.assertIs(json.loads(done.stdout)["serving"], False)
-        self.gates.release("open")
+        self.holds.release("open")
 
 
 class TlsTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.cli import TWISTED_REGISTRY, settings, started
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.registry_case import SharedRegistryTestCase
 
 
@@ -46,7 +46,7 @@ class StreamTests(SharedRegistryTestCase):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
 
@@ -146,4 +146,4 @@ class StreamTests(SharedRegistryTestCase):
             os.close(writes)
             with open(reads, "rb") as pipe:
                 self.assertTrue(pipe.read() == data)
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)

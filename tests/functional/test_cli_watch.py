@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.cli import interrupt, invoke, started
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import flip_bit
 from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 
@@ -59,7 +59,7 @@ class WatchTests(SharedRegistryTestCase):
             self.client.create(self.model_id, b"2")
             self.client.create(self.model_id, b"3")
             self.assertTrue(line(process).startswith(f"{self.model_id}@3 "))
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
         self.assertEqual(invoke(self.daemon.address, "watch", f"{self.model_id}@-2").exit_code, 2)
 
     def test_pull(self) -> None:
@@ -86,7 +86,7 @@ class WatchTests(SharedRegistryTestCase):
             self.client.save_model(self.model_id)
             self.client.create(self.model_id, b"1")
             self.assertTrue(line(process).startswith(f"{self.model_id}@1 "))
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
 
     def test_deleted(self) -> None:
         """
@@ -98,7 +98,7 @@ class WatchTests(SharedRegistryTestCase):
             line(process)
             self.wait_for_subscribers(1)
             self.client.delete_model(self.model_id)
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 1)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 1)
             assert process.stderr is not None
             self.assertIn(b"there is no model", process.stderr.read())
 
@@ -113,7 +113,7 @@ class WatchTests(SharedRegistryTestCase):
             assert process.stdout is not None and process.stderr is not None
             process.stdout.close()
             self.client.create(self.model_id, b"2")
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 2)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 2)
             self.assertEqual(process.stderr.read(), b"")
 
 
@@ -176,5 +176,5 @@ class RestartTests(RegistryTestCase):
             self.assertIn(b"version 1 of model m is damaged", process.stderr.readline())
             self.client.create("m", b"2")
             self.assertRegex(line(process), r"^m@\d+ ")
-            self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
         self.assertEqual(path.read_bytes(), b"2")

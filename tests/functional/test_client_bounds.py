@@ -91,7 +91,7 @@ class CallsPerConnectionTests(RegistryTestCase):
         self.addCleanup(raw.socket.close)
         return raw
 
-    def test_clients_are_told(self) -> None:
+    def test_the_limit_is_announced(self) -> None:
         """
         The limit is announced in HTTP/2's settings, so that clients keep to it.
         """
@@ -99,7 +99,7 @@ class CallsPerConnectionTests(RegistryTestCase):
             if kind == frames.Kind.SETTINGS and payload:
                 self.assertEqual(dict(frames.parsed_settings(payload))[MAX_CONCURRENT_STREAMS], 5)
                 return
-        self.fail("the server has hung up")
+        self.fail("the server has disconnected")
 
     def test_more_are_refused(self) -> None:
         """
@@ -242,7 +242,7 @@ class ManyTrackersTests(RegistryTestCase):
 
     flags = ("--max-calls-per-connection", "60")
 
-    def test_all_are_told(self) -> None:
+    def test_all_are_notified(self) -> None:
         """
         Each tracker receives published versions, also after others have ended, and other calls are answered.
         """
@@ -261,5 +261,5 @@ class ManyTrackersTests(RegistryTestCase):
                 self.assertLessEqual(int(connections), 6)  # those whose trackers have ended are used again
                 return [info.version_number for info in versions]
 
-        told = asyncio.run(asyncio.wait_for(follow(), DEADLINE_SECONDS))
-        self.assertEqual(told, [1] * 130)
+        reported = asyncio.run(asyncio.wait_for(follow(), DEADLINE_SECONDS))
+        self.assertEqual(reported, [1] * 130)

@@ -134,22 +134,22 @@ class LostConnectionTests(RegistryTestCase):
         info = self.while_running(lambda: self.registry.store("walker", SMALL), mishap)
         self.assertEqual((info.version_number, self.numbers()), (1, [1]))
 
-    def test_bytes_are_told_of_anew(self) -> None:
+    def test_progress_takes_bytes_back(self) -> None:
         """
         If a version is sent again, progress first takes back the reported bytes, so that their sum is right.
         """
         self.relay.swallow_after(HALF_BYTES)
-        told: list[int] = []
+        reported: list[int] = []
 
         def mishap() -> None:
             self.wait_for_bytes(HALF_BYTES)
             self.relay.cut()
 
-        self.while_running(lambda: self.registry.publish("walker", LARGE, progress=told.append), mishap)
-        self.assertEqual(sum(told), len(LARGE))
-        taken_back = [size_bytes for size_bytes in told if size_bytes < 0]
+        self.while_running(lambda: self.registry.publish("walker", LARGE, progress=reported.append), mishap)
+        self.assertEqual(sum(reported), len(LARGE))
+        taken_back = [size_bytes for size_bytes in reported if size_bytes < 0]
         self.assertEqual(len(taken_back), 1)
-        self.assertEqual(sum(told[: told.index(taken_back[0]) + 1]), 0)
+        self.assertEqual(sum(reported[: reported.index(taken_back[0]) + 1]), 0)
 
     def test_like_it_but_of_another_kind(self) -> None:
         """

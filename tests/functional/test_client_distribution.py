@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from release.archives import DISTRIBUTION_VARIABLE, copy_source
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.registry_case import SharedRegistryTestCase
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ class ClientDistributionTests(SharedRegistryTestCase):
             env=clean_environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
 

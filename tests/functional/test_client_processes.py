@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.registry_case import SharedRegistryTestCase
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ import asyncio, hashlib, logging, multiprocessing, os, signal, sys
 from twisted_registry.client import BlockingClient, Client
 from twisted_registry.client.errors import ClientUnusable
 ADDRESS, MODEL = sys.argv[1:]
-# Development mode has asyncio tell what takes long.
+# In development mode asyncio logs slow callbacks.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 """
 
@@ -66,7 +66,7 @@ class ProcessTests(SharedRegistryTestCase):
         arguments = [str(path.absolute()), self.daemon.address, self.model_id]
         process = subprocess.run(
             # Whatever it has forked ends with it, or would keep the pipe.
-            ["timeout", "--signal=KILL", str(PATIENCE_SECONDS), sys.executable, *OPTIONS, *arguments],
+            ["timeout", "--signal=KILL", str(TIMEOUT_SECONDS), sys.executable, *OPTIONS, *arguments],
             cwd=ROOT,
             env=clean_environment({"PYTHONPATH": str(ROOT)}),
             stdout=subprocess.PIPE,
@@ -102,7 +102,7 @@ class ProcessTests(SharedRegistryTestCase):
         printed = self.run_script(
             FORKED,
             """
-            def anew():
+            def reconnect():
                 with BlockingClient(ADDRESS) as registry:
                     works(registry)
 
@@ -111,10 +111,10 @@ class ProcessTests(SharedRegistryTestCase):
                     await registry.retrieve(MODEL)
 
             for _ in range(10):
-                anew()
+                reconnect()
                 asyncio.run(before())
-                in_child(anew)
-            anew()
+                in_child(reconnect)
+            reconnect()
             """,
         )
         self.assertEqual(printed, "")

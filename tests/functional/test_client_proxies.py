@@ -96,9 +96,9 @@ class ProxyTests(SynchronousTestCase):
         """
         If the server reports no uptime, or an invalid one, the outcome is unknown.
         """
-        for told in ({}, {"uptime_seconds": "soon"}, {"uptime_seconds": "1" * 5000}):
+        for reported in ({}, {"uptime_seconds": "soon"}, {"uptime_seconds": "1" * 5000}):
             self.creations.clear()
-            client = self.connect(Status=lambda *_, told=told: common.StatusReply(statuses=told))
+            client = self.connect(Status=lambda *_, reported=reported: common.StatusReply(statuses=reported))
             with self.assertRaises(errors.CreationUncertain):
                 client.publish("walker", b"weights")
             self.assertEqual(len(self.creations), 1)

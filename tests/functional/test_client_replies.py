@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from xxhash import xxh3_128
 
 from tests.support.client import data_hash
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.fake_server import Answer, FakeServer, in_turn
 from twisted_registry.client import BlockingClient, VersionInfo, errors
 from twisted_registry.client._transfer import download
@@ -85,7 +85,7 @@ WRONG_INFOS = {
     "number 0": info(0),
     "a number too large": info(2**31),
     "no hash": info(data_hash=""),
-    "a hash that is none": info(data_hash="x" * 44),
+    "an invalid hash": info(data_hash="x" * 44),
     "a hash of another length": info(data_hash=data_hash(DATA)[4:]),
     "a size that cannot be": info(data_size=2**64 - 1),
 }
@@ -360,8 +360,8 @@ class DataTests(FakeServerTestCase):
         """
         pieces = [b"a", b"", b"b" * 5000, b"c", b"d" * 10, b"e" * 70_000, b"f"]
         data = b"".join(pieces)
-        told = info(data_size=len(data), data_hash=data_hash(data))
-        client = self.connect(RetrieveVersionInfos=infos(told), RetrieveVersionData=chunks(pieces))
+        claimed = info(data_size=len(data), data_hash=data_hash(data))
+        client = self.connect(RetrieveVersionInfos=infos(claimed), RetrieveVersionData=chunks(pieces))
         for version in (3, -1, client.latest("walker")):
             self.assertEqual(client.retrieve("walker", version), data)
 
@@ -435,7 +435,7 @@ class SilentServerTests(FakeServerTestCase):
             client = self.create(created, takes=True)
 
             def store(client: BlockingClient = client) -> VersionInfo:
-                return client.store("walker", DATA, created_ns=8, deadline_seconds=PATIENCE_SECONDS)
+                return client.store("walker", DATA, created_ns=8, deadline_seconds=TIMEOUT_SECONDS)
 
             if created is there:
                 self.assertEqual(store().created_ns, 8)
@@ -450,7 +450,7 @@ class SilentServerTests(FakeServerTestCase):
         """
         client = self.create(takes=False)
         with self.assertRaises(errors.Unavailable) as caught:
-            client.publish("walker", bytes(30_000_000), deadline_seconds=PATIENCE_SECONDS)
+            client.publish("walker", bytes(30_000_000), deadline_seconds=TIMEOUT_SECONDS)
         self.assertIn("no version was created", str(caught.exception))
 
 
@@ -477,7 +477,7 @@ class SlowSourceTests(FakeServerTestCase):
 
         def wait_for(expected: int) -> bool:
             with received:
-                return received.wait_for(lambda: size_bytes >= expected, PATIENCE_SECONDS)
+                return received.wait_for(lambda: size_bytes >= expected, TIMEOUT_SECONDS)
 
         reached = []
 

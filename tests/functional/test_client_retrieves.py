@@ -117,7 +117,7 @@ class WrongDataTests(SynchronousTestCase):
     A server that sends something else than it says.
     """
 
-    def server(self, *chunks: bytes, told: Checksum | None = None) -> BlockingClient:
+    def server(self, *chunks: bytes, printed: Checksum | None = None) -> BlockingClient:
         """
         Create a server that sends these chunks of a version that is ``b"right"``, and a client of it.
 
@@ -132,8 +132,8 @@ class WrongDataTests(SynchronousTestCase):
             return api.RetrieveVersionInfosReply(version_infos=[message])
 
         def data(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            if told is not None:
-                context.set_trailing_metadata(checksum_metadata(told.size_bytes, told.sha256, told.xxh3))
+            if printed is not None:
+                context.set_trailing_metadata(checksum_metadata(printed.size_bytes, printed.sha256, printed.xxh3))
             return (api.RetrieveVersionDataReplyChunk(data_chunk=chunk) for chunk in chunks)
 
         server = FakeServer(RetrieveVersionInfos=info, RetrieveVersionData=data)
@@ -188,7 +188,7 @@ class WrongDataTests(SynchronousTestCase):
         """
         Bytes that do not have the digest that the server tells behind them are refused.
         """
-        client = self.server(b"ri", b"ghx", told=Checksum(5, data_hash(b"right"), "0" * 32))
+        client = self.server(b"ri", b"ghx", printed=Checksum(5, data_hash(b"right"), "0" * 32))
         with self.assertRaises(errors.CorruptTransfer):
             client.retrieve("walker", 3)
 
@@ -196,7 +196,7 @@ class WrongDataTests(SynchronousTestCase):
         """
         Data that the server itself says has another hash than the info is refused, whatever its digest.
         """
-        client = self.server(b"ri", b"ghx", told=Checksum(5, data_hash(b"righx"), ""))
+        client = self.server(b"ri", b"ghx", printed=Checksum(5, data_hash(b"righx"), ""))
         self.assert_refused(client, client.latest("walker"))
 
     def test_damage_on_the_servers_disk(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.registry_case import SharedRegistryTestCase
 from tests.support.styles import AsyncioStyle
 from twisted_registry.client import BlockingClient, errors
@@ -116,7 +116,7 @@ class SourceTests(SharedRegistryTestCase):
         for data in ({"layer": DATA}, "weights", 7, None, io.StringIO("weights")):
             self.assert_not_created(TypeError, partial(_same, data), text="cannot be published")
 
-    def test_size_that_was_told_wrong(self) -> None:
+    def test_wrong_size(self) -> None:
         """
         Data of another size than declared is refused, whatever its source is.
         """
@@ -224,7 +224,7 @@ class SourceTests(SharedRegistryTestCase):
         with ThreadPoolExecutor(1) as pool:
             writing = pool.submit(path.write_bytes, DATA)
             info = self.registry.publish(self.model_id, path)
-            writing.result(PATIENCE_SECONDS)
+            writing.result(TIMEOUT_SECONDS)
         self.assertEqual(self.registry.retrieve(self.model_id, info), DATA)
 
     def test_pipe_that_does_not_wait(self) -> None:

@@ -152,9 +152,9 @@ class DamagedVersionTests(SharedRegistryTestCase):
                 self.assertEqual([info.version_number for info in infos], [1], name)
             self.assertEqual(self.client.data(name, 1), b"whole")
             for number in (2, 3):
-                told = f"version {number} of model {name!r} is damaged"
-                self.wait_until_logged(told)
-                self.assertEqual(self.daemon.log.count(told), 1)
+                line = f"version {number} of model {name!r} is damaged"
+                self.wait_until_logged(line)
+                self.assertEqual(self.daemon.log.count(line), 1)
 
 
 class WrongDataTests(SharedRegistryTestCase):

@@ -52,7 +52,7 @@ class DamagedModelTests(RegistryTestCase):
                 write_version(folder, number, b"data of %d" % number)
             damage(folder / f"{model_id}.yaml")
 
-    def test_is_told_and_mended(self) -> None:
+    def test_is_reported_and_repaired(self) -> None:
         """
         A damaged model is DATA_LOSS by its id until CreateOrUpdateModel repairs it; then its versions are back.
         """

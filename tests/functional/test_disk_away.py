@@ -9,8 +9,8 @@ from functools import partial
 from grpc import StatusCode
 
 from tests.support.archive_files import write_model, write_version
-from tests.support.daemon import PATIENCE_SECONDS, Daemon
-from tests.support.gates import DATA
+from tests.support.daemon import TIMEOUT_SECONDS, Daemon
+from tests.support.holds import DATA
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient
 
@@ -85,16 +85,16 @@ class DiskAwayTests(RegistryTestCase):
         version = self.pool.submit(lambda: next(client.track("m", data=True, wait=True)))
         self.wait_until_logged("Input/output error")
         self.control.unlink()
-        self.assertEqual(version.result(PATIENCE_SECONDS).data, b"data of 2")
+        self.assertEqual(version.result(TIMEOUT_SECONDS).data, b"data of 2")
 
     def test_client_waits(self) -> None:
         """
         The client retries for as long as its retry time allows.
         """
         self.control.write_text("reading EIO")
-        client = BlockingClient(self.daemon.address, retry_seconds=PATIENCE_SECONDS)
+        client = BlockingClient(self.daemon.address, retry_seconds=TIMEOUT_SECONDS)
         self.addCleanup(client.close)
         data = self.pool.submit(client.retrieve, "m", 1)
         self.wait_until_logged("Input/output error")
         self.control.unlink()
-        self.assertEqual(data.result(PATIENCE_SECONDS), b"data of 1")
+        self.assertEqual(data.result(TIMEOUT_SECONDS), b"data of 1")

@@ -29,20 +29,20 @@ class SmallDiskTestCase(RegistryTestCase):
             raise SkipTest("not root, who may mount")
         self.archive.mkdir(parents=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "registry-test", str(self.archive)]
-        told = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if told.returncode != 0:
-            raise SkipTest(f"nothing can be mounted: {told.stderr.strip()}")
+        reported = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if reported.returncode != 0:
+            raise SkipTest(f"nothing can be mounted: {reported.stderr.strip()}")
         # A disk that is in use still goes once it is not.
         self.addCleanup(subprocess.run, ["umount", "--lazy", str(self.archive)], check=True)
 
-    def assert_told_once(self, reason: str) -> None:
+    def assert_logged_once(self, reason: str) -> None:
         """
         Check that the log warns of the archive, for this reason and for no other, and once.
         """
         self.wait_until_logged("storage error in the archive")
-        (told,) = (line for line in self.daemon.lines if "storage error in the archive" in line)
-        self.assertIn(f"#warn] storage error in the archive {self.archive}: ", told)
-        self.assertIn(f"({reason})", told)
+        (reported,) = (line for line in self.daemon.lines if "storage error in the archive" in line)
+        self.assertIn(f"#warn] storage error in the archive {self.archive}: ", reported)
+        self.assertIn(f"({reason})", reported)
 
     def fill(self) -> int:
         """
@@ -98,7 +98,7 @@ class FullDiskTests(SmallDiskTestCase):
         """
         for _ in range(5):
             self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.create)
-        self.assert_told_once("No space left on device")
+        self.assert_logged_once("No space left on device")
 
     def test_room_is_made(self) -> None:
         """
@@ -139,7 +139,7 @@ class ReadOnlyDiskTests(SmallDiskTestCase):
             lambda: self.client.delete_model("m"),
         ):
             self.assert_refused(StatusCode.FAILED_PRECONDITION, change, "cannot be written")
-        self.assert_told_once("Read-only file system")
+        self.assert_logged_once("Read-only file system")
 
     def test_goes_on(self) -> None:
         """

@@ -74,13 +74,13 @@ class LinearizabilityTests(SharedRegistryTestCase):
         While versions are created, no reader sees the latest go back, or stay behind an earlier reply.
         """
         self.client.create(self.model_id, b"1")
-        self.told = 1
+        self.reported = 1
         done = threading.Event()
         with ThreadPoolExecutor(READERS) as pool:
             readers = [pool.submit(self.watch, self.connect_apart(), done) for _ in range(READERS)]
             try:
                 for number in range(2, 3 * ROUNDS):
-                    self.told = self.client.create(self.model_id, b"data", archived=number % 5 == 0).version_number
+                    self.reported = self.client.create(self.model_id, b"data", archived=number % 5 == 0).version_number
             finally:
                 done.set()
             for reader in readers:
@@ -95,9 +95,9 @@ class LinearizabilityTests(SharedRegistryTestCase):
         """
         seen = 0
         while not done.is_set():
-            told = self.told
+            reported = self.reported
             latest = client.latest(self.model_id).version_number
-            self.assertGreaterEqual(latest, max(seen, told))
+            self.assertGreaterEqual(latest, max(seen, reported))
             listed = client.infos(self.model_id, handle=str(latest)).version_infos[0]
             self.assertEqual(listed.version_number, latest)
             seen = latest

@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from tests.functional.test_daemon import DaemonTestCase
 from tests.support.client import Client
-from tests.support.daemon import PATIENCE_SECONDS, TWISTD, clean_environment, processes_in, run_twistd, wait_until
+from tests.support.daemon import TIMEOUT_SECONDS, TWISTD, clean_environment, processes_in, run_twistd, wait_until
 from tests.support.pipes import fill_pipe
 
 _PIPE_BYTES = 4096
@@ -77,7 +77,7 @@ class UnreadOutputTests(DaemonTestCase):
         self.assert_serves(port)
         self.assertEqual(client.health(), HealthCheckResponse.SERVING)
         process.terminate()
-        self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
 
     def test_nobody_reads_from_the_start(self) -> None:
         """
@@ -85,7 +85,7 @@ class UnreadOutputTests(DaemonTestCase):
         """
         fill_pipe(self.writer)
         process = self.launch("--port", "0", "--archive-dir", "/dev/null/archive")
-        self.assertEqual(process.wait(PATIENCE_SECONDS), 1)
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 1)
 
     def test_grpc_prints(self) -> None:
         """
@@ -109,7 +109,7 @@ class UnreadOutputTests(DaemonTestCase):
         assert match is not None
         self.assert_serves(int(match[1]))
         process.terminate()
-        self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
 
     def test_all_is_read(self) -> None:
         """
@@ -128,10 +128,10 @@ class UnreadOutputTests(DaemonTestCase):
 
         reader = threading.Thread(target=read)
         reader.start()
-        self.assertTrue(listening.wait(PATIENCE_SECONDS))
+        self.assertTrue(listening.wait(TIMEOUT_SECONDS))
         process.terminate()
-        self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
-        reader.join(PATIENCE_SECONDS)
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
+        reader.join(TIMEOUT_SECONDS)
         self.assertIn(b"starting up", lines[0])
         self.assertIn(b"Server Shut Down.", lines[-1])
 
@@ -156,7 +156,7 @@ class UnreadOutputTests(DaemonTestCase):
         assert match is not None
         self.assert_serves(int(match[1]))
         process.terminate()
-        self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
 
 
 class SignalTests(DaemonTestCase):

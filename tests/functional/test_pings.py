@@ -40,18 +40,18 @@ class PingTests(RegistryTestCase):
         while True:
             head = self.read(client, 9)
             length, kind = int.from_bytes(head[:3], "big"), head[3]
-            told = self.read(client, length)
-            self.assertNotEqual(kind, GOAWAY, told)
-            if kind == PING and told == content:
+            received = self.read(client, length)
+            self.assertNotEqual(kind, GOAWAY, received)
+            if kind == PING and received == content:
                 return
 
     def read(self, client: socket.socket, size_bytes: int) -> bytes:
         """
         Read this many bytes.
         """
-        told = b""
-        while len(told) < size_bytes:
-            piece = client.recv(size_bytes - len(told))
-            self.assertNotEqual(piece, b"", "the server has hung up")
-            told += piece
-        return told
+        received = b""
+        while len(received) < size_bytes:
+            piece = client.recv(size_bytes - len(received))
+            self.assertNotEqual(piece, b"", "the server has disconnected")
+            received += piece
+        return received

@@ -17,7 +17,7 @@ from typing import ClassVar
 import grpc
 
 from tests.support.client import data_hash
-from tests.support.daemon import PATIENCE_SECONDS, Daemon, clean_environment, run_command, run_twistd
+from tests.support.daemon import TIMEOUT_SECONDS, Daemon, clean_environment, run_command, run_twistd
 from tests.support.registry_case import RegistryTestCase
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ class WheelTests(PluginTestCase):
             env=clean_environment(self.daemon.environment),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=True,
         )
         self.assertTrue(found.stdout.startswith(str(installed())), found.stdout)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import PATIENCE_SECONDS, free_port
+from tests.support.daemon import TIMEOUT_SECONDS, free_port
 from tests.support.grpcurl import ENDLESS
 from tests.support.reflected import ReflectedClient
 from tests.support.registry_case import RegistryTestCase
@@ -140,7 +140,7 @@ class SessionTests(SynchronousTestCase):
             },
             capture_output=True,
             text=True,
-            timeout=2 * PATIENCE_SECONDS,
+            timeout=2 * TIMEOUT_SECONDS,
             check=False,
         )
         self.assertEqual(done.returncode, 0, f"{done.stdout}\n{done.stderr}")

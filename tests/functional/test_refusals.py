@@ -16,7 +16,7 @@ from grpc import StatusCode
 from tests.support.archive_files import write_model, write_version
 from tests.support.client import body, data_hash, header
 from tests.support.daemon import Daemon
-from tests.support.gates import DATA
+from tests.support.holds import DATA
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
 from twisted_registry.domain.models import MAX_VERSION_NUMBER

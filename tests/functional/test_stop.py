@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.archive_files import temp_files
 from tests.support.client import DEADLINE_SECONDS, Client, body, header
 from tests.support.daemon import Daemon
-from tests.support.gates import GatedTestCase
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import api
@@ -228,7 +228,7 @@ class NoGraceTests(StopTestCase):
         self.assert_stopped(self.daemon)
 
 
-class SlowDiskTests(GatedTestCase):
+class SlowDiskTests(HeldArchiveTestCase):
     """
     A stop while the archive is slow.
     """
@@ -249,28 +249,28 @@ class SlowDiskTests(GatedTestCase):
         upload = Upload(self.client, header("m", 10_000, archived=True), body(bytes(1000)))
         self.addCleanup(upload.end)
         self.wait_until_true(lambda: temp_files(self.archive), "the upload is under way")
-        self.gates.hold("write")
+        self.holds.hold("write")
         upload.feed_data(bytes(3000))
         self.wait_for_calls("write")
         self.daemon.ask_to_stop()
         self.assertIsInstance(upload.call.exception(), grpc.RpcError)
-        self.gates.release("write")
+        self.holds.release("write")
         self.assertEqual(self.daemon.wait(), 0, self.daemon.log)
         self.assertEqual(temp_files(self.archive), [])
         # The archive is let go of last: another daemon may take it then.
-        self.assertEqual(self.gates.told(), ["abort", "close"])
+        self.assertEqual(self.holds.records(), ["abort", "close"])
 
     def test_commit_under_way_is_whole(self) -> None:
         """
         A version whose commit has begun is complete, even if its call is cancelled.
         """
-        self.gates.hold("commit")
+        self.holds.hold("commit")
         upload = Upload(self.client, header("m", 1000, archived=True), body(bytes(1000)))
         upload.end()
         self.wait_for_calls("commit")
         self.daemon.ask_to_stop()
         self.assertIsInstance(upload.call.exception(), grpc.RpcError)
-        self.gates.release("commit")
+        self.holds.release("commit")
         self.assertEqual(self.daemon.wait(), 0, self.daemon.log)
         self.daemon = self.start_daemon()
         self.client = self.connect()

@@ -9,7 +9,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.daemon import Daemon
-from tests.support.gates import GatedTestCase
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import RegistryTestCase
 
 
@@ -90,7 +90,7 @@ def read_health(connection: socket.socket) -> HealthCheckResponse:
     return HealthCheckResponse.FromString(read_until(connection, DATA)[5:])
 
 
-class EndOfStartTests(GatedTestCase):
+class EndOfStartTests(HeldArchiveTestCase):
     """
     A daemon that is stopped before it serves.
     """
@@ -99,7 +99,7 @@ class EndOfStartTests(GatedTestCase):
         """
         Start the daemon while its archive hangs.
         """
-        self.gates.hold("open")
+        self.holds.hold("open")
         daemon = self.make_daemon(*flags)
         self.addCleanup(daemon.kill)
         daemon.launch()
@@ -114,7 +114,7 @@ class EndOfStartTests(GatedTestCase):
         self.assertEqual(self.daemon.wait(), 0, self.daemon.log)
 
 
-class FailingCloseTests(GatedTestCase):
+class FailingCloseTests(HeldArchiveTestCase):
     """
     A daemon whose archive breaks its contract.
     """
@@ -129,7 +129,7 @@ class FailingCloseTests(GatedTestCase):
         """
         It exits anyway, logs the failure, and its status is not 0.
         """
-        self.gates.fail("close")
+        self.holds.fail("close")
         self.assertEqual(self.daemon.stop(), 1)
         self.assertIn("not closed properly", self.daemon.log)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.registry_case import RegistryTestCase
 
 SUBSCRIBERS = 200
@@ -52,7 +52,7 @@ class SubscribersTestCase(RegistryTestCase):
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.addCleanup(client.wait, PATIENCE_SECONDS)
+        self.addCleanup(client.wait, TIMEOUT_SECONDS)
         self.addCleanup(client.kill)
         assert client.stdout is not None
         with client.stdout:

@@ -8,7 +8,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 
 from tests.support.client import body, header
-from tests.support.gates import GatedTestCase
+from tests.support.holds import HeldArchiveTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 
@@ -19,7 +19,7 @@ THREADS = 10
 BIG = bytes(1024 * 1024)
 
 
-class ParkedReactorTests(GatedTestCase):
+class ParkedReactorTests(HeldArchiveTestCase):
     """
     The reactor's thread is parked.
     """
@@ -32,7 +32,7 @@ class ParkedReactorTests(GatedTestCase):
         self.client.save_model("m", purpose="test")
         self.infos = [self.client.create("m", data) for data in (b"first", BIG)]
         self.client.models()
-        self.gates.hold("reactor")
+        self.holds.hold("reactor")
         self.wait_for_calls("reactor")
         self.addCleanup(self.unpark)
 
@@ -40,7 +40,7 @@ class ParkedReactorTests(GatedTestCase):
         """
         Let the reactor go on, and see that the daemon does.
         """
-        self.gates.release("reactor")
+        self.holds.release("reactor")
         self.assertEqual(self.client.create("m", b"third").version_number, 3)
         self.assertEqual(self.daemon.stop(), 0)
 
@@ -84,7 +84,7 @@ class ParkedReactorTests(GatedTestCase):
             self.assertEqual(self.client.health(service), health_pb2.HealthCheckResponse.SERVING)
 
 
-class BlockedArchiveTests(GatedTestCase):
+class BlockedArchiveTests(HeldArchiveTestCase):
     """
     The archive is blocked, by more calls than it has threads.
     """
@@ -100,13 +100,13 @@ class BlockedArchiveTests(GatedTestCase):
             self.client.create(f"archived-{number}", b"archived", archived=True)
         self.client.save_model("memory")
 
-    def block(self, gate: str, begin: Callable[[int], Any]) -> None:
+    def block(self, call: str, begin: Callable[[int], Any]) -> None:
         """
         Begin calls until all threads of the archive are blocked.
         """
-        self.gates.hold(gate)
+        self.holds.hold(call)
         self.calls = [begin(number) for number in range(BLOCKED_CALLS)]
-        self.wait_for_calls(gate, THREADS)
+        self.wait_for_calls(call, THREADS)
 
     def start_anew(self) -> None:
         """
@@ -142,11 +142,11 @@ class BlockedArchiveTests(GatedTestCase):
         upload.end()
         return upload
 
-    def assert_uploaded(self, gate: str) -> None:
+    def assert_uploaded(self, call: str) -> None:
         """
         Unblock the threads, and check that all versions are created.
         """
-        self.gates.release(gate)
+        self.holds.release(call)
         self.assertEqual([upload.result().version_number for upload in self.calls], [2] * BLOCKED_CALLS)
 
     def test_write(self) -> None:
@@ -176,7 +176,7 @@ class BlockedArchiveTests(GatedTestCase):
         self.client.create("memory", b"")
         self.block("read", lambda number: self.client.chunks(f"archived-{number}", 1))
         self.assert_served()
-        self.gates.release("read")
+        self.holds.release("read")
         self.assertEqual([b"".join(download) for download in self.calls], [b"archived"] * BLOCKED_CALLS)
 
     def test_load(self) -> None:
@@ -189,7 +189,7 @@ class BlockedArchiveTests(GatedTestCase):
         self.assert_served()
         self.assertEqual(self.client.latest("archived-0").version_number, 2)
         self.assertEqual(self.client.data("archived-0", -1), b"transient")
-        self.gates.release("load")
+        self.holds.release("load")
         for call in self.calls:
             self.assertEqual([info.version_number for info in call.result().version_infos], [1])
 

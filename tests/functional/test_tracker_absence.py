@@ -4,7 +4,7 @@ Trackers whose server is away for a while.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from twisted_registry.client import BlockingClient, BlockingTracker, Version, errors
@@ -66,7 +66,7 @@ class DataTests(AbsenceCase):
         An archived version is given when the server is back.
         """
         self.registry.store("walker", b"archived")
-        self.assertEqual(self.next_while_away().result(PATIENCE_SECONDS).data, b"archived")
+        self.assertEqual(self.next_while_away().result(TIMEOUT_SECONDS).data, b"archived")
 
     def test_newer_version_is_given_where_a_transient_one_was_lost(self) -> None:
         """
@@ -77,7 +77,7 @@ class DataTests(AbsenceCase):
         patient = BlockingClient(self.daemon.address)
         self.addCleanup(patient.close)
         patient.publish("walker", b"newer")
-        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"newer")
+        self.assertEqual(asked.result(TIMEOUT_SECONDS).data, b"newer")
 
 
 class LostVersionsTests(AbsenceCase):
@@ -158,7 +158,7 @@ class StoppedServerTests(AbsenceCase):
         """
         self.registry.publish("walker", b"1")
         asked = self.asked_while_it_stands_still(self.registry.track("walker", data=True, wait=True))
-        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")
+        self.assertEqual(asked.result(TIMEOUT_SECONDS).data, b"1")
 
     def test_data(self) -> None:
         """
@@ -166,4 +166,4 @@ class StoppedServerTests(AbsenceCase):
         """
         self.registry.publish("walker", b"1")
         asked = self.asked_while_it_stands_still(self.follow())
-        self.assertEqual(asked.result(PATIENCE_SECONDS).data, b"1")
+        self.assertEqual(asked.result(TIMEOUT_SECONDS).data, b"1")

@@ -60,8 +60,8 @@ def _machine() -> dict[str, str]:
 
 
 def _commit() -> str:
-    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    reported = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return reported.stdout.strip()
 
 
 def _run_one(case: Case, count: int, seed: int, console: Console) -> report.Row:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from tests.support.pages import Part, table, told_of
+from tests.support.pages import Part, described, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "explanation"
 RESULTS = DOCS / "reliability.json"
@@ -82,8 +82,8 @@ def read(path: Path) -> Run:
     """
     Read a run.
     """
-    told: Mapping[str, Any] = json.loads(path.read_text())
-    return Run(told["machine"], [Row(**row) for row in told["rows"]])
+    reported: Mapping[str, Any] = json.loads(path.read_text())
+    return Run(reported["machine"], [Row(**row) for row in reported["rows"]])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def section(run: Run) -> str:
     """
     Return the generated part of the page.
     """
-    return _PART.of(table(_HEAD, map(_cells, run.rows)), told_of(run.machine))
+    return _PART.of(table(_HEAD, map(_cells, run.rows)), described(run.machine))
 
 
 def page_with(run: Run, page: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import click
 from click.testing import CliRunner, Result
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from twisted_registry.cli.group import command
 
 TWISTED_REGISTRY = str(Path(sys.executable).with_name("twisted-registry"))
@@ -56,7 +56,7 @@ def run(server: str, *arguments: "str | Path", **options: Any) -> "subprocess.Co
     return subprocess.run(
         [TWISTED_REGISTRY, *map(str, arguments)],
         env=clean_environment(settings(server)),
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
         **{"capture_output": True, **options},
     )
@@ -130,5 +130,5 @@ def interrupt(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
     """
     process.send_signal(signal.SIGINT)
     # Its stdin stays open: what waits for it must not keep the command from its end.
-    status = process.wait(PATIENCE_SECONDS)
+    status = process.wait(TIMEOUT_SECONDS)
     return status, process.stderr.read() if process.stderr is not None else b""

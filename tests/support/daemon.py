@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 _LISTENING = re.compile(r"listening on (?P<host>\S+):(?P<port>\d+)")
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 """Nothing takes so long; a test that waits for it has failed."""
 
 
@@ -51,7 +51,7 @@ def run_command(
         env=clean_environment(environment),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 
@@ -73,7 +73,7 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
         condition: gives something that is true once it is so.
         what: what is waited for.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (seen := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"it never came to this: {what}")
@@ -181,7 +181,7 @@ class Daemon:
         """
         while True:
             try:
-                line = self._printed.get(timeout=PATIENCE_SECONDS)
+                line = self._printed.get(timeout=TIMEOUT_SECONDS)
             except Empty:
                 raise AssertionError(f"no line like {pattern!r} came: {self.log}") from None
             if line is None:
@@ -220,9 +220,9 @@ class Daemon:
         """
         Wait for its end and for all it printed, and give its exit status.
         """
-        status = self.process.wait(timeout=PATIENCE_SECONDS)
+        status = self.process.wait(timeout=TIMEOUT_SECONDS)
         assert self._reader is not None
-        self._reader.join(PATIENCE_SECONDS)
+        self._reader.join(TIMEOUT_SECONDS)
         return status
 
     def stop(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment, run_command
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, run_command
 
 ADDRESS = "localhost:9000"
 """So pages call the registry."""
@@ -91,6 +91,6 @@ def run_shell(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )

@@ -41,7 +41,7 @@ class Part:
         return before + part + rest.partition(self.end)[2]
 
 
-def told_of(machine: dict[str, str]) -> str:
+def described(machine: dict[str, str]) -> str:
     """
     Describe the machine of a run.
     """

@@ -78,7 +78,7 @@ class Proxy:
 
     def __init__(self, folder: Path, command: Sequence[str], port: int) -> None:
         with (folder / "output").open("wb") as output:
-            # A session of its own: nginx has workers, which a kill of nginx alone may leave.
+            # In a new session, because nginx has workers that may survive a kill of nginx alone.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True
             )

@@ -12,7 +12,7 @@ import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import Client
-from tests.support.daemon import PATIENCE_SECONDS, Daemon, free_port
+from tests.support.daemon import TIMEOUT_SECONDS, Daemon, free_port
 
 
 class RegistryTestCase(SynchronousTestCase):
@@ -100,7 +100,7 @@ class RegistryTestCase(SynchronousTestCase):
         Args:
             fact: what should come true, for the one who reads that it did not.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             self.assertLess(time.monotonic(), deadline, f"waited in vain until {fact}: {self.daemon.log}")
             time.sleep(0.01)
@@ -152,7 +152,7 @@ class SharedRegistryTestCase(RegistryTestCase):
         Connect to the daemon of the class; the first test starts it.
         """
         if type(self) not in self._shared:
-            # One at a time, for they take memory: the tests of a class follow one another.
+            # One at a time, because they take memory: the tests of a class follow one another.
             while self._shared:
                 _, (_, other) = self._shared.popitem()
                 other.kill()

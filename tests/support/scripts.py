@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment, run_command, wait_until
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, run_command, wait_until
 
 TRAINING = Path(__file__).parents[2] / "examples" / "training"
 
@@ -80,9 +80,7 @@ class Script:
         """
         Wait until it has printed a line about a version, or about a newer one.
         """
-        wait_until(
-            lambda: max(self.versions, default=0) >= least, f"{self.name} tells of version {least}: {self.lines}"
-        )
+        wait_until(lambda: max(self.versions, default=0) >= least, f"{self.name} prints version {least}: {self.lines}")
 
     def interrupt(self) -> int:
         """
@@ -95,8 +93,8 @@ class Script:
         """
         Wait for its end, and give its exit status.
         """
-        status = self._process.wait(timeout=PATIENCE_SECONDS)
-        self._reader.join(PATIENCE_SECONDS)
+        status = self._process.wait(timeout=TIMEOUT_SECONDS)
+        self._reader.join(TIMEOUT_SECONDS)
         return status
 
     def kill(self) -> None:

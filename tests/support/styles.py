@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.support.daemon import PATIENCE_SECONDS, wait_until
+from tests.support.daemon import TIMEOUT_SECONDS, wait_until
 from twisted_registry.client import BlockingClient, Client, DeferredClient, VersionInfo
 
 
@@ -77,7 +77,7 @@ class AsyncioStyle:
         """
 
         async def bounded() -> Any:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await awaitable
 
         return self._runner.run(bounded())
@@ -183,7 +183,7 @@ class PumpedReactor:
         results: list[Any] = []
         deferred.addBoth(results.append)
         while not results:
-            self._asked.get(timeout=PATIENCE_SECONDS)()
+            self._asked.get(timeout=TIMEOUT_SECONDS)()
         if isinstance(results[0], Failure):
             results[0].raiseException()
         return results[0]

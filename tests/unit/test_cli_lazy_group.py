@@ -10,7 +10,7 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.cli import invoke, subcommands
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from twisted_registry.cli import commands
 from twisted_registry.cli.commands.archive import archive
 from twisted_registry.cli.group import command
@@ -76,7 +76,7 @@ class ImportTests(SynchronousTestCase):
             "main()\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("Usage:", done.stdout)

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import PATIENCE_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS
 from twisted_registry.client._event_loop import EventLoopThread
 from twisted_registry.client.errors import (
     ClientUnusable,
@@ -41,7 +41,7 @@ class LoopThreadTests(SynchronousTestCase):
             yield
         finally:
             self.is_ending.set()
-            self.may_end.wait(PATIENCE_SECONDS)
+            self.may_end.wait(TIMEOUT_SECONDS)
 
     def test_what_comes_too_late(self) -> None:
         """
@@ -55,10 +55,10 @@ class LoopThreadTests(SynchronousTestCase):
         late = self.thread.job(work())
         ending = Thread(target=self.thread.end, daemon=True)
         ending.start()
-        self.assertTrue(self.is_ending.wait(PATIENCE_SECONDS))
+        self.assertTrue(self.is_ending.wait(TIMEOUT_SECONDS))
         late.start()
         self.may_end.set()
         self.assertRaises(ClientUnusable, late.run)
         self.assertRaises(ClientUnusable, self.thread.run, work())
-        ending.join(PATIENCE_SECONDS)
+        ending.join(TIMEOUT_SECONDS)
         self.assertEqual(begun, [])

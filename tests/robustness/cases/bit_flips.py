@@ -79,10 +79,10 @@ class Look:
             self._other(model, "model")
 
     def _mend(self, model: Harmed) -> None:
-        self.figures["models mended"] += 1
-        self.client.save_model(model.model_id, mended="yes")
+        self.figures["models repaired"] += 1
+        self.client.save_model(model.model_id, repaired="yes")
         if dict(self.client.models(model.model_id).model_infos[0].user_data) != {"mended": "yes"}:
-            self._tell(model, "is not mended")
+            self._tell(model, "is not repaired")
 
     def _other(self, model: Harmed, part: str) -> None:
         # There is no checksum of metadata in this layout.
@@ -104,8 +104,8 @@ class Look:
         return model.part in ("data", "version") and model.number == number
 
     def _compare(self, model: Harmed, shown: Any, info: VersionInfo) -> None:
-        told = shown.model_id, shown.version_number, shown.archived, shown.data_size
-        if told != (info.model_id, info.version_number, True, info.size_bytes):
+        reported = shown.model_id, shown.version_number, shown.archived, shown.data_size
+        if reported != (info.model_id, info.version_number, True, info.size_bytes):
             self._tell(model, f"an info is wrong: {shown}")
         if (shown.creation_timestamp, dict(shown.user_data)) != (info.created_ns, info.metadata):
             self._other_info(model, info)
@@ -151,12 +151,12 @@ class Look:
 
 
 def _codes(model: Harmed) -> set[str]:
-    # What has lost its .yaml is no version.
+    # A version without its .yaml does not exist.
     return {"DATA_LOSS", "NOT_FOUND"} if (model.part, model.way) == ("version", "removed") else {"DATA_LOSS"}
 
 
 def _model_codes(model: Harmed) -> set[str]:
-    # Where an id is too long to be a folder's name, the .yaml files alone tell which model it was.
+    # If an id is too long for a directory name, only the .yaml files say which model it was.
     if is_hashed_name(model.folder.name) and not model.versions:
         return {"DATA_LOSS", "NOT_FOUND"}
     return {"DATA_LOSS"}
@@ -238,7 +238,7 @@ def run(trial: Trial) -> Outcome:
 CASE = Case(
     name="bit-flips",
     counts="bit flips, and worse, on the archive",
-    promise="What was harmed on the archive is told where it is asked for, and the rest is served as it was.",
+    promise="Damage on the archive is reported to requests for it, and the rest is served as before.",
     short=60,
     long=1_000,
     run=run,

@@ -97,10 +97,10 @@ class _Wave:
             self.wrong.append(f"{len(created)} creations of {model_id!r} were given {numbers}")
         self._check_order(model_id, created)
         infos = (await self.clients[0].infos(model_id)).version_infos
-        told = [(info.version_number, info.user_data["by"], info.data_size, info.archived) for info in infos]
+        reported = [(info.version_number, info.user_data["by"], info.data_size, info.archived) for info in infos]
         expected = sorted((one.number, one.token, one.size_bytes, one.archived) for one in created)
-        if told != expected:
-            self.wrong.append(f"versions of {model_id!r} are listed as {sorted({*told} ^ {*expected})}")
+        if reported != expected:
+            self.wrong.append(f"versions of {model_id!r} are listed as {sorted({*reported} ^ {*expected})}")
         chosen = [one for one in created if one.archived or self.chance.random() < _READ_SHARE]
         await asyncio.gather(*(self._check_data(one) for one in chosen))
 
@@ -111,7 +111,7 @@ class _Wave:
             while ended is not None and ended.ended_ns < one.begun_ns:
                 highest, ended = max(highest, ended.number), next(by_end, None)
             if one.number < highest:
-                self.wrong.append(f"{model_id!r}: number {one.number} was begun after {highest} was told")
+                self.wrong.append(f"{model_id!r}: number {one.number} was begun after {highest} was assigned")
 
     async def _check_data(self, one: _Created) -> None:
         client = self.chance.choice(self.clients)
@@ -179,7 +179,7 @@ def run(trial: Trial) -> Outcome:
             served.start()
             wave = asyncio.run(_run_wave(served, random.Random(f"{trial.seed} {waves}"), count))
         done += count
-        wrong += [*wave.wrong, *served.troubles]
+        wrong += [*wave.wrong, *served.problems]
         figures.update(wave.raced)
         figures["archived"] += sum(one.archived for one in wave.created)
         trial.progress(done)

@@ -94,13 +94,13 @@ class _Disk:
         there = archive.model_ids()
         for model_id in set(there) - promised.keys():
             yield f"model {model_id!r} from nowhere"
-        for model_id, told in promised.items():
+        for model_id, reported in promised.items():
             found = load_found(archive, model_id) if model_id in there else None
-            self.figures["acknowledged versions looked at after a cut"] += len(told.archived)
+            self.figures["acknowledged versions looked at after a cut"] += len(reported.archived)
             self.figures["versions found that were not acknowledged"] += len(
-                found.versions.keys() - told.archived.keys() if found is not None else ()
+                found.versions.keys() - reported.archived.keys() if found is not None else ()
             )
-            yield from (f"model {model_id!r}: {line}" for line in told.differences(found))
+            yield from (f"model {model_id!r}: {line}" for line in reported.differences(found))
 
 
 @contextmanager

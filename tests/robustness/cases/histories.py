@@ -20,7 +20,7 @@ from tests.robustness.oracles.linearizability import (
     FOREVER,
     Act,
     Operation,
-    Outcome as Told,
+    Outcome as Shown,
     Result,
     Version,
     find_fault,
@@ -86,11 +86,11 @@ class Caller:
 
     def _refused(self, operation: Operation, error: Any) -> Operation | None:
         if error.code() is grpc.StatusCode.NOT_FOUND:
-            return evolve(operation, answered_ns=time.monotonic_ns(), result=Told.NOT_FOUND)
+            return evolve(operation, answered_ns=time.monotonic_ns(), result=Shown.NOT_FOUND)
         if error.code() is grpc.StatusCode.ABORTED and operation.act is Act.CREATE:
             return None
         if error.code() in _UNKNOWN_CODES:
-            return evolve(operation, answered_ns=FOREVER, result=Told.UNKNOWN)
+            return evolve(operation, answered_ns=FOREVER, result=Shown.UNKNOWN)
         raise error
 
     def _save(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
@@ -223,7 +223,7 @@ def _serve(trial: Trial, totals: _Totals) -> None:
             recording.record(clients)
             totals.take(recording)
             trial.progress(totals.histories)
-    totals.wrong += served.troubles
+    totals.wrong += served.problems
 
 
 def run(trial: Trial) -> Outcome:
@@ -244,7 +244,7 @@ def run(trial: Trial) -> Outcome:
 CASE = Case(
     name="histories",
     counts="recorded histories of concurrent calls",
-    promise="What concurrent callers were told could have come of one order of their calls.",
+    promise="The results of concurrent calls can be explained by one order of the calls.",
     short=20,
     long=2000,
     run=run,

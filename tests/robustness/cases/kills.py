@@ -116,7 +116,7 @@ class _Writer:
         self.ledger.acknowledge(info)
 
     def _update(self, life: Life) -> None:
-        # Each model has one writer of user data, so that there is no doubt about which came last.
+        # Each model has one writer of metadata, so that the last value is certain.
         if int(self.name.partition("-")[2]) != _MODEL_IDS.index(life.model_id):
             return
         value = self._token(life)
@@ -144,7 +144,7 @@ def _subscribe(client: Client, ledger: Ledger, model_id: str) -> None:
             number = reply.version_info.version_number
             ledger.see(reply.version_info)
             if number <= last:
-                ledger.wrong.append(f"a subscriber of {model_id!r} was told {number} after {last}")
+                ledger.wrong.append(f"a subscriber of {model_id!r} received {number} after {last}")
             last = number
     except grpc.RpcError as error:
         refused: Any = error
@@ -236,7 +236,7 @@ class _Totals:
         self.archives += 1
         self.acknowledged += story.ledger.acknowledged
         self.numbers += story.ledger.numbers
-        self.wrong += [f"archive {self.archives}: {line}" for line in (*story.ledger.wrong, *story.served.troubles)]
+        self.wrong += [f"archive {self.archives}: {line}" for line in (*story.ledger.wrong, *story.served.problems)]
 
 
 def _tell(trial: Trial, before: int, kills: int) -> None:

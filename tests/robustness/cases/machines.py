@@ -9,27 +9,27 @@ from hypothesis.reporting import with_reporter
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.robustness.case import Case, Outcome, Trial
-from tests.robustness.oracles.machine import FLAGS, Bench, RegistryMachine
+from tests.robustness.oracles.machine import FLAGS, RegistryMachine, Shared
 from tests.robustness.wire.served import Served
 
 _STEPS = 20
 
 
-def _run_machines(trial: Trial, bench: Bench) -> list[str]:
+def _run_machines(trial: Trial, shared: Shared) -> list[str]:
     """
 
     Returns:
         the shortest sequence that goes wrong, and how; nothing where none does.
     """
-    told: list[object] = []
+    notes: list[object] = []
 
     @seed(trial.seed)
     class Machine(RegistryMachine):
         def __init__(self) -> None:
-            super().__init__(bench)
+            super().__init__(shared)
 
     try:
-        with with_reporter(told.append):
+        with with_reporter(notes.append):
             run_state_machine_as_test(
                 Machine,
                 settings=settings(
@@ -45,7 +45,7 @@ def _run_machines(trial: Trial, bench: Bench) -> list[str]:
     except BaseException as error:
         if not isinstance(error, (Exception, BaseExceptionGroup)):
             raise
-        return ["".join([*(f"{line}\n" for line in told), *traceback.format_exception(error)])]
+        return ["".join([*(f"{line}\n" for line in notes), *traceback.format_exception(error)])]
     return []
 
 
@@ -55,11 +55,11 @@ def run(trial: Trial) -> Outcome:
     """
     with Served(trial.directory, *FLAGS) as served:
         served.start()
-        bench = Bench(served, served.connect(), trial.progress)
-        wrong = _run_machines(trial, bench)
-    figures = {"calls compared": bench.calls, "stops and kills": bench.restarts}
-    refusals = {f"refused with {code}": count for code, count in sorted(bench.refusals.items())}
-    return Outcome(bench.machines, [*wrong, *served.troubles], {**figures, **refusals})
+        shared = Shared(served, served.connect(), trial.progress)
+        wrong = _run_machines(trial, shared)
+    figures = {"calls compared": shared.calls, "stops and kills": shared.restarts}
+    refusals = {f"refused with {code}": count for code, count in sorted(shared.refusals.items())}
+    return Outcome(shared.machines, [*wrong, *served.problems], {**figures, **refusals})
 
 
 CASE = Case(

@@ -128,7 +128,7 @@ def _prepare(client: Client) -> None:
         client.create(_KEPT, data, archived=True)
 
 
-def _tidy(client: Client) -> None:
+def _clean_up(client: Client) -> None:
     # Models made by chance would make lists ever longer.
     for info in client.models().model_infos:
         if info.model_id != _KEPT:
@@ -149,7 +149,7 @@ def _not_kept(client: Client) -> list[str]:
     ]:
         wrong.append(f"a model that nobody named has other versions: {infos}")
     if dict(client.models(_KEPT).model_infos[0].user_data) != {"kept": "yes"}:
-        wrong.append("a model that nobody named has other user data")
+        wrong.append("a model that nobody named has other metadata")
     wrong += [
         f"version {number} of a model that nobody named has other bytes"
         for number, data in _KEPT_DATA.items()
@@ -165,7 +165,7 @@ def _round(daemon: Daemon, client: Client, flood: Flood, visitors: Visitors) -> 
     visitors.come()
     asyncio.run(flood.pour())
     flood.wrong += _not_kept(client)
-    _tidy(client)
+    _clean_up(client)
     visitors.some_leave()
 
 
@@ -180,7 +180,7 @@ def run(trial: Trial) -> Outcome:
     done = 0
     try:
         _prepare(client)
-        _tidy(client)
+        _clean_up(client)
         while done < trial.count and daemon.process.poll() is None:
             amount = min(_ROUND, trial.count - done)
             flood.left = amount
@@ -196,7 +196,7 @@ def run(trial: Trial) -> Outcome:
     calls = {f"calls that ended with {code}": number for code, number in sorted(flood.codes.items())}
     others = {
         "calls whose end the client's library lost": flood.lost,
-        "connections with bytes that are no HTTP/2": visitors.came,
+        "connections with bytes that are not HTTP/2": visitors.came,
     }
     return Outcome(done, flood.wrong, {**calls, **others})
 
@@ -211,7 +211,7 @@ def _end(daemon: Daemon) -> list[str]:
     daemon.kill()
     if status != 0:
         wrong.append(f"the daemon stopped with {status}")
-    wrong += [f"the log tells of a bug: {line.strip()}" for line in daemon.lines if _is_bug(line)]
+    wrong += [f"the log reports a bug: {line.strip()}" for line in daemon.lines if _is_bug(line)]
     return wrong
 
 

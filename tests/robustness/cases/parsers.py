@@ -48,10 +48,10 @@ def _fuzz(directory: Path, name: str, runs: int, seed: int) -> tuple[int, list[s
     done = _DONE.search(ended.stderr)
     if ended.returncode == 0 and done is not None:
         return int(done[1]), []
-    told = (ended.stdout + ended.stderr)[-_MOST_TEXT:].decode("utf-8", "backslashreplace")
+    output = (ended.stdout + ended.stderr)[-_MOST_TEXT:].decode("utf-8", "backslashreplace")
     inputs = [file for file in place.glob(f"{name}-*") if file.is_file()]
-    return 0, [f"{name}, with seed {seed}, on {file.read_bytes().hex()}: {told}" for file in inputs] or [
-        f"{name}, with seed {seed}, ended with {ended.returncode}: {told}"
+    return 0, [f"{name}, with seed {seed}, on {file.read_bytes().hex()}: {output}" for file in inputs] or [
+        f"{name}, with seed {seed}, ended with {ended.returncode}: {output}"
     ]
 
 
@@ -61,9 +61,9 @@ def run(trial: Trial) -> Outcome:
     """
     done, wrong = 0, []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for taken, told in pool.map(lambda portion: _fuzz(trial.directory, *portion), _portions(trial)):
+        for taken, output in pool.map(lambda portion: _fuzz(trial.directory, *portion), _portions(trial)):
             done += taken
-            wrong += told
+            wrong += output
             trial.progress(min(done, trial.count))
     return Outcome(done, wrong, {"parsers": len(NAMES)})
 

@@ -20,7 +20,7 @@ from attrs import define, field
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.wire.async_client import AsyncClient
 from tests.robustness.wire.served import Served
-from tests.support.daemon import PATIENCE_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 
 _ROOT = Path(__file__).parents[3]
 _MODEL_IDS = ["one", "two"]
@@ -68,7 +68,7 @@ class _Staying:
         async for reply in call:
             number = reply.version_info.version_number
             if number <= self.last:
-                self.wrong.append(f"a subscriber of {self.model_id!r} was told {number} after {self.last}")
+                self.wrong.append(f"a subscriber of {self.model_id!r} received {number} after {self.last}")
             self.last = number
 
 
@@ -182,10 +182,10 @@ class _Crowd:
         self.gone += count
 
     async def _leave(self, call: Any) -> None:
-        way = self.chance.choice(["read, then cancel", "cancel at once", "never read", "hang up", "read on"])
+        way = self.chance.choice(["read, then cancel", "cancel at once", "never read", "disconnect", "read on"])
         self.ways[way] += 1
         try:
-            if way in ("read, then cancel", "hang up", "read on"):
+            if way in ("read, then cancel", "disconnect", "read on"):
                 await call.read()
             if way == "read on":
                 await call.read()
@@ -211,7 +211,7 @@ class _Crowd:
 
     async def _wait_until_subscribed(self, client: Process) -> None:
         assert client.stdout is not None
-        said = await asyncio.wait_for(client.stdout.readline(), PATIENCE_SECONDS)
+        said = await asyncio.wait_for(client.stdout.readline(), TIMEOUT_SECONDS)
         if said != b"subscribed\n":
             self.wrong.append(f"a process of subscribers said {said!r}")
 
@@ -225,9 +225,9 @@ class _Crowd:
 
     def _measure(self) -> None:
         status = Path(f"/proc/{self.served.daemon.process.pid}/status").read_text()
-        told = dict(line.split(":", 1) for line in status.splitlines())
-        self.threads.append(int(told["Threads"]))
-        self.resident_bytes.append(int(told["VmRSS"].split()[0]) * 1024)
+        reported = dict(line.split(":", 1) for line in status.splitlines())
+        self.threads.append(int(reported["Threads"]))
+        self.resident_bytes.append(int(reported["VmRSS"].split()[0]) * 1024)
 
     def _judge(self) -> None:
         if self.threads[-1] > self.threads[0] + _MORE_THREADS:
@@ -247,7 +247,7 @@ async def _becomes(condition: Callable[[], Awaitable[bool]]) -> bool:
     Wait for something to come true; ``False`` if it never does.
     """
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not await condition():
                 await asyncio.sleep(0.01)
     except TimeoutError:
@@ -280,13 +280,13 @@ def run(trial: Trial) -> Outcome:
         "threads at first": crowd.threads[0],
         "threads at last": crowd.threads[-1],
     }
-    return Outcome(crowd.gone, [*crowd.wrong, *served.troubles], figures)
+    return Outcome(crowd.gone, [*crowd.wrong, *served.problems], figures)
 
 
 CASE = Case(
     name="subscribers",
     counts="subscribers come and gone",
-    promise="Subscribers that leave, however they do, leave nothing; those that stay are told the last version.",
+    promise="Subscribers that leave, in any way, leave nothing behind; those that stay receive the last version.",
     short=600,
     long=10_000,
     run=run,

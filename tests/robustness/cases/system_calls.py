@@ -87,10 +87,10 @@ class _Acts:
         ]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
             assert tracer.stderr is not None
-            told = tracer.stderr.readline()
-            if "attached" not in told:
+            reported = tracer.stderr.readline()
+            if "attached" not in reported:
                 os.kill(pid, signal.SIGKILL)
-                raise RuntimeError(f"strace: {told}{tracer.stderr.read()}")
+                raise RuntimeError(f"strace: {reported}{tracer.stderr.read()}")
             yield
             tracer.stderr.read()
 

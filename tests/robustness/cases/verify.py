@@ -167,7 +167,7 @@ def _run(trial: Trial) -> Outcome:
 CASE = Case(
     name="verified",
     counts="archives damaged and verified",
-    promise="A verification finds what is damaged and nothing else; put aside, the rest is whole.",
+    promise="A verification finds all damage and nothing else; after a quarantine, the rest is sound.",
     short=10,
     long=300,
     run=_run,

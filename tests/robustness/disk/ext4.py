@@ -18,9 +18,9 @@ def _command(*words: object) -> "subprocess.CompletedProcess[str]":
 
 
 def _made(*words: object) -> None:
-    told = _command(*words)
-    if told.returncode != 0:
-        raise OSError(f"{' '.join(map(str, words))}: {told.stderr.strip()}")
+    ended = _command(*words)
+    if ended.returncode != 0:
+        raise OSError(f"{' '.join(map(str, words))}: {ended.stderr.strip()}")
 
 
 def make_image(image: Path, size_bytes: int = _SIZE_BYTES) -> None:
@@ -64,7 +64,7 @@ def copy_as_after_a_cut(image: Path, copy: Path) -> None:
         _made("cp", "--sparse=always", image, copy)
         if _command("cmp", "--silent", image, copy).returncode == 0:
             return
-    raise OSError(f"{image} does not come to rest")
+    raise OSError(f"{image} does not become stable")
 
 
 def hindrance() -> str | None:

@@ -131,13 +131,13 @@ def differences(state: ModelState | None, found: Found | None) -> Iterator[str]:
             yield "the model is there"
         return
     if state.user_data != found.user_data:
-        yield "other user data"
+        yield "other metadata"
     for number in state.versions.keys() - found.versions.keys():
         yield f"version {number} is lost"
     for number, info in found.versions.items():
-        told = state.versions.get(number)
-        if info not in ([told] if told else state.uncertain.get(number, ())):
-            yield f"version {number} is another than was acknowledged" if told else f"version {number} from nowhere"
+        reported = state.versions.get(number)
+        if info not in ([reported] if reported else state.uncertain.get(number, ())):
+            yield f"version {number} is another than was acknowledged" if reported else f"version {number} from nowhere"
     if found.last < state.given_out:
         yield f"number {state.given_out} was given out, and numbers go on after {found.last}"
 
@@ -178,9 +178,9 @@ class Knowledge:
         """
         Return what is wrong with a model; from now on it must stay as it was found.
         """
-        told = [list(differences(state, found)) for state in self.states(model_id)]
+        reported = [list(differences(state, found)) for state in self.states(model_id)]
         self.is_so(model_id, found.state() if found is not None else None)
-        return [f"model {model_id!r}: {line}" for line in min(told, key=len)]
+        return [f"model {model_id!r}: {line}" for line in min(reported, key=len)]
 
 
 def check_archive(archive: FilesystemArchive, knowledge: Knowledge, *, is_keyed: bool = False) -> list[str]:

@@ -15,7 +15,7 @@ from typing import NoReturn
 from tests.robustness.fuzzers import NAMES
 
 _LONGEST_BYTES = 4096
-_PATIENCE_SECONDS = 20
+_TIMEOUT_SECONDS = 20
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _fuzz(arguments: argparse.Namespace) -> NoReturn:
-    # Here, for it takes memory.
+    # Not at the top, because it takes memory.
     import atheris
 
     corpus = arguments.directory / arguments.name
@@ -49,7 +49,7 @@ def _fuzz(arguments: argparse.Namespace) -> NoReturn:
     for number, seed in enumerate(fuzzer.SEEDS):
         (corpus / f"seed-{number}").write_bytes(seed)
     limits = [f"-runs={arguments.runs}", f"-seed={arguments.seed}", f"-max_len={_LONGEST_BYTES}"]
-    places = [f"-timeout={_PATIENCE_SECONDS}", f"-artifact_prefix={arguments.directory}/{arguments.name}-", str(corpus)]
+    places = [f"-timeout={_TIMEOUT_SECONDS}", f"-artifact_prefix={arguments.directory}/{arguments.name}-", str(corpus)]
     atheris.Setup([sys.argv[0], *limits, *places], fuzzer.test_one_input)
     atheris.Fuzz()
     raise AssertionError("Atheris ends the process")

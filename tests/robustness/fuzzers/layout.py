@@ -36,7 +36,7 @@ def _check_id(text: str) -> None:
     folder = folder_of(model_id)
     assert _ALLOWED.issuperset(folder) and len(folder) + len("-v2147483647.yaml") <= _LONGEST_NAME_BYTES
     assert any(character.isalpha() for character in folder) or "%" in folder
-    # What can be told back is told by no other id.
+    # No other id has the same directory.
     assert is_hashed_name(folder) or model_id_of(folder) == model_id
 
 

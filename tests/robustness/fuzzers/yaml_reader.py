@@ -9,7 +9,7 @@ from twisted_registry.storage.filesystem.failures import Malformed
 from twisted_registry.storage.filesystem.metadata import dump_model, dump_version, parse_model, parse_version
 
 _HASH = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-_PATIENCE_SECONDS = 5
+_TIMEOUT_SECONDS = 5
 
 SEEDS = [
     dump_model(ModelInfo("m", {"a": "=", "b": "<<", "": "\x85\x00"})),
@@ -68,4 +68,4 @@ def test_one_input(data: bytes) -> None:
         b"creation_timestamp: 2021-10-01T22:10:05Z\ndata_hash: %s\ndata_size: 1\n%s" % (_HASH.encode(), data)
     )
     _check_round_trip(data)
-    assert time.process_time() - started < _PATIENCE_SECONDS
+    assert time.process_time() - started < _TIMEOUT_SECONDS

@@ -84,10 +84,10 @@ class Aftermath:
         if life.presence is Presence.ABSENT:
             self.ledger.complain(life, "it is back")
         life.presence = Presence.PRESENT
-        told = info.user_data.get("value", "")
-        if told not in life.user_data:
-            self.ledger.complain(life, f"its user data is {told!r} and should be one of {life.user_data}")
-        life.user_data = {told}
+        reported = info.user_data.get("value", "")
+        if reported not in life.user_data:
+            self.ledger.complain(life, f"its metadata is {reported!r} and should be one of {life.user_data}")
+        life.user_data = {reported}
         self._check_versions(life)
 
     def _check_gone(self, life: Life) -> None:
@@ -136,8 +136,8 @@ class Aftermath:
     def _check_version_files(self, life: Life, folder: ModelFolder, number: int) -> None:
         metadata, data = Path(folder.version_yaml(number)), Path(folder.version_data(number))
         sent = life.sent[life.given[number]]
-        told = yaml.load(metadata.read_bytes(), Loader=yaml.CBaseLoader)
+        reported = yaml.load(metadata.read_bytes(), Loader=yaml.CBaseLoader)
         expected = (str(number), str(sent.size_bytes), sent.data_hash, hash_of(data.read_bytes()))
-        found = (told["version_number"], told["data_size"], told["data_hash"], sent.data_hash)
+        found = (reported["version_number"], reported["data_size"], reported["data_hash"], sent.data_hash)
         if expected != found:
             self.ledger.complain(life, f"version {number} was {expected}; its files say {found}")

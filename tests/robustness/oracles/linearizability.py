@@ -130,8 +130,8 @@ def _save(state: State, operation: Operation) -> State | None:
 
 
 def _delete(state: State, operation: Operation) -> State | None:
-    told_absent = operation.result is Outcome.NOT_FOUND
-    if operation.is_certain and told_absent != (state.versions is None):
+    was_absent = operation.result is Outcome.NOT_FOUND
+    if operation.is_certain and was_absent != (state.versions is None):
         return None
     return ABSENT
 

@@ -57,9 +57,9 @@ def uploads(draw: st.DrawFn) -> Upload:
 
 
 @define
-class Bench:
+class Shared:
     """
-    What the machines share.
+    The shared parts of the machines.
 
     Attributes:
         machines: how many there were.
@@ -89,11 +89,11 @@ class RegistryMachine(RuleBasedStateMachine):
     One sequence of calls.
     """
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, shared: Shared) -> None:
         super().__init__()
-        self.bench, self.client, self.reference = bench, bench.client, Reference()
-        bench.machines += 1
-        bench.progress(bench.machines)
+        self.shared, self.client, self.reference = shared, shared.client, Reference()
+        shared.machines += 1
+        shared.progress(shared.machines)
         for info in self.client.models().model_infos:
             self.client.delete_model(info.model_id)
 
@@ -102,9 +102,9 @@ class RegistryMachine(RuleBasedStateMachine):
         Check that the registry answers as the reference does, refusals included.
         """
         expected, found = _outcome(expect), _outcome(ask)
-        self.bench.calls += 1
+        self.shared.calls += 1
         if isinstance(expected, grpc.StatusCode):
-            self.bench.refusals[expected.name] = self.bench.refusals.get(expected.name, 0) + 1
+            self.shared.refusals[expected.name] = self.shared.refusals.get(expected.name, 0) + 1
         assert found == expected, f"expected {expected!r}, and it was {found!r}"
 
     # Models
@@ -149,7 +149,7 @@ class RegistryMachine(RuleBasedStateMachine):
         """
         self.same(
             lambda: self._models(*self.reference.list_models(asked, count, handle)),
-            lambda: _told_models(self.client.models(*asked, count=count, handle=handle)),
+            lambda: _listed_models(self.client.models(*asked, count=count, handle=handle)),
         )
 
     def _models(self, model_ids: list[str], handle: str) -> tuple[list[tuple[str, dict[str, str]]], str]:
@@ -180,7 +180,7 @@ class RegistryMachine(RuleBasedStateMachine):
             upload = evolve(upload, created_ns=info.creation_timestamp)
             self.reference.create(model_id, upload, info.version_number)
             version = self.reference.select(model_id, -1)
-            self.same(lambda: _shown(version), lambda: _told(info))
+            self.same(lambda: _shown(version), lambda: _listed(info))
 
     @rule(model_id=MODEL_IDS, archived=st.booleans(), sent=st.binary(max_size=9))
     def give_up_upload(self, model_id: str, archived: bool, sent: bytes) -> None:
@@ -203,7 +203,7 @@ class RegistryMachine(RuleBasedStateMachine):
         """
         self.same(
             lambda: _shown_page(*self.reference.list_versions(model_id, count, handle)),
-            lambda: _told_page(self.client.infos(model_id, count=count, handle=handle)),
+            lambda: _listed_page(self.client.infos(model_id, count=count, handle=handle)),
         )
 
     @rule(model_id=MODEL_IDS, selectors=SELECTORS, handle=HANDLES)
@@ -213,7 +213,7 @@ class RegistryMachine(RuleBasedStateMachine):
         """
         self.same(
             lambda: _shown_page(*self.reference.select_versions(model_id, selectors, handle)),
-            lambda: _told_page(self.client.infos(model_id, *selectors, handle=handle)),
+            lambda: _listed_page(self.client.infos(model_id, *selectors, handle=handle)),
         )
 
     @rule(model_id=MODEL_IDS, selectors=SELECTORS, count=st.integers(1, 3))
@@ -230,7 +230,7 @@ class RegistryMachine(RuleBasedStateMachine):
         infos: list[tuple[object, ...]] = []
         handle = ""
         while True:
-            page, handle = _told_page(self.client.infos(model_id, *selectors, count=count, handle=handle))
+            page, handle = _listed_page(self.client.infos(model_id, *selectors, count=count, handle=handle))
             assert len(page) == min(count, len(selectors) - len(infos)), "a page is short before the end"
             if not page:
                 return infos
@@ -259,10 +259,10 @@ class RegistryMachine(RuleBasedStateMachine):
             return
         stream = self.client.updates(model_id)
         if latest is not None:
-            self.same(lambda: _shown(latest), lambda: _told(next(stream).version_info))
+            self.same(lambda: _shown(latest), lambda: _listed(next(stream).version_info))
         whole = evolve(upload, size_bytes=len(upload.data), data_hash="")
         self.create(model_id, whole)
-        self.same(lambda: _shown(self.reference.select(model_id, -1)), lambda: _told(next(stream).version_info))
+        self.same(lambda: _shown(self.reference.select(model_id, -1)), lambda: _listed(next(stream).version_info))
         stream.cancel()
 
     # The service itself
@@ -279,8 +279,8 @@ class RegistryMachine(RuleBasedStateMachine):
         """
         Ask for the versions.
         """
-        told = {pair.name for pair in self.client.call("Version", b"").versions}
-        assert told == {"twisted-registry", "grpc", "python", "twisted"}, told
+        reported = {pair.name for pair in self.client.call("Version", b"").versions}
+        assert reported == {"twisted-registry", "grpc", "python", "twisted"}, reported
 
     @rule(now=_RESTARTS, clean=st.booleans())
     def restart(self, now: bool, clean: bool) -> None:
@@ -288,7 +288,7 @@ class RegistryMachine(RuleBasedStateMachine):
         Now and then, stop the daemon or kill it.
         """
         if now:
-            self.bench.restart(clean)
+            self.shared.restart(clean)
             self.reference.restart(clean)
 
 
@@ -325,7 +325,7 @@ def _shown(version: Version) -> tuple[object, ...]:
     return (*kept, version.user_data, version.created_ns)
 
 
-def _told(info: Any) -> tuple[object, ...]:
+def _listed(info: Any) -> tuple[object, ...]:
     kept = (info.version_number, info.archived, info.data_hash, info.data_size)
     return (*kept, dict(info.user_data), info.creation_timestamp)
 
@@ -334,11 +334,11 @@ def _shown_page(versions: list[Version], handle: str) -> tuple[list[tuple[object
     return [_shown(version) for version in versions], handle
 
 
-def _told_page(reply: Any) -> tuple[list[tuple[object, ...]], str]:
-    return [_told(info) for info in reply.version_infos], reply.next_version_handle
+def _listed_page(reply: Any) -> tuple[list[tuple[object, ...]], str]:
+    return [_listed(info) for info in reply.version_infos], reply.next_version_handle
 
 
-def _told_models(reply: Any) -> tuple[list[tuple[str, dict[str, str]]], str]:
+def _listed_models(reply: Any) -> tuple[list[tuple[str, dict[str, str]]], str]:
     return [(info.model_id, dict(info.user_data)) for info in reply.model_infos], reply.next_model_handle
 
 

@@ -37,7 +37,7 @@ class Served:
         self.address = f"127.0.0.1:{port}"
         self._daemon: Daemon | None = None
         self._clients: list[Client] = []
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
 
     def __enter__(self) -> "Served":
         return self
@@ -79,7 +79,7 @@ class Served:
         """
         if self._daemon is not None:
             self._daemon.kill()
-            self._note_troubles(self._daemon)
+            self._note_problems(self._daemon)
 
     def crash(self) -> None:
         """
@@ -94,8 +94,8 @@ class Served:
         """
         status = self.daemon.stop()
         if status != 0:
-            self.troubles.append(f"the daemon stopped with {status}: {self.daemon.log}")
-        self._note_troubles(self.daemon)
+            self.problems.append(f"the daemon stopped with {status}: {self.daemon.log}")
+        self._note_problems(self.daemon)
         self.start()
 
     def connect(self) -> Client:
@@ -106,8 +106,8 @@ class Served:
         self._clients.append(client)
         return client
 
-    def _note_troubles(self, daemon: Daemon) -> None:
+    def _note_problems(self, daemon: Daemon) -> None:
         lines = daemon.log.splitlines()
-        told = [index for index, line in enumerate(lines) if any(sign in line for sign in _SIGNS_OF_A_BUG)]
-        if told:
-            self.troubles.append("the daemon's log: " + " | ".join(lines[told[0] : told[0] + 30]))
+        reported = [index for index, line in enumerate(lines) if any(sign in line for sign in _SIGNS_OF_A_BUG)]
+        if reported:
+            self.problems.append("the daemon's log: " + " | ".join(lines[reported[0] : reported[0] + 30]))

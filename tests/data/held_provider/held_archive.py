@@ -15,6 +15,7 @@ from typing import cast
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -22,7 +23,7 @@ from twisted_registry.storage.filesystem.archive import FilesystemArchive
 _LOOK_EVERY_SECONDS = 0.005
 
 
-class Gates:
+class Holds:
     """
     The archive's end.
     """
@@ -36,11 +37,11 @@ class Gates:
         Wait while the call is held.
         """
         hold = self._folder / f"hold-{name}"
-        is_told = False
+        is_notified = False
         while hold.exists():
-            if not is_told:
+            if not is_notified:
                 (self._folder / f"at-{name}-{next(self._numbers)}").touch()
-                is_told = True
+                is_notified = True
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def fail(self, name: str) -> None:
@@ -50,14 +51,14 @@ class Gates:
         if (self._folder / f"fail-{name}").exists():
             raise RuntimeError(f"{name} fails")
 
-    def tell(self, name: str) -> None:
+    def record(self, name: str) -> None:
         """
         Leave word of something.
         """
         (self._folder / f"did-{next(self._numbers):06d}-{name}").touch()
 
 
-class GatedArchive(FilesystemArchive):
+class HeldArchive(FilesystemArchive):
     """
     An archive whose calls can be held.
     """
@@ -69,59 +70,62 @@ class GatedArchive(FilesystemArchive):
             control: the folder for files that hold calls.
         """
         super().__init__(root)
-        self._gates = Gates(control)
+        self._holds = Holds(control)
 
     def open(self) -> None:
-        self._gates.enter("open")
+        self._holds.enter("open")
         from twisted.internet import reactor
 
         super().open()
         cast(IReactorTime, reactor).callLater(0, self._park_reactor)
 
     def close(self) -> None:
-        self._gates.tell("close")
+        self._holds.record("close")
         super().close()
-        self._gates.fail("close")
+        self._holds.fail("close")
 
     def _park_reactor(self) -> None:
         from twisted.internet import reactor
 
-        self._gates.enter("reactor")
+        self._holds.enter("reactor")
         cast(IReactorTime, reactor).callLater(_LOOK_EVERY_SECONDS, self._park_reactor)
 
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
-        self._gates.enter("load")
+        self._holds.enter("load")
         return super().load_version(model_id, version_number)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
-        self._gates.enter("read")
+        self._holds.enter("read")
         return super().open_version(model_id, version_number)
 
     def create_version(self, model_id: str) -> IArchiveWriter:
-        return GatedWriter(super().create_version(model_id), self._gates)
+        return HeldWriter(super().create_version(model_id), self._holds)
 
 
-@implementer(IArchiveWriter)
-class GatedWriter:
+@implementer(IKeyedArchiveWriter)
+class HeldWriter:
     """
     A writer whose calls can be held.
     """
 
-    def __init__(self, writer: IArchiveWriter, gates: Gates) -> None:
+    def __init__(self, writer: IArchiveWriter, holds: Holds) -> None:
         self._writer = writer
-        self._gates = gates
+        self._holds = holds
 
     def write(self, chunk: Chunk) -> None:
-        self._gates.enter("write")
+        self._holds.enter("write")
         self._writer.write(chunk)
 
     def finish(self) -> None:
         self._writer.finish()
 
+    def set_key(self, key_sha256: str, now_seconds: int) -> None:
+        IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
+
     def commit(self, info: VersionInfo) -> None:
-        self._gates.enter("commit")
+        self._holds.enter("commit")
         self._writer.commit(info)
 
     def abort(self) -> None:
         self._writer.abort()
-        self._gates.tell("abort")
+        self._holds.record("abort")

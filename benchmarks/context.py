@@ -12,12 +12,12 @@ from benchmarks import servers
 from benchmarks.case import Fact, Operation
 from benchmarks.servers import HERE, Checkout, Server
 
-Suite = Callable[["Bench"], Iterator[Operation | Fact]]
+Suite = Callable[["Context"], Iterator[Operation | Fact]]
 """Yields what is to be measured, and the figures that it measures itself.  Its servers run until it is resumed."""
 
 
 @frozen
-class Bench:
+class Context:
     """
     One run.
 

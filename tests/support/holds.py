@@ -11,9 +11,9 @@ from tests.support.registry_case import RegistryTestCase
 DATA = Path(__file__).parents[1] / "data"
 
 
-class Gates:
+class Holds:
     """
-    The test's side of the gated provider in ``tests/data/gated_provider``.
+    The test's side of the held provider in ``tests/data/held_provider``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,35 +44,35 @@ class Gates:
         """
         return len(list(self._folder.glob(f"at-{name}-*")))
 
-    def told(self) -> list[str]:
+    def records(self) -> list[str]:
         """
         Return the archive's records, in order.
         """
         return [path.name.split("-", 2)[2] for path in sorted(self._folder.glob("did-*"))]
 
 
-class GatedTestCase(RegistryTestCase):
+class HeldArchiveTestCase(RegistryTestCase):
     """
-    A test case with a fresh daemon on a gated archive for each test.
+    A test case with a fresh daemon on a held archive for each test.
     """
 
     def prepare(self) -> None:
         """
-        Install the plugin that offers the gated archive.
+        Install the plugin that offers the held archive.
         """
-        self.gates = Gates(self.directory / "gates")
-        shutil.copytree(DATA / "gated_provider", self.directory / "plugins")
+        self.holds = Holds(self.directory / "holds")
+        shutil.copytree(DATA / "held_provider", self.directory / "plugins")
 
     def make_daemon(self, *flags: str) -> Daemon:
         """
-        Return a daemon on the gated archive that is not started yet.
+        Return a daemon on the held archive that is not started yet.
         """
-        archive = f"gated:{self.archive}:{self.directory / 'gates'}"
+        archive = f"held:{self.archive}:{self.directory / 'holds'}"
         environment = {**self.environment, "PYTHONPATH": str(self.directory / "plugins")}
         return Daemon(self.directory, ["--archive", archive, *self.flags, *flags], environment)
 
-    def wait_for_calls(self, gate: str, count: int = 1) -> None:
+    def wait_for_calls(self, call: str, count: int = 1) -> None:
         """
         Wait until so many calls are held.
         """
-        self.wait_until_true(lambda: self.gates.entered(gate) >= count, f"{count} calls are at {gate!r}")
+        self.wait_until_true(lambda: self.holds.entered(call) >= count, f"{count} calls are at {call!r}")
