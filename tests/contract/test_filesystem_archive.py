@@ -15,6 +15,7 @@ from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.testing import (
     ArchiveContract,
     ArchiveIdentityContract,
+    ArchiveKeyContract,
     ArchiveModelContract,
     ArchiveUnavailableContract,
     ArchiveVersionContract,
@@ -41,6 +42,12 @@ class FilesystemModelTests(_OnFilesystem, ArchiveModelContract):
 class FilesystemVersionTests(_OnFilesystem, ArchiveVersionContract):
     """
     The contract for versions, on ``FilesystemArchive``.
+    """
+
+
+class FilesystemKeyTests(_OnFilesystem, ArchiveKeyContract):
+    """
+    The contract for idempotency keys, on ``FilesystemArchive``.
     """
 
 

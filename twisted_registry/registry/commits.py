@@ -1,5 +1,5 @@
 """
-Commits: how an upload becomes a version, and how a copy of an archived version gets into memory.
+Commits: how an upload becomes a version.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from twisted_registry.contracts.streams import IArchiveWriter
-from twisted_registry.contracts.transient import EvictionRank, ITransientWriter
+from twisted_registry.contracts.transient import EvictionRank
 from twisted_registry.domain.errors import (
     ArchiveMoved,
     CommitUncertain,
@@ -22,7 +22,7 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.events import VersionCommitted
-from twisted_registry.domain.models import VersionInfo, VersionKey
+from twisted_registry.domain.models import VersionInfo
 from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.lost_models import LostModel
 from twisted_registry.registry.models import Model
@@ -109,7 +109,7 @@ class Committer:
         if superseded is not None:
             await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:
-            await self.keep_copy(key, info, upload.transient_writer)
+            await self._state.keep_copy(key, info, upload.transient_writer)
         # Not before: subscribers read the version at once, and would read it from the archive.
         self._state.coordination.publish(VersionCommitted(key, info))
         return info
@@ -162,18 +162,3 @@ class Committer:
             Publication(publish, self._state.evict),
             model.latest_transient(),
         )
-
-    async def keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
-        """
-        Keep the copy of an archived version, unless there is one or the model is gone.  Never fails: the version does
-        not depend on its copy.
-        """
-        model = self._state.current(key.model_id, key.incarnation)
-        if model is None or model.snapshot is None or key.version_number in model.snapshot.held:
-            writer.abort()
-            return
-        publication = Publication(partial(model.hold_copy, info), self._state.evict)
-        try:
-            await self._state.transients.commit(writer, key, EvictionRank.COPY, publication)
-        except Exception:  # whatever the store says, the version itself is on the archive
-            _log.failure("no copy of {key} is kept", key=key)

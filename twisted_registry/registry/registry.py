@@ -272,7 +272,7 @@ class Registry:
 
     async def _keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
         try:
-            await self._committer.keep_copy(key, info, writer)
+            await self._state.keep_copy(key, info, writer)
         finally:
             self._state.transients.end_copy(key)
 

@@ -3,6 +3,7 @@ The state that the parts of the registry share.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
 from typing import Generic, Literal, TypeVar
 
 from attrs import field, frozen
@@ -10,6 +11,7 @@ from twisted.logger import Logger
 
 from twisted_registry.contracts.coordination import ICoordination
 from twisted_registry.contracts.execution import IExecutor
+from twisted_registry.contracts.transient import EvictionRank, ITransientWriter
 from twisted_registry.domain.errors import ArchiveMoved, CorruptVersion, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.events import ModelDeleted, StorageFailed, VersionEvicted
 from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
@@ -18,7 +20,7 @@ from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.downloads import Framing, VersionXxh3
 from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
-from twisted_registry.registry.transients import Transients
+from twisted_registry.registry.transients import Publication, Transients
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -150,6 +152,21 @@ class State:
             is_too_large = store.usage().size_bytes + size_bytes > store.max_bytes
             for event in gone:
                 self.coordination.publish(VersionEvicted(*event, "bytes" if is_too_large else "items"))
+
+    async def keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
+        """
+        Keep the copy of an archived version, unless there is one or the model is gone.  Never fails: the version does
+        not depend on its copy.
+        """
+        model = self.current(key.model_id, key.incarnation)
+        if model is None or model.snapshot is None or key.version_number in model.snapshot.held:
+            writer.abort()
+            return
+        publication = Publication(partial(model.hold_copy, info), self.evict)
+        try:
+            await self.transients.commit(writer, key, EvictionRank.COPY, publication)
+        except Exception:  # whatever the store says, the version itself is on the archive
+            _log.failure("no copy of {key} is kept", key=key)
 
     def publish_failure(
         self,

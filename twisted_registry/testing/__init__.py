@@ -3,12 +3,16 @@ Tests and tools for programs that build on the registry.
 
 ``start_registry`` and ``running_registry`` start a registry inside the process of a test.  The suites are for those
 who write a provider: ``ArchiveModelContract``, ``ArchiveVersionContract``, ``ArchiveUnavailableContract``,
-``ArchiveIdentityContract``, ``TransientStoreContract`` and ``CoordinationContract``.  All of them work with trial,
-unittest and pytest.
+``ArchiveIdentityContract``, ``ArchiveKeyContract``, ``TransientStoreContract`` and ``CoordinationContract``.  All of
+them work with trial, unittest and pytest.
 """
 
 from twisted_registry.testing.archive import ArchiveContract, ArchiveModelContract
-from twisted_registry.testing.archive_optional import ArchiveIdentityContract, ArchiveUnavailableContract
+from twisted_registry.testing.archive_optional import (
+    ArchiveIdentityContract,
+    ArchiveKeyContract,
+    ArchiveUnavailableContract,
+)
 from twisted_registry.testing.archive_versions import ArchiveVersionContract
 from twisted_registry.testing.coordination import CoordinationContract
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
@@ -18,6 +22,7 @@ from twisted_registry.testing.transient import TransientStoreContract
 __all__ = [
     "ArchiveContract",
     "ArchiveIdentityContract",
+    "ArchiveKeyContract",
     "ArchiveModelContract",
     "ArchiveUnavailableContract",
     "ArchiveVersionContract",

@@ -1,5 +1,5 @@
 """
-Contracts that need more of an archive or its test: a medium that can fail, and an identity.
+Contracts that need more of an archive or its test: a medium that can fail, an identity, and idempotency keys.
 """
 
 import os
@@ -8,11 +8,15 @@ from contextlib import AbstractContextManager
 from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
-from twisted_registry.domain.errors import CannotStart, StorageFailure
+from twisted_registry.domain.errors import CannotStart, StorageFailure, UnknownModel
+from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.testing.archive import ArchiveContract
-from twisted_registry.testing.samples import data_of, put
+from twisted_registry.testing.samples import CREATED_NS, data_of, finished, put, version_info
+
+CREATED_SECONDS = CREATED_NS // 10**9
 
 
 class ArchiveUnavailableContract(ArchiveContract):
@@ -121,6 +125,82 @@ class ArchiveIdentityContract(ArchiveContract):
         other.open()
         self.addCleanup(other.close)
         self.assertNotEqual(identity_of(other).archive_id, identity_of(self.archive).archive_id)
+
+
+class ArchiveKeyContract(ArchiveContract):
+    """
+    The tests of ``IKeyedArchive``.
+    """
+
+    def setUp(self) -> None:
+        """
+        Create a model.
+        """
+        super().setUp()
+        self.archive.save_model(ModelInfo("m"))
+
+    def create(self, number: int, key: str) -> StoredKey:
+        """
+        Create a version with a key, and return the key as it must be stored.
+        """
+        info = version_info("m", number, b"data")
+        writer = finished(self.archive, "m", b"data")
+        IKeyedArchiveWriter(writer).set_key(key_sha256(key), CREATED_SECONDS)
+        writer.commit(info)
+        return StoredKey(key_sha256(key), number, CREATED_SECONDS, version_facts(info))
+
+    def assert_keys(self, *expected: StoredKey) -> None:
+        """
+        Check which keys are stored with the model, in the order of their versions.
+        """
+        keys = IKeyedArchive(self.archive).stored_keys("m")
+        self.assertEqual(sorted(keys, key=lambda key: key.version_number), list(expected))
+
+    def test_interface(self) -> None:
+        """
+        The archive and its writers provide the interfaces of keys.
+        """
+        self.assertTrue(verifyObject(IKeyedArchive, self.archive))
+        self.assertTrue(verifyObject(IKeyedArchiveWriter, self.archive.create_version("m")))
+
+    def test_keys_stay(self) -> None:
+        """
+        Keys survive a restart with their versions; a version that was created without a key has none.
+        """
+        keys = self.create(1, "one"), self.create(2, "two")
+        put(self.archive, "m", 3)
+        self.assert_keys(*keys)
+        self.reopen()
+        self.assert_keys(*keys)
+
+    def test_aborted_version(self) -> None:
+        """
+        A version that is never committed leaves no key.
+        """
+        writer = finished(self.archive, "m", b"data")
+        IKeyedArchiveWriter(writer).set_key(key_sha256("one"), CREATED_SECONDS)
+        writer.abort()
+        self.assert_keys()
+
+    def test_removed_keys(self) -> None:
+        """
+        Keys can be removed, even if they are not there; their versions stay.
+        """
+        one, two = self.create(1, "one"), self.create(2, "two")
+        IKeyedArchive(self.archive).remove_keys("m", [one, one])
+        self.assert_keys(two)
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2])
+
+    def test_deleted_model(self) -> None:
+        """
+        Deleting a model deletes its keys; the keys of a model that does not exist are unknown, and can be removed.
+        """
+        key = self.create(1, "one")
+        self.archive.delete_model("m")
+        self.assertRaises(UnknownModel, IKeyedArchive(self.archive).stored_keys, "m")
+        IKeyedArchive(self.archive).remove_keys("m", [key])
+        self.archive.save_model(ModelInfo("m"))
+        self.assert_keys()
 
 
 def identity_of(archive: IArchive) -> ArchiveIdentity:
