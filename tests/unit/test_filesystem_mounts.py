@@ -161,7 +161,7 @@ class MountedTests(FilesystemCase):
         self.archive.close()
         (self.root / "m" / "m-v000001.data").write_bytes(b"")
         system = FaultySystem(str(self.root), disturbance=failing_where("rename m/m-v.*", errno.EXDEV))
-        (left,) = Quarantine(str(self.root), system).put_aside(findings(self.root))
+        (left,) = Quarantine(str(self.root), system).move(findings(self.root))
         self.assertEqual(left.files, [])
         self.assertIn("on another file system", left.remark)
 
@@ -245,7 +245,7 @@ class PrivateTests(FilesystemCase):
         self.link(".0/quarantine")
         (finding,) = findings(self.root)
         self.assertEqual((finding.kind, finding.path), (Kind.FOLDER, ".0/quarantine"))
-        error = self.assertRaises(CannotVerify, list, Quarantine(str(self.root)).put_aside([finding]))
+        error = self.assertRaises(CannotVerify, list, Quarantine(str(self.root)).move([finding]))
         self.assertIn("is a link", str(error))
         self.assertEqual([path.name for path in self.elsewhere.iterdir()], ["sub"])
 

@@ -55,7 +55,7 @@ class PermissionTests(FilesystemCase):
         self.archive.create_version("m").write(Chunk(b"data"))
         flip_bit(self.root / "m" / "m-v000002.data")
         self.archive.close()
-        list(Quarantine(str(self.root)).put_aside(findings(self.root)))
+        list(Quarantine(str(self.root)).move(findings(self.root)))
         self.assertEqual(self.modes(), {"folders": {0o700}, "files": {0o600}})
 
     def test_existing(self) -> None:

@@ -27,7 +27,7 @@ from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.verify.archive import Scrub
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
-from twisted_registry.storage.filesystem.verify.quarantine import PutAside, Quarantine, locked
+from twisted_registry.storage.filesystem.verify.quarantine import Quarantine, QuarantinedFinding, locked
 from twisted_registry.testing.samples import data_of, put
 
 
@@ -63,12 +63,12 @@ class QuarantineCase(FilesystemCase):
         (root / "m" / "m-v000003.yaml").unlink()
         (root / "m" / "m-v000005.yaml").write_text("")
 
-    def put_aside(self, root: Path | None = None, system: FaultySystem | None = None) -> list[PutAside]:
+    def move(self, root: Path | None = None, system: FaultySystem | None = None) -> list[QuarantinedFinding]:
         """
         Verify the archive, and put aside what is damaged.
         """
         root = root or self.root
-        return list(Quarantine(str(root), system).put_aside(findings(root)))
+        return list(Quarantine(str(root), system).move(findings(root)))
 
     def aside(self) -> list[str]:
         """
@@ -87,7 +87,7 @@ class MoveTests(QuarantineCase):
         """
         Both files of each damaged version are moved, and nothing else; then nothing is damaged.
         """
-        told = self.put_aside()
+        told = self.move()
         self.assertEqual([(put.finding.version_number, len(put.files)) for put in told], [(3, 1), (2, 2), (5, 2)])
         moved = ["m/m-v000002.data", "m/m-v000002.yaml", "m/m-v000003.data", "m/m-v000005.data", "m/m-v000005.yaml"]
         self.assertEqual(self.aside(), [*moved, "report.jsonl"])
@@ -98,14 +98,14 @@ class MoveTests(QuarantineCase):
         """
         The archive opens, its sweep leaves the quarantine alone, and what was sound is there.
         """
-        self.put_aside()
+        self.move()
         before = self.aside()
         self.archive.open()
         self.assertEqual(self.archive.version_numbers("m"), [1, 4])
         self.assertEqual([data_of(self.archive, "m", number) for number in (1, 4)], [b"data 1", b"data 4"])
         self.assertEqual(self.aside(), before)
 
-    def put_aside_unread(self, name: str, number: int, *, lasts: bool) -> PutAside:
+    def move_unread(self, name: str, number: int, *, lasts: bool) -> QuarantinedFinding:
         """
         Verify while a file cannot be read, and put aside what is damaged; give what became of the file.
         """
@@ -113,7 +113,7 @@ class MoveTests(QuarantineCase):
         with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=disturbance)) as scrub:
             found = list(scrub.findings())
         system = FaultySystem(str(self.root), disturbance=disturbance if lasts else None)
-        told = list(Quarantine(str(self.root), system).put_aside(found))
+        told = list(Quarantine(str(self.root), system).move(found))
         (put,) = (put for put in told if put.finding.path == f"m/{name}")
         return put
 
@@ -124,7 +124,7 @@ class MoveTests(QuarantineCase):
         for number, lasts in ((errno.EIO, False), (errno.ESTALE, True), (errno.EACCES, True)):
             for name in ("m-v000001.data", "m-v000004.yaml", "m.yaml", ".reserved"):
                 (self.root / "m" / ".reserved").write_text("9")
-                put = self.put_aside_unread(name, number, lasts=lasts)
+                put = self.move_unread(name, number, lasts=lasts)
                 self.assertTrue(put.finding.is_unread)
                 self.assertEqual(put.files, [])
                 self.assertTrue(put.remark.startswith("left: "), put.remark)
@@ -134,10 +134,10 @@ class MoveTests(QuarantineCase):
         """
         What a medium cannot give is moved unread; where that is the memory of the numbers, they go on far above.
         """
-        put = self.put_aside_unread("m-v000001.data", errno.EIO, lasts=True)
+        put = self.move_unread("m-v000001.data", errno.EIO, lasts=True)
         self.assertEqual([Path(path).name for path in put.files], ["m-v000001.data", "m-v000001.yaml"])
         (self.root / "m" / ".reserved").write_text("9\n")
-        put = self.put_aside_unread(".reserved", errno.EIO, lasts=True)
+        put = self.move_unread(".reserved", errno.EIO, lasts=True)
         self.assertEqual([Path(path).name for path in put.files], [".reserved"])
         self.archive.open()
         self.assertEqual(self.archive.version_numbers("m"), [4])
@@ -147,7 +147,7 @@ class MoveTests(QuarantineCase):
         """
         The number of the latest version is not given out again.
         """
-        self.put_aside()
+        self.move()
         self.archive.open()
         self.assertEqual(next_number(self.archive, "m"), 6)
 
@@ -157,14 +157,14 @@ class MoveTests(QuarantineCase):
         """
         self.archive.open()
         self.archive.set_high_water_mark("m", 105)
-        self.put_aside()
+        self.move()
         self.assertEqual(next_number(self.archive, "m"), 106)
 
     def test_report(self) -> None:
         """
         The report tells what was found, and which files it was about.
         """
-        self.put_aside()
+        self.move()
         (path,) = (self.root / ".0" / "quarantine").glob("*/report.jsonl")
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         self.assertEqual([line["kind"] for line in lines], ["orphan", "data-hash", "version-yaml"])
@@ -175,17 +175,17 @@ class MoveTests(QuarantineCase):
         """
         Where nothing is damaged no quarantine is made.
         """
-        self.put_aside()
-        self.assertEqual(self.put_aside(), [])
+        self.move()
+        self.assertEqual(self.move(), [])
         self.assertEqual(len(list((self.root / ".0" / "quarantine").iterdir())), 1)
 
     def test_model_yaml(self) -> None:
         """
         Of a damaged model its .yaml alone goes; it is damaged until it is saved, and then has its versions.
         """
-        self.put_aside()
+        self.move()
         (self.root / "m" / "m.yaml").write_text("")
-        (told,) = self.put_aside()
+        (told,) = self.move()
         self.assertIn("CreateOrUpdateModel", told.remark)
         self.assertEqual(damage(findings(self.root)), [(Kind.MODEL_YAML, "m", None)])
         self.archive.open()
@@ -199,7 +199,7 @@ class MoveTests(QuarantineCase):
         """
         for path in (self.root / "m").glob("*.yaml"):
             path.write_text("")
-        self.put_aside()
+        self.move()
         self.archive.open()
         self.assertEqual(self.archive.model_ids(), ["n"])
         self.archive.save_model(ModelInfo("m"))
@@ -210,7 +210,7 @@ class MoveTests(QuarantineCase):
         A malformed memory of numbers is put aside, and one that is surely high enough takes its place.
         """
         (self.root / "m" / ".reserved").write_text("9x")
-        self.put_aside()
+        self.move()
         self.assertIn("m/.reserved", self.aside())
         self.assertEqual(findings(self.root), [])
         self.archive.open()
@@ -222,7 +222,7 @@ class MoveTests(QuarantineCase):
         """
         (self.root / "m" / ".reserved").mkdir()
         (self.root / "m" / ".reserved" / "x").write_text("")
-        self.put_aside()
+        self.move()
         self.assertIn("m/.reserved/x", self.aside())
         self.assertEqual(findings(self.root), [])
 
@@ -232,7 +232,7 @@ class MoveTests(QuarantineCase):
         """
         for suffix in ("yaml", "data"):
             (self.root / "m" / f"m-v4294967296.{suffix}").write_text("")
-        self.put_aside()
+        self.move()
         self.assertIn("m/m-v4294967296.data", self.aside())
         self.assertEqual(findings(self.root), [])
 
@@ -311,7 +311,7 @@ class FaultTests(QuarantineCase):
         found = findings(root)
         system = FaultySystem(str(root), disturbance=disturbance)
         with contextlib.suppress(CannotVerify, Killed):
-            list(Quarantine(str(root), system).put_aside(found))
+            list(Quarantine(str(root), system).move(found))
         system.close_all()
         return root, before, len(system.calls)
 
@@ -328,7 +328,7 @@ class FaultTests(QuarantineCase):
         self.assertGreater(next_number(archive, "m"), 5)
         self.assertGreater(next_number(archive, "n"), 1_000_000)
         archive.close()
-        self.put_aside(root)
+        self.move(root)
         self.assertEqual(damage(findings(root)), [])
         for name, content in before.items():
             places = [root / "m" / name, *root.glob(f".0/quarantine/*/m/{name}")]
@@ -358,7 +358,7 @@ class FaultTests(QuarantineCase):
         archive.open()
         self.lay_out(archive, root)
         system = FaultySystem(str(root))
-        self.put_aside(root, system)
+        self.move(root, system)
         changes = system.changes()
         own = next(call.split()[1] for call in changes if call.startswith("mkdir .0/quarantine/"))
         first = changes.index("rename m/.new-* m/.reserved")

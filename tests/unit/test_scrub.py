@@ -77,7 +77,7 @@ class SoundTests(ScrubCase):
         """
         put(self.archive, "m", 4, b"x" * 3_000_000)
         told: list[int] = []
-        with Scrub(str(self.root), read=told.append) as scrub:
+        with Scrub(str(self.root), on_read=told.append) as scrub:
             self.assertEqual(scrub.measure(), 3_000_018)
             self.assertEqual(list(scrub.findings()), [])
         self.assertEqual((scrub.counts.models, scrub.counts.versions, scrub.counts.size_bytes), (1, 4, 3_000_018))

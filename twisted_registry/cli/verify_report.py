@@ -13,7 +13,7 @@ from twisted_registry.cli.text import harmless
 from twisted_registry.domain.errors import shown
 from twisted_registry.storage.filesystem.verify.archive import Counts
 from twisted_registry.storage.filesystem.verify.findings import Finding
-from twisted_registry.storage.filesystem.verify.quarantine import PutAside
+from twisted_registry.storage.filesystem.verify.quarantine import QuarantinedFinding
 
 
 def _line(text: str) -> str:
@@ -45,7 +45,7 @@ def finding_line(finding: Finding) -> str:
     return line if finding.is_damage or finding.model_id is None else f"{line} ({harmless(finding.path)})"
 
 
-def quarantined_line(put: PutAside) -> str:
+def quarantined_line(put: QuarantinedFinding) -> str:
     """
     Return the result of quarantining damage as a line.
     """
@@ -62,7 +62,7 @@ def finding_object(finding: Finding) -> str:
     return json_line({"finding": "damage" if finding.is_damage else "note", **fields})
 
 
-def quarantined_object(put: PutAside) -> str:
+def quarantined_object(put: QuarantinedFinding) -> str:
     """
     Return the result of quarantining damage as JSON.
     """
@@ -155,7 +155,7 @@ class Reporter:
         if finding.is_damage or not self.quiet:
             print_line(finding_object(finding) if self.as_json else finding_line(finding))
 
-    def put_aside(self, put: PutAside) -> None:
+    def moved(self, put: QuarantinedFinding) -> None:
         """
         Print the result of quarantining damage.
         """

@@ -1,5 +1,5 @@
 """
-Transient versions in memory: least recently used first out, within a budget of items and bytes.
+The transient store in memory.
 """
 
 from collections import OrderedDict
@@ -24,7 +24,7 @@ from twisted_registry.domain.models import Chunk, VersionKey
 @frozen
 class _Held:
     """
-    A version as it is kept.  Its readers share the chunks, and keep them alive when it is evicted.
+    A version in the store.  Its readers share the chunks, and keep them alive after its eviction.
     """
 
     rank: EvictionRank
@@ -35,7 +35,7 @@ class _Held:
 @implementer(ITransientStore, INonBlocking)
 class MemoryStore:
     """
-    Keeps versions in the process's memory.
+    A transient store in the memory of this process.
     """
 
     def __init__(self, budget: TransientBudget) -> None:
@@ -60,7 +60,7 @@ class MemoryStore:
             held = self._held.get(key)
             if held is None or held.rank == rank:
                 return
-            # It stays where it is found: others look for it without the lock.
+            # Replaced, never removed in between: open_version looks it up without the lock.
             self._held[key] = _Held(rank, held.chunks, held.size_bytes)
             del self._order[held.rank][key]
             self._order[rank][key] = None
@@ -95,16 +95,19 @@ class MemoryStore:
         with self._lock:
             above = [higher for higher in EvictionRank if higher > rank]
             items = sum(len(self._order[higher]) for higher in above)
-            taken_bytes = sum(self._rank_bytes[higher] for higher in above)
-            return items < self._max_items and taken_bytes + size_bytes <= self.max_bytes
+            used_bytes = sum(self._rank_bytes[higher] for higher in above)
+            return items < self._max_items and used_bytes + size_bytes <= self.max_bytes
 
-    def _keep(self, key: VersionKey, held: _Held) -> list[VersionKey]:
+    def store(self, key: VersionKey, held: _Held) -> list[VersionKey]:
+        """
+        Store a version, and return the keys of those evicted for it.
+        """
         with self._lock:
             self._drop(key)
-            self._take(key, held)
+            self._add(key, held)
             return list(self._evict())
 
-    def _take(self, key: VersionKey, held: _Held) -> None:
+    def _add(self, key: VersionKey, held: _Held) -> None:
         self._held[key] = held
         self._order[held.rank][key] = None
         self._rank_bytes[held.rank] += held.size_bytes
@@ -126,7 +129,7 @@ class MemoryStore:
 @define
 class MemoryWriter:
     """
-    Gathers the chunks of a version.
+    A writer that collects the chunks of a version.
     """
 
     _store: MemoryStore
@@ -140,7 +143,7 @@ class MemoryWriter:
         """See ``ITransientWriter.commit``."""
         chunks = tuple(self._chunks)
         self._chunks.clear()
-        return self._store._keep(key, _Held(rank, chunks, sum(chunk.size_bytes for chunk in chunks)))
+        return self._store.store(key, _Held(rank, chunks, sum(chunk.size_bytes for chunk in chunks)))
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
@@ -150,7 +153,7 @@ class MemoryWriter:
 @implementer(ITransientReader)
 class MemoryReader:
     """
-    Gives the chunks of a version, which it shares with all its readers.
+    A reader of a version's chunks, which all its readers share.
     """
 
     def __init__(self, chunks: tuple[Chunk, ...]) -> None:

@@ -126,7 +126,7 @@ def _found(root: Path) -> _Found:
 def _wrong(made: _Archive) -> list[str]:
     wrong = [f"not found, or found and sound: {thing}" for thing in _found(made.root) ^ made.damaged]
     with locked(str(made.root)), Scrub(str(made.root), jobs=2) as scrub:
-        list(Quarantine(str(made.root)).put_aside(list(scrub.findings())))
+        list(Quarantine(str(made.root)).move(list(scrub.findings())))
     wrong += [f"still there: {thing}" for thing in _found(made.root)]
     archive = FilesystemArchive(str(made.root))
     archive.open()

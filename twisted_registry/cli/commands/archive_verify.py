@@ -56,7 +56,7 @@ def _verify(directory: str, reporter: Reporter, jobs: int, quarantine: bool) -> 
     with (
         locked(directory) if quarantine else nullcontext(),
         ByteProgress("verifying") as bar,
-        Scrub(directory, jobs=jobs, read=bar.advance) as scrub,
+        Scrub(directory, jobs=jobs, on_read=bar.advance) as scrub,
     ):
         summary = Summary(scrub.counts)
         try:
@@ -87,6 +87,6 @@ def _scrub(scrub: Scrub, bar: ByteProgress, reporter: Reporter, summary: Summary
 def _quarantine(directory: str, damage: list[Finding], reporter: Reporter, summary: Summary) -> None:
     quarantine = Quarantine(directory)
     summary.quarantine = quarantine.path
-    for put in quarantine.put_aside(damage):
+    for put in quarantine.move(damage):
         summary.moved += len(put.files)
-        reporter.put_aside(put)
+        reporter.moved(put)

@@ -1,12 +1,11 @@
 """
-Verifying an archive: every name, every .yaml, every byte, whether or not a daemon is at work on it.
+The verification of an archive: every name, every .yaml and every byte, whether or not a daemon is using it.
 
-Nothing is locked and nothing is written.  What is found comes in the order of the names; the work is done by a few
-threads, each of which reads and hashes a file of its own: hashlib lets go of the interpreter's lock, the system reads
-on meanwhile, and of many small files several are waited for at once.
+Nothing is locked and nothing is written.  Findings come in the order of the names.  Several threads each read and hash
+one file: hashlib releases the interpreter's lock, the system reads ahead, and small files are waited for in parallel.
 
-The threads are of the standard library's own pool, and not of those that ``execution.py`` keeps for the daemon: no
-reactor runs here, the pool lives no longer than the verification, and the daemon never imports this module.
+The threads come from the standard library's pool, and not from ``execution.py``: there is no reactor, the pool ends
+with the verification, and the daemon never imports this module.
 """
 
 import os
@@ -34,17 +33,17 @@ from twisted_registry.storage.filesystem.model_folders import leads_to_model
 from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, is_link, open_folder, read_metadata
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
-from twisted_registry.storage.filesystem.verify.model import Look, look_into
-from twisted_registry.storage.filesystem.verify.version import VersionCheck, Watched
+from twisted_registry.storage.filesystem.verify.model import Inspection, inspect_folder
+from twisted_registry.storage.filesystem.verify.version import PinnedModel, VersionCheck
 
 _T = TypeVar("_T")
-_GLANCE_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _LEFT_OVERS = ("tmp", "trash")
 
 
 def default_jobs() -> int:
     """
-    Say how many files are worked on at once, if nobody says it: enough to keep the processors and a disk busy.
+    Return how many files to check at once by default: enough to keep the processors and a disk busy.
     """
     return min(16, 2 * len(os.sched_getaffinity(0)))
 
@@ -52,9 +51,11 @@ def default_jobs() -> int:
 @define
 class Counts:
     """
-    What was verified so far.
+    The amount of data verified so far.
 
     Attributes:
+        models: the number of models.
+        versions: the number of versions.
         size_bytes: how many bytes of data were read.
     """
 
@@ -64,26 +65,29 @@ class Counts:
 
 
 @frozen
-class _Checked:
+class _StepResult:
     """
-    What a step came to.
+    The result of a step.
 
     Attributes:
-        finished: the model with which no later step has to do.
+        findings: what was found.
+        models: how many models the step completed.
+        versions: how many versions the step completed.
+        finished: a model that no later step needs.
     """
 
     findings: list[Finding] = field(factory=list)
     models: int = 0
     versions: int = 0
-    finished: Watched | None = None
+    finished: PinnedModel | None = None
 
 
 class Scrub:
     """
-    One verification of an archive, to be used as a context manager: what threads and descriptors it has end with it.
+    One verification of an archive: a context manager, which ends its threads and closes its descriptors.
 
     Attributes:
-        counts: what was verified of what has been told.
+        counts: the amount of data verified by the steps whose findings were returned.
     """
 
     def __init__(
@@ -92,25 +96,27 @@ class Scrub:
         *,
         jobs: int | None = None,
         system: System | None = None,
-        read: Callable[[int], None] = lambda size_bytes: None,
+        on_read: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         """
 
         Args:
-            jobs: how many files to work on at once.
-            read: is told how many bytes of data more were read, in any thread.
+            root: the archive's directory.
+            jobs: how many files to check at once; ``None`` for ``default_jobs``.
+            system: the system's calls; ``None`` for the real ones.
+            on_read: called with the number of bytes of data just read, in any thread.
         """
         self.counts = Counts()
         self._root = os.path.abspath(root)
         self._system = system or System()
         self._held_root = PinnedDirectory(self._root, self._system)
-        self._read = read
+        self._on_read = on_read
         self._ahead = 4 * (jobs or default_jobs())
         self._pool = ThreadPoolExecutor(jobs or default_jobs(), "scrub")
         self._stopped = Event()
         self._counting = Lock()
         self._held: set[int] = set()
-        self._check = VersionCheck(self._system, self._note_read, self._stopped.is_set)
+        self._check = VersionCheck(self._system, self._count_read, self._stopped.is_set)
 
     def __enter__(self) -> "Scrub":
         return self
@@ -124,11 +130,9 @@ class Scrub:
             close_quietly(self._system, self._held.pop())
         self._held_root.close()
 
-    # How much there is.
-
     def measure(self) -> int:
         """
-        Tell how many bytes of data there are, by a quick look.
+        Return how many bytes of data there are, without reading them.
 
         Raises:
             CannotVerify: there is no archive.
@@ -137,7 +141,7 @@ class Scrub:
         return sum(self._in_order(partial(self._size_of, name) for name in folders))
 
     def _size_of(self, name: str) -> int:
-        # What cannot be told here is told of when it is its turn.
+        # What cannot be read here is reported later, when it is verified.
         try:
             with self._held_root.open_folder(name) as folder:
                 data = [within(folder, file) for file in self._system.listdir(folder) if file.endswith(".data")]
@@ -145,18 +149,16 @@ class Scrub:
         except OSError:
             return 0
 
-    # What there is.
-
     def findings(self) -> Iterator[Finding]:
         """
         Verify the archive.
 
         Returns:
-            what is found, as it is found.
+            The findings, as they are found.
 
         Raises:
             CannotVerify: there is no archive.
-            StorageFailure: this process lacks something; what was found so far holds.
+            StorageFailure: this process has reached a limit, such as that on open files; the findings so far are valid.
         """
         folders, notes = self._entries()
         yield from notes
@@ -165,14 +167,14 @@ class Scrub:
             self.counts.models += checked.models
             self.counts.versions += checked.versions
             if checked.finished is not None:
-                self._let_go(checked.finished)
+                self._release(checked.finished)
             yield from checked.findings
         self._check_archive()
 
     def _check_archive(self) -> None:
-        # A directory that is another than was meant, or a disk that is not mounted, must not pass for a sound archive.
+        # A wrong directory, or a disk that is not mounted, must not be reported as an intact archive.
         if not self.counts.models and PRIVATE_FOLDER not in self._names("."):
-            raise CannotVerify(f"{self._root!r} is no archive: it holds neither a model nor the folder .0")
+            raise CannotVerify(f"{self._root!r} is not an archive: it contains neither a model nor the directory .0")
 
     def _entries(self) -> tuple[list[str], list[Finding]]:
         try:
@@ -183,11 +185,13 @@ class Scrub:
         for entry in entries:
             if entry.name == PRIVATE_FOLDER:
                 continue
-            lexists = model_id_of_any_form(entry.name) is not None or is_hashed_name(entry.name)
-            if lexists and (entry.is_folder or (entry.is_link and leads_to_model(self._system, self._opened(), entry))):
+            could_be_model = model_id_of_any_form(entry.name) is not None or is_hashed_name(entry.name)
+            if could_be_model and (
+                entry.is_folder or (entry.is_link and leads_to_model(self._system, self._opened(), entry))
+            ):
                 folders.append(entry.name)
             else:
-                notes.append(Finding(Kind.FOREIGN, None, None, entry.name, "it is no part of an archive"))
+                notes.append(Finding(Kind.FOREIGN, None, None, entry.name, "it is not part of an archive"))
         return folders, notes
 
     def _opened(self) -> Folder:
@@ -199,22 +203,22 @@ class Scrub:
         for name in self._names(PRIVATE_FOLDER):
             path = os.path.join(PRIVATE_FOLDER, name)
             if name in (*_LEFT_OVERS, QUARANTINE) and is_link(self._system, within(self._opened(), path)):
-                reason = "it is a link; a start refuses an archive with such a private folder"
+                reason = "it is a link; the daemon does not start on an archive with such a private directory"
                 yield Finding(Kind.FOLDER, None, None, path, reason)
             elif name in _LEFT_OVERS:
-                for left in self._names(path):
-                    reason = "being written or removed, or what a crash left; the next start sweeps it"
-                    yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, left), reason)
+                for rest in self._names(path):
+                    reason = "being written or removed, or the rest of a crash; the next start removes it"
+                    yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, rest), reason)
             elif name == IDENTITY:
                 yield from self._identity(path)
             elif name not in (CLAIM, QUARANTINE):
-                yield Finding(Kind.FOREIGN, None, None, path, "it is no part of an archive")
+                yield Finding(Kind.FOREIGN, None, None, path, "it is not part of an archive")
 
     def _identity(self, path: str) -> Iterator[Finding]:
         try:
             parse_identity(read_metadata(self._system, within(self._opened(), path)))
         except Malformed as error:
-            reason = f"the archive's id cannot be told: {error.reason}; restore the file, or remove it for a new id"
+            reason = f"the archive's id cannot be read: {error.reason}; restore the file, or remove it for a new id"
             yield Finding(Kind.IDENTITY, None, None, path, reason)
         except OSError as error:
             raise CannotVerify(f"{path!r} in {self._root!r} cannot be read: {reason_of(error)}") from error
@@ -228,25 +232,23 @@ class Scrub:
                 return []
             raise CannotVerify(f"{path!r} in {self._root!r} cannot be read: {reason_of(error)}") from error
 
-    # Step by step.
+    def _steps(self, folders: list[str]) -> Iterator[Callable[[], _StepResult]]:
+        for inspection in self._in_order(partial(self._inspect, name) for name in folders):
+            yield partial(_StepResult, inspection.findings, models=inspection.model is not None)
+            if inspection.model is not None:
+                for number in inspection.numbers:
+                    yield partial(self._version, inspection.model, number)
+                yield partial(_StepResult, finished=inspection.model)
 
-    def _steps(self, folders: list[str]) -> Iterator[Callable[[], _Checked]]:
-        for look in self._in_order(partial(self._look, name) for name in folders):
-            yield partial(_Checked, look.findings, models=look.model is not None)
-            if look.model is not None:
-                for number in look.numbers:
-                    yield partial(self._version, look.model, number)
-                yield partial(_Checked, finished=look.model)
+    def _inspect(self, name: str) -> Inspection:
+        inspection = inspect_folder(self._system, self._held_root.folder, name)
+        if inspection.model is not None:
+            self._held.add(inspection.model.descriptor)
+        return inspection
 
-    def _look(self, name: str) -> Look:
-        look = look_into(self._system, self._held_root.folder, name)
-        if look.model is not None:
-            self._held.add(look.model.descriptor)
-        return look
-
-    def _version(self, model: Watched, number: int) -> _Checked:
+    def _version(self, model: PinnedModel, number: int) -> _StepResult:
         findings = self._check.findings(model, number)
-        return _Checked() if findings is None else _Checked(findings, versions=1)
+        return _StepResult() if findings is None else _StepResult(findings, versions=1)
 
     def _in_order(self, steps: Iterator[Callable[[], _T]]) -> Iterator[_T]:
         waiting: deque[Future[_T]] = deque()
@@ -257,23 +259,22 @@ class Scrub:
         while waiting:
             yield _result(waiting.popleft())
 
-    def _let_go(self, model: Watched) -> None:
+    def _release(self, model: PinnedModel) -> None:
         self._held.discard(model.descriptor)
         close_quietly(self._system, model.descriptor)
 
-    def _note_read(self, size_bytes: int) -> None:
+    def _count_read(self, size_bytes: int) -> None:
         with self._counting:
             self.counts.size_bytes += size_bytes
-        self._read(size_bytes)
+        self._on_read(size_bytes)
 
 
 def _result(future: Future[_T]) -> _T:
-    # A lock of the system's: those of Python's own making, which a future waits on, raise another error where Ctrl-C
-    # comes at a bad moment.
-    ended = Lock()
-    ended.acquire()
-    future.add_done_callback(lambda _: ended.release())
-    # The system may hand Ctrl-C to any thread, and then nothing wakes this one to see it: so it looks up now and then.
-    while not ended.acquire(timeout=_GLANCE_SECONDS):
+    # A lock of the system: the condition variable that a future waits on may raise another error after Ctrl-C.
+    done = Lock()
+    done.acquire()
+    future.add_done_callback(lambda _: done.release())
+    # The system may deliver Ctrl-C to any thread, and then nothing wakes this one: so it wakes up regularly.
+    while not done.acquire(timeout=_POLL_SECONDS):
         pass
     return future.result()

@@ -1,5 +1,5 @@
 """
-What a verification of an archive finds.
+Findings of a verification.
 """
 
 from enum import Enum
@@ -11,15 +11,15 @@ from twisted_registry.domain.errors import RegistryError
 
 class Kind(Enum):
     """
-    What is wrong, or worth a word.
+    The kind of a finding.
     """
 
     FOLDER = "folder"
-    """A model's folder cannot be looked into."""
+    """A model's directory cannot be read."""
     MODEL_YAML = "model-yaml"
     """A model's .yaml is missing or malformed."""
     HIGH_WATER_MARK = "reserved"
-    """The memory of the numbers given out is malformed."""
+    """A model's high-water mark is malformed."""
     NUMBER = "number"
     """A version's .yaml has a number that no version can have."""
     VERSION_YAML = "version-yaml"
@@ -32,20 +32,20 @@ class Kind(Enum):
     """Data below the highest number whose .yaml is lost."""
 
     IDENTITY = "identity"
-    """The file that says which archive it is, is malformed."""
+    """The file with the archive's id is malformed."""
     CLAIM = "claim"
-    """A .yaml speaks of another model or number than its name, which is the authority."""
+    """A .yaml names another model or number than its own name, which is authoritative."""
     UNFINISHED = "unfinished"
-    """Data above the highest number: a commit under way, or what a crash left."""
+    """Data above the highest number: a commit under way, or the rest of a crash."""
     LEFT_OVER = "left-over"
-    """What is not under its name yet, or no longer."""
+    """A file that does not have its final name yet, or is being removed."""
     FOREIGN = "foreign"
-    """What is no part of an archive, and passed over."""
+    """A file that is not part of an archive, and is ignored."""
 
     @property
     def is_damage(self) -> bool:
         """
-        Tell damage from what is only worth a word.
+        Return whether it is damage; otherwise it is only a note.
         """
         return self not in _NOTES
 
@@ -56,14 +56,15 @@ _NOTES = frozenset({Kind.IDENTITY, Kind.CLAIM, Kind.UNFINISHED, Kind.LEFT_OVER, 
 @frozen
 class Finding:
     """
-    One thing found.
+    Damage, or a note, about one file or directory.
 
     Attributes:
-        model_id: the model it is of; ``None`` where it is of none, or where only a damaged file would tell.
-        version_number: the version it is of; ``None`` where it is of none.
-        path: the file or folder, relative to the archive.
+        kind: the kind of the finding.
+        model_id: its model; ``None`` if it has none, or if only a damaged file contains the id.
+        version_number: its version; ``None`` if it is not about a version.
+        path: the file or directory, relative to the archive.
         reason: what is wrong, in one line.
-        is_unread: the disk did not give the file, which may be whole: another try may tell.
+        is_unread: whether the disk failed to read the file, which may be intact: a second verification may succeed.
     """
 
     kind: Kind
@@ -76,12 +77,12 @@ class Finding:
     @property
     def is_damage(self) -> bool:
         """
-        Tell damage from what is only worth a word.
+        Return whether it is damage; otherwise it is only a note.
         """
         return self.kind.is_damage
 
 
 class CannotVerify(RegistryError):
     """
-    There is no archive to verify, or it cannot be read or changed at all.
+    The archive cannot be verified: it does not exist, or cannot be read or changed at all.
     """

@@ -1,5 +1,5 @@
 """
-A model's folder, looked through: all of it but the data of its versions.
+The check of a model's directory, except for the data of its versions.
 """
 
 import os
@@ -23,84 +23,85 @@ from twisted_registry.storage.filesystem.model_folders import LINKED_FOLDER
 from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
-from twisted_registry.storage.filesystem.verify.version import Unread, Watched, described, seems_named
+from twisted_registry.storage.filesystem.verify.version import PinnedModel, Unreadable, may_exist, read_small_file
 from twisted_registry.storage.filesystem.versions import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 
 
 @frozen
-class Look:
+class Inspection:
     """
-    What a look into a folder brought.
+    The result of inspecting a directory.
 
     Attributes:
-        model: the model, whose descriptor is to be closed; ``None`` where there is none.
-        numbers: its versions, rising.
+        model: the model, whose descriptor the caller must close; ``None`` if there is none.
+        numbers: the numbers of its versions, in ascending order.
+        findings: what was found.
     """
 
-    model: Watched | None = None
+    model: PinnedModel | None = None
     numbers: list[int] = field(factory=list)
     findings: list[Finding] = field(factory=list)
 
 
-def look_into(system: System, root: Folder, name: str) -> Look:
+def inspect_folder(system: System, root: Folder, name: str) -> Inspection:
     """
-    Look through a folder that has the name of a model's.
+    Inspect a directory that has the name of a model's directory.
 
     Raises:
-        StorageUnavailable: this process lacks something.
+        StorageUnavailable: this process has reached a limit, such as that on open files.
     """
     place = within(root, name)
     try:
         opened = pin_folder(system, place)
     except LinkedFolder:
-        return Look(findings=[Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, LINKED_FOLDER)])
+        return Inspection(findings=[Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, LINKED_FOLDER)])
     except OSError as error:
-        return Look(findings=_unreadable(name, error))
-    model = Watched(ModelFolder(name, opened), model_id_of_any_form(name), system, place)
-    look = Look()
+        return Inspection(findings=_unreadable(name, error))
+    model = PinnedModel(ModelFolder(name, opened), model_id_of_any_form(name), system, place)
+    inspection = Inspection()
     try:
-        look = _look(model, system.listdir(opened))
+        inspection = _inspect(model, system.listdir(opened))
     except OSError as error:
-        look = Look(findings=_unreadable(name, error))
+        inspection = Inspection(findings=_unreadable(name, error))
     finally:
-        if look.model is None:
+        if inspection.model is None:
             close_quietly(system, opened.descriptor)
-    return look
+    return inspection
 
 
 def _unreadable(name: str, error: OSError) -> list[Finding]:
-    if is_absent(error):  # It was deleted since the root was listed.
+    if is_absent(error):  # the model was deleted since the root was listed
         return []
     if is_process_limit(error):
         raise read_failure(error) from error
-    reason = f"its folder cannot be read: {reason_of(error)}"
+    reason = f"its directory cannot be read: {reason_of(error)}"
     return [Finding(Kind.FOLDER, model_id_of_any_form(name), None, name, reason, is_unread=True)]
 
 
-def _look(model: Watched, names: list[str]) -> Look:
+def _inspect(model: PinnedModel, names: list[str]) -> Inspection:
     listed = version_files(model.folder.name, names)
     files = _settled(model, listed)
-    if not seems_named(model.system, model.folder.yaml):
+    if not may_exist(model.system, model.folder.yaml):
         if DELETED in names:
-            reason = "its model is deleted; the next start removes what is left of it"
-            return Look(findings=[Finding(Kind.LEFT_OVER, None, None, model.folder.name, reason)])
+            reason = "its model is deleted; the next start removes the rest"
+            return Inspection(findings=[Finding(Kind.LEFT_OVER, None, None, model.folder.name, reason)])
         if not (files.numbers or files.out_of_range):
-            return Look(findings=_foreign_folder(model))
+            return Inspection(findings=_foreign_folder(model))
     model, findings = _own_file(model)
     if any(finding.is_damage for finding in findings):
-        model, findings = _own_file(model)  # It may have been mended, or removed, just now.
-    findings += _reserved(model)
+        model, findings = _own_file(model)  # it may have been repaired or removed just now
+    findings += _high_water_mark(model)
     findings += _single_files(model, files)
     findings += _foreign_files(model, listed, names)
     if any(finding.is_damage for finding in findings) and model.is_gone():
-        return Look()
-    return Look(model, files.numbers, findings)
+        return Inspection()
+    return Inspection(model, files.numbers, findings)
 
 
-def _settled(model: Watched, files: VersionFiles) -> VersionFiles:
-    # Names are listed one after another: a .yaml may have got its name behind the listing's back.
+def _settled(model: PinnedModel, files: VersionFiles) -> VersionFiles:
+    # Listing a directory is not atomic: a .yaml may have got its name after that part of the listing.
     single = [*files.orphans, *files.uncommitted]
-    late = {number for number in single if seems_named(model.system, model.folder.version_yaml(number))}
+    late = {number for number in single if may_exist(model.system, model.folder.version_yaml(number))}
     return evolve(
         files,
         numbers=sorted({*files.numbers, *late}) if late else files.numbers,
@@ -109,38 +110,38 @@ def _settled(model: Watched, files: VersionFiles) -> VersionFiles:
     )
 
 
-def _foreign_folder(model: Watched) -> list[Finding]:
+def _foreign_folder(model: PinnedModel) -> list[Finding]:
     if model.is_gone():
         return []
     reason = "it holds neither a model's .yaml nor a version's"
     return [Finding(Kind.FOREIGN, None, None, model.folder.name, reason)]
 
 
-def _own_file(model: Watched) -> tuple[Watched, list[Finding]]:
+def _own_file(model: PinnedModel) -> tuple[PinnedModel, list[Finding]]:
     path, hidden = model.folder.yaml, is_hashed_name(model.folder.name)
-    content = described(model.system, path)
-    if isinstance(content, Unread):
+    content = read_small_file(model.system, path)
+    if isinstance(content, Unreadable):
         reason, is_unread = f"the model's .yaml: {content.reason}", not content.is_damage
         return model, [model.finding(Kind.MODEL_YAML, None, path, reason, is_unread=is_unread)]
     try:
         if content is None:
             raise Malformed("it is missing")
-        told = parse_model(content).model_id
-        if hidden and not (told and can_be_named(told, model.folder.name)):
-            raise Malformed("it does not tell the model's id, which it alone knows")
+        model_id = parse_model(content).model_id
+        if hidden and not (model_id and can_be_named(model_id, model.folder.name)):
+            raise Malformed("it does not contain the model's id, which nothing else does")
     except Malformed as error:
         return model, [model.finding(Kind.MODEL_YAML, None, path, f"the model's .yaml: {error.reason}")]
     if hidden:
-        return evolve(model, model_id=told), []
-    if told and told != model.model_id:
-        return model, [model.finding(Kind.CLAIM, None, path, "the model's .yaml speaks of another model")]
+        return evolve(model, model_id=model_id), []
+    if model_id and model_id != model.model_id:
+        return model, [model.finding(Kind.CLAIM, None, path, "the model's .yaml names another model")]
     return model, []
 
 
-def _reserved(model: Watched) -> list[Finding]:
+def _high_water_mark(model: PinnedModel) -> list[Finding]:
     path = model.folder.high_water_mark
-    content, what = described(model.system, path, MAX_HIGH_WATER_MARK_BYTES), "the memory of the numbers given out"
-    if isinstance(content, Unread):
+    content, what = read_small_file(model.system, path, MAX_HIGH_WATER_MARK_BYTES), "the high-water mark of its numbers"
+    if isinstance(content, Unreadable):
         reason, is_unread = f"{what}: {content.reason}", not content.is_damage
         return [model.finding(Kind.HIGH_WATER_MARK, None, path, reason, is_unread=is_unread)]
     try:
@@ -151,7 +152,7 @@ def _reserved(model: Watched) -> list[Finding]:
     return []
 
 
-def _single_files(model: Watched, files: VersionFiles) -> Iterator[Finding]:
+def _single_files(model: PinnedModel, files: VersionFiles) -> Iterator[Finding]:
     folder = model.folder
     for number in files.out_of_range:
         path = folder.version_yaml(number)
@@ -159,11 +160,11 @@ def _single_files(model: Watched, files: VersionFiles) -> Iterator[Finding]:
     for number in files.orphans:
         yield model.finding(Kind.ORPHAN, number, folder.version_data(number), "its .yaml is lost")
     for number in files.uncommitted:
-        reason = "it has no .yaml: a commit under way, or what a crash left"
+        reason = "it has no .yaml: a commit under way, or the rest of a crash"
         yield model.finding(Kind.UNFINISHED, number, folder.version_data(number), reason)
 
 
-def _foreign_files(model: Watched, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
+def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
     folder = model.folder
     known = {os.path.basename(path) for path in (folder.yaml, folder.high_water_mark)}
     described_numbers = (*listed.numbers, *listed.out_of_range)
@@ -172,7 +173,7 @@ def _foreign_files(model: Watched, listed: VersionFiles, names: list[str]) -> It
         known.add(os.path.basename(folder.version_data(number)))
     for name in names:
         if is_temp_file(name):
-            reason = "being written, or what a crash left; it is swept when the model is first used"
+            reason = "being written, or the rest of a crash; it is removed when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
         elif name not in known:
-            yield model.finding(Kind.FOREIGN, None, name, "it is no part of a model")
+            yield model.finding(Kind.FOREIGN, None, name, "it is not part of a model")

@@ -1,16 +1,16 @@
 """
-Putting damage aside, so that the rest of an archive is whole again.
+The quarantine of damaged files, which leaves the rest of an archive intact.
 
-What is damaged goes to a folder of its own, which no reader of the layout looks into and no start sweeps::
+Damaged files are moved to a separate directory, which no reader of the layout opens and no start cleans up::
 
     <root>/.0/quarantine/<UTC time>/
-        report.jsonl            what was found, and which files were to go: a JSON object a line
+        report.jsonl            the findings and the files to move, a JSON object a line
         <folder>/               the files, under their names
 
-Everything is renamed, nothing is copied and nothing removed; so at any moment, also at one where the power fails, a
-file is where it was or here.  A model's data goes, and is at rest, before any .yaml does: data alone above the highest
-number would pass for what a crash left, and be swept.  And before the highest number goes, it is remembered as given
-out.
+Files are renamed, never copied or removed; so at any time, also after a power cut, a file is either in its place or
+here.  A model's data is moved, and that is synced, before any .yaml is: data alone above the highest number would look
+like the rest of a crash, and be removed.  And before the highest version is moved, its number is set as the high-water
+mark.
 """
 
 import errno
@@ -45,13 +45,14 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 @frozen
-class PutAside:
+class QuarantinedFinding:
     """
-    What became of one finding.
+    A finding after its files were moved, or were left.
 
     Attributes:
+        finding: the finding.
         files: where its files are now, relative to the archive.
-        remark: why it was left, or what is still to be done; empty where nothing is.
+        remark: why they were left, or what is still to do; empty if there is nothing to do.
     """
 
     finding: Finding
@@ -65,7 +66,7 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
     Hold the lock of an archive, as a daemon does.
 
     Raises:
-        CannotVerify: another process has it, or the archive cannot be used.
+        CannotVerify: another process has the lock, or the archive cannot be used.
     """
     held = PinnedDirectory(os.path.abspath(root), system or System())
     staging = StagingArea(held)
@@ -73,7 +74,7 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
     try:
         try:
             held.open()
-            # Where there is no private folder, no daemon has it.
+            # Without a private directory, no daemon has the archive.
             if lexists(held.system, within(held.folder, PRIVATE_FOLDER)):
                 staging.private.check()
                 claim.acquire()
@@ -92,7 +93,7 @@ def locked(root: str, system: System | None = None) -> Iterator[None]:
 
 class Quarantine:
     """
-    Puts damage aside.  The lock of the archive must be held.
+    The quarantine of one archive.  The caller must hold the archive's lock.
     """
 
     def __init__(self, root: str, system: System | None = None) -> None:
@@ -107,16 +108,16 @@ class Quarantine:
     @property
     def path(self) -> str:
         """
-        The folder that things are put into, relative to the archive.
+        The directory that files are moved to, relative to the archive.
         """
         return os.path.join(PRIVATE_FOLDER, QUARANTINE, self._stamp)
 
-    def put_aside(self, findings: Iterable[Finding]) -> Iterator[PutAside]:
+    def move(self, findings: Iterable[Finding]) -> Iterator[QuarantinedFinding]:
         """
-        Move the files of what is damaged.
+        Move the files of all damage.
 
         Returns:
-            what became of each.
+            The result for each damage.
 
         Raises:
             CannotVerify: nothing can be moved at all.
@@ -130,11 +131,9 @@ class Quarantine:
         try:
             self._prepare([finding for of_model in damaged.values() for finding in of_model])
             for name, of_model in damaged.items():
-                yield from self._put_aside(name, of_model)
+                yield from self._move_model(name, of_model)
         finally:
             self._held.close()
-
-    # The folder.
 
     def _prepare(self, findings: list[Finding]) -> None:
         try:
@@ -145,7 +144,7 @@ class Quarantine:
             raise CannotVerify(f"no quarantine can be made, nothing was moved: {_reason(error)}") from error
 
     def _make(self, findings: list[Finding]) -> None:
-        # A quarantine that is not at rest could take with it what was moved there.
+        # A directory that is not durable could disappear with the files that were moved there.
         self._held.open(locked=False)
         self._private.check()
         self._private.prepare()
@@ -167,9 +166,7 @@ class Quarantine:
         with self._private.open(QUARANTINE) as quarantine, self._private.open_in(quarantine, self._stamp) as own:
             yield own
 
-    # A model.
-
-    def _put_aside(self, name: str, findings: list[Finding]) -> Iterator[PutAside]:
+    def _move_model(self, name: str, findings: list[Finding]) -> Iterator[QuarantinedFinding]:
         moved: set[str] = set()
         left: dict[Finding, str] = {}
         remark = ""
@@ -182,11 +179,11 @@ class Quarantine:
             remark = f"left: {_reason(error)}"
         for finding in findings:
             files = [file for file in _files(finding) if file in moved]
-            aside = [os.path.join(self.path, name, file) for file in files]
-            yield PutAside(finding, aside, left.get(finding) or remark or _REMARKS.get(finding.kind, ""))
+            new_paths = [os.path.join(self.path, name, file) for file in files]
+            yield QuarantinedFinding(finding, new_paths, left.get(finding) or remark or _REMARKS.get(finding.kind, ""))
 
     def _why_left(self, folder: ModelFolder, finding: Finding) -> str:
-        # Where a disk was away while the archive was read, all that is on it seems unreadable, and is whole.
+        # If a disk was away while the archive was read, everything on it seemed unreadable, and is intact.
         if not finding.is_unread or finding.kind is Kind.FOLDER:
             return ""
         try:
@@ -194,8 +191,8 @@ class Quarantine:
         except Malformed:
             return ""
         except OSError as error:
-            return "" if is_bad_medium(error) else f"left: {unreadable(error)}, and it may be whole"
-        return "left: it can be read again, verify once more"
+            return "" if is_bad_medium(error) else f"left: {unreadable(error)}, and it may be intact"
+        return "left: it can be read again; verify the archive again"
 
     def _read_through(self, path: str) -> None:
         descriptor, _ = open_file(self._system, path)
@@ -210,7 +207,7 @@ class Quarantine:
         self._system.mkdir(within(own, folder.name))
         self._staging.sync_folder(own)
         with self._private.open_in(own, folder.name) as target:
-            self._remember_numbers(folder, findings, target, moved)
+            self._raise_mark(folder, findings, target, moved)
             data = [name for name in names if name.endswith(".data")]
             yaml = [name for name in names if name.endswith(".yaml")]
             for batch in (data, yaml):
@@ -226,31 +223,29 @@ class Quarantine:
                 moved.add(name)
         return not moved.isdisjoint(names)
 
-    # Numbers.
-
-    def _remember_numbers(self, folder: ModelFolder, findings: list[Finding], target: Folder, moved: set[str]) -> None:
+    def _raise_mark(self, folder: ModelFolder, findings: list[Finding], target: Folder, moved: set[str]) -> None:
         highest = max(version_files(folder.name, self._system.listdir(folder.path)).numbers, default=0)
         is_damaged = any(finding.kind is Kind.HIGH_WATER_MARK for finding in findings)
         try:
-            reserved = self._marks.get_in(folder)
+            mark = self._marks.get_in(folder)
         except StorageUnavailable as error:
             if not is_damaged:
                 raise
-            reserved = self._marks.guess(folder, error.reason)
+            mark = self._marks.guess(folder, error.reason)
         if is_damaged:
-            self._set_mark_aside(folder, target, moved)
+            self._quarantine_mark(folder, target, moved)
         if is_damaged or any(finding.version_number == highest for finding in findings):
-            # Also where it seems to be remembered already: that may be a guess, for what could not be read just now.
-            self._marks.set_in(folder, max(reserved, highest))
+            # Also if the mark seems to be high enough: it may be a guess, because it could not be read.
+            self._marks.set_in(folder, max(mark, highest))
 
-    def _set_mark_aside(self, folder: ModelFolder, target: Folder, moved: set[str]) -> None:
-        # It gets a second name, so that the first one is never without a file: a number might be used twice.
-        aside = within(target, HIGH_WATER_MARK)
+    def _quarantine_mark(self, folder: ModelFolder, target: Folder, moved: set[str]) -> None:
+        # A hard link leaves the first name in place: without the mark, a number might be used twice.
+        new_path = within(target, HIGH_WATER_MARK)
         try:
-            self._system.link(folder.high_water_mark, aside)
+            self._system.link(folder.high_water_mark, new_path)
         except OSError:
-            # A folder, say: it cannot have two names.
-            self._system.rename(folder.high_water_mark, aside)
+            # A directory, for example, cannot have two names.
+            self._system.rename(folder.high_water_mark, new_path)
         moved.add(HIGH_WATER_MARK)
         self._staging.sync_folder(target)
 
@@ -269,7 +264,7 @@ def _line(finding: Finding) -> dict[str, object]:
 
 def _files(finding: Finding) -> list[str]:
     """
-    Return the names of a finding's files in the model's folder.
+    Return the names of a finding's files in the model's directory.
     """
     folder = ModelFolder(finding.path.partition(os.sep)[0], "")
     if finding.kind is Kind.MODEL_YAML:
@@ -283,11 +278,11 @@ def _files(finding: Finding) -> list[str]:
 
 def _reason(error: OSError | RegistryError) -> str:
     if isinstance(error, OSError) and error.errno == errno.EXDEV:
-        return "its folder lies on another file system; move its files by hand, or remove them"
+        return "its directory is on another file system; move or remove its files by hand"
     return reason_of(error) if isinstance(error, OSError) else str(error)
 
 
 _REMARKS = {
-    Kind.MODEL_YAML: "the model is damaged until CreateOrUpdateModel gives it new user data; its versions stay",
-    Kind.FOLDER: "left: what cannot be looked into cannot be moved",
+    Kind.MODEL_YAML: "the model is damaged until CreateOrUpdateModel gives it new metadata; its versions stay",
+    Kind.FOLDER: "left: a directory that cannot be read cannot be moved",
 }

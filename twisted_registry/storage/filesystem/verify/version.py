@@ -1,8 +1,8 @@
 """
-One version, checked to its last byte.
+The check of one version, including all of its data.
 
-Nothing is locked, and a daemon may be writing meanwhile: what looks like damage is looked at once more, and is damage
-only where the files still say the same and the folder is still the one it was.
+Nothing is locked, and a daemon may be writing meanwhile.  So apparent damage is checked again, and is reported only if
+the files are unchanged and the directory is still the same one.
 """
 
 import base64
@@ -30,25 +30,28 @@ from twisted_registry.storage.filesystem.system import System, close_quietly
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 
 BLOCK_BYTES = 1024 * 1024
-"""Fits a processor's cache, so that hashing does not wait for memory; larger ones were slower."""
+"""A size that fits a processor's cache, so that hashing does not wait for memory; larger blocks were slower."""
 
 _AHEAD_BYTES = 4 * BLOCK_BYTES
-_MOST_LOOKS = 3
+_MAX_ATTEMPTS = 3
 
 
 class Stopped(Exception):
     """
-    Whoever asked for the check wants it no longer.
+    The verification was stopped.
     """
 
 
 @frozen
-class Watched:
+class PinnedModel:
     """
-    A model's folder, held open: as long as it is, no other folder gets its inode.
+    A model's directory, which is held open, so that no other directory gets its inode.
 
     Attributes:
-        place: its path in the root.
+        folder: the directory.
+        model_id: the model's id; ``None`` if it is not known.
+        system: the system's calls.
+        place: the directory's path in the root.
     """
 
     folder: ModelFolder
@@ -59,13 +62,13 @@ class Watched:
     @property
     def descriptor(self) -> int:
         """
-        The folder's descriptor.
+        The directory's descriptor.
         """
         return self.folder.handle.descriptor
 
     def is_gone(self) -> bool:
         """
-        Tell whether the folder has its name no longer: the model was deleted, though there may be a new one.
+        Return whether the directory has lost its name: the model was deleted, and may have been created again.
         """
         held = self.system.fstat(self.descriptor)
         try:
@@ -76,15 +79,15 @@ class Watched:
 
     def finding(self, kind: Kind, number: int | None, path: str, reason: str, *, is_unread: bool = False) -> Finding:
         """
-        Say what was found.
+        Return a finding about a file of the model.
         """
         place = os.path.join(self.folder.name, os.path.basename(path))
         return Finding(kind, self.model_id, number, place, reason, is_unread)
 
 
-def seems_named(system: System, path: str) -> bool:
+def may_exist(system: System, path: str) -> bool:
     """
-    Tell whether anything seems to have a name; where that cannot be told, it does.
+    Return whether a path exists or may exist, which is so if the system cannot say.
     """
     try:
         system.lstat(path)
@@ -94,49 +97,51 @@ def seems_named(system: System, path: str) -> bool:
 
 
 @frozen
-class Unread:
+class Unreadable:
     """
-    A file that was not read.
+    The reason why a file could not be read.
 
     Attributes:
-        reason: why not, in one line that names no path.
-        is_damage: whether the file is at fault; else it may be whole, and the disk did not give it.
+        reason: one line without a path.
+        is_damage: whether the file is damaged; otherwise the disk failed, and the file may be intact.
     """
 
     reason: str
     is_damage: bool
 
 
-def described(system: System, path: str, most_bytes: int = MAX_METADATA_BYTES) -> bytes | Unread | None:
+def read_small_file(system: System, path: str, max_bytes: int = MAX_METADATA_BYTES) -> bytes | Unreadable | None:
     """
     Read a file that should be small.
 
     Args:
-        most_bytes: more are not read.
+        system: the system's calls.
+        path: the file.
+        max_bytes: how many bytes are read at most.
 
     Returns:
-        what it holds; or why it cannot be read; or ``None`` where nothing has its name.
+        The content; or why it cannot be read; or ``None`` if there is no such file.
 
     Raises:
-        StorageUnavailable: this process lacks something.
+        StorageUnavailable: this process has reached a limit, such as that on open files.
     """
     try:
-        return read_metadata(system, path, most_bytes)
+        return read_metadata(system, path, max_bytes)
     except Malformed as error:
-        unread = Unread(error.reason, is_damage=True)
+        unreadable_file = Unreadable(error.reason, is_damage=True)
     except OSError as error:
         if is_absent(error):
             return None
         if is_process_limit(error):
             raise read_failure(error) from error
-        unread = Unread(unreadable(error), is_damage=is_link_loop(error))
-    return unread if seems_named(system, path) else None
+        unreadable_file = Unreadable(unreadable(error), is_damage=is_link_loop(error))
+    return unreadable_file if may_exist(system, path) else None
 
 
 @define
 class _Damage(Exception):
     """
-    What is wrong with a version's data.
+    Damage of a version's data.
     """
 
     kind: Kind
@@ -147,48 +152,49 @@ class _Damage(Exception):
 @define(eq=False)
 class VersionCheck:
     """
-    Checks versions.  May be used in any thread.
+    The check of versions.  May be used in any thread.
 
     Attributes:
-        read: is told how many bytes more were read, in whatever thread reads them.
-        is_stopped: tells whether to go on.
+        system: the system's calls.
+        on_read: called with the number of bytes just read, in the thread that read them.
+        is_stopped: returns whether the verification was stopped.
     """
 
     system: System
-    read: Callable[[int], None]
+    on_read: Callable[[int], None]
     is_stopped: Callable[[], bool]
-    _own: local = field(factory=local, init=False)
+    _thread: local = field(factory=local, init=False)
 
-    def findings(self, model: Watched, number: int) -> list[Finding] | None:
+    def findings(self, model: PinnedModel, number: int) -> list[Finding] | None:
         """
         Check a version.
 
         Returns:
-            what was found; ``None`` where there is no such version any more.
+            The findings; ``None`` if the version no longer exists.
 
         Raises:
-            StorageUnavailable: this process lacks something.
-            Stopped: it was told to stop.
+            StorageUnavailable: this process has reached a limit, such as that on open files.
+            Stopped: the verification was stopped.
         """
         path = model.folder.version_yaml(number)
         findings: list[Finding] = []
-        seen = described(self.system, path)
-        for _ in range(_MOST_LOOKS):
+        seen = read_small_file(self.system, path)
+        for _ in range(_MAX_ATTEMPTS):
             if seen is None:
                 return None
             findings = list(self._examined(model, number, seen))
             if not any(finding.is_damage for finding in findings):
                 break
-            before, seen = seen, described(self.system, path)
+            before, seen = seen, read_small_file(self.system, path)
             if model.is_gone():
                 return None
             if seen == before:
                 break
         return findings
 
-    def _examined(self, model: Watched, number: int, seen: bytes | Unread) -> Iterator[Finding]:
+    def _examined(self, model: PinnedModel, number: int, seen: bytes | Unreadable) -> Iterator[Finding]:
         path = model.folder.version_yaml(number)
-        if isinstance(seen, Unread):
+        if isinstance(seen, Unreadable):
             reason, is_unread = f"its .yaml: {seen.reason}", not seen.is_damage
             yield model.finding(Kind.VERSION_YAML, number, path, reason, is_unread=is_unread)
             return
@@ -198,9 +204,9 @@ class VersionCheck:
             yield model.finding(Kind.VERSION_YAML, number, path, f"its .yaml: {error.reason}")
             return
         if claims.model_id and model.model_id is not None and claims.model_id != model.model_id:
-            yield model.finding(Kind.CLAIM, number, path, "its .yaml speaks of another model")
+            yield model.finding(Kind.CLAIM, number, path, "its .yaml names another model")
         if claims.version_number and claims.version_number != str(number):
-            yield model.finding(Kind.CLAIM, number, path, "its .yaml speaks of another number")
+            yield model.finding(Kind.CLAIM, number, path, "its .yaml names another number")
         data = model.folder.version_data(number)
         try:
             self._check_data(data, info)
@@ -212,44 +218,44 @@ class VersionCheck:
         with self._opened(path) as (descriptor, size_bytes):
             if size_bytes != info.size_bytes:
                 raise _Damage(Kind.DATA_SIZE, f"it has {size_bytes} bytes instead of {info.size_bytes}")
-            with _telling_unreadable():
-                found = self._hash(descriptor)
+            with _damage_if_unreadable():
+                found = self._sha256(descriptor)
         if found != info.sha256:
             raise _Damage(Kind.DATA_HASH, f"its SHA-256 is {found} instead of {info.sha256}")
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[tuple[int, int]]:
-        with _telling_unreadable():
+        with _damage_if_unreadable():
             descriptor, size_bytes = open_file(self.system, path)
         try:
             yield descriptor, size_bytes
         finally:
             close_quietly(self.system, descriptor)
 
-    def _hash(self, descriptor: int) -> str:
-        digest, position, buffer = hashlib.sha256(), 0, self._buffer()
-        # What is in memory a daemon may need soon; what only this check brought there leaves again.
+    def _sha256(self, descriptor: int) -> str:
+        sha256, position, buffer = hashlib.sha256(), 0, self._buffer()
+        # A daemon may soon need what is in the page cache; what only this check brought there is dropped again.
         is_cached = self.system.is_cached(descriptor)
         while count := self.system.read_into(descriptor, buffer):
             if self.is_stopped():
                 raise Stopped
             self.system.read_ahead(descriptor, position + count, _AHEAD_BYTES)
-            digest.update(buffer[:count])
+            sha256.update(buffer[:count])
             if not is_cached:
                 self.system.drop_cached(descriptor, position, count)
             position += count
-            self.read(count)
-        return base64.b64encode(digest.digest()).decode("ascii")
+            self.on_read(count)
+        return base64.b64encode(sha256.digest()).decode("ascii")
 
     def _buffer(self) -> memoryview:
-        if not hasattr(self._own, "buffer"):
-            self._own.buffer = memoryview(bytearray(BLOCK_BYTES))
-        buffer: memoryview = self._own.buffer
+        if not hasattr(self._thread, "buffer"):
+            self._thread.buffer = memoryview(bytearray(BLOCK_BYTES))
+        buffer: memoryview = self._thread.buffer
         return buffer
 
 
 @contextmanager
-def _telling_unreadable() -> Iterator[None]:
+def _damage_if_unreadable() -> Iterator[None]:
     try:
         yield
     except Malformed as error:
