@@ -7,6 +7,7 @@ import re
 
 from zope.interface.verify import verifyObject
 
+from tests.support.damage import findings
 from tests.support.faulty_system import Disturbance
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
@@ -130,6 +131,16 @@ class KeyFileTests(FilesystemCase):
         self.assertRaises(UnknownModel, self.archive.stored_keys, "m")
         self.archive.save_model(ModelInfo("m"))
         self.assertEqual(self.archive.stored_keys("m"), [])
+
+    def test_verified(self) -> None:
+        """
+        A verification does not take keys for foreign files, whether or not their versions exist.
+        """
+        self.put(1)
+        for path in (self.root / "m").glob("m-v000001.*"):
+            path.unlink()
+        self.put(2)
+        self.assertEqual(findings(self.root), [])
 
     def test_names(self) -> None:
         """

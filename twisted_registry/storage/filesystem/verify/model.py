@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from attrs import evolve, field, frozen
 
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
+from twisted_registry.storage.filesystem.idempotency import parse_key_file_name
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
     ModelFolder,
@@ -175,5 +176,5 @@ def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -
         if is_temp_file(name):
             reason = "being written, or the rest of a crash; it is removed when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
-        elif name not in known:
+        elif name not in known and parse_key_file_name(name) is None:
             yield model.finding(Kind.FOREIGN, None, name, "it is not part of a model")
