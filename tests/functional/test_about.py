@@ -18,8 +18,9 @@ import twisted_registry
 from tests.support.archive_files import temp_files
 from tests.support.client import DEADLINE_SECONDS, body, header
 from tests.support.daemon import Daemon, free_port
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from tests.support.holds import HeldArchiveTestCase
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 
@@ -29,7 +30,7 @@ SERVICES = ("", SERVICE_NAME)
 """Overall, and the registry by its name."""
 
 
-class VersionTests(SharedRegistryTestCase):
+class VersionTests(SharedEdgeTestCase):
     """
     Version.
     """
@@ -57,7 +58,7 @@ class VersionTests(SharedRegistryTestCase):
             self.assert_refused(grpc.StatusCode.INVALID_ARGUMENT, partial(self.client.call, name, b"\xff"))
 
 
-class StatusTests(RegistryTestCase):
+class StatusTests(EdgeTestCase):
     """
     Status.
     """
@@ -120,7 +121,7 @@ class StatusTests(RegistryTestCase):
         self.assertEqual(self.client.statuses(*memory), {"versions_in_memory": "0", "bytes_in_memory": "0"})
 
 
-class EvictedTests(RegistryTestCase):
+class EvictedTests(EdgeTestCase):
     """
     A daemon with room for two versions.
     """
@@ -145,7 +146,7 @@ class EvictedTests(RegistryTestCase):
         self.assert_refused(grpc.StatusCode.NOT_FOUND, partial(self.client.data, "b", -1))
 
 
-class HealthTests(SharedRegistryTestCase):
+class HealthTests(SharedEdgeTestCase):
     """
     The standard health service, while the daemon serves.
     """

@@ -11,7 +11,7 @@ import grpc
 from grpc import StatusCode
 
 from tests.support.client import DEADLINE_SECONDS, body, header
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from twisted_registry.domain.models import MAX_ENTRIES
 from twisted_registry.protocol.limits import (
     METADATA_MAX_BYTES,
@@ -27,7 +27,7 @@ TRIES = 50
 """If gRPC refused at random, it would refuse at least one of so many."""
 
 
-class MetadataTests(SharedRegistryTestCase):
+class MetadataTests(SharedEdgeTestCase):
     """
     Metadata of calls, such as tokens.
     """
@@ -60,7 +60,7 @@ class MetadataTests(SharedRegistryTestCase):
             )
 
 
-class CompressionTests(SharedRegistryTestCase):
+class CompressionTests(SharedEdgeTestCase):
     """
     Requests that are compressed.
     """
@@ -78,7 +78,7 @@ class CompressionTests(SharedRegistryTestCase):
                 )
 
 
-class RequestSizeTests(SharedRegistryTestCase):
+class RequestSizeTests(SharedEdgeTestCase):
     """
     The size of requests.
     """
@@ -167,7 +167,7 @@ class RequestSizeTests(SharedRegistryTestCase):
         )
 
 
-class StandardServicesTests(RegistryTestCase):
+class StandardServicesTests(EdgeTestCase):
     """
     Health and reflection have the same bounds as the other calls.
     """

@@ -13,8 +13,8 @@ from twisted.trial import unittest
 
 from tests.support.cli import Terminal, interrupt, started
 from tests.support.daemon import TIMEOUT_SECONDS, free_port
+from tests.support.edge import SharedEdgeTestCase
 from tests.support.holds import HeldArchiveTestCase
-from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry.cli.commands.push import Creation
 from twisted_registry.cli.commands.rm import deletion_outcome
 from twisted_registry.cli.commands.set_ import update_outcome
@@ -151,7 +151,7 @@ class TransferTests(HeldArchiveTestCase):
         )
 
 
-class OutcomeTests(SharedRegistryTestCase):
+class OutcomeTests(SharedEdgeTestCase):
     """
     The outcome of interrupted calls.
     """

@@ -12,7 +12,7 @@ import click
 
 from tests.support.archive_files import write_model, write_version
 from tests.support.cli import invoke
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from twisted_registry.cli.group import command
 
 INTEGERS = {"archived", "created_ns", "damaged", "models", "moved", "notes", "size_bytes", "version_number", "versions"}
@@ -41,7 +41,7 @@ def commands(group: click.Group = command, before: Sequence[str] = ()) -> Iterat
             yield " ".join(words), each
 
 
-class JsonTests(SharedRegistryTestCase):
+class JsonTests(SharedEdgeTestCase):
     """
     Every command, on a model with two versions whose metadata looks like numbers.
     """

@@ -10,14 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.cli import Terminal, invoke, run
 from tests.support.client import data_hash
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from tests.support.fake_registry import FakeRegistry
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
 from twisted_registry.protocol.messages import api
 
 _CONTROL = re.compile(r"[^\t\n\x20-\x7e]")
 
 
-class ListingTests(SharedRegistryTestCase):
+class ListingTests(SharedEdgeTestCase):
     """
     The listing commands, for people and programs.
     """
@@ -165,7 +165,7 @@ class ListingTests(SharedRegistryTestCase):
         self.assertEqual(terminal.shown.count(b"x"), 150)
 
 
-class DamagedTests(RegistryTestCase):
+class DamagedTests(EdgeTestCase):
     """
     A model whose latest version is damaged.
     """

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from tests.support.cli import Terminal, invoke, started
 from tests.support.daemon import TIMEOUT_SECONDS
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 
-class RemoveTests(SharedRegistryTestCase):
+class RemoveTests(SharedEdgeTestCase):
     """
     Deletion of models.
     """
@@ -97,7 +97,7 @@ class RemoveTests(SharedRegistryTestCase):
         self.assertTrue(self.is_there())
 
 
-class SetTests(SharedRegistryTestCase):
+class SetTests(SharedEdgeTestCase):
     """
     The command that sets metadata.
     """

@@ -11,11 +11,12 @@ from typing import ClassVar
 from tests.support.cli import Terminal, interrupt, invoke, run, started
 from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import flip_bit
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from tests.support.holds import HeldArchiveTestCase
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.registry_case import RegistryTestCase
 
 
-class PullTests(SharedRegistryTestCase):
+class PullTests(SharedEdgeTestCase):
     """
     Retrieval of versions.
     """
@@ -150,7 +151,7 @@ class PullTests(SharedRegistryTestCase):
         self.assertEqual(self.path.read_bytes(), b"before")
 
 
-class DamagedTests(RegistryTestCase):
+class DamagedTests(EdgeTestCase):
     """
     A version whose data is damaged.
     """

@@ -13,12 +13,12 @@ from pathlib import Path
 from tests.support.cli import invoke, run, started
 from tests.support.client import data_hash
 from tests.support.daemon import TIMEOUT_SECONDS
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 NOTHING = b"twisted-registry: interrupted: no version was created\n"
 
 
-class PushTests(SharedRegistryTestCase):
+class PushTests(SharedEdgeTestCase):
     """
     Creation of versions.
     """

@@ -11,16 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.cli import invoke, run
 from tests.support.daemon import Daemon, free_port
+from tests.support.edge import SharedEdgeTestCase
 from tests.support.fake_registry import FakeRegistry
 from tests.support.holds import HeldArchiveTestCase
-from tests.support.registry_case import SharedRegistryTestCase
 from twisted_registry import __version__
 from twisted_registry.protocol.messages import api
 
 MODELS = {"RetrieveModels": api.RetrieveModelsReply()}
 
 
-class ServerTests(SharedRegistryTestCase):
+class ServerTests(SharedEdgeTestCase):
     """
     A server without TLS.
     """

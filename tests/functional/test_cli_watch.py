@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.support.cli import interrupt, invoke, started
 from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import flip_bit
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
+from tests.support.registry_case import RegistryTestCase
 
 
 def line(process: "subprocess.Popen[bytes]") -> str:
@@ -20,7 +21,7 @@ def line(process: "subprocess.Popen[bytes]") -> str:
     return process.stdout.readline().decode()
 
 
-class WatchTests(SharedRegistryTestCase):
+class WatchTests(SharedEdgeTestCase):
     """
     The command that prints new versions.
     """

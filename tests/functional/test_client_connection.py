@@ -16,8 +16,8 @@ import grpc
 import trustme
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import FakeServer, refusal
-from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient, Tls, errors
 from twisted_registry.protocol.messages import common
 
@@ -82,7 +82,7 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
-class TlsTests(RegistryTestCase):
+class TlsTests(EdgeTestCase):
     """
     A daemon behind what ends TLS.
     """

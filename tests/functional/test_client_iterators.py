@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable
 from typing import Any
 
-from tests.support.registry_case import RegistryTestCase
+from tests.support.edge import EdgeTestCase
 from tests.support.relay import Relay
 from tests.support.styles import AsyncioStyle
 from twisted_registry.client import BlockingClient, Client, errors
@@ -19,7 +19,7 @@ SHORT_SECONDS = 0.1
 """How long one waits for what will not come; the tests do not depend on it."""
 
 
-class StepCase(RegistryTestCase):
+class StepCase(EdgeTestCase):
     """
     A client for asyncio behind a relay, and a model with one version.
     """

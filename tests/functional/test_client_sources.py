@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.daemon import TIMEOUT_SECONDS
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from tests.support.styles import AsyncioStyle
 from twisted_registry.client import BlockingClient, errors
 
@@ -55,7 +55,7 @@ async def slowly_failing(error: BaseException, *pieces: Any) -> AsyncIterator[An
     raise error
 
 
-class SourceTests(SharedRegistryTestCase):
+class SourceTests(SharedEdgeTestCase):
     """
     Publishing it.
     """

@@ -11,7 +11,8 @@ from grpc import StatusCode
 
 from tests.support.archive_files import all_files, temp_files
 from tests.support.client import body, data_hash, header
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
+from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
 
 MIB = 1024 * 1024
@@ -20,7 +21,7 @@ KINDS = (False, True)
 """Not archived, and archived."""
 
 
-class CreateVersionTests(SharedRegistryTestCase):
+class CreateVersionTests(SharedEdgeTestCase):
     """
     ``CreateVersion``.
     """
@@ -218,7 +219,7 @@ class StoredVersionTests(RegistryTestCase):
         self.assertEqual(temp_files(self.archive), [])
 
 
-class SmallCacheTests(SharedRegistryTestCase):
+class SmallCacheTests(SharedEdgeTestCase):
     """
     A registry that may hold few bytes.
     """

@@ -14,7 +14,7 @@ from grpc import StatusCode
 
 from tests.support.archive_files import version_yaml, write_model, write_version
 from tests.support.client import data_hash
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 CHUNK = 1000
 DATA = Random(1).randbytes(2500)
@@ -104,7 +104,7 @@ VISIBLE_DAMAGE: Mapping[str, Callable[[Path], None]] = {
 """Damage that is visible without reading all the data, by name."""
 
 
-class DamagedVersionTests(SharedRegistryTestCase):
+class DamagedVersionTests(SharedEdgeTestCase):
     """
     A model for each damage: version 1 is whole, 2 and 3 have the damage.
     """
@@ -157,7 +157,7 @@ class DamagedVersionTests(SharedRegistryTestCase):
                 self.assertEqual(self.daemon.log.count(line), 1)
 
 
-class WrongDataTests(SharedRegistryTestCase):
+class WrongDataTests(SharedEdgeTestCase):
     """
     Data of the right size that is not what was stored.
     """
@@ -231,7 +231,7 @@ class WrongDataTests(SharedRegistryTestCase):
             self.assertEqual([info.data_size for info in infos], [size] * 3)
 
 
-class DamagedMeanwhileTests(RegistryTestCase):
+class DamagedMeanwhileTests(EdgeTestCase):
     """
     Damage done to what a running daemon has stored and does not hold in memory.
     """

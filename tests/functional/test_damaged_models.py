@@ -10,7 +10,7 @@ from typing import Any
 from grpc import StatusCode
 
 from tests.support.archive_files import write_model, write_version
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 
 def overwrite(content: bytes) -> Callable[[Path], object]:
@@ -35,7 +35,7 @@ DAMAGE: Mapping[str, Callable[[Path], object]] = {
 WHOLE = ["a", "e", "z"]
 
 
-class DamagedModelTests(RegistryTestCase):
+class DamagedModelTests(EdgeTestCase):
     """
     Models whose metadata is damaged, each with two versions that are whole, among models that are not damaged.
     """
@@ -121,7 +121,7 @@ class DamagedModelTests(RegistryTestCase):
             self.assertEqual(list(self.client.infos(model_id).version_infos), [])
 
 
-class DamagedPageTests(SharedRegistryTestCase):
+class DamagedPageTests(SharedEdgeTestCase):
     """
     A model most of whose versions are damaged.
     """
@@ -162,7 +162,7 @@ class DamagedPageTests(SharedRegistryTestCase):
         self.assertEqual(reply.next_version_handle, "1205")
 
 
-class ForeignTests(RegistryTestCase):
+class ForeignTests(EdgeTestCase):
     """
     An archive in which others have left things.
     """

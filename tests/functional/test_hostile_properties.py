@@ -12,7 +12,7 @@ from grpc import StatusCode
 from hypothesis import example, given, settings, strategies as st
 
 from tests.support.client import data_hash
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from twisted_registry.protocol.messages import api
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
@@ -81,7 +81,7 @@ def length_prefixed(content: bytes) -> bytes:
     return b"\x0a" + bytes((size & 0x7F | 0x80, size >> 7)) + content
 
 
-class HostileCase(SharedRegistryTestCase):
+class HostileCase(SharedEdgeTestCase):
     """
     Arbitrary requests: the daemon continues, and its log reports no bug.
     """

@@ -10,7 +10,8 @@ from grpc import StatusCode
 
 from tests.support.archive_files import temp_files
 from tests.support.client import Client, body, header
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
+from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from tests.support.upload import Upload
 
@@ -19,7 +20,7 @@ KINDS = (False, True)
 """Not archived, and archived."""
 
 
-class InterruptedTestCase(SharedRegistryTestCase):
+class InterruptedTestCase(SharedEdgeTestCase):
     """
     A model for the test's uploads.
     """

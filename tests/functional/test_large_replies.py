@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from tests.support.archive_files import write_model
 from tests.support.client import Client, body, header
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 USER_DATA_BYTES = 250 * 1024
 USER_DATA = {"notes": "x" * USER_DATA_BYTES}
@@ -17,7 +17,7 @@ ENTRIES = 300
 MOST_THAT_FIT = 64 * 1024 * 1024 // (USER_DATA_BYTES + 200)
 
 
-class LargeVersionListTests(RegistryTestCase):
+class LargeVersionListTests(EdgeTestCase):
     """
     A model with so many versions that their infos do not fit a message of 64 MiB.
     """
@@ -70,7 +70,7 @@ class LargeVersionListTests(RegistryTestCase):
                 return found
 
 
-class LargeModelListTests(SharedRegistryTestCase):
+class LargeModelListTests(SharedEdgeTestCase):
     """
     So many models that they do not fit a message of 64 MiB.
     """

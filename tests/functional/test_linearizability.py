@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from grpc import StatusCode
 
 from tests.support.client import Client
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 ROUNDS = 60
 READERS = 4
 
 
-class LinearizabilityTests(SharedRegistryTestCase):
+class LinearizabilityTests(SharedEdgeTestCase):
     """
     A writer and readers, with a connection each.
     """

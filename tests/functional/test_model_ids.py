@@ -6,7 +6,7 @@ from functools import partial
 
 from grpc import StatusCode
 
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from twisted_registry.protocol.messages import api
 
 ODD_IDS = [
@@ -61,7 +61,7 @@ ODD_IDS = [
 CONTROL_CHARACTERS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
 
 
-class OddModelIdTests(RegistryTestCase):
+class OddModelIdTests(EdgeTestCase):
     """
     Ids that look dangerous.
     """
@@ -106,7 +106,7 @@ class OddModelIdTests(RegistryTestCase):
         self.assertEqual(self.client.data("kept", 1), b"data")
 
 
-class ModelIdTests(SharedRegistryTestCase):
+class ModelIdTests(SharedEdgeTestCase):
     """
     Which ids are refused.
     """

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from grpc import StatusCode
 
 from tests.support.archive_files import write_model
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 BAD_HANDLES = ["-1", "+1", "x", "1.0", "1e3", "0x1", "1_0", " 1", "1 ", "1\n", "\u0663", "\uff11", "\0", "listed:1"]
 MOST_UINT32 = 2**32 - 1
@@ -21,7 +21,7 @@ def ids(reply: Any) -> list[str]:
     return [info.model_id for info in reply.model_infos]
 
 
-class NoModelTests(RegistryTestCase):
+class NoModelTests(EdgeTestCase):
     """
     A registry without models.
     """
@@ -46,7 +46,7 @@ class NoModelTests(RegistryTestCase):
         self.assertEqual(ids(self.client.models()), ["B", "a", "c", "é"])
 
 
-class ModelPageTests(SharedRegistryTestCase):
+class ModelPageTests(SharedEdgeTestCase):
     """
     A registry with five models, which no test changes.
     """

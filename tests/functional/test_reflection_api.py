@@ -4,8 +4,8 @@ Tests for the API through reflection alone, as grpcurl uses it: the messages are
 
 from typing import Any, ClassVar
 
+from tests.support.edge import EdgeTestCase
 from tests.support.reflected import ReflectedClient
-from tests.support.registry_case import RegistryTestCase
 
 REGISTRY = "cogmentAPI.ModelRegistrySP"
 HEALTH = "grpc.health.v1.Health"
@@ -90,7 +90,7 @@ EXAMPLES: list[tuple[str, str, list[dict[str, Any]]]] = [
 ]
 
 
-class ReflectionApiTests(RegistryTestCase):
+class ReflectionApiTests(EdgeTestCase):
     """
     The API, seen through reflection.
     """

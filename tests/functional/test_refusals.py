@@ -16,6 +16,7 @@ from grpc import StatusCode
 from tests.support.archive_files import write_model, write_version
 from tests.support.client import body, data_hash, header
 from tests.support.daemon import Daemon
+from tests.support.edge import EdgeTestCase
 from tests.support.holds import DATA
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
@@ -26,7 +27,7 @@ MIB = 1024 * 1024
 LIMIT = 256 * 1024
 
 
-class RefusalTestCase(RegistryTestCase):
+class RefusalTestCase(EdgeTestCase):
     """
     A model m with a version of four bytes.
     """
@@ -329,8 +330,10 @@ class DiskTests(RefusalTestCase):
 
 class StopTests(RefusalTestCase):
     """
-    A registry that stops.
+    A daemon that stops.
     """
+
+    make_daemon = RegistryTestCase.make_daemon
 
     def test_subscribers(self) -> None:
         """

@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from tests.support.client import body, data_hash, header
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from twisted_registry.protocol.messages import api
 
 DATA = os.urandom(10_000_000)
@@ -24,7 +24,7 @@ def trailing_metadata_of(call: Any) -> dict[str, Any]:
     return {key: value for key, value in call.trailing_metadata() if not key.startswith("grpc-")}
 
 
-class DataTests(SharedRegistryTestCase):
+class DataTests(SharedEdgeTestCase):
     """
     Calls that transfer data.
     """
@@ -62,7 +62,7 @@ class DataTests(SharedRegistryTestCase):
             self.assertEqual(trailing_metadata_of(call), self.expected(b"data"))
 
 
-class ArchiveTests(RegistryTestCase):
+class ArchiveTests(EdgeTestCase):
     """
     A daemon without memory for copies of archived versions.
     """
@@ -86,7 +86,7 @@ class ArchiveTests(RegistryTestCase):
                 self.assertEqual(digest, xxhash.xxh3_128_hexdigest(data))
 
 
-class ErrorTests(SharedRegistryTestCase):
+class ErrorTests(SharedEdgeTestCase):
     """
     Calls that fail.
     """

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from tests.support.client import data_hash, header
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 UNKNOWN_FIELD = b"\xfa\x3f\x03abc"
 
@@ -29,7 +29,7 @@ def field(number: int, content: bytes, length_bytes: int = 1, tag_bytes: int = 1
     return varint(number << 3 | 2, tag_bytes) + varint(len(content), length_bytes) + content
 
 
-class UnusualBodyTests(SharedRegistryTestCase):
+class UnusualBodyTests(SharedEdgeTestCase):
     """
     All of these messages are bodies.
     """

@@ -5,7 +5,7 @@ Tests for the metadata of models and versions.
 from grpc import StatusCode
 
 from tests.support.client import header
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import api
 
@@ -48,7 +48,7 @@ def user_data_of(size_bytes: int) -> dict[str, str]:
     return {"k": "x" * filler}
 
 
-class UserDataTests(SharedRegistryTestCase):
+class UserDataTests(SharedEdgeTestCase):
     """
     The limit on metadata.
     """
@@ -109,7 +109,7 @@ class UserDataTests(SharedRegistryTestCase):
         self.assertEqual(len(self.client.infos(self.model_id, count=10).version_infos), 10)
 
 
-class OddUserDataTests(RegistryTestCase):
+class OddUserDataTests(EdgeTestCase):
     """
     The contents of metadata.
     """

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from grpc import StatusCode
 
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from twisted_registry.protocol.messages import api
 
 MIB = 1024 * 1024
@@ -27,7 +27,7 @@ def random_bytes(size: int) -> bytes:
     return Random(size).randbytes(size)
 
 
-class SelectorTests(SharedRegistryTestCase):
+class SelectorTests(SharedEdgeTestCase):
     """
     The selection of the version.
     """
@@ -76,7 +76,7 @@ class SelectorTests(SharedRegistryTestCase):
             self.assert_refused(StatusCode.NOT_FOUND, partial(self.client.data, "nobody", number), "nobody")
 
 
-class DefaultChunkTests(SharedRegistryTestCase):
+class DefaultChunkTests(SharedEdgeTestCase):
     """
     Chunks of the default size.
     """
@@ -97,7 +97,7 @@ class DefaultChunkTests(SharedRegistryTestCase):
             self.assertTrue(STOCK_MESSAGE_BYTES - 64 * 1024 < sizes.pop() <= STOCK_MESSAGE_BYTES - 5, chunks[0][:0])
 
 
-class ChunkTests(RegistryTestCase):
+class ChunkTests(EdgeTestCase):
     """
     Chunks of a configured size.
     """
@@ -154,7 +154,7 @@ class ChunkTests(RegistryTestCase):
             self.assert_chunks(info.version_number, data)
 
 
-class UnderWayTests(RegistryTestCase):
+class UnderWayTests(EdgeTestCase):
     """
     Downloads of versions that are deleted or evicted meanwhile.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 from grpc import StatusCode
 
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 BAD_HANDLES = ["-1", "+1", "x", "1.0", "1e3", "0x1", "1_0", " 1", "1 ", "1\n", "\u0663", "\uff11", "\0", "None"]
@@ -15,7 +15,7 @@ KINDS = [True, False, False, True, False]
 """Which of the versions are archived."""
 
 
-class VersionInfosTestCase(SharedRegistryTestCase):
+class VersionInfosTestCase(SharedEdgeTestCase):
     """
     A model with five versions.
     """
@@ -212,7 +212,7 @@ class ChosenVersionsTests(VersionInfosTestCase):
         self.assert_page(self.infos(2, 1, count=10, handle=reply.next_version_handle), [], reply.next_version_handle)
 
 
-class GapTests(RegistryTestCase):
+class GapTests(EdgeTestCase):
     """
     Lists with missing numbers: only two versions fit into memory.
     """

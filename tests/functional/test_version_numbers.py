@@ -8,13 +8,14 @@ from functools import partial
 from grpc import StatusCode
 
 from tests.support.client import Client, data_hash
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
+from tests.support.registry_case import RegistryTestCase
 
 CREATORS = 8
 VERSIONS_EACH = 20
 
 
-class NumberTests(SharedRegistryTestCase):
+class NumberTests(SharedEdgeTestCase):
     """
     The numbers of a model without evictions and restarts.
     """
@@ -118,7 +119,7 @@ class NumberTests(SharedRegistryTestCase):
         self.assertEqual(quick, sorted(quick))
 
 
-class EvictionTests(SharedRegistryTestCase):
+class EvictionTests(SharedEdgeTestCase):
     """
     The numbers of evicted versions: only one version fits into memory.
     """

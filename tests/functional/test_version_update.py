@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import grpc
 
 from tests.support.client import Client, Info
-from tests.support.registry_case import RegistryTestCase, SharedRegistryTestCase
+from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 
 def next_info(stream: Any) -> Info:
@@ -19,7 +19,7 @@ def next_info(stream: Any) -> Info:
     return next(stream).version_info
 
 
-class UpdateTests(SharedRegistryTestCase):
+class UpdateTests(SharedEdgeTestCase):
     """
     The messages of a stream.
     """
@@ -137,7 +137,7 @@ class UpdateTests(SharedRegistryTestCase):
                 self.assert_refused(grpc.StatusCode.NOT_FOUND, partial(next, stream), self.model_id)
 
 
-class SlowReaderTests(RegistryTestCase):
+class SlowReaderTests(EdgeTestCase):
     """
     A reader that is slower than the writer.
     """
@@ -173,7 +173,7 @@ def next_info_after(client: Client, stream: Any) -> int:
     return int(next_info(stream).version_number)
 
 
-class EvictedTests(RegistryTestCase):
+class EvictedTests(EdgeTestCase):
     """
     The latest version may be evicted.
     """
@@ -222,7 +222,7 @@ class EvictedTests(RegistryTestCase):
         self.assertEqual([next_info(before), next_info(after)], [newest, newest])
 
 
-class DamagedTests(RegistryTestCase):
+class DamagedTests(EdgeTestCase):
     """
     The latest version may be damaged.
     """

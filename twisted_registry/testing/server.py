@@ -40,7 +40,7 @@ _THREADS = 4
 BUDGET = TransientBudget(max_items=100, max_bytes=256 * _MIB)
 """The default budget for transient versions."""
 
-_LIMITS = Limits(
+LIMITS = Limits(
     version_max_bytes=0,
     uploads_max_bytes=256 * _MIB,
     uploads_wait_seconds=30.0,
@@ -49,7 +49,10 @@ _LIMITS = Limits(
     download_idle_seconds=60.0,
     keepalive_seconds=60.0,
 )
-_CLIENTS = ClientLimits(connections_max=1000, calls_per_connection_max=500, calls_per_client_max=2000, calls_max=4000)
+"""The default limits on uploads and downloads."""
+
+CLIENTS = ClientLimits(connections_max=1000, calls_per_connection_max=500, calls_per_client_max=2000, calls_max=4000)
+"""The default limits on clients."""
 
 _log = Logger(namespace="twisted_registry.testing")
 
@@ -120,16 +123,29 @@ class InProcessRegistry:
         address: the address for clients, such as ``127.0.0.1:43210``; it stays the same over restarts.
     """
 
-    def __init__(self, archive: IArchive | None = None, budget: TransientBudget = BUDGET) -> None:
+    def __init__(
+        self,
+        archive: IArchive | None = None,
+        budget: TransientBudget = BUDGET,
+        limits: Limits = LIMITS,
+        clients: ClientLimits = CLIENTS,
+        chunk_size_bytes: int = _CHUNK_BYTES,
+    ) -> None:
         """
 
         Args:
             archive: an archive that is not open; ``None`` for a new one in memory.
             budget: how many transient versions, and how many bytes of them, are kept.
+            limits: the limits on uploads and downloads.
+            clients: the limits on clients.
+            chunk_size_bytes: the data in each message of a version that is sent.
         """
         self.archive: IArchive = MemoryArchive() if archive is None else archive
         self.address = ""
         self._budget = budget
+        self._limits = limits
+        self._clients = clients
+        self._chunk_size_bytes = chunk_size_bytes
         self._port = 0
         self._is_running = False
 
@@ -152,8 +168,8 @@ class InProcessRegistry:
         self._storage, self._hashing = (TalliedPool(self._reactor, pool) for pool in self._pools)
         self._registry = self._make_registry()
         status = ArchiveStatus()
-        network = NetworkSettings(self._port, _HOST, _CHUNK_BYTES, reflection=True, grace_seconds=0.0)
-        self._server = RpcServer(self._reactor, self._registry, network, _LIMITS, _CLIENTS, status)
+        network = NetworkSettings(self._port, _HOST, self._chunk_size_bytes, reflection=True, grace_seconds=0.0)
+        self._server = RpcServer(self._reactor, self._registry, network, self._limits, self._clients, status)
         try:
             self._port = self._server.start(lambda: _log.critical("the gRPC server ended"))
             self._open()
@@ -180,7 +196,7 @@ class InProcessRegistry:
             executor,
             store,
             executor_for(store, self._reactor, self._storage, self._hashing),
-            Framing(_CHUNK_BYTES, frame, partial(Chunker, _CHUNK_BYTES)),
+            Framing(self._chunk_size_bytes, frame, partial(Chunker, self._chunk_size_bytes)),
             LocalCoordination(archive, executor),
         )
 

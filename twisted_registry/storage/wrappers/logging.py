@@ -160,8 +160,9 @@ class LoggingWriter:
         self._errors.succeeded("create")
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
-        """See ``IKeyedArchiveWriter.set_key``."""
-        IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
+        """See ``IKeyedArchiveWriter.set_key``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""
+        if IKeyedArchiveWriter.providedBy(self._writer):
+            IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
