@@ -120,7 +120,7 @@ assert "twisted-registry-client" in installed, installed
 server_only = {"twisted-registry", "twisted", "zope.interface", "pyyaml", "uvloop", "grpcio-reflection"}
 assert not installed & server_only, installed & server_only
 """
-"""What an environment with twisted-registry-client alone can do."""
+"""A check of an environment that has only twisted-registry-client."""
 
 
 def use_client(python: str, port: int) -> None:

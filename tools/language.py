@@ -45,7 +45,7 @@ PHRASES = [
         ("patience", "'retry time', 'timeout'"),
         ("heed(?:s|ed)?", "'respected', 'used'"),
         ("has it that|such as have|made known", "a plain statement"),
-        ("(?:for|within|after|in|be) a moment|a moment (?:later|ago)", "the duration, or 'briefly'"),
+        ("(?:for|within|after|be) a moment|a moment (?:later|ago)", "the duration, or 'briefly'"),
         ("h(?:ang|angs|ung|anging) up", "'disconnect'"),
         ("lanes?", "'serial executor'"),
         ("graves?", "'trash'"),

@@ -222,7 +222,7 @@ class ClientContract(SharedRegistryTestCase):
                 info = self.registry.call("publish", self.model_id, pieces, size_bytes=size_bytes)
                 self.assertEqual(info.sha256, data_hash(DATA))
 
-    def test_iterable_that_is_not_as_long_as_told(self) -> None:
+    def test_iterable_of_another_size(self) -> None:
         """
         Pieces of more or fewer bytes than declared are refused, and no version exists.
         """

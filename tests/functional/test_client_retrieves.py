@@ -41,7 +41,7 @@ class LostConnectionTests(RegistryTestCase):
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
         self.info = self.registry.store("walker", DATA)
-        self.told_bytes = 0
+        self.reported_bytes = 0
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
 
@@ -49,8 +49,8 @@ class LostConnectionTests(RegistryTestCase):
         """
         Break the connection once, halfway.
         """
-        before, self.told_bytes = self.told_bytes, self.told_bytes + size_bytes
-        if before < len(DATA) // 2 <= self.told_bytes:
+        before, self.reported_bytes = self.reported_bytes, self.reported_bytes + size_bytes
+        if before < len(DATA) // 2 <= self.reported_bytes:
             self.relay.cut()
 
     def test_bytes(self) -> None:
@@ -58,7 +58,7 @@ class LostConnectionTests(RegistryTestCase):
         A lost connection does not end a retrieval, and no byte is reported twice.
         """
         self.assertEqual(self.registry.retrieve("walker", progress=self.tell), DATA)
-        self.assertEqual(self.told_bytes, len(DATA))
+        self.assertEqual(self.reported_bytes, len(DATA))
 
     def test_file(self) -> None:
         """
@@ -122,7 +122,7 @@ class WrongDataTests(SynchronousTestCase):
         Create a server that sends these chunks of a version that is ``b"right"``, and a client of it.
 
         Args:
-            told: the trailing metadata; ``None`` for none, as from other servers.
+            reported: the trailing metadata; ``None`` for none, as from other servers.
         """
 
         def info(request: Any, context: grpc.ServicerContext) -> Any:

@@ -60,7 +60,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_other_buffers(self) -> None:
         """
-        What else exposes bytes is those bytes.
+        Other objects that expose bytes give those bytes.
         """
         for data in (b"ab", bytearray(b"ab"), memoryview(b"xab")[1:], array.array("d", [1]), (ctypes.c_int * 2)(1, 2)):
             view = as_buffer(data)
@@ -89,7 +89,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_names_that_look_like_addresses(self) -> None:
         """
-        The name of a field is no format.
+        The name of a field is not a format.
         """
 
         class Step(ctypes.Structure):
@@ -109,7 +109,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_not_contiguous(self) -> None:
         """
-        What does not lie in memory row by row is refused, of NumPy or not.
+        Memory that is not in row order is refused, with and without NumPy.
         """
         for data in (np.zeros(10)[::2], np.asfortranarray(np.zeros((2, 3))), memoryview(b"abcd")[::2]):
             with self.assertRaises(TypeError) as caught:
@@ -118,7 +118,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_what_holds_no_bytes(self) -> None:
         """
-        What exposes no bytes is told from what does.
+        Objects that expose no bytes are distinguished from those that do.
         """
         cases: list[Any] = ["text", 7, None, [b"a"], {}]
         for data in cases:

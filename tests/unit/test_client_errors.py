@@ -32,7 +32,7 @@ TRACEBACK = (
     f'  File "train.py", line 1, in load{" " * 200}\n'
     "twisted_registry.domain.errors.UnknownModel: there is no model 'walker'\n"
 )
-"""What PyTorch makes of a worker's error."""
+"""The exception that PyTorch makes of a worker's error."""
 
 
 def example(kind: Any) -> errors.RegistryError:
@@ -57,7 +57,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_errors_of_this_server(self) -> None:
         """
-        What this project's server raises arrives as what it was, with the same text.
+        Errors of this project's server arrive as the same class, with the same text.
         """
         for error, _, _ in EXAMPLES:
             code, text = status_of(error)
@@ -100,7 +100,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_no_connection(self) -> None:
         """
-        Where there was no connection to lose, the error says that nothing was sent.
+        If there was no connection to lose, the error says that nothing was sent.
         """
         text = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused"
         arrived = error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)
@@ -109,7 +109,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_certificates(self) -> None:
         """
-        What old and new versions of gRPC say of a certificate they do not accept is told in plain words, with where.
+        The messages of old and new versions of gRPC about a refused certificate become a plain text with the address.
         """
         handshake = "SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"
         cases = {
@@ -127,7 +127,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_hints(self) -> None:
         """
-        Where something else than a registry listens, the error says what it may be.
+        If something other than a registry listens, the error says what it may be.
         """
         cases = {
             "WRONG_VERSION_NUMBER": "speak TLS",
@@ -183,8 +183,8 @@ class WorkerTests(SynchronousTestCase):
 
     def test_raised_again_with_the_text_of_a_traceback(self) -> None:
         """
-        An error that is made anew from the text of a worker's traceback gives this text whole, or cannot be made so,
-        where PyTorch raises a ``RuntimeError`` instead.
+        An error that is created again from the text of a worker's traceback has exactly this text, or cannot be
+        created, and PyTorch raises a ``RuntimeError`` instead.
         """
         texts = set()
         for kind in KINDS:

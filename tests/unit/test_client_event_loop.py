@@ -21,7 +21,7 @@ class LoopThreadTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Have a thread whose end takes as long as a generator is held.
+        Start a thread that ends only when a generator is released.
         """
         self.thread = EventLoopThread()
         self.is_ending, self.may_end = Event(), Event()
@@ -45,7 +45,7 @@ class LoopThreadTests(SynchronousTestCase):
 
     def test_what_comes_too_late(self) -> None:
         """
-        What another thread wants done when all that was under way has been cancelled is refused, and does not begin.
+        Work that another thread submits after everything was cancelled is refused, and does not begin.
         """
         begun = []
 

@@ -1,5 +1,5 @@
 """
-Who may use the files that a client writes, and which files it cannot replace.
+Tests of the permissions of files that a client writes, and of files that it cannot replace.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ NOBODY = 65534
 
 class PermissionTests(SynchronousTestCase):
     """
-    Who may read and write what was replaced.
+    The permissions of replaced files.
     """
 
     def setUp(self) -> None:
@@ -85,7 +85,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_owner_that_cannot_be_kept(self) -> None:
         """
-        Where it cannot keep its owner, the new group may do no more than all others could.
+        If the owner cannot be kept, the new group gets no more rights than everybody had.
         """
         self.path.touch()
         self.path.chmod(0o4764)
@@ -119,7 +119,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_nobody_reads_early(self) -> None:
         """
-        What replaces a private file is private from the beginning.
+        The replacement of a private file is private from the beginning.
         """
         self.path.touch()
         self.path.chmod(0o600)

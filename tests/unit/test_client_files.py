@@ -91,7 +91,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def test_failure(self) -> None:
         """
-        Where writing fails, what was there is there still, and nothing else.
+        If writing fails, the old file is unchanged, and nothing else is left.
         """
         with self.assertRaises(ValueError):
             self.replace(self.path, ValueError())
@@ -126,7 +126,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def test_full_disk(self) -> None:
         """
-        Where the disk is full when the file is closed, nothing is left of it.
+        If the disk is full when the file is closed, nothing is left of it.
         """
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
@@ -229,7 +229,7 @@ class KilledTests(SynchronousTestCase):
 
     def begin(self, is_unnamed: bool) -> "subprocess.Popen[bytes]":
         """
-        Have another process write, up to shortly before the end.
+        Let another process write, up to shortly before the end.
         """
         process = subprocess.Popen(
             program(self.path, is_unnamed, "wait"), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -242,7 +242,7 @@ class KilledTests(SynchronousTestCase):
 
     def kill(self, is_unnamed: bool) -> None:
         """
-        Have another process killed shortly before the end.
+        Let another process be killed shortly before the end.
         """
         process = self.begin(is_unnamed)
         process.kill()
@@ -269,7 +269,7 @@ class KilledTests(SynchronousTestCase):
 
     def test_the_next_one_tidies_up(self) -> None:
         """
-        What has a name is removed when somebody begins to replace the same file, and no other file is.
+        A leftover with a name is removed by the next download to the same file, and no other file is.
         """
         others = {".model.0123456.part", ".model.012345678.part", ".other.01234567.part", ".model.01234567.part.x"}
         for name in others:

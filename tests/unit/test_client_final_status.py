@@ -14,7 +14,7 @@ from twisted_registry.client._transport.final_status import FinalStatus
 
 class Call:
     """
-    Stands for a call of gRPC that goes on for some time after a write has failed.
+    A call of gRPC that continues for some time after a write has failed.
     """
 
     def __init__(self, polls: int, text: str) -> None:

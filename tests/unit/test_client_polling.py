@@ -1,5 +1,5 @@
 """
-What gRPC's poller raises in event loops, which is ignored, and what others raise there, which is not.
+Tests of errors in event loops: those of gRPC's poller are ignored, and others are not.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from twisted_registry.client._transport.poller_errors import ignore_errors_of_po
 
 class PollerCompletionQueue:
     """
-    Stands for gRPC's.
+    A replacement for gRPC's queue.
     """
 
     error: Exception = BlockingIOError(11, "Resource temporarily unavailable")
@@ -44,7 +44,7 @@ class PollingTests(SynchronousTestCase):
 
     def call(self, *callbacks: Any) -> None:
         """
-        Have the loop call something.
+        Let the loop call a function.
         """
         for callback in callbacks:
             self.loop.call_soon(callback)
@@ -52,7 +52,7 @@ class PollingTests(SynchronousTestCase):
 
     def test_empty_polls(self) -> None:
         """
-        What the poller raises is ignored; all else goes to the handler that was there before.
+        Errors of the poller are ignored; all others go to the previous handler.
         """
         ignore_errors_of_poller(self.loop)
         ignore_errors_of_poller(self.loop)
@@ -62,7 +62,7 @@ class PollingTests(SynchronousTestCase):
 
     def test_closed_loops(self) -> None:
         """
-        What was meant for a loop that has been closed is ignored too.
+        Events for a closed loop are ignored too.
         """
         ignore_errors_of_poller(self.loop)
         poller = PollerCompletionQueue()
@@ -72,7 +72,7 @@ class PollingTests(SynchronousTestCase):
 
     def test_no_handler(self) -> None:
         """
-        Where the loop had no handler, asyncio logs what is not the poller's.
+        If the loop had no handler, asyncio logs the errors of others.
         """
         self.loop.set_exception_handler(None)
         ignore_errors_of_poller(self.loop)

@@ -1,5 +1,5 @@
 """
-What gRPC, or Envoy, says of answers of proxies, and what becomes of it.
+Tests of proxies' answers, in the words of gRPC and Envoy, and of the resulting errors.
 """
 
 from typing import Any
@@ -30,7 +30,8 @@ class ProxyTests(SynchronousTestCase):
 
     def test_proxy_that_the_environment_names(self) -> None:
         """
-        A proxy of the way out that refuses to connect is told of at once; one that fails to, as an absent registry.
+        A forward proxy that refuses to connect is reported at once; one that fails to connect counts as an absent
+        registry.
         """
         text = f"{NOT_CONNECTED}HTTP proxy returned response code "
         for status in (403, 407):
@@ -40,7 +41,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_old_http(self) -> None:
         """
-        Whoever speaks HTTP/1.1 alone is no registry; one that is overloaded may yet be.
+        A server that speaks only HTTP/1.1 is not a registry; one that is overloaded may still be one.
         """
         text = f"{NOT_CONNECTED}Trying to connect an http1.x server (HTTP status "
         self.check(CODE.UNAVAILABLE, f"{text}400)", errors.ProxyRefused, "HTTP/2", "HTTP 400")
@@ -48,7 +49,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_statuses_within_other_words(self) -> None:
         """
-        A status is found where gRPC tells of a failed write as well.
+        A status is also found in gRPC's message about a failed write.
         """
         text = "Error in HTTP transport completing operation: (Pending writes failed due to stream closure "
         self.check(CODE.UNKNOWN, f"{text}(Received http2 header with status: 413))", errors.ProxyRefused, "HTTP 413")
@@ -63,7 +64,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_other_words(self) -> None:
         """
-        What no proxy has said is left to others.
+        Messages of other origin are left alone.
         """
         for code, text in ((CODE.UNAVAILABLE, "Socket closed"), (CODE.UNKNOWN, "too large"), (CODE.NOT_FOUND, "")):
             self.assertIsNone(error_of_proxy(code, text, "host:1"))
@@ -82,7 +83,7 @@ class LongTokenTests(SynchronousTestCase):
 
     def test_said_by_the_proxy(self) -> None:
         """
-        Where nginx and Envoy say that headers were too large, it is an answer.
+        If nginx or Envoy reports that headers were too large, it is an answer.
         """
         for code in (9, 11):
             error = self.error(f"lost (Socket closed (GOAWAY received; Error code: {code}; Debug Text: ))", 16_000)
@@ -91,7 +92,7 @@ class LongTokenTests(SynchronousTestCase):
 
     def test_unsaid(self) -> None:
         """
-        Where nothing is said, a long token is named as what it may be.
+        If nothing is reported, a long token is named as the possible reason.
         """
         error = self.error("lost (Socket closed)", 16_000)
         self.assertIs(type(error), errors.Unavailable)

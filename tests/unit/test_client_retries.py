@@ -1,5 +1,5 @@
 """
-What the log is told of what is tried again.
+Tests of the log lines about retries.
 """
 
 import logging
@@ -52,7 +52,7 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_a_line_a_minute(self) -> None:
         """
-        What fails for long is told at once, and then once a minute, with the model; that it is back is told once.
+        A lasting failure is logged at once, and then once a minute, with the model; its end is logged once.
         """
         self.fail_for(130)
         self.assertEqual(len(self.lines), 3)
@@ -66,7 +66,7 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_coming_and_going(self) -> None:
         """
-        What fails and is back again and again is told no more often.
+        A failure that comes and goes is logged no more often.
         """
         for _ in range(30):
             self.fail_for(1)

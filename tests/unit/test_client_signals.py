@@ -1,5 +1,5 @@
 """
-What is broken off in other threads: by signals that come while a blocking call waits, and where a step has just ended.
+Tests of interruptions in other threads: by signals during a blocking call, and after a step has just ended.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class SignalTests(SynchronousTestCase):
 
     def test_in_another_thread(self) -> None:
         """
-        It is broken off also where the system gives the signal to another thread.
+        A call is also interrupted if the system delivers the signal to another thread.
         """
         cancelled: list[bool] = []
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, interrupt))
@@ -77,7 +77,7 @@ class AbandonedStepTests(SynchronousTestCase):
 
     async def numbers(self) -> AsyncGenerator[int, None]:
         """
-        Give three numbers.
+        Return three numbers.
         """
         for number in range(3):
             yield number
@@ -90,7 +90,7 @@ class AbandonedStepTests(SynchronousTestCase):
 
     def test_deferred(self) -> None:
         """
-        What it has given is given by the next step, where its Deferred was cancelled: nothing is lost.
+        If the Deferred of a step was cancelled, the next step returns its item: nothing is lost.
         """
         reactor = PumpedReactor()
         numbers = DeferredIterator(Deferrer(reactor), self.items)

@@ -139,7 +139,7 @@ class FileTests(SynchronousTestCase):
 
     def test_stays_where_it_was(self) -> None:
         """
-        Where something fails, a file stands where it stood before: who tries again publishes all of it.
+        After a failure a file is at its former position: a second attempt publishes all of it.
         """
         for file in (io.BytesIO(DATA), self.path.open("rb")):
             with file:
@@ -212,7 +212,7 @@ class FileTests(SynchronousTestCase):
 
     def test_size_that_is_not_true(self) -> None:
         """
-        A file that gives more than the size it tells of, as a device does, is refused, not taken for empty.
+        A file with more bytes than its declared size, such as a device, is refused rather than taken for empty.
         """
 
         class Device(io.BytesIO):
@@ -246,7 +246,7 @@ class IterableTests(SynchronousTestCase):
 
     def test_what_is_no_data(self) -> None:
         """
-        What one could iterate over, though it is not made of bytes or not in order, is refused with what to do.
+        Iterable objects that are not made of bytes, or not ordered, are refused with advice.
         """
 
         class Tensor(list[float]):

@@ -19,14 +19,14 @@ from twisted_registry.client._transport.addresses import Address
 
 def methods_of(kind: type) -> dict[str, Callable[..., object]]:
     """
-    Give a class's public methods.
+    Return the public methods of a class.
     """
     return {name: member for name, member in vars(kind).items() if callable(member) and not name.startswith("_")}
 
 
 def parameters_of(function: Callable[..., object]) -> list[tuple[str, object, object]]:
     """
-    Give the names, the kinds and the defaults of a function's parameters.
+    Return the names, the kinds and the defaults of a function's parameters.
     """
     parameters = inspect.signature(function).parameters.values()
     return [(each.name, each.kind, each.default) for each in parameters if each.name not in ("self", "reactor")]
@@ -111,12 +111,12 @@ class PicklingTests(SynchronousTestCase):
 
 class AddressTests(SynchronousTestCase):
     """
-    Where an address leads.
+    The meaning of addresses.
     """
 
     def test_what_is_no_address(self) -> None:
         """
-        What leads nowhere is refused at once, by each style, with an example of what would do.
+        An invalid address is refused at once, by each face, with an example of a valid one.
         """
         for address in (
             "",

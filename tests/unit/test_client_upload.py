@@ -51,7 +51,7 @@ class Call:
 
     async def done_writing(self) -> None:
         """
-        Be at the end.
+        End the stream.
         """
 
 

@@ -147,7 +147,7 @@ class EndFailedCallsTests(SynchronousTestCase):
 
     def test_client_that_left(self) -> None:
         """
-        A call that is cancelled, or breaks while something is sent, ends as cancelled and is no incident.
+        A call that is cancelled, or breaks while something is sent, ends as cancelled and is not an incident.
         """
         for error in (asyncio.CancelledError(), grpc.aio.InternalError("ExecuteBatchError")):
             self.assertIsInstance(self.end(error), asyncio.CancelledError)

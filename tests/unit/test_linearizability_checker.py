@@ -110,7 +110,7 @@ class SequentialHistoryTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """
-        Where nothing was done, nothing is wrong.
+        An empty history is linearizable.
         """
         self.accept()
 
@@ -143,7 +143,7 @@ class SequentialHistoryTests(SynchronousTestCase):
 
     def test_numbers_begin_again_with_the_model(self) -> None:
         """
-        A model made anew gives its own numbers, from 1 on.
+        A model that is created again assigns its own numbers, from 1 on.
         """
         self.accept(SAVE, create(A), DELETE, SAVE, create(Version(1, "b")), read(1, "b"))
         self.refuse(SAVE, create(A), DELETE, SAVE, create(B))
@@ -173,7 +173,7 @@ class SequentialHistoryTests(SynchronousTestCase):
 
     def test_wrong_data(self) -> None:
         """
-        What is read is what was brought.
+        The data of a read is the data of the creation.
         """
         self.refuse(SAVE, create(A), create(B), read(1, "b"))
         self.refuse(SAVE, create(A), listed(Version(1, "b")))
@@ -224,22 +224,22 @@ class SequentialHistoryTests(SynchronousTestCase):
 
     def test_what_broke_does_not_outlive_its_time(self) -> None:
         """
-        What can have happened only up to a moment does not happen after it.
+        A broken operation that can have happened only before a moment does not happen after it.
         """
         history = [*in_turn(SAVE, create(A)), at(lost_create("b"), 30, 35), *in_turn(*[listed(A)] * 5)[3:]]
         self.assertIsNone(find_fault(history))
         history += [at(listed(A, B), 60, 65)]
         self.assertIsNotNone(find_fault(history))
 
-    def test_fault_is_told(self) -> None:
+    def test_fault_is_named(self) -> None:
         """
-        What is said of a fault names the operation that does not fit.
+        The description of a fault names the operation that does not fit.
         """
         fault = find_fault(in_turn(SAVE, create(A), latest(NOT_FOUND)))
         self.assertIn("after 2 of 3", str(fault))
         self.assertIn("Act.LATEST", str(fault))
 
-    def test_search_that_is_given_up_is_told(self) -> None:
+    def test_unfinished_search_is_reported(self) -> None:
         """
         A history that takes too long to decide is not taken for a right one, nor said to be wrong.
         """
@@ -282,7 +282,7 @@ class ConcurrentHistoryTests(SynchronousTestCase):
 
 def brute_force(history: Sequence[Operation]) -> bool:
     """
-    Tell whether a history is linearizable, by trying every order of every choice of what broke.
+    Return whether a history is linearizable, by trying every order of every choice of broken operations.
     """
     operations = settled(history)
     certain = [one for one in operations if one.is_certain]

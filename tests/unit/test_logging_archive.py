@@ -1,5 +1,5 @@
 """
-Facts about what the log is told of an archive that does not do as it is told.
+Tests of the log lines about an archive that fails.
 """
 
 import errno
@@ -57,7 +57,7 @@ class StorageErrorCase(FilesystemCase):
 
     def disturb(self, pattern: str, number: int) -> None:
         """
-        Have the calls that match fail from now on.
+        Make matching calls fail from now on.
         """
         self.system.disturbance = failing_where(pattern, number)
 
@@ -74,9 +74,9 @@ class StorageErrorCase(FilesystemCase):
         for _ in range(times):
             self.assertRaises((StorageFull, StorageReadOnly, StorageFailure), self.save)
 
-    def told(self) -> list[tuple[LogLevel, str]]:
+    def logged(self) -> list[tuple[LogLevel, str]]:
         """
-        Give what the log was told since this was asked last.
+        Return the log lines since the last call.
         """
         events = self.events[self.read :]
         self.read += len(events)
@@ -84,7 +84,7 @@ class StorageErrorCase(FilesystemCase):
 
     def warning(self, said: str, more: str = "") -> tuple[LogLevel, str]:
         """
-        Give a warning as the log has it.
+        Return a warning as the log has it.
         """
         return LogLevel.warn, f"storage error in the archive {self.root}: {said}{more}"
 
@@ -100,32 +100,32 @@ class TellingTests(StorageErrorCase):
 
     def test_first(self) -> None:
         """
-        The first failure is told at once, with the archive's path and the reason.
+        The first failure is logged at once, with the archive's path and the reason.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
-        self.assertEqual(self.told(), [self.warning(NO_ROOM)])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
 
     def test_more(self) -> None:
         """
-        Those that follow are counted, and told a minute later at the earliest.
+        Later failures are counted, and logged a minute later at the earliest.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
-        self.told()
+        self.logged()
         self.clock.advance(REPEAT_SECONDS - 1)
         self.save_in_vain(40)
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.logged(), [])
         self.clock.advance(1)
         self.save_in_vain(2)
-        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (40 more since the last message)")])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (40 more since the last message)")])
         self.clock.advance(REPEAT_SECONDS)
         self.save_in_vain()
-        self.assertEqual(self.told(), [self.warning(NO_ROOM, " (1 more since the last message)")])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (1 more since the last message)")])
 
     def test_causes(self) -> None:
         """
-        Another cause is told at once; the same one is told once, whatever was asked for.
+        Another cause is logged at once; the same cause once, for all calls.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
@@ -134,7 +134,7 @@ class TellingTests(StorageErrorCase):
         self.assertRaises(StorageReadOnly, self.logging.delete_model, "m")
         self.assertRaises(StorageReadOnly, self.logging.set_high_water_mark, "m", 9)
         self.assertRaises(StorageReadOnly, put, self.logging, "m", 2)
-        self.assertEqual(self.told(), [self.warning(NO_ROOM), self.warning(NO_RIGHT)])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM), self.warning(NO_RIGHT)])
 
     def test_uncertain(self) -> None:
         """
@@ -143,7 +143,7 @@ class TellingTests(StorageErrorCase):
         errors = StorageErrorLog("there", self.clock.seconds)
         errors.failed("create", CommitUncertain("odd"))
         errors.failed("save", StorageFailure("odd"))
-        self.assertEqual(len(self.told()), 1)
+        self.assertEqual(len(self.logged()), 1)
 
     def test_own_words(self) -> None:
         """
@@ -153,16 +153,16 @@ class TellingTests(StorageErrorCase):
         for number in range(2 * MAX_CAUSES):
             errors.failed("save", StorageFailure(str(number)))
         self.assertEqual(len(errors._causes), MAX_CAUSES)
-        self.told()
+        self.logged()
         errors.failed("save", StorageFailure(str(2 * MAX_CAUSES - 1)))
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.logged(), [])
 
     def test_nobodys_fault(self) -> None:
         """
-        A model that is not there is no trouble.
+        A missing model is not a problem.
         """
         self.assertRaises(UnknownModel, self.logging.delete_model, "x")
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.logged(), [])
 
 
 class OverTests(StorageErrorCase):
@@ -177,25 +177,25 @@ class OverTests(StorageErrorCase):
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain(2)
         self.system.disturbance = None
-        self.told()
+        self.logged()
 
     def test_over(self) -> None:
         """
-        What failed goes well again, after a minute without a failure: that is told once, and the next failure at once.
+        Success after a failure, and a minute without another, is logged once; the next failure is logged at once.
         """
         self.fail_and_mend()
         self.clock.advance(REPEAT_SECONDS)
         self.save()
         self.save()
         said = f"the archive {self.root} can be written again; the cause was: No space left on device"
-        self.assertEqual(self.told(), [(LogLevel.info, f"{said} (1 more since the last message)")])
+        self.assertEqual(self.logged(), [(LogLevel.info, f"{said} (1 more since the last message)")])
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
-        self.assertEqual(self.told(), [self.warning(NO_ROOM)])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
 
     def test_now_and_then(self) -> None:
         """
-        Where some fails and some goes well, that is one trouble.
+        Alternating failures and successes are one problem.
         """
         self.fail_and_mend()
         for _ in range(3):
@@ -205,18 +205,18 @@ class OverTests(StorageErrorCase):
             self.save_in_vain()
             self.system.disturbance = None
         self.save()
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.logged(), [])
 
     def test_something_else(self) -> None:
         """
-        What never failed proves nothing by going well.
+        Success of an operation that never failed proves nothing.
         """
         self.fail_and_mend()
         self.clock.advance(REPEAT_SECONDS)
         self.logging.set_high_water_mark("m", 9)
         put(self.logging, "m", 2)
         self.logging.delete_model("m")
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.logged(), [])
 
     def test_version(self) -> None:
         """
@@ -227,7 +227,7 @@ class OverTests(StorageErrorCase):
         self.system.disturbance = None
         self.clock.advance(REPEAT_SECONDS)
         put(self.logging, "m", 2)
-        self.assertEqual([level for level, _ in self.told()], [LogLevel.warn, LogLevel.info])
+        self.assertEqual([level for level, _ in self.logged()], [LogLevel.warn, LogLevel.info])
 
 
 class WriterTests(StorageErrorCase):
@@ -237,42 +237,42 @@ class WriterTests(StorageErrorCase):
 
     def test_first_failure(self) -> None:
         """
-        The first failure is told; that nothing is taken after it is no other.
+        The first failure is logged; the refusals after it are not another one.
         """
         writer = self.logging.create_version("m")
         self.disturb(FULL, errno.ENOSPC)
         for call in (lambda: writer.write(Chunk(b"data")), lambda: writer.write(Chunk(b"data")), writer.finish):
             self.assertRaises((StorageFull, StorageFailure), call)
-        self.assertEqual(self.told(), [self.warning(NO_ROOM)])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
 
     def test_given_up(self) -> None:
         """
-        What comes after the end of a version that was given up is no trouble.
+        Failures after the abort of a version are not a problem.
         """
         writer = self.logging.create_version("m")
         writer.abort()
         self.assertRaises(StorageFailure, writer.write, Chunk(b"data"))
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.logged(), [])
 
     def test_commit(self) -> None:
         """
-        A commit that fails is told.
+        A failed commit is logged.
         """
         writer = finished(self.logging, "m", b"data")
         self.disturb("rename_noreplace .* m/m-v000002.yaml", errno.EROFS)
         self.assertRaises(StorageReadOnly, writer.commit, version_info("m", 2, b"data"))
         said = "the registry's archive cannot be written (Read-only file system); reading still works"
-        self.assertEqual(self.told(), [self.warning(said)])
+        self.assertEqual(self.logged(), [self.warning(said)])
 
 
 class ReadingTests(StorageErrorCase):
     """
-    What fails while something is read.
+    Failed reads.
     """
 
-    def test_told(self) -> None:
+    def test_logged(self) -> None:
         """
-        It is told, whatever is read, once for each cause; and is not over because something else could be read.
+        A failed read is logged once for each cause, and is not over because something else could be read.
         """
         self.disturb("(open|listdir|read) .*", errno.EMFILE)
         calls: tuple[Callable[[], object], ...] = (
@@ -292,7 +292,7 @@ class ReadingTests(StorageErrorCase):
         self.assertEqual(data_of(self.logging, "m", 1), b"data")
         said = str(TooManyOpenFiles(os.strerror(errno.EMFILE)))
         more = f" ({len(calls) - 1} more since the last message)"
-        self.assertEqual(self.told(), [self.warning(said), self.warning(said, more)])
+        self.assertEqual(self.logged(), [self.warning(said), self.warning(said, more)])
 
     def test_one_cause_for_all_versions(self) -> None:
         """
@@ -304,21 +304,21 @@ class ReadingTests(StorageErrorCase):
         for number in range(1, 2 + MAX_CAUSES):
             self.assertRaises(StorageUnavailable, self.logging.load_version, "m", number)
         said = str(StorageUnavailable(os.strerror(errno.ESTALE), "version 1 of model 'm'"))
-        self.assertEqual(self.told(), [self.warning(said)])
+        self.assertEqual(self.logged(), [self.warning(said)])
 
     def test_general_error(self) -> None:
         """
-        A provider's general error is told to whoever reads as one that may pass.
+        A provider's general error reaches the reader as a temporary one.
         """
         self.patch(self.archive, "load_version", lambda model_id, number: _raise(StorageFailure("the network is down")))
         error = self.assertRaises(StorageUnavailable, self.logging.load_version, "m", 1)
         self.assertEqual(error.reason, "the network is down")
-        self.assertEqual(self.told(), [self.warning(str(error))])
+        self.assertEqual(self.logged(), [self.warning(str(error))])
 
 
 class InterfaceTests(StorageErrorCase):
     """
-    What is watched is what it was.
+    The wrapper provides the interfaces of the wrapped archive.
     """
 
     def test_provides_the_interfaces(self) -> None:
@@ -353,15 +353,15 @@ class RegistryTests(PumpedRegistryCase):
         """
         return _FullArchive(medium)
 
-    def test_told(self) -> None:
+    def test_logged(self) -> None:
         """
-        What the archive refuses is told with the archive's description, and again after a minute of the given time.
+        A refusal of the archive is logged with its description, and again after a minute of the given clock.
         """
         with capturedLogs() as events:
             for _ in range(3):
                 for _ in range(2):
                     self.fails(self.registry.save_model(ModelInfo("m")), StorageFull)
                 self.clock.advance(REPEAT_SECONDS)
-        told = [formatEvent(event) for event in events]
-        self.assertEqual(len(told), 3)
-        self.assertTrue(told[0].startswith("storage error in the archive memory: "), told[0])
+        logged = [formatEvent(event) for event in events]
+        self.assertEqual(len(logged), 3)
+        self.assertTrue(logged[0].startswith("storage error in the archive memory: "), logged[0])

@@ -17,12 +17,13 @@ CHANCES = 60
 
 class LossyDiskTests(SynchronousTestCase):
     """
-    What is found after power cuts, in as many ways as chance gives.
+    The state after power cuts, in as many ways as chance gives.
     """
 
     def outcomes(self, *acts: str) -> set[str]:
         """
-        Give what may be found after acts such as ``write a``, ``sync a``, ``rename a b``: names with what they hold.
+        Return the possible states after acts such as ``write a``, ``sync a``, ``rename a b``: names with their
+        contents.
         """
         found = set()
         for seed in range(CHANCES):
@@ -71,7 +72,7 @@ class LossyDiskTests(SynchronousTestCase):
 
     def test_other_folder(self) -> None:
         """
-        A rename is at rest once the folder it led to is, whether or not the one it came from is.
+        A rename is durable once the target directory is synced, whether or not the source directory is.
         """
         begun = ("mkdir d", "write a", "sync a", "sync .", "rename a d/a")
         self.assertEqual(self.outcomes(*begun), {"a:xx d", "d d/a:xx"})
@@ -86,7 +87,7 @@ class LossyDiskTests(SynchronousTestCase):
 
     def test_sense(self) -> None:
         """
-        What has another's name is there only once the other is not; an earlier rename does not undo a later one.
+        A file has another's name only once the other does not; an earlier rename does not undo a later one.
         """
         begun = ("mkdir t", "mkdir d", "mkdir d/in", "mkdir e", "sync d", "sync .", "rename d t/d", "rename e d")
         self.assertEqual(self.outcomes(*begun), {"d d/in e t", "e t t/d t/d/in", "d t t/d t/d/in"})
@@ -94,7 +95,7 @@ class LossyDiskTests(SynchronousTestCase):
 
     def test_failed_sync(self) -> None:
         """
-        What a failed sync did not bring to rest, a later one does not either.
+        What a failed sync did not make durable, a later one does not either.
         """
         self.assertIn("a:", self.outcomes("write a", "fail a", "sync a", "sync ."))
 
@@ -137,7 +138,7 @@ ACTS: dict[str, Callable[..., None]] = {
 
 def shown(root: Path) -> str:
     """
-    Give all that is in a folder, in a line.
+    Return the contents of a directory, in a line.
     """
     paths = sorted(root.rglob("*"))
     return " ".join(

@@ -44,12 +44,12 @@ class PageTests(SynchronousTestCase):
         """
         self.assertEqual([row.case for row in report.read(report.RESULTS).rows if row.wrong], [])
 
-    def test_every_case_is_told_of(self) -> None:
+    def test_every_case_is_described(self) -> None:
         """
         The page says of each case what it does.
         """
-        told = report.PAGE.read_text()
-        self.assertEqual([case.name for case in CASES if told.count(f"`{case.name}`") < 2], [])
+        text = report.PAGE.read_text()
+        self.assertEqual([case.name for case in CASES if text.count(f"`{case.name}`") < 2], [])
 
 
 class ReportTests(SynchronousTestCase):
@@ -59,7 +59,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_written_and_read(self) -> None:
         """
-        What is written is read again.
+        A written run can be read again.
         """
         path = Path(self.mktemp()) / "run.json"
         report.write(RUN, path)
@@ -67,7 +67,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """
-        A row tells what was done, how often, from which seed, and how many were wrong.
+        A row has the number of runs, the seed, and the number of violations.
         """
         self.assertIn(
             "| `kills` | All is well. | 1,200 kills under a writer | 7 | 1 | 60 | 12,345 versions |",
@@ -83,7 +83,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_page(self) -> None:
         """
-        What stands around the table stays.
+        Text around the table stays.
         """
         page = report.page_with(RUN, f"before\n{report.section(report.Run({}))}\nafter\n")
         self.assertEqual(page, f"before\n{report.section(RUN)}\nafter\n")
@@ -91,7 +91,7 @@ class ReportTests(SynchronousTestCase):
 
 class CommandTests(SynchronousTestCase):
     """
-    The command runs cases, as often as it is told.
+    The command runs cases, as often as requested.
     """
 
     def run_with(self, outcome: Outcome, hindrance: str | None = None) -> tuple[int, list[Trial], Path]:
@@ -114,7 +114,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_good(self) -> None:
         """
-        Where nothing was wrong it ends with 0, and has done what it was told.
+        Without violations it ends with 0, and has run as often as requested.
         """
         status, trials, path = self.run_with(Outcome(5, []))
         self.assertEqual((status, [(trial.count, trial.seed) for trial in trials]), (0, [(5, 3)]))
@@ -122,14 +122,14 @@ class CommandTests(SynchronousTestCase):
 
     def test_wrong(self) -> None:
         """
-        Where something was wrong it ends with 1, and the JSON says what.
+        With violations it ends with 1, and the JSON has them.
         """
         status, _, path = self.run_with(Outcome(5, ["it was odd"]))
         self.assertEqual((status, report.read(path).rows[0].wrong), (1, ["it was odd"]))
 
     def test_hindered(self) -> None:
         """
-        A case that cannot run here is not run, and that is no success.
+        A case that cannot run here is not run, and that is not a success.
         """
         status, trials, _ = self.run_with(Outcome(5, []), "no such thing here")
         self.assertEqual((status, trials), (2, []))

@@ -30,7 +30,7 @@ class FaultyDiskTests(ScrubCase):
 
     def test_medium(self) -> None:
         """
-        What the medium does not give is damage of what is there.
+        Parts that the medium does not return are damage of the existing rest.
         """
         for pattern, expected in (
             ("open m/m-v000002.data", (Kind.DATA_UNREADABLE, "m", 2)),
@@ -44,7 +44,7 @@ class FaultyDiskTests(ScrubCase):
 
     def test_unread(self) -> None:
         """
-        What was not given, and may be whole, is told from what was read and is wrong.
+        Parts that were not returned, and may be intact, are distinguished from parts that are wrong.
         """
         self.file("m-v000001.data").unlink()
         disturbance = failing_where("(open|read) m/m-v000002.(yaml|data)", errno.ETIMEDOUT)
@@ -69,21 +69,21 @@ class FaultyDiskTests(ScrubCase):
 
     def test_process(self) -> None:
         """
-        Where the process has no descriptor left, nothing is called damaged: the verification fails.
+        If the process has no descriptor left, nothing is reported as damaged: the verification fails.
         """
         for pattern in ("open m", "open m/m-v000002.data", "open m/m-v000002.yaml", "open m/m.yaml"):
             self.assertRaises(StorageFailure, self.found_where, pattern, errno.EMFILE)
 
     def test_root(self) -> None:
         """
-        Where the archive itself cannot be read, that is said.
+        If the archive itself cannot be read, the verification says so.
         """
         self.assertRaises(CannotVerify, self.found_where, r"scandir \.", errno.EIO)
         self.assertRaises(CannotVerify, self.found_where, r"listdir \.0", errno.EIO)
 
     def test_no_archive(self) -> None:
         """
-        No folder, a file, and a folder that holds no archive are none.
+        A missing directory, a file, and a directory without an archive are not archives.
         """
         for path in (self.root / "none", self.file("m.yaml"), Path(self.mktemp())):
             if path.name == "temp":

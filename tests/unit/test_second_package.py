@@ -58,7 +58,7 @@ class EmptyRegistry:
 
 class ToysTestCase(SynchronousTestCase):
     """
-    Runs each test against a server with the toy service.
+    A test case with a server that has the toy service, for each test.
 
     Attributes:
         access_log: whether the server logs its calls.

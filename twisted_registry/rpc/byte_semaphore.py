@@ -16,7 +16,7 @@ _SMALL_BYTES = 2**20
 _SMALL_SHARE = 8
 
 _UPLOAD_OVERHEAD_BYTES = 64 * 1024
-"""What an upload takes in addition to its data: its task and its stream."""
+"""The memory of an upload in addition to its data: its task and its stream, in bytes."""
 
 _UPLOADS_WAITING_MAX = 200
 """gRPC receives about three megabytes ahead for each upload that waits."""

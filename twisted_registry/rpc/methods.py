@@ -13,7 +13,7 @@ from twisted_registry.protocol.messages import POOL
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 """
-Serves a call.
+A handler of a call.
 
 It takes the request and the call's ``CallContext``.  The request is the message, of the method's ``request`` type or as
 raw bytes; if the client streams, it is a ``RequestStream`` of these.  It returns the reply; if the server streams, it
@@ -23,7 +23,7 @@ sends each message with ``CallContext.write`` and returns ``None``.  An error th
 
 class Action(Enum):
     """
-    What a call does, as far as permissions go.
+    The kind of act of a call, for permissions.
     """
 
     NONE = "none"

@@ -71,7 +71,7 @@ _UNCOUNTED = _Uncounted()
 
 class ReplyBudget:
     """
-    Shares out what may be on its way to clients.
+    The budget of bytes on their way to clients.
 
     A client that takes nothing keeps its bytes as long as no other call waits for them, and for a time after that.
     Then its connection is closed.

@@ -49,7 +49,7 @@ _FLUSH_SECONDS = 1.0
 
 class RpcServer:
     """
-    Serves a registry over gRPC.
+    The gRPC server of a registry.
     """
 
     _log = Logger()

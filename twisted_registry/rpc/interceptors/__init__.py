@@ -1,3 +1,3 @@
 """
-What every call passes on its way to its handler.  ``twisted_registry.rpc.chain`` puts these in their order.
+The interceptors that every call passes on its way to its handler. ``twisted_registry.rpc.chain`` has their order.
 """

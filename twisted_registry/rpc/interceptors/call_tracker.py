@@ -99,8 +99,8 @@ class CallGroup:
 
 class CallTracker:
     """
-    Counts calls by connection and by address, and refuses those beyond the limits, before the registry serves, and once
-    it stops.
+    The interceptor that counts calls by connection and by address.  It refuses calls beyond the limits, before the
+    registry serves, and once it stops.
 
     A call counts until gRPC has sent its status: a client that does not take its replies keeps its calls.
 

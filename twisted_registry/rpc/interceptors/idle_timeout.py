@@ -54,7 +54,7 @@ class Sweep:
 
 class IdleTimeout:
     """
-    Ends calls that wait too long for their client.
+    The interceptor that ends calls that wait too long for their client.
     """
 
     def __init__(
