@@ -1,5 +1,5 @@
 """
-The bytes of objects in memory.
+Tests of the bytes of objects in memory.
 """
 
 import array
@@ -19,8 +19,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_arrays_of_any_numeric_type(self) -> None:
         """
-        An array is its bytes, whatever the type and the shape: also where NumPy does not export it as a buffer, as it
-        does not of times.
+        The bytes of an array are found for any type and shape, even if NumPy does not export a buffer, as for times.
         """
         cases: list[Any] = [
             np.arange(6, dtype=">f4").reshape(2, 3),
@@ -45,7 +44,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_types_that_others_add(self) -> None:
         """
-        Arrays of bfloat16 and of 8-bit floats are their bytes.
+        The bytes of arrays of bfloat16 and 8-bit floats are found.
         """
         try:
             import ml_dtypes
@@ -60,7 +59,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_other_buffers(self) -> None:
         """
-        Other objects that expose bytes give those bytes.
+        The bytes of other objects with a buffer are found.
         """
         for data in (b"ab", bytearray(b"ab"), memoryview(b"xab")[1:], array.array("d", [1]), (ctypes.c_int * 2)(1, 2)):
             view = as_buffer(data)
@@ -69,7 +68,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_addresses(self) -> None:
         """
-        Objects and pointers are refused: their bytes are addresses, which mean nothing elsewhere.
+        Objects and pointers are refused: their bytes are addresses of this process.
         """
         cases: list[Any] = [
             np.array([object()]),
@@ -89,7 +88,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_names_that_look_like_addresses(self) -> None:
         """
-        The name of a field is not a format.
+        The name of a field does not count as a format.
         """
 
         class Step(ctypes.Structure):
@@ -101,7 +100,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_masked_arrays(self) -> None:
         """
-        A masked array is refused: its bytes would be those without the mask.
+        A masked array is refused: its bytes would lack the mask.
         """
         with self.assertRaises(TypeError) as caught:
             as_buffer(np.ma.masked_array([1, 2], [False, True]))
@@ -109,7 +108,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_not_contiguous(self) -> None:
         """
-        Memory that is not in row order is refused, with and without NumPy.
+        An object that is not contiguous is refused, whether of NumPy or not.
         """
         for data in (np.zeros(10)[::2], np.asfortranarray(np.zeros((2, 3))), memoryview(b"abcd")[::2]):
             with self.assertRaises(TypeError) as caught:
@@ -118,7 +117,7 @@ class BufferTests(SynchronousTestCase):
 
     def test_what_holds_no_bytes(self) -> None:
         """
-        Objects that expose no bytes are distinguished from those that do.
+        An object without a buffer gives ``None``.
         """
         cases: list[Any] = ["text", 7, None, [b"a"], {}]
         for data in cases:

@@ -1,5 +1,5 @@
 """
-From statuses to errors, where a server tells nothing but a code and a text.
+Tests of the errors for statuses, and of errors in other processes.
 """
 
 import copy
@@ -32,12 +32,12 @@ TRACEBACK = (
     f'  File "train.py", line 1, in load{" " * 200}\n'
     "twisted_registry.domain.errors.UnknownModel: there is no model 'walker'\n"
 )
-"""The exception that PyTorch makes of a worker's error."""
+"""The text of a worker's error in PyTorch."""
 
 
 def example(kind: Any) -> errors.RegistryError:
     """
-    Make an error with facts.
+    Return an error with facts.
     """
     error: errors.RegistryError = kind(**{fact.name: fact.type(7) for fact in fields(kind)})
     return error
@@ -45,19 +45,19 @@ def example(kind: Any) -> errors.RegistryError:
 
 def failed(code: grpc.StatusCode, text: str, *metadata: tuple[str, str | bytes]) -> grpc.aio.AioRpcError:
     """
-    Make the error that gRPC raises.
+    Return an error as gRPC raises it.
     """
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*metadata), text, None)
 
 
 class ErrorTests(SynchronousTestCase):
     """
-    Every status is an error of the taxonomy.
+    Errors for every status.
     """
 
     def test_errors_of_this_server(self) -> None:
         """
-        Errors of this project's server arrive as the same class, with the same text.
+        An error of this project's server arrives as the same error, with the same text.
         """
         for error, _, _ in EXAMPLES:
             code, text = status_of(error)
@@ -66,7 +66,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_errors_of_other_servers(self) -> None:
         """
-        Without details the code tells, and what was asked for.
+        Without error details, the error follows from the code and the request.
         """
         cases: list[tuple[grpc.StatusCode, int | None, errors.RegistryError]] = [
             (CODE.NOT_FOUND, None, errors.UnknownModel("m")),
@@ -100,7 +100,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_no_connection(self) -> None:
         """
-        If there was no connection to lose, the error says that nothing was sent.
+        If there was no connection, the error says that nothing was sent.
         """
         text = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused"
         arrived = error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)
@@ -109,7 +109,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_certificates(self) -> None:
         """
-        The messages of old and new versions of gRPC about a refused certificate become a plain text with the address.
+        The error for a refused certificate has the reason and the host, whatever the version of gRPC.
         """
         handshake = "SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"
         cases = {
@@ -127,7 +127,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_hints(self) -> None:
         """
-        If something other than a registry listens, the error says what it may be.
+        If another program listens at the address, the error says what it may be.
         """
         cases = {
             "WRONG_VERSION_NUMBER": "speak TLS",
@@ -154,7 +154,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_no_status_is_left_out(self) -> None:
         """
-        Whatever code gRPC has, some error stands for it, with a text.
+        There is an error for each of gRPC's codes, with a text.
         """
         for code in CODE:
             for selector in (None, 1):
@@ -183,8 +183,8 @@ class WorkerTests(SynchronousTestCase):
 
     def test_raised_again_with_the_text_of_a_traceback(self) -> None:
         """
-        An error that is created again from the text of a worker's traceback has exactly this text, or cannot be
-        created, and PyTorch raises a ``RuntimeError`` instead.
+        An error made from the text of a worker's traceback has the whole text, or cannot be made so, in which case
+        PyTorch raises a ``RuntimeError``.
         """
         texts = set()
         for kind in KINDS:

@@ -1,5 +1,5 @@
 """
-The loop that clients without one share, when the interpreter ends.
+Tests of the shared event loop at the end of the interpreter.
 """
 
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ class LoopThreadTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Start a thread that ends only when a generator is released.
+        Start a thread whose end waits for a generator.
         """
         self.thread = EventLoopThread()
         self.is_ending, self.may_end = Event(), Event()
@@ -35,7 +35,7 @@ class LoopThreadTests(SynchronousTestCase):
 
     async def held(self) -> AsyncGenerator[None, None]:
         """
-        Hold up the loop where this is closed.
+        Block the loop when the generator is closed.
         """
         try:
             yield
@@ -45,7 +45,7 @@ class LoopThreadTests(SynchronousTestCase):
 
     def test_what_comes_too_late(self) -> None:
         """
-        Work that another thread submits after everything was cancelled is refused, and does not begin.
+        A job from another thread is refused, and not started, once the running jobs were cancelled.
         """
         begun = []
 

@@ -1,5 +1,5 @@
 """
-Tests of the permissions of files that a client writes, and of files that it cannot replace.
+Tests of the permissions of the files that a client writes, and of files that it cannot replace.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ NOBODY = 65534
 
 class PermissionTests(SynchronousTestCase):
     """
-    The permissions of replaced files.
+    The permissions of a file that was replaced.
     """
 
     def setUp(self) -> None:
@@ -36,7 +36,7 @@ class PermissionTests(SynchronousTestCase):
 
     def replaced(self) -> os.stat_result:
         """
-        Replace the file, with and without a temporary name, and return what it is then.
+        Replace the file, with and without a temporary name, and return its status.
         """
 
         async def writing() -> None:
@@ -53,7 +53,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_new(self) -> None:
         """
-        A new file may be read and written as the umask has it.
+        A new file has the mode that the umask leaves.
         """
         for mask, mode in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
             self.addCleanup(os.umask, os.umask(mask))
@@ -62,7 +62,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_mode_is_kept(self) -> None:
         """
-        One that was there keeps its mode, whatever the umask is.
+        A replaced file keeps its mode, whatever the umask is.
         """
         self.addCleanup(os.umask, os.umask(0o077))
         for mode in (0o600, 0o644, 0o755, 0o666, 0o440):
@@ -72,7 +72,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_owner_is_kept(self) -> None:
         """
-        It keeps its owner, and with it bits that mean something of its owner only.
+        A replaced file keeps its owner, and the bits that depend on the owner.
         """
         if os.geteuid() != 0:
             self.skipTest("only root can give files to others")
@@ -85,7 +85,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_owner_that_cannot_be_kept(self) -> None:
         """
-        If the owner cannot be kept, the new group gets no more rights than everybody had.
+        If a file cannot keep its owner, its new group gets only the permissions that all others had.
         """
         self.path.touch()
         self.path.chmod(0o4764)
@@ -101,7 +101,7 @@ class PermissionTests(SynchronousTestCase):
 
     def test_access_list(self) -> None:
         """
-        It keeps its access control list.
+        A replaced file keeps its access control list.
         """
         # rw- for its owner and for nobody, nothing for its group and all others.
         entries = ((0x01, 6, -1), (0x02, 6, NOBODY), (0x04, 0, -1), (0x10, 6, -1), (0x20, 0, -1))
@@ -134,12 +134,12 @@ class PermissionTests(SynchronousTestCase):
 
 class UnprivilegedTests(SynchronousTestCase):
     """
-    A user who may not do everything.
+    A user without privileges.
     """
 
     def setUp(self) -> None:
         """
-        Make a folder that all can reach.
+        Make a folder that all users can reach.
         """
         if os.geteuid() != 0:
             self.skipTest("only root can become another user")
@@ -152,7 +152,7 @@ class UnprivilegedTests(SynchronousTestCase):
 
     def refusal(self, path: Path) -> OSError:
         """
-        Check as nobody whether a file can be replaced, and return why not.
+        Check as the user nobody whether a file can be replaced, and return the reason against it.
         """
         os.setegid(NOBODY)
         os.seteuid(NOBODY)
@@ -169,7 +169,7 @@ class UnprivilegedTests(SynchronousTestCase):
 
     def test_folder(self) -> None:
         """
-        In a folder that is not theirs to write nothing can be replaced, nor made.
+        In a folder that the user cannot write, files can neither be replaced nor created.
         """
         self.folder.chmod(0o755)
         for path in (self.path, self.folder / "new"):
@@ -179,7 +179,7 @@ class UnprivilegedTests(SynchronousTestCase):
 
     def test_sticky_folder(self) -> None:
         """
-        In a folder such as /tmp they cannot replace what is another user's.
+        In a folder such as /tmp, a user cannot replace the file of another user.
         """
         self.folder.chmod(0o1777)
         error = self.refusal(self.path)
@@ -188,7 +188,7 @@ class UnprivilegedTests(SynchronousTestCase):
 
 class MountTests(SynchronousTestCase):
     """
-    A file that is a mount point, as one that a container is given.
+    A file that is a mount point, as in a container.
     """
 
     def setUp(self) -> None:
@@ -202,14 +202,14 @@ class MountTests(SynchronousTestCase):
 
     def mounted(self, mounted: str, *command: str) -> "subprocess.CompletedProcess[str]":
         """
-        Run a command where a file or folder of one is mounted over that of the other.
+        Run a command while a file or folder of one is mounted over that of the other.
         """
         both = self.folder / "there" / mounted, self.folder / "here" / mounted
         return self.unshared('mount --bind "$1" "$2" && shift 2 && exec "$@"', *map(str, both), *command)
 
     def unshared(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """
-        Run a script that may mount something.
+        Run a script that may mount file systems.
         """
         command: Sequence[str] = ["unshare", "--mount", "--map-root-user"]
         try:
@@ -222,7 +222,7 @@ class MountTests(SynchronousTestCase):
 
     def test_file(self) -> None:
         """
-        It is refused before anything is written, and both files stay as they are.
+        A file that is a mount point is refused before anything is written, and both files stay as they are.
         """
         done = self.mounted("model", *program(self.folder / "here" / "model", True))
         self.assertEqual(done.stdout, "")
@@ -239,7 +239,7 @@ class MountTests(SynchronousTestCase):
 
     def test_link_to_a_folder(self) -> None:
         """
-        So is one in a folder on another mount that a link leads to.
+        So is a file in a folder on another mount that a link leads to.
         """
         (self.folder / "link").symlink_to("here")
         done = self.mounted("", *program(self.folder / "link" / "model", True))
@@ -248,7 +248,7 @@ class MountTests(SynchronousTestCase):
 
     def test_link(self) -> None:
         """
-        A link that leads to a mount point is replaced, and not the mount point.
+        A link to a mount point is replaced, and the mount point is not.
         """
         (self.folder / "link").symlink_to("here/model")
         done = self.mounted("model", *program(self.folder / "link", True))

@@ -1,5 +1,5 @@
 """
-Files that a client writes whole.
+Tests of the atomic replacement of files.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def replace(self, path: Path, failure: BaseException | None = None, size_bytes: int = 0) -> None:
         """
-        Write a file, and fail in the middle of it if that is asked.
+        Write a file, and fail halfway if asked to.
         """
 
         async def writing() -> None:
@@ -77,13 +77,13 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def assert_nothing_left(self, *names: str) -> None:
         """
-        Check what is in the folder.
+        Check the contents of the folder.
         """
         self.assertEqual({path.name for path in self.folder.iterdir()}, {"model", *names})
 
     def test_replaces(self) -> None:
         """
-        A file that is there is replaced.
+        An existing file is replaced.
         """
         self.replace(self.path)
         self.assertEqual(self.path.read_bytes(), b"after")
@@ -91,7 +91,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def test_failure(self) -> None:
         """
-        If writing fails, the old file is unchanged, and nothing else is left.
+        If writing fails, only the old file is there.
         """
         with self.assertRaises(ValueError):
             self.replace(self.path, ValueError())
@@ -100,7 +100,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def test_cancellation_at_any_time(self) -> None:
         """
-        Wherever it is cancelled, one file or the other is there, whole, and nothing else once the threads are done.
+        After a cancellation at any time, either file is there, complete, and nothing else once the threads are done.
         """
 
         async def cancelled_after(turns: int) -> bool:
@@ -143,7 +143,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def test_link(self) -> None:
         """
-        A link is replaced, and what it leads to is left alone.
+        A link is replaced, and its target is not.
         """
         link = self.folder / "link"
         link.symlink_to(self.path.name)
@@ -166,8 +166,7 @@ class ReplacedWholeTests(SynchronousTestCase):
 
     def test_where_it_cannot_be_written(self) -> None:
         """
-        A folder that is not there, a file in the place of one, and too little room are refused before anything is
-        written.
+        A missing folder, a file in place of the folder, and too little space are refused before anything is written.
         """
         nowhere, below = self.folder / "none" / "model", self.path / "model"
         for path, number in ((nowhere, errno.ENOENT), (below, errno.ENOTDIR)):
@@ -184,19 +183,19 @@ class ReplacedWholeTests(SynchronousTestCase):
 
 class NamedTests(ReplacedWholeTests):
     """
-    The same on a file system that has no files without a name.
+    ``replaced_whole`` on a file system without unnamed files.
     """
 
     def setUp(self) -> None:
         """
-        Pretend so.
+        Pretend that unnamed files are not supported.
         """
         super().setUp()
         self.patch(files, "_UNNAMED", 0)
 
     def test_temporary_name(self) -> None:
         """
-        Until the end a hidden file stands beside the other one.
+        Until the end there is a hidden file beside the old one.
         """
 
         async def writing() -> set[str]:
@@ -223,13 +222,13 @@ class KilledTests(SynchronousTestCase):
 
     def names(self) -> set[str]:
         """
-        Return what is in the folder.
+        Return the names in the folder.
         """
         return {path.name for path in self.folder.iterdir()}
 
     def begin(self, is_unnamed: bool) -> "subprocess.Popen[bytes]":
         """
-        Let another process write, up to shortly before the end.
+        Let another process write until shortly before the end.
         """
         process = subprocess.Popen(
             program(self.path, is_unnamed, "wait"), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -242,7 +241,7 @@ class KilledTests(SynchronousTestCase):
 
     def kill(self, is_unnamed: bool) -> None:
         """
-        Let another process be killed shortly before the end.
+        Kill another process shortly before the end.
         """
         process = self.begin(is_unnamed)
         process.kill()
@@ -261,15 +260,15 @@ class KilledTests(SynchronousTestCase):
 
     def test_nothing_is_left(self) -> None:
         """
-        A file without a name is gone with its process.
+        An unnamed file is gone with its process.
         """
         self.kill(is_unnamed=True)
         self.assertEqual(self.names(), {"model"})
         self.assertEqual(self.path.read_bytes(), b"before")
 
-    def test_the_next_one_tidies_up(self) -> None:
+    def test_next_replacement_removes_it(self) -> None:
         """
-        A leftover with a name is removed by the next download to the same file, and no other file is.
+        A named temporary file is removed by the next replacement of the same file, and other files are not.
         """
         others = {".model.0123456.part", ".model.012345678.part", ".other.01234567.part", ".model.01234567.part.x"}
         for name in others:

@@ -1,5 +1,5 @@
 """
-How a call ended whose request streams: the status may come after the write that failed.
+Tests of the status of a call whose request streams: it may arrive after the write that failed.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from twisted_registry.client._transport.final_status import FinalStatus
 
 class Call:
     """
-    A call of gRPC that continues for some time after a write has failed.
+    A fake call that continues for some time after a write has failed.
     """
 
     def __init__(self, polls: int, text: str) -> None:
@@ -46,12 +46,12 @@ class Call:
 
 class EndingTests(SynchronousTestCase):
     """
-    The end of a call of which a write has failed.
+    The end of a call after a failed write.
     """
 
     def test_call_that_goes_on(self) -> None:
         """
-        The status of a call that has none yet is waited for.
+        The client waits for the status of a call that has none yet.
         """
         error = asyncio.run(FinalStatus(Call(3, "the status")).error())
         self.assertEqual((error.code(), error.details()), (grpc.StatusCode.UNKNOWN, "the status"))

@@ -1,5 +1,5 @@
 """
-Tests of proxies' answers, in the words of gRPC and Envoy, and of the resulting errors.
+Tests of the errors for answers of proxies, in the words of gRPC or Envoy.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ class ProxyTests(SynchronousTestCase):
 
     def check(self, code: grpc.StatusCode, text: str, kind: Any, *said: str) -> None:
         """
-        Check what becomes of a status.
+        Check the error for a status.
         """
         error = error_of_proxy(code, text, "host:1")
         self.assertIs(type(error), kind, text)
@@ -30,8 +30,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_proxy_that_the_environment_names(self) -> None:
         """
-        A forward proxy that refuses to connect is reported at once; one that fails to connect counts as an absent
-        registry.
+        If a forward proxy refuses to connect, the error is permanent; if it fails to, the registry counts as absent.
         """
         text = f"{NOT_CONNECTED}HTTP proxy returned response code "
         for status in (403, 407):
@@ -41,7 +40,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_old_http(self) -> None:
         """
-        A server that speaks only HTTP/1.1 is not a registry; one that is overloaded may still be one.
+        A server that only speaks HTTP/1.1 is not a registry; an overloaded one may be in front of one.
         """
         text = f"{NOT_CONNECTED}Trying to connect an http1.x server (HTTP status "
         self.check(CODE.UNAVAILABLE, f"{text}400)", errors.ProxyRefused, "HTTP/2", "HTTP 400")
@@ -49,14 +48,14 @@ class ProxyTests(SynchronousTestCase):
 
     def test_statuses_within_other_words(self) -> None:
         """
-        A status is also found in gRPC's message about a failed write.
+        A status is found if gRPC also reports a failed write.
         """
         text = "Error in HTTP transport completing operation: (Pending writes failed due to stream closure "
         self.check(CODE.UNKNOWN, f"{text}(Received http2 header with status: 413))", errors.ProxyRefused, "HTTP 413")
 
     def test_envoy(self) -> None:
         """
-        Envoy's own words, which have no HTTP status any more.
+        Envoy's own texts, without an HTTP status, are recognized.
         """
         self.check(CODE.UNKNOWN, "Payload Too Large", errors.ProxyRefused, "HTTP 413")
         for text in ("no healthy upstream", "upstream connect error or disconnect/reset before headers"):
@@ -64,7 +63,7 @@ class ProxyTests(SynchronousTestCase):
 
     def test_other_words(self) -> None:
         """
-        Messages of other origin are left alone.
+        Other texts do not count as answers of a proxy.
         """
         for code, text in ((CODE.UNAVAILABLE, "Socket closed"), (CODE.UNKNOWN, "too large"), (CODE.NOT_FOUND, "")):
             self.assertIsNone(error_of_proxy(code, text, "host:1"))
@@ -72,18 +71,18 @@ class ProxyTests(SynchronousTestCase):
 
 class LongTokenTests(SynchronousTestCase):
     """
-    Connections that are lost when a token is sent.
+    Connections lost when a token is sent.
     """
 
     def error(self, text: str, token_bytes: int) -> errors.RegistryError:
         """
-        Return what becomes of a lost connection.
+        Return the error for a lost connection.
         """
         return error_of_long_token(errors.Unavailable(text), "host:1", token_bytes)
 
     def test_said_by_the_proxy(self) -> None:
         """
-        If nginx or Envoy reports that headers were too large, it is an answer.
+        If nginx or Envoy say that headers were too large, the error is permanent.
         """
         for code in (9, 11):
             error = self.error(f"lost (Socket closed (GOAWAY received; Error code: {code}; Debug Text: ))", 16_000)
@@ -92,7 +91,7 @@ class LongTokenTests(SynchronousTestCase):
 
     def test_unsaid(self) -> None:
         """
-        If nothing is reported, a long token is named as the possible reason.
+        If the reason is unknown, the error names the long token as a possible one.
         """
         error = self.error("lost (Socket closed)", 16_000)
         self.assertIs(type(error), errors.Unavailable)
@@ -101,7 +100,7 @@ class LongTokenTests(SynchronousTestCase):
 
     def test_something_else(self) -> None:
         """
-        A short token is not blamed, nor a long one where the server complains of pings.
+        A short token is not blamed, nor a long one if the server complains about pings.
         """
         pings = "GOAWAY received; Error code: 11; Debug Text: too_many_pings)"
         for text, size in (("lost (Socket closed)", 100), (pings, 16_000), ("lost (deadline)", 16_000)):

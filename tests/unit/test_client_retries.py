@@ -1,5 +1,5 @@
 """
-Tests of the log lines about retries.
+Tests of the log of retries.
 """
 
 import logging
@@ -16,7 +16,7 @@ AWAY = Unavailable("away")
 
 class RetryLogTests(SynchronousTestCase):
     """
-    ``RetryLog``, by a clock of the test's.
+    ``RetryLog``, with the test's clock.
     """
 
     def setUp(self) -> None:
@@ -37,14 +37,14 @@ class RetryLogTests(SynchronousTestCase):
 
     def note(self, record: logging.LogRecord) -> None:
         """
-        Note a line.
+        Record a line.
         """
         self.lines.append(record.getMessage())
         self.levels.append(record.levelno)
 
     def fail_for(self, seconds: int) -> None:
         """
-        Let something fail each second.
+        Fail once a second.
         """
         for _ in range(seconds):
             self.log.failed(WALKER, AWAY)
@@ -52,7 +52,7 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_a_line_a_minute(self) -> None:
         """
-        A lasting failure is logged at once, and then once a minute, with the model; its end is logged once.
+        Lasting failures are logged at once, and then once a minute, with the model; the recovery is logged once.
         """
         self.fail_for(130)
         self.assertEqual(len(self.lines), 3)
@@ -66,7 +66,7 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_coming_and_going(self) -> None:
         """
-        A failure that comes and goes is logged no more often.
+        Repeated failures and recoveries are not logged more often.
         """
         for _ in range(30):
             self.fail_for(1)
@@ -76,7 +76,7 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_others(self) -> None:
         """
-        Each model has its own lines, and what never failed has none.
+        Each model has its own lines; a model that never failed has none.
         """
         self.fail_for(2)
         self.log.failed(("host:1", "runner"), AWAY)
@@ -96,7 +96,7 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """
-        However many models fail, what is kept of them is bounded.
+        The memory for failing models is bounded.
         """
         for number in range(5000):
             self.log.failed(("host:1", str(number)), AWAY)

@@ -1,5 +1,5 @@
 """
-Tests of interruptions in other threads: by signals during a blocking call, and after a step has just ended.
+Tests of interruptions: signals during a blocking call, and steps that are abandoned just when they end.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from twisted_registry.client._iterators import END, Items
 
 class Interrupted(Exception):
     """
-    The signal came.
+    The signal arrived.
     """
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     """
-    Handle it.
+    Handle the signal.
     """
     raise Interrupted
 
 
 class SignalTests(SynchronousTestCase):
     """
-    A call that would wait for ever.
+    A call that would wait forever.
     """
 
     def test_in_another_thread(self) -> None:
         """
-        A call is also interrupted if the system delivers the signal to another thread.
+        A call is interrupted even if the system delivers the signal to another thread.
         """
         cancelled: list[bool] = []
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, interrupt))
@@ -60,7 +60,7 @@ class SignalTests(SynchronousTestCase):
 
     def test_own_timeout(self) -> None:
         """
-        A call that fails because its own time is up does so.
+        A call's own ``TimeoutError`` is raised.
         """
 
         async def late() -> None:
@@ -72,12 +72,12 @@ class SignalTests(SynchronousTestCase):
 
 class AbandonedStepTests(SynchronousTestCase):
     """
-    A step of an iterator that nobody waits for any more when it has just come to its end.
+    A step of an iterator that is abandoned just when it has ended.
     """
 
     async def numbers(self) -> AsyncGenerator[int, None]:
         """
-        Return three numbers.
+        Yield three numbers.
         """
         for number in range(3):
             yield number
@@ -90,7 +90,7 @@ class AbandonedStepTests(SynchronousTestCase):
 
     def test_deferred(self) -> None:
         """
-        If the Deferred of a step was cancelled, the next step returns its item: nothing is lost.
+        The item of a step whose Deferred was cancelled comes with the next step.
         """
         reactor = PumpedReactor()
         numbers = DeferredIterator(Deferrer(reactor), self.items)
@@ -105,7 +105,7 @@ class AbandonedStepTests(SynchronousTestCase):
 
     def test_abandoned_again(self) -> None:
         """
-        So it is where the next step is abandoned too, before or after it has given it.
+        The item is not lost if the next step is abandoned too, before or after its end.
         """
         stepper = IteratorStepper(self.items)
         for wait_first in (True, False, True):
@@ -118,7 +118,7 @@ class AbandonedStepTests(SynchronousTestCase):
 
     def test_interrupted(self) -> None:
         """
-        So it is where a blocking iterator was interrupted.
+        The item is not lost if a blocking iterator was interrupted.
         """
         numbers = BlockingItems(self.items)
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, interrupt))

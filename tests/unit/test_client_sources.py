@@ -1,5 +1,5 @@
 """
-Data from files and iterables, as it is taken apart.
+Tests of data from files and iterables.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class FileTests(SynchronousTestCase):
 
     def test_at_its_end(self) -> None:
         """
-        A file that was just written is refused; rewound, all of it is read, also what Python's buffer still held.
+        A file that was just written is refused; after a rewind, all of it is read, including Python's buffer.
         """
         for file in self.writers():
             file.write(DATA)
@@ -85,7 +85,7 @@ class FileTests(SynchronousTestCase):
 
     def test_beyond_its_end(self) -> None:
         """
-        So is one that stands beyond its end.
+        A file whose position is beyond its end is refused.
         """
         file = io.BytesIO(b"abc")
         file.seek(7)
@@ -93,7 +93,7 @@ class FileTests(SynchronousTestCase):
 
     def test_unwritten_buffer(self) -> None:
         """
-        Of a file that was written in its middle, what Python's buffer still holds is read too.
+        If a file was written in its middle, Python's buffer is read too.
         """
         for file in self.writers():
             file.write(b"header")
@@ -103,7 +103,7 @@ class FileTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         """
-        A file that holds nothing is data of no bytes, by its path and open.
+        An empty file is data without bytes, by its path and open.
         """
         self.path.write_bytes(b"")
         self.assertEqual(read(self.path), b"")
@@ -113,7 +113,7 @@ class FileTests(SynchronousTestCase):
 
     def test_packed(self) -> None:
         """
-        Of a packed file, what it unpacks to is read.
+        A compressed file is read unpacked.
         """
         with gzip.open(self.path, "wb") as packed:
             packed.write(DATA)
@@ -122,7 +122,7 @@ class FileTests(SynchronousTestCase):
 
     def test_opened_wrongly(self) -> None:
         """
-        A file that is open for text, or for writing alone, is refused with what to do.
+        A file opened for text, or for writing only, is refused, and the error says what to do.
         """
         with (
             self.path.open("r+", encoding="latin-1") as text,
@@ -139,7 +139,7 @@ class FileTests(SynchronousTestCase):
 
     def test_stays_where_it_was(self) -> None:
         """
-        After a failure a file is at its former position: a second attempt publishes all of it.
+        After a failure a file has its former position, so that another try publishes all of it.
         """
         for file in (io.BytesIO(DATA), self.path.open("rb")):
             with file:
@@ -179,7 +179,7 @@ class FileTests(SynchronousTestCase):
 
     def test_changed_in_memory(self) -> None:
         """
-        A file that is not the system's is noticed where it has another size.
+        A change of a file in memory is noticed if the size differs.
         """
         for size_bytes in (5, 2 * len(DATA)):
             file = io.BytesIO(DATA)
@@ -195,7 +195,7 @@ class FileTests(SynchronousTestCase):
 
     def test_replaced(self) -> None:
         """
-        A file that is replaced by another one, renamed or linked meanwhile is read as it was: that is how to save.
+        A file that is replaced, renamed or linked during the read is read as it was: that is the way to save.
         """
 
         def replace() -> None:
@@ -212,7 +212,7 @@ class FileTests(SynchronousTestCase):
 
     def test_size_that_is_not_true(self) -> None:
         """
-        A file with more bytes than its declared size, such as a device, is refused rather than taken for empty.
+        A file with more data than its size, such as a device, is refused, not mistaken for an empty one.
         """
 
         class Device(io.BytesIO):
@@ -229,7 +229,7 @@ class IterableTests(SynchronousTestCase):
 
     def test_at_its_end(self) -> None:
         """
-        An iterator that is at its end already is refused, unless a size of 0 says that it is meant.
+        An iterator that is at its end already is refused, unless a size of 0 is given.
         """
         pieces = iter([b"ab", b"c"])
         self.assertEqual(read(pieces), b"abc")
@@ -246,7 +246,7 @@ class IterableTests(SynchronousTestCase):
 
     def test_what_is_no_data(self) -> None:
         """
-        Iterable objects that are not made of bytes, or not ordered, are refused with advice.
+        An iterable without bytes or without an order is refused, and the error says what to do.
         """
 
         class Tensor(list[float]):

@@ -1,5 +1,5 @@
 """
-The three styles of the client are one.
+Tests of the three faces of the client, of pickling, and of addresses.
 """
 
 import copy
@@ -19,7 +19,7 @@ from twisted_registry.client._transport.addresses import Address
 
 def methods_of(kind: type) -> dict[str, Callable[..., object]]:
     """
-    Return the public methods of a class.
+    Return a class's public methods.
     """
     return {name: member for name, member in vars(kind).items() if callable(member) and not name.startswith("_")}
 
@@ -76,7 +76,7 @@ class StyleTests(SynchronousTestCase):
 
 class PicklingTests(SynchronousTestCase):
     """
-    Clients that are taken to another process, or copied.
+    Clients that are pickled or copied.
     """
 
     def test_clients(self) -> None:
@@ -95,7 +95,7 @@ class PicklingTests(SynchronousTestCase):
 
     def test_what_belongs_to_the_process(self) -> None:
         """
-        A client with a reactor, a tracker and an iterator say that they cannot be pickled, and what to do.
+        Clients with a reactor, trackers and iterators cannot be pickled, and the error says what to do.
         """
         asyncio_client, blocking = Client(), BlockingClient()
         deferred = DeferredClient(PumpedReactor())
@@ -111,12 +111,12 @@ class PicklingTests(SynchronousTestCase):
 
 class AddressTests(SynchronousTestCase):
     """
-    The meaning of addresses.
+    Addresses of a registry.
     """
 
     def test_what_is_no_address(self) -> None:
         """
-        An invalid address is refused at once, by each face, with an example of a valid one.
+        Each style refuses a malformed address at once, with an example of a good one.
         """
         for address in (
             "",
@@ -149,7 +149,7 @@ class AddressTests(SynchronousTestCase):
 
     def test_socket_with_a_long_path(self) -> None:
         """
-        The path of a socket that the system would not take is refused at once.
+        A path of a socket that is too long for the system is refused at once.
         """
         with self.assertRaises(ValueError) as caught:
             BlockingClient(f"unix:/{'x' * 200}")
@@ -186,8 +186,8 @@ class AddressTests(SynchronousTestCase):
 
     def test_this_machine(self) -> None:
         """
-        Loopback addresses, localhost and sockets of the file system lead nowhere but to this machine, in whatever form
-        they are given; so does the address that stands for any.
+        Loopback addresses, localhost, sockets of the file system and the unspecified address only lead to this machine,
+        in whatever form.
         """
         for address in (
             "localhost:9000",
@@ -215,7 +215,7 @@ class AddressTests(SynchronousTestCase):
 
     def test_other_machines(self) -> None:
         """
-        Everything else may lead elsewhere, also what looks like it.
+        Other addresses may lead elsewhere, including similar ones.
         """
         for address in (
             "registry:9000",

@@ -1,5 +1,5 @@
 """
-How long an upload waits for the server.
+Tests of the time limit of an upload.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from twisted_registry.domain.models import VersionHeader
 @frozen
 class Pieces:
     """
-    Three pieces; before each, it is noted whether the server is waited for.
+    A source of three pieces that records, before each, whether the time is limited.
     """
 
     is_limited: Callable[[], bool]
@@ -37,7 +37,7 @@ class Pieces:
 @frozen
 class Call:
     """
-    Notes the same where something is sent.
+    A call that records the same for each message.
     """
 
     is_limited: Callable[[], bool]
@@ -45,13 +45,13 @@ class Call:
 
     async def write(self, message: bytes) -> None:
         """
-        Take a message.
+        Record a message.
         """
         self.limited.append(self.is_limited())
 
     async def done_writing(self) -> None:
         """
-        End the stream.
+        Half-close the call.
         """
 
 
@@ -62,7 +62,7 @@ class LimitTests(SynchronousTestCase):
 
     def test_only_the_server_is_limited(self) -> None:
         """
-        The server has a limited time for each message; the source may take as long as it takes.
+        The server has a limited time for each message; the source does not.
         """
         attempts: list[_Attempt] = []
 

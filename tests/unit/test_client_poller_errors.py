@@ -12,7 +12,7 @@ from twisted_registry.client._transport.poller_errors import ignore_errors_of_po
 
 class PollerCompletionQueue:
     """
-    A replacement for gRPC's queue.
+    A fake of gRPC's class.
     """
 
     error: Exception = BlockingIOError(11, "Resource temporarily unavailable")
@@ -23,19 +23,19 @@ class PollerCompletionQueue:
 
 def fail() -> None:
     """
-    Stand for what somebody else has in the loop.
+    Raise the same error outside the poller.
     """
     raise BlockingIOError(11, "Resource temporarily unavailable")
 
 
 class PollingTests(SynchronousTestCase):
     """
-    An event loop with a handler of errors.
+    An event loop with an exception handler.
     """
 
     def setUp(self) -> None:
         """
-        Make it.
+        Make the loop.
         """
         self.loop = asyncio.new_event_loop()
         self.addCleanup(self.loop.close)
@@ -52,7 +52,7 @@ class PollingTests(SynchronousTestCase):
 
     def test_empty_polls(self) -> None:
         """
-        Errors of the poller are ignored; all others go to the previous handler.
+        Errors of the poller are ignored; others go to the previous handler.
         """
         ignore_errors_of_poller(self.loop)
         ignore_errors_of_poller(self.loop)
@@ -72,7 +72,7 @@ class PollingTests(SynchronousTestCase):
 
     def test_no_handler(self) -> None:
         """
-        If the loop had no handler, asyncio logs the errors of others.
+        If the loop had no handler, asyncio logs the other errors.
         """
         self.loop.set_exception_handler(None)
         ignore_errors_of_poller(self.loop)
