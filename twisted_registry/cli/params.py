@@ -40,7 +40,7 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
         Complete the id of a model of the registry.
         """
         if ctx.params.get("server") is None:
-            return []  # The address given is not one.
+            return []  # The given address is not valid.
         try:
             server = Server.from_options(ctx.params)
             return [CompletionItem(text) for text in _models(server) if text.startswith(incomplete)]

@@ -24,7 +24,7 @@ _SEPARATE_AFTER_SECONDS = 15.0
 
 class RetryNotice(logging.Handler):
     """
-    Prints one line for each sequence of retries.
+    A log handler that prints one line for each sequence of retries.
     """
 
     def __init__(self, say: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:

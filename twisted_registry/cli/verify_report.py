@@ -45,13 +45,13 @@ def finding_line(finding: Finding) -> str:
     return line if finding.is_damage or finding.model_id is None else f"{line} ({harmless(finding.path)})"
 
 
-def quarantined_line(put: QuarantinedFinding) -> str:
+def quarantined_line(result: QuarantinedFinding) -> str:
     """
     Return the result of quarantining damage as a line.
     """
-    count = len(put.files)
+    count = len(result.files)
     files = f"{count} file{'' if count == 1 else 's'}"
-    return "  ".join(part for part in (f"{'moved':<8} {subject(put.finding)}", files, _line(put.remark)) if part)
+    return "  ".join(part for part in (f"{'moved':<8} {subject(result.finding)}", files, _line(result.remark)) if part)
 
 
 def finding_object(finding: Finding) -> str:
@@ -62,12 +62,14 @@ def finding_object(finding: Finding) -> str:
     return json_line({"finding": "damage" if finding.is_damage else "note", **fields})
 
 
-def quarantined_object(put: QuarantinedFinding) -> str:
+def quarantined_object(result: QuarantinedFinding) -> str:
     """
     Return the result of quarantining damage as JSON.
     """
-    fields = {**asdict(put.finding), "kind": put.finding.kind.value}
-    return json_line({"finding": "moved" if put.files else "left", **fields, "files": put.files, "remark": put.remark})
+    fields = {**asdict(result.finding), "kind": result.finding.kind.value}
+    return json_line(
+        {"finding": "moved" if result.files else "left", **fields, "files": result.files, "remark": result.remark}
+    )
 
 
 @define
@@ -138,7 +140,7 @@ class Summary:
 @define
 class Reporter:
     """
-    Prints a verification to stdout.
+    The output of a verification on stdout.
 
     Attributes:
         as_json: whether to print JSON, an object a line.
@@ -155,11 +157,11 @@ class Reporter:
         if finding.is_damage or not self.quiet:
             print_line(finding_object(finding) if self.as_json else finding_line(finding))
 
-    def moved(self, put: QuarantinedFinding) -> None:
+    def moved(self, result: QuarantinedFinding) -> None:
         """
         Print the result of quarantining damage.
         """
-        print_line(quarantined_object(put) if self.as_json else quarantined_line(put))
+        print_line(quarantined_object(result) if self.as_json else quarantined_line(result))
 
     def summary(self, summary: Summary) -> None:
         """

@@ -94,7 +94,7 @@ class RegistryService(Service):
         self._archive_calls = self._make_pool("archive", stores.archive_threads or _STORAGE_THREADS)
         self._transient_calls = self._make_pool("transient", stores.transient_threads or _STORAGE_THREADS)
         self._hashing = self._make_pool("hashing", os.cpu_count() or 1)
-        # One thread renews the claim and one checks the location, whatever the other pools are waiting for.
+        # One thread renews the claim and one checks the location, even if all other threads are blocked.
         self._checking = self._make_pool("checking", 2)
         self._registry = self._make_registry(stores)
         self._archive_status = ArchiveStatus()
@@ -189,7 +189,7 @@ class RegistryService(Service):
         is_new = self._archive_status.identity.is_new
         log_start(self._settings, self._archive.description, is_new, f"{self._rpc.host}:{self.port}")
 
-    # --- Signals, and ends that nobody asked for ---
+    # --- Signals and failures ---
 
     # twistd's own handlers exit with the signal's status, but a requested stop is not a failure.
 
@@ -260,7 +260,7 @@ class RegistryService(Service):
         # Cancelled uploads still clean up, and a stopped pool drops what its jobs submit to it.
         for calls in (self._archive_calls, self._transient_calls, self._hashing):
             await calls.idle()
-        # The claim on the archive is renewed to the last: closing takes as long as it takes.
+        # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
         self._supervisor.stop()
         await self._checking.idle()

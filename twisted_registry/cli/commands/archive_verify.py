@@ -87,6 +87,6 @@ def _scrub(scrub: Scrub, bar: ByteProgress, reporter: Reporter, summary: Summary
 def _quarantine(directory: str, damage: list[Finding], reporter: Reporter, summary: Summary) -> None:
     quarantine = Quarantine(directory)
     summary.quarantine = quarantine.path
-    for put in quarantine.move(damage):
-        summary.moved += len(put.files)
-        reporter.moved(put)
+    for result in quarantine.move(damage):
+        summary.moved += len(result.files)
+        reporter.moved(result)
