@@ -50,8 +50,11 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
 
 
 def _models(server: Server) -> Iterator[str]:
+    # Imported before the deadline starts, because that takes long on a busy machine.  A client imports it late.
+    import twisted_registry.client._session  # noqa: F401
+
     with server.client(retry_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
-        deadline = time.monotonic() + _COMPLETION_SECONDS  # starts here: importing gRPC may take long by itself
+        deadline = time.monotonic() + _COMPLETION_SECONDS
         for info in client.models():
             # The shells' scripts would split other ids, or expand them.
             if is_word(info.model_id):
