@@ -1,14 +1,14 @@
-# Everything here makes what it needs: a virtual environment in $(VENV), with $(PYTHON), and the package in it.
+# Each target first creates what it needs: a virtual environment in $(VENV), with $(PYTHON), and the package in it.
 #
-#   make test PYTHON=python3.13 VENV=.venv-3.13      the same with another interpreter
+#   make test PYTHON=python3.13 VENV=.venv-3.13      use another interpreter
 
 PYTHON ?= python3
 VENV ?= .venv
 
-# What is installed; without it (LOCK=), the newest that setup.cfg allows.
+# The versions to install; empty (LOCK=) for the newest that setup.cfg allows.
 LOCK ?= locks/dev.txt
 
-# How many processes share the tests.
+# The number of processes for the tests.
 JOBS ?= 2
 
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ DESCRIPTORS := twisted_registry/protocol/_descriptors.binpb
 PACKAGING := setup.cfg setup.py pyproject.toml
 CHECKED := twisted_registry tests tools twisted setup.py .ci benchmarks release $(wildcard examples)
 
-# A file whose presence says that a step is done, and whose age says since when.
+# Files that record when a step was done.
 CREATED := $(VENV)/.created
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
@@ -30,10 +30,10 @@ REPORT := build/test-report.xml
 .PHONY: help faces run test test-fast test-robustness test-with-report robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
-help:  ## Say what can be made
+help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1:/p' Makefile | awk -F: '{ printf "%-24s%s\n", $$1, $$2 }'
 
-run: $(INSTALLED)  ## Run the daemon in the foreground; COGMENT_MODEL_REGISTRY_* are its settings
+run: $(INSTALLED)  ## Run the daemon in the foreground; its settings are COGMENT_MODEL_REGISTRY_*
 	@exec $(BIN)/twistd --nodaemon --pidfile= model-registry
 
 TRIAL = $(BIN)/trial --jobs=$(JOBS) --temp-directory=build/trial$(notdir $(VENV))
@@ -46,11 +46,11 @@ test-fast: $(INSTALLED_DEV)  ## Run the tests that start no daemon
 	@mkdir -p build
 	$(TRIAL) tests.unit tests.contract
 
-test-robustness: $(INSTALLED_DEV)  ## Run each case of 'make robustness' in its short form
+test-robustness: $(INSTALLED_DEV)  ## Run the short form of each case of 'make robustness'
 	@mkdir -p build
 	$(TRIAL) tests.robustness
 
-# trial's status is the one that counts.  Where it is not 0, what failed is printed as well.
+# The exit status is trial's.  If it is not 0, the failures are printed as well.
 test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report to build/test-report.xml
 	@mkdir -p build
 	@{ PYTHONUNBUFFERED=1 $(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) tests.unit tests.contract tests.functional; \
@@ -62,16 +62,16 @@ test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report t
 	test -s $(REPORT) || { echo "make: $(REPORT) was not written" >&2; exit 1; }; \
 	exit $$status
 
-# Such as: make robustness ROBUSTNESS='--only kills --kills 100 --seed 7'
+# Example: make robustness ROBUSTNESS='--only kills --kills 100 --seed 7'
 ROBUSTNESS ?=
 
-robustness: $(INSTALLED_DEV)  ## Try what the registry promises for as long as a night; ROBUSTNESS are the numbers
+robustness: $(INSTALLED_DEV)  ## Test the promises of the registry for as long as you like; ROBUSTNESS are the options
 	@$(BIN)/python -m tests.robustness --json build/robustness.json $(ROBUSTNESS)
 
-# Such as: make benchmark BENCHMARK='--only calls --rounds 9'
+# Example: make benchmark BENCHMARK='--only calls --rounds 9'
 BENCHMARK ?=
 
-benchmark: $(INSTALLED_DEV)  ## Measure it beside the fastest server of the same parts; BENCHMARK are the numbers
+benchmark: $(INSTALLED_DEV)  ## Measure beside the fastest server of the same parts; BENCHMARK are the options
 	@$(BIN)/python -m benchmarks --json build/benchmark.json $(BENCHMARK)
 
 lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
@@ -83,18 +83,19 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 	$(BIN)/python -m tools.faces --check
 
-faces: $(INSTALLED_DEV)  ## Write the blocking and Twisted faces of the client, from the asyncio one
+faces: $(INSTALLED_DEV)  ## Generate the blocking and Twisted clients from the asyncio one
 	$(BIN)/python -m tools.faces
 
-format: $(INSTALLED_DEV)  ## Mend style as far as a machine can
+format: $(INSTALLED_DEV)  ## Fix style
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-reference: $(INSTALLED_DEV)  ## Write the pages of the reference that are made from the code
+reference: $(INSTALLED_DEV)  ## Generate the pages on settings and errors
 	@$(BIN)/python -m tools.configuration_page
+	@$(BIN)/python -m tools.errors_page
 
-# Anew each time: no page stays of what is no longer there.
-docs: $(INSTALLED_DEV)  ## Build the reference of the Python package into build/docs/
+# From scratch each time, so that no page of a removed module stays.
+docs: $(INSTALLED_DEV)  ## Build the reference of the Python API into build/docs/
 	@rm -rf build/docs
 	@$(BIN)/pydoctor --project-version="$$($(BIN)/python -c 'import twisted_registry as it; print(it.__version__)')"
 	@echo build/docs/index.html
@@ -102,8 +103,8 @@ docs: $(INSTALLED_DEV)  ## Build the reference of the Python package into build/
 build: $(INSTALLED_DEV)  ## Build the wheel and the source distribution into dist/, the same bytes each time
 	@$(BIN)/python -m release build
 
-# Of an environment that holds what the image holds, and nothing else.
-sbom: build  ## Write what the image is made of to dist/sbom.json, in CycloneDX's format
+# Made from an environment with the packages of the image and no others.
+sbom: build  ## List the packages of the image in dist/sbom.json, in CycloneDX format
 	@$(PYTHON) -m venv --clear build/image
 	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r locks/image.txt
 	@build/image/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-index --pre \
@@ -112,7 +113,7 @@ sbom: build  ## Write what the image is made of to dist/sbom.json, in CycloneDX'
 	@$(BIN)/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/sbom.json build/image
 	@echo dist/sbom.json
 
-lock:  ## Write the locks anew, with the newest versions that setup.cfg and locks/*.in allow
+lock:  ## Update the locks to the newest versions that setup.cfg and locks/*.in allow
 	@mkdir -p build
 	@$(PYTHON) -m venv --clear build/lock
 	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install uv
@@ -123,23 +124,23 @@ lock:  ## Write the locks anew, with the newest versions that setup.cfg and lock
 	compile --constraints locks/dev.txt --output-file locks/image.txt setup.cfg
 	@ls locks/*.txt
 
-# Such as: make release DRY=1
+# Example: make release DRY=1
 DRY ?=
 
-release: $(INSTALLED_DEV)  ## Write the next version, on a branch of its own; with DRY=1, only say what it would be
+release: $(INSTALLED_DEV)  ## Commit the next version on a new branch; with DRY=1, only print it
 	@$(BIN)/python -m release branch $(if $(DRY),--dry-run)
 
 tag: $(INSTALLED_DEV)  ## Tag the version that is checked out
 	@$(BIN)/python -m release tag
 
-clean:  ## Remove what was made
+clean:  ## Remove everything that was built
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp* $(DESCRIPTORS)
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name dropin.cache -delete
 
-# --- Steps on the way ---
+# --- Intermediate steps ---
 
-# Anew when what is to be in it may have changed: then nothing stays in it that no longer belongs there.
+# Created again when its contents may have changed, so that nothing obsolete stays in it.
 $(CREATED): setup.cfg
 	@command -v $(PYTHON) > /dev/null \
 		|| { echo "make: there is no $(PYTHON): install Python 3.11 or newer, or name one: PYTHON=..." >&2; exit 1; }
@@ -151,7 +152,7 @@ $(CREATED): setup.cfg
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-# The descriptors are made by the installation, so where they are missing it is due again.
+# The installation creates the descriptors, so it runs again if they are missing.
 MISSING := $(if $(wildcard $(DESCRIPTORS)),,FORCE)
 
 $(INSTALLED): $(CREATED) $(PACKAGING) $(PROTOS) $(MISSING)
@@ -169,7 +170,7 @@ else
 endif
 	@touch $(INSTALLED) $@
 
-# What type checkers read in place of twisted_registry.protocol.messages.
+# The stubs for type checkers in place of twisted_registry.protocol.messages.
 $(STUBS): $(PROTOS) | $(INSTALLED_DEV)
 	@mkdir -p build/stubs
 	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --pyi_out=build/stubs $(PROTOS:protos/%=%)

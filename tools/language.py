@@ -4,7 +4,8 @@ The language lint: words and sentence shapes that this project does not use.
     python -m tools.language                     the paths that pyproject.toml lists as clean
     python -m tools.language twisted_registry    any others
 
-It reads docstrings, comments, texts and names in Python files, and the prose of Markdown pages.  Code in backticks and
+It reads docstrings, comments, texts and names in Python files, the prose of Markdown pages, and the comments of other
+files that are named, such as the Makefile.  Code in backticks and
 in fenced blocks is skipped.  ``[tool.language]`` in pyproject.toml lists the paths and the exceptions.  The glossary
 (docs/glossary.md) has the words to use.
 """
@@ -254,15 +255,23 @@ def check_page(path: str, text: str) -> Iterator[Finding]:
     yield from prose(path, text, 1)
 
 
+def check_script(path: str, text: str) -> Iterator[Finding]:
+    """
+    Check a file of another kind: what follows ``#`` on a line, and at its beginning or a space.
+    """
+    comments = re.sub(r"^(?:.*?(?:^|\s)#+ ?(.*)|.*)$", r"\1", text, flags=re.MULTILINE)
+    yield from prose(path, comments, 1)
+
+
 def files_in(paths: Sequence[str], exclude: Sequence[str], root: Path = ROOT) -> Iterator[Path]:
     """
-    Return the files to check: Python and Markdown, sorted.
+    Return the files to check: those that are named, and the Python and Markdown files in folders, sorted.
     """
     for path in paths:
         found = root / path
         for file in sorted(found.rglob("*")) if found.is_dir() else [found]:
             name = file.relative_to(root).as_posix()
-            if file.suffix in {".py", ".md"} and not any(_is_in(name, each) for each in exclude):
+            if (found == file or file.suffix in {".py", ".md"}) and not any(_is_in(name, each) for each in exclude):
                 yield file
 
 
@@ -275,7 +284,7 @@ def check(paths: Sequence[str], config: Config, root: Path = ROOT) -> list[Findi
     """
     findings: set[Finding] = set()
     for file in files_in(paths, config.exclude, root):
-        checker = check_python if file.suffix == ".py" else check_page
+        checker = {".py": check_python, ".md": check_page}.get(file.suffix, check_script)
         findings.update(checker(file.relative_to(root).as_posix(), file.read_text()))
     return sorted(each for each in findings if not config.allows(each))
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tools.language import Config, check, check_page, check_python, main
+from tools.language import Config, check, check_page, check_python, check_script, main
 
 
 def python(text: str) -> list[tuple[int, str]]:
@@ -114,6 +114,19 @@ class PageTests(SynchronousTestCase):
         Fenced blocks, code, comments and link targets are not prose.
         """
         self.assertEqual(page("```sh\necho told\n```\n`told` [a](told.md) <!-- told -->\n"), [])
+
+
+class ScriptTests(SynchronousTestCase):
+    """
+    Other files.
+    """
+
+    def test_comments(self) -> None:
+        """
+        Only comments are read.
+        """
+        text = "# What is told.\nrun: told  ## It is told\nx = '#told'\n"
+        self.assertEqual([each.line for each in check_script("Makefile", text)], [1, 2])
 
 
 class CommandTests(SynchronousTestCase):
