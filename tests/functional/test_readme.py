@@ -173,6 +173,24 @@ class PythonTests(RegistryTestCase):
             self.assertEqual(done.stdout.splitlines(), said)
 
 
+class ProviderTests(SynchronousTestCase):
+    """
+    The tests in the guide on providers.
+    """
+
+    def test_they_pass(self) -> None:
+        """
+        The example's own tests pass under unittest.
+        """
+        example = ROOT / "examples" / "sqlite_provider"
+        command = [sys.executable, "-m", "unittest", "test_sqlite_archive"]
+        done = subprocess.run(
+            command, cwd=example, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"Ran [1-9]\d+ tests")
+
+
 class ReadmeTests(SynchronousTestCase):
     """
     The README quotes the code, the settings and the pages that exist.

@@ -94,8 +94,8 @@ class LossyDiskTests(SynchronousTestCase):
         self.assertEqual(self.outcomes(*begun[:-1], "rename t/d d", "sync ."), {"d d/in e t"})
 
     def test_failed_sync(self) -> None:
+        """
         A later sync does not make durable what a failed one did not.
-        What a failed sync did not make durable, a later one does not either.
         """
         self.assertIn("a:", self.outcomes("write a", "fail a", "sync a", "sync ."))
 
