@@ -124,7 +124,8 @@ class AsyncioRuntimeTests(SynchronousTestCase):
         async def test() -> None:
             result: Deferred[int] = Deferred()
             done: list[str] = []
-            task = asyncio.create_task(make_runtime().start(lambda: result, lambda: done.append("done")))
+            started = make_runtime().start(lambda: result, lambda: done.append("done"))
+            task = asyncio.ensure_future(started)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             task.cancel()

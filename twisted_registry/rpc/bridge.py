@@ -3,7 +3,7 @@ The asyncio event loop as the runtime of the use cases, and the way from its thr
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -43,7 +43,8 @@ class AsyncioRuntime:
         # the request of the call would stay in memory until the garbage collector runs.
         waiters: list[asyncio.Future[T]] = [self._loop.create_future()]
 
-        def settle(result: T | Failure) -> None:
+        # In quotes: otherwise each call would evaluate the annotations.
+        def settle(result: "T | Failure") -> None:
             if not waiters or waiters[0].done():
                 return
             if isinstance(result, Failure):
@@ -51,7 +52,7 @@ class AsyncioRuntime:
             else:
                 waiters[0].set_result(result)
 
-        def deliver(result: T | Failure) -> None:
+        def deliver(result: "T | Failure") -> None:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 self._loop.call_soon_threadsafe(settle, result)
 
@@ -61,7 +62,7 @@ class AsyncioRuntime:
         finally:
             waiters.clear()
 
-    async def start(self, function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> T:
+    def start(self, function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> Awaitable[T]:
         """See ``IRuntime.start``."""
         task = self._loop.create_task(self.call(function))
         self._started.add(task)
@@ -71,7 +72,7 @@ class AsyncioRuntime:
             when_done()
 
         task.add_done_callback(done)
-        return await asyncio.shield(task)
+        return asyncio.shield(task)
 
     async def result(self, future: Future[T]) -> T:
         """See ``IRuntime.result``."""
@@ -79,9 +80,9 @@ class AsyncioRuntime:
             return future.result()
         return await asyncio.wrap_future(future)
 
-    async def pause(self) -> None:
+    def pause(self) -> Awaitable[None]:
         """See ``IRuntime.pause``."""
-        await asyncio.sleep(0)
+        return asyncio.sleep(0)
 
     def run_soon(self, function: Callable[[], object]) -> None:
         """See ``IRuntime.run_soon``."""
