@@ -21,7 +21,8 @@ class IArchiveProvider(Interface):
 
         Args:
             arguments: the parts of the description after the name, which are separated by colons.
-            options: the parts that have the form ``name=value``.
+            options: the parts that have the form ``name=value``, except ``threads``.  A provider that annotates its
+                arguments with other types, such as ``int``, gets values of these types.
 
         Raises:
             CannotStart: the description is invalid.
@@ -42,7 +43,8 @@ class ITransientProvider(Interface):
         Args:
             budget: how much the store may hold.
             arguments: the parts of the description after the name, which are separated by colons.
-            options: the parts that have the form ``name=value``.
+            options: the parts that have the form ``name=value``, except ``threads``.  A provider that annotates its
+                arguments with other types, such as ``int``, gets values of these types.
 
         Raises:
             CannotStart: the description is invalid.
