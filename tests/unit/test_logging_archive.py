@@ -1,5 +1,5 @@
 """
-Tests of the log lines about an archive that fails.
+Tests of the log of an archive's storage errors.
 """
 
 import errno
@@ -40,12 +40,12 @@ def _raise(error: Exception) -> None:
 
 class StorageErrorCase(FilesystemCase):
     """
-    A watched archive on a system that can be disturbed, and a clock.
+    A logging archive on a system that can fail, and a clock.
     """
 
     def setUp(self) -> None:
         """
-        Make a model with a version, and read the log.
+        Save a model with a version, and capture the log.
         """
         super().setUp()
         self.clock = Clock()
@@ -57,7 +57,7 @@ class StorageErrorCase(FilesystemCase):
 
     def disturb(self, pattern: str, number: int) -> None:
         """
-        Make matching calls fail from now on.
+        Make the calls that match fail from now on.
         """
         self.system.disturbance = failing_where(pattern, number)
 
@@ -76,7 +76,7 @@ class StorageErrorCase(FilesystemCase):
 
     def logged(self) -> list[tuple[LogLevel, str]]:
         """
-        Return the log lines since the last call.
+        Return the messages logged since the last call.
         """
         events = self.events[self.read :]
         self.read += len(events)
@@ -84,7 +84,7 @@ class StorageErrorCase(FilesystemCase):
 
     def warning(self, said: str, more: str = "") -> tuple[LogLevel, str]:
         """
-        Return a warning as the log has it.
+        Return a warning as the log contains it.
         """
         return LogLevel.warn, f"storage error in the archive {self.root}: {said}{more}"
 
@@ -93,9 +93,9 @@ NO_ROOM = "the registry's storage is full (No space left on device); nothing was
 NO_RIGHT = "the registry's archive cannot be written (Permission denied); reading still works"
 
 
-class TellingTests(StorageErrorCase):
+class RepetitionTests(StorageErrorCase):
     """
-    A line at once, and then one a minute.
+    One message at once, and then one a minute.
     """
 
     def test_first(self) -> None:
@@ -108,7 +108,7 @@ class TellingTests(StorageErrorCase):
 
     def test_more(self) -> None:
         """
-        Later failures are counted, and logged a minute later at the earliest.
+        The following failures are counted, and logged after a minute at the earliest.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
@@ -125,7 +125,7 @@ class TellingTests(StorageErrorCase):
 
     def test_causes(self) -> None:
         """
-        Another cause is logged at once; the same cause once, for all calls.
+        Another cause is logged at once; the same cause is logged once, whichever operation failed.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain()
@@ -138,7 +138,7 @@ class TellingTests(StorageErrorCase):
 
     def test_uncertain(self) -> None:
         """
-        A commit that is uncertain has the cause that other calls have.
+        An uncertain commit has the same cause as other calls with its reason.
         """
         errors = StorageErrorLog("there", self.clock.seconds)
         errors.failed("create", CommitUncertain("odd"))
@@ -147,7 +147,7 @@ class TellingTests(StorageErrorCase):
 
     def test_own_words(self) -> None:
         """
-        An archive that words each failure in its own way does not fill the memory.
+        An archive with a different text for each failure does not fill the memory.
         """
         errors = StorageErrorLog("there", self.clock.seconds)
         for number in range(2 * MAX_CAUSES):
@@ -159,7 +159,7 @@ class TellingTests(StorageErrorCase):
 
     def test_nobodys_fault(self) -> None:
         """
-        A missing model is not a problem.
+        An unknown model is not a storage error.
         """
         self.assertRaises(UnknownModel, self.logging.delete_model, "x")
         self.assertEqual(self.logged(), [])
@@ -167,12 +167,12 @@ class TellingTests(StorageErrorCase):
 
 class OverTests(StorageErrorCase):
     """
-    A line when it works again.
+    One message when an operation works again.
     """
 
-    def fail_and_mend(self) -> None:
+    def fail_and_recover(self) -> None:
         """
-        Fail twice, and have all go well from then on.
+        Fail twice, and succeed from then on.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.save_in_vain(2)
@@ -181,9 +181,9 @@ class OverTests(StorageErrorCase):
 
     def test_over(self) -> None:
         """
-        Success after a failure, and a minute without another, is logged once; the next failure is logged at once.
+        An operation that succeeds after a minute without a failure is logged once, and the next failure at once.
         """
-        self.fail_and_mend()
+        self.fail_and_recover()
         self.clock.advance(REPEAT_SECONDS)
         self.save()
         self.save()
@@ -195,9 +195,9 @@ class OverTests(StorageErrorCase):
 
     def test_now_and_then(self) -> None:
         """
-        Alternating failures and successes are one problem.
+        If some calls fail and others succeed, that is one cause.
         """
-        self.fail_and_mend()
+        self.fail_and_recover()
         for _ in range(3):
             self.clock.advance(REPEAT_SECONDS / 4)
             self.save()
@@ -209,9 +209,9 @@ class OverTests(StorageErrorCase):
 
     def test_something_else(self) -> None:
         """
-        Success of an operation that never failed proves nothing.
+        The success of an operation that never failed ends no cause.
         """
-        self.fail_and_mend()
+        self.fail_and_recover()
         self.clock.advance(REPEAT_SECONDS)
         self.logging.set_high_water_mark("m", 9)
         put(self.logging, "m", 2)
@@ -220,7 +220,7 @@ class OverTests(StorageErrorCase):
 
     def test_version(self) -> None:
         """
-        A version that is created proves that versions can be.
+        The creation of a version ends a cause for which creations failed.
         """
         self.disturb(FULL, errno.ENOSPC)
         self.assertRaises(StorageFull, put, self.logging, "m", 2)
@@ -232,12 +232,12 @@ class OverTests(StorageErrorCase):
 
 class WriterTests(StorageErrorCase):
     """
-    A version is one thing, however many calls it takes.
+    All calls of one version count as one operation.
     """
 
     def test_first_failure(self) -> None:
         """
-        The first failure is logged; the refusals after it are not another one.
+        Only the first failure is logged; the refusals after it are not.
         """
         writer = self.logging.create_version("m")
         self.disturb(FULL, errno.ENOSPC)
@@ -245,9 +245,9 @@ class WriterTests(StorageErrorCase):
             self.assertRaises((StorageFull, StorageFailure), call)
         self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
 
-    def test_given_up(self) -> None:
+    def test_aborted(self) -> None:
         """
-        Failures after the abort of a version are not a problem.
+        Calls after an abort are not logged.
         """
         writer = self.logging.create_version("m")
         writer.abort()
@@ -272,7 +272,7 @@ class ReadingTests(StorageErrorCase):
 
     def test_logged(self) -> None:
         """
-        A failed read is logged once for each cause, and is not over because something else could be read.
+        A failed read is logged once for each cause, whatever is read; another read that succeeds ends no cause.
         """
         self.disturb("(open|listdir|read) .*", errno.EMFILE)
         calls: tuple[Callable[[], object], ...] = (
@@ -296,7 +296,7 @@ class ReadingTests(StorageErrorCase):
 
     def test_one_cause_for_all_versions(self) -> None:
         """
-        A disk that is away is one cause, whatever is asked for; the line names what was asked for first.
+        An unreachable disk is one cause, whatever is read; the message names what was read first.
         """
         for number in range(2, 2 + MAX_CAUSES):
             put(self.logging, "m", number)
@@ -308,7 +308,7 @@ class ReadingTests(StorageErrorCase):
 
     def test_general_error(self) -> None:
         """
-        A provider's general error reaches the reader as a temporary one.
+        A provider's general error is raised as one that may pass.
         """
         self.patch(self.archive, "load_version", lambda model_id, number: _raise(StorageFailure("the network is down")))
         error = self.assertRaises(StorageUnavailable, self.logging.load_version, "m", 1)
@@ -318,12 +318,12 @@ class ReadingTests(StorageErrorCase):
 
 class InterfaceTests(StorageErrorCase):
     """
-    The wrapper provides the interfaces of the wrapped archive.
+    The interfaces of the wrapped objects.
     """
 
     def test_provides_the_interfaces(self) -> None:
         """
-        An archive, its readers and its writers have all their calls.
+        An archive, its readers and its writers provide their interfaces.
         """
         verifyObject(IArchive, self.logging)
         verifyObject(IArchiveWriter, self.logging.create_version("m"))
@@ -334,7 +334,7 @@ class InterfaceTests(StorageErrorCase):
 
 class _FullArchive(MemoryArchive):
     """
-    An archive in which no room is left.
+    An archive on a full medium.
     """
 
     def save_model(self, info: ModelInfo) -> None:
@@ -344,7 +344,7 @@ class _FullArchive(MemoryArchive):
 
 class RegistryTests(PumpedRegistryCase):
     """
-    The registry watches its archive, whatever that is.
+    The registry's archive is logged, whatever the provider.
     """
 
     def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
@@ -355,7 +355,7 @@ class RegistryTests(PumpedRegistryCase):
 
     def test_logged(self) -> None:
         """
-        A refusal of the archive is logged with its description, and again after a minute of the given clock.
+        A failure is logged with the archive's description, and again after a minute of the given clock.
         """
         with capturedLogs() as events:
             for _ in range(3):

@@ -1,5 +1,5 @@
 """
-Putting damage aside.
+Tests of the quarantine.
 """
 
 import contextlib
@@ -33,19 +33,19 @@ from twisted_registry.testing.samples import data_of, put
 
 def next_number(archive: FilesystemArchive, model_id: str) -> int:
     """
-    Give the number the registry would give out next.
+    Return the number that the registry would give out next.
     """
     return max([*archive.version_numbers(model_id), archive.high_water_mark(model_id)]) + 1
 
 
 class QuarantineCase(FilesystemCase):
     """
-    An archive with a model of five versions, of which 2, 3 and 5 are damaged in ways of their own.
+    An archive with a model of five versions, of which 2, 3 and 5 are damaged in different ways.
     """
 
     def setUp(self) -> None:
         """
-        Fill it, damage it, and close it.
+        Fill the archive, damage it, and close it.
         """
         super().setUp()
         self.lay_out(self.archive, self.root)
@@ -65,14 +65,14 @@ class QuarantineCase(FilesystemCase):
 
     def move(self, root: Path | None = None, system: FaultySystem | None = None) -> list[QuarantinedFinding]:
         """
-        Verify the archive, and put aside what is damaged.
+        Verify the archive, and quarantine all damage.
         """
         root = root or self.root
         return list(Quarantine(str(root), system).move(findings(root)))
 
     def aside(self) -> list[str]:
         """
-        Give the files in quarantine, relative to it.
+        Return the files in the quarantine, relative to it.
         """
         (own,) = (self.root / ".0" / "quarantine").iterdir()
         return sorted(str(path.relative_to(own)) for path in own.rglob("*") if path.is_file())
@@ -80,23 +80,23 @@ class QuarantineCase(FilesystemCase):
 
 class MoveTests(QuarantineCase):
     """
-    What goes, and what stays.
+    Files that are moved, and files that stay.
     """
 
     def test_moved(self) -> None:
         """
-        Both files of each damaged version are moved, and nothing else; then nothing is damaged.
+        Both files of each damaged version are moved, and no others; then nothing is damaged.
         """
-        told = self.move()
-        self.assertEqual([(put.finding.version_number, len(put.files)) for put in told], [(3, 1), (2, 2), (5, 2)])
-        moved = ["m/m-v000002.data", "m/m-v000002.yaml", "m/m-v000003.data", "m/m-v000005.data", "m/m-v000005.yaml"]
-        self.assertEqual(self.aside(), [*moved, "report.jsonl"])
-        self.assertTrue(all((self.root / path).is_file() for put in told for path in put.files))
+        moved = self.move()
+        self.assertEqual([(put.finding.version_number, len(put.files)) for put in moved], [(3, 1), (2, 2), (5, 2)])
+        paths = ["m/m-v000002.data", "m/m-v000002.yaml", "m/m-v000003.data", "m/m-v000005.data", "m/m-v000005.yaml"]
+        self.assertEqual(self.aside(), [*paths, "report.jsonl"])
+        self.assertTrue(all((self.root / path).is_file() for put in moved for path in put.files))
         self.assertEqual(findings(self.root), [])
 
     def test_rest_is_served(self) -> None:
         """
-        The archive opens, its sweep leaves the quarantine alone, and what was sound is there.
+        The archive opens, the start leaves the quarantine unchanged, and the intact versions are served.
         """
         self.move()
         before = self.aside()
@@ -107,19 +107,19 @@ class MoveTests(QuarantineCase):
 
     def move_unread(self, name: str, number: int, *, lasts: bool) -> QuarantinedFinding:
         """
-        Verify while a file cannot be read, and put aside what is damaged; give what became of the file.
+        Verify while a file cannot be read, quarantine all damage, and return the result for that file.
         """
         disturbance = failing_where(f"read(_into)? m/{re.escape(name)}", number)
         with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=disturbance)) as scrub:
             found = list(scrub.findings())
         system = FaultySystem(str(self.root), disturbance=disturbance if lasts else None)
-        told = list(Quarantine(str(self.root), system).move(found))
-        (put,) = (put for put in told if put.finding.path == f"m/{name}")
+        moved = list(Quarantine(str(self.root), system).move(found))
+        (put,) = (put for put in moved if put.finding.path == f"m/{name}")
         return put
 
-    def test_what_a_disk_did_not_give_for_a_moment_stays(self) -> None:
+    def test_temporary_failure(self) -> None:
         """
-        What could not be read and can be again, or what is not the medium's fault, is left where it is.
+        A file that can be read again, or could not be read for another reason than a bad medium, is left in place.
         """
         for number, lasts in ((errno.EIO, False), (errno.ESTALE, True), (errno.EACCES, True)):
             for name in ("m-v000001.data", "m-v000004.yaml", "m.yaml", ".reserved"):
@@ -132,7 +132,7 @@ class MoveTests(QuarantineCase):
 
     def test_bad_sector(self) -> None:
         """
-        What a medium cannot give is moved unread; where that is the memory of the numbers, they go on far above.
+        A file on a bad sector is moved without being read; after a lost high-water mark, numbers continue far above.
         """
         put = self.move_unread("m-v000001.data", errno.EIO, lasts=True)
         self.assertEqual([Path(path).name for path in put.files], ["m-v000001.data", "m-v000001.yaml"])
@@ -145,7 +145,7 @@ class MoveTests(QuarantineCase):
 
     def test_numbers(self) -> None:
         """
-        The number of the latest version is not given out again.
+        The number of the latest version is not used again.
         """
         self.move()
         self.archive.open()
@@ -153,7 +153,7 @@ class MoveTests(QuarantineCase):
 
     def test_number_not_lowered(self) -> None:
         """
-        What was reserved beyond the latest version stays so.
+        A high-water mark above the latest version stays.
         """
         self.archive.open()
         self.archive.set_high_water_mark("m", 105)
@@ -162,7 +162,7 @@ class MoveTests(QuarantineCase):
 
     def test_report(self) -> None:
         """
-        The report tells what was found, and which files it was about.
+        The report contains the findings and their files.
         """
         self.move()
         (path,) = (self.root / ".0" / "quarantine").glob("*/report.jsonl")
@@ -173,7 +173,7 @@ class MoveTests(QuarantineCase):
 
     def test_nothing_to_do(self) -> None:
         """
-        Where nothing is damaged no quarantine is made.
+        Without damage, no quarantine is made.
         """
         self.move()
         self.assertEqual(self.move(), [])
@@ -181,12 +181,12 @@ class MoveTests(QuarantineCase):
 
     def test_model_yaml(self) -> None:
         """
-        Of a damaged model its .yaml alone goes; it is damaged until it is saved, and then has its versions.
+        Only the .yaml of a damaged model is moved; the model is damaged until it is saved, and then has its versions.
         """
         self.move()
         (self.root / "m" / "m.yaml").write_text("")
-        (told,) = self.move()
-        self.assertIn("CreateOrUpdateModel", told.remark)
+        (moved,) = self.move()
+        self.assertIn("CreateOrUpdateModel", moved.remark)
         self.assertEqual(damage(findings(self.root)), [(Kind.MODEL_YAML, "m", None)])
         self.archive.open()
         self.archive.save_model(ModelInfo("m"))
@@ -195,7 +195,7 @@ class MoveTests(QuarantineCase):
 
     def test_model_of_damage_alone(self) -> None:
         """
-        A model that comes back after all of it was put aside goes on with its numbers.
+        A model that is created again after everything of it was quarantined continues its numbers.
         """
         for path in (self.root / "m").glob("*.yaml"):
             path.write_text("")
@@ -205,9 +205,9 @@ class MoveTests(QuarantineCase):
         self.archive.save_model(ModelInfo("m"))
         self.assertEqual(next_number(self.archive, "m"), 6)
 
-    def test_reserved(self) -> None:
+    def test_high_water_mark(self) -> None:
         """
-        A malformed memory of numbers is put aside, and one that is surely high enough takes its place.
+        A malformed high-water mark is quarantined, and replaced by one that is certainly high enough.
         """
         (self.root / "m" / ".reserved").write_text("9x")
         self.move()
@@ -216,9 +216,9 @@ class MoveTests(QuarantineCase):
         self.archive.open()
         self.assertGreater(next_number(self.archive, "m"), 1_000_000)
 
-    def test_reserved_folder(self) -> None:
+    def test_high_water_mark_is_directory(self) -> None:
         """
-        A memory of numbers that is a folder is put aside with what is in it.
+        A high-water mark that is a directory is quarantined with its content.
         """
         (self.root / "m" / ".reserved").mkdir()
         (self.root / "m" / ".reserved" / "x").write_text("")
@@ -228,7 +228,7 @@ class MoveTests(QuarantineCase):
 
     def test_impossible_number(self) -> None:
         """
-        Files with a number that no version can have go too.
+        Files with a number that no version can have are moved, too.
         """
         for suffix in ("yaml", "data"):
             (self.root / "m" / f"m-v4294967296.{suffix}").write_text("")
@@ -244,7 +244,7 @@ class LockTests(QuarantineCase):
 
     def test_in_use(self) -> None:
         """
-        An archive that a daemon has open cannot be locked, and the other way round.
+        An archive that a daemon has open cannot be locked, and vice versa.
         """
         self.archive.open()
         with self.assertRaises(CannotVerify) as caught:
@@ -257,14 +257,14 @@ class LockTests(QuarantineCase):
 
     def test_nothing_made(self) -> None:
         """
-        Where there is no folder, none is made.
+        A missing directory is not created.
         """
         self.assertRaises(CannotVerify, locked(str(self.root / "none")).__enter__)
         self.assertFalse((self.root / "none").exists())
 
-    def test_let_go(self) -> None:
+    def test_released(self) -> None:
         """
-        The lock is let go whatever happens.
+        The lock is always released.
         """
 
         def die() -> None:
@@ -284,7 +284,7 @@ class FaultTests(QuarantineCase):
 
     def attempts(self, disturbance: Callable[[int], Disturbance]) -> Iterator[tuple[Path, dict[str, bytes]]]:
         """
-        Try it on new archives, disturbed at each of its calls.
+        Quarantine on new archives, disturbed at each system call.
 
         Returns:
             the archive, and what was in its model before.
@@ -297,7 +297,7 @@ class FaultTests(QuarantineCase):
 
     def attempt(self, disturbance: Disturbance | None) -> tuple[Path, dict[str, bytes], int]:
         """
-        Try it on a new archive.
+        Quarantine on a new archive.
 
         Returns:
             the archive, what was in its model before, and how many calls there were.
@@ -336,14 +336,14 @@ class FaultTests(QuarantineCase):
 
     def test_killed(self) -> None:
         """
-        Whenever the process dies, each file is where it was or in a quarantine, and the next attempt finishes it.
+        Whenever the process dies, each file is in its place or in a quarantine, and the next attempt completes it.
         """
         for root, before in self.attempts(killed_at):
             self.check(root, before)
 
     def test_faults(self) -> None:
         """
-        Whatever call fails, each file is where it was or in a quarantine, and the next attempt finishes it.
+        Whichever call fails, each file is in its place or in a quarantine, and the next attempt completes it.
         """
         for disturbance in (failing_at, failing_from):
             for root, before in self.attempts(lambda position, how=disturbance: how(errno.EIO, position)):  # type: ignore[misc]
@@ -351,7 +351,7 @@ class FaultTests(QuarantineCase):
 
     def test_order(self) -> None:
         """
-        The number is remembered first, then the data goes and is at rest, and only then a .yaml does.
+        The high-water mark is set first, then the data is moved and synced, and only then a .yaml is moved.
         """
         root = Path(self.mktemp()).absolute()
         archive = FilesystemArchive(str(root))

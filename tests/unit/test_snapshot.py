@@ -1,5 +1,5 @@
 """
-Facts about snapshots of a model.
+Tests of the snapshots of a model.
 """
 
 from hypothesis import given, settings, strategies as st
@@ -13,7 +13,7 @@ NUMBERS = st.lists(st.tuples(st.integers(1, 60), st.booleans()), unique_by=lambd
 
 def numbers_from(pairs: list[tuple[int, bool]], later: tuple[int, ...] = ()) -> VersionNumbers:
     """
-    Make numbers, archived where a pair says so; ``later`` are archived ones that only later snapshots see.
+    Return numbers, archived if a pair says so; ``later`` are archived numbers of later snapshots.
     """
     archived = [number for number, is_archived in pairs if is_archived]
     transient = tuple(number for number, is_archived in pairs if not is_archived)
@@ -22,14 +22,14 @@ def numbers_from(pairs: list[tuple[int, bool]], later: tuple[int, ...] = ()) -> 
 
 class VersionNumbersTests(SynchronousTestCase):
     """
-    ``VersionNumbers`` acts as one sorted list of its archived and its transient numbers.
+    ``VersionNumbers`` behaves like one sorted list of archived and transient numbers.
     """
 
     @settings(deadline=None)
     @given(NUMBERS)
     def test_reads_like_a_sorted_list(self, pairs: list[tuple[int, bool]]) -> None:
         """
-        Length, positions, membership and order are those of the merged list, whatever later snapshots added.
+        Length, indexes, membership and order are those of the merged list, whatever later snapshots have added.
         """
         numbers = numbers_from(pairs, later=(61, 62))
         merged = [number for number, _ in pairs]
@@ -41,18 +41,18 @@ class VersionNumbersTests(SynchronousTestCase):
 
     @settings(deadline=None)
     @given(NUMBERS)
-    def test_transient_numbers_come_and_go(self, pairs: list[tuple[int, bool]]) -> None:
+    def test_transient(self, pairs: list[tuple[int, bool]]) -> None:
         """
-        A new transient number is the last one, and without it the numbers are what they were.
+        A new transient number is the last one, and without it the numbers are as before.
         """
         numbers = numbers_from(pairs)
         more = numbers.with_transient(100)
         self.assertEqual(more.at(len(numbers)), 100)
         self.assertEqual(more.without_transient(100), numbers)
 
-    def test_position_outside_is_an_error(self) -> None:
+    def test_invalid_index(self) -> None:
         """
-        There is nothing before the first position or after the last.
+        An index before the first number or after the last one is an error.
         """
         numbers = numbers_from([(1, True), (2, False)])
         for index in (-1, 2):
@@ -61,26 +61,26 @@ class VersionNumbersTests(SynchronousTestCase):
 
 class SelectTests(SynchronousTestCase):
     """
-    ``ModelSnapshot.select`` finds what a selector means.
+    ``ModelSnapshot.select`` finds the version that a selector selects.
     """
 
     snapshot = ModelSnapshot("m", 1, numbers_from([(2, True), (5, False), (9, True)]))
 
-    def test_numbers_mean_themselves(self) -> None:
+    def test_numbers(self) -> None:
         """
         A version's own number selects it.
         """
         self.assertEqual([self.snapshot.select(number) for number in (2, 5, 9)], [2, 5, 9])
 
-    def test_negative_ones_count_back_what_exists(self) -> None:
+    def test_negative(self) -> None:
         """
         -1 is the latest, -n the n-th to last of the versions that exist.
         """
         self.assertEqual([self.snapshot.select(selector) for selector in (-1, -2, -3)], [9, 5, 2])
 
-    def test_all_others_are_unknown(self) -> None:
+    def test_unknown(self) -> None:
         """
-        0, numbers never given and counts past the first are unknown versions.
+        0, numbers that were never given out and counts past the first version are unknown versions.
         """
         for selector in (0, 1, 3, 10, -4, 2**31 - 1, -(2**31)):
             error = self.assertRaises(UnknownVersion, self.snapshot.select, selector)

@@ -1,5 +1,5 @@
 """
-Verifying an archive.
+Tests of the verification of an archive.
 """
 
 import os
@@ -22,14 +22,14 @@ LONG_ID = "\u00e9" * 100
 """Its folder's name is a digest."""
 
 
-class ScrubCase(FilesystemCase):
+class VerifyCase(FilesystemCase):
     """
     An archive with a model of three versions.
     """
 
     def setUp(self) -> None:
         """
-        Fill it.
+        Fill the archive.
         """
         super().setUp()
         self.archive.save_model(ModelInfo("m"))
@@ -38,19 +38,19 @@ class ScrubCase(FilesystemCase):
 
     def file(self, name: str) -> Path:
         """
-        Give a file of the model.
+        Return the path of a file of the model.
         """
         return self.root / "m" / name
 
     def found(self) -> list[Finding]:
         """
-        Verify the archive as a daemon has it open.
+        Verify the archive while a daemon has it open.
         """
         return findings(self.root)
 
     def assert_damage(self, kind: Kind, number: int | None, path: str, reason: str) -> None:
         """
-        Check that this alone is found.
+        Check that this is the only finding.
         """
         (finding,) = self.found()
         self.assertTrue(finding.is_damage)
@@ -60,32 +60,32 @@ class ScrubCase(FilesystemCase):
 
     def assert_note(self, kind: Kind, path: str) -> None:
         """
-        Check that this alone is found, and is no damage.
+        Check that this is the only finding, and a note.
         """
         (finding,) = self.found()
         self.assertEqual((finding.kind, finding.path, finding.is_damage), (kind, path, False))
 
 
-class SoundTests(ScrubCase):
+class IntactTests(VerifyCase):
     """
-    Archives in which nothing is wrong.
+    Intact archives.
     """
 
     def test_all_counted(self) -> None:
         """
-        All is read and counted, and what there is to read is known before.
+        Everything is read and counted, and the amount of data is known before.
         """
         put(self.archive, "m", 4, b"x" * 3_000_000)
-        told: list[int] = []
-        with Scrub(str(self.root), on_read=told.append) as scrub:
+        sizes: list[int] = []
+        with Scrub(str(self.root), on_read=sizes.append) as scrub:
             self.assertEqual(scrub.measure(), 3_000_018)
             self.assertEqual(list(scrub.findings()), [])
         self.assertEqual((scrub.counts.models, scrub.counts.versions, scrub.counts.size_bytes), (1, 4, 3_000_018))
-        self.assertEqual(sum(told), 3_000_018)
+        self.assertEqual(sum(sizes), 3_000_018)
 
     def test_odd_ids(self) -> None:
         """
-        Nothing is found where ids are escaped, or where only the .yaml knows them.
+        Nothing is found if ids are escaped, or if only the .yaml contains them.
         """
         for model_id in ODD_IDS:
             self.archive.save_model(ModelInfo(model_id))
@@ -96,7 +96,7 @@ class SoundTests(ScrubCase):
 
     def test_existing_server(self) -> None:
         """
-        Nothing is found in an archive of the existing server, though it has no private folder.
+        Nothing is found in an archive of the existing server, which has no private directory.
         """
         root = Path(self.mktemp())
         shutil.copytree(DATA / "go_archive", root)
@@ -104,7 +104,7 @@ class SoundTests(ScrubCase):
 
     def test_transient(self) -> None:
         """
-        A version that calls itself transient is checked like any other.
+        A version that is marked as transient is checked like any other.
         """
         path = self.file("m-v000003.yaml")
         path.write_text(path.read_text() + "transient: true\n")
@@ -123,9 +123,9 @@ class SoundTests(ScrubCase):
         self.assertEqual([call for call in system.calls if call.startswith(("flock", "create"))], [])
         self.assertEqual(system.descriptors, {})
 
-    def test_broken_off(self) -> None:
+    def test_stopped(self) -> None:
         """
-        A verification that is broken off leaves no descriptor open.
+        A verification that is stopped early leaves no descriptor open.
         """
         system = FaultySystem(str(self.root))
         with Scrub(str(self.root), jobs=1, system=system) as scrub:
@@ -134,14 +134,14 @@ class SoundTests(ScrubCase):
         self.assertEqual(system.descriptors, {})
 
 
-class DamageTests(ScrubCase):
+class DamageTests(VerifyCase):
     """
     Each kind of damage.
     """
 
     def test_model_yaml_missing(self) -> None:
         """
-        A model's .yaml is missing, though versions are there.
+        The .yaml of a model with versions is missing.
         """
         self.file("m.yaml").unlink()
         self.assert_damage(Kind.MODEL_YAML, None, "m/m.yaml", "it is missing")
@@ -153,9 +153,9 @@ class DamageTests(ScrubCase):
         self.file("m.yaml").write_text("- x\n")
         self.assert_damage(Kind.MODEL_YAML, None, "m/m.yaml", "not a mapping")
 
-    def test_digest(self) -> None:
+    def test_hashed_name(self) -> None:
         """
-        A model whose id its .yaml alone knows is damaged where that tells another id, or none.
+        A model whose id only its .yaml contains is damaged if that has another id, or none.
         """
         folder = folder_of(LONG_ID)
         self.archive.save_model(ModelInfo(LONG_ID))
@@ -165,7 +165,7 @@ class DamageTests(ScrubCase):
 
     def test_version_yaml(self) -> None:
         """
-        A version's .yaml is malformed, empty, or a folder.
+        A version's .yaml is malformed, empty, or a directory.
         """
         path = self.file("m-v000002.yaml")
         path.write_text(path.read_text().replace("data_size", "size"))
@@ -178,7 +178,7 @@ class DamageTests(ScrubCase):
 
     def test_large(self) -> None:
         """
-        Metadata that is too large to be of a client's is damage, and not parsed.
+        A .yaml that is larger than any that a client can cause is damage, and is not parsed.
         """
         for name, kind in (("m-v000002.yaml", Kind.VERSION_YAML), ("m.yaml", Kind.MODEL_YAML)):
             os.truncate(self.file(name), MAX_METADATA_BYTES + 1)
@@ -189,7 +189,7 @@ class DamageTests(ScrubCase):
 
     def test_dangling_link(self) -> None:
         """
-        A .yaml that is a link leading nowhere is there, and damaged: no link is followed.
+        A .yaml that is a dangling link is damage: links are not followed.
         """
         self.file("m-v000002.yaml").unlink()
         self.file("m-v000002.yaml").symlink_to("nowhere")
@@ -212,14 +212,14 @@ class DamageTests(ScrubCase):
 
     def test_hash(self) -> None:
         """
-        One bit of a .data is another.
+        One bit of a .data has flipped.
         """
         flip_bit(self.file("m-v000001.data"), 5)
         self.assert_damage(Kind.DATA_HASH, 1, "m/m-v000001.data", "its .data: its SHA-256 is ")
 
     def test_hash_at_the_end(self) -> None:
         """
-        One bit at the end of a .data of several blocks is another.
+        One bit at the end of a .data of several blocks has flipped.
         """
         put(self.archive, "m", 4, b"x" * 2_500_000)
         flip_bit(self.file("m-v000004.data"), 2_499_999)
@@ -227,7 +227,7 @@ class DamageTests(ScrubCase):
 
     def test_unreadable(self) -> None:
         """
-        A .data cannot be read, or is no file.
+        A .data cannot be read, or is not a file.
         """
         self.file("m-v000001.data").unlink()
         self.file("m-v000001.data").mkdir()
@@ -235,7 +235,7 @@ class DamageTests(ScrubCase):
 
     def test_impossible_numbers(self) -> None:
         """
-        A .yaml is numbered 0, or beyond what a number can be.
+        A .yaml has the number 0, or one that is too high.
         """
         for number in (0, 2**31):
             path = self.file(f"m-v{number:06d}.yaml")
@@ -243,9 +243,9 @@ class DamageTests(ScrubCase):
             self.assert_damage(Kind.NUMBER, number, f"m/{path.name}", "no version can have this number")
             path.unlink()
 
-    def test_reserved(self) -> None:
+    def test_high_water_mark(self) -> None:
         """
-        The memory of the numbers given out is malformed.
+        A high-water mark is malformed.
         """
         self.file(".reserved").write_text("many\n")
         self.assert_damage(Kind.HIGH_WATER_MARK, None, "m/.reserved", "it does not hold a version number")
@@ -259,7 +259,7 @@ class DamageTests(ScrubCase):
 
     def test_all_at_once(self) -> None:
         """
-        Whatever is damaged is told, in the order of the names.
+        All damage is reported, in the order of the names.
         """
         self.archive.save_model(ModelInfo("a"))
         put(self.archive, "a", 1)
@@ -270,14 +270,14 @@ class DamageTests(ScrubCase):
         self.assertEqual(damage(self.found()), expected)
 
 
-class NoteTests(ScrubCase):
+class NoteTests(VerifyCase):
     """
-    What is no damage.
+    Findings that are not damage.
     """
 
     def test_foreign(self) -> None:
         """
-        What is no part of an archive is passed over, wherever it lies.
+        A file that is not part of an archive is ignored, wherever it is.
         """
         for path in ("plain", "lost+found", "m/notes", "m/m-v1.yaml", "m/.m-v000001.yaml.tmp", ".0/x", "\x1b[31m"):
             (self.root / path).write_text("")
@@ -295,7 +295,7 @@ class NoteTests(ScrubCase):
 
     def test_left_overs(self) -> None:
         """
-        What is being written or removed is no part of an archive yet, or no longer.
+        A file that is being written or removed is not damage.
         """
         for path in (".0/tmp/x", ".0/trash/y"):
             (self.root / path).write_bytes(b"")
@@ -304,7 +304,7 @@ class NoteTests(ScrubCase):
 
     def test_claims(self) -> None:
         """
-        A .yaml that speaks of another model or number than its name says is no damage.
+        A .yaml that names another model or number than its own name is not damage.
         """
         for name, old, new in (
             ("m.yaml", 'model_id: "m"', "model_id: other"),
@@ -319,20 +319,20 @@ class NoteTests(ScrubCase):
 
     def test_quarantine(self) -> None:
         """
-        What was put aside is no part of an archive any more.
+        Quarantined files are ignored.
         """
         (self.root / ".0" / "quarantine" / "then").mkdir(parents=True)
         self.assertEqual(self.found(), [])
 
 
-class MeanwhileTests(ScrubCase):
+class MeanwhileTests(VerifyCase):
     """
-    What a daemon does in the middle of it.
+    Changes by a daemon during the verification.
     """
 
     def found_meanwhile(self, pattern: str, act: Callable[[], object]) -> list[Finding]:
         """
-        Verify, and let something happen in place of a moment before a call.
+        Verify, and run a function before the first call that matches.
         """
         left = [act]
 
@@ -354,7 +354,7 @@ class MeanwhileTests(ScrubCase):
 
     def replace(self) -> None:
         """
-        Delete the model and make another one of its name, with other data.
+        Delete the model, and create it again with other data.
         """
         self.delete()
         self.archive.save_model(ModelInfo("m"))
@@ -362,7 +362,7 @@ class MeanwhileTests(ScrubCase):
 
     def test_model_goes(self) -> None:
         """
-        A model that is deleted, or replaced by another one of its name, is not damaged, whenever that is.
+        A model that is deleted, or deleted and created again, is not damaged, whenever that happens.
         """
         moments = [
             *("open m", "listdir m", "open m/m.yaml", "open m/.reserved"),
@@ -381,7 +381,7 @@ class MeanwhileTests(ScrubCase):
 
     def test_version_comes(self) -> None:
         """
-        A version that is committed behind the listing's back is not an orphan, and is checked.
+        A version that is committed while the directory is listed is not an orphan, and is checked.
         """
         path = self.file("m-v000002.yaml")
         content = path.read_bytes()
@@ -394,7 +394,7 @@ class MeanwhileTests(ScrubCase):
 
     def test_version_goes(self) -> None:
         """
-        A version whose commit is taken back is not damaged.
+        A version whose commit is undone is not damaged.
         """
 
         def take_back() -> None:
@@ -403,9 +403,9 @@ class MeanwhileTests(ScrubCase):
 
         self.assertEqual(self.found_meanwhile("open m/m-v000003.data", take_back), [])
 
-    def test_mended(self) -> None:
+    def test_repaired(self) -> None:
         """
-        A model that is mended in the middle of it is not damaged.
+        A model that is repaired during the verification is not damaged.
         """
         self.file("m.yaml").write_text("")
         path = os.path.join("m", "m-v000001.yaml")

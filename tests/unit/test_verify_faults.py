@@ -1,5 +1,5 @@
 """
-Verifying an archive on a disk that fails.
+Tests of the verification of an archive on a failing disk.
 """
 
 import contextlib
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from tests.support.damage import damage, findings
 from tests.support.faulty_system import FaultySystem, failing_at, failing_where
-from tests.unit.test_scrub import ScrubCase
+from tests.unit.test_verify import VerifyCase
 from twisted_registry.cli.verify_report import finding_line
 from twisted_registry.domain.errors import StorageFailure
 from twisted_registry.storage.filesystem.verify.archive import Scrub
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
 
 
-class FaultyDiskTests(ScrubCase):
+class FaultyDiskTests(VerifyCase):
     """
-    A disk, or a process, that fails.
+    Failing disks, and processes at their limits.
     """
 
     def found_where(self, pattern: str, number: int) -> list[tuple[Kind, str | None, int | None]]:
@@ -30,7 +30,7 @@ class FaultyDiskTests(ScrubCase):
 
     def test_medium(self) -> None:
         """
-        Parts that the medium does not return are damage of the existing rest.
+        A file that the medium cannot read is damage.
         """
         for pattern, expected in (
             ("open m/m-v000002.data", (Kind.DATA_UNREADABLE, "m", 2)),
@@ -44,7 +44,7 @@ class FaultyDiskTests(ScrubCase):
 
     def test_unread(self) -> None:
         """
-        Parts that were not returned, and may be intact, are distinguished from parts that are wrong.
+        A file that could not be read and may be intact is distinguished from one that was read and is wrong.
         """
         self.file("m-v000001.data").unlink()
         disturbance = failing_where("(open|read) m/m-v000002.(yaml|data)", errno.ETIMEDOUT)
@@ -55,7 +55,7 @@ class FaultyDiskTests(ScrubCase):
 
     def test_one_fault(self) -> None:
         """
-        Whichever single call of the system fails, nothing of a sound archive is called damaged, but at most unread.
+        If any single system call fails, an intact archive has no damage, except for unread files.
         """
         system = FaultySystem(str(self.root))
         with Scrub(str(self.root), jobs=1, system=system) as scrub:
@@ -69,21 +69,21 @@ class FaultyDiskTests(ScrubCase):
 
     def test_process(self) -> None:
         """
-        If the process has no descriptor left, nothing is reported as damaged: the verification fails.
+        If the process has no descriptors left, the verification fails instead of reporting damage.
         """
         for pattern in ("open m", "open m/m-v000002.data", "open m/m-v000002.yaml", "open m/m.yaml"):
             self.assertRaises(StorageFailure, self.found_where, pattern, errno.EMFILE)
 
     def test_root(self) -> None:
         """
-        If the archive itself cannot be read, the verification says so.
+        If the archive itself cannot be read, the verification fails.
         """
         self.assertRaises(CannotVerify, self.found_where, r"scandir \.", errno.EIO)
         self.assertRaises(CannotVerify, self.found_where, r"listdir \.0", errno.EIO)
 
     def test_no_archive(self) -> None:
         """
-        A missing directory, a file, and a directory without an archive are not archives.
+        A missing path, a file, and a directory without an archive are not archives.
         """
         for path in (self.root / "none", self.file("m.yaml"), Path(self.mktemp())):
             if path.name == "temp":
