@@ -412,7 +412,7 @@ class DeploymentTests(ExampleTestCase):
         spoil(data)
         self.daemon.kill()
         self.daemon = self.start_daemon()
-        self.assert_refuses("is damaged on the archive")
+        self.assert_refuses("is damaged in the archive")
 
     def test_refusal_of_the_registry_is_one_line(self) -> None:
         """
