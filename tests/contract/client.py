@@ -13,7 +13,7 @@ from attrs import evolve
 
 from tests.support.client import data_hash
 from tests.support.daemon import free_port
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from tests.support.styles import Style
 from twisted_registry.client import errors
 
@@ -21,7 +21,7 @@ DATA = os.urandom(10_000_000)
 """Several chunks long."""
 
 
-class ClientContract(SharedRegistryTestCase):
+class ClientContract(SharedEdgeTestCase):
     """
     Run for each style.
     """

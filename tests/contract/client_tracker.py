@@ -5,13 +5,13 @@ The contract of trackers, for each face.
 import time
 from typing import Any, ClassVar
 
-from tests.support.registry_case import RegistryTestCase
+from tests.support.edge import EdgeTestCase
 from tests.support.relay import Relay
 from tests.support.styles import Followed, Style
 from twisted_registry.client import errors
 
 
-class TrackerContract(RegistryTestCase):
+class TrackerContract(EdgeTestCase):
     """
     Run for each style.
     """
@@ -44,10 +44,11 @@ class TrackerContract(RegistryTestCase):
 
     def come_back(self) -> None:
         """
-        Kill the daemon, and start it again.
+        Cut the connection, and start the server again: it has lost its transient versions.
         """
         self.relay.port = 0  # another daemon may have the old one next
-        self.crash()
+        self.relay.cut()
+        self.restart()
         self.relay.port = self.daemon.port
 
     def test_latest_first_then_new_ones(self) -> None:

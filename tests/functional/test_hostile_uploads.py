@@ -9,7 +9,7 @@ from typing import Any
 from grpc import StatusCode
 from hypothesis import example, given, strategies as st
 
-from tests.functional.test_hostile_properties import INVALID, NOT_FOUND, OK, TEXTS, HostileCase, hostile
+from tests.edge.test_hostile_properties import INVALID, NOT_FOUND, OK, TEXTS, HostileCase, hostile
 from tests.support.client import body, data_hash, header
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import api

@@ -1,0 +1,3 @@
+"""
+Tests of the gRPC edge, inside the process of the tests: no daemon is started.
+"""
