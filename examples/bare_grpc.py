@@ -54,7 +54,7 @@ def main(address: str) -> None:
     updates = registry.VersionUpdate(protos.VersionUpdateRequest(model_id="walker"))
     latest = next(updates).version_info
     updates.cancel()
-    print("heard of version", latest.version_number)
+    print("notified of version", latest.version_number)
 
     request = protos.RetrieveVersionDataRequest(model_id="walker", version_number=latest.version_number)
     fetched = b"".join(chunk.data_chunk for chunk in registry.RetrieveVersionData(request))

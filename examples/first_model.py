@@ -24,10 +24,10 @@ def main(address: str) -> None:
         print("published version", published.version_number)
 
         with registry.track("walker") as tracker:
-            heard = next(tracker)
-        print("heard of version", heard.version_number)
+            latest = next(tracker)
+        print("notified of version", latest.version_number)
 
-        fetched = registry.retrieve("walker", heard)
+        fetched = registry.retrieve("walker", latest)
         print("fetched", len(fetched), "bytes,", "intact" if fetched == weights else "but they differ")
 
 

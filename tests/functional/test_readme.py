@@ -169,7 +169,7 @@ class PythonTests(RegistryTestCase):
                 [sys.executable, example, self.daemon.address], capture_output=True, text=True, timeout=60, check=False
             )
             self.assertEqual(done.returncode, 0, done.stderr)
-            said = [f"published version {number}", f"heard of version {number}", "fetched 10000000 bytes, intact"]
+            said = [f"published version {number}", f"notified of version {number}", "fetched 10000000 bytes, intact"]
             self.assertEqual(done.stdout.splitlines(), said)
 
 
