@@ -1,5 +1,5 @@
 """
-Replies as bytes: kept while they hold, and made within the bounds of what may be on its way to clients.
+Replies as bytes: cached while they are valid, and made within the budget for data in flight to clients.
 """
 
 import weakref
@@ -13,13 +13,13 @@ from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 _SHORT = 16
-"""The most entries of a list that is made without waiting for others."""
+"""The largest number of entries of a list that is made without a reservation."""
 
 _MOST_REQUEST_BYTES = 1024
 _MOST_REPLY_BYTES = 64 * 1024
 _MOST_BYTES = 4 * 1024 * 1024
 _ENTRY_BYTES = 500
-"""About what an entry takes beside its request and its reply."""
+"""The approximate memory for an entry, in addition to its request and its reply."""
 
 _Entry = tuple[str, "weakref.ref[ModelSnapshot]", bytes]
 

@@ -99,7 +99,7 @@ class ByteProgress:
         )
         self._task = self._bar.add_task(what, total=None)
         self._lock = Lock()
-        # A timer, not the first advance: work that stands still shows a bar too.
+        # A timer, not the first advance: stalled work shows a bar too.
         self._timer = Timer(_SHOW_AFTER_SECONDS, self.show)
         self._timer.daemon = True
         self._is_on = self._console.is_terminal

@@ -58,7 +58,7 @@ class Target:
 
     def check(self) -> None:
         """
-        Check that the destination can be written, as far as that can be known.
+        Check that the destination can be written, as far as this can be known in advance.
 
         Raises:
             OSError: it cannot be written.

@@ -13,7 +13,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_%./:@+~-]{1,512}")
 """Text that is safe on a terminal and in a shell."""
 
 _EXPANDED = ("-", "~")
-"""A word with this prefix is an option or a home directory."""
+"""The prefixes of words that are read as an option or a home directory."""
 
 _MAX_LINE_CHARACTERS = 2000
 _NS = 1_000_000_000

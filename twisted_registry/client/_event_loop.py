@@ -30,8 +30,8 @@ class Job(Generic[T]):
     """
     A coroutine to run in the loop.
 
-    The two threads share a lock of the system's, and what is written before it is released.  A lock made of Python code
-    stays held if a signal handler raises in its holder, and then the loop would wait for it forever.
+    The two threads share a native lock, and the attributes that are set before its release.  A lock written in Python
+    would stay held if a signal handler raised an exception in its holder, and the loop would wait for it forever.
 
     Attributes:
         is_done: whether it has ended; a cancelled job may take a while to end.

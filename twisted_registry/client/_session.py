@@ -34,7 +34,7 @@ from twisted_registry.domain.models import VersionHeader, VersionInfo
 
 class Session:
     """
-    The connection of a client, and what it does over it.
+    The connection of a client, and the calls over it.
 
     Attributes:
         queries: calls that read.

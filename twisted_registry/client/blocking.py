@@ -88,7 +88,7 @@ class BlockingClient:
         idle_seconds: float = 60.0,
     ) -> None:
         """
-        Make a client.  It does not connect yet.
+        Create a client.  It connects at its first call.
 
         Args:
             address: ``HOST:PORT``; ``unix:PATH`` for a socket; or another target that gRPC knows, such as
@@ -98,9 +98,9 @@ class BlockingClient:
             deadline_seconds: how long the answer to a call without data may take, in seconds.
             retry_seconds: how long to retry while the server is away, in seconds from the first failure on; 0 for no
                 retries, ``math.inf`` for no limit.
-            idle_seconds: how long a transfer may stand still, in seconds: how long less than 64 KiB may arrive of data
-                that is retrieved; how long the server may accept nothing of data that is published; and how long its
-                answer may take then, plus a second for each MiB.
+            idle_seconds: how long a transfer may stall, in seconds.  A download stalls while less than 64 KiB arrive;
+                an upload, while the server accepts no data.  After the last byte of an upload, the answer may take this
+                long, plus a second for each MiB.
 
         Raises:
             ValueError: the address is malformed; or the token cannot be sent, is too long, or would cross a network
@@ -166,7 +166,7 @@ class BlockingClient:
         Create a model if it does not exist.  An existing model keeps all its metadata, and gets those pairs whose keys
         it does not have, so a trainer can call this each time it starts.
 
-        Like ``update_model``, this reads, merges and writes; it writes only if a pair is missing.
+        Like ``update_model``, this method reads, merges and writes; it writes only if a pair is missing.
 
         Args:
             model_id: 1 to 200 bytes of UTF-8 without control characters.
@@ -262,7 +262,7 @@ class BlockingClient:
         """
         Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
 
-        The SHA-256 of the data is computed while it is sent, and compared with that of what was stored.  If the
+        The SHA-256 of the data is computed while it is sent, and compared with that of the stored version.  If the
         connection is lost before the answer, the client finds out whether the version exists, and sends it again only
         if that cannot create it twice.
 
@@ -324,7 +324,7 @@ class BlockingClient:
         """
         Create an archived version: it is on the server's disk before the answer, and it is never evicted.
 
-        The SHA-256 of the data is computed while it is sent, and compared with that of what was stored.  If the
+        The SHA-256 of the data is computed while it is sent, and compared with that of the stored version.  If the
         connection is lost before the answer, the client finds out whether the version exists, and sends it again only
         if that cannot create it twice.
 
@@ -532,7 +532,7 @@ class BlockingClient:
                 for version in tracker:
                     policy.load(version.data)
 
-        The tracker survives restarts of the server, and tries to reach a server that is away without a limit of time.
+        The tracker survives restarts of the server.  While the server is away, it retries without a time limit.
 
         Args:
             model_id: the model.
@@ -541,9 +541,13 @@ class BlockingClient:
             wait: whether to wait at the start for a model that does not exist yet, and for a server that is away.
 
         Returns:
-            The tracker, not started yet.  It raises the errors: ``UnknownModel`` if the model does not exist or was
-            deleted, ``ModelReplaced`` if it was deleted and created again, and ``CorruptVersion`` for a damaged
-            version.
+            The tracker, not started yet: an iterator and a context manager.
+
+        Raises:
+            UnknownModel: the model does not exist or was deleted.  This and the other errors are raised by the tracker.
+            ModelReplaced: the model was deleted and created again.
+            CorruptVersion: the latest version is damaged.
+            Unavailable: the server is away at the start, and ``wait`` is false.
         """
         return BlockingTracker(self._client.track(model_id, data=data, wait=wait))
 

@@ -40,7 +40,7 @@ class Limits:
         version_max_bytes: the size of the largest version; 0 for no limit.
         uploads_max_bytes: how much data of running uploads is in memory at most.
         uploads_wait_seconds: how long an upload may wait for memory.
-        upload_idle_seconds: how long a call may send nothing of what it has yet to send.
+        upload_idle_seconds: how long a client may send nothing of an unfinished request, in seconds.
         downloads_max_bytes: how much data is being sent to readers at most.
         download_idle_seconds: how long a reader may take for a chunk while other readers wait.
         keepalive_seconds: how long a connection may be silent before the server pings its client.
@@ -70,7 +70,7 @@ class Limits:
     upload_idle_seconds: float = setting(
         "upload-idle-seconds",
         seconds(0.1),
-        "how long a call may send nothing, or less than 64 KiB, of what it has yet to send before it is aborted",
+        "how long a client may send nothing, or less than 64 KiB, of an unfinished request before its call is aborted",
         60.0,
         "60",
     )

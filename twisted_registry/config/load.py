@@ -61,7 +61,7 @@ SETTINGS: Sequence[Setting] = [setting for section in SECTIONS.values() for _, s
 
 class Level(IntEnum):
     """
-    The level of a given value: a value of a higher level overrides one of a lower level.
+    The precedence of a value, by its source: a higher level overrides a lower one.
     """
 
     FILE = 1
@@ -77,7 +77,7 @@ class Given:
     Attributes:
         value: text, or a value in TOML if the level is ``FILE``.
         source: where it was given, for people: a flag, a variable, or a file and a key.
-        level: the level.
+        level: its precedence.
     """
 
     value: object

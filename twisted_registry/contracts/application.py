@@ -35,7 +35,7 @@ class IEvent(Interface):
 
 class IRuntime(Interface):
     """
-    The event loop that runs the use cases, and the ways from it to the registry's threads.
+    The event loop that runs the use cases, and its calls to the registry's threads.
 
     All methods but ``run_soon`` are called in the thread that runs the use cases.
     """
@@ -91,12 +91,12 @@ class IReservation(Interface):
 
 class IBudget(Interface):
     """
-    A number of bytes, or of places, that many calls share: first come, first served.
+    A number of bytes, or of slots, that calls share: first come, first served.
     """
 
     def reserve(amount: int) -> Awaitable[IReservation]:
         """
-        Reserve a part of the budget, and wait for it if need be.
+        Wait until a part of the budget is free, and reserve it.
 
         Raises:
             Overloaded: too many calls wait already, or the wait took too long.
@@ -105,19 +105,19 @@ class IBudget(Interface):
 
 class IReplyReservation(Interface):
     """
-    The bytes that may be on their way to one client.  They return to their budget when the call ends.
+    The bytes reserved for data in flight to one client.  They return to their budget when the call ends.
 
-    While the idle timer runs, a client that takes nothing can be disconnected for the sake of others that wait.
+    While the idle timer runs, a client that reads nothing can be disconnected if other calls wait for the budget.
     """
 
     def start_idle_timer() -> None:
         """
-        Restart the timer: there is data for the client to take.
+        Restart the timer: there is data for the client to read.
         """
 
     def stop_idle_timer() -> None:
         """
-        Stop the timer: the client has taken all there was, and waits for the server.
+        Stop the timer: the client has read all data so far, and waits for the server.
         """
 
 
@@ -128,18 +128,18 @@ class IReceiver(Interface):
 
     def reserve(size_bytes: int) -> Awaitable[IReplyReservation]:
         """
-        Reserve bytes of what may be on its way to clients, and wait for them if need be.
+        Wait until a part of the budget for data in flight to clients is free, and reserve it.
         """
 
     def try_reserve(size_bytes: int) -> IReplyReservation | None:
         """
-        Reserve bytes of what may be on its way to clients.
+        Reserve a part of the budget for data in flight to clients, without waiting.
 
         Returns:
-            ``None`` if the call would have to wait for them.
+            ``None`` if the call would have to wait.
         """
 
     def write(message: bytes) -> Awaitable[None]:
         """
-        Send a message of a reply that streams.
+        Send one message of a streaming reply.
         """

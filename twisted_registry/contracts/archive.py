@@ -99,7 +99,7 @@ class IVersionStore(Interface):
 
 class IHighWaterMarks(Interface):
     """
-    The high-water mark of each model: the highest version number that may have been given out, also to transient
+    The high-water mark of each model: the highest version number that may have been assigned, also to transient
     versions.
     """
 

@@ -26,7 +26,7 @@ class INumberSequence(Interface):
     unless stated otherwise.
     """
 
-    last: int = Attribute("The highest number that may have been given out.  May be read in any thread.")
+    last: int = Attribute("The highest number that may have been assigned.  May be read in any thread.")
 
     def load(highest: int) -> Awaitable[None]:
         """
@@ -44,24 +44,24 @@ class INumberSequence(Interface):
         Return the number for the next version.  It stays the same until ``use``.
 
         Raises:
-            NumbersExhausted: every number has been given out.
+            NumbersExhausted: every number has been assigned.
         """
 
     def reserve(number: int) -> Awaitable[None]:
         """
-        Make sure that a number is never given out again, also after a crash.  Needed before a transient version gets
+        Make sure that a number is never assigned again, not even after a crash.  Needed before a transient version gets
         it; the commit of an archived version is durable itself.
 
         Raises:
-            StorageFull: the reservation has no room.
-            StorageReadOnly: the medium takes no writes.
+            StorageFull: the medium is full.
+            StorageReadOnly: the medium accepts no writes.
             StorageFailure: the medium failed.
             UnknownModel: the model has disappeared.
         """
 
     def use(number: int) -> None:
         """
-        Note that a number may have been given out.
+        Note that a number may have been assigned.
         """
 
     def raise_to(number: int) -> Awaitable[bool]:
@@ -75,7 +75,7 @@ class INumberSequence(Interface):
     def release() -> Awaitable[None]:
         """
         Release the reserved numbers that were not used, so that the next process continues without a gap.  Called
-        before the archive is closed, when nothing else is under way.  Never fails.
+        before the archive is closed, when no other call is running.  Never fails.
         """
 
     def retire() -> None:
@@ -96,19 +96,20 @@ class ICoordination(Interface):
 
     def incarnation(model_id: str) -> int:
         """
-        Return a number that tells a model from all earlier ones with the same id.
+        Return a number that distinguishes a model from all earlier ones with the same id.
         """
 
     def exclusive(model_id: str) -> AbstractAsyncContextManager[None]:
         """
-        Wait until no one else owns a model, and own it for the length of a context: to commit a version, or to read or
-        change what decides about commits.  Owners follow each other in the order of their requests.
+        Wait for exclusive ownership of a model, and keep it while the context is open.  Needed to commit a version, and
+        to read or change state on which commits depend.  Ownership is granted in the order of the requests.
         """
 
     def writing(model_id: str) -> AbstractAsyncContextManager[None]:
         """
-        Wait until no one else changes a model on the archive, and keep others from it for the length of a context.
-        Taken inside ``exclusive``, or alone by a change that no commit depends on; never the other way round.
+        Wait until nothing else changes a model on the archive, and exclude other changes while the context is open.
+        Enter it inside ``exclusive``, or alone for a change on which no commit depends; never enter ``exclusive``
+        inside it.
         """
 
     def publish(event: Event) -> None:

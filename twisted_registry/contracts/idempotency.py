@@ -49,7 +49,7 @@ class IKeyedArchiveWriter(IArchiveWriter):
 
 class IKeyedArchive(Interface):
     """
-    An archive whose writers provide ``IKeyedArchiveWriter``.  Optional, beside ``IArchive``.
+    An archive whose writers provide ``IKeyedArchiveWriter``.  Optional, in addition to ``IArchive``.
 
     Deleting a model deletes its keys.
     """

@@ -72,7 +72,7 @@ class ArchiveStatus:
 
 class IIdentifiableArchive(Interface):
     """
-    An archive with an identity.  Optional, beside ``IArchive``.
+    An archive with an identity.  Optional, in addition to ``IArchive``.
     """
 
     def expect_existing() -> None:
@@ -89,7 +89,8 @@ class IIdentifiableArchive(Interface):
 
 class IOwnedArchive(Interface):
     """
-    An archive that another machine can take over unless this process renews its claim.  Optional, beside ``IArchive``.
+    An archive that another machine can take over unless this process renews its claim.  Optional, in addition to
+    ``IArchive``.
     """
 
     renew_seconds: float = Attribute("The interval in seconds at which ``renew`` is called.")

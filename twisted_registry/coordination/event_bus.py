@@ -1,5 +1,5 @@
 """
-The event bus: from whatever changes the registry to whatever follows it.
+The event bus, from the code that changes the registry to the code that reacts to it.
 """
 
 from uuid import uuid4

@@ -44,7 +44,7 @@ class LocalCoordination(EventBus):
         """
 
         Args:
-            marks: the archive, which remembers the numbers given out.
+            marks: the archive, which remembers the numbers assigned.
             executor: runs the archive's calls.
         """
         self._marks = marks
@@ -79,7 +79,7 @@ class LocalSequence:
 
     Attributes:
         last: see ``INumberSequence.last``.
-        _mark: numbers up to this one may be given out without asking the archive.
+        _mark: numbers up to this one may be assigned without asking the archive.
         _raised: how far clients have raised the numbers in this process.
         _extension: fires when the reservation under way is done; ``None`` if there is none.
         _is_retired: whether the model was deleted.

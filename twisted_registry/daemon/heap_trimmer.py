@@ -15,7 +15,7 @@ from twisted_registry.domain.events import Event, ModelDeleted, VersionCommitted
 
 _MIB = 1024 * 1024
 BESIDE_BYTES = 128 * _MIB
-"""The memory of the process beside its versions, with uploads and downloads of the usual size."""
+"""The memory of the process apart from its versions, with uploads and downloads of the usual size."""
 
 WORTH_BYTES = 64 * _MIB
 """The least growth since the last trim that makes another one worthwhile."""
@@ -58,7 +58,7 @@ class HeapTrimmer:
 
     def schedule(self, event: Event) -> None:
         """
-        Check soon after an event.
+        Schedule a check, unless one is scheduled already.
         """
         if not self._is_scheduled:
             self._is_scheduled = True

@@ -1,5 +1,5 @@
 """
-The queue of log lines on their way to a file: logging never waits for the reader of the log.
+The queue of log lines for a file: logging never waits for the reader of the log.
 """
 
 import os

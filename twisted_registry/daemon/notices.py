@@ -1,5 +1,5 @@
 """
-Log lines of a start: what is served, and what an operator should know.
+Log lines of a start: the address, the archive, and warnings for the operator.
 """
 
 import os
@@ -58,7 +58,7 @@ def _log_exposure(settings: Settings, address: str) -> None:
         )
     if os.geteuid() == 0:
         _log.warn(
-            "running as root, which the daemon does not need, in a container either: run it as a separate user "
+            "running as root, which the daemon does not need, not even in a container: run it as a separate user "
             "(User= of systemd, --user of docker run, --uid of twistd) that owns the archive"
         )
 

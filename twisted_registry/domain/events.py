@@ -119,7 +119,7 @@ class ModelDeleted:
 @frozen
 class StorageFailed:
     """
-    The archive could not make a change, because its medium failed, is full or takes no writes.
+    The archive could not make a change, because its medium failed, is full or accepts no writes.
 
     Attributes:
         operation: the change that was asked for.

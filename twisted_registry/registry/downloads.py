@@ -1,5 +1,5 @@
 """
-A version on its way out: from the transient store, or from the archive and verified while it is read.
+Downloads of versions: from the transient store, or from the archive and verified while they are read.
 """
 
 import hashlib

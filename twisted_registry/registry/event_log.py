@@ -1,5 +1,5 @@
 """
-The log's part in the events of the registry.
+The log of the registry's events.
 """
 
 import math
@@ -19,11 +19,11 @@ class EvictionLog:
     """
     The count of evicted versions that were the latest of their model, and a warning at most once a minute.
 
-    The latest version of each model stays before a second one of any other.  So this happens only if there are more
-    models than the budget has room for, or larger ones.
+    The latest version of a model is evicted only after all versions that are not the latest of theirs.  So this
+    happens only if the latest versions alone exceed the budget.
 
     Attributes:
-        count: how often it has happened.
+        count: how many such evictions there were.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:

@@ -23,7 +23,7 @@ from twisted_registry.registry.uploads import Upload
 MAX_KEYS = 100_000
 MAX_KEY_BYTES = 32 * 1024 * 1024
 _ENTRY_BYTES = 600
-"""The memory for a key without its version's info, roughly."""
+"""The approximate memory for a key, without its version's info."""
 
 _REMOVED_AT_ONCE = 64
 """The number of keys removed from the archive in one job."""
@@ -48,7 +48,7 @@ class _Entry:
     @property
     def size_bytes(self) -> int:
         """
-        The memory for the entry, roughly.
+        The approximate memory for the entry.
         """
         return _ENTRY_BYTES + (0 if self.info is None else info_size_bytes(self.info.metadata))
 

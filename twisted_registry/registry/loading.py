@@ -1,5 +1,5 @@
 """
-Reading from the archive what is not in memory.
+The reader of models and versions that are not in memory.
 """
 
 from collections.abc import Iterator, Sequence

@@ -28,13 +28,13 @@ V = TypeVar("V")
 _log = Logger(namespace="twisted_registry.registry")
 
 _INFO_BYTES = 1000
-"""The memory for an info without its metadata, roughly."""
+"""The approximate memory for an info, without its metadata."""
 
 _INFO_CACHE_BYTES = 16 * 1024 * 1024
 _XXH3_CACHE_BYTES = 4 * 1024 * 1024
 _CHUNK_XXH3_BYTES = 80
 _XXH3S_BYTES = 500
-"""The memory for one XXH3, and for the list of those of a version, roughly."""
+"""The approximate memory for the XXH3 of one chunk, and for the list of a version's."""
 
 
 def info_size_bytes(metadata: Mapping[str, str]) -> int:
@@ -84,7 +84,7 @@ class InfoCache(Generic[K, V]):
 @frozen(eq=False)
 class State:
     """
-    The stores, and what is known about their content.
+    The stores, and the cached facts about their content.
 
     Attributes:
         executor: runs the archive's calls.

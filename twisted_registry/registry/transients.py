@@ -26,7 +26,7 @@ _log = Logger(namespace="twisted_registry.registry")
 @frozen(eq=False)
 class Publication:
     """
-    The steps that follow once a version is in the store: publish it, and then what was evicted for it.
+    The steps after a version is stored: publish it, and then the evictions that it caused.
     """
 
     kept: Callable[[], None]

@@ -1,5 +1,5 @@
 """
-A version on its way in.
+Uploads of versions, to the archive, to memory or to both.
 """
 
 import hashlib

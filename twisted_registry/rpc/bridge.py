@@ -21,14 +21,14 @@ T = TypeVar("T")
 @implementer(IEvent)
 class _Event(asyncio.Event):
     """
-    An event of asyncio.
+    An asyncio event.
     """
 
 
 @implementer(IRuntime)
 class AsyncioRuntime:
     """
-    The runtime of use cases in an event loop of asyncio.
+    The runtime of the use cases in an asyncio event loop.
     """
 
     def __init__(self, reactor: IReactorFromThreads, loop: asyncio.AbstractEventLoop) -> None:

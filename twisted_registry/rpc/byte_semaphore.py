@@ -55,7 +55,7 @@ class ByteSemaphore:
 
     async def reserve(self, size_bytes: int) -> "Reservation":
         """
-        Reserve bytes, and wait for them if need be.  More than the limit reserves all of it, and so goes alone.
+        Wait for bytes, and reserve them.  A request for more than the limit reserves the whole limit.
         """
         reservation = self.try_reserve(size_bytes)
         if reservation is not None:

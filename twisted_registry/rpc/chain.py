@@ -3,7 +3,7 @@ The chain that every call passes, those of health and reflection too.
 
 Its order, the outermost first:
 
-1. The access log, which also sees the status of calls that fail.  Metrics belong beside it.
+1. The access log, which also sees the status of calls that fail.  Metrics belong next to it.
 2. Errors: whatever the rest raises becomes the call's status.
 3. The call tracker: limits, and whether the registry serves.  Refusing a call here costs least.
 4. The archive's identity.  Authentication belongs before it: it needs the metadata, but no request.

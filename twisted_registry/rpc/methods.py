@@ -23,7 +23,7 @@ sends each message with ``CallContext.write`` and returns ``None``.  An error th
 
 class Action(Enum):
     """
-    The kind of act of a call, for permissions.
+    The kind of action of a call, for permissions.
     """
 
     NONE = "none"

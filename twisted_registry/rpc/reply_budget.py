@@ -1,6 +1,6 @@
 """
-The budget of what may be on its way to clients: data, and replies of a kilobyte and more.  The number of calls bounds
-shorter ones.
+The budget for data in flight to clients: versions, and replies of a kilobyte and more.  Shorter replies are bounded by
+the number of calls.
 
 gRPC takes a message as soon as it has memory for it, not when the client reads it: about a chunk of every client that
 does not read stays in memory.  So a call reserves bytes before it sends, and releases them when gRPC has sent the
@@ -71,10 +71,10 @@ _UNCOUNTED = _Uncounted()
 
 class ReplyBudget:
     """
-    The budget of bytes on their way to clients.
+    The budget of bytes in flight to clients.
 
-    A client that takes nothing keeps its bytes as long as no other call waits for them, and for a time after that.
-    Then its connection is closed.
+    A client that reads nothing keeps its bytes while no other call waits for them.  If another call waits, its
+    connection is closed after the idle timeout.
     """
 
     def __init__(
@@ -103,17 +103,17 @@ class ReplyBudget:
 
     async def reserve(self, call: CallContext, size_bytes: int) -> ReplyReservation:
         """
-        Reserve bytes until the call is over, and wait for them if need be.
+        Wait for bytes of the budget, and reserve them until the call ends.
 
         Args:
-            size_bytes: the most bytes that will be on their way at once.
+            size_bytes: the most bytes that will be in flight at once.
         """
         self._sweep.start()
         return self._hold(call, await self._semaphores.of_size(size_bytes).reserve(size_bytes))
 
     def try_reserve(self, call: CallContext, size_bytes: int) -> ReplyReservation | None:
         """
-        Reserve bytes until the call is over, unless that takes a wait.
+        Reserve bytes until the call ends; return ``None`` if this would need a wait.
         """
         reserved = self._semaphores.of_size(size_bytes).try_reserve(size_bytes)
         return None if reserved is None else self._hold(call, reserved)

@@ -69,7 +69,7 @@ class RpcServer:
 
         Args:
             access_log: whether each call is logged, at level debug.
-            services: further services to serve, beside the registry and health.
+            services: further services to serve, in addition to the registry and health.
         """
         self._reactor = reactor
         self._archive_status = archive_status
@@ -130,7 +130,7 @@ class RpcServer:
 
     def stop(self, grace_seconds: float) -> Deferred[None]:
         """
-        Refuse new calls, end the streams of updates, and let the other calls under way end.
+        Refuse new calls, end the streams of updates, and let the other running calls finish.
 
         Args:
             grace_seconds: how long those may take before they are cancelled.

@@ -105,7 +105,7 @@ class CoordinationContract(ContractCase):
 
     def test_reserved_numbers(self) -> None:
         """
-        A reserved number is never given out again, also if the process ended without releasing anything.
+        A reserved number is never assigned again, also if the process ended without releasing anything.
         """
         sequence = self.sequence()
         for number in range(1, 251):
@@ -126,7 +126,7 @@ class CoordinationContract(ContractCase):
 
     def test_raised_numbers(self) -> None:
         """
-        Numbers that clients have seen are not given out, neither in this process nor in the next one.
+        Numbers that clients have seen are not assigned, neither in this process nor in the next one.
         """
         sequence = self.sequence()
         self.assertTrue(self.wait(sequence.raise_to(500)))

@@ -267,7 +267,7 @@ def start_registry(
 @contextmanager
 def running_registry(archive: IArchive | None = None, budget: TransientBudget = BUDGET) -> Iterator[str]:
     """
-    Run a registry in this process for the length of a context, and yield its address::
+    Run a registry in this process while the context is open, and yield its address::
 
         with running_registry() as address, BlockingClient(address) as client:
             client.save_model("walker")

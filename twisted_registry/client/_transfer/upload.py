@@ -268,7 +268,7 @@ class _Attempt:
         try:
             is_same = info.size_bytes == self._header.size_bytes and await self._has_same_hash(info, checksum)
         except DataChanged:
-            reason = "its file changed before the hash of what was stored could be compared"
+            reason = "its file changed before its hash could be compared with that of the stored version"
             raise CorruptTransfer(info.model_id, info.version_number, reason) from None
         if not is_same:
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
@@ -359,7 +359,7 @@ class Upload:
 
     async def _can_repeat(self, lost: str) -> bool:
         """
-        Return whether the version can be sent again, because the server remembers the key of the first time.
+        Return whether the version can be sent again safely, because the server remembers the key of the first attempt.
 
         Raises:
             CreationUncertain: the server could not be asked.

@@ -1,5 +1,5 @@
 """
-A health check for short-lived processes: it loads a fraction of what a client loads.
+A health check for short-lived processes: it loads a fraction of the modules of a client.
 """
 
 from typing import Any

@@ -51,9 +51,9 @@ class Options:
         address: ``HOST:PORT``, or another target that gRPC knows.
         tls: ``None`` for an unencrypted connection.
         token: sent with each call as ``authorization: Bearer TOKEN``; ``None`` sends none.
-        deadline_seconds: how long the answer to a call without data may take.
-        retry_seconds: how long to retry while the server is away.
-        idle_seconds: how long a transfer may stand still.
+        deadline_seconds: how long the answer to a call without data may take, in seconds.
+        retry_seconds: how long to retry while the server is away, in seconds.
+        idle_seconds: how long a transfer may stall, in seconds.
     """
 
     address: str

@@ -21,7 +21,7 @@ from twisted_registry.protocol.messages import SERVICE_NAME, api, common
 T = TypeVar("T")
 
 _PAGE = 200
-"""Entries to a page.  With the most metadata they may have, they take 50 MiB of the 64 that a reply may have."""
+"""The number of entries on a page.  With the largest metadata allowed, they take 50 of the 64 MiB of a reply."""
 
 _MOST_NAMES = 1000
 _DECIMAL = re.compile("[0-9]{1,20}")

@@ -20,7 +20,7 @@ _NOT_CONNECTED = re.compile(
 """gRPC's texts if nothing was sent; those of servers and of lost connections are different."""
 
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|Hostname Verification Check failed|not in peer certificate")
-"""The texts of gRPC and OpenSSL if the certificate of a server is refused."""
+"""The error texts of gRPC and OpenSSL for a server certificate that is refused."""
 
 _HINTS = {
     "WRONG_VERSION_NUMBER": "; it does not speak TLS: connect without TLS, or to another port",

@@ -1,3 +1,3 @@
 """
-The interceptors that every call passes on its way to its handler. ``twisted_registry.rpc.chain`` has their order.
+The interceptors that every call passes before its handler. ``twisted_registry.rpc.chain`` has their order.
 """

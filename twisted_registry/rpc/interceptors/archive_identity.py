@@ -23,7 +23,7 @@ class ArchiveIdentityCheck:
 
     def intercept(self, method: Method, handler: Handler) -> Handler:
         """
-        Wrap a handler so that its calls are checked, before they bring their request.
+        Wrap a handler so that its calls are checked, before their request is read.
         """
         if method.any_archive:
             return handler

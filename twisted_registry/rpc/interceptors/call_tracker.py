@@ -27,8 +27,9 @@ _START_WAITERS_MAX = 1_000
 
 _EMPTY_CALLS_MAX = 500
 """
-The limit on calls that have brought no request yet, with those of the last second that ended without one.  A request
-follows right after the call's headers, so well-behaved clients have few of these, even if thousands come back at once.
+The limit on calls without a request: those that wait for it, and those of the last second that ended without one.  A
+request follows right after the call's headers, so well-behaved clients have few of these, even if thousands reconnect
+at once.
 """
 
 _EMPTY_CALLS_PER_CONNECTION = 16
@@ -102,13 +103,13 @@ class CallTracker:
     The interceptor that counts calls by connection and by address.  It refuses calls beyond the limits, before the
     registry serves, and once it stops.
 
-    A call counts until gRPC has sent its status: a client that does not take its replies keeps its calls.
+    A call counts until gRPC has sent its status: the calls of a client that does not read its replies keep counting.
 
-    If very many calls bring no request, it closes the connections that have more than a few of these: gRPC then drops
-    the rest of their calls, which costs nearly nothing, before Python has to handle each of them.
+    If very many calls have no request, it closes the connections with more than a few of these.  gRPC then drops the
+    rest of their calls before Python has to handle each of them, which costs almost nothing.
 
     Attributes:
-        serving: the calls that only a registry that serves takes.
+        serving: the calls that are accepted only while the registry serves.
         standing: the calls of methods that are always served.
     """
 
@@ -232,7 +233,7 @@ class CallTracker:
 
     def count(self, call: CallContext) -> None:
         """
-        Count a call until it is over, however many are under way.
+        Count a call until it ends, without checking a limit.
         """
         peer = call.peer
         host = _host_of(peer)
@@ -254,7 +255,7 @@ class CallTracker:
 
     def begin_wait(self, call: CallContext) -> None:
         """
-        Note that a call that is counted waits for its request.
+        Record that a counted call waits for its request.
         """
         self._empty[call.number] = call.peer
         # To add them up for each call would cost too much.
@@ -264,7 +265,7 @@ class CallTracker:
 
     def end_wait(self, call: CallContext) -> None:
         """
-        Note that the request of a call has come.
+        Record that the request of a call has arrived.
         """
         self._empty.pop(call.number, None)
 

@@ -67,9 +67,9 @@ class IdleTimeout:
         """
 
         Args:
-            seconds: the timeout.
+            seconds: the timeout, in seconds.
             on_wait: called when a call begins to wait for its first message.
-            on_request: called when that message has come.
+            on_request: called when that message has arrived.
         """
         self.now_seconds = now_seconds
         self.on_wait = on_wait
@@ -91,7 +91,7 @@ class IdleTimeout:
             request = await RequestStream(call, self).read()
             if request is None:
                 await asyncio.sleep(0)  # if the client has left, this raises CancelledError
-                raise InvalidRequest("the call brought no message; send one request")
+                raise InvalidRequest("the call had no message; send one request")
             return await handler(request, call)
 
         return handle_stream if method.streams_requests else handle_message

@@ -22,7 +22,7 @@ def reflection_service(services: Sequence[Service]) -> Service:
     Return the service to add to a server.
 
     Args:
-        services: those that it describes, beside itself.
+        services: the services that it describes, in addition to itself.
     """
     servicer = _aio.ReflectionServicer([*(service.name for service in services), reflection.SERVICE_NAME], pool=POOL)
 

@@ -43,7 +43,7 @@ class RaisedNumbers:
     Attributes:
         folder: the name of the model's folder.
         model_id: ``None`` if the folder's name does not contain the id.
-        before: the highest number that may have been given out, as far as the archive shows.
+        before: the highest number that may have been assigned, as far as the archive shows.
         after: the next version gets a higher number than this.
         error: why the numbers were not raised; empty if they were.
     """

@@ -1,5 +1,5 @@
 """
-An archive that logs the storage errors of another one, whatever the provider and the caller.
+An archive that logs the storage errors of another one, for any provider and any caller.
 """
 
 from collections.abc import Iterator, Sequence

@@ -119,7 +119,7 @@ class Handlers:
 
     async def version(self, raw: bytes, call: CallContext) -> bytes:
         """
-        Return the versions of the service and of what it runs on.
+        Return the versions of the service, and of the libraries that it runs on.
         """
         codec.check_version_request(raw)
         return codec.versions_reply(self._versions)
