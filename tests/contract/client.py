@@ -283,7 +283,7 @@ class ClientContract(SharedEdgeTestCase):
 
     def test_data_by_an_info_from_elsewhere(self) -> None:
         """
-        Data that does not have the hash that the caller brought is refused, in whatever way it is retrieved.
+        Data that does not have the hash given by the caller is refused, however it is retrieved.
         """
         info = self.registry.call("publish", self.model_id, DATA)
         wrong = evolve(info, sha256=data_hash(b"other"))

@@ -186,7 +186,7 @@ class TrackerContract(EdgeTestCase):
 
     def test_wait_for_server_and_model(self) -> None:
         """
-        A server that is away and a model that is not there are waited for, where that is asked.
+        On request, a tracker waits for a server that is away, and for a model that does not exist yet.
         """
         self.relay.port = 0
         tracker = self.registry.track("walker", wait=True)

@@ -21,7 +21,7 @@ class GuideTests(SynchronousTestCase):
 
     def test_suites(self) -> None:
         """
-        It runs the suites on the example with nothing but unittest.
+        It runs the suites on the example with unittest alone.
         """
         section = GUIDE.read_text().partition("## 4. The contract, as tests")[2]
         (snippet,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)

@@ -1,5 +1,5 @@
 """
-Tests for what one call may bring: its metadata and the size and form of its request.
+Tests for the limits of one call: its metadata and the size and form of its request.
 """
 
 import threading
@@ -203,7 +203,7 @@ class StandardServicesTests(EdgeTestCase):
 
     def test_nothing_comes(self) -> None:
         """
-        A call that never brings its request is ended.
+        A call that never sends its request is ended.
         """
         over = threading.Event()
         self.addCleanup(over.set)

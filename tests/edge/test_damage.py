@@ -133,7 +133,7 @@ class DamagedVersionTests(SharedEdgeTestCase):
 
     def test_the_latest_is_not_silently_an_older_one(self) -> None:
         """
-        A damaged version counts: it may be the latest, and selectors count from it.
+        A damaged version counts: it may be the latest, and selectors count back from it.
         """
         for name in VISIBLE_DAMAGE:
             for selector, number in ((-1, 3), (-2, 2)):

@@ -91,7 +91,7 @@ class OddModelIdTests(EdgeTestCase):
 
     def test_none_leaves_the_archive(self) -> None:
         """
-        Nothing is written beside the archive, and deleting models of any id removes nothing but them.
+        Nothing is written beside the archive, and deleting a model of any id removes only that model.
         """
         self.client.save_model("kept")
         self.client.create("kept", b"data", archived=True)

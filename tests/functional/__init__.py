@@ -1,3 +1,3 @@
 """
-Facts about the daemon: a real twistd as a child process, over real channels.
+Tests of the daemon: a real twistd as a child process, over real channels.
 """

@@ -1,5 +1,5 @@
 """
-Facts about the benchmarks, and about docs/explanation/performance.md.
+Tests of the benchmarks, and about docs/explanation/performance.md.
 """
 
 import io
@@ -45,7 +45,7 @@ class ShortRunTests(SynchronousTestCase):
 
 class Suite:
     """
-    A suite of two operations of one name, and a figure, each of which says which checkout it comes from.
+    A suite of two operations with one name, and a figure; each shows which checkout it comes from.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class BesideTests(SynchronousTestCase):
 
 class PageTests(SynchronousTestCase):
     """
-    The page says what came of a run.
+    The page has the results of a run.
     """
 
     def test_the_tables_are_those_of_the_results(self) -> None:

@@ -117,7 +117,7 @@ class UploadsTests(UploadsTestCase):
     def test_bounded(self) -> None:
         """
         Of many large uploads that never end, those without memory are refused, and the others are ended when nothing
-        has come for too long.  Memory stays bounded, and small versions are served meanwhile.
+        arrives for too long.  Memory stays bounded, and small versions are served meanwhile.
         """
         uploads = [self.begin(60 * MIB, archived=number % 2 == 0) for number in range(12)]
         self.assertEqual(self.client.create("m", b"small").version_number, 1)
@@ -150,7 +150,7 @@ class UploadsTests(UploadsTestCase):
 
 class HalfOpenTests(BoundsTestCase):
     """
-    Calls that bring no request.
+    Calls without a request.
     """
 
     flags = ("--upload-idle-seconds", "3")
@@ -164,7 +164,7 @@ class HalfOpenTests(BoundsTestCase):
 
     def test_nothing_comes(self) -> None:
         """
-        A call of any method that never brings its request is ended.
+        A call of any method that never sends its request is ended.
         """
         over = threading.Event()
         self.addCleanup(over.set)
@@ -181,7 +181,7 @@ class HalfOpenTests(BoundsTestCase):
 
     def test_silent_subscribers(self) -> None:
         """
-        A subscriber that has brought its request may wait for any time.
+        A subscriber that has sent its request may wait for any time.
         """
         updates = self.client.updates("m")
         self.wait_for_subscribers(1)

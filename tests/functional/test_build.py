@@ -1,5 +1,5 @@
 """
-Facts about the wheel and the source distribution.
+Tests of the wheel and the source distribution.
 """
 
 import os
@@ -64,7 +64,7 @@ class SameBytesTests(SynchronousTestCase):
 
     def assert_made_by_nobody(self, folder: Path) -> None:
         """
-        Check that an archive holds nothing of who made it, and when.
+        Check that an archive does not reveal who made it, or when.
         """
         (sdist,), wheels = folder.glob("*.tar.gz"), list(folder.glob("*.whl"))
         with tarfile.open(sdist) as packed:
@@ -142,7 +142,7 @@ class LockTests(SynchronousTestCase):
 
     def test_the_locks_keep_the_bounds(self) -> None:
         """
-        Each package that setup.cfg names is locked, to a version that it allows; where it is not, run 'make lock'.
+        Each package that setup.cfg names is locked, to a version that it allows; if it is not, run 'make lock'.
         """
         setup = ConfigParser()
         setup.read(ROOT / "setup.cfg")

@@ -23,7 +23,7 @@ ALONE = {"grpc.use_local_subchannel_pool": 1}
 MAX_CONCURRENT_STREAMS = 3
 CANCEL = 8
 REFUSED = (7, 11)
-"""REFUSED_STREAM, and ENHANCE_YOUR_CALM for clients that have not heard of the limit yet."""
+"""REFUSED_STREAM, and ENHANCE_YOUR_CALM for clients that do not know the limit yet."""
 PATH = f"/{SERVICE_NAME}/RetrieveVersionInfos"
 
 
@@ -56,7 +56,7 @@ class RawConnection:
 
     def open(self, count: int, *, reset: bool = False, path: str = PATH) -> None:
         """
-        Begin calls that bring nothing; reset each at once, or leave them open.
+        Begin calls that send nothing; reset each at once, or leave them open.
         """
         headers = frames.request_headers(path)
         for stream in range(1, 2 * count, 2):

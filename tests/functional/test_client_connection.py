@@ -258,7 +258,7 @@ class TokenTests(SynchronousTestCase):
 
 class LoopbackTests(SynchronousTestCase):
     """
-    Addresses of this machine, where the environment names a proxy.
+    Addresses of this machine, while the environment names a proxy.
     """
 
     VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")

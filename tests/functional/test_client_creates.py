@@ -32,7 +32,7 @@ class LostConnectionTests(RegistryTestCase):
         self.registry = self.make_client()
         self.registry.save_model("walker")
         self.pool = ThreadPoolExecutor(1)
-        # Not waited for: what should end it may not have come where a test has failed.
+        # Not waited for: in a failed test, the event that ends it may never happen.
         self.addCleanup(self.pool.shutdown, wait=False)
 
     def make_client(self, **options: Any) -> BlockingClient:

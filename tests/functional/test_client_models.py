@@ -22,13 +22,13 @@ class OneModel:
     A registry of one model.
 
     Attributes:
-        user_data: what the model has; ``None`` where there is no model.
-        written: all that was written, in its order.
-        others: what other clients write after each write, one each time; ``None`` for nothing.
+        metadata: the model's metadata; ``None`` if there is no model.
+        written: the metadata of each write, in order.
+        others: what another client writes after each write; ``None`` for nothing.
     """
 
-    def __init__(self, user_data: Mapping[str, str] | None, *others: Mapping[str, str] | None) -> None:
-        self.user_data = user_data
+    def __init__(self, metadata: Mapping[str, str] | None, *others: Mapping[str, str] | None) -> None:
+        self.metadata = metadata
         self.others = list(others)
         self.written: list[Mapping[str, str]] = []
 
@@ -36,19 +36,19 @@ class OneModel:
         """
         Answer RetrieveModels.
         """
-        if self.user_data is None:
+        if self.metadata is None:
             return failure(errors.UnknownModel("walker"))(request, context)
-        return api.RetrieveModelsReply(model_infos=[api.ModelInfo(model_id="walker", user_data=self.user_data)])
+        return api.RetrieveModelsReply(model_infos=[api.ModelInfo(model_id="walker", user_data=self.metadata)])
 
     def write(self, request: bytes, context: grpc.ServicerContext) -> Any:
         """
         Answer CreateOrUpdateModel.
         """
-        self.user_data = dict(api.CreateOrUpdateModelRequest.FromString(request).model_info.user_data)
-        self.written.append(self.user_data)
+        self.metadata = dict(api.CreateOrUpdateModelRequest.FromString(request).model_info.user_data)
+        self.written.append(self.metadata)
         other = self.others.pop(0) if self.others else None
         if other is not None:
-            self.user_data = other
+            self.metadata = other
         return api.CreateOrUpdateModelReply()
 
 
@@ -86,8 +86,8 @@ class MergingTests(SynchronousTestCase):
         for name in ("ensure_model", "update_model"):
             model = OneModel({"a": "1"}, {"a": "1", "theirs": "2"})
             found = getattr(self.connect(model), name)("walker", {"ours": "3"})
-            self.assertEqual(model.user_data, {"a": "1", "theirs": "2", "ours": "3"})
-            self.assertEqual(found.metadata, model.user_data)
+            self.assertEqual(model.metadata, {"a": "1", "theirs": "2", "ours": "3"})
+            self.assertEqual(found.metadata, model.metadata)
 
     def test_made_by_two(self) -> None:
         """
@@ -95,7 +95,7 @@ class MergingTests(SynchronousTestCase):
         """
         model = OneModel(None, {"theirs": "2"})
         self.connect(model).ensure_model("walker", {"ours": "3"})
-        self.assertEqual(model.user_data, {"theirs": "2", "ours": "3"})
+        self.assertEqual(model.metadata, {"theirs": "2", "ours": "3"})
 
     def test_overwritten_a_moment_later(self) -> None:
         """
@@ -117,7 +117,7 @@ class MergingTests(SynchronousTestCase):
                 [pool.submit(client.ensure_model, "walker", {str(n): "x"}) for n, client in enumerate(clients)]
             ):
                 self.assertEqual(done.result().metadata[str(number)], "x")
-        self.assertEqual(model.user_data, {str(number): "x" for number in range(4)})
+        self.assertEqual(model.metadata, {str(number): "x" for number in range(4)})
 
     def test_later_change_of_others(self) -> None:
         """
@@ -125,7 +125,7 @@ class MergingTests(SynchronousTestCase):
         """
         model = OneModel({"a": "1", "b": "1"}, {"a": "3", "b": "1"})
         self.connect(model).update_model("walker", {"a": "2"}, remove=["b"])
-        self.assertEqual(model.user_data, {"a": "3"})
+        self.assertEqual(model.metadata, {"a": "3"})
 
     def test_change_that_is_always_overwritten(self) -> None:
         """
@@ -145,11 +145,11 @@ class MergingTests(SynchronousTestCase):
             if model.written:
                 return model.write(request, context)
             model.write(request, context)
-            model.user_data = {"theirs": "2"}
+            model.metadata = {"theirs": "2"}
             return failure(errors.Unavailable("lost"))(request, context)
 
         self.connect(model, CreateOrUpdateModel=write).update_model("walker", {"ours": "3"})
-        self.assertEqual(model.user_data, {"theirs": "2", "ours": "3"})
+        self.assertEqual(model.metadata, {"theirs": "2", "ours": "3"})
 
     def test_damaged_model(self) -> None:
         """
@@ -170,7 +170,7 @@ class MergingTests(SynchronousTestCase):
         with ThreadPoolExecutor(8) as pool:
             for done in [pool.submit(client.update_model, "walker", {str(number): "x"}) for number in range(40)]:
                 done.result()
-        self.assertEqual(model.user_data, {str(number): "x" for number in range(40)})
+        self.assertEqual(model.metadata, {str(number): "x" for number in range(40)})
 
     def test_what_is_no_text(self) -> None:
         """

@@ -278,7 +278,7 @@ class ProcessTests(SharedRegistryTestCase):
             with BlockingClient(ADDRESS) as registry:
                 registry.latest(MODEL)
                 child = os.fork()
-                if child:  # which may stand still
+                if child:  # which may hang
                     os.kill(child, signal.SIGKILL)
                     os.waitpid(child, 0)
                 else:
@@ -380,7 +380,7 @@ class ProcessTests(SharedRegistryTestCase):
 
     def test_clients_nobody_closes(self) -> None:
         """
-        A process whose clients and trackers nobody closed ends, and quietly.
+        A process with open clients and trackers ends, and prints nothing.
         """
         printed = self.run_script(
             """

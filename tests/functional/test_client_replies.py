@@ -365,7 +365,7 @@ class DataTests(FakeServerTestCase):
         for version in (3, -1, client.latest("walker")):
             self.assertEqual(client.retrieve("walker", version), data)
 
-    def test_hash_that_the_caller_has_brought(self) -> None:
+    def test_hash_from_the_caller(self) -> None:
         """
         Bytes that do not have the SHA-256 that the caller knows are refused, whatever the server says of them: in
         words, by its digest, or not at all.
@@ -386,7 +386,7 @@ class DataTests(FakeServerTestCase):
 
     def test_right_bytes_with_a_wrong_digest(self) -> None:
         """
-        If the caller has brought the hash, the server's hash of the bytes is not needed.
+        If the caller has given the hash, the server's hash of the bytes is not needed.
         """
         client = self.connect(
             RetrieveVersionData=chunks([DATA], metadata=checksum_metadata(len(DATA), data_hash(DATA), "0" * 32))

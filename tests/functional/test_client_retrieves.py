@@ -24,10 +24,10 @@ DATA = os.urandom(30_000_000)
 
 class LostConnectionTests(RegistryTestCase):
     """
-    Between the client and the daemon is a relay.
+    A client that reaches the daemon through a relay.
     """
 
-    # Most of the data is at the server yet when the first of it has come.
+    # Most of the data is still at the server when the first chunk arrives.
     flags: ClassVar = ["--sent-model-version-data-chunk-size", "1000000"]
 
     def setUp(self) -> None:
@@ -114,7 +114,7 @@ class LostConnectionTests(RegistryTestCase):
 
 class WrongDataTests(SynchronousTestCase):
     """
-    A server that sends something else than it says.
+    A server whose data is not what it announces.
     """
 
     def server(self, *chunks: bytes, printed: Checksum | None = None) -> BlockingClient:

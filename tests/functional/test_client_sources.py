@@ -229,7 +229,7 @@ class SourceTests(SharedEdgeTestCase):
 
     def test_pipe_that_does_not_wait(self) -> None:
         """
-        A pipe that says that nothing has come yet is not taken for one at its end.
+        A pipe without data so far is not mistaken for one at its end.
         """
         reading, writing = os.pipe()
         os.set_blocking(reading, False)

@@ -31,7 +31,7 @@ class DiskAwayTests(RegistryTestCase):
         self.control = self.directory / "errno"
         shutil.copytree(DATA / "refusing_provider", self.directory / "plugins")
         self.pool = ThreadPoolExecutor(1)
-        # Not waited for: what should end it may not have come where a test has failed.
+        # Not waited for: in a failed test, the event that ends it may never happen.
         self.addCleanup(self.pool.shutdown, wait=False)
 
     def make_daemon(self, *flags: str) -> Daemon:

@@ -63,7 +63,7 @@ class EverythingAtOnceTests(RegistryTestCase):
 
     def act(self, do: Callable[[Client, str, Random], Any], client: Client, model_id: str, random: Random) -> None:
         """
-        Do one thing, and see how it ends.
+        Run one operation, and check how it ends.
         """
         try:
             do(client, model_id, random)

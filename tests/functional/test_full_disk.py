@@ -102,7 +102,7 @@ class FullDiskTests(SmallDiskTestCase):
 
     def test_room_is_made(self) -> None:
         """
-        Once a model is deleted, versions are created again, and no number was used up in vain.
+        Once a model is deleted, versions are created again, and no number was skipped.
         """
         for _ in range(3):
             self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, self.create)

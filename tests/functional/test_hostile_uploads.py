@@ -191,7 +191,7 @@ class OrderTests(HostileUploadCase):
     @given(st.lists(st.sampled_from([b"", b"a", b"bc"]), max_size=4), st.booleans())
     def test_taken_back(self, pieces: list[bytes], archived: bool) -> None:
         """
-        An upload that is cancelled before all its bytes have come leaves nothing, and no number is used up.
+        An upload that is cancelled before all its bytes have arrived leaves nothing, and no number is used up.
         """
         declared = len(b"".join(pieces)) + 1
         first = header(self.model_id, declared, archived=archived)

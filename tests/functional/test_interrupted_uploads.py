@@ -69,7 +69,7 @@ class CancelledUploadTests(InterruptedTestCase):
 
     def test_cancelled(self) -> None:
         """
-        An upload that is cancelled before all its bytes have come leaves nothing.
+        An upload that is cancelled before all its bytes have arrived leaves nothing.
         """
         for archived in KINDS:
             self.begin(self.client, archived=archived).cancel()
@@ -87,7 +87,7 @@ class CancelledUploadTests(InterruptedTestCase):
 
     def test_cancelled_at_the_header(self) -> None:
         """
-        An upload that is cancelled before any data has come leaves nothing.
+        An upload that is cancelled before any data has arrived leaves nothing.
         """
         for archived in KINDS:
             upload = Upload(self.client, header(self.model_id, 1, archived=archived))
@@ -95,7 +95,7 @@ class CancelledUploadTests(InterruptedTestCase):
             upload.cancel()
         self.assert_nothing_left()
 
-    def test_hung_up(self) -> None:
+    def test_disconnected(self) -> None:
         """
         An upload whose client disconnects leaves nothing.
         """
@@ -120,9 +120,9 @@ class CancelledUploadTests(InterruptedTestCase):
                 upload.result()
         self.assert_nothing_left()
 
-    def test_cancelled_when_all_has_come(self) -> None:
+    def test_cancelled_after_all_data(self) -> None:
         """
-        An upload that is cancelled once all its bytes have come is a whole version, or none.
+        An upload that is cancelled after all its bytes have arrived creates the whole version, or none.
         """
         data = b"data" * 1000
         for archived in KINDS:

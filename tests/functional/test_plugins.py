@@ -1,5 +1,5 @@
 """
-Storage that somebody else brings: the wheel, installed away from the checkout, with other packages' plugins beside it.
+Storage of other packages: the wheel, installed away from the checkout, with their plugins beside it.
 """
 
 import atexit
@@ -61,13 +61,13 @@ class PluginTestCase(RegistryTestCase):
     """
 
     storage: ClassVar[dict[str, str]] = {}
-    """The flags that choose it, with the descriptions, in which ``FOLDER`` stands for the test's own."""
+    """The flags that choose the storage, and their descriptions; ``FOLDER`` is replaced by the test's folder."""
 
     def make_daemon(self, *flags: str) -> Daemon:
         """
         Make a daemon, not started yet.
         """
-        # It comes before what is installed here, the checkout perhaps: what the wheel lacks is not found there.
+        # The wheel's folder comes first on the path, so that a file that it lacks is not taken from the checkout.
         path = os.pathsep.join(str(installed() / name) for name in ("packages", *(p.name for p in PROVIDERS)))
         chosen = [part.replace("FOLDER", str(self.directory)) for pair in self.storage.items() for part in pair]
         return Daemon(self.directory, [*chosen, *self.flags, *flags], {**self.environment, "PYTHONPATH": path})

@@ -119,7 +119,7 @@ class NginxTests(ProxyCase):
 
     def as_it_comes(self) -> str:
         """
-        Return a configuration that sets nothing but where the registry is.
+        Return a configuration that sets only the registry's address.
         """
         location = f"location / {{ grpc_pass grpc://{self.daemon.address}; }}"
         return f"server {{ listen 127.0.0.1:{self.port} http2; {location} }}"

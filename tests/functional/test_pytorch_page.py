@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "pytorch.md").read_text(
 
 class PyTorchTests(RegistryTestCase):
     """
-    The programs of the guide, in its order, beside one daemon.
+    The programs of the guide, in its order, with one daemon.
     """
 
     if not all(importlib.util.find_spec(name) for name in ("torch", "safetensors")):

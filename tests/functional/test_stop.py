@@ -73,7 +73,7 @@ class SignalTests(StopTestCase):
 
     def test_as_soon_as_it_listens(self) -> None:
         """
-        A signal right after it listens stops it as cleanly.
+        A signal right after the daemon begins to listen stops it cleanly.
         """
         for number in range(5):
             daemon = Daemon(self.directory / str(number))

@@ -26,7 +26,7 @@ class AbsenceCase(RegistryTestCase):
         self.addCleanup(self.registry.close)
         self.client.save_model("walker")
         self.pool = ThreadPoolExecutor(1)
-        # Not waited for: what should end it may not have come where a test has failed.
+        # Not waited for: in a failed test, the event that ends it may never happen.
         self.addCleanup(self.pool.shutdown, wait=False)
 
     def follow(self) -> "BlockingTracker[Version]":
@@ -95,7 +95,7 @@ class LostVersionsTests(AbsenceCase):
 
     def test_latest_of_those_that_are_left(self) -> None:
         """
-        The latest version that a tracker knows is the latest that the server has now: none, where it has lost all.
+        The latest version that a tracker knows is the server's current one: none if the server has lost all.
         """
         self.registry.publish("walker", b"1")
         tracker = self.follow()
@@ -137,12 +137,12 @@ class LostVersionsTests(AbsenceCase):
 
 class StoppedServerTests(AbsenceCase):
     """
-    The server's process stands still.
+    The server's process is suspended.
     """
 
     def asked_while_it_stands_still(self, tracker: "BlockingTracker[Version]") -> "Future[Version]":
         """
-        Ask for the next version of a daemon that stands still until it has cost several deadlines.
+        Ask a suspended daemon for the next version, for several deadlines.
         """
         self.daemon.stand_still()
         self.addCleanup(self.daemon.go_on)

@@ -152,7 +152,7 @@ class Daemon:
 
     def launch(self) -> None:
         """
-        Start it, and do not wait.
+        Start the daemon without waiting for it.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
@@ -234,7 +234,7 @@ class Daemon:
 
     def stand_still(self) -> None:
         """
-        Suspend the process, and wait until it stands still.
+        Suspend the process, and wait until it has stopped running.
         """
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)

@@ -1,5 +1,5 @@
 """
-A registry in the test's own process, used in place of a daemon.
+A registry in the test's process, used instead of a daemon.
 """
 
 from attrs import define

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 class FakeRegistry(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
     """
-    Answers calls that bring one message and get one.
+    Answers calls with one request and one reply.
 
     Attributes:
         address: where clients connect to.

@@ -73,6 +73,6 @@ class HeldArchiveTestCase(RegistryTestCase):
 
     def wait_for_calls(self, call: str, count: int = 1) -> None:
         """
-        Wait until so many calls are held.
+        Wait until at least a number of calls are held.
         """
         self.wait_until_true(lambda: self.holds.entered(call) >= count, f"{count} calls are at {call!r}")

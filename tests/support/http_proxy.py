@@ -51,7 +51,7 @@ class HttpProxy:
 
         Args:
             answers: an HTTP status, or ``OK``, for each call, and the last one from then on.
-            of_uploads: the HTTP status for calls that bring more than a message: it comes in the middle of the data,
+            of_uploads: the HTTP status for calls that send more than one message: it comes in the middle of the data,
                 and what was not received of it is not wanted.
         """
         self.calls = 0

@@ -95,19 +95,19 @@ class RegistryTestCase(SynchronousTestCase):
 
     def wait_until_true(self, condition: Callable[[], Any], fact: str) -> None:
         """
-        Wait for something that the daemon does in its own time.
+        Wait until a condition holds that the daemon brings about.
 
         Args:
-            fact: what should come true, for the one who reads that it did not.
+            fact: the condition in words, for the failure's text.
         """
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
-            self.assertLess(time.monotonic(), deadline, f"waited in vain until {fact}: {self.daemon.log}")
+            self.assertLess(time.monotonic(), deadline, f"timed out: waited until {fact}: {self.daemon.log}")
             time.sleep(0.01)
 
     def wait_for_subscribers(self, count: int) -> None:
         """
-        Wait until the daemon has so many subscribers.
+        Wait until the daemon has this number of subscribers.
         """
         self.wait_until_true(
             lambda: self.client.statuses("subscribers") == {"subscribers": str(count)}, f"it has {count} subscribers"
@@ -115,7 +115,7 @@ class RegistryTestCase(SynchronousTestCase):
 
     def wait_until_logged(self, text: str) -> None:
         """
-        Wait until the log tells something.
+        Wait until the log contains a text.
         """
         self.wait_until_true(lambda: text in self.daemon.log, f"the log tells {text!r}")
 

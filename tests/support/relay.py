@@ -1,5 +1,5 @@
 """
-A place between clients and a daemon, where things can go wrong.
+A relay between clients and a daemon, which can delay, drop and cut connections.
 """
 
 import socket
@@ -49,13 +49,13 @@ class Relay:
 
     def mute(self) -> None:
         """
-        Keep back what the daemon answers, until the next cut.
+        Hold back the daemon's replies until the next cut.
         """
         self._rules.is_mute = True
 
     def swallow_after(self, size_bytes: int) -> None:
         """
-        Carry so many bytes more of what clients send, and none after that, until the next cut.
+        Forward this many more bytes from clients, and none after that, until the next cut.
         """
         with self._lock:
             self._rules.upstream_bytes = size_bytes

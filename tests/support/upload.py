@@ -33,7 +33,7 @@ class Upload:
 
     def has_taken(self, count: int) -> bool:
         """
-        Return whether gRPC has taken so many messages.
+        Return whether gRPC has taken at least a number of messages.
         """
         return self.taken >= count
 
@@ -57,7 +57,7 @@ class Upload:
 
     def result(self) -> Info:
         """
-        Wait for the end, and give the version's info.
+        Wait for the end, and return the version's info.
         """
         return self.call.result(DEADLINE_SECONDS).version_info
 
@@ -70,7 +70,7 @@ class Upload:
 
     def cancel(self) -> None:
         """
-        Take it back.
+        Cancel the upload.
         """
         self.call.cancel()
         self.end()

@@ -1,5 +1,5 @@
 """
-Facts about the bridge from gRPC's thread to the reactor's.
+Tests of the bridge from gRPC's thread to the reactor's.
 """
 
 import asyncio

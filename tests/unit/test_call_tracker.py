@@ -101,7 +101,7 @@ class LimitsTests(SynchronousTestCase):
 
 class EmptyCallsTests(SynchronousTestCase):
     """
-    ``CallTracker`` closes connections whose calls bring no request.
+    ``CallTracker`` closes connections whose calls send no request.
     """
 
     def setUp(self) -> None:
@@ -122,7 +122,7 @@ class EmptyCallsTests(SynchronousTestCase):
 
     def open(self, peer: str, count: int) -> list[CallContext]:
         """
-        Open calls that bring no request.
+        Open calls that send no request.
         """
         contexts = [FakeContext(peer) for _ in range(count)]
         calls = [call_on(context) for context in contexts]
@@ -153,7 +153,7 @@ class EmptyCallsTests(SynchronousTestCase):
 
     def test_many_with_requests(self) -> None:
         """
-        No connection with one or two such calls is closed, nor one whose requests have come.
+        No connection with one or two such calls is closed, nor one whose requests have arrived.
         """
         for number in range(2000):
             self.open(f"ipv4:10.0.0.1:{number}", 2)

@@ -95,7 +95,7 @@ class AbandonedStepTests(SynchronousTestCase):
         reactor = PumpedReactor()
         numbers = DeferredIterator(Deferrer(reactor), self.items)
         abandoned = numbers.__anext__()
-        reactor.wait_to_be_asked()  # the step has ended, and the reactor has not heard of it yet
+        reactor.wait_to_be_asked()  # the step has ended, and the reactor was not notified yet
         abandoned.cancel()
         self.failureResultOf(abandoned, CancelledError)
         received = [reactor.wait_for(numbers.__anext__()) for _ in range(3)]

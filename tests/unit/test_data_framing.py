@@ -1,5 +1,5 @@
 """
-Facts about data in the messages of uploads and downloads.
+Tests of data in the messages of uploads and downloads.
 """
 
 from hypothesis import example, given, settings, strategies as st

@@ -37,12 +37,12 @@ KINDS: dict[int, type[StorageFull | StorageReadOnly | StorageFailure]] = {
 
 class FaultTests(FaultCase):
     """
-    All acts, disturbed at each of their calls.
+    All operations, with a fault at each of their system calls.
     """
 
     def test_one_fault(self) -> None:
         """
-        If one call fails, the act succeeds or raises an error; then nothing of it is left open or on disk.
+        If one call fails, the operation succeeds or raises an error; then nothing of it is left open or on disk.
         """
         for number in ERRORS:
             for attempt in self.attempts(partial(failing_at, number)):

@@ -41,7 +41,7 @@ class HeapTrimmerTests(SynchronousTestCase):
 
     def change(self, held: int, resident: int) -> int:
         """
-        Publish an event, after which so many bytes are held and taken.
+        Publish an event, after which ``held`` bytes are in use and ``resident`` bytes are resident.
 
         Returns:
             the number of trims so far.

@@ -88,13 +88,13 @@ class RequestStreamTests(SynchronousTestCase):
 
     def test_nothing_comes(self) -> None:
         """
-        A call that brings nothing for too long is ended.
+        A call that sends nothing for too long is ended.
         """
         self.assertIn("arrived for 1 s", str(self.assertRaises(Stalled, self.read_all, [b"a"], 2.0)))
 
     def test_next_to_nothing_comes(self) -> None:
         """
-        A call that brings a byte now and then is ended too; one that brings much each time is not.
+        A call that sends a byte now and then is ended too; one that sends much each time is not.
         """
         self.assertRaises(Stalled, self.read_all, [b"a"] * 3, 0.6)
         much = [bytes(64 * 1024)] * 3

@@ -138,7 +138,7 @@ class VersionFileTests(SynchronousTestCase):
 
     def numbers(self, *names: str) -> list[int]:
         """
-        Return the numbers of the versions that some names in model 'm' make.
+        Return the version numbers of files with the given names in model 'm'.
         """
         return _layout.version_files("m", names).numbers
 

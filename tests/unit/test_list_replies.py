@@ -1,5 +1,5 @@
 """
-Facts about replies that hold lists.
+Tests of replies that hold lists.
 """
 
 from typing import Any

@@ -67,9 +67,9 @@ class StorageErrorCase(FilesystemCase):
         """
         self.logging.save_model(ModelInfo("m", {"a": "b"}))
 
-    def save_in_vain(self, times: int = 1) -> None:
+    def save_and_fail(self, times: int = 1) -> None:
         """
-        Fail to change the model.
+        Try to change the model, which fails.
         """
         for _ in range(times):
             self.assertRaises((StorageFull, StorageReadOnly, StorageFailure), self.save)
@@ -103,7 +103,7 @@ class RepetitionTests(StorageErrorCase):
         The first failure is logged at once, with the archive's path and the reason.
         """
         self.disturb(FULL, errno.ENOSPC)
-        self.save_in_vain()
+        self.save_and_fail()
         self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
 
     def test_more(self) -> None:
@@ -111,16 +111,16 @@ class RepetitionTests(StorageErrorCase):
         The following failures are counted, and logged after a minute at the earliest.
         """
         self.disturb(FULL, errno.ENOSPC)
-        self.save_in_vain()
+        self.save_and_fail()
         self.logged()
         self.clock.advance(REPEAT_SECONDS - 1)
-        self.save_in_vain(40)
+        self.save_and_fail(40)
         self.assertEqual(self.logged(), [])
         self.clock.advance(1)
-        self.save_in_vain(2)
+        self.save_and_fail(2)
         self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (40 more since the last message)")])
         self.clock.advance(REPEAT_SECONDS)
-        self.save_in_vain()
+        self.save_and_fail()
         self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (1 more since the last message)")])
 
     def test_causes(self) -> None:
@@ -128,9 +128,9 @@ class RepetitionTests(StorageErrorCase):
         Another cause is logged at once; the same cause is logged once, whichever operation failed.
         """
         self.disturb(FULL, errno.ENOSPC)
-        self.save_in_vain()
+        self.save_and_fail()
         self.disturb(DENIED, errno.EACCES)
-        self.save_in_vain()
+        self.save_and_fail()
         self.assertRaises(StorageReadOnly, self.logging.delete_model, "m")
         self.assertRaises(StorageReadOnly, self.logging.set_high_water_mark, "m", 9)
         self.assertRaises(StorageReadOnly, put, self.logging, "m", 2)
@@ -175,7 +175,7 @@ class OverTests(StorageErrorCase):
         Fail twice, and succeed from then on.
         """
         self.disturb(FULL, errno.ENOSPC)
-        self.save_in_vain(2)
+        self.save_and_fail(2)
         self.system.disturbance = None
         self.logged()
 
@@ -190,7 +190,7 @@ class OverTests(StorageErrorCase):
         said = f"the archive {self.root} can be written again; the cause was: No space left on device"
         self.assertEqual(self.logged(), [(LogLevel.info, f"{said} (1 more since the last message)")])
         self.disturb(FULL, errno.ENOSPC)
-        self.save_in_vain()
+        self.save_and_fail()
         self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
 
     def test_now_and_then(self) -> None:
@@ -202,7 +202,7 @@ class OverTests(StorageErrorCase):
             self.clock.advance(REPEAT_SECONDS / 4)
             self.save()
             self.disturb(FULL, errno.ENOSPC)
-            self.save_in_vain()
+            self.save_and_fail()
             self.system.disturbance = None
         self.save()
         self.assertEqual(self.logged(), [])

@@ -46,13 +46,13 @@ class LossyDiskTests(SynchronousTestCase):
 
     def test_name_without_content(self) -> None:
         """
-        A sync of the folder alone brings to rest a name without what it names.
+        A sync of the folder alone makes a name durable, but not the file's content.
         """
         self.assertEqual(self.outcomes("write a", "sync ."), {"a:", "a:00", "a:x", "a:x0", "a:xx"})
 
     def test_content_without_name(self) -> None:
         """
-        A sync of the file alone brings no name to rest.
+        A sync of the file alone does not make its name durable.
         """
         self.assertEqual(self.outcomes("write a", "sync a"), {"", "a:xx"})
 

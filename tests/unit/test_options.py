@@ -325,7 +325,7 @@ class TwistdTests(SynchronousTestCase):
 
     def test_bad_variable(self) -> None:
         """
-        The variables are those of the process.
+        Variables are read from the environment of the process.
         """
         status, _, said = self.twistd(TAP, **{PREFIX + "GRPC_REFLECTION": "maybe"})
         self.assertEqual((status, said.count("\n")), (1, 1))

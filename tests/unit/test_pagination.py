@@ -1,5 +1,5 @@
 """
-Facts about handles.
+Tests of handles.
 """
 
 from hypothesis import given, settings, strategies as st

@@ -207,7 +207,7 @@ class RepeatedTests(KeyedCase):
 
     def test_deleted_version(self) -> None:
         """
-        With a version its keys are forgotten, and no other.
+        If a version is deleted, its keys are forgotten, and no others.
         """
         self.create_keyed("one")
         other = self.create_keyed("two")
@@ -217,7 +217,7 @@ class RepeatedTests(KeyedCase):
 
     def test_bounds(self) -> None:
         """
-        Only so many keys, and so many bytes of them, are remembered; the oldest go first.
+        The number and the bytes of remembered keys are bounded; the oldest are forgotten first.
         """
         for bounds in ({"max_keys": 2}, {"max_bytes": 4000}):
             state = self.registry._state
@@ -247,7 +247,7 @@ class DurableCase(KeyedCase):
 
     def restart(self) -> None:
         """
-        Start again as after a crash: nothing is closed but what the system closes.
+        Restart as after a crash: only the archive is closed, as the system would do.
         """
         self.archive.close()
         self.archive = self.make_archive(self.medium)

@@ -1,5 +1,5 @@
 """
-Facts about docs/explanation/reliability.md, and about what is run for it.
+Tests of docs/explanation/reliability.md, and of the runs for it.
 """
 
 import io
@@ -20,7 +20,7 @@ RUN = report.Run({"Python": "3.11"}, [ROW])
 
 class PageTests(SynchronousTestCase):
     """
-    The page says what came of a run.
+    The page has the results of a run.
     """
 
     def test_the_table_is_that_of_the_results(self) -> None:

@@ -1,5 +1,5 @@
 """
-Facts about the reply cache.
+Tests of the reply cache.
 """
 
 from typing import Any

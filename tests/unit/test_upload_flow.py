@@ -1,5 +1,5 @@
 """
-Facts about uploads.
+Tests of uploads.
 """
 
 from concurrent.futures import Future

@@ -1,5 +1,5 @@
 """
-Facts about the use cases, each under asyncio and under Twisted.
+Tests of the use cases, each under asyncio and under Twisted.
 """
 
 from collections.abc import Iterable

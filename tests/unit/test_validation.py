@@ -1,5 +1,5 @@
 """
-Facts about the checks of what clients send.
+Tests of the checks of what clients send.
 """
 
 from hypothesis import example, given, settings, strategies as st

@@ -64,7 +64,7 @@ class _Wave:
 
     async def run(self, count: int) -> None:
         """
-        Create so many versions, and check what came of it.
+        Create a number of versions, and check the results.
         """
         for model_id in sorted({*_MODEL_IDS}):
             await self.clients[0].save_model(model_id)

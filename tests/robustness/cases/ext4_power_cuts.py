@@ -51,7 +51,7 @@ class _Disk:
 
     def cuts(self, count: int) -> Iterator[None]:
         """
-        Cut the power so many times.
+        Cut the power a number of times.
         """
         image = self.directory / "image"
         make_image(image)

@@ -1,7 +1,7 @@
 """
-Calls to the system fail, one or several in a row, and then the power does.
+Faults of system calls, one or several in a row, and then a power cut.
 
-What a sync that failed was to bring to rest is not, though a later one succeeds.
+Data whose sync failed is not durable, even if a later sync succeeds.
 """
 
 import errno

@@ -62,7 +62,7 @@ class Caller:
         Make a call.
 
         Returns:
-            what came of it; ``None`` where it surely did not happen.
+            its outcome; ``None`` if it certainly had no effect.
 
         Raises:
             grpc.RpcError: it was refused as it may not be.

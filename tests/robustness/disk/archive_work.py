@@ -1,5 +1,5 @@
 """
-A trainer's work on an archive: whatever can be asked of it, in any order, and what came of it.
+A trainer's work on an archive: all operations, in any order, and their outcomes.
 """
 
 import random

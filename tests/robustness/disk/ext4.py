@@ -37,7 +37,7 @@ def mounted(image: Path, options: str = "") -> Iterator[Path]:
     """
     Mount an image, and give where.
 
-    Nothing is committed but by a sync, as far as that can be asked for; nothing is written early in a rename's favour.
+    Options that leave commits to syncs, as far as possible, and do not write data early because of a rename.
     """
     with tempfile.TemporaryDirectory(prefix="mount-", dir=image.parent) as place:
         _made("mount", "-o", f"loop,commit=300,noauto_da_alloc,{options}".rstrip(","), image, place)

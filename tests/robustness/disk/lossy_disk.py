@@ -70,7 +70,7 @@ class Change:
     A name given or taken.
 
     Attributes:
-        folder: where the name is; for a rename, where it came to.
+        folder: the folder of the name; for a rename, the target's.
         left: for a rename, the folder it came from, and the name it had there.
     """
 

@@ -68,11 +68,11 @@ nothing."""
 @frozen
 class Operation:
     """
-    A call and what came of it.
+    A call and its outcome.
 
     Attributes:
-        answered_ns: when it was over; where the outcome is unknown, the last moment it can have happened at.
-        data: what a creation brought; no other creation brings the same.
+        answered_ns: when it ended; if the outcome is unknown, the latest time at which it can have taken effect.
+        data: the data of a creation; no two creations have the same.
         archived: what kind of version a creation makes.
         number: which version is read.
     """

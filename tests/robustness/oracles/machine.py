@@ -48,7 +48,7 @@ TIMES_NS = st.sampled_from([0, 0, 0, 1, 10**9 + 1, 2**63, 2**64 - 1])
 @st.composite
 def uploads(draw: st.DrawFn) -> Upload:
     """
-    Make up what a creation brings; most of it is as it should be.
+    Draw an upload; most parts of it are valid.
     """
     data = draw(DATA)
     size_bytes = max(0, len(data) + draw(st.sampled_from([0] * 8 + [1, -1, 10**6])))
@@ -185,7 +185,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(model_id=MODEL_IDS, archived=st.booleans(), sent=st.binary(max_size=9))
     def give_up_upload(self, model_id: str, archived: bool, sent: bytes) -> None:
         """
-        Begin a creation, and cancel it before all has come: nothing is left, and no number is used up.
+        Begin a creation, and cancel it before all data has arrived: nothing is left, and no number is used up.
         """
         SlowUpload(self.client, header(model_id, 10, archived=archived), body(sent)).cancel()
 
