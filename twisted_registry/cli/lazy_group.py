@@ -51,7 +51,9 @@ class LazyGroup(click.Group):
             if error.name != "twisted_registry.storage":
                 raise
             # twisted-registry-client does not have it.
-            raise click.UsageError("this command needs the distribution twisted-registry in place of twisted-registry-client") from None
+            raise click.UsageError(
+                "this command needs the distribution twisted-registry, instead of twisted-registry-client"
+            ) from None
         return command
 
     def summary(self, name: str) -> str:
