@@ -26,6 +26,12 @@ class IModelStore(Interface):
         """
         Read a model.
 
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            The model's id and metadata.
+
         Raises:
             UnknownModel: there is no such model.
             CorruptModel: the model's metadata is damaged or missing.
@@ -37,6 +43,9 @@ class IModelStore(Interface):
         Create a model, or replace its metadata.  Durable when this returns; after a crash the model is as before or as
         saved.
 
+        Args:
+            info: the model's id and metadata.
+
         Raises:
             StorageFull: the medium is full; nothing was changed.
             StorageReadOnly: the medium accepts no writes; nothing was changed.
@@ -47,6 +56,9 @@ class IModelStore(Interface):
         """
         Delete a model with all its versions.  Durable when this returns; after a crash the model is complete or gone.
         Open readers can read to the end.
+
+        Args:
+            model_id: the model's id.
 
         Raises:
             UnknownModel: there is no such model.
@@ -64,7 +76,10 @@ class IVersionStore(Interface):
         """
         Return the numbers of a model's versions, including damaged ones, in ascending order.
 
-        Removes what a crash has left of versions that were never committed.
+        Removes the parts of uncommitted versions that a crash left behind.
+
+        Args:
+            model_id: the model's id.
 
         Raises:
             UnknownModel: there is no such model.
@@ -74,6 +89,10 @@ class IVersionStore(Interface):
     def load_version(model_id: str, version_number: int) -> VersionInfo:
         """
         Read a version's info, and check that data of its size exists.
+
+        Args:
+            model_id: the model's id.
+            version_number: the version's number.
 
         Raises:
             CorruptVersion: the version, or a part of it, is damaged or missing.
@@ -85,6 +104,13 @@ class IVersionStore(Interface):
         """
         Open a version's data for reading.
 
+        Args:
+            model_id: the model's id.
+            version_number: the version's number.
+
+        Returns:
+            A reader, which the caller closes.
+
         Raises:
             CorruptVersion: the version's data is missing.
             UnknownModel: the model was deleted, if the archive can tell.
@@ -93,7 +119,13 @@ class IVersionStore(Interface):
 
     def create_version(model_id: str) -> IArchiveWriter:
         """
-        Make a writer for a new version.  Must be fast: nothing touches the medium before the first write.
+        Create a writer for a new version.  Must be fast: nothing touches the medium before the first write.
+
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            A writer, which the caller commits or aborts.
         """
 
 
@@ -106,6 +138,9 @@ class IHighWaterMarks(Interface):
     def high_water_mark(model_id: str) -> int:
         """
         Return a model's high-water mark; 0 if none was set.
+
+        Args:
+            model_id: the model's id.
 
         Raises:
             StorageFailure: the medium failed.
@@ -133,9 +168,9 @@ class IArchive(IModelStore, IVersionStore, IHighWaterMarks):
 
     A call that reads fails in one of two ways, and never returns less than there is:
 
-      - ``StorageFailure``, or its subclass ``StorageUnavailable``, if the medium did not return what was asked for: it
-        is not reachable, it timed out, access was denied, or the process has no file descriptors left.  This may pass:
-        the caller retries, and caches nothing, neither an absence nor damage nor an empty list.
+      - ``StorageFailure``, or its subclass ``StorageUnavailable``, if the medium did not return the requested data: it
+        is unreachable, it timed out, access was denied, or the process has no file descriptors left.  This may be
+        temporary: the caller retries, and caches nothing, neither an absence nor damage nor an empty list.
       - ``CorruptModel`` or ``CorruptVersion`` if data was read and is wrong, or if a part certainly does not exist.
         This stays until somebody repairs it, and lists leave the item out.
 
@@ -149,7 +184,7 @@ class IArchive(IModelStore, IVersionStore, IHighWaterMarks):
 
     def open() -> None:
         """
-        Open the archive for this process alone, and remove what a crash has left behind.
+        Open the archive for this process alone, and remove the leftovers of a crash.
 
         Raises:
             CannotStart: the archive is in use or cannot be used.

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 class INonBlocking(Interface):
     """
-    A marker for providers whose calls never wait for a disk, a network, or a lock that is held for long.
+    A marker for providers whose calls never wait for a disk, a network, or a lock that is held for a long time.
 
     They are called directly, in the caller's thread.  The calls of all other providers run in threads.
     """
@@ -34,7 +34,7 @@ class ISerialExecutor(Interface):
             size_bytes: how many bytes the job works on; a small job that cannot block may run in the caller's thread.
 
         Returns:
-            Fires with the job's result or fails with its error, in any thread.
+            A future with the job's result or its error; its callbacks run in any thread.
         """
 
 
@@ -51,7 +51,7 @@ class IExecutor(Interface):
             job: called without arguments.
 
         Returns:
-            Fires with the job's result or fails with its error, in the reactor's thread.
+            A Deferred that fires with the job's result or fails with its error, in the reactor's thread.
         """
 
     def serial() -> ISerialExecutor:

@@ -58,6 +58,9 @@ class IKeyedArchive(Interface):
         """
         Return the keys of a model's versions, in any order.  Some may be expired, or belong to no version.
 
+        Args:
+            model_id: the model's id.
+
         Raises:
             UnknownModel: the model does not exist.
             StorageFailure: the medium failed.
@@ -66,4 +69,8 @@ class IKeyedArchive(Interface):
     def remove_keys(model_id: str, keys: Sequence[StoredKey]) -> None:
         """
         Remove keys that are expired or belong to no version.  Need not be durable.  Never raises.
+
+        Args:
+            model_id: the model's id.
+            keys: keys that ``stored_keys`` returned.
         """

@@ -65,8 +65,8 @@ class ITransientWriter(IChunkSink):
 
     def commit(key: VersionKey, rank: EvictionRank) -> list[VersionKey]:
         """
-        Store the version under a key, in place of an earlier one, and evict what exceeds the budget: possibly this
-        very version.
+        Store the version under a key, replacing an earlier one, and evict versions until the budget is kept: possibly
+        this one too.
 
         Args:
             key: the version's key.
@@ -108,12 +108,18 @@ class ITransientStore(Interface):
 
     def create_version() -> ITransientWriter:
         """
-        Make a writer for a new version.
+        Create a writer for a new version.
         """
 
     def open_version(key: VersionKey) -> ITransientReader:
         """
         Open a version for reading.
+
+        Args:
+            key: the version's key.
+
+        Returns:
+            A reader, which the caller closes.
 
         Raises:
             KeyError: the store does not hold the version.
@@ -122,16 +128,26 @@ class ITransientStore(Interface):
     def set_rank(key: VersionKey, rank: EvictionRank) -> None:
         """
         Change a version's rank.  Does nothing if the store does not hold the version.
+
+        Args:
+            key: the version's key.
+            rank: the new rank.
         """
 
     def touch(keys: Sequence[VersionKey]) -> None:
         """
         Mark versions as used, in this order.  Ignores versions that the store does not hold.
+
+        Args:
+            keys: the versions' keys, the most recently used one last.
         """
 
     def remove(keys: Sequence[VersionKey]) -> None:
         """
         Remove versions.  Ignores versions that the store does not hold.
+
+        Args:
+            keys: the versions' keys.
         """
 
     def usage() -> Usage:
