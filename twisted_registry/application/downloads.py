@@ -4,6 +4,7 @@ Downloads: a version's data is selected, opened and sent.
 
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -21,12 +22,12 @@ _CHUNKS_IN_MEMORY = _READ_AHEAD + 2
 """The most chunks of one download at once: one that the edge sends, one to be sent next, and those being read."""
 
 
-@frozen
-class SentVersion:
+class SentVersion(NamedTuple):
     """
     A version whose data has been sent.
 
     Attributes:
+        info: the version's info.
         xxh3: the XXH3-128 of the data in hexadecimal; empty if it is not known.
     """
 

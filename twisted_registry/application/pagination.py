@@ -149,13 +149,16 @@ class _Page(Generic[T]):
         """
         return min(self._count - self.length, BATCH) if self._count else BATCH
 
-    def add(self, entry: T) -> None:
+    def extend(self, entries: Sequence[T]) -> None:
         """
-        Add an entry.
+        Add entries.
         """
-        self._add(entry)
-        self.length += 1
-        self.last = entry
+        add = self._add
+        for entry in entries:
+            add(entry)
+        if entries:
+            self.length += len(entries)
+            self.last = entries[-1]
 
 
 @frozen
@@ -239,26 +242,36 @@ class VersionList:
         return self._query.handle or "0" if last is None else str(last.version_number + 1)
 
     async def _write_named(self, page: _Page[VersionInfo]) -> None:
-        selectors, runtime = self._query.version_numbers, self._queries.runtime
+        selectors, runtime, select = self._query.version_numbers, self._queries.runtime, self.snapshot.select
         # All of them are selected, on whichever page an unknown one is.
-        numbers = [self.snapshot.select(each) async for batch in _batches(runtime, selectors) for each in batch]
+        if len(selectors) < BATCH:
+            numbers = [select(each) for each in selectors]
+        else:
+            numbers = [select(each) async for batch in _batches(runtime, selectors) for each in batch]
         end = self._start + self._query.count if self._query.count else None
-        async for batch in _batches(runtime, numbers[self._start : end]):
-            for result in await self._queries.versions(self.snapshot, batch):
-                if isinstance(result, CorruptVersion):
-                    raise result
-                page.add(result)
+        wanted = numbers[self._start : end]
+        if len(wanted) < BATCH:
+            await self._add_named(page, wanted)
+        else:
+            async for batch in _batches(runtime, wanted):
+                await self._add_named(page, batch)
+
+    async def _add_named(self, page: _Page[VersionInfo], numbers: Sequence[int]) -> None:
+        results = await self._queries.versions(self.snapshot, numbers)
+        whole = [result for result in results if not isinstance(result, CorruptVersion)]
+        page.extend(whole)
+        if len(whole) < len(results):
+            raise next(result for result in results if isinstance(result, CorruptVersion))
 
     async def _write_all(self, page: _Page[VersionInfo]) -> int:
         # A damaged version is skipped, and the next one takes its place: a short page would mean the end.
         numbers = self.snapshot.numbers.starting_at(self._start)
         skipped = 0
         while batch := list(islice(numbers, page.room)):
-            for result in await self._queries.versions(self.snapshot, batch):
-                if isinstance(result, CorruptVersion):
-                    skipped += 1
-                else:
-                    page.add(result)
+            results = await self._queries.versions(self.snapshot, batch)
+            whole = [result for result in results if not isinstance(result, CorruptVersion)]
+            skipped += len(results) - len(whole)
+            page.extend(whole)
             if len(batch) == BATCH:
                 await self._queries.runtime.pause()
         return skipped
@@ -298,11 +311,13 @@ class ModelList:
         # In a list of all models a damaged one is skipped, and the next one takes its place: a short page would mean
         # the end.
         while batch := list(islice(remaining, page.room)):
+            whole = []
             for result in await self._queries.models(batch):
                 if isinstance(result, ModelInfo):
-                    page.add(result)
+                    whole.append(result)
                 elif self._query.model_ids:
                     raise result
+            page.extend(whole)
             if len(batch) == BATCH:
                 await self._queries.runtime.pause()
         return PageEnd(str(self._start + page.length) if page.length else self._query.handle or "0")

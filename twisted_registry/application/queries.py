@@ -3,6 +3,7 @@ Queries of models and versions: from memory if possible, through the reactor's t
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from attrs import frozen
 
@@ -66,15 +67,16 @@ class Queries:
         """
         Return the infos of versions in the order of their numbers, and for each damaged one its error.
         """
-        found: dict[int, VersionInfo | CorruptVersion] = {}
-        for number in numbers:
-            info = self.registry.version_info(snapshot, number)
-            if info is not None:
-                found[number] = info
+        version_info = self.registry.version_info
+        known = [version_info(snapshot, number) for number in numbers]
+        if all(known):
+            return cast(list[VersionInfo | CorruptVersion], known)
+        found: dict[int, VersionInfo | CorruptVersion] = {
+            number: info for number, info in zip(numbers, known, strict=True) if info is not None
+        }
         missing = [number for number in dict.fromkeys(numbers) if number not in found]
-        if missing:
-            loaded = await self.runtime.call(lambda: self.registry.load_version_infos(snapshot, missing))
-            found.update(zip(missing, loaded, strict=True))
+        loaded = await self.runtime.call(lambda: self.registry.load_version_infos(snapshot, missing))
+        found.update(zip(missing, loaded, strict=True))
         return [found[number] for number in numbers]
 
     def check_known(self, model_id: str) -> None:

@@ -75,7 +75,8 @@ class ByteSemaphore:
         Return reserved bytes.
         """
         self._reserved_bytes -= size_bytes
-        self._serve()
+        if self._waiters:
+            self._serve()
 
     def _leave(self, waiter: "tuple[int, asyncio.Future[None]]") -> None:
         # It may have been served already when it was cancelled.

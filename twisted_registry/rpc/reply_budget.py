@@ -9,6 +9,7 @@ call's status, which follows the last of its messages.
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -136,7 +137,7 @@ class ReplyBudget:
 
     def _hold(self, call: CallContext, reserved: Reservation) -> ReplyReservation:
         reservation = self._add(call, reserved)
-        call.add_done_callback(lambda _: self._release(reservation))
+        call.add_done_callback(partial(self._release, reservation))
         return reservation
 
     def _add(self, call: CallContext, reserved: Reservation) -> ReplyReservation:
@@ -144,7 +145,7 @@ class ReplyBudget:
         self._reservations.add(reservation)
         return reservation
 
-    def _release(self, reservation: ReplyReservation) -> None:
+    def _release(self, reservation: ReplyReservation, _: object = None) -> None:
         self._reservations.discard(reservation)
         reservation.reserved.release()
 

@@ -46,8 +46,8 @@ class CallGroup:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._cancelled: set[asyncio.Task[Any]] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._empty: asyncio.Event | None = None
+        """Set when the last call ends; made only for ``wait_until_empty``, because each call would pay for it."""
 
     def enter(self) -> "asyncio.Task[Any]":
         """
@@ -56,7 +56,6 @@ class CallGroup:
         task = asyncio.current_task()
         assert task is not None, "a call runs in a task"
         self._tasks.add(task)
-        self._empty.clear()
         return task
 
     def leave(self, task: "asyncio.Task[Any]") -> None:
@@ -65,8 +64,9 @@ class CallGroup:
         """
         self._tasks.discard(task)
         self._cancelled.discard(task)
-        if not self._tasks:
+        if self._empty is not None and not self._tasks:
             self._empty.set()
+            self._empty = None
 
     def has_cancelled(self, task: "asyncio.Task[Any]") -> bool:
         """
@@ -78,6 +78,10 @@ class CallGroup:
         """
         Wait until the last call has ended, or the time is over.
         """
+        if not self._tasks:
+            return
+        if self._empty is None:
+            self._empty = asyncio.Event()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), timeout_seconds)
 
@@ -156,15 +160,13 @@ class CallTracker:
         Wrap a handler so that its calls are tracked.
         """
         admit = self.admit if method.is_limited else self.count
-        group = self.standing if method.always_served else self.serving
+        always_served = method.always_served
+        group = self.standing if always_served else self.serving
 
         async def handle(request: Any, call: CallContext) -> Any:
             admit(call)
-            if group is self.serving:
-                if not self._started.is_set():
-                    await self.wait_for_start()
-                if self._refusal is not None:
-                    raise Unavailable(self._refusal)
+            if self._refusal is not None and not always_served:
+                await self._wait_or_refuse()
             task = group.enter()
             try:
                 return await handler(request, call)
@@ -210,6 +212,12 @@ class CallTracker:
         finally:
             self._start_waiters -= 1
 
+    async def _wait_or_refuse(self) -> None:
+        if not self._started.is_set():
+            await self.wait_for_start()
+        if self._refusal is not None:
+            raise Unavailable(self._refusal)
+
     # Limits
 
     def admit(self, call: CallContext) -> None:
@@ -223,20 +231,23 @@ class CallTracker:
             raise Overloaded(
                 f"{self._calls} calls are under way; try again later, or start the registry with a larger --max-calls"
             )
-        calls = self._by_host.get(_host_of(call.peer), 0)
+        host = _host_of(call.peer)
+        calls = self._by_host.get(host, 0)
         if calls >= self._limits.calls_per_client_max:
             raise Overloaded(
                 f"{calls} calls from this address are under way; end some, or start the registry with a larger "
                 "--max-calls-per-client"
             )
-        self.count(call)
+        self._count(call, host)
 
     def count(self, call: CallContext) -> None:
         """
         Count a call until it ends, without checking a limit.
         """
+        self._count(call, _host_of(call.peer))
+
+    def _count(self, call: CallContext, host: str) -> None:
         peer = call.peer
-        host = _host_of(peer)
         self._calls += 1
         call.number = self._last_number = self._last_number + 1
         self._by_peer[peer] = self._by_peer.get(peer, 0) + 1

@@ -96,21 +96,12 @@ class IdleTimeout:
 
         return handle_stream if method.streams_requests else handle_message
 
-    def waiting(self, since_seconds: float) -> "_Waiting":
-        """
-        Return the context of a wait.
-
-        Args:
-            since_seconds: when the wait began, by ``now_seconds``.
-
-        Raises:
-            Stalled: the wait took too long.
-        """
-        return _Waiting(self, since_seconds)
-
     def begin(self, since_seconds: float) -> "asyncio.Task[Any]":
         """
         Begin a wait of the current task.
+
+        Args:
+            since_seconds: when the wait began, by ``now_seconds``.
         """
         task = asyncio.current_task()
         assert task is not None, "a call runs in a task"
@@ -152,26 +143,6 @@ class IdleTimeout:
         return bool(self._since_seconds)
 
 
-class _Waiting:
-    """
-    The context of a wait.  It is entered for each message: as a generator it would cost three times as much.
-    """
-
-    __slots__ = ("_since_seconds", "_task", "_timeout")
-
-    def __init__(self, timeout: IdleTimeout, since_seconds: float) -> None:
-        self._timeout = timeout
-        self._since_seconds = since_seconds
-
-    def __enter__(self) -> None:
-        self._task = self._timeout.begin(self._since_seconds)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        expired = self._timeout.end(self._task)
-        if expired and isinstance(error, asyncio.CancelledError):
-            raise self._timeout.error() from None
-
-
 class RequestStream:
     """
     The messages of one call, in order.  The idle timeout covers only the time spent waiting for the client, not the
@@ -195,15 +166,26 @@ class RequestStream:
             Stalled: nothing came for too long, or next to nothing.
             InvalidRequest: the message cannot be parsed.
         """
-        began = self._timeout.now_seconds()
-        with self._timeout.waiting(began - self._waited_seconds):
+        timeout = self._timeout
+        began = timeout.now_seconds()
+        # Without a context manager: each message would pay for it.
+        task = timeout.begin(began - self._waited_seconds)
+        try:
             message = await self._call.read()
+        except asyncio.CancelledError:
+            if timeout.end(task):
+                raise timeout.error() from None
+            raise
+        except BaseException:
+            timeout.end(task)
+            raise
+        timeout.end(task)
         if not isinstance(message, bytes):
             return None
         if not self._has_begun:
             self._has_begun = True
-            self._timeout.on_request(self._call)
-        self._waited_seconds += self._timeout.now_seconds() - began
+            timeout.on_request(self._call)
+        self._waited_seconds += timeout.now_seconds() - began
         self._bytes += len(message)
         if self._bytes >= _PROGRESS_BYTES:
             self._waited_seconds, self._bytes = 0.0, 0
