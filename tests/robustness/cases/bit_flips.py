@@ -81,7 +81,7 @@ class Look:
     def _mend(self, model: Harmed) -> None:
         self.figures["models repaired"] += 1
         self.client.save_model(model.model_id, repaired="yes")
-        if dict(self.client.models(model.model_id).model_infos[0].user_data) != {"mended": "yes"}:
+        if dict(self.client.models(model.model_id).model_infos[0].user_data) != {"repaired": "yes"}:
             self._tell(model, "is not repaired")
 
     def _other(self, model: Harmed, part: str) -> None:
