@@ -157,11 +157,13 @@ class PushTests(SharedEdgeTestCase):
 
     def test_no_number(self) -> None:
         """
-        A version number is refused, because the registry assigns it.
+        A version number is refused as it was typed, because the registry assigns it.
         """
-        done = invoke(self.daemon.address, "push", f"{self.model_id}@3", self.file(b""))
-        self.assertEqual(done.exit_code, 2)
-        self.assertIn("the registry gives versions their numbers", done.stderr)
+        for version in ("3", "v3", "latest"):
+            reference = f"{self.model_id}@{version}"
+            done = invoke(self.daemon.address, "push", reference, self.file(b""))
+            self.assertEqual(done.exit_code, 2)
+            self.assertIn(f"'{reference}' names a version: the registry gives versions their numbers", done.stderr)
 
     def test_odd_pairs(self) -> None:
         """

@@ -95,6 +95,7 @@ class ServerTests(SharedEdgeTestCase):
         self.assertEqual((done.exit_code, done.stderr), (0, ""))
         facts = dict(line.split("\t") for line in done.stdout.splitlines())
         expected = {"state": "serving", "twisted-registry version": __version__, "bytes in memory": "5.0 kB"}
+        expected["idempotency keys"] = "transient, archived"
         self.assertEqual({**facts, **expected}, facts)
         self.assertRegex(facts["uptime"], r"^\d+ (s|min)$")
 

@@ -82,7 +82,7 @@ class ModelType(ReferenceType):
         """
         reference = super().convert(value, param, ctx)
         if reference.selector is not None:
-            self.fail(f"{str(reference)!r} names a version: {self.why}", param, ctx)
+            self.fail(f"{str(value)!r} names a version: {self.why}", param, ctx)
         return reference
 
 

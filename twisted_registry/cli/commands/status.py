@@ -74,4 +74,6 @@ def _readable(name: str, value: str) -> str:
             return duration(float(value))
         if name == "bytes_in_memory":
             return size(int(value))
+    if name == "idempotency_keys":
+        return ", ".join(map(harmless_id, value.split(",")))
     return harmless_id(value)
