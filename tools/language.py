@@ -70,6 +70,7 @@ PHRASES = [
 """Phrases that are refused in prose, each with what to write in place of it."""
 
 NAMES = {
+    "anew": "again",
     "bench": "staging area",
     "cutter": "chunker",
     "draft": "temp file",
@@ -78,11 +79,14 @@ NAMES = {
     "grave": "trash",
     "hangup": "disconnect",
     "lane": "serial executor",
+    "mend": "repair",
+    "mended": "repaired",
     "patience": "timeout",
     "tidy": "trim",
     "tidying": "trimming",
     "told": "what it holds",
     "trouble": "problem",
+    "troubles": "problems",
     "whoever": "what it names",
     "workbench": "staging area",
 }

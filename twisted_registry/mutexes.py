@@ -54,7 +54,7 @@ class KeyedMutexes:
 
     def _hand_over(self, key: str, queue: _Queue) -> None:
         if queue.is_handing_over:
-            return  # the loop below goes on, further up the stack
+            return  # the loop below continues, further up the stack
         queue.is_handing_over = True
         while queue.waiting and not queue.is_held:
             queue.is_held = True

@@ -132,7 +132,7 @@ class TrackerContract(EdgeTestCase):
 
     def test_restart(self) -> None:
         """
-        A tracker survives the server's restart, and gives what is created after it.
+        A tracker survives the server's restart, and yields the versions created after it.
         """
         self.publish(b"1", archived=True)
         tracker = self.follow(data=True)

@@ -38,7 +38,7 @@ class StepCase(EdgeTestCase):
         self.client.create("walker", DATA)
         self.style.call("model", "walker")
 
-    async def broken_off(self, step: Awaitable[Any]) -> None:
+    async def cancelled_step(self, step: Awaitable[Any]) -> None:
         """
         Begin a step that does not finish, and cancel it.
         """
@@ -60,7 +60,7 @@ class ItemsTests(StepCase):
     Iterators over data and infos.
     """
 
-    def test_step_that_was_broken_off(self) -> None:
+    def test_step_that_was_cancelled(self) -> None:
         """
         After a cancelled step, the next one raises an error instead of ending the iterator.
         """
@@ -68,7 +68,7 @@ class ItemsTests(StepCase):
         async def scenario() -> None:
             for items in (self.registry.retrieve_chunks("walker", 1), self.registry.versions("walker")):
                 self.relay.mute()
-                await self.broken_off(anext(items))
+                await self.cancelled_step(anext(items))
                 self.relay.cut()
                 with self.assertRaises(errors.ClientUnusable):
                     await anext(items)
@@ -127,7 +127,7 @@ class TrackerTests(StepCase):
     Trackers.
     """
 
-    def test_step_that_was_broken_off(self) -> None:
+    def test_step_that_was_cancelled(self) -> None:
         """
         If a step is cancelled while it fetches the data of a version, the next step returns that version.
         """
@@ -135,7 +135,7 @@ class TrackerTests(StepCase):
         async def scenario() -> None:
             async with self.registry.track("walker", data=True) as tracker:
                 self.relay.mute()
-                await self.broken_off(anext(tracker))
+                await self.cancelled_step(anext(tracker))
                 self.relay.cut()
                 version = await anext(tracker)
                 self.assertEqual((version.info.version_number, version.data == DATA), (1, True))
@@ -177,7 +177,7 @@ class TrackerTests(StepCase):
 
     def test_closing_while_data_comes(self) -> None:
         """
-        A tracker that fetches data can be closed, and so can its client: who reads comes to the end.
+        A tracker that fetches data can be closed, and so can its client: the iteration ends.
         """
 
         async def scenario() -> None:

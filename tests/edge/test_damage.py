@@ -142,7 +142,7 @@ class DamagedVersionTests(SharedEdgeTestCase):
             self.assertEqual(self.client.data(name, -3), b"whole")
             self.assert_refused(StatusCode.NOT_FOUND, partial(self.client.infos, name, -4))
 
-    def test_lists_pass_over_it(self) -> None:
+    def test_lists_skip_it(self) -> None:
         """
         A list has the intact versions, and the log reports the others once.
         """

@@ -95,7 +95,7 @@ class DamagedModelTests(EdgeTestCase):
         self.client.save_model("d-list")
         self.assertEqual([info.model_id for info in self.client.models().model_infos], ["a", "d-list", "e", "z"])
 
-    def test_is_mended_where_a_directory_has_its_name(self) -> None:
+    def test_is_repaired_if_a_directory_has_its_name(self) -> None:
         """
         A directory in the place of a model's metadata is damage like any other, and repaired like any other.
         """

@@ -104,7 +104,7 @@ class UpdateTests(SharedEdgeTestCase):
         """
         self.assert_refused(grpc.StatusCode.NOT_FOUND, lambda: next(self.client.updates("nobody")), "nobody")
 
-    def test_bytes_that_are_no_message(self) -> None:
+    def test_not_a_message(self) -> None:
         """
         A request that is not a VersionUpdateRequest ends with INVALID_ARGUMENT.
         """

@@ -50,7 +50,7 @@ class VersionTests(SharedEdgeTestCase):
             },
         )
 
-    def test_bytes_that_are_no_message(self) -> None:
+    def test_not_a_message(self) -> None:
         """
         Bytes that are not a request end either call with INVALID_ARGUMENT.
         """

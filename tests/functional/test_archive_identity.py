@@ -51,7 +51,7 @@ class StartTests(RegistryTestCase):
 
     def test_status(self) -> None:
         """
-        The status tells the id, which is the same after a restart, by its name and among all.
+        The status contains the id, by its name and among all; it is the same after a restart.
         """
         self.assertEqual(str(UUID(self.first)), self.first)
         for names in (("archive_id",), ("*",)):
@@ -154,15 +154,15 @@ class AnotherArchiveTests(RegistryTestCase):
         A client that waits for as long as it takes waits for the right archive: with data and without.
         """
         right = self.archive
-        patient = BlockingClient(self.daemon.address, retry_seconds=math.inf)
-        self.addCleanup(patient.close)
+        waiting_client = BlockingClient(self.daemon.address, retry_seconds=math.inf)
+        self.addCleanup(waiting_client.close)
         for model_id in ("runner", "jumper"):
-            patient.save_model(model_id)
-            patient.store(model_id, b"1")
+            waiting_client.save_model(model_id)
+            waiting_client.store(model_id, b"1")
         self.start_with(self.directory / "wrong")
         pool = ThreadPoolExecutor(2)
         self.addCleanup(pool.shutdown, wait=False)
-        data, info = pool.submit(patient.retrieve, "runner", 1), pool.submit(patient.version, "jumper", 1)
+        data, info = pool.submit(waiting_client.retrieve, "runner", 1), pool.submit(waiting_client.version, "jumper", 1)
         for model_id in ("runner", "jumper"):
             self.wait_until_true(lambda name=model_id: any(name in line for line in self.lines), "both wait")  # type: ignore[misc]
         self.start_with(right)
@@ -255,7 +255,7 @@ class OwnerTests(RegistryTestCase):
 
     def test_taken(self) -> None:
         """
-        A daemon whose archive another has taken stops serving, says by whom in a critical line, and ends as failed.
+        A daemon whose archive was taken by another stops serving, names it in a critical line, and exits as failed.
         """
         claim = self.archive / ".0" / "claim"
         mark = json.loads(claim.read_text())

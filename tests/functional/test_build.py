@@ -86,7 +86,7 @@ class EpochTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Make a folder, and let the environment say nothing.
+        Make a folder, and clear the environment.
         """
         self.folder = Path(self.mktemp())
         self.folder.mkdir()

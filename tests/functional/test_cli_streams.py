@@ -128,7 +128,7 @@ class StreamTests(SharedRegistryTestCase):
 
     def test_loop_of_links(self) -> None:
         """
-        A link to itself is 2, and is kept.
+        A link to itself is an error with status 2, and the link is kept.
         """
         self.assertEqual(
             self.printed('ln -s f f; twisted-registry pull "$m" f 2>/dev/null || echo $?; readlink f'), "2\nf\n"

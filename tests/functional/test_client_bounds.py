@@ -180,7 +180,7 @@ class ConnectionsTests(RegistryTestCase):
 
     def open_silent(self, count: int) -> list[socket.socket]:
         """
-        Connect, and say nothing.
+        Connect, and send nothing.
         """
         silent = [socket.create_connection(("127.0.0.1", self.daemon.port), DEADLINE_SECONDS) for _ in range(count)]
         for connection in silent:

@@ -166,7 +166,7 @@ class TlsTests(EdgeTestCase):
         with BlockingClient(address, tls=Tls(AUTHORITY.cert_pem.bytes()), retry_seconds=0) as registry:
             self.assertRaises(errors.Unavailable, registry.is_serving)
 
-    def test_what_is_no_certificate(self) -> None:
+    def test_not_a_certificate(self) -> None:
         """
         Certificates and keys that gRPC cannot use are refused at once; the error names them and shows no key.
         """
@@ -372,7 +372,7 @@ class DeadlineTests(SynchronousTestCase):
         self.assertTrue(asked.is_set())
         self.assertIn(server.address, str(caught.exception))
 
-    def test_server_that_is_no_registry(self) -> None:
+    def test_server_that_is_not_a_registry(self) -> None:
         """
         A server that does not know a call is distinguished from a registry.
         """

@@ -45,7 +45,7 @@ class LostConnectionTests(RegistryTestCase):
 
     def while_running(self, create: Callable[[], VersionInfo], mishap: Callable[[], None]) -> VersionInfo:
         """
-        Create a version in another thread while something goes wrong, and give its info.
+        Create a version in another thread while a fault occurs, and return its info.
         """
         creating = self.pool.submit(create)
         mishap()
@@ -216,7 +216,7 @@ class LostConnectionTests(RegistryTestCase):
         with self.assertRaises(errors.CreationUncertain) as caught:
             self.while_running(lambda: impatient.store("walker", SMALL), mishap)
         self.assertIs(caught.exception.is_absent, False)
-        self.assertIn("could not be found out", str(caught.exception))
+        self.assertIn("could not be determined", str(caught.exception))
         self.assertEqual(self.numbers(), [1])
 
     def test_server_that_stays_away(self) -> None:

@@ -97,7 +97,7 @@ class MergingTests(SynchronousTestCase):
         self.connect(model).ensure_model("walker", {"ours": "3"})
         self.assertEqual(model.metadata, {"theirs": "2", "ours": "3"})
 
-    def test_overwritten_a_moment_later(self) -> None:
+    def test_overwritten_soon_after(self) -> None:
         """
         So it is with a change that clients overwrite which have read before it: of many that start at once, all pairs
         are there in the end.
@@ -172,7 +172,7 @@ class MergingTests(SynchronousTestCase):
                 done.result()
         self.assertEqual(model.metadata, {str(number): "x" for number in range(40)})
 
-    def test_what_is_no_text(self) -> None:
+    def test_not_text(self) -> None:
         """
         Metadata that is not text is refused before any call.
         """

@@ -23,7 +23,7 @@ class ProxyTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        Note when what happens.
+        Record when each event happens.
         """
         self.creations: list[float] = []
         self.began = 0.0

@@ -229,7 +229,7 @@ class WrongDataTests(SynchronousTestCase):
         with BlockingClient(server.address) as client:
             self.assert_refused(client, -1)
 
-    def test_what_is_no_message(self) -> None:
+    def test_not_a_message(self) -> None:
         """
         Replies that are not messages of this API raise an error of the registry, in every call.
         """

@@ -100,7 +100,7 @@ class SourceTests(SharedEdgeTestCase):
         """
         self.assert_not_created(ValueError, partial(slowly_failing, ValueError("no")), size_bytes=0)
 
-    def test_pieces_that_are_no_bytes(self) -> None:
+    def test_pieces_that_are_not_bytes(self) -> None:
         """
         A piece that is not bytes is an error, and not the end.
         """
@@ -109,7 +109,7 @@ class SourceTests(SharedEdgeTestCase):
                 source = partial(iter, [b"wei", piece, b"ghts"])
                 self.assert_not_created(TypeError, source, text="a piece of the data", **keywords)
 
-    def test_what_is_no_data(self) -> None:
+    def test_not_data(self) -> None:
         """
         Objects without bytes are refused, also a mapping, which is iterable.
         """

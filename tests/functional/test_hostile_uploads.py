@@ -43,7 +43,7 @@ class HostileUploadCase(HostileCase):
 
     def setUp(self) -> None:
         """
-        Nothing is created yet.
+        Begin with no created versions.
         """
         super().setUp()
         self.created = 0

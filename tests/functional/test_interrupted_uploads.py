@@ -163,35 +163,35 @@ class DeletedMeanwhileTests(InterruptedTestCase):
         self.client.save_model(self.model_id)
         self.assert_nothing_left()
 
-    def test_made_anew(self) -> None:
+    def test_recreated(self) -> None:
         """
         An upload whose model is deleted and created again meanwhile is aborted, and the new model has nothing of it.
         """
         for archived in KINDS:
-            self.assert_aborted(archived=archived, meanwhile=self.make_anew)
+            self.assert_aborted(archived=archived, meanwhile=self.recreate)
         self.assert_nothing_left()
 
-    def test_made_anew_with_a_version(self) -> None:
+    def test_recreated_with_a_version(self) -> None:
         """
         It is aborted also if the new model has a version already, which stays.
         """
         for archived in KINDS:
-            self.assert_aborted(archived=archived, meanwhile=self.make_anew_with_a_version)
+            self.assert_aborted(archived=archived, meanwhile=self.recreate_with_a_version)
             self.assertEqual(self.client.data(self.model_id, -1), b"new")
             self.assertEqual(self.client.latest(self.model_id).version_number, 1)
 
-    def make_anew(self) -> None:
+    def recreate(self) -> None:
         """
         Delete the model, and create it again.
         """
         self.client.delete_model(self.model_id)
         self.client.save_model(self.model_id)
 
-    def make_anew_with_a_version(self) -> None:
+    def recreate_with_a_version(self) -> None:
         """
         Delete the model, create it again, and create a version.
         """
-        self.make_anew()
+        self.recreate()
         self.client.create(self.model_id, b"new", archived=True)
 
 

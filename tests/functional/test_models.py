@@ -157,7 +157,7 @@ class DeleteModelTests(SharedEdgeTestCase):
         self.client.delete_model(self.model_id)
         self.assertEqual(self.client.statuses("versions_in_memory", "bytes_in_memory"), before)
 
-    def test_one_made_anew_has_nothing_of_the_old(self) -> None:
+    def test_recreated_model_has_nothing_of_the_old(self) -> None:
         """
         A model created again under the same id has no versions, and its numbers start at 1.
         """

@@ -25,7 +25,7 @@ PROVIDERS = (ROOT / "examples" / "sqlite_provider", ROOT / "tests" / "data" / "s
 
 MIB = 1024 * 1024
 VERSION_BYTES = 320 * MIB
-"""The data in progress, in gRPC and in the archive, is some 50 to 110 MiB whatever the size."""
+"""The data in progress, in gRPC and in the archive, is some 50 to 110 MiB for any size."""
 
 
 def _run(*command: str, directory: Path) -> None:
@@ -193,7 +193,7 @@ class ArchivePluginTests(PluginTestCase):
 
 class TransientPluginTests(PluginTestCase):
     """
-    A transient store of another package's, which may block.
+    A transient store of another package, which may block.
     """
 
     storage: ClassVar = {"--transient": "scratch:FOLDER", "--archive": "filesystem:FOLDER/archive"}
@@ -217,7 +217,7 @@ class TransientPluginTests(PluginTestCase):
 
     def test_beside_an_archive(self) -> None:
         """
-        Archived versions are there beside it.
+        An archive can be used with it.
         """
         self.client.save_model("m")
         transient = self.client.create("m", b"transient")

@@ -68,7 +68,7 @@ class WrongSettingsTests(StartFailureTestCase):
 
     def test_bad_flag_value(self) -> None:
         """
-        An invalid value of a flag is named, with what is expected.
+        An invalid value of a flag is named, with the expected values.
         """
         self.assert_cannot_start("--port", "no-port", said="--port is 'no-port'; expected a whole number")
 

@@ -114,7 +114,7 @@ class SubscribersTests(SubscribersTestCase):
         client.kill()
         self.wait_for_subscribers(0)
 
-    def test_hung_up_client(self) -> None:
+    def test_disconnected_client(self) -> None:
         """
         The subscribers of a client that closes its channel are removed.
         """

@@ -54,7 +54,7 @@ class ParkedReactorTests(HeldArchiveTestCase):
 
     def test_data(self) -> None:
         """
-        The data of versions in memory is given.
+        The data of versions in memory is served.
         """
         self.assertEqual(self.client.data("m", 1), b"first")
         self.assertEqual(self.client.data("m", -1), BIG)
@@ -108,7 +108,7 @@ class BlockedArchiveTests(HeldArchiveTestCase):
         self.calls = [begin(number) for number in range(BLOCKED_CALLS)]
         self.wait_for_calls(call, THREADS)
 
-    def start_anew(self) -> None:
+    def start_again(self) -> None:
         """
         Start the daemon again, so that nothing archived is in memory; take up the models.
         """
@@ -172,7 +172,7 @@ class BlockedArchiveTests(HeldArchiveTestCase):
         """
         All goes on while downloads wait for their data.
         """
-        self.start_anew()
+        self.start_again()
         self.client.create("memory", b"")
         self.block("read", lambda number: self.client.chunks(f"archived-{number}", 1))
         self.assert_served()
@@ -183,7 +183,7 @@ class BlockedArchiveTests(HeldArchiveTestCase):
         """
         All goes on while infos wait to be read, also those of the same models that are in memory.
         """
-        self.start_anew()
+        self.start_again()
         self.client.create("memory", b"")
         self.block("load", self.ask_for_info)
         self.assert_served()

@@ -74,9 +74,9 @@ class DataTests(AbsenceCase):
         """
         self.registry.publish("walker", b"lost")
         asked = self.next_while_away()
-        patient = BlockingClient(self.daemon.address)
-        self.addCleanup(patient.close)
-        patient.publish("walker", b"newer")
+        waiting_client = BlockingClient(self.daemon.address)
+        self.addCleanup(waiting_client.close)
+        waiting_client.publish("walker", b"newer")
         self.assertEqual(asked.result(TIMEOUT_SECONDS).data, b"newer")
 
 
@@ -85,7 +85,7 @@ class LostVersionsTests(AbsenceCase):
     The server has lost transient versions when it is back, or has another model of the name.
     """
 
-    def patient(self) -> BlockingClient:
+    def waiting_client(self) -> BlockingClient:
         """
         Make a client that finds the server as soon as it is back.
         """
@@ -101,7 +101,7 @@ class LostVersionsTests(AbsenceCase):
         tracker = self.follow()
         self.come_back()
         self.wait_until_true(lambda: tracker.latest() is None, "it knows of none")
-        registry = self.patient()
+        registry = self.waiting_client()
         numbers = [registry.store("walker", b"2").version_number, registry.publish("walker", b"3").version_number]
         self.wait_until_true(lambda: (latest := tracker.latest()) and latest.version_number == numbers[1], "of one")
         self.come_back()

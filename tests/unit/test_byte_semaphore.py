@@ -19,7 +19,7 @@ MIB = 2**20
 
 async def let_others_run() -> None:
     """
-    Let all other tasks run as far as they get.
+    Let all other tasks run until they wait.
     """
     for _ in range(5):
         await asyncio.sleep(0)
@@ -74,7 +74,7 @@ class ByteSemaphoreTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """
-        A small reservation waits behind a large one that came first: otherwise the large one could wait for ever.
+        A small reservation waits behind a large one that came first: otherwise the large one could wait forever.
         """
 
         async def test() -> None:

@@ -40,7 +40,7 @@ class WaitingTests(SynchronousTestCase):
         self.fail_for(100)
         self.assertEqual(self.said, ["waiting for the registry at host:1 (refused)"])
 
-    def test_what_is_soon_mended(self) -> None:
+    def test_short_failure(self) -> None:
         """
         There is no notice if the retries succeed within two seconds.
         """

@@ -244,7 +244,7 @@ class IterableTests(SynchronousTestCase):
         """
         self.assertEqual(read(iter([b""])), b"")
 
-    def test_what_is_no_data(self) -> None:
+    def test_not_data(self) -> None:
         """
         An iterable without bytes or without an order is refused, and the error says what to do.
         """

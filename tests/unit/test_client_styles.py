@@ -114,7 +114,7 @@ class AddressTests(SynchronousTestCase):
     Addresses of a registry.
     """
 
-    def test_what_is_no_address(self) -> None:
+    def test_not_an_address(self) -> None:
         """
         Each style refuses a malformed address at once, with an example of a good one.
         """

@@ -264,7 +264,7 @@ class TableTests(SynchronousTestCase):
 
     def test_sections_have_defaults(self) -> None:
         """
-        A section can be made from a few values; all others are the defaults.
+        A section can be made from a few values; all others have their defaults.
         """
         for section in SECTIONS.values():
             section()

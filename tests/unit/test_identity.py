@@ -184,7 +184,7 @@ class MustExistTests(SynchronousTestCase):
 
     def test_released(self) -> None:
         """
-        After the refusal others can use the folder.
+        After the refusal, others can use the folder.
         """
         self.root.mkdir()
         self.refusal()

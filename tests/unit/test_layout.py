@@ -124,7 +124,7 @@ class FolderTests(SynchronousTestCase):
     @given(strategies.text(max_size=30) | strategies.from_regex(r"[%A-Fa-z0-9_.-]{1,12}", fullmatch=True))
     def test_injective(self, folder: str) -> None:
         """
-        No two names give the same id.
+        No two names stand for the same id.
         """
         model_id = _layout.model_id_of(folder)
         if model_id is not None:

@@ -52,7 +52,7 @@ class EvictionTests(PumpedRegistryCase):
 
     def test_latest_of_too_many_models(self) -> None:
         """
-        With more models than items, each latest version that goes is counted and logged with the setting to raise.
+        With more models than items, each evicted latest version is counted and logged with the setting to raise.
         """
         for model_id in self.model_ids[: MOST + 1]:
             self.create(b"x", model_id)

@@ -96,7 +96,7 @@ class Notes:
 
     def changed(self, event: "VersionCommitted | ModelDeleted") -> None:
         """
-        Note an event.
+        Record an event.
         """
         self.changes.append(event.model_id)
 
@@ -216,7 +216,7 @@ class ModelTests(FaultyRegistryCase):
         self.done(self.registry.delete_model("b"))
         self.assertEqual(self.registry.model_ids(), ("a", "aa", "c"))
 
-    def test_survey_passes_over_damage_until_it_is_mended(self) -> None:
+    def test_list_skips_damage_until_it_is_repaired(self) -> None:
         """
         A damaged model is not listed, is DATA_LOSS by its id, and is listed once it is saved again.
         """
@@ -338,7 +338,7 @@ class RestartTests(FaultyRegistryCase):
             self.create()
         self.assertEqual(self.archive.calls.count("set_high_water_mark"), 4)
 
-    def test_slow_disk_holds_up_nobody_while_numbers_are_left(self) -> None:
+    def test_slow_disk_delays_no_commit_while_numbers_are_left(self) -> None:
         """
         Numbers are reserved while others are left, so that a commit does not wait for the disk.
         """
@@ -408,7 +408,7 @@ class RestartTests(FaultyRegistryCase):
         self.assertIsInstance(result, CorruptVersion)
         self.assertIsNone(self.snapshot().latest)
 
-    def test_what_cannot_be_read_for_a_moment(self) -> None:
+    def test_temporarily_unreadable(self) -> None:
         """
         A read that fails returns no partial list and is not remembered: afterwards, numbers go on.
         """

@@ -261,7 +261,7 @@ class SeenTests(PumpedRegistryCase):
         self.fails(self.upload().commit(), StorageReadOnly)
         self.assertEqual(self.create(archived=True).version_number, 6)
 
-    def test_made_anew(self) -> None:
+    def test_recreated(self) -> None:
         """
         A model that was created since the start counts from 1, whatever clients saw of an earlier one with its id.
         """
@@ -410,7 +410,7 @@ class CopyTests(PumpedRegistryCase):
             self.assertEqual(self.read(self.create(b"x" * size, archived=True)), b"x" * size)
             self.assertEqual(self.registry.usage().items, items)
 
-    def test_no_copy_where_there_is_no_room_for_it(self) -> None:
+    def test_no_copy_without_room(self) -> None:
         """
         If transient versions have taken all memory, no copy is made that would not stay.
         """

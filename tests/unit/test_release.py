@@ -310,7 +310,7 @@ class BranchTests(RepositoryTestCase):
 
     def test_no_fragments(self) -> None:
         """
-        It is refused if nothing is new.
+        A release is refused if there are no fragments.
         """
         self.git("rm", "--quiet", *(f"news/{name}" for name in self.fragments()))
         self.commit("No news")
@@ -434,7 +434,7 @@ class TagTests(RepositoryTestCase):
 
     def test_other_version(self) -> None:
         """
-        It is refused if the topmost section is that of another version.
+        A tag is refused if the topmost section is that of another version.
         """
         self.set_version("0.5.0")
         self.assert_refused("has 0.5.0, but CHANGELOG.md begins with 0.4.0", "tag")

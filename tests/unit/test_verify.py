@@ -412,11 +412,11 @@ class MeanwhileTests(VerifyCase):
         self.assertEqual(damage(self.found_meanwhile(f"open {path}", lambda: None)), [(Kind.MODEL_YAML, "m", None)])
         looked: list[str] = []
 
-        def mend(call: str) -> None:
+        def repair(call: str) -> None:
             if call == "open m/m.yaml":
                 looked.append(call)
                 if len(looked) == 2:
                     self.archive.save_model(ModelInfo("m"))
 
-        with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=mend)) as scrub:
+        with Scrub(str(self.root), jobs=1, system=FaultySystem(str(self.root), disturbance=repair)) as scrub:
             self.assertEqual(list(scrub.findings()), [])

@@ -67,7 +67,7 @@ class Subscriptions:
 
     def check_open(self) -> None:
         """
-        Check that subscriptions may go on.
+        Check that subscriptions are still accepted.
 
         Raises:
             Unavailable: the registry is stopping.

@@ -18,7 +18,7 @@ _CHUNKS_PENDING = 2
 """How much of one upload may wait to be hashed and stored while the next message is received, in chunks."""
 
 _CHUNKS_IN_MEMORY = _CHUNKS_PENDING + 3
-"""The most chunks of one upload at once: those, the one being filled, the one it is put into, and a message."""
+"""The most chunks of one upload in memory: the pending ones, one being filled, its target, and a message."""
 
 _GATHERED_BYTES = 256 * 1024
 
@@ -94,7 +94,7 @@ class Uploads:
                 # The model was there when the upload began.  Its deletion is under way, and not visible to all yet.
                 raise ModelReplaced(header.model_id) from None
             raise
-        # A commit goes on without its client, and keeps its reservation until it ends.
+        # A commit continues without its client, and keeps its reservation until it ends.
         return await self._queries.runtime.start(upload.commit, reservation.release)
 
     def _check_size(self, size_bytes: int) -> None:
@@ -133,8 +133,8 @@ class Uploads:
 
 class Gatherer:
     """
-    A buffer for the small messages of an upload: to hash and store each by itself would cost many times what its data
-    does.  Large messages pass as they are.
+    A buffer for the small messages of an upload: to hash and store each separately would cost many times more than its
+    data.  Large messages pass unchanged.
     """
 
     def __init__(self, chunk_bytes: int) -> None:

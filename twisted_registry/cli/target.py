@@ -28,7 +28,7 @@ _STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 class Target:
     """
-    A file, which is replaced when all data is there; or a stream, a pipe or a device, which is written to directly.
+    A file, which is replaced once all data has arrived; or a stream, a pipe or a device, which is written to directly.
 
     Attributes:
         is_stdout: whether this is the command's stdout.

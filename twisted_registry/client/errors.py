@@ -173,7 +173,7 @@ class CreationUncertain(RegistryError):
         """
         The client's finding about the version, as a clause for error texts.
         """
-        return "it is not there so far" if self.is_absent else "whether it is there could not be found out"
+        return "it does not exist so far" if self.is_absent else "whether it exists could not be determined"
 
     def __str__(self) -> str:
         return (
@@ -236,7 +236,7 @@ class CorruptTransfer(CorruptVersion):
 @define
 class IncidentReported(RegistryError):
     """
-    The server met a bug in itself.
+    An unexpected error occurred in the server.
 
     Attributes:
         reason: the server's text, with the id of the incident in its log.

@@ -61,7 +61,7 @@ class INumberSequence(Interface):
 
     def use(number: int) -> None:
         """
-        Note that a number may have been assigned.
+        Record that a number may have been assigned.
         """
 
     def raise_to(number: int) -> Awaitable[bool]:

@@ -21,7 +21,7 @@ WORTH_BYTES = 64 * _MIB
 """The least growth since the last trim that makes another one worthwhile."""
 
 DELAY_SECONDS = 0.1
-"""How long to wait after an event, so that a commit does not wait for /proc, and many commits cost one look."""
+"""How long to wait after an event, so that a commit does not wait for /proc, and many commits cost one check."""
 
 
 class HeapTrimmer:

@@ -1,6 +1,5 @@
 """
-The memory that this process may use, which is that of the machine or the limit of a container, and the memory that it
-has.
+The memory limit of this process (the machine's memory, or a container's limit), and the memory that it uses.
 
 Linux has the limits in files of the process's control groups, in one of two layouts::
 

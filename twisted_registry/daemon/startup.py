@@ -77,8 +77,8 @@ def ignore_at_exit(*numbers: int) -> None:
     """
     Ignore signals once the interpreter shuts down.
 
-    It restores the system's default for signals that a program handles, and such a signal then kills the process, with
-    a status that looks like a failure.  Signals that are ignored stay ignored.
+    At shutdown the interpreter restores the system's default for each signal that the program handles.  Such a signal
+    would then kill the process, with a status that looks like a failure.  Ignored signals stay ignored.
     """
     for number in numbers:
         atexit.register(signal.signal, number, signal.SIG_IGN)

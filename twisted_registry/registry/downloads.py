@@ -115,8 +115,8 @@ class Copy:
     A copy of an archived version that is made while the version is read.
 
     Attributes:
-        keep: called in the serial executor's thread when the copy is whole and its SHA-256 has matched.
-        abandon: called in the serial executor's thread if the copy will never be whole.
+        keep: called in the serial executor's thread when the copy is complete and its SHA-256 has matched.
+        abandon: called in the serial executor's thread if the copy will never be complete.
     """
 
     writer: ITransientWriter
@@ -232,7 +232,7 @@ class ArchiveDownload:
         self._position += len(data)
         is_last = self._position == self._info.size_bytes
         if is_last and self._reader.read(1):
-            raise self._corrupt(f"its data goes on after {self._info.size_bytes} bytes")
+            raise self._corrupt(f"its data continues after {self._info.size_bytes} bytes")
         self._verify(data, is_last)
         self._chunks += 1
         self._is_at_end = is_last

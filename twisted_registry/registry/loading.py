@@ -39,7 +39,7 @@ class _Before:
     @classmethod
     def of(cls, model: Model | None) -> "_Before":
         """
-        Note a model.
+        Record a model.
         """
         return cls(model, 0 if model is None else model.revision)
 

@@ -21,7 +21,7 @@ class Model:
         incarnation: tells the model from earlier ones with the same id.
         sequence: its version numbers.
         snapshot: its versions; ``None`` until they are read from the archive, and if the archive has lost them.
-        was_found: whether it was there when the archive was opened.
+        was_found: whether it existed when the archive was opened.
         is_seen_logged: whether the log has a line about a client that has seen a higher number.
         revision: how often its metadata was written in this process.
         is_checked: whether its metadata was read or written in this process.
@@ -232,7 +232,7 @@ class ModelIndex:
 
     def mark(self, model: Model, *, is_whole: bool) -> None:
         """
-        Note whether a model's metadata is whole.
+        Record whether a model's metadata is undamaged.
         """
         # Damage is checked again for each list: the disk may have failed only for a short time.
         model.is_checked = is_whole

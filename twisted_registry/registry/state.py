@@ -58,7 +58,7 @@ class InfoCache(Generic[K, V]):
 
     def peek(self, key: K) -> V | None:
         """
-        Return an entry, if it is there.  May be called in any thread.
+        Return an entry, if it exists.  May be called in any thread.
         """
         held = self._held.get(key)
         return None if held is None else held[0]
@@ -75,7 +75,7 @@ class InfoCache(Generic[K, V]):
 
     def discard(self, key: K) -> None:
         """
-        Remove an entry, if it is there.
+        Remove an entry, if it exists.
         """
         _, size_bytes = self._held.pop(key, (None, 0))
         self._size_bytes -= size_bytes

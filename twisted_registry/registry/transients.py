@@ -77,7 +77,7 @@ class Transients:
 
     def end_copy(self, key: VersionKey) -> None:
         """
-        Note that a copy is made or abandoned.  May be called in any thread.
+        Record that a copy is made or abandoned.  May be called in any thread.
         """
         self._copying.pop(key, None)
 
@@ -142,7 +142,7 @@ class Transients:
 
     async def supersede(self, key: VersionKey) -> None:
         """
-        Note that a version is no longer its model's latest.
+        Record that a version is no longer its model's latest.
         """
         await self._change(partial(self.store.set_rank, key, EvictionRank.SUPERSEDED))
 

@@ -53,7 +53,7 @@ class Upload:
     _sha256_state: "hashlib._Hash" = field(factory=hashlib.sha256)
     _xxh3_state: xxh3_128 = field(factory=xxh3_128)
     sha256: str = ""
-    """The SHA-256 of the data in standard base64, once all of it is there."""
+    """The SHA-256 of the data in standard base64, once all of it has arrived."""
 
     def write(self, piece: Chunk) -> Future[None]:
         """See ``IUpload.write``."""

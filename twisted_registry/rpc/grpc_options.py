@@ -25,7 +25,7 @@ _HANDSHAKE_SECONDS = 10.0
 """How long a client may take from connecting to its first bytes of HTTP/2."""
 
 _NO_COMPRESSION = 1
-"""The set of compression algorithms that holds none but 'identity'."""
+"""The set of compression algorithms that contains only 'identity'."""
 
 _PING_ANSWER_SECONDS_MAX = 20.0
 

@@ -85,7 +85,7 @@ class RpcServer:
     @property
     def host(self) -> str:
         """
-        The interface as it is written before a port.
+        The interface, in the form used in ``HOST:PORT``.
         """
         return self._network.host
 

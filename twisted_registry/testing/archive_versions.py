@@ -51,7 +51,7 @@ class ArchiveVersionContract(ArchiveContract):
 
     def test_not_archived(self) -> None:
         """
-        A version that does not count as archived keeps that fact.
+        A version that is not marked as archived is loaded unmarked.
         """
         info = version_info("m", 1, b"data", archived=False)
         finished(self.archive, "m", b"data").commit(info)

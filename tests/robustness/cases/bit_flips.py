@@ -74,11 +74,11 @@ class Look:
         if isinstance(reply, str):
             if model.part != "model" or reply not in _model_codes(model):
                 self._tell(model, f"is {reply} by its id")
-            self._mend(model)
+            self._repair(model)
         elif dict(reply.model_infos[0].user_data) != model.user_data:
             self._other(model, "model")
 
-    def _mend(self, model: Harmed) -> None:
+    def _repair(self, model: Harmed) -> None:
         self.figures["models repaired"] += 1
         self.client.save_model(model.model_id, repaired="yes")
         if dict(self.client.models(model.model_id).model_infos[0].user_data) != {"repaired": "yes"}:

@@ -31,9 +31,9 @@ _LONGEST_START_SECONDS = 0.9
 _GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 
-class _Impatient(Client):
+class _NoRetries(Client):
     """
-    A wait that does not wait for a dead daemon.
+    A client whose calls fail at once if the daemon is dead.
     """
 
     def call(
@@ -57,7 +57,7 @@ class _Writer:
 
     def write(self) -> None:
         """
-        Do one thing after the other.
+        Run one operation after the other.
         """
         acts: list[Callable[[Life], None]] = [*[self._create] * 12, self._update, self._look, self._look]
         while True:
@@ -191,7 +191,7 @@ class _Story:
             self._clients.pop().close()
 
     def _connect(self) -> Client:
-        client = _Impatient(self.served.address, **OWN_CONNECTION)
+        client = _NoRetries(self.served.address, **OWN_CONNECTION)
         self._clients.append(client)
         return client
 

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 def make_data(token: str, size_bytes: int) -> bytes:
     """
-    Make the data of a version: it says over and over whose it is.
+    Make the data of a version: a token, repeated.
     """
     word = f"{token} ".encode()
     return (word * (size_bytes // len(word) + 1))[:size_bytes]

@@ -388,10 +388,10 @@ class Upload:
 
     async def _check_answers(self, attempt: _Attempt) -> None:
         """
-        Decide whether to try again after an answer before all data was sent, which gRPC lost.
+        Decide whether to try again if the server answered before all data was sent, and gRPC lost the answer.
 
-        Most often it is the answer of a proxy for which the upload is too large, or which cannot reach the registry at
-        present.  Its answer to another call shows the latter; another attempt may show the rest.
+        Usually it is the answer of a proxy: the upload is too large for it, or it cannot reach the registry at present.
+        Another call shows whether the registry can be reached; another attempt may bring the answer again.
 
         Raises:
             ProxyRefused: another attempt will not succeed.

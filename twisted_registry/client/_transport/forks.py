@@ -77,13 +77,13 @@ class ForkGuard:
 
     def opened(self, channel: object) -> None:
         """
-        Note an open channel.
+        Record an open channel.
         """
         self._channels.add(channel)
 
     def closed(self, channel: object) -> None:
         """
-        Note that a channel was closed.
+        Record that a channel was closed.
         """
         self._channels.discard(channel)
         self._has_closed = True

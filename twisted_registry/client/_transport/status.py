@@ -104,7 +104,7 @@ def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.
 
 def _certificate_reason(text: str) -> str:
     """
-    Return the problem with a certificate, and the host that has it, out of gRPC's text.
+    Extract the problem with a certificate, and its host, from gRPC's text.
     """
     where = re.search(r"last error: (?:[A-Z_]+: )?(\S+): ", text)
     what = re.search(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)", text)

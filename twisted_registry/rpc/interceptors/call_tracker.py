@@ -197,7 +197,7 @@ class CallTracker:
 
     async def wait_for_start(self, timeout_seconds: float = _START_WAIT_SECONDS) -> None:
         """
-        Wait until the registry has started, or will not.
+        Wait until the registry has started, or has failed to start.
 
         Raises:
             Unavailable: it takes too long, or too many calls wait.

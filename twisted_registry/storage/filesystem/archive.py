@@ -40,7 +40,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
 @implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive)
 class FilesystemArchive:
     """
-    An archive in a folder, with the layout of the existing Cogment model registry.
+    An archive in a folder, in the layout of the Cogment Model Registry.
     """
 
     def __init__(self, root: str, system: System | None = None, times: ClaimTimes | None = None) -> None:

@@ -98,7 +98,7 @@ class IdentityFile:
 
         Raises:
             OSError: the file cannot be written; nothing has changed.
-            StorageFailure: the old file or the new one is there.
+            StorageFailure: either the old file or the new one exists.
         """
         before = self.load()
         if before.archive_id is None:

@@ -170,8 +170,8 @@ def _document(events: Iterator[yaml.Event]) -> _Fields:
     _expect(events, yaml.DocumentStartEvent, "it is empty")
     _expect(events, yaml.MappingStartEvent, "it is not a mapping")
     fields = _fields(events)
-    _expect(events, yaml.DocumentEndEvent, "it goes on after its end")
-    _expect(events, yaml.StreamEndEvent, "it goes on after its end")
+    _expect(events, yaml.DocumentEndEvent, "it continues after its end")
+    _expect(events, yaml.StreamEndEvent, "it continues after its end")
     return fields
 
 

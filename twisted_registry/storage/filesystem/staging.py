@@ -185,7 +185,7 @@ class StagingArea:
 
         Raises:
             OSError: nothing has changed.
-            StorageFailure: the old file or the new one is there.
+            StorageFailure: either the old file or the new one exists.
         """
         self.root.check()
         self.retry_root_sync()
@@ -204,7 +204,7 @@ class StagingArea:
 
         Raises:
             OSError: nothing has changed.
-            StorageFailure: the old file or the new one is there.
+            StorageFailure: either the old file or the new one exists.
         """
         root = self.root.folder
         # In tmp, where the next start removes what a crash leaves.

@@ -130,7 +130,7 @@ class System:
 
     def read(self, descriptor: int, size_bytes: int) -> bytes:
         """
-        Read some bytes; none only at the end of the file.
+        Read up to a number of bytes; the result is empty only at the end of the file.
         """
         return os.read(descriptor, size_bytes)
 

@@ -82,7 +82,7 @@ class PendingCommits:
 
     def note_leftover(self, folder: ModelFolder, name: str) -> None:
         """
-        Note a file that a failed commit could not remove.
+        Record a file that a failed commit could not remove.
         """
         with self._lock:
             self._leftovers.add((folder.name, name))
@@ -157,7 +157,7 @@ class FileWriter:
             system.fsync(descriptor)
             size_bytes = system.fstat(descriptor).st_size
             if size_bytes != self._size_bytes:
-                raise StorageFailure(f"of {self._size_bytes} bytes written, {size_bytes} are there")
+                raise StorageFailure(f"of {self._size_bytes} bytes written, {size_bytes} are in the file")
             self._descriptor = None
             system.close(descriptor)
             self._stage = _Stage.FINISHED
