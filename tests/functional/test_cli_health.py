@@ -74,6 +74,14 @@ class AddressTests(SynchronousTestCase):
         Path(path).write_text("port")
         self.assertRaises(UsageError, local_address, config)
 
+    def test_wrong_type(self) -> None:
+        """
+        An interface that is not text, with which the daemon does not start, is an address that nobody has.
+        """
+        path = self.mktemp()
+        Path(path).write_text("[network]\ninterface = 5\n")
+        self.assertEqual(local_address({"COGMENT_MODEL_REGISTRY_CONFIG": path}), "5:9000")
+
 
 class HealthTests(SharedRegistryTestCase):
     """

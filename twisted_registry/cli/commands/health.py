@@ -69,7 +69,7 @@ def local_address(environ: Mapping[str, str]) -> str:
         click.UsageError: the configuration file that they name is not valid.
     """
     network = _network_table(environ.get("COGMENT_MODEL_REGISTRY_CONFIG", ""))
-    interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or network.get("interface", "127.0.0.1")
+    interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or str(network.get("interface", "127.0.0.1"))
     port = environ.get("COGMENT_MODEL_REGISTRY_PORT") or network.get("port", 9000)
     if interface in ("0.0.0.0", "::", "[::]"):
         interface = "127.0.0.1"
