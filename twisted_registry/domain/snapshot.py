@@ -4,6 +4,7 @@ Snapshots of a model's versions: frozen, so that any thread may read them.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
 
 from attrs import evolve, field, frozen
 
@@ -70,7 +71,11 @@ class VersionNumbers:
         """
         Iterate over the numbers that are not below the given one.
         """
-        return (self.at(index) for index in range(self.position(number), len(self)))
+        # The list is shared, and may grow meanwhile.
+        indexes = range(bisect_left(self.archived, number, 0, self.archived_count), self.archived_count)
+        archived = map(self.archived.__getitem__, indexes)
+        transient = self.transient[bisect_left(self.transient, number) :]
+        return merge(archived, transient) if indexes and transient else iter(transient or archived)
 
     def _position_of_transient(self, rank: int) -> int:
         return rank + bisect_left(self.archived, self.transient[rank], 0, self.archived_count)
