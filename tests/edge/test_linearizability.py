@@ -88,7 +88,7 @@ class LinearizabilityTests(SharedEdgeTestCase):
 
     def watch(self, client: Client, done: threading.Event) -> int:
         """
-        Ask for the latest again and again.
+        Ask for the latest version repeatedly.
 
         Returns:
             the last one seen.

@@ -242,4 +242,4 @@ class DamagedTests(EdgeTestCase):
         stream = self.client.updates("m")
         self.wait_for_subscribers(1)
         self.assertEqual(self.client.create("m", b"newer"), next_info(stream))
-        self.wait_until_logged("damage on the archive")
+        self.wait_until_logged("damage in the archive")

@@ -47,7 +47,7 @@ class StartTests(RegistryTestCase):
         """
         self.assertIn(f"new archive: {self.archive} ", self.first_log)
         self.assertNotIn("new archive", self.daemon.log)
-        self.assertIn(f"{self.archive} holds 1 models", self.daemon.log)
+        self.assertIn(f"models in the archive {self.archive}: 1", self.daemon.log)
 
     def test_status(self) -> None:
         """

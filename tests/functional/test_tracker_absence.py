@@ -144,7 +144,7 @@ class StoppedServerTests(AbsenceCase):
         """
         Ask a suspended daemon for the next version, for several deadlines.
         """
-        self.daemon.stand_still()
+        self.daemon.suspend()
         self.addCleanup(self.daemon.go_on)
         asked = self.pool.submit(next, tracker)
         for _ in range(2):

@@ -232,7 +232,7 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
-    def stand_still(self) -> None:
+    def suspend(self) -> None:
         """
         Suspend the process, and wait until it has stopped running.
         """

@@ -195,7 +195,7 @@ class FaultCase(SynchronousTestCase):
 
     def check_reopened(self, attempt: Attempt) -> None:
         """
-        Check that the reopened archive holds what the act has promised, and nothing else.
+        Check that the reopened archive holds what the operation has promised, and nothing else.
         """
         attempt.system.close_all()
         archive = FilesystemArchive(str(attempt.root))

@@ -99,7 +99,7 @@ class IDownload(Interface):
 
     def xxh3() -> str:
         """
-        Return the XXH3-128 of the data, whose SHA-256 was right.  Called after the last chunk.
+        Return the XXH3-128 of the data, whose SHA-256 has matched.  Called after the last chunk.
 
         Returns:
             Hexadecimal; empty if it is not known.

@@ -112,7 +112,7 @@ class Model:
 
     def adopt(self, archived: list[int], highest: int) -> list[int]:
         """
-        Publish archived versions that others have put there.
+        Publish archived versions that other programs have added.
 
         Args:
             archived: the numbers that the archive has now.

@@ -107,7 +107,7 @@ class Registry:
         for model_id in model_ids:
             self._state.index.add(model_id).was_found = True
         _log.info(
-            "the archive {archive} holds {count} models",
+            "models in the archive {archive}: {count}",
             archive=self._state.archive.description,
             count=len(model_ids),
         )

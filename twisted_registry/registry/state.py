@@ -192,7 +192,7 @@ class State:
             model.forget_info(key.version_number)
         if key not in self.damaged:
             self.damaged.add(key)
-            _log.error("damage on the archive: {error}", error=error)
+            _log.error("damage in the archive: {error}", error=error)
 
     def note_xxh3(self, key: VersionKey, xxh3: VersionXxh3) -> None:
         """

@@ -19,7 +19,7 @@ _UPLOAD_OVERHEAD_BYTES = 64 * 1024
 """The memory of an upload in addition to its data: its task and its stream, in bytes."""
 
 _UPLOADS_WAITING_MAX = 200
-"""gRPC receives about three megabytes ahead for each upload that waits."""
+"""The limit on uploads that wait: for each, gRPC receives about three megabytes in advance."""
 
 _LISTS_AT_ONCE = 2
 _LISTS_WAITING_MAX = 100
@@ -140,7 +140,7 @@ class SizedSemaphores:
 @implementer(IBudget)
 class UploadBudget:
     """
-    The memory of the uploads under way.  An upload that waits for it is not read from: gRPC's flow control then keeps
+    The memory budget of running uploads.  An upload that waits for memory is not read: gRPC's flow control then keeps
     its data at the client.
     """
 
@@ -174,7 +174,7 @@ class UploadBudget:
 @implementer(IBudget)
 class ListSlots:
     """
-    The places for long lists that are being made.
+    The slots for long lists that are being made.
     """
 
     def __init__(self) -> None:

@@ -142,7 +142,7 @@ class Connection:
     @contextmanager
     def translating_errors(self, model_id: str = "", selector: int | None = None) -> Iterator[None]:
         """
-        Raise the errors of a call that is awaited inside as errors of the registry.
+        Translate the errors of a call inside the context into errors of the registry.
 
         Args:
             model_id: the model that the call is about.

@@ -149,7 +149,7 @@ class ModelFolders:
         model_id = model_id_of_any_form(name)
         if model_id is None or not leads_to_model(self._system, self._root.folder, DirEntry(name, False, True)):
             raise Malformed("it is a link that does not lead to a model")
-        _log.error("damage on the archive: {error}", error=_linked_folder_error(model_id))
+        _log.error("damage in the archive: {error}", error=_linked_folder_error(model_id))
         return model_id
 
     def _id_from_files(self, folder: ModelFolder) -> str:
@@ -336,7 +336,7 @@ class ModelFolders:
                 self._system.rmdir(within(self._root.folder, folder.name))
         except OSError as error:
             # A mount point stays, empty.
-            _log.info("the rest of {path} stays: {reason}", path=folder.path, reason=reason_of(error))
+            _log.info("the rest of {path} could not be removed: {reason}", path=folder.path, reason=reason_of(error))
 
     def _empty(self, folder: ModelFolder) -> None:
         # The deletion is durable before anything is removed, and all else is durably gone before .deleted is.

@@ -26,7 +26,7 @@ from twisted_registry.rpc.services.cogment.framing import body_chunk
 class Handlers:
     """
     The handlers of the calls.  They take and return raw bytes: a version's data never passes through protobuf, and a
-    reply that is kept is sent as it is.
+    cached reply is sent unchanged.
     """
 
     _commands: Commands
