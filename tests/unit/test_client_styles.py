@@ -5,6 +5,7 @@ Tests of the three faces of the client, of pickling, and of addresses.
 import copy
 import inspect
 import pickle
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -107,6 +108,27 @@ class PicklingTests(SynchronousTestCase):
             for take in (pickle.dumps, copy.copy, copy.deepcopy):
                 error = self.assertRaises(TypeError, take, each)
                 self.assertIn("there", str(error))
+
+
+class FormerNameTests(SynchronousTestCase):
+    """
+    The former name of a parameter.
+    """
+
+    def test_retry_seconds(self) -> None:
+        """
+        The former name of ``retry_seconds`` still works in each style, with a warning.
+        """
+        for make in (BlockingClient, Client, partial(DeferredClient, PumpedReactor())):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                former = make("localhost:9000", patience_seconds=7)
+            self.assertEqual([str(each.message) for each in caught], ["patience_seconds is now retry_seconds"])
+            self.assertEqual(_options(former), _options(make("localhost:9000", retry_seconds=7)))
+
+
+def _options(client: Any) -> Any:
+    return getattr(client, "_client", client)._options
 
 
 class AddressTests(SynchronousTestCase):

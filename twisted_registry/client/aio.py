@@ -5,6 +5,7 @@ The client for asyncio.
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
@@ -43,6 +44,7 @@ class Client:
         deadline_seconds: float = 30.0,
         retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
+        patience_seconds: float | None = None,
     ) -> None:
         """
         Create a client.  It connects at its first call.
@@ -58,11 +60,15 @@ class Client:
             idle_seconds: how long a transfer may stall, in seconds.  A download stalls while less than 64 KiB arrive;
                 an upload, while the server accepts no data.  After the last byte of an upload, the answer may take this
                 long, plus a second for each MiB.
+            patience_seconds: the former name of ``retry_seconds``; deprecated.
 
         Raises:
             ValueError: the address is malformed; or the token cannot be sent, is too long, or would cross a network
                 unencrypted.
         """
+        if patience_seconds is not None:
+            warnings.warn("patience_seconds is now retry_seconds", DeprecationWarning, stacklevel=2)
+            retry_seconds = patience_seconds
         self._options = Options(address, tls, token, deadline_seconds, retry_seconds, idle_seconds)
         self._is_closed = False
         self._sessions: list[Session] = []

@@ -103,6 +103,7 @@ class DeferredClient(DeferredClientBase):
         deadline_seconds: float = 30.0,
         retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
+        patience_seconds: float | None = None,
     ) -> None:
         """
         Create a client.  It connects at its first call.
@@ -119,6 +120,7 @@ class DeferredClient(DeferredClientBase):
             idle_seconds: how long a transfer may stall, in seconds.  A download stalls while less than 64 KiB arrive;
                 an upload, while the server accepts no data.  After the last byte of an upload, the answer may take this
                 long, plus a second for each MiB.
+            patience_seconds: the former name of ``retry_seconds``; deprecated.
 
         Raises:
             ValueError: the address is malformed; or the token cannot be sent, is too long, or would cross a network
@@ -132,6 +134,7 @@ class DeferredClient(DeferredClientBase):
             deadline_seconds=deadline_seconds,
             retry_seconds=retry_seconds,
             idle_seconds=idle_seconds,
+            patience_seconds=patience_seconds,
         )
 
     @property
