@@ -2,6 +2,7 @@
 Tests for ``twisted_registry.config``: the configuration file, origins, warnings and the reference page.
 """
 
+import inspect
 import tomllib
 from pathlib import Path
 
@@ -251,7 +252,7 @@ class TableTests(SynchronousTestCase):
             for field, setting in settings_of(section):
                 self.assertRegex(setting.help, r"[^.]$", field)
                 self.assertTrue(setting.default_text, field)
-                self.assertIn(f"        {field}: ", section.__doc__ or "")
+                self.assertIn(f"\n    {field}: ", inspect.getdoc(section) or "")
 
     def test_defaults_by_machine(self) -> None:
         """
