@@ -213,7 +213,7 @@ class OutcomeTests(SharedEdgeTestCase):
             terminal.let_go()
             terminal.wait_for(b"[y/N]")
             process.send_signal(signal.SIGINT)
-            terminal.read_all()
+            terminal.read_all(lambda: process.send_signal(signal.SIGINT))
             self.assertEqual(process.wait(TIMEOUT_SECONDS), 130)
         self.assertIn(f"interrupted: model {self.model_id} was not deleted".encode(), terminal.shown)
 

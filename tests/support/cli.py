@@ -4,10 +4,12 @@ The command ``twisted-registry`` as a child process, or in this process.
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -19,6 +21,7 @@ from click.testing import CliRunner, Result
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from twisted_registry.cli.group import command
 
+_REPEAT_SECONDS = 5.0
 TWISTED_REGISTRY = str(Path(sys.executable).with_name("twisted-registry"))
 
 
@@ -111,17 +114,33 @@ class Terminal:
         Read until a text is shown.
         """
         while text not in self.shown:
+            assert self._is_readable(TIMEOUT_SECONDS), f"{text!r} was not shown: {self.shown!r}"
             self.shown += os.read(self._ours, 4096)
 
-    def read_all(self) -> None:
+    def read_all(self, repeat: Callable[[], object] | None = None) -> None:
         """
         Read until the child has closed its end.
+
+        Args:
+            repeat: called each time nothing came for some seconds.  A signal that arrives just before a process waits
+                for the terminal does not wake it: a person presses the key again.
         """
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         try:
-            while text := os.read(self._ours, 4096):
+            while True:
+                while not self._is_readable(_REPEAT_SECONDS):
+                    assert time.monotonic() < deadline, f"the terminal was not closed: {self.shown!r}"
+                    if repeat is not None:
+                        repeat()
+                text = os.read(self._ours, 4096)
+                if not text:
+                    return
                 self.shown += text
         except OSError:
             return  # It is closed.
+
+    def _is_readable(self, seconds: float) -> bool:
+        return bool(select.select([self._ours], [], [], seconds)[0])
 
 
 def interrupt(process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
