@@ -170,7 +170,7 @@ class ClientDistributionTests(SharedRegistryTestCase):
         self.assertEqual((done.returncode, done.stdout), (0, "weights"), done.stderr)
         done = self.run_python(COMMAND, "archive", "verify", ".")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("pip install twisted-registry", done.stderr)
+        self.assertIn("needs the distribution twisted-registry, instead of", done.stderr)
 
     def test_without_twisted(self) -> None:
         """
