@@ -196,6 +196,20 @@ class ReadmeTests(SynchronousTestCase):
     The README quotes the code, the settings and the pages that exist.
     """
 
+    def test_named_files_exist(self) -> None:
+        """
+        The files of the project that a page names are there.
+        """
+        name = re.compile(r"`((?:twisted_registry|tests|tools|benchmarks|release|examples|docs)/[\w/.-]+)`")
+        missing = [
+            (str(page.relative_to(ROOT)), path)
+            for page in PAGES
+            if page.name != "CHANGELOG.md"
+            for path in name.findall(page.read_text())
+            if not (ROOT / path).exists()
+        ]
+        self.assertEqual(missing, [])
+
     def test_python_is_quoted_from_the_examples(self) -> None:
         """
         Every line of Python in the README and in the page on providers stands in an example that tests run.
