@@ -93,6 +93,7 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
 	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.docstrings
 	$(BIN)/python -m tools.configuration_page --check
 	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 	$(BIN)/python -m tools.faces --check

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping
 {imports}
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
-from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client._types import Data, Progress, Version
 from twisted_registry.client.aio import Client
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 

@@ -64,7 +64,7 @@ class Session:
         metadata: Mapping[str, str] | None,
         size_bytes: int | None,
         created_ns: int | None,
-        progress: Progress,
+        progress: Progress | None,
         deadline_seconds: float | None,
     ) -> VersionInfo:
         """
@@ -77,7 +77,7 @@ class Session:
         try:
             async with limit, source_of(data, size_bytes) as source:
                 header = evolve(header, size_bytes=source.size_bytes)
-                return await Upload(self._calls, header, source, progress).create()
+                return await Upload(self._calls, header, source, progress or no_progress).create()
         except TimeoutError:
             if not limit.expired():
                 raise  # the source raised it
@@ -86,24 +86,25 @@ class Session:
                 "not arrive in time: look at the latest versions before you create it again"
             ) from None
 
-    async def download(self, model_id: str, version: int | VersionInfo, progress: Progress) -> Download:
+    async def download(self, model_id: str, version: int | VersionInfo, progress: Progress | None) -> Download:
         """
         Return the download of a version; see ``Client.retrieve``.
         """
+        progress = progress or no_progress
         if isinstance(version, int) and version > 0:
             return Download(self._calls, model_id, version, None, progress)
         # '-1' may mean another version later, so it is resolved once.
         info = await self._info(model_id, version)
         return Download(self._calls, model_id, info.version_number, info, progress, isinstance(version, VersionInfo))
 
-    def chunks(self, model_id: str, version: int | VersionInfo, progress: Progress) -> Items[memoryview]:
+    def chunks(self, model_id: str, version: int | VersionInfo, progress: Progress | None) -> Items[memoryview]:
         """
         Return the chunks of a version; see ``Client.retrieve_chunks``.
         """
         return Items(self._chunks(model_id, version, progress))
 
     async def _chunks(
-        self, model_id: str, version: int | VersionInfo, progress: Progress
+        self, model_id: str, version: int | VersionInfo, progress: Progress | None
     ) -> AsyncGenerator[memoryview, None]:
         download = await self.download(model_id, version, progress)
         async with aclosing(download.pieces()) as pieces:
@@ -111,7 +112,7 @@ class Session:
                 yield piece
 
     async def retrieve_file(
-        self, model_id: str, path: "str | os.PathLike[str]", version: int | VersionInfo, progress: Progress
+        self, model_id: str, path: "str | os.PathLike[str]", version: int | VersionInfo, progress: Progress | None
     ) -> VersionInfo:
         """
         Write a version's data to a file; see ``Client.retrieve_file``.

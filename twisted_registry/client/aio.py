@@ -15,7 +15,7 @@ from attrs import asdict
 
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Options, Tls
-from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client._types import Data, Progress, Version
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Client:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
@@ -245,8 +245,9 @@ class Client:
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
-                connection, it is first called with a negative number that takes back what was counted.
+            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
+                again after a lost connection, it is first called with a negative number that takes back what was
+                counted.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -280,7 +281,7 @@ class Client:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
@@ -299,8 +300,9 @@ class Client:
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
-                connection, it is first called with a negative number that takes back what was counted.
+            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
+                again after a lost connection, it is first called with a negative number that takes back what was
+                counted.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -384,7 +386,7 @@ class Client:
         return Items(self._session.queries.versions(model_id, since))
 
     async def retrieve(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
     ) -> bytes:
         """
         Retrieve a version's data.  Its size and hash are checked.
@@ -393,7 +395,7 @@ class Client:
             model_id: the model.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             The data.
@@ -416,7 +418,7 @@ class Client:
         path: "str | os.PathLike[str]",
         version: int | VersionInfo = -1,
         *,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
     ) -> VersionInfo:
         """
         Retrieve a version's data into a file.  The file gets its name once the hash has matched and the data is synced,
@@ -427,7 +429,7 @@ class Client:
             path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             The version's info.
@@ -446,7 +448,7 @@ class Client:
         return await self._session.retrieve_file(model_id, path, version, progress)
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
     ) -> "Items[memoryview]":
         """
         Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
@@ -456,7 +458,7 @@ class Client:
             model_id: the model.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             An iterator over the chunks.

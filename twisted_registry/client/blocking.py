@@ -14,7 +14,7 @@ from twisted_registry.client._blocking import BlockingItems, BlockingTrackerBase
 from twisted_registry.client._event_loop import event_loop_thread
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
-from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client._types import Data, Progress, Version
 from twisted_registry.client.aio import Client
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
@@ -259,7 +259,7 @@ class BlockingClient:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
@@ -278,8 +278,9 @@ class BlockingClient:
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
-                connection, it is first called with a negative number that takes back what was counted.
+            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
+                again after a lost connection, it is first called with a negative number that takes back what was
+                counted.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -321,7 +322,7 @@ class BlockingClient:
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         deadline_seconds: float | None = None,
     ) -> VersionInfo:
         """
@@ -340,8 +341,9 @@ class BlockingClient:
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
-                connection, it is first called with a negative number that takes back what was counted.
+            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
+                again after a lost connection, it is first called with a negative number that takes back what was
+                counted.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -430,7 +432,7 @@ class BlockingClient:
         """
         return BlockingItems(self._client.versions(model_id, since))
 
-    def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress) -> bytes:
+    def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None) -> bytes:
         """
         Retrieve a version's data.  Its size and hash are checked.
 
@@ -438,7 +440,7 @@ class BlockingClient:
             model_id: the model.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             The data.
@@ -460,7 +462,7 @@ class BlockingClient:
         path: "str | os.PathLike[str]",
         version: int | VersionInfo = -1,
         *,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
     ) -> VersionInfo:
         """
         Retrieve a version's data into a file.  The file gets its name once the hash has matched and the data is synced,
@@ -471,7 +473,7 @@ class BlockingClient:
             path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             The version's info.
@@ -490,7 +492,7 @@ class BlockingClient:
         return event_loop_thread.run(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
     ) -> BlockingItems[memoryview]:
         """
         Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
@@ -500,7 +502,7 @@ class BlockingClient:
             model_id: the model.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             An iterator over the chunks.

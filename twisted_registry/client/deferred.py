@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted_registry.client._deferred import DeferredClientBase, DeferredIterator, DeferredTrackerBase, Deferrer
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
-from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client._types import Data, Progress, Version
 from twisted_registry.client.aio import Client
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
@@ -269,7 +269,7 @@ class DeferredClient(DeferredClientBase):
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
         """
@@ -288,8 +288,9 @@ class DeferredClient(DeferredClientBase):
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
-                connection, it is first called with a negative number that takes back what was counted.
+            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
+                again after a lost connection, it is first called with a negative number that takes back what was
+                counted.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -331,7 +332,7 @@ class DeferredClient(DeferredClientBase):
         *,
         size_bytes: int | None = None,
         created_ns: int | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         deadline_seconds: float | None = None,
     ) -> "Deferred[VersionInfo]":
         """
@@ -350,8 +351,9 @@ class DeferredClient(DeferredClientBase):
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
                 clock.
-            progress: called with the number of bytes sent since its last call.  If the data is sent again after a lost
-                connection, it is first called with a negative number that takes back what was counted.
+            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
+                again after a lost connection, it is first called with a negative number that takes back what was
+                counted.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -441,7 +443,7 @@ class DeferredClient(DeferredClientBase):
         return DeferredIterator(self._defer, self._client.versions(model_id, since))
 
     def retrieve(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
     ) -> "Deferred[bytes]":
         """
         Retrieve a version's data.  Its size and hash are checked.
@@ -450,7 +452,7 @@ class DeferredClient(DeferredClientBase):
             model_id: the model.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             A Deferred that fires with the data.
@@ -472,7 +474,7 @@ class DeferredClient(DeferredClientBase):
         path: "str | os.PathLike[str]",
         version: int | VersionInfo = -1,
         *,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
     ) -> "Deferred[VersionInfo]":
         """
         Retrieve a version's data into a file.  The file gets its name once the hash has matched and the data is synced,
@@ -483,7 +485,7 @@ class DeferredClient(DeferredClientBase):
             path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             A Deferred that fires with the version's info.
@@ -502,7 +504,7 @@ class DeferredClient(DeferredClientBase):
         return self._defer(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress = no_progress
+        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
     ) -> DeferredIterator[memoryview]:
         """
         Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
@@ -512,7 +514,7 @@ class DeferredClient(DeferredClientBase):
             model_id: the model.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
             An iterator over the chunks.

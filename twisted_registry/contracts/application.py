@@ -29,7 +29,10 @@ class IEvent(Interface):
 
     def wait() -> Awaitable[object]:
         """
-        Wait until the flag is set.  Return at once if it is.
+        Wait until the flag is set.
+
+        Returns:
+            Completes when the flag is set; at once if it is set already.
         """
 
 
@@ -46,6 +49,12 @@ class IRuntime(Interface):
 
         The function runs to its end, even if its caller is cancelled: a thread that writes on its behalf could not be
         stopped either.
+
+        Args:
+            function: called once, in the reactor's thread.
+
+        Returns:
+            Completes with the result of the Deferred, or raises its error.
         """
 
     def start(function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> Awaitable[T]:
@@ -53,23 +62,39 @@ class IRuntime(Interface):
         Call a function as ``call`` does, and clean up after it even if its caller is cancelled.
 
         Args:
+            function: called once, in the reactor's thread.
             when_done: called in the thread that runs the use cases, once the Deferred has fired.
+
+        Returns:
+            Completes with the result of the Deferred, or raises its error.
         """
 
     def result(future: Future[T]) -> Awaitable[T]:
         """
-        Wait for a job of an executor.  Cheap if it is done already.
+        Wait for a job of an executor.  Takes almost no time if the job is done already.
+
+        Args:
+            future: the future of the job.
+
+        Returns:
+            Completes with the job's result, or raises its error.
         """
 
     def pause() -> Awaitable[None]:
         """
-        Let other calls run, and notice here if this call has been cancelled.
+        Let other calls run.  If this call has been cancelled, it ends here.
+
+        Returns:
+            Completes when the other calls that were ready have run.
         """
 
     def run_soon(function: Callable[[], object]) -> None:
         """
         Run a function in the thread that runs the use cases.  May be called in any thread.  Does nothing once the event
         loop is closed.
+
+        Args:
+            function: called without arguments; its result is ignored.
         """
 
     def event() -> IEvent:
@@ -97,6 +122,12 @@ class IBudget(Interface):
     def reserve(amount: int) -> Awaitable[IReservation]:
         """
         Wait until a part of the budget is free, and reserve it.
+
+        Args:
+            amount: how many bytes or slots to reserve.
+
+        Returns:
+            Completes with the reservation.
 
         Raises:
             Overloaded: too many calls wait already, or the wait took too long.
@@ -129,11 +160,20 @@ class IReceiver(Interface):
     def reserve(size_bytes: int) -> Awaitable[IReplyReservation]:
         """
         Wait until a part of the budget for data in flight to clients is free, and reserve it.
+
+        Args:
+            size_bytes: how many bytes to reserve.
+
+        Returns:
+            Completes with the reservation.
         """
 
     def try_reserve(size_bytes: int) -> IReplyReservation | None:
         """
         Reserve a part of the budget for data in flight to clients, without waiting.
+
+        Args:
+            size_bytes: how many bytes to reserve.
 
         Returns:
             ``None`` if the call would have to wait.
@@ -142,4 +182,10 @@ class IReceiver(Interface):
     def write(message: bytes) -> Awaitable[None]:
         """
         Send one message of a streaming reply.
+
+        Args:
+            message: the serialized message.
+
+        Returns:
+            Completes when gRPC accepts the next message.
         """

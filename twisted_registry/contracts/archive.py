@@ -94,6 +94,9 @@ class IVersionStore(Interface):
             model_id: the model's id.
             version_number: the version's number.
 
+        Returns:
+            The version's info.
+
         Raises:
             CorruptVersion: the version, or a part of it, is damaged or missing.
             UnknownModel: the model was deleted, if the archive can tell.

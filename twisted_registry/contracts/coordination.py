@@ -35,6 +35,9 @@ class INumberSequence(Interface):
         Args:
             highest: the model's highest archived number; 0 if it has none.
 
+        Returns:
+            Completes when ``next`` may be called.
+
         Raises:
             StorageFailure: the end of the numbers cannot be read.
         """
@@ -52,6 +55,12 @@ class INumberSequence(Interface):
         Make sure that a number is never assigned again, not even after a crash.  Needed before a transient version gets
         it; the commit of an archived version is durable itself.
 
+        Args:
+            number: the number that ``next`` has returned.
+
+        Returns:
+            Completes when the reservation is durable.
+
         Raises:
             StorageFull: the medium is full.
             StorageReadOnly: the medium accepts no writes.
@@ -62,11 +71,17 @@ class INumberSequence(Interface):
     def use(number: int) -> None:
         """
         Record that a number may have been assigned.
+
+        Args:
+            number: the number that ``next`` has returned.
         """
 
     def raise_to(number: int) -> Awaitable[bool]:
         """
         Continue after a number that a client has seen, durably if possible.
+
+        Args:
+            number: the highest number that the client has seen.
 
         Returns:
             ``False`` if the number is too high to be plausible; then nothing changes.
@@ -76,6 +91,9 @@ class INumberSequence(Interface):
         """
         Release the reserved numbers that were not used, so that the next process continues without a gap.  Called
         before the archive is closed, when no other call is running.  Never fails.
+
+        Returns:
+            Completes when the release is durable, or has failed.
         """
 
     def retire() -> None:
@@ -92,17 +110,29 @@ class ICoordination(Interface):
     def sequence(model_id: str) -> INumberSequence:
         """
         Return a new number sequence for a model.  It starts at 1 until ``INumberSequence.load``.
+
+        Args:
+            model_id: the model's id.
         """
 
     def incarnation(model_id: str) -> int:
         """
         Return a number that distinguishes a model from all earlier ones with the same id.
+
+        Args:
+            model_id: the model's id.
         """
 
     def exclusive(model_id: str) -> AbstractAsyncContextManager[None]:
         """
         Wait for exclusive ownership of a model, and keep it while the context is open.  Needed to commit a version, and
         to read or change state on which commits depend.  Ownership is granted in the order of the requests.
+
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            A context whose entry waits for the ownership.
         """
 
     def writing(model_id: str) -> AbstractAsyncContextManager[None]:
@@ -110,12 +140,21 @@ class ICoordination(Interface):
         Wait until nothing else changes a model on the archive, and exclude other changes while the context is open.
         Enter it inside ``exclusive``, or alone for a change on which no commit depends; never enter ``exclusive``
         inside it.
+
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            A context whose entry waits for the other changes.
         """
 
     def publish(event: Event) -> None:
         """
         Add an event to the change feed, after the change can be seen.  Never fails: the error of a listener is logged
         with the id of an incident, and the other listeners are called.
+
+        Args:
+            event: an event of ``twisted_registry.domain.events``.
         """
 
     def subscribe(listener: Listener, *kinds: type[Event]) -> None:
@@ -131,4 +170,7 @@ class ICoordination(Interface):
     def unsubscribe(listener: Listener) -> None:
         """
         Stop calling a listener.  Does nothing if it is not subscribed.
+
+        Args:
+            listener: the function that was passed to ``subscribe``.
         """

@@ -57,4 +57,7 @@ class IExecutor(Interface):
     def serial() -> ISerialExecutor:
         """
         Make a serial executor.  May be called in any thread.
+
+        Returns:
+            An executor without jobs.
         """

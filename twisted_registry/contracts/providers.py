@@ -24,6 +24,9 @@ class IArchiveProvider(Interface):
             options: the parts that have the form ``name=value``, except ``threads``.  A provider that annotates its
                 arguments with other types, such as ``int``, gets values of these types.
 
+        Returns:
+            An archive that is not open yet.
+
         Raises:
             CannotStart: the description is invalid.
         """
@@ -45,6 +48,9 @@ class ITransientProvider(Interface):
             arguments: the parts of the description after the name, which are separated by colons.
             options: the parts that have the form ``name=value``, except ``threads``.  A provider that annotates its
                 arguments with other types, such as ``int``, gets values of these types.
+
+        Returns:
+            An empty store.
 
         Raises:
             CannotStart: the description is invalid.

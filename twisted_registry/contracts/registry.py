@@ -50,11 +50,17 @@ class IRegistry(ISnapshots):
     def unsubscribe(listener: Listener) -> None:
         """
         Stop calling a listener.  Does nothing if it is not subscribed.
+
+        Args:
+            listener: the function that was passed to ``subscribe``.
         """
 
     def load_snapshot(model_id: str) -> Deferred[ModelSnapshot]:
         """
         Read a model's versions from the archive.
+
+        Args:
+            model_id: the model's id.
 
         Returns:
             Fires with the model's snapshot; fails with ``UnknownModel``, ``CorruptModel`` or ``StorageFailure``.
@@ -78,6 +84,9 @@ class IRegistry(ISnapshots):
     def load_model_infos(model_ids: Sequence[str]) -> Deferred[list[ModelInfo | CorruptModel | UnknownModel]]:
         """
         Read the infos of models from the archive.
+
+        Args:
+            model_ids: the models' ids.
 
         Returns:
             Fires with an entry for each id: an info, or the error if the model is damaged or was deleted; fails with
@@ -119,6 +128,9 @@ class IRegistry(ISnapshots):
         """
         Create a model, or replace its metadata.
 
+        Args:
+            info: the model's id and all of its metadata.
+
         Returns:
             Fires with ``None`` when that is durable; fails with ``StorageFull``, ``StorageReadOnly`` or
             ``StorageFailure``.
@@ -127,6 +139,9 @@ class IRegistry(ISnapshots):
     def delete_model(model_id: str) -> Deferred[None]:
         """
         Delete a model and all its versions.
+
+        Args:
+            model_id: the model's id.
 
         Returns:
             Fires with ``None`` when that is durable; fails with ``UnknownModel``, ``StorageReadOnly`` or

@@ -17,7 +17,13 @@ class ISnapshots(Interface):
 
     def snapshot(model_id: str) -> ModelSnapshot | None:
         """
-        Return a model's current snapshot; ``None`` if the model was not read from the archive yet.
+        Return a model's current snapshot.
+
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            ``None`` if the model has not been read from the archive yet.
 
         Raises:
             UnknownModel: there is no such model.
@@ -25,12 +31,25 @@ class ISnapshots(Interface):
 
     def version_info(snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
         """
-        Return a version's info; ``None`` if it is not in memory.
+        Return a version's info.
+
+        Args:
+            snapshot: the version's model.
+            version_number: the version's number.
+
+        Returns:
+            ``None`` if the info is not in memory.
         """
 
     def model_info(model_id: str) -> ModelInfo | None:
         """
-        Return a model's info; ``None`` if it is not in memory.
+        Return a model's info.
+
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            ``None`` if the info is not in memory.
 
         Raises:
             UnknownModel: there is no such model.
@@ -76,6 +95,9 @@ class ISnapshots(Interface):
                 archived versions across restarts, if the archive can (``IKeyedArchive``).  If two creations with the
                 same key overlap, the first commit makes the version and the second returns it.
 
+        Returns:
+            An upload that expects the first piece of data.
+
         Raises:
             InvalidRequest: the key is not allowed.
             TooLarge: the version can never be stored.
@@ -88,6 +110,9 @@ class ISnapshots(Interface):
         Args:
             snapshot: the version's model.
             info: the version's info.
+
+        Returns:
+            A download that is at the start of the data.
 
         Raises:
             UnknownVersion: the version was evicted meanwhile.

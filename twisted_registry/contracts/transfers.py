@@ -18,12 +18,21 @@ class IChunker(Interface):
 
     def add(data: memoryview) -> Iterator[Chunk]:
         """
-        Add the next piece of data, and iterate over the chunks that it completes.  The iterator must be exhausted.
+        Add the next piece of data, and cut off the chunks that it completes.
+
+        Args:
+            data: the piece, of any size.
+
+        Returns:
+            An iterator over these chunks, which must be exhausted.
         """
 
     def flush() -> Iterator[Chunk]:
         """
-        Iterate over the remaining data; an empty chunk if there was no data at all.
+        End the data.
+
+        Returns:
+            An iterator over the chunks of the remaining data; an empty chunk if there was no data at all.
         """
 
 

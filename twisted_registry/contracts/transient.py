@@ -109,6 +109,9 @@ class ITransientStore(Interface):
     def create_version() -> ITransientWriter:
         """
         Create a writer for a new version.
+
+        Returns:
+            A writer without data, which the caller commits or aborts.
         """
 
     def open_version(key: VersionKey) -> ITransientReader:

@@ -34,6 +34,9 @@ class ArchiveContract(ContractCase):
         Make an archive on the test's medium, without opening it.
 
         Every call within a test uses the same medium, which is empty at the start of the test.
+
+        Returns:
+            A new archive.
         """
         raise NotImplementedError
 
@@ -47,6 +50,9 @@ class ArchiveContract(ContractCase):
     def opened(self) -> IArchive:
         """
         Open an archive, and close it when the test ends.
+
+        Returns:
+            The open archive.
         """
         archive = self.make_archive()
         archive.open()
@@ -63,6 +69,9 @@ class ArchiveContract(ContractCase):
     def save(self, *model_ids: str) -> None:
         """
         Save models without metadata.
+
+        Args:
+            model_ids: the models' ids.
         """
         for model_id in model_ids:
             self.archive.save_model(ModelInfo(model_id))
@@ -70,6 +79,9 @@ class ArchiveContract(ContractCase):
     def assert_ids(self, model_ids: Iterable[str]) -> None:
         """
         Check which models the archive lists.
+
+        Args:
+            model_ids: the expected ids, in any order.
         """
         self.assertEqual(sorted(self.archive.model_ids()), sorted(model_ids))
 

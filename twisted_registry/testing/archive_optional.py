@@ -82,6 +82,9 @@ class ArchiveIdentityContract(ArchiveContract):
     def make_other_archive(self) -> IArchive:
         """
         Make an archive, without opening it, on another empty medium.  Its description is a path.
+
+        Returns:
+            The other archive.
         """
         raise NotImplementedError
 
@@ -141,7 +144,14 @@ class ArchiveKeyContract(ArchiveContract):
 
     def create(self, number: int, key: str) -> StoredKey:
         """
-        Create a version with a key, and return the key as it must be stored.
+        Create a version with a key.
+
+        Args:
+            number: the version's number.
+            key: the idempotency key.
+
+        Returns:
+            The key as it must be stored.
         """
         info = version_info("m", number, b"data")
         writer = finished(self.archive, "m", b"data")
@@ -152,6 +162,9 @@ class ArchiveKeyContract(ArchiveContract):
     def assert_keys(self, *expected: StoredKey) -> None:
         """
         Check which keys are stored with the model, in the order of their versions.
+
+        Args:
+            expected: the keys, ordered by version number.
         """
         keys = IKeyedArchive(self.archive).stored_keys("m")
         self.assertEqual(sorted(keys, key=lambda key: key.version_number), list(expected))
@@ -206,6 +219,9 @@ class ArchiveKeyContract(ArchiveContract):
 def identity_of(archive: IArchive) -> ArchiveIdentity:
     """
     Return the identity of an open archive.
+
+    Args:
+        archive: an open archive.
     """
     assert IIdentifiableArchive.providedBy(archive), "the archive has no identity"
     identity: ArchiveIdentity = archive.identity()
@@ -215,6 +231,9 @@ def identity_of(archive: IArchive) -> ArchiveIdentity:
 def expect_existing(archive: IArchive) -> None:
     """
     Make an archive refuse to be created.
+
+    Args:
+        archive: an archive that is not open yet.
     """
     assert IIdentifiableArchive.providedBy(archive), "the archive has no identity"
     archive.expect_existing()

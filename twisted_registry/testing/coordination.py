@@ -45,13 +45,21 @@ class CoordinationContract(ContractCase):
         """
         Make a coordination.  Each call after the first one stands for another process on the same medium, after the
         last one has ended.
+
+        Returns:
+            A new coordination.
         """
         raise NotImplementedError
 
     def wait(self, awaitable: Awaitable[T]) -> T:
         """
-        Run something awaitable to its end, and return its result.  A subclass whose calls wait for other threads runs
-        these here.
+        Run something awaitable to its end.  A subclass whose calls wait for other threads runs these here.
+
+        Args:
+            awaitable: what a call of the coordination returned.
+
+        Returns:
+            Its result; its error is raised.
         """
         results: list[T] = []
         errors: list[BaseException] = []
@@ -64,7 +72,11 @@ class CoordinationContract(ContractCase):
 
     def sequence(self, coordination: ICoordination | None = None, highest: int = 0) -> INumberSequence:
         """
-        Return the loaded number sequence of the model.
+        Return the loaded number sequence of the model ``m``.
+
+        Args:
+            coordination: where it comes from; ``None`` for the test's coordination.
+            highest: the model's highest archived number; 0 if it has none.
         """
         sequence: INumberSequence = (coordination or self.coordination).sequence("m")
         self.wait(sequence.load(highest))
@@ -189,6 +201,9 @@ class CoordinationContract(ContractCase):
     def check_order(self, own: Any) -> None:
         """
         Check that a model has one owner at a time.
+
+        Args:
+            own: the method to check, ``exclusive`` or ``writing``: takes a model's id and returns a context.
         """
         order: list[str] = []
         until: Deferred[None] = Deferred()

@@ -42,6 +42,7 @@ class MemoryArchive:
 
     def __init__(self, medium: MemoryMedium | None = None) -> None:
         """
+        Create an archive that is not open yet.
 
         Args:
             medium: the storage; ``None`` for a new one.
@@ -105,7 +106,10 @@ class MemoryArchive:
 
     def model(self, model_id: str) -> _Model:
         """
-        Return the record of a model.
+        Return a model as it is stored.
+
+        Args:
+            model_id: the model's id.
 
         Raises:
             UnknownModel: there is no such model.

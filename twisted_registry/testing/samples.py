@@ -32,6 +32,9 @@ ODD_TEXTS = (
 def hash_of(data: bytes) -> str:
     """
     Return the SHA-256 of data in standard base64.
+
+    Args:
+        data: the bytes to hash.
     """
     return base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
 
@@ -62,7 +65,15 @@ def version_info(
 
 def finished(archive: IArchive, model_id: str, data: bytes) -> IArchiveWriter:
     """
-    Write a version's data, and return the writer, ready for the commit.
+    Write a version's data, without the commit.
+
+    Args:
+        archive: an open archive.
+        model_id: the model's id.
+        data: the version's data.
+
+    Returns:
+        The writer, ready for the commit.
     """
     writer = archive.create_version(model_id)
     writer.write(Chunk(b"frame" + data, 5))
@@ -72,7 +83,16 @@ def finished(archive: IArchive, model_id: str, data: bytes) -> IArchiveWriter:
 
 def put(archive: IArchive, model_id: str, number: int, data: bytes = b"data") -> VersionInfo:
     """
-    Create a version in an archive, and return its info.
+    Create a version in an archive.
+
+    Args:
+        archive: an open archive.
+        model_id: the model's id.
+        number: the version's number.
+        data: the version's data.
+
+    Returns:
+        The version's info.
     """
     info = version_info(model_id, number, data)
     finished(archive, model_id, data).commit(info)
@@ -82,6 +102,11 @@ def put(archive: IArchive, model_id: str, number: int, data: bytes = b"data") ->
 def data_of(archive: IArchive, model_id: str, number: int) -> bytes:
     """
     Return the data of a version, up to 1 MiB.
+
+    Args:
+        archive: an open archive.
+        model_id: the model's id.
+        number: the version's number.
     """
     reader = archive.open_version(model_id, number)
     try:

@@ -67,6 +67,14 @@ class CleaningTestCase(Protocol):
     def addCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
         """
         Call a function when the test ends.
+
+        Args:
+            function: called once, even if the test fails.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+
+        Returns:
+            Ignored.
         """
 
 
@@ -255,6 +263,9 @@ def start_registry(
         archive: an archive that is not open; ``None`` for a new one in memory.
         budget: how many transient versions, and how many bytes of them, are kept.
 
+    Returns:
+        The registry, which serves at its ``address``.
+
     Raises:
         CannotStart: the archive is in use, or cannot be used.
     """
@@ -267,7 +278,7 @@ def start_registry(
 @contextmanager
 def running_registry(archive: IArchive | None = None, budget: TransientBudget = BUDGET) -> Iterator[str]:
     """
-    Run a registry in this process while the context is open, and yield its address::
+    Run a registry in this process while the context is open::
 
         with running_registry() as address, BlockingClient(address) as client:
             client.save_model("walker")
@@ -275,6 +286,9 @@ def running_registry(archive: IArchive | None = None, budget: TransientBudget = 
     Args:
         archive: an archive that is not open; ``None`` for a new one in memory.
         budget: how many transient versions, and how many bytes of them, are kept.
+
+    Yields:
+        The registry's address, ``HOST:PORT``.
 
     Raises:
         CannotStart: the archive is in use, or cannot be used.

@@ -22,6 +22,11 @@ from twisted_registry.testing._case import ContractCase
 def key(number: int, model_id: str = "m", incarnation: int = 1) -> VersionKey:
     """
     Return the key of a version.
+
+    Args:
+        number: the version's number.
+        model_id: the model's id.
+        incarnation: the number that distinguishes the model from earlier ones with the same id.
     """
     return VersionKey(model_id, incarnation, number)
 
@@ -45,6 +50,12 @@ class TransientStoreContract(ContractCase):
     def make_store(self, budget: TransientBudget) -> ITransientStore:
         """
         Make an empty store.
+
+        Args:
+            budget: how much the store may hold.
+
+        Returns:
+            A new store.
         """
         raise NotImplementedError
 
@@ -57,7 +68,15 @@ class TransientStoreContract(ContractCase):
 
     def put(self, number: int, rank: EvictionRank = EvictionRank.LATEST, data: bytes = b"data") -> list[VersionKey]:
         """
-        Commit a version with one chunk, and return the versions evicted for it.
+        Commit a version with one chunk.
+
+        Args:
+            number: the version's number.
+            rank: the version's rank.
+            data: the chunk.
+
+        Returns:
+            The keys of the versions that were evicted for it.
         """
         writer = self.store.create_version()
         writer.write(Chunk(data))
@@ -65,13 +84,22 @@ class TransientStoreContract(ContractCase):
 
     def held(self, *numbers: int) -> list[int]:
         """
-        Return those of the versions that the store holds.
+        Return which of certain versions the store holds.
+
+        Args:
+            numbers: the versions' numbers.
         """
         return [number for number in numbers if self.read(number) is not None]
 
     def read(self, number: int) -> list[Chunk] | None:
         """
-        Return a version's chunks; ``None`` if the store does not hold it.
+        Return a version's chunks.
+
+        Args:
+            number: the version's number.
+
+        Returns:
+            ``None`` if the store does not hold the version.
         """
         try:
             reader = self.store.open_version(key(number))
@@ -170,6 +198,14 @@ class TransientStoreContract(ContractCase):
     def publish(self, number: int, model_id: str, data: bytes) -> list[VersionKey]:
         """
         Commit a model's next version as the registry does: lower the rank of the one before it first.
+
+        Args:
+            number: the version's number.
+            model_id: the model's id.
+            data: the version's data.
+
+        Returns:
+            The keys of the versions that were evicted for it.
         """
         self.store.set_rank(key(number - 1, model_id), EvictionRank.SUPERSEDED)
         writer = self.store.create_version()
