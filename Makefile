@@ -188,5 +188,7 @@ endif
 # The stubs for type checkers in place of twisted_registry.protocol.messages.
 $(STUBS): $(PROTOS) | $(INSTALLED_DEV)
 	@mkdir -p build/stubs
+	@rm -rf build/stubs/registry_api
 	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --pyi_out=build/stubs $(PROTOS:protos/%=%)
+	@mv build/stubs/twisted_registry build/stubs/registry_api
 	@touch $@

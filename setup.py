@@ -4,6 +4,7 @@ The build of the package, as far as setup.cfg cannot describe it.
 
 import os
 from configparser import ConfigParser
+from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,9 +41,11 @@ class BuildProtos(Command):
         # Imported here: an sdist is listed without a compiler.
         from grpc_tools import protoc
 
+        standard = resources.files("grpc_tools") / "_proto"  # google/protobuf/*.proto
         target = DESCRIPTORS if self.editable_mode else Path(self.build_lib, DESCRIPTORS)
         target.parent.mkdir(parents=True, exist_ok=True)
-        arguments = [f"--proto_path={PROTO_ROOT}", "--include_imports", f"--descriptor_set_out={target}", *PROTOS]
+        paths = [f"--proto_path={path}" for path in (PROTO_ROOT, standard)]
+        arguments = [*paths, "--include_imports", f"--descriptor_set_out={target}", *PROTOS]
         if protoc.main(["protoc", *arguments]) != 0:
             raise ExecError("protoc refused the .proto files")
 

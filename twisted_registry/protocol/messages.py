@@ -1,5 +1,6 @@
 """
-The proto packages that both ends speak: their descriptors, and the message classes of Cogment's API.
+The proto packages that both ends speak: their descriptors, and the message classes of Cogment's API and of the
+registry's own.
 
 The build compiles all .proto files under ``protos/`` to one set of descriptors.  To add a package, put its files there
 and name its messages here, as ``api`` and ``common``.
@@ -7,7 +8,8 @@ and name its messages here, as ``api`` and ``common``.
 The descriptors live in a private ``DescriptorPool``.  Protobuf's default pool belongs to the whole process and refuses
 a second ``cogmentAPI.*``: a program that has the Cogment SDK too could import only one of the two.
 
-Type checkers see the stubs that ``make lint`` has protoc write.
+Type checkers see the stubs that ``make lint`` has protoc write.  It moves those of ``twisted_registry/`` to
+``registry_api/``, so that they don't hide this package.
 """
 
 from collections.abc import Iterable
@@ -63,10 +65,24 @@ add_files([health_pb2.DESCRIPTOR.serialized_pb])
 SERVICE = POOL.FindServiceByName(SERVICE_NAME)
 """The descriptor of Cogment's service: its methods with the types of their messages."""
 
+REGISTRY_SERVICE_NAME = "twisted_registry.v1.Registry"
+
 if TYPE_CHECKING:
     from cogment.api import common_pb2 as common, model_registry_pb2 as api
+    from registry_api.v1 import registry_pb2 as v1
 else:
+    v1 = message_classes("twisted_registry/v1/registry.proto")
     common = message_classes("cogment/api/common.proto")
     api = message_classes("cogment/api/model_registry.proto")
 
-__all__ = ["POOL", "SERVICE", "SERVICE_NAME", "add_files", "api", "common", "message_classes"]
+__all__ = [
+    "POOL",
+    "REGISTRY_SERVICE_NAME",
+    "SERVICE",
+    "SERVICE_NAME",
+    "add_files",
+    "api",
+    "common",
+    "message_classes",
+    "v1",
+]
