@@ -2,6 +2,7 @@
 Tests for ``twisted_registry.daemon.options`` and for flags and variables of ``twisted_registry.config``.
 """
 
+import os
 import tempfile
 import tomllib
 from operator import attrgetter
@@ -11,7 +12,7 @@ from typing import Any
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.unit.twistd_process import TAP, run_twistd
+from tests.unit.twistd_process import TAP, run_twistd, run_twistd_to
 from twisted_registry import __version__
 from twisted_registry.config.descriptions import parse_description
 from twisted_registry.config.limits import ClientLimits, Limits, connections_within
@@ -25,6 +26,8 @@ from twisted_registry.daemon.memory_limit import usable_memory
 from twisted_registry.daemon.options import Options
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
+
+SERVICE = "from twisted_registry.daemon.options import Options"
 
 # A setting, the name of what becomes of it, a value, what becomes of that, and values that are refused.
 ROWS: list[tuple[str, str, str, Any, list[str]]] = [
@@ -310,10 +313,16 @@ class TwistdTests(SynchronousTestCase):
         Run twistd, and return its exit status, stdout and stderr.
         """
         with tempfile.TemporaryDirectory() as folder:
-            done = run_twistd(
-                Path(folder), "from twisted_registry.daemon.options import Options", *arguments, **environ
-            )
+            done = run_twistd(Path(folder), SERVICE, *arguments, **environ)
         return done.returncode, done.stdout, done.stderr
+
+    def twistd_to(self, stdout: int, *arguments: str) -> tuple[int, str]:
+        """
+        Run twistd with a descriptor as stdout, and return its exit status and stderr.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            done = run_twistd_to(stdout, Path(folder), SERVICE, *arguments)
+        return done.returncode, done.stderr
 
     def test_bad_value(self) -> None:
         """
@@ -378,3 +387,22 @@ class TwistdTests(SynchronousTestCase):
         --version prints the version.
         """
         self.assertEqual(self.twistd(TAP, "--version"), (0, f"twisted-registry {__version__}\n", ""))
+
+    def test_nobody_reads(self) -> None:
+        """
+        If nobody reads what it prints, it ends without a message.
+        """
+        reads, writes = os.pipe()
+        os.close(reads)
+        self.addCleanup(os.close, writes)
+        for flag in ("--check-config", "--help", "--version"):
+            self.assertEqual(self.twistd_to(writes, TAP, flag), (1, ""), flag)
+
+    def test_full_disk(self) -> None:
+        """
+        If what it prints cannot be written, it says so in one line.
+        """
+        with open("/dev/full", "w") as full:
+            for flag in ("--check-config", "--help"):
+                said = "twistd model-registry: stdout: No space left on device\n"
+                self.assertEqual(self.twistd_to(full.fileno(), TAP, flag), (1, said))

@@ -19,9 +19,19 @@ MAIN = "from twisted.scripts.twistd import run; run()"
 
 def run_twistd(folder: Path, service: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """
+    Run twistd to its end; what it prints is returned.  See ``run_twistd_to``.
+    """
+    return run_twistd_to(subprocess.PIPE, folder, service, *arguments, **environ)
+
+
+def run_twistd_to(
+    stdout: int, folder: Path, service: str, *arguments: str, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """
     Run twistd to its end.
 
     Args:
+        stdout: the descriptor that it prints to.
         folder: where it runs, and where its plugin is put.
         service: the source of the service's module, ``made_up_service``; its command is ``TAP``.
         environ: variables beyond those that are there, of which none is a setting.
@@ -37,7 +47,8 @@ def run_twistd(folder: Path, service: str, *arguments: str, **environ: str) -> s
         cwd=folder,
         env=kept | {"PYTHONPATH": path} | environ,
         text=True,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         timeout=60,
         check=False,
     )

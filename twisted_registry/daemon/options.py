@@ -99,12 +99,17 @@ class Options(usage.Options):
         if arguments:
             raise usage.UsageError(f"{shown(arguments[0])} is not a flag, and nothing else is accepted")
 
+    def opt_help(self) -> NoReturn:
+        """
+        Print the help, and exit.
+        """
+        _print_and_exit(str(self))
+
     def opt_version(self) -> NoReturn:
         """
         Print the version, and exit.
         """
-        print(f"twisted-registry {__version__}")
-        raise SystemExit(0)
+        _print_and_exit(f"twisted-registry {__version__}")
 
     def getUsage(self, width: int | None = None) -> str:
         """
@@ -137,8 +142,20 @@ class Options(usage.Options):
             raise SystemExit(f"{COMMAND}: {error}") from None
         for warning in self.loaded.warnings:
             print(f"{COMMAND}: warning: {warning}", file=sys.stderr)
-        print(effective_settings(self.loaded))
-        raise SystemExit(0)
+        _print_and_exit(effective_settings(self.loaded))
+
+
+def _print_and_exit(text: str) -> NoReturn:
+    """
+    Print a text, and exit; with status 1 if it cannot be printed, and without a message if nobody reads the pipe.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Otherwise Python would write the buffered text again at exit, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1 if isinstance(error, BrokenPipeError) else f"{COMMAND}: stdout: {error.strerror}") from None
+    raise SystemExit(0)
 
 
 def _described(setting: Setting, width: int) -> str:
