@@ -2,7 +2,10 @@
 Tests for ``twisted_registry.daemon.providers``.
 """
 
+import os
+import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
@@ -13,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface, implementer
 from zope.interface.verify import verifyObject
 
+from tests.unit.twistd_process import TAP, run_twistd
 from twisted_registry.config.descriptions import escape, parse_description
 from twisted_registry.config.values import whole
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
@@ -28,9 +32,12 @@ from twisted_registry.daemon.providers import (
     create_transient_store,
 )
 from twisted_registry.domain.errors import CannotStart
+from twisted_registry.storage.memory import MemoryStore
+from twisted_registry.testing.memory_archive import MemoryArchive
 
 BUDGET = TransientBudget(max_items=1, max_bytes=2)
 HERE = __name__
+ROOT = Path(__file__).parents[2]
 
 
 @implementer(IPlugin, IArchiveProvider)
@@ -99,6 +106,26 @@ def store_of(budget: TransientBudget, *, flavour: str = "plain") -> Any:
     Return a fake transient store.
     """
     return SimpleNamespace(budget=budget, flavour=flavour)
+
+
+class MadeArchive(MemoryArchive):
+    """
+    An archive that remembers its arguments.
+    """
+
+    def __init__(self, *arguments: str, **options: str) -> None:
+        super().__init__()
+        self.made_with = arguments, options
+
+
+class MadeStore(MemoryStore):
+    """
+    A transient store that remembers its budget and its arguments.
+    """
+
+    def __init__(self, budget: TransientBudget, *arguments: str) -> None:
+        super().__init__(budget)
+        self.made_with = budget, arguments
 
 
 def typed_archive(
@@ -331,7 +358,9 @@ class StoresTests(SynchronousTestCase):
     The storage that the settings describe.
     """
 
-    plugins = staticmethod(installed(FakeArchiveProvider("one"), FakeTransientProvider()))
+    plugins = staticmethod(
+        installed(LazyArchiveProvider("one", f"{HERE}.MadeArchive"), LazyTransientProvider("fake", f"{HERE}.MadeStore"))
+    )
 
     def stores(self, *flags: str) -> Stores:
         """
@@ -344,9 +373,9 @@ class StoresTests(SynchronousTestCase):
         Each store is made by its provider, the transient store with the budget.
         """
         made: Any = self.stores("--archive=one:a:k=v", "--transient=fake:b")
-        self.assertEqual(made.archive, (("a",), {"k": "v"}))
-        budget, arguments, options = made.transient
-        self.assertEqual((budget.max_items, arguments, options), (3, ("b",), {}))
+        self.assertEqual(made.archive.made_with, (("a",), {"k": "v"}))
+        budget, arguments = made.transient.made_with
+        self.assertEqual((budget.max_items, arguments), (3, ("b",)))
         self.assertEqual((made.archive_threads, made.transient_threads), (None, None))
 
     def test_threads(self) -> None:
@@ -355,7 +384,7 @@ class StoresTests(SynchronousTestCase):
         """
         made: Any = self.stores("--archive=one:threads=4:k=v", "--transient=fake:threads=1000")
         self.assertEqual((made.archive_threads, made.transient_threads), (4, 1000))
-        self.assertEqual(made.archive, ((), {"k": "v"}))
+        self.assertEqual(made.archive.made_with, ((), {"k": "v"}))
         for value in ("0", "1001", "x", ""):
             error = self.assertRaises(CannotStart, self.stores, f"--archive=one:threads={value}", "--transient=fake")
             self.assertEqual(
@@ -412,3 +441,62 @@ class LazyProviderTests(SynchronousTestCase):
         plugins = installed(LazyArchiveProvider("broken", "no.such.module"), FakeArchiveProvider("one"))
         made: Any = create_archive("one", plugins)
         self.assertEqual(made, ((), {}))
+
+
+class OtherVersionTests(SynchronousTestCase):
+    """
+    Plugins that were written for another version of this project.
+    """
+
+    def test_factory_cannot_be_imported(self) -> None:
+        """
+        If the code of the storage cannot be imported, the refusal names the plugin, what is missing and the guide.
+        """
+        guide = "see docs/guides/write-a-provider.md"
+        missing: Any = ("twisted_registry.interfaces.IArchive", f"{HERE}.no_such_archive")
+        for factory in missing:
+            plugins = installed(LazyArchiveProvider("old", factory))
+            error = self.assertRaises(CannotStart, create_archive, "old:x", plugins)
+            beginning = f"the plugin of the storage 'old' cannot import {factory}"
+            self.assertRegex(str(error), rf"^{beginning} \(.+\); .*{guide}$")
+        store = installed(LazyTransientProvider("old", missing[0]))
+        error = self.assertRaises(CannotStart, create_transient_store, "old", BUDGET, store)
+        self.assertIn("interfaces", str(error))
+
+    def test_plugin_cannot_be_imported(self) -> None:
+        """
+        If the plugin's module itself cannot be imported, the last line of the start says so; plugins of others are not
+        mentioned.
+        """
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+            plugins = Path(other) / "twisted" / "plugins"
+            plugins.mkdir(parents=True)
+            (plugins / "old_plugin.py").write_text("from twisted_registry.interfaces import IArchive")
+            (plugins / "unrelated_plugin.py").write_text("import no_such_module")
+            path = os.pathsep.join([folder, str(ROOT), other])
+            service = "from twisted_registry.daemon.options import Options"
+            done = run_twistd(Path(folder), service, TAP, "--check-config", "--archive=old:x", PYTHONPATH=path)
+        self.assertEqual(
+            done.stderr.splitlines()[-1],
+            "twistd model-registry: there is no archive 'old', which 'old:x' names; known: filesystem; the plugin "
+            f"{plugins}/old_plugin.py cannot be imported (No module named 'twisted_registry.interfaces'), "
+            "see docs/guides/write-a-provider.md",
+        )
+        self.assertEqual(done.returncode, 1)
+
+    def test_incomplete(self) -> None:
+        """
+        Storage without all calls of its interface is refused with those that it lacks.
+        """
+
+        class Old(MemoryArchive):
+            set_high_water_mark = property()  # reading it raises AttributeError
+
+        @implementer(IPlugin, IArchiveProvider)
+        class OldProvider(FakeArchiveProvider):
+            def create_archive(self, *arguments: str, **options: str) -> Any:
+                return Old()
+
+        settings = Options({}).parse(["--archive=old"]).settings
+        error = self.assertRaises(CannotStart, create_stores, settings, installed(OldProvider("old")))
+        self.assertIn("the archive 'old' lacks set_high_water_mark; install", str(error))

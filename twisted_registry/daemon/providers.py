@@ -7,13 +7,14 @@ The types of a provider's arguments are those of its function's annotations.  Ea
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
 from attrs import evolve, frozen
 from twisted.plugin import IPlugin, getPlugins
-from twisted.python.reflect import namedAny
+from twisted.python.modules import getModule
+from twisted.python.reflect import ObjectNotFound, namedAny
 from zope.interface import Interface, implementer
 
 from twisted_registry.config.descriptions import Description, parse_description
@@ -24,6 +25,9 @@ from twisted_registry.contracts.ownership import IIdentifiableArchive
 from twisted_registry.contracts.providers import IArchiveProvider, ITransientProvider
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
 from twisted_registry.domain.errors import CannotStart, shown
+
+_GUIDE = "docs/guides/write-a-provider.md"
+"""The page about providers, for the messages."""
 
 T = TypeVar("T")
 Offered = TypeVar("Offered", bound=Interface)
@@ -164,6 +168,23 @@ def _call(
 # --- Providers that import late --------------------------------------------------------------------------------------
 
 
+def _factory(provider: str, factory_name: str) -> Callable[..., Any]:
+    """
+    Import the factory of a provider.
+
+    Raises:
+        CannotStart: something that it imports does not exist, such as an interface of another version.
+    """
+    try:
+        factory: Callable[..., Any] = namedAny(factory_name)
+    except (ImportError, AttributeError, ObjectNotFound) as error:
+        raise CannotStart(
+            f"the plugin of the storage {shown(provider)} cannot import {factory_name} ({error}); install what is "
+            f"missing, or a version of the plugin for this version of twisted-registry, see {_GUIDE}"
+        ) from error
+    return factory
+
+
 @implementer(IPlugin, IArchiveProvider)
 @frozen
 class LazyArchiveProvider:
@@ -185,7 +206,7 @@ class LazyArchiveProvider:
         Raises:
             CannotStart: the description is not valid.
         """
-        factory: Callable[..., IArchive] = namedAny(self.factory_name)
+        factory: Callable[..., IArchive] = _factory(self.name, self.factory_name)
         return _call(factory, (), self.name, arguments, options)
 
 
@@ -214,7 +235,7 @@ class LazyTransientProvider:
         Raises:
             CannotStart: the description is not valid.
         """
-        factory: Callable[..., ITransientStore] = namedAny(self.factory_name)
+        factory: Callable[..., ITransientStore] = _factory(self.name, self.factory_name)
         return _call(factory, (budget,), self.name, arguments, options)
 
 
@@ -238,10 +259,38 @@ def _choose(kind: str, description: Description, providers: Iterable[Provider]) 
         names = ", ".join(sorted({provider.name for provider in known})) or "none"
         raise CannotStart(
             f"there is no {kind} {shown(description.name)}, which {shown(description.text)} names; known: {names}"
+            + "".join(_broken_plugins())
         )
     if len(chosen) > 1:
         raise CannotStart(f"{len(chosen)} plugins call their {kind} {shown(description.name)}; uninstall all but one")
     return chosen[0]
+
+
+def _broken_plugins() -> Iterator[str]:
+    """
+    Return a part of an error text for each plugin for this project that cannot be imported.
+    """
+    for module in getModule("twisted.plugins").iterModules():
+        try:
+            module.load()
+        except Exception as error:  # whatever the module does
+            if b"twisted_registry" in module.filePath.getContent():
+                yield f"; the plugin {module.filePath.path} cannot be imported ({error}), see {_GUIDE}"
+
+
+def _check_complete(kind: str, description: str, storage: object, interface: type[Interface]) -> None:
+    """
+    Check that storage has everything that its interface names.
+
+    Raises:
+        CannotStart: it was written for another version of the interface.
+    """
+    missing = sorted(name for name in interface.names(all=True) if not hasattr(storage, name))
+    if missing:
+        raise CannotStart(
+            f"the {kind} {shown(description)} lacks {', '.join(missing)}; install a version of its plugin for this "
+            f"version of twisted-registry, see {_GUIDE}"
+        )
 
 
 def _parse(description: str) -> tuple[Description, int | None]:
@@ -326,10 +375,8 @@ def create_stores(settings: Settings, find_plugins: FindPlugins = getPlugins) ->
     """
     storage, memory = settings.storage, settings.memory
     archive = create_archive(storage.archive_description, find_plugins, must_exist=storage.archive_must_exist)
+    _check_complete("archive", storage.archive_description, archive, IArchive)
     budget = TransientBudget(memory.max_items, memory.max_bytes)
-    return Stores(
-        archive,
-        _parse(storage.archive_description)[1],
-        create_transient_store(storage.transient, budget, find_plugins),
-        _parse(storage.transient)[1],
-    )
+    transient = create_transient_store(storage.transient, budget, find_plugins)
+    _check_complete("transient store", storage.transient, transient, ITransientStore)
+    return Stores(archive, _parse(storage.archive_description)[1], transient, _parse(storage.transient)[1])
