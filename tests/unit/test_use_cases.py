@@ -31,6 +31,7 @@ from twisted_registry.domain.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import api
 
 MODELS = ("a", "b", "c", "d", "e")
@@ -79,7 +80,9 @@ class UseCaseTests(UseCaseTestCase):
         Send a version to a client.
         """
         return self.drive(
-            lambda runtime: Downloads(Queries(self.registry, runtime), CHUNK_BYTES).send("m", selector, receiver)
+            lambda runtime: Downloads(Queries(self.registry, runtime), CHUNK_BYTES).send(
+                Reference("m", selector), receiver
+            )
         )
 
     def test_uploads_and_downloads(self) -> None:

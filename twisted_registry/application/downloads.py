@@ -13,6 +13,7 @@ from twisted_registry.contracts.application import IReceiver, IReplyReservation
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.domain.errors import UnknownVersion
 from twisted_registry.domain.models import Chunk, VersionInfo
+from twisted_registry.domain.references import Reference
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 _TRIES = 5
@@ -47,12 +48,9 @@ class Downloads:
     _queries: Queries
     _chunk_bytes: int
 
-    async def send(self, model_id: str, selector: int, receiver: IReceiver) -> SentVersion:
+    async def send(self, reference: Reference, receiver: IReceiver) -> SentVersion:
         """
         Send a version's data.  The next chunks are read while one is sent.
-
-        Args:
-            selector: a version number, or -n for the n-th to last version.
 
         Raises:
             UnknownModel: there is no such model.
@@ -61,7 +59,7 @@ class Downloads:
             CorruptVersion: the version is damaged.
             StorageFailure: the archive cannot be read.
         """
-        download, info = await self.open(model_id, selector)
+        download, info = await self.open(reference)
         try:
             most_bytes = min(info.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)
             reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)
@@ -74,7 +72,7 @@ class Downloads:
         finally:
             download.close()
 
-    async def open(self, model_id: str, selector: int) -> tuple[IDownload, VersionInfo]:
+    async def open(self, reference: Reference) -> tuple[IDownload, VersionInfo]:
         """
         Select a version and open its data, again if it is evicted meanwhile.
 
@@ -85,15 +83,15 @@ class Downloads:
             CorruptVersion: the version is damaged.
             StorageFailure: the archive cannot be read.
         """
-        snapshot = await self._queries.snapshot(model_id)
+        snapshot = await self._queries.snapshot(reference.model_id)
         for _ in range(_TRIES):
-            info = await self._queries.version(snapshot, snapshot.select(selector))
+            info = await self._queries.version(snapshot, snapshot.select(reference.version))
             try:
                 return self._queries.registry.download(snapshot, info), info
             except UnknownVersion:
                 # It was evicted after the snapshot, perhaps by a newer version, which '-1' means by now.
                 snapshot = await self._newer_snapshot(snapshot)
-        raise UnknownVersion(model_id, selector)
+        raise UnknownVersion(reference.model_id, reference.version)
 
     async def _newer_snapshot(self, snapshot: ModelSnapshot) -> ModelSnapshot:
         newer = self._queries.registry.snapshot(snapshot.model_id)

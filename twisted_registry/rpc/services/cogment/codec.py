@@ -12,6 +12,7 @@ from twisted_registry.application.pagination import BATCH, ModelsQuery, Versions
 from twisted_registry.application.validation import checked_metadata
 from twisted_registry.domain.errors import InvalidRequest, TooLarge
 from twisted_registry.domain.models import MAX_USER_DATA_BYTES, ModelInfo, VersionHeader, VersionInfo, check_model_id
+from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.limits import MODELS_REQUEST_MAX_BYTES, REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import api, common
 from twisted_registry.rpc.parsing import parse, parse_long
@@ -103,24 +104,24 @@ def version_header(raw: bytes) -> VersionHeader:
     )
 
 
-def version_selector(raw: bytes) -> tuple[str, int]:
+def version_reference(raw: bytes) -> Reference:
     """
-    Read a ``RetrieveVersionDataRequest``: a model's id and a selector.
+    Read a ``RetrieveVersionDataRequest``: a reference to a version.
 
     Raises:
         TooLarge: it is too long.
         InvalidRequest: it is not one.
     """
-    return _short_version_selector(raw) if len(raw) <= _SHORT_BYTES else _version_selector(raw)
+    return _short_version_reference(raw) if len(raw) <= _SHORT_BYTES else _version_reference(raw)
 
 
-def _version_selector(raw: bytes) -> tuple[str, int]:
+def _version_reference(raw: bytes) -> Reference:
     request = parse(api.RetrieveVersionDataRequest, raw)
-    return request.model_id, request.version_number
+    return Reference(request.model_id, request.version_number)
 
 
 # Hundreds of actors ask for the same version at once.
-_short_version_selector = lru_cache(maxsize=256)(_version_selector)
+_short_version_reference = lru_cache(maxsize=256)(_version_reference)
 
 
 def model_to_follow(raw: bytes) -> str:

@@ -105,7 +105,7 @@ class Handlers:
         """
         Send a version's data.
         """
-        sent = await self._downloads.send(*codec.version_selector(raw), self._reply_budget.receiver(call))
+        sent = await self._downloads.send(codec.version_reference(raw), self._reply_budget.receiver(call))
         call.set_trailing_metadata(checksum_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
 
     async def version_update(self, raw: bytes, call: CallContext) -> None:

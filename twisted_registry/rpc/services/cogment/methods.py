@@ -63,7 +63,9 @@ def _table(calls: Handlers) -> Sequence[Method]:
         Method(
             "RetrieveVersionInfos", calls.retrieve_version_infos, read, lambda raw: codec.versions_query(raw).model_id
         ),
-        Method("RetrieveVersionData", calls.retrieve_version_data, read, lambda raw: codec.version_selector(raw)[0]),
+        Method(
+            "RetrieveVersionData", calls.retrieve_version_data, read, lambda raw: codec.version_reference(raw).model_id
+        ),
         Method("VersionUpdate", calls.version_update, read, codec.model_to_follow),
         # Clients find out with these which archive is served.
         Method("Version", calls.version, Action.NONE, any_archive=True),
