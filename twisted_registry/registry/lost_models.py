@@ -2,8 +2,8 @@
 Models that the registry knows and that the archive has lost.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from attrs import define
 from zope.interface import implementer
@@ -13,6 +13,7 @@ from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.translation import ErrorTranslation
 from twisted_registry.registry.models import Model
 
 
@@ -58,19 +59,12 @@ class LossDetectingArchive:
         self._find_model = find_model
         self._on_lost = on_lost
 
-    @contextmanager
-    def detecting(self, model_id: str) -> Iterator[None]:
+    def detecting(self, model_id: str) -> ErrorTranslation[UnknownModel]:
         """
-        Raise ``LostModel`` for an ``UnknownModel`` if the model was known before the call and still is.
-
-        Raises:
-            LostModel: the archive has lost the model.
+        Return a context manager that raises ``LostModel`` for an ``UnknownModel`` if the model is known now and still
+        is when the error occurs.
         """
-        model = self._find_model(model_id)
-        try:
-            yield
-        except UnknownModel as error:
-            raise self.lost(model, error) from error
+        return ErrorTranslation(UnknownModel, partial(self.lost, self._find_model(model_id)))
 
     def lost(self, model: Model | None, error: UnknownModel) -> CorruptModel | UnknownModel:
         """

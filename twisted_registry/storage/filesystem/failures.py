@@ -7,8 +7,6 @@ how the server's disk is laid out.
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from attrs import define
 
@@ -19,6 +17,7 @@ from twisted_registry.domain.errors import (
     StorageUnavailable,
     TooManyOpenFiles,
 )
+from twisted_registry.domain.translation import ErrorTranslation
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
@@ -119,59 +118,64 @@ def write_failure(error: OSError) -> StorageFull | StorageReadOnly | StorageFail
     return StorageFailure(reason_of(error))
 
 
-@contextmanager
-def reading(subject: str = "") -> Iterator[None]:
+def reading(subject: str = "") -> ErrorTranslation[OSError]:
     """
-    Raise ``StorageUnavailable`` for every ``OSError`` of the block, because reading needs neither space nor permission
-    to write.  Reads that are part of a change belong in ``writing`` or ``removing``.
+    Return a context manager that raises ``StorageUnavailable`` for every ``OSError``, because reading needs neither
+    space nor permission to write.  Reads that are part of a change belong in ``writing`` or ``removing``.
 
     Args:
         subject: what is read, such as a version.
     """
-    try:
-        yield
-    except OSError as error:
-        raise read_failure(error, subject) from error
+    return ErrorTranslation(OSError, lambda error: read_failure(error, subject))
 
 
-@contextmanager
-def detecting_damage(subject: str = "") -> Iterator[None]:
+def damage_or_failure(error: OSError, subject: str = "") -> Malformed | StorageUnavailable:
     """
-    Raise ``Malformed`` for an ``OSError`` of the block that shows damage: a missing file, or a link that cannot be
-    resolved.  Raise ``StorageUnavailable`` for any other.
+    Return ``Malformed`` for an error that shows damage: a missing file, or a link that cannot be resolved.  Return the
+    error of ``read_failure`` for any other.
+
+    Args:
+        error: the error.
+        subject: what was to be read, such as a version.
+    """
+    if is_absent(error):
+        return Malformed("it is missing")
+    if is_link_loop(error):
+        return Malformed(unreadable(error))
+    return read_failure(error, subject)
+
+
+def detecting_damage(subject: str = "") -> ErrorTranslation[OSError]:
+    """
+    Return a context manager that raises the error of ``damage_or_failure`` for every ``OSError``.
 
     Args:
         subject: what is read, such as a version.
     """
-    try:
-        yield
-    except OSError as error:
-        if is_absent(error):
-            raise Malformed("it is missing") from error
-        if is_link_loop(error):
-            raise Malformed(unreadable(error)) from error
-        raise read_failure(error, subject) from error
+    return ErrorTranslation(OSError, lambda error: damage_or_failure(error, subject))
 
 
-@contextmanager
-def writing() -> Iterator[None]:
+def writing() -> ErrorTranslation[OSError]:
     """
-    Raise the error of ``write_failure`` for every ``OSError`` of the block.
+    Return a context manager that raises the error of ``write_failure`` for every ``OSError``.
     """
-    try:
-        yield
-    except OSError as error:
-        raise write_failure(error) from error
+    return _WRITING
 
 
-@contextmanager
-def removing() -> Iterator[None]:
+_WRITING = ErrorTranslation(OSError, write_failure)
+
+
+def removing() -> ErrorTranslation[OSError]:
     """
-    Raise the error of ``write_failure`` for every ``OSError`` of the block, with ``StorageFailure`` in place of
-    ``StorageFull``: removing needs no space.
+    Return a context manager that raises the error of ``write_failure`` for every ``OSError``, with ``StorageFailure``
+    in place of ``StorageFull``: removing needs no space.
     """
-    try:
-        yield
-    except OSError as error:
-        failure = write_failure(error)
-        raise StorageFailure(failure.reason) if isinstance(failure, StorageFull) else failure from error
+    return _REMOVING
+
+
+def _removal_failure(error: OSError) -> StorageReadOnly | StorageFailure:
+    failure = write_failure(error)
+    return StorageFailure(failure.reason) if isinstance(failure, StorageFull) else failure
+
+
+_REMOVING = ErrorTranslation(OSError, _removal_failure)

@@ -4,8 +4,6 @@ The archived versions of a model, two files each, and the high-water mark of its
 
 import re
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from stat import S_ISLNK, S_ISREG
 
 from attrs import define
@@ -13,11 +11,19 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.streams import IArchiveReader
-from twisted_registry.domain.errors import CorruptVersion, RegistryError, StorageFailure, UnknownModel, shown
+from twisted_registry.domain.errors import (
+    CorruptVersion,
+    RegistryError,
+    StorageFailure,
+    StorageUnavailable,
+    UnknownModel,
+    shown,
+)
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
+from twisted_registry.domain.translation import ErrorTranslation
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
-    detecting_damage,
+    damage_or_failure,
     is_absent,
     is_link_loop,
     read_failure,
@@ -52,13 +58,13 @@ class FileReader:
 
     _system: System
     _descriptor: int | None
-    _subject: str = ""
+    _reading: ErrorTranslation[OSError]
 
     def read(self, size_bytes: int) -> bytes:
         """See ``IArchiveReader.read``."""
         if self._descriptor is None:
             raise StorageFailure("the version is closed already")
-        with reading(self._subject):
+        with self._reading:
             return read_up_to(self._system, self._descriptor, size_bytes)
 
     def close(self) -> None:
@@ -155,7 +161,7 @@ class ArchivedVersions:
         """
         with _damage_of(model_id, version_number, ".data"), self._models.open(model_id) as folder:
             descriptor, _ = open_file(self._system, folder.version_data(version_number))
-        return FileReader(self._system, descriptor, _subject(model_id, version_number))
+        return FileReader(self._system, descriptor, reading(_subject(model_id, version_number)))
 
     def create(self, model_id: str) -> FileWriter:
         """
@@ -168,14 +174,15 @@ def _subject(model_id: str, version_number: int) -> str:
     return f"version {version_number} of model {shown(model_id)}"
 
 
-@contextmanager
-def _damage_of(model_id: str, version_number: int, which: str) -> Iterator[None]:
+def _damage_of(model_id: str, version_number: int, which: str) -> ErrorTranslation[OSError | Malformed]:
     # Damage to a file of a version concerns that version only.
-    try:
-        with detecting_damage(_subject(model_id, version_number)):
-            yield
-    except Malformed as error:
-        raise CorruptVersion(model_id, version_number, f"its {which}: {error.reason}") from error
+    def translate(error: OSError | Malformed) -> CorruptVersion | StorageUnavailable:
+        found = damage_or_failure(error, _subject(model_id, version_number)) if isinstance(error, OSError) else error
+        if isinstance(found, Malformed):
+            return CorruptVersion(model_id, version_number, f"its {which}: {found.reason}")
+        return found
+
+    return ErrorTranslation((OSError, Malformed), translate)
 
 
 def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:

@@ -19,6 +19,7 @@ from twisted_registry.domain.errors import (
     StorageReadOnly,
     StorageUnavailable,
 )
+from twisted_registry.domain.translation import ErrorTranslation
 
 StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 STORAGE_ERRORS = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure)
@@ -68,6 +69,11 @@ class StorageErrorLog:
     A log of the calls that fail, limited for each cause.  May be used in any thread.
 
     When a disk is full, every client that retries fails again: without a limit the log would fill, too.
+
+    Attributes:
+        reading: the context manager of a read.  It logs a failure, and reports it as ``StorageUnavailable``: reading
+            changes nothing, so that the caller can always retry.  A read that succeeds ends no cause: that one version
+            can be read says nothing about another.
     """
 
     def __init__(self, archive: str, seconds: Callable[[], float] = time.monotonic) -> None:
@@ -82,27 +88,12 @@ class StorageErrorLog:
         self._lock = Lock()
         # By the error's reason, which does not name the version that could not be read, say.  The latest is at the end.
         self._causes: dict[str, _Cause] = {}
+        self.reading = ErrorTranslation(StorageFailure, self._read_failed)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """
-        Log the failure of a read, and report it as ``StorageUnavailable``: reading changes nothing, so that the caller
-        can always retry.
-
-        A read that succeeds ends no cause: that one version can be read says nothing about another.
-
-        Raises:
-            StorageUnavailable: the read failed with a ``StorageFailure``.
-        """
-        try:
-            yield
-        except StorageUnavailable as error:
-            self.failed("read", error)
-            raise
-        except StorageFailure as error:
-            unavailable = StorageUnavailable(error.reason)
-            self.failed("read", unavailable)
-            raise unavailable from error
+    def _read_failed(self, error: StorageFailure) -> StorageUnavailable:
+        unavailable = error if isinstance(error, StorageUnavailable) else StorageUnavailable(error.reason)
+        self.failed("read", unavailable)
+        return unavailable
 
     @contextmanager
     def changing(self, operation: Operation) -> Iterator[None]:

@@ -2,10 +2,9 @@
 An archive that logs the storage errors of another one, for any provider and any caller.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from attrs import define
+from attrs import define, field
 from zope.interface import alsoProvides, implementer
 
 from twisted_registry.contracts.archive import IArchive
@@ -13,7 +12,8 @@ from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveW
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
-from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageErrorLog
+from twisted_registry.domain.translation import ErrorTranslation
+from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageError, StorageErrorLog
 
 
 @implementer(ILocatedArchive)
@@ -53,33 +53,33 @@ class LoggingArchive:
         """See ``ILocatedArchive.missing``.  Returns nothing if the wrapped archive has no such call."""
         if not ILocatedArchive.providedBy(self._archive):
             return []
-        with self._errors.reading():
+        with self._errors.reading:
             missing: list[str] = self._archive.missing(model_ids)
         return missing
 
     def load_model(self, model_id: str) -> ModelInfo:
         """See ``IModelStore.load_model``."""
-        with self._errors.reading():
+        with self._errors.reading:
             return self._archive.load_model(model_id)
 
     def version_numbers(self, model_id: str) -> list[int]:
         """See ``IVersionStore.version_numbers``."""
-        with self._errors.reading():
+        with self._errors.reading:
             return self._archive.version_numbers(model_id)
 
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
         """See ``IVersionStore.load_version``."""
-        with self._errors.reading():
+        with self._errors.reading:
             return self._archive.load_version(model_id, version_number)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         """See ``IVersionStore.open_version``."""
-        with self._errors.reading():
+        with self._errors.reading:
             return LoggingReader(self._archive.open_version(model_id, version_number), self._errors)
 
     def high_water_mark(self, model_id: str) -> int:
         """See ``IHighWaterMarks.high_water_mark``."""
-        with self._errors.reading():
+        with self._errors.reading:
             return self._archive.high_water_mark(model_id)
 
     def save_model(self, info: ModelInfo) -> None:
@@ -103,7 +103,7 @@ class LoggingArchive:
 
     def stored_keys(self, model_id: str) -> list[StoredKey]:
         """See ``IKeyedArchive.stored_keys``."""
-        with self._errors.reading():
+        with self._errors.reading:
             keys: list[StoredKey] = IKeyedArchive(self._archive).stored_keys(model_id)
         return keys
 
@@ -124,7 +124,7 @@ class LoggingReader:
 
     def read(self, size_bytes: int) -> bytes:
         """See ``IArchiveReader.read``."""
-        with self._errors.reading():
+        with self._errors.reading:
             return self._reader.read(size_bytes)
 
     def close(self) -> None:
@@ -142,20 +142,24 @@ class LoggingWriter:
     _writer: IArchiveWriter
     _errors: StorageErrorLog
     _is_over: bool = False
+    _logging: ErrorTranslation[StorageError] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._logging = ErrorTranslation(STORAGE_ERRORS, self._failed)
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
-        with self._logging():
+        with self._logging:
             self._writer.write(chunk)
 
     def finish(self) -> None:
         """See ``IArchiveWriter.finish``."""
-        with self._logging():
+        with self._logging:
             self._writer.finish()
 
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
-        with self._logging():
+        with self._logging:
             self._writer.commit(info)
         self._errors.succeeded("create")
 
@@ -169,12 +173,8 @@ class LoggingWriter:
         self._is_over = True
         self._writer.abort()
 
-    @contextmanager
-    def _logging(self) -> Iterator[None]:
-        try:
-            yield
-        except STORAGE_ERRORS as error:
-            if not self._is_over:
-                self._is_over = True
-                self._errors.failed("create", error)
-            raise
+    def _failed(self, error: StorageError) -> StorageError:
+        if not self._is_over:
+            self._is_over = True
+            self._errors.failed("create", error)
+        return error
