@@ -11,7 +11,7 @@ from itertools import count
 
 from twisted_registry.config.network import DEFAULT_CHUNK_SIZE_BYTES
 from twisted_registry.protocol.messages import SERVICE_NAME, api
-from twisted_registry.rpc.services.cogment.framing import frame
+from twisted_registry.rpc.services.cogment.codec import frame
 
 KIB = 1024
 MIB = 1024 * KIB

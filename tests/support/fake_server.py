@@ -10,7 +10,7 @@ import grpc
 
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
-from twisted_registry.rpc.interceptors.errors import details_of, status_of
+from twisted_registry.rpc.chain import details_of, status_of
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 """

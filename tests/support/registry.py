@@ -19,7 +19,7 @@ from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, Vers
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.execution import executor_for
 from twisted_registry.registry import Framing, Registry
-from twisted_registry.rpc.services.cogment.framing import Chunker, frame
+from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive

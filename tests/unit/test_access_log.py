@@ -1,5 +1,5 @@
 """
-Tests for ``twisted_registry.rpc.interceptors.access_log``.
+Tests for ``twisted_registry.rpc.chain``.
 """
 
 import asyncio
@@ -13,9 +13,7 @@ from tests.support.calls import METHOD, Aborted, FakeContext, call_on
 from twisted_registry.config.limits import ClientLimits
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.chain import interceptors
-from twisted_registry.rpc.interceptors.access_log import log_calls
-from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, interceptors, log_calls
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Handler

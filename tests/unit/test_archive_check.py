@@ -14,7 +14,7 @@ from twisted_registry.contracts.ownership import ArchiveIdentity, ArchiveStatus
 from twisted_registry.domain.errors import ArchiveChanged
 from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, SEEN_KEY, archive_in, seen_in
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
+from twisted_registry.rpc.chain import ArchiveIdentityCheck
 
 
 class Call(FakeContext):

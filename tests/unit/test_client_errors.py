@@ -16,7 +16,7 @@ from tests.unit.test_errors_interceptor import EXAMPLES
 from twisted_registry.client import errors
 from twisted_registry.client._transport.status import error_of
 from twisted_registry.domain import errors as domain_errors
-from twisted_registry.rpc.interceptors.errors import details_of, status_of
+from twisted_registry.rpc.chain import details_of, status_of
 
 CODE = grpc.StatusCode
 

@@ -10,7 +10,7 @@ from twisted_registry.contracts.transfers import IChunker
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import Chunk
 from twisted_registry.protocol.messages import api
-from twisted_registry.rpc.services.cogment.framing import Chunker, body_chunk, frame
+from twisted_registry.rpc.services.cogment.codec import Chunker, body_chunk, frame
 
 
 def body(data: bytes) -> bytes:

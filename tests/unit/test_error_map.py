@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.unit.test_errors_interceptor import EXAMPLES
 from twisted_registry.domain import errors
 from twisted_registry.protocol import error_map
-from twisted_registry.rpc.interceptors.errors import details_of, status_of
+from twisted_registry.rpc.chain import details_of, status_of
 
 
 def metadata_of(error: Exception) -> tuple[error_map.Metadatum, ...]:

@@ -1,5 +1,5 @@
 """
-Tests for ``twisted_registry.rpc.interceptors.errors``.
+Tests for ``twisted_registry.rpc.chain``.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from tests.support.calls import METHOD, Aborted, FakeContext, call_on
 from twisted_registry.domain import errors
 from twisted_registry.protocol.error_map import CODES
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.errors import end_failed_calls, status_of
+from twisted_registry.rpc.chain import end_failed_calls, status_of
 from twisted_registry.rpc.methods import Handler
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

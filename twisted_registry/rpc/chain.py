@@ -9,24 +9,160 @@ Its order, the outermost first:
 4. The archive's identity.  Authentication belongs before it: it needs the metadata, but no request.
 5. The idle timeout, which receives the request.  Authorization belongs after it: the model is named in the request.
 
+The tracker and the timeout keep the state of calls, each in a separate module; the others are short, and are here.
 Each of them wraps a method's handler once, when the server starts, so a call passes plain coroutines.
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 import grpc
+import grpc.aio
+from attrs import frozen
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from twisted_registry.application.validation import check_archive
+from twisted_registry.contracts.ownership import ArchiveStatus
+from twisted_registry.domain.errors import RegistryError
+from twisted_registry.protocol import error_map
+from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, archive_in
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.access_log import log_calls
-from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
-from twisted_registry.rpc.interceptors.errors import end_failed_calls
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Handler, Method, Service
 
+_log = Logger()
+_access_log = Logger(namespace="twisted_registry.access_log")
+
+_TEXT_MAX_BYTES = 1024
+
 Interceptor = Callable[[Method, Handler], Handler]
 """Wraps the handler of a method.  It may return the handler as it is."""
+
+
+# The short interceptors, in their order.
+
+
+def log_calls(method: Method, handler: Handler) -> Handler:
+    """
+    Wrap a handler so that each of its calls is logged when it ends, at level debug.
+    """
+
+    async def handle(request: Any, call: CallContext) -> Any:
+        began = time.monotonic()
+        cancelled = False
+        try:
+            return await handler(request, call)
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+        finally:
+            _access_log.debug(
+                "{method} from {peer}: {code} after {duration_ms:.1f} ms, request {request_id}",
+                method=method.path,
+                peer=call.peer,
+                code=(grpc.StatusCode.CANCELLED if cancelled else call.code).name,
+                duration_ms=(time.monotonic() - began) * 1000,
+                request_id=call.request_id,
+            )
+
+    return handle
+
+
+def _truncated(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    return encoded[:_TEXT_MAX_BYTES].decode("utf-8", "ignore")
+
+
+def status_of(error: BaseException, call: CallContext | None = None) -> tuple[grpc.StatusCode, str]:
+    """
+    Return the code and the text for an error.  An unexpected error is a bug: it is logged under an incident's id, and
+    the caller gets that id only.
+    """
+    code = grpc.StatusCode[error_map.code_of(error)]
+    if code is not grpc.StatusCode.INTERNAL:
+        return code, _truncated(str(error))
+    incident = uuid4().hex[:12]
+    _log.failure(
+        "incident {incident} in request {request_id}",
+        Failure(error),
+        incident=incident,
+        request_id="unknown" if call is None else call.request_id,
+    )
+    return code, f"a bug in the registry; its log describes it as incident {incident}"
+
+
+def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[error_map.Metadatum, ...]:
+    """
+    Return the trailing metadata that describe an error; none for an unexpected one.
+    """
+    return error_map.to_metadata(error, code.name, text) if isinstance(error, RegistryError) else ()
+
+
+def end_failed_calls(method: Method, handler: Handler) -> Handler:
+    """
+    Wrap a handler so that its calls end with a status, whatever it raises.
+    """
+
+    async def handle(request: Any, call: CallContext) -> Any:
+        try:
+            return await handler(request, call)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except grpc.aio.InternalError:
+            # The client left while a message was sent to it, and gRPC has not cancelled the call yet.
+            raise asyncio.CancelledError from None
+        except Exception as error:
+            code, text = status_of(error, call)
+            trailing = details_of(error, code, text)
+        await call.abort(code, text, trailing)
+
+    return handle
+
+
+@frozen
+class ArchiveIdentityCheck:
+    """
+    Refuses calls that are meant for another archive.
+    """
+
+    _status: ArchiveStatus
+
+    def intercept(self, method: Method, handler: Handler) -> Handler:
+        """
+        Wrap a handler so that its calls are checked, before their request is read.
+        """
+        if method.any_archive:
+            return handler
+
+        async def handle(request: Any, call: CallContext) -> Any:
+            named = archive_in(call.metadata)
+            if named:
+                await self._check(named, call)
+            return await handler(request, call)
+
+        return handle
+
+    async def _check(self, named: str, call: CallContext) -> None:
+        """
+        Refuse the call of a client that has worked with another archive, and send the id to a client that asks for it.
+
+        Raises:
+            ArchiveChanged: the client has worked with another archive.
+        """
+        served = self._status.identity.archive_id
+        if named == ASKED:
+            if served:
+                await call.send_initial_metadata(((ARCHIVE_KEY, served),))
+        else:
+            check_archive(self._status, named)
+
+
+# The chain.
 
 
 def interceptors(

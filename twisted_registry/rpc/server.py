@@ -23,11 +23,10 @@ from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.bridge import AsyncioRuntime
-from twisted_registry.rpc.chain import generic_handler, interceptors
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import server_options
-from twisted_registry.rpc.interceptors.archive_identity import ArchiveIdentityCheck
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Service

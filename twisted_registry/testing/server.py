@@ -26,7 +26,7 @@ from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.execution import TalliedPool, executor_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.server import RpcServer
-from twisted_registry.rpc.services.cogment.framing import Chunker, frame
+from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive

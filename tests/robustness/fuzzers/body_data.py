@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.messages import api
-from twisted_registry.rpc.services.cogment.framing import Chunker, body_chunk
+from twisted_registry.rpc.services.cogment.codec import Chunker, body_chunk
 
 SEEDS = [
     b"\x12\x06\x0a\x04data",

@@ -19,7 +19,6 @@ from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.reply_budget import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.services.cogment import codec
-from twisted_registry.rpc.services.cogment.framing import body_chunk
 
 
 @frozen
@@ -96,7 +95,7 @@ class Handlers:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         header = codec.version_header(raw)
         info = await self._uploads.create(
-            header, messages.read, body_chunk, seen_in(call.metadata), idempotency_key_in(call.metadata)
+            header, messages.read, codec.body_chunk, seen_in(call.metadata), idempotency_key_in(call.metadata)
         )
         call.set_trailing_metadata(checksum_metadata(info.size_bytes, info.sha256, info.xxh3))
         return await account_for(self._reply_budget.receiver(call), codec.created_reply(info))
