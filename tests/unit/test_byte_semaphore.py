@@ -1,5 +1,5 @@
 """
-Tests for ``twisted_registry.rpc.byte_semaphore``.
+Tests for ``twisted_registry.rpc.budgets``.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 from twisted_registry.config.limits import Limits
 from twisted_registry.contracts.application import IBudget, IReservation
 from twisted_registry.domain.errors import Overloaded
-from twisted_registry.rpc.byte_semaphore import ByteSemaphore, ListSlots, SizedSemaphores, UploadBudget
+from twisted_registry.rpc.budgets import ByteSemaphore, ListSlots, SizedSemaphores, UploadBudget
 
 MIB = 2**20
 

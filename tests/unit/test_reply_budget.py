@@ -1,5 +1,5 @@
 """
-Tests for ``twisted_registry.rpc.reply_budget``.
+Tests for ``twisted_registry.rpc.budgets``.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from zope.interface.verify import verifyObject
 from tests.support.calls import FakeContext, call_on
 from twisted_registry.config.limits import Limits
 from twisted_registry.contracts.application import IReceiver, IReplyReservation
+from twisted_registry.rpc.budgets import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.reply_budget import COUNTED_BYTES, ReplyBudget
 
 MIB = 2**20
 

@@ -15,9 +15,9 @@ from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.application.uploads import Uploads
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.call_metadata import checksum_metadata, idempotency_key_in, seen_in
+from twisted_registry.rpc.budgets import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
-from twisted_registry.rpc.reply_budget import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.services.cogment import codec
 
 

@@ -19,9 +19,8 @@ from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.application.uploads import Uploads
 from twisted_registry.config.limits import Limits
 from twisted_registry.protocol.messages import SERVICE_NAME
-from twisted_registry.rpc.byte_semaphore import ListSlots, UploadBudget
+from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
 from twisted_registry.rpc.methods import Action, Method, Service
-from twisted_registry.rpc.reply_budget import ReplyBudget
 from twisted_registry.rpc.services.cogment import codec
 from twisted_registry.rpc.services.cogment.handlers import Handlers
 from twisted_registry.rpc.sockets import disconnect

@@ -1,0 +1,390 @@
+"""
+Budgets of memory, made of semaphores that count bytes: for uploads, for long lists, and for data in flight to clients.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_registry.config.limits import Limits
+from twisted_registry.contracts.application import IBudget, IReceiver, IReplyReservation, IReservation
+from twisted_registry.domain.errors import Overloaded
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.idle_timeout import Sweep
+
+_log = Logger()
+
+_SMALL_BYTES = 2**20
+_SMALL_SHARE = 8
+
+_UPLOAD_OVERHEAD_BYTES = 64 * 1024
+"""The memory of an upload in addition to its data: its task and its stream, in bytes."""
+
+_UPLOADS_WAITING_MAX = 200
+"""The limit on uploads that wait: for each, gRPC receives about three megabytes in advance."""
+
+_LISTS_AT_ONCE = 2
+_LISTS_WAITING_MAX = 100
+
+COUNTED_BYTES = 1024
+"""Replies and updates of this size or more are counted.  Shorter ones are bounded by the number of calls."""
+
+
+class ByteSemaphore:
+    """
+    A number of bytes that calls reserve: first come, first served.  Used in one event loop.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = max(1, limit_bytes)
+        self._reserved_bytes = 0
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def missing_bytes(self) -> int:
+        """
+        How many bytes must be released before the last waiter is served; 0 if nothing waits.
+        """
+        wanted = sum(size for size, _ in self._waiters)
+        return wanted and wanted + self._reserved_bytes - self._limit_bytes
+
+    def try_reserve(self, size_bytes: int) -> "Reservation | None":
+        """
+        Reserve bytes, unless that takes a wait.
+        """
+        size = min(size_bytes, self._limit_bytes)
+        if self._waiters or self._reserved_bytes + size > self._limit_bytes:
+            return None
+        self._reserved_bytes += size
+        return Reservation(self, size)
+
+    async def reserve(self, size_bytes: int) -> "Reservation":
+        """
+        Wait for bytes, and reserve them.  A request for more than the limit reserves the whole limit.
+        """
+        reservation = self.try_reserve(size_bytes)
+        if reservation is not None:
+            return reservation
+        size = min(size_bytes, self._limit_bytes)
+        waiter = (size, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        try:
+            await waiter[1]
+        except asyncio.CancelledError:
+            self._leave(waiter)
+            raise
+        return Reservation(self, size)
+
+    def release(self, size_bytes: int) -> None:
+        """
+        Return reserved bytes.
+        """
+        self._reserved_bytes -= size_bytes
+        if self._waiters:
+            self._serve()
+
+    def _leave(self, waiter: "tuple[int, asyncio.Future[None]]") -> None:
+        # It may have been served already when it was cancelled.
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            self._serve()
+        else:
+            self.release(waiter[0])
+
+    def _serve(self) -> None:
+        while self._waiters and self._reserved_bytes + self._waiters[0][0] <= self._limit_bytes:
+            size, served = self._waiters.popleft()
+            self._reserved_bytes += size
+            if not served.done():
+                served.set_result(None)
+
+
+@implementer(IReservation)
+class Reservation:
+    """
+    Bytes that a call holds.
+
+    Attributes:
+        semaphore: where they come from.
+        size_bytes: how many there are.
+    """
+
+    __slots__ = ("semaphore", "size_bytes")
+
+    def __init__(self, semaphore: ByteSemaphore, size_bytes: int) -> None:
+        self.semaphore = semaphore
+        self.size_bytes = size_bytes
+
+    def release(self) -> None:
+        """See ``IReservation.release``."""
+        self.semaphore.release(self.size_bytes)
+
+
+class SizedSemaphores:
+    """
+    A number of bytes, an eighth of which is for small reservations: a version of a few kilobytes does not wait behind
+    gigabytes.
+
+    Attributes:
+        all: the semaphores.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        small_bytes = limit_bytes // _SMALL_SHARE
+        self._small = ByteSemaphore(small_bytes)
+        self._large = ByteSemaphore(limit_bytes - small_bytes)
+        self.all: Sequence[ByteSemaphore] = (self._small, self._large)
+
+    def of_size(self, size_bytes: int) -> ByteSemaphore:
+        """
+        Return the semaphore for a reservation of this size.
+        """
+        return self._small if size_bytes <= _SMALL_BYTES else self._large
+
+
+@implementer(IBudget)
+class UploadBudget:
+    """
+    The memory budget of running uploads.  An upload that waits for memory is not read: gRPC's flow control then keeps
+    its data at the client.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._semaphores = SizedSemaphores(limits.uploads_max_bytes)
+        self._waiting = 0
+
+    async def reserve(self, amount: int) -> Reservation:
+        """See ``IBudget.reserve``."""
+        size_bytes = amount + _UPLOAD_OVERHEAD_BYTES
+        semaphore = self._semaphores.of_size(size_bytes)
+        return semaphore.try_reserve(size_bytes) or await self._wait(semaphore, size_bytes)
+
+    async def _wait(self, semaphore: ByteSemaphore, size_bytes: int) -> Reservation:
+        if self._waiting >= _UPLOADS_WAITING_MAX:
+            raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads wait for memory already; try again later")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._limits.uploads_wait_seconds):
+                return await semaphore.reserve(size_bytes)
+        except TimeoutError:
+            raise Overloaded(
+                f"the uploads under way hold all {self._limits.uploads_max_bytes} bytes allowed; try again later, "
+                "or start the registry with a larger --uploads-max-bytes"
+            ) from None
+        finally:
+            self._waiting -= 1
+
+
+@implementer(IBudget)
+class ListSlots:
+    """
+    The slots for long lists that are being made.
+    """
+
+    def __init__(self) -> None:
+        self._slots = ByteSemaphore(_LISTS_AT_ONCE)
+        self._waiting = 0
+
+    async def reserve(self, amount: int) -> Reservation:
+        """See ``IBudget.reserve``."""
+        if self._waiting >= _LISTS_WAITING_MAX:
+            raise Overloaded(
+                f"{_LISTS_WAITING_MAX} long lists wait to be made; try again later, or ask for small pages"
+            )
+        self._waiting += 1
+        try:
+            return await self._slots.reserve(amount)
+        finally:
+            self._waiting -= 1
+
+
+@implementer(IReplyReservation)
+class ReplyReservation:
+    """
+    The bytes that one call holds.
+
+    Attributes:
+        peer: the connection of its client, as gRPC names it.
+        reserved: the bytes.
+        idle_since_seconds: when the client last got something to take; ``None`` while it waits for the server.
+    """
+
+    __slots__ = ("_now_seconds", "idle_since_seconds", "peer", "reserved")
+
+    def __init__(self, peer: str, reserved: Reservation, now_seconds: Callable[[], float]) -> None:
+        self.peer = peer
+        self.reserved = reserved
+        self.idle_since_seconds: float | None = None
+        self._now_seconds = now_seconds
+
+    def start_idle_timer(self) -> None:
+        """See ``IReplyReservation.start_idle_timer``."""
+        self.idle_since_seconds = self._now_seconds()
+
+    def stop_idle_timer(self) -> None:
+        """See ``IReplyReservation.stop_idle_timer``."""
+        self.idle_since_seconds = None
+
+
+@implementer(IReplyReservation)
+class _Uncounted:
+    """
+    The reservation of a reply that is too short to be counted.
+    """
+
+    def start_idle_timer(self) -> None:
+        """See ``IReplyReservation.start_idle_timer``."""
+
+    def stop_idle_timer(self) -> None:
+        """See ``IReplyReservation.stop_idle_timer``."""
+
+
+_UNCOUNTED = _Uncounted()
+
+
+class ReplyBudget:
+    """
+    The budget of bytes in flight to clients: versions, and replies of a kilobyte and more.
+
+    gRPC takes a message as soon as it has memory for it, not when the client reads it: about a chunk of every client
+    that does not read stays in memory.  So a call reserves bytes before it sends, and releases them when gRPC has sent
+    the call's status, which follows the last of its messages.
+
+    A client that reads nothing keeps its bytes while no other call waits for them.  If another call waits, its
+    connection is closed after the idle timeout.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        disconnect: Callable[[Collection[str]], set[str]],
+        now_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+
+        Args:
+            disconnect: closes the connections with peers, and returns those that existed.
+        """
+        self._now_seconds = now_seconds
+        self._semaphores = SizedSemaphores(limits.downloads_max_bytes)
+        self._idle_seconds = limits.download_idle_seconds
+        self._disconnect = disconnect
+        self._reservations: set[ReplyReservation] = set()
+        self._sweep = Sweep(self._idle_seconds, self._disconnect_idle)
+
+    def receiver(self, call: CallContext) -> "CallReceiver":
+        """
+        Return the client of a call as the receiver of its replies.
+        """
+        return CallReceiver(call, self)
+
+    async def reserve(self, call: CallContext, size_bytes: int) -> ReplyReservation:
+        """
+        Wait for bytes of the budget, and reserve them until the call ends.
+
+        Args:
+            size_bytes: the most bytes that will be in flight at once.
+        """
+        self._sweep.start()
+        return self._hold(call, await self._semaphores.of_size(size_bytes).reserve(size_bytes))
+
+    def try_reserve(self, call: CallContext, size_bytes: int) -> ReplyReservation | None:
+        """
+        Reserve bytes until the call ends; return ``None`` if this would need a wait.
+        """
+        reserved = self._semaphores.of_size(size_bytes).try_reserve(size_bytes)
+        return None if reserved is None else self._hold(call, reserved)
+
+    async def write(self, call: CallContext, message: bytes) -> None:
+        """
+        Send a message of a stream that is silent most of the time.  Its bytes are reserved only while it is sent.
+        """
+        if len(message) < COUNTED_BYTES:
+            await call.write(message)
+            return
+        self._sweep.start()
+        reserved = await self._semaphores.of_size(len(message)).reserve(len(message))
+        reservation = self._add(call, reserved)
+        reservation.start_idle_timer()
+        try:
+            await call.write(message)
+        finally:
+            self._release(reservation)
+
+    def _hold(self, call: CallContext, reserved: Reservation) -> ReplyReservation:
+        reservation = self._add(call, reserved)
+        call.add_done_callback(partial(self._release, reservation))
+        return reservation
+
+    def _add(self, call: CallContext, reserved: Reservation) -> ReplyReservation:
+        reservation = ReplyReservation(call.peer, reserved, self._now_seconds)
+        self._reservations.add(reservation)
+        return reservation
+
+    def _release(self, reservation: ReplyReservation, _: object = None) -> None:
+        self._reservations.discard(reservation)
+        reservation.reserved.release()
+
+    def _disconnect_idle(self) -> bool:
+        """
+        Close the connections of idle clients whose bytes other calls wait for.
+
+        Returns:
+            ``True`` while calls wait.
+        """
+        contended = [semaphore for semaphore in self._semaphores.all if semaphore.missing_bytes]
+        peers = {peer for semaphore in contended for peer in self._idle_peers(semaphore)}
+        for peer in self._disconnect(peers) if peers else ():
+            _log.warn(
+                "disconnected {peer}, which has not taken a chunk for {seconds:g} s while others waited",
+                peer=peer,
+                seconds=self._idle_seconds,
+            )
+        return bool(contended)
+
+    def _idle_peers(self, semaphore: ByteSemaphore) -> Iterator[str]:
+        """
+        Iterate over the peers that are idle for the longest, as many as hold the bytes that are missing.
+        """
+        latest = self._now_seconds() - self._idle_seconds
+        idle = [
+            (reservation.idle_since_seconds, reservation)
+            for reservation in self._reservations
+            if reservation.reserved.semaphore is semaphore
+            and reservation.idle_since_seconds is not None
+            and reservation.idle_since_seconds <= latest
+        ]
+        missing_bytes = semaphore.missing_bytes
+        for _, reservation in sorted(idle, key=lambda pair: pair[0]):
+            if missing_bytes <= 0:
+                return
+            missing_bytes -= reservation.reserved.size_bytes
+            yield reservation.peer
+
+
+@implementer(IReceiver)
+class CallReceiver:
+    """
+    The client of one call.
+    """
+
+    __slots__ = ("_budget", "_call", "write")
+
+    def __init__(self, call: CallContext, budget: ReplyBudget) -> None:
+        self._call = call
+        self._budget = budget
+        self.write = call.write
+
+    async def reserve(self, size_bytes: int) -> IReplyReservation:
+        """See ``IReceiver.reserve``."""
+        return await self._budget.reserve(self._call, size_bytes)
+
+    def try_reserve(self, size_bytes: int) -> IReplyReservation | None:
+        """See ``IReceiver.try_reserve``."""
+        return _UNCOUNTED if size_bytes < COUNTED_BYTES else self._budget.try_reserve(self._call, size_bytes)
