@@ -86,20 +86,40 @@ class IdempotencyTests(RegistryTestCase):
         If the header declares the hash, the reply comes without the data, with the same trailing metadata.
         """
         first = self.create("key", data_hash=data_hash(DATA))
+        info, call = self.create_without_data("key")
+        self.assertEqual(info, first)
+        checksum = checksum_in(call.trailing_metadata())
+        assert checksum is not None, "the checksum is missing"
+        self.assertEqual(checksum.size_bytes, len(DATA))
+
+    def create_without_data(self, key: str, **fields: Any) -> tuple[Any, Any]:
+        """
+        Repeat a creation, and send nothing after its header.
+
+        Returns:
+            the version's info, and the call.
+        """
         released = threading.Event()
         self.addCleanup(released.set)
 
         def messages() -> Iterator[Any]:
-            yield header("m", len(DATA), data_hash=data_hash(DATA))
+            yield header("m", len(DATA), data_hash=data_hash(DATA), **fields)
             released.wait(60)
 
         reply, call = self.client._callable("CreateVersion").with_call(
-            messages(), metadata=[(IDEMPOTENCY_KEY_ENTRY, "key")], timeout=30
+            messages(), metadata=[(IDEMPOTENCY_KEY_ENTRY, key)], timeout=30
         )
-        self.assertEqual(reply.version_info, first)
-        checksum = checksum_in(call.trailing_metadata())
-        assert checksum is not None, "the checksum is missing"
-        self.assertEqual(checksum.size_bytes, len(DATA))
+        return reply.version_info, call
+
+    def test_reply_before_the_data_after_a_kill(self) -> None:
+        """
+        So it does for archived versions after ``kill -9``.
+        """
+        infos = {key: self.create(key, archived=True) for key in ("one", "two", "three")}
+        self.crash()
+        for key, info in infos.items():
+            self.assertEqual(self.create_without_data(key, archived=True)[0], info)
+        self.assertEqual(self.numbers(), [1, 2, 3])
 
     def test_many_at_once(self) -> None:
         """

@@ -70,7 +70,7 @@ class KeyedCase(PumpedRegistryCase):
         header = VersionHeader(model_id, fields.pop("archived", False), len(data), **fields)
         return self.registry.created(header, self.snapshot(model_id), key)
 
-    def refused(self, deferred: "Deferred[VersionInfo]", *said: str) -> None:
+    def refused(self, deferred: "Deferred[Any]", *said: str) -> None:
         """
         Check that a creation is refused as another one than before.
         """
@@ -290,6 +290,41 @@ class DurableTests(DurableCase):
         self.assertEqual(self.create_keyed(archived=True, metadata={"a": "b"}), info)
         self.assertEqual(self.early(archived=True, metadata={"a": "b"}), info)
         self.assertGreater(self.create_keyed("transient").version_number, transient.version_number)
+
+    def find(self, key: str, data: bytes = DATA) -> "Deferred[VersionInfo | None]":
+        """
+        Look up an archived creation before its data arrives, in the archive if necessary.
+        """
+        header = VersionHeader("m", True, len(data), sha256=data_hash(data))
+        return self.registry.find_created(header, self.snapshot(), key)
+
+    def test_found_before_the_data(self) -> None:
+        """
+        After a restart, an archived version is found by its key before the data arrives; other content is refused.
+        """
+        infos = {key: self.create_keyed(key, archived=True) for key in ("one", "two")}
+        self.create_keyed("latest", b"latest", archived=True)
+        self.assertFalse(self.registry.may_be_created(self.snapshot(), "new"))
+        self.restart()
+        for key, info in infos.items():
+            self.assertTrue(self.registry.may_be_created(self.snapshot(), key))
+            self.assertEqual(self.done(self.find(key)), info)
+            self.assertEqual(self.early(key, archived=True), info)
+        self.assertIsNone(self.done(self.find("new")))
+        self.assertFalse(self.registry.may_be_created(self.snapshot(), "new"))
+        self.refused(self.find("one", b"DATA"), "SHA-256")
+        self.assertEqual(self.numbers(), [1, 2, 3])
+
+    def test_deleted_before_it_is_found(self) -> None:
+        """
+        Nothing is found in a model that was deleted meanwhile.
+        """
+        self.create_keyed(archived=True)
+        snapshot = self.snapshot()
+        self.done(self.registry.delete_model("m"))
+        header = VersionHeader("m", True, len(DATA), sha256=data_hash(DATA))
+        self.assertFalse(self.registry.may_be_created(snapshot, "key"))
+        self.assertIsNone(self.done(self.registry.find_created(header, snapshot, "key")))
 
     def test_swept_after_a_day(self) -> None:
         """

@@ -13,6 +13,7 @@ from twisted_registry.contracts.application import IBudget, IReservation, IRunti
 from twisted_registry.contracts.transfers import IUpload
 from twisted_registry.domain.errors import ModelReplaced, SizeMismatch, TooLarge, UnknownModel
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
 
 _CHUNKS_PENDING = 2
 """How much of one upload may wait to be hashed and stored while the next message is received, in chunks."""
@@ -65,6 +66,7 @@ class Uploads:
             InvalidRequest: the key is not allowed, or was used for another version.
             UnknownModel: there is no such model.
             ModelReplaced: the model was deleted during the upload.
+            CorruptVersion: the version that was created with the key is damaged.
             TooLarge: this registry does not take so large a version.
             Overloaded: other uploads hold the budget.
             SizeMismatch: the client sent more or less than it declared.
@@ -75,12 +77,11 @@ class Uploads:
         """
         snapshot = await self._queries.snapshot(header.model_id)
         await self._queries.note_seen(snapshot, seen)
-        registry = self._queries.registry
-        known = registry.created(header, snapshot, idempotency_key) if idempotency_key else None
+        known = await self._created(header, snapshot, idempotency_key) if idempotency_key else None
         if known is not None:
             return known
         self._check_size(header.size_bytes)
-        upload = registry.upload(header, snapshot, idempotency_key)
+        upload = self._queries.registry.upload(header, snapshot, idempotency_key)
         try:
             reservation = await self._reserve(upload)
             try:
@@ -96,6 +97,13 @@ class Uploads:
             raise
         # A commit continues without its client, and keeps its reservation until it ends.
         return await self._queries.runtime.start(upload.commit, reservation.release)
+
+    async def _created(self, header: VersionHeader, snapshot: ModelSnapshot, key: str) -> VersionInfo | None:
+        registry = self._queries.registry
+        known = registry.created(header, snapshot, key)
+        if known is None and header.sha256 and registry.may_be_created(snapshot, key):
+            return await self._queries.runtime.call(lambda: registry.find_created(header, snapshot, key))
+        return known
 
     def _check_size(self, size_bytes: int) -> None:
         most = self._version_max_bytes

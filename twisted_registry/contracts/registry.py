@@ -10,7 +10,7 @@ from twisted_registry.contracts.coordination import Listener
 from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.domain.events import Event
-from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 
@@ -64,6 +64,23 @@ class IRegistry(ISnapshots):
 
         Returns:
             Fires with the model's snapshot; fails with ``UnknownModel``, ``CorruptModel`` or ``StorageFailure``.
+        """
+
+    def find_created(
+        header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str
+    ) -> Deferred[VersionInfo | None]:
+        """
+        Find the version that an earlier creation with the same key made, also if only the archive knows it.
+
+        Args:
+            header: the header of this creation, with the SHA-256.
+            snapshot: the header's model.
+            idempotency_key: 1 to 128 printable ASCII characters.
+
+        Returns:
+            Fires with the version, or with ``None`` if there is none; fails with ``InvalidRequest`` if that creation
+            was not the same as this one, with ``CorruptVersion`` if the version is damaged, or with
+            ``StorageFailure``.
         """
 
     def load_version_infos(

@@ -77,6 +77,16 @@ class ISnapshots(Interface):
             InvalidRequest: the key is not allowed, or that creation was not the same as this one.
         """
 
+    def may_be_created(snapshot: ModelSnapshot, idempotency_key: str) -> bool:
+        """
+        Return whether ``IRegistry.find_created`` may find a version where ``created`` finds none, because it reads the
+        archive.
+
+        Args:
+            snapshot: the model.
+            idempotency_key: 1 to 128 printable ASCII characters.
+        """
+
     def keeps_archived_keys() -> bool:
         """
         Return whether the idempotency keys of archived versions survive restarts.

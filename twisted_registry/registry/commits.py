@@ -22,7 +22,8 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.events import VersionCommitted
-from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.models import VersionHeader, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.lost_models import LostModel
 from twisted_registry.registry.models import Model
@@ -69,7 +70,7 @@ class Committer:
         try:
             async with self._state.coordination.exclusive(upload.header.model_id):
                 model = self._model(upload)
-                known = await self._keys.find_committed(model, upload)
+                known = await self._keys.find_committed(model, upload.header, upload.sha256, upload.key_sha256)
                 if known is not None:
                     upload.abort()
                     return known
@@ -81,6 +82,16 @@ class Committer:
                 return info
         finally:
             self._keys.end(upload)
+
+    async def find_created(self, header: VersionHeader, snapshot: ModelSnapshot, key_sha256: str) -> VersionInfo | None:
+        """
+        See ``IRegistry.find_created``.
+        """
+        async with self._state.coordination.exclusive(header.model_id):
+            model = self._state.current(snapshot.model_id, snapshot.incarnation)
+            if model is None or model.snapshot is None:
+                return None  # the commit reports it
+            return await self._keys.find_committed(model, header, header.sha256, key_sha256)
 
     def _model(self, upload: Upload) -> Model:
         model = self._state.current(upload.snapshot.model_id, upload.snapshot.incarnation)

@@ -64,8 +64,9 @@ class CreationKeys:
     The keys of a day and the versions that were made with them, within a bound of entries and bytes; if there are more,
     the oldest are forgotten first.  Changed in the reactor's thread; any thread may look up a key.
 
-    The keys of a model's archived versions are read from the archive when the first creation with a key is committed in
-    that model.  Until then, the same key can be used for another model without an error.
+    The keys of a model's archived versions are read from the archive when a creation in that model first has a key: to
+    read them takes as long as to list the model's versions, and readers need none.  Until then, the same key can be
+    used for another model without an error.
     """
 
     def __init__(
@@ -124,6 +125,16 @@ class CreationKeys:
         check_same_creation(header, header.sha256, info)
         return info if header.sha256 else None
 
+    def may_be_created(self, snapshot: ModelSnapshot, key_sha256: str) -> bool:
+        """
+        See ``ISnapshots.may_be_created``.
+        """
+        model = self._state.current(snapshot.model_id, snapshot.incarnation)
+        return (model is not None and not self._are_loaded(model)) or key_sha256 in self._entries
+
+    def _are_loaded(self, model: Model) -> bool:
+        return model.are_keys_loaded or not model.was_found
+
     def _find(self, key_sha256: str) -> _Entry | None:
         entry = self._entries.get(key_sha256)
         return None if entry is None or self._is_expired(entry.committed_seconds) else entry
@@ -165,27 +176,33 @@ class CreationKeys:
         if not model_ids:
             del self._committing[upload.key_sha256]
 
-    async def find_committed(self, model: Model, upload: Upload) -> VersionInfo | None:
+    async def find_committed(
+        self, model: Model, header: VersionHeader, sha256: str, key_sha256: str
+    ) -> VersionInfo | None:
         """
         Return the version that an earlier creation with the same key made; ``None`` if there is none.  The caller owns
         the model.
+
+        Args:
+            header: the header of this creation.
+            sha256: the SHA-256 of its data in standard base64.
 
         Raises:
             InvalidRequest: that creation was not the same.
             CorruptVersion: the version is damaged.
             StorageFailure: the version or the model's keys cannot be read.
         """
-        if model.was_found and not model.are_keys_loaded:
+        if not self._are_loaded(model):
             await self._load(model)
-        entry = self._find(upload.key_sha256)
+        entry = self._find(key_sha256)
         if entry is None:
             return None
         self._check_model(model.model_id, entry.key)
         info = entry.info or await self._archived(model, entry)
         if info is None:
-            self._forget(upload.key_sha256)
+            self._forget(key_sha256)
             return None
-        check_same_creation(upload.header, upload.sha256, info)
+        check_same_creation(header, sha256, info)
         return info
 
     async def _archived(self, model: Model, entry: _Entry) -> VersionInfo | None:
@@ -201,15 +218,19 @@ class CreationKeys:
         return info if entry.is_of(info) else None
 
     async def _load(self, model: Model) -> None:
-        stored = await self._state.executor.defer(partial(self._state.archive.stored_keys, model.model_id))
+        stored = await self._state.executor.defer(partial(self._stored_in_order, model.model_id))
         model.are_keys_loaded = True
-        for key in sorted(stored, key=lambda key: (key.committed_seconds, key.version_number)):
+        for key in stored:
             if self._is_expired(key.committed_seconds) or key.version_number not in model.loaded.numbers:
                 self._stale.append((model.model_id, key))
             else:
                 version = model.loaded.key(key.version_number)
                 self._add(key.key_sha256, _Entry(version, key.committed_seconds, None, key))
         self._remove_stale()
+
+    def _stored_in_order(self, model_id: str) -> list[StoredKey]:
+        stored = self._state.archive.stored_keys(model_id)
+        return sorted(stored, key=lambda key: (key.committed_seconds, key.version_number))
 
     def add(self, upload: Upload, key: VersionKey, info: VersionInfo, now_seconds: int) -> None:
         """

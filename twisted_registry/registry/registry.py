@@ -176,6 +176,10 @@ class Registry:
         """See ``ISnapshots.created``."""
         return self._keys.created(header, snapshot, key_sha256(idempotency_key))
 
+    def may_be_created(self, snapshot: ModelSnapshot, idempotency_key: str) -> bool:
+        """See ``ISnapshots.may_be_created``."""
+        return self._keys.may_be_created(snapshot, key_sha256(idempotency_key))
+
     def keeps_archived_keys(self) -> bool:
         """See ``ISnapshots.keeps_archived_keys``."""
         return self._state.archive.is_keyed
@@ -281,6 +285,12 @@ class Registry:
     def load_snapshot(self, model_id: str) -> Deferred[ModelSnapshot]:
         """See ``IRegistry.load_snapshot``."""
         return self._run(self._loader.snapshot(model_id))
+
+    def find_created(
+        self, header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str
+    ) -> Deferred[VersionInfo | None]:
+        """See ``IRegistry.find_created``."""
+        return self._run(self._committer.find_created(header, snapshot, key_sha256(idempotency_key)))
 
     def load_version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
