@@ -2,6 +2,9 @@
 Tests for ``twisted_registry.daemon.supervision``.
 """
 
+from types import SimpleNamespace
+from typing import Any
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
@@ -10,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveMoved, ArchiveTaken, StorageFailure
+from twisted_registry.domain.events import StorageFailed
 
 EVERY_SECONDS = 5.0
 TIMEOUT_SECONDS = 30.0
@@ -147,6 +151,29 @@ class SupervisorTests(SynchronousTestCase):
         self.tick(fail(ZeroDivisionError()))
         self.assertEqual(self.changes, [False])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_storage_failed(self) -> None:
+        """
+        If the registry cannot store something, the archive is checked at once, until a problem is known.
+        """
+        publish: list[Any] = []
+        registry: Any = SimpleNamespace(subscribe=lambda listener, *kinds: publish.append((listener, kinds)))
+        self.supervisor.follow(registry)
+        ((listener, kinds),) = publish
+        self.assertEqual(kinds, (StorageFailed,))
+        event = StorageFailed("create version", "m", ArchiveMoved("gone"))
+        self.outcome = Deferred()
+        for _ in range(3):
+            listener(event)
+        self.assertEqual(self.runs, 1)
+        self.outcome.errback(ArchiveMoved("gone"))
+        self.assertEqual((self.changes, self.archive_status.problem), ([False], "gone"))
+        listener(event)
+        self.assertEqual(self.runs, 1)
+        self.tick()
+        self.assertEqual((self.runs, self.changes), (2, [False, True]))
+        listener(event)
+        self.assertEqual(self.runs, 3)
 
     def test_stopped(self) -> None:
         """

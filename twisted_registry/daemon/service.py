@@ -164,6 +164,7 @@ class RegistryService(Service):
         for pool in self.pools:
             pool.start()
         self._supervise_archive()
+        self._supervisor.follow(self._registry)
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
         self._rpc.serve(self._log_start)
         # Again when the reactor runs, because it sets its own handlers when it starts.

@@ -13,7 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_registry.contracts.ownership import ArchiveStatus
+from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import ArchiveTaken, RegistryError
+from twisted_registry.domain.events import StorageFailed
 
 _log = Logger(namespace="twisted_registry")
 
@@ -41,7 +43,8 @@ class _Check:
 
 class Supervisor:
     """
-    Periodic checks of an archive, which log when it becomes unusable and when it is usable again.
+    Checks of an archive, periodic and after storage errors, which log when it becomes unusable and when it is usable
+    again.
     """
 
     def __init__(
@@ -84,6 +87,18 @@ class Supervisor:
         check.ticks = LoopingCall(self._tick, check)
         check.ticks.clock = self._reactor
         check.ticks.start(interval_seconds, now=False)
+
+    def follow(self, registry: IRegistry) -> None:
+        """
+        Also check when a registry could not store something, unless a problem is known already: otherwise health checks
+        would return SERVING until the next periodic check.
+        """
+        registry.subscribe(self._check_now, StorageFailed)
+
+    def _check_now(self, event: StorageFailed) -> None:
+        if not self._archive_status.problem:
+            for check in list(self._checks):
+                self._tick(check)
 
     def stop(self) -> None:
         """
