@@ -15,6 +15,7 @@ from twisted_registry.domain.errors import NumberTaken, StorageFailure, UnknownM
 from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.idempotency import key_file_name, parse_key_file_name
+from twisted_registry.storage.filesystem.verify.findings import Kind
 from twisted_registry.testing.samples import finished, version_info
 
 KEY = key_sha256("a key")
@@ -141,6 +142,46 @@ class KeyFileTests(FilesystemCase):
             path.unlink()
         self.put(2)
         self.assertEqual(findings(self.root), [])
+
+    def put_by_hand(self) -> dict[str, StoredKey]:
+        """
+        Put a link, a directory, an unreadable file and a huge one into a model's folder, all with names of keys.
+        """
+        keys = {
+            kind: stored_key(version_info("m", number, DATA), key_sha256(kind))
+            for number, kind in enumerate(("link", "directory", "unreadable", "huge"), 2)
+        }
+        paths = {kind: self.root / "m" / key_file_name(key) for kind, key in keys.items()}
+        paths["link"].symlink_to("/dev/zero")
+        paths["directory"].mkdir()
+        paths["unreadable"].touch(0)
+        with paths["huge"].open("w") as file:
+            file.truncate(2**40)
+        return keys
+
+    def test_put_by_hand(self) -> None:
+        """
+        Only the names of keys count: nothing that has one is opened, and it can be removed.
+        """
+        self.put(1)
+        keys = self.put_by_hand()
+        self.system.calls.clear()
+        stored = {key.key_sha256: key for key in self.archive.stored_keys("m")}
+        self.assertEqual([stored[key.key_sha256] for key in keys.values()], list(keys.values()))
+        self.assertEqual([call for call in self.system.calls if ".key-" in call], [])
+        self.archive.remove_keys("m", list(keys.values()))
+        self.assertEqual([key.key_sha256 for key in self.archive.stored_keys("m")], [KEY])
+
+    def test_put_by_hand_and_verified(self) -> None:
+        """
+        A verification reports keys that are not empty files, without opening them.
+        """
+        self.put(1)
+        keys = self.put_by_hand()
+        found = findings(self.root)
+        self.assertEqual({finding.kind for finding in found}, {Kind.FOREIGN})
+        names = [f"m/{key_file_name(keys[kind])}" for kind in ("link", "directory", "huge")]
+        self.assertEqual(sorted(finding.path for finding in found), sorted(names))
 
     def test_names(self) -> None:
         """

@@ -4,6 +4,7 @@ The check of a model's directory, except for the data of its versions.
 
 import os
 from collections.abc import Iterator
+from stat import S_ISREG
 
 from attrs import evolve, field, frozen
 
@@ -176,5 +177,18 @@ def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -
         if is_temp_file(name):
             reason = "being written, or the rest of a crash; it is removed when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
-        elif name not in known and parse_key_file_name(name) is None:
+        elif name in known:
+            continue
+        elif parse_key_file_name(name) is None:
             yield model.finding(Kind.FOREIGN, None, name, "it is not part of a model")
+        elif not _is_empty_file(model.system, within(folder.path, name)):
+            reason = "it counts as an idempotency key, and it is not an empty file; what it holds is never read"
+            yield model.finding(Kind.FOREIGN, None, name, reason)
+
+
+def _is_empty_file(system: System, path: str) -> bool:
+    try:
+        status = system.lstat(path)
+    except OSError:
+        return True  # it was removed meanwhile, or the file system does not say
+    return S_ISREG(status.st_mode) and status.st_size == 0
