@@ -38,10 +38,19 @@ _NUMBERS = "reads go on, and so does `publish` until the numbers that are alread
 SERVER = {
     "InvalidRequest": Advice("the request can never succeed as it is", "fix it as the text says", "no"),
     "InvalidModelId": Advice("the text is not allowed as an id", "choose another id", "no"),
+    "InvalidFilter": Advice("a filter or an order has a mistake at `column`", "correct it as the text says", "no"),
     "SizeMismatch": Advice("the data is not as long as `size_bytes`", "pass the right size", "no"),
     "HashMismatch": Advice("a declared hash is wrong; this client declares none", "send the right hash, or none", "no"),
     "UnknownModel": Advice("the model does not exist", "create it with `ensure_model`", "after that"),
     "UnknownVersion": Advice("the version does not exist, or was evicted", "use a newer one", "with another version"),
+    "UnknownAlias": Advice(
+        "the model has no such alias", "use a number or another alias; write an `@` of an id as `%40`", "after that"
+    ),
+    "AliasMoved": Advice(
+        "the alias does not name the expected version, which is `expected_number`",
+        "look at what has moved it, then expect `present_number`",
+        "with another number",
+    ),
     "ModelReplaced": Advice(
         "the model was deleted while a version was created or the model was followed", "find out who deletes it", "yes"
     ),

@@ -144,12 +144,25 @@ class ListingTests(SharedEdgeTestCase):
 
     def test_odd_ids(self) -> None:
         """
-        A model whose id ends like a version number is named with a final @.
+        An @ in a model's id is written %40.
         """
         self.client.save_model("team@3")
-        self.assertEqual(self.output("info", "team@3@").splitlines()[0], "model\tteam@3")
+        self.assertEqual(self.output("info", "team%403").splitlines()[0], "model\tteam@3")
         self.client.create("team@3", b"data")
-        self.assertEqual(self.output("info", "team@3@-1").splitlines()[0], "version\tteam@3@1")
+        self.assertEqual(self.output("info", "team%403@-1").splitlines()[0], "version\tteam%403@1")
+
+    def test_aliases(self) -> None:
+        """
+        A reference with an unknown alias is 1, an alias in place of a model is 2; both say how an id is written.
+        """
+        for name, *rest in (("info",), ("versions",), ("watch", "--once"), ("pull", "-")):
+            done = self.done(name, f"{self.model_id}@production", *rest)
+            self.assertEqual((done.exit_code, done.stdout), (1, ""), name)
+            self.assertIn(f"model {self.model_id} has no alias production", done.stderr)
+            self.assertIn("%40", done.stderr)
+        done = self.done("ls", "team@eu")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("'team%40eu'", done.stderr)
 
     def test_table(self) -> None:
         """

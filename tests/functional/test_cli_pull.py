@@ -45,7 +45,7 @@ class PullTests(SharedEdgeTestCase):
         """
         The version is the latest, or the one with a number, or counted from the end.
         """
-        for version, number in {"": 3, "@": 3, "@2": 2, "@-1": 3, "@-3": 1}.items():
+        for version, number in {"": 3, "@latest": 3, "@2": 2, "@-1": 3, "@-3": 1}.items():
             self.assertEqual(self.pull(version), f"{self.model_id}@{number}  6 bytes  transient\n")
             self.assertEqual(self.path.read_bytes(), b"data %d" % number)
 

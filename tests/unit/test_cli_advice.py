@@ -25,6 +25,7 @@ def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
     """
     facts = {
         "model_id": model_id,
+        "alias": "production",
         "reason": "the cause; do this",
         "address": "localhost:1",
         "remedy": REWRITE_MODEL,
@@ -52,6 +53,7 @@ class AdviceTests(SynchronousTestCase):
         for kind, named in {
             errors.UnknownModel: "'push --create'",
             errors.UnknownVersion: "'twisted-registry versions walker'",
+            errors.UnknownAlias: "'twisted-registry versions walker'",
             errors.ModelReplaced: "'twisted-registry push --create'",
             errors.Overloaded: "(the cause); try again later, or retry for longer, for example with --patience 60",
             errors.StorageFull: "'twisted-registry rm'",
@@ -100,7 +102,7 @@ class AdviceTests(SynchronousTestCase):
         """
         An id that a shell would misread is not written into a command.
         """
-        for model_id, word in {"team@3": "team@3@", "two words": "MODEL", "-x": "MODEL", "$(reboot)": "MODEL"}.items():
+        for model_id, word in {"team@3": "team%403", "two words": "MODEL", "-x": "MODEL", "$(reboot)": "MODEL"}.items():
             said = explain(errors.UnknownVersion(model_id, 3))
             self.assertIn(f"'twisted-registry versions {word}'", said)
 

@@ -20,10 +20,13 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXAMPLES = [
     (errors.InvalidRequest("bad"), INVALID, ["bad"]),
     (errors.InvalidModelId("a\0", "no"), INVALID, ["'a\\x00'", "no"]),
+    (errors.InvalidFilter("filter", 7, "expected a value"), INVALID, ["filter, column 7: expected a value"]),
     (errors.SizeMismatch(3, 4), INVALID, ["3", "4"]),
     (errors.HashMismatch("abc=", "def="), INVALID, ["abc=", "def="]),
     (errors.UnknownModel("m"), grpc.StatusCode.NOT_FOUND, ["'m'", "CreateOrUpdateModel"]),
     (errors.UnknownVersion("m", 0), grpc.StatusCode.NOT_FOUND, ["'m'", "numbers start at 1", "-1 is the latest"]),
+    (errors.UnknownAlias("m", "prod"), grpc.StatusCode.NOT_FOUND, ["'m'", "'prod'", "by its number", "%40"]),
+    (errors.AliasMoved("m", "prod", 3, 5), grpc.StatusCode.ABORTED, ["'prod'", "names version 5", "expects version 3"]),
     (errors.ModelReplaced("m"), grpc.StatusCode.ABORTED, ["'m'", "again"]),
     (errors.TooLarge("too large"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["too large"]),
     (errors.Overloaded("no room"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no room"]),

@@ -5,7 +5,8 @@ References to models and versions.
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.domain.errors import InvalidModelId, InvalidRequest, RegistryError
+from twisted_registry.domain.aliases import RESERVED
+from twisted_registry.domain.errors import InvalidModelId, InvalidRequest, RegistryError, UnknownAlias
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, check_model_id
 from twisted_registry.domain.references import Reference
 
@@ -21,8 +22,12 @@ def is_allowed(text: str) -> bool:
     return True
 
 
-ids = st.one_of(st.text(max_size=60), st.text(alphabet="a@-3v", max_size=8)).filter(is_allowed)
+ids = st.one_of(st.text(max_size=60), st.text(alphabet="a@-3v%2405", max_size=12)).filter(is_allowed)
 numbers = st.integers(-MAX_VERSION_NUMBER, MAX_VERSION_NUMBER).filter(bool)
+aliases = st.from_regex(r"\A[A-Za-z][A-Za-z0-9_-]{0,127}\Z").filter(lambda name: not RESERVED.fullmatch(name))
+references = st.one_of(
+    st.builds(Reference, ids), st.builds(Reference, ids, numbers), st.builds(Reference, ids, st.none(), aliases)
+)
 
 
 class ReferenceTests(SynchronousTestCase):
@@ -32,58 +37,99 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_examples(self) -> None:
         """
-        The last @ separates the version from the model's id, if a version or nothing follows it.
+        The last @ separates the version from the model's id.
         """
         for text, expected in {
-            "walker": ("walker", None),
-            "walker@3": ("walker", 3),
-            "walker@-1": ("walker", -1),
-            "walker@v3": ("walker", 3),
-            "walker@latest": ("walker", -1),
-            "walker@003": ("walker", 3),
-            "a@b": ("a@b", None),
-            "a@b@12": ("a@b", 12),
-            "team@3@": ("team@3", None),
-            "team@3@-1": ("team@3", -1),
-            "team@3@@-1": ("team@3@", -1),
-            "@": None,
-            "@3": None,
-            "@3@": ("@3", None),
-            "@@": ("@", None),
-            "walker@v3@": ("walker@v3", None),
-            "walker@latest@": ("walker@latest", None),
-            "walker@V3": ("walker@V3", None),
-            "walker@v-3": ("walker@v-3", None),
-            "walker@production": ("walker@production", None),
-            "walker@--1": ("walker@--1", None),
-            "walker@-": ("walker@-", None),
-            "walker@\u0663": ("walker@\u0663", None),
-            "two\u2028lines@7": ("two\u2028lines", 7),
+            "walker": Reference("walker"),
+            "walker@3": Reference("walker", 3),
+            "walker@-1": Reference("walker", -1),
+            "walker@v3": Reference("walker", 3),
+            "walker@latest": Reference("walker", -1),
+            "walker@003": Reference("walker", 3),
+            "walker@production": Reference("walker", alias="production"),
+            "walker@Best-of_3": Reference("walker", alias="Best-of_3"),
+            "walker@v-3": Reference("walker", alias="v-3"),
+            "walker@v3x": Reference("walker", alias="v3x"),
+            "walker@latest-1": Reference("walker", alias="latest-1"),
+            "two\u2028lines@7": Reference("two\u2028lines", 7),
         }.items():
-            if expected is None:
-                self.assertRaises(InvalidModelId, Reference.parse, text)
-            else:
-                self.assertEqual(Reference.parse(text), Reference(*expected), text)
+            self.assertEqual(Reference.parse(text), expected, text)
 
-    def test_invalid(self) -> None:
+    def test_ids_with_an_at_sign(self) -> None:
         """
-        Version 0, numbers that the wire format cannot represent, and ids that no model may have are refused.
+        %40 is an @ of the id, %25 a %, and any other % is itself.
+        """
+        for text, expected in {
+            "team%40eu": Reference("team@eu"),
+            "team%40eu@3": Reference("team@eu", 3),
+            "%40": Reference("@"),
+            "50%": Reference("50%"),
+            "50%20@1": Reference("50%20", 1),
+            "a%2540": Reference("a%40"),
+            "a%252540": Reference("a%2540"),
+        }.items():
+            self.assertEqual(Reference.parse(text), expected, text)
+            self.assertEqual(str(expected), text)
+
+    def test_numbers_out_of_range(self) -> None:
+        """
+        Version 0 and numbers that the wire format cannot represent are refused.
         """
         for text in ("walker@0", "walker@-0", "walker@v0", f"walker@{2**31}", f"walker@{'9' * 5000}"):
             error = self.assertRaises(InvalidRequest, Reference.parse, text)
             self.assertLess(len(str(error)), 200)
-        for text in ("", "a\nb", "x" * 201, "\udcff"):
-            self.assertRaises(InvalidModelId, Reference.parse, text)
 
-    @given(ids, st.none() | numbers)
-    def test_written_and_read(self, model_id: str, selector: int | None) -> None:
+    def test_ids_that_do_not_exist(self) -> None:
         """
-        Every version of every model has a reference, and parsing its text returns the same reference.
+        Ids that no model may have are refused, also if they are encoded.
         """
-        reference = Reference(model_id, selector)
+        for text in ("", "@3", "@production", "a\nb", "a\nb@3", "x" * 201, "\udcff"):
+            self.assertRaises(InvalidModelId, Reference.parse, text)
+        self.assertEqual(len(Reference.parse("%40" * 200).model_id), 200)
+
+    def test_neither_number_nor_alias(self) -> None:
+        """
+        Other text after the last @ is refused, and the error shows how to write the id that may have been meant.
+        """
+        for text, said in {
+            "team@3@": "team%403%40'",
+            "walker@": "no version follows the last @",
+            "walker@--1": "'--1' after the last @ is not a number, latest or an alias",
+            "walker@-": "'walker%40-'",
+            "a@b c": "'a%40b c'",
+            "walker@\u0663": "walker%40",
+            f"walker@{'a' * 129}": "after the last @",
+            f"walker@{'?' * 5000}": "(5009 characters)",
+        }.items():
+            error = self.assertRaises(InvalidRequest, Reference.parse, text)
+            self.assertIn(said, str(error))
+            self.assertLess(len(str(error)), 400)
+
+    def test_reserved_in_another_case(self) -> None:
+        """
+        LATEST and V3 are not aliases, and the error shows what to write.
+        """
+        for text, said in {"walker@LATEST": "'latest'", "walker@V3": "'v3'"}.items():
+            self.assertIn(said, str(self.assertRaises(InvalidRequest, Reference.parse, text)))
+
+    def test_kinds(self) -> None:
+        """
+        A reference names a model, a version by number or a version by alias.
+        """
+        self.assertEqual([Reference("m").is_model, Reference("m").version], [True, -1])
+        self.assertEqual([Reference("m", 3).is_model, Reference("m", 3).version], [False, 3])
+        self.assertFalse(Reference("m", alias="a").is_model)
+        error = self.assertRaises(UnknownAlias, lambda: Reference("m", alias="a").version)
+        self.assertEqual((error.model_id, error.alias), ("m", "a"))
+
+    @given(references)
+    def test_written_and_read(self, reference: Reference) -> None:
+        """
+        Parsing the text of a reference returns the same reference, whatever the id.
+        """
         self.assertEqual(Reference.parse(str(reference)), reference)
 
-    @given(st.text(max_size=20))
+    @given(st.one_of(st.text(max_size=20), st.text(alphabet="a@-3v%2405", max_size=12)))
     def test_any_text(self, text: str) -> None:
         """
         Any text is a reference or is refused with a reason.

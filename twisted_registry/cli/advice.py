@@ -37,6 +37,13 @@ def _unknown_version(error: errors.UnknownVersion) -> str:
     )
 
 
+def _unknown_alias(error: errors.UnknownAlias) -> str:
+    return (
+        f"model {harmless_id(error.model_id)} has no alias {harmless_id(error.alias)}; 'twisted-registry versions "
+        f"{model_word(error.model_id)}' lists its versions by number, and an @ in a model's id is written %40"
+    )
+
+
 def _model_replaced(error: errors.ModelReplaced) -> str:
     return (
         f"model {harmless_id(error.model_id)} was deleted in the meantime, and the new version with it; "
@@ -93,6 +100,7 @@ def _not_authenticated(error: errors.NotAuthenticated) -> str:
 _DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {
     errors.UnknownModel: _unknown_model,
     errors.UnknownVersion: _unknown_version,
+    errors.UnknownAlias: _unknown_alias,
     errors.ModelReplaced: _model_replaced,
     errors.Overloaded: _overloaded,
     errors.StorageFull: _storage_full,

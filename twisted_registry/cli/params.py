@@ -81,8 +81,9 @@ class ModelType(ReferenceType):
         Parse a reference to a model.
         """
         reference = super().convert(value, param, ctx)
-        if reference.selector is not None:
-            self.fail(f"{str(value)!r} names a version: {self.why}", param, ctx)
+        if not reference.is_model:
+            hint = f" (a model with this id is written {str(Reference(str(value)))!r})" if reference.alias else ""
+            self.fail(f"{str(value)!r} names a version: {self.why}{hint}", param, ctx)
         return reference
 
 

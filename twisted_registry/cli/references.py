@@ -10,8 +10,7 @@ MODEL         the model, or its latest version
 MODEL@3       its version 3; also MODEL@v3
 MODEL@latest  its latest version; also MODEL@-1, and -2 is the one before
 
-The version follows the last @, if that is followed by a number, latest or nothing. So the model with the id team@3 is
-written team@3@, and its latest version team@3@latest.
+The version follows the last @. An @ in a model's id is written %40: version 3 of team@eu is team%40eu@3.
 """
 
 
@@ -19,7 +18,7 @@ def harmless_reference(model_id: str, version_number: int) -> str:
     """
     Return a version's reference for people, without control characters.
     """
-    return f"{harmless_id(model_id)}@{version_number}"
+    return f"{harmless_id(str(Reference(model_id)))}@{version_number}"
 
 
 def model_word(model_id: str) -> str:

@@ -11,6 +11,7 @@ from attrs import asdict, define, field
 from twisted_registry.cli.output import json_line, print_line
 from twisted_registry.cli.text import harmless
 from twisted_registry.domain.errors import shown
+from twisted_registry.domain.references import Reference
 from twisted_registry.storage.filesystem.verify.archive import Counts
 from twisted_registry.storage.filesystem.verify.findings import Finding
 from twisted_registry.storage.filesystem.verify.quarantine import QuarantinedFinding
@@ -26,7 +27,7 @@ def subject(finding: Finding) -> str:
     """
     if finding.model_id is None:
         return harmless(finding.path)
-    model = harmless(finding.model_id)
+    model = harmless(str(Reference(finding.model_id)))
     return model if finding.version_number is None else f"{model}@{finding.version_number}"
 
 

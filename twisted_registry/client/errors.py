@@ -8,12 +8,14 @@ attributes, and those that only a client can meet.
 from attrs import define
 
 from twisted_registry.domain.errors import (
+    AliasMoved,
     ArchiveChanged,
     ArchiveMoved,
     CommitUncertain,
     CorruptModel,
     CorruptVersion,
     HashMismatch,
+    InvalidFilter,
     InvalidModelId,
     InvalidRequest,
     ModelReplaced,
@@ -30,12 +32,14 @@ from twisted_registry.domain.errors import (
     TooLarge,
     TooManyOpenFiles,
     Unavailable,
+    UnknownAlias,
     UnknownModel,
     UnknownVersion,
     shown,
 )
 
 __all__ = [
+    "AliasMoved",
     "ArchiveChanged",
     "ArchiveMoved",
     "BadReply",
@@ -50,6 +54,7 @@ __all__ = [
     "DeadlineExceeded",
     "HashMismatch",
     "IncidentReported",
+    "InvalidFilter",
     "InvalidModelId",
     "InvalidRequest",
     "ModelReplaced",
@@ -70,6 +75,7 @@ __all__ = [
     "TooLarge",
     "TooManyOpenFiles",
     "Unavailable",
+    "UnknownAlias",
     "UnknownModel",
     "UnknownVersion",
     "Unreachable",

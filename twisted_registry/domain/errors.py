@@ -86,6 +86,25 @@ class InvalidModelId(RegistryError):
 
 
 @define
+class InvalidFilter(RegistryError):
+    """
+    A filter or an order cannot be understood.
+
+    Attributes:
+        parameter: ``filter`` or ``order_by``.
+        column: where the text is wrong, in characters from 1.
+        reason: what is wrong there, and what is expected.
+    """
+
+    parameter: str
+    column: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.parameter}, column {self.column}: {self.reason}"
+
+
+@define
 class SizeMismatch(RegistryError):
     """
     The size of a version's data differs from the size that its header declares.
@@ -154,6 +173,52 @@ class UnknownVersion(RegistryError):
         return (
             f"model {shown(self.model_id)} has no version {self.selector}; numbers start at 1 and -1 is the latest, "
             "and a version that is not archived may have been evicted"
+        )
+
+
+@define
+class UnknownAlias(RegistryError):
+    """
+    The model has no such alias.
+
+    Attributes:
+        model_id: the model's id.
+        alias: the name of the alias.
+    """
+
+    model_id: str
+    alias: str
+
+    def __str__(self) -> str:
+        return (
+            f"model {shown(self.model_id)} has no alias {shown(self.alias)}; name a version by its number or by "
+            "another alias, and write %40 for an @ in a model's id"
+        )
+
+
+@define
+class AliasMoved(RegistryError):
+    """
+    An alias does not name the version that the request expects.
+
+    Attributes:
+        model_id: the model's id.
+        alias: the name of the alias.
+        expected_number: the number that the request expects; 0 if it expects that there is no such alias.
+        present_number: the number that the alias names; 0 if there is no such alias.
+    """
+
+    model_id: str
+    alias: str
+    expected_number: int
+    present_number: int
+
+    def __str__(self) -> str:
+        present = f"names version {self.present_number}" if self.present_number else "does not exist"
+        expected = f"version {self.expected_number}" if self.expected_number else "no such alias"
+        return (
+            f"alias {shown(self.alias)} of model {shown(self.model_id)} {present}, and the request expects {expected}; "
+            "look at what has moved it, then try again with the present number"
         )
 
 

@@ -32,10 +32,13 @@ Metadatum = tuple[str, str | bytes]
 CODES: dict[type, str] = {
     errors.InvalidRequest: "INVALID_ARGUMENT",
     errors.InvalidModelId: "INVALID_ARGUMENT",
+    errors.InvalidFilter: "INVALID_ARGUMENT",
     errors.SizeMismatch: "INVALID_ARGUMENT",
     errors.HashMismatch: "INVALID_ARGUMENT",
     errors.UnknownModel: "NOT_FOUND",
     errors.UnknownVersion: "NOT_FOUND",
+    errors.UnknownAlias: "NOT_FOUND",
+    errors.AliasMoved: "ABORTED",
     errors.ModelReplaced: "ABORTED",
     errors.TooLarge: "RESOURCE_EXHAUSTED",
     errors.Overloaded: "RESOURCE_EXHAUSTED",

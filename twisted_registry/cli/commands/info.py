@@ -38,10 +38,10 @@ def info(server: Server, reference: Reference, as_json: bool) -> None:
     Run the command.
     """
     with server.client() as client:
-        if reference.selector is None:
+        if reference.is_model:
             _print_model(client, reference.model_id, as_json)
         else:
-            _print_version(client.version(reference.model_id, reference.selector), as_json)
+            _print_version(client.version(reference.model_id, reference.version), as_json)
 
 
 def _print_model(client: "BlockingClient", model_id: str, as_json: bool) -> None:

@@ -51,10 +51,12 @@ def versions(server: Server, reference: Reference, as_json: bool) -> None:
 
 
 def _first_number(client: "BlockingClient", reference: Reference) -> int:
-    if reference.selector is None or reference.selector > 0:
-        return reference.selector or 1
+    if reference.is_model:
+        return 1
+    if reference.version > 0:
+        return reference.version
     try:
-        return client.version(reference.model_id, reference.selector).version_number
+        return client.version(reference.model_id, reference.version).version_number
     except UnknownVersion:
         return 1  # There are fewer versions.
     except CorruptVersion as error:

@@ -51,7 +51,7 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
     """
     Run the command.
     """
-    after = reference.selector or 0
+    after = 0 if reference.is_model else reference.version
     if after < 0:
         raise click.UsageError("give MODEL@3 to start after version 3, or MODEL to start with the latest version")
     target = None if file is None else Target(file)
