@@ -3,13 +3,15 @@ Models as the registry holds them.
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 
-from attrs import define, evolve, field
+from attrs import define
 
 from twisted_registry.contracts.coordination import ICoordination, INumberSequence
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.models import VersionInfo, VersionKey
-from twisted_registry.domain.snapshot import ModelSnapshot, VersionNumbers
+from twisted_registry.domain.numbers import VersionNumbers
+from twisted_registry.domain.snapshot import ModelSnapshot
 
 
 @define(eq=False)
@@ -41,18 +43,20 @@ class Model:
     is_damaged: bool = False
     is_deleting: bool = False
     are_keys_loaded: bool = False
-    _archived: list[int] = field(factory=list)
 
-    def load(self, archived: list[int]) -> ModelSnapshot:
+    def load(self, archived: Sequence[int]) -> ModelSnapshot:
         """
         Publish the versions that the archive holds.
 
         Args:
-            archived: their numbers, ascending; the model owns the list from now on.
+            archived: their numbers, ascending.
         """
-        self._archived = archived
-        numbers = VersionNumbers(archived, len(archived))
-        self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers)
+        return self._publish(VersionNumbers.of_archived(archived), {}, None)
+
+    def _publish(
+        self, numbers: VersionNumbers, held: Mapping[int, VersionInfo], latest: VersionInfo | None
+    ) -> ModelSnapshot:
+        self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers, held, latest)
         return self.snapshot
 
     @property
@@ -74,8 +78,8 @@ class Model:
         """
         Return the highest transient version, which the next commit supersedes; ``None`` if there is none.
         """
-        transient = self.loaded.numbers.transient
-        return self.loaded.key(transient[-1]) if transient else None
+        number = self.loaded.numbers.last_transient
+        return None if number is None else self.loaded.key(number)
 
     def is_latest_transient(self, number: int) -> bool:
         """
@@ -84,33 +88,32 @@ class Model:
         if self.snapshot is None:
             return False
         numbers = self.snapshot.numbers
-        return numbers.is_transient(number) and numbers.at(len(numbers) - 1) == number
+        return numbers.last == number == numbers.last_transient
 
     def add_archived(self, info: VersionInfo) -> None:
         """
         Publish a new archived version.
         """
         self.sequence.use(info.version_number)
-        self._archived.append(info.version_number)
-        numbers = evolve(self.loaded.numbers, archived=self._archived, archived_count=len(self._archived))
-        self.snapshot = evolve(self.loaded, numbers=numbers, latest=info)
+        before = self.loaded
+        self._publish(before.numbers.with_archived(info.version_number), before.held, info)
 
     def add_transient(self, info: VersionInfo) -> None:
         """
         Publish a new transient version.
         """
         self.sequence.use(info.version_number)
-        numbers = self.loaded.numbers.with_transient(info.version_number)
-        held = {**self.loaded.held, info.version_number: info}
-        self.snapshot = evolve(self.loaded, numbers=numbers, held=held, latest=info)
+        before, number = self.loaded, info.version_number
+        self._publish(before.numbers.with_transient(number), {**before.held, number: info}, info)
 
     def hold_copy(self, info: VersionInfo) -> None:
         """
         Publish that a copy of an archived version is in memory.
         """
-        self.snapshot = evolve(self.loaded, held={**self.loaded.held, info.version_number: info})
+        before = self.loaded
+        self._publish(before.numbers, {**before.held, info.version_number: info}, before.latest)
 
-    def adopt(self, archived: list[int], highest: int) -> list[int]:
+    def adopt(self, archived: Sequence[int], highest: int) -> list[int]:
         """
         Publish archived versions that other programs have added.
 
@@ -122,13 +125,11 @@ class Model:
             the numbers that were not known.
         """
         before = self.loaded
-        known = set(self._archived).union(before.numbers.transient)
-        found = sorted(set(archived) - known)
-        self._archived = sorted([*self._archived, *found])
+        found = sorted(set(archived).difference(before.numbers))
         self.sequence.use(max([highest, *found]))
-        numbers = evolve(before.numbers, archived=self._archived, archived_count=len(self._archived))
+        numbers = before.numbers.with_all_archived(found)
         is_latest = not found or (before.latest is not None and before.latest.version_number > found[-1])
-        self.snapshot = evolve(before, numbers=numbers, latest=before.latest if is_latest else None)
+        self._publish(numbers, before.held, before.latest if is_latest else None)
         return found
 
     def evict(self, number: int) -> VersionInfo | None:
@@ -141,19 +142,48 @@ class Model:
         if self.snapshot is None:
             return None  # the model was lost with all its versions
         before = self.loaded
-        held = dict(before.held)
-        info = held.pop(number, None)
+        info = before.held.get(number)
         if info is None:
             return None
         if not before.numbers.is_transient(number):
-            self.snapshot = evolve(before, held=held)
+            self._publish(before.numbers, _without(before.held, number), before.latest)
             return info
-        numbers = before.numbers.without_transient(number)
+        self._publish_without(number)
+        return info
+
+    def promote(self, info: VersionInfo) -> None:
+        """
+        Publish that a transient version is archived, with the same number.  If it is in memory, it is the copy of an
+        archived version from now on.
+
+        Args:
+            info: the version's info as an archived one.
+        """
+        before, number = self.loaded, info.version_number
+        numbers = before.numbers
+        if numbers.is_transient(number):
+            numbers = numbers.promoted(number)
+        elif number not in numbers:  # evicted while it was written to the archive, which has it now
+            numbers = numbers.with_archived(number)
+        held = {**before.held, number: info} if number in before.held else before.held
+        latest = info if numbers.last == number else before.latest
+        self._publish(numbers, held, latest)
+
+    def remove(self, number: int) -> None:
+        """
+        Publish that a version no longer exists, whether it was transient or archived.
+        """
+        if self.snapshot is not None and number in self.loaded.numbers:
+            self._publish_without(number)
+
+    def _publish_without(self, number: int) -> None:
+        before = self.loaded
+        numbers = before.numbers.without(number)
+        held = _without(before.held, number)
         latest = before.latest
         if latest is not None and latest.version_number == number:
-            latest = held.get(numbers.at(len(numbers) - 1)) if numbers else None
-        self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest)
-        return info
+            latest = None if numbers.last is None else held.get(numbers.last)
+        self._publish(numbers, held, latest)
 
     def forget_info(self, number: int) -> None:
         """
@@ -161,19 +191,24 @@ class Model:
         """
         if self.snapshot is None:
             return
-        latest = self.loaded.latest
-        is_known = latest is None or latest.version_number != number
-        self.snapshot = evolve(self.loaded, latest=latest if is_known else None)
+        before = self.loaded
+        is_latest = before.latest is not None and before.latest.version_number == number
+        # A new snapshot in any case: replies that contain the version are kept as long as the snapshot is the same.
+        self._publish(before.numbers, before.held, None if is_latest else before.latest)
 
     def know_latest(self, info: VersionInfo) -> None:
         """
         Publish the latest version's info, if this is the one, after it was read from the archive.
         """
-        if self.snapshot is None:
-            return
-        numbers = self.loaded.numbers
-        if numbers and numbers.at(len(numbers) - 1) == info.version_number:
-            self.snapshot = evolve(self.loaded, latest=info)
+        before = self.snapshot
+        if before is not None and before.numbers.last == info.version_number:
+            self._publish(before.numbers, before.held, info)
+
+
+def _without(held: Mapping[int, VersionInfo], number: int) -> dict[int, VersionInfo]:
+    remaining = dict(held)
+    remaining.pop(number, None)
+    return remaining
 
 
 class ModelIndex:
