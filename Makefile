@@ -8,8 +8,8 @@ VENV ?= .venv
 # The versions to install; empty (LOCK=) for the newest that setup.cfg allows.
 LOCK ?= locks/dev.txt
 
-# The number of processes for the tests.
-JOBS ?= 2
+# The number of processes for the tests.  The functional tests also wait, so that one more than two cores pays.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help faces run test test-fast test-robustness test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
+.PHONY: help faces run test test-fast test-functional test-robustness test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -44,7 +44,7 @@ TRIAL := $(BIN)/trial --jobs=$(JOBS)
 # The functional tests also run if a fast one failed, to show all that fails at once.
 test: $(INSTALLED_DEV)  ## Run the tests
 	@status=0; $(MAKE) --no-print-directory test-fast || status=$$?; \
-	$(TRIAL) --temp-directory=build/trial$(notdir $(VENV)) tests.functional || status=$$?; \
+	$(MAKE) --no-print-directory test-functional || status=$$?; \
 	exit $$status
 
 test-fast: $(INSTALLED_DEV)  ## Run the tests that start no daemon
@@ -52,7 +52,11 @@ test-fast: $(INSTALLED_DEV)  ## Run the tests that start no daemon
 	$(TRIAL) --temp-directory=$(FAST_DIRECTORY) $(FAST)
 	@rm -rf $(FAST_DIRECTORY) $(FAST_DIRECTORY).lock
 
-test-robustness: $(INSTALLED_DEV)  ## Run the short form of each case of 'make robustness'
+test-functional: $(INSTALLED_DEV)  ## Run the tests that start daemons and commands
+	@mkdir -p build
+	$(TRIAL) --temp-directory=build/trial$(notdir $(VENV)) tests.functional
+
+test-robustness: $(INSTALLED_DEV)  ## Run the short forms of 'make robustness' and 'make benchmark'
 	@mkdir -p build
 	$(TRIAL) --temp-directory=build/trial-robustness$(notdir $(VENV)) tests.robustness
 

@@ -1,3 +1,3 @@
 """
-Tests of the gRPC edge, inside the process of the tests: no daemon is started.
+Tests of the gRPC edge inside the process of the tests, without a daemon.
 """

@@ -1,3 +1,3 @@
 """
-Tests of the daemon: a real twistd as a child process, over real channels.
+Tests of the daemon, the command and the client, each as a child process where the process is the subject.
 """

@@ -14,6 +14,7 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import TIMEOUT_SECONDS, run_twistd
+from tests.support.edge import EdgeTestCase
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient, BlockingTracker, Version
 from twisted_registry.domain import errors
@@ -82,7 +83,7 @@ class MustExistTests(SynchronousTestCase):
         self.assertEqual((missing.exists(), list(empty.iterdir())), (False, []))
 
 
-class AnotherArchiveTests(RegistryTestCase):
+class AnotherArchiveTests(EdgeTestCase):
     """
     The daemon is started with another folder by mistake, and then with the right one.
     """
@@ -178,7 +179,7 @@ class AnotherArchiveTests(RegistryTestCase):
         self.assertEqual([info.model_id for info in self.connect().models().model_infos], ["other"])
 
 
-class RestoredTests(RegistryTestCase):
+class RestoredTests(EdgeTestCase):
     """
     The archive goes back to an earlier state while clients remember the later one.
     """

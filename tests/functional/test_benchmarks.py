@@ -2,18 +2,14 @@
 Tests of the benchmarks, and about docs/explanation/performance.md.
 """
 
-import io
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import evolve
-from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import report
-from benchmarks.__main__ import main
 from benchmarks.beside import compare, other_checkout
 from benchmarks.case import Fact, Operation, Row, measure
 from benchmarks.context import Context
@@ -21,26 +17,6 @@ from benchmarks.servers import HERE, Checkout, Server
 
 ROW = Row("create", "ceiling", 2.0, 1.0, 0.5, 0.75, 10_000_000, 1.5, 0.5, 200_000_000)
 FACT = Fact("ready, s", 0.25, 2)
-
-
-class ShortRunTests(SynchronousTestCase):
-    """
-    A short run does each thing at least once.
-    """
-
-    def test_each_suite_runs(self) -> None:
-        """
-        All that is shown in the page is measured: each operation and each figure.
-        """
-        path = Path(self.mktemp()) / "run.json"
-        output = io.StringIO()
-        words = ["--short", "--rounds", "1", "--json", str(path)]
-        self.assertEqual(main(words, Console(file=output)), 0)
-        run, shown = report.read(path), report.read(report.RESULTS)
-        self.assertEqual(len(run.rows), len(shown.rows))
-        self.assertEqual(len(run.facts), len(shown.facts))
-        self.assertTrue(all(row.registry_ms > 0 and row.opponent_ms > 0 for row in run.rows))
-        self.assertIn(run.rows[0].name, output.getvalue())
 
 
 class Suite:
@@ -103,21 +79,6 @@ class BesideTests(SynchronousTestCase):
         Figures that are compared only with a bound come from each checkout.
         """
         self.assertEqual(self.facts, [Fact("ready, s", 1.0, 2.0), Fact("ready, s (other)", 1.0, 2.0)])
-
-    def test_a_checkout_runs_beside_itself(self) -> None:
-        """
-        The servers and the clients of a suite come from the other checkout, by its own environment.
-        """
-        other = Path(self.mktemp())
-        other.mkdir()
-        for name in ("benchmarks", "tests", "twisted_registry", Path(sys.prefix).name):
-            (other / name).symlink_to(HERE.root / name)
-        path = other / "run.json"
-        words = ["--short", "--rounds", "1", "--only", "clients", "--json", str(path), "--beside", str(other)]
-        self.assertEqual(main(words, Console(file=io.StringIO())), 0)
-        run = report.read(path)
-        self.assertEqual({row.against for row in run.rows}, {run.machine["beside"]})
-        self.assertEqual(len({row.name for row in run.rows}), len(run.rows))
 
     def test_a_checkout_without_an_environment(self) -> None:
         """

@@ -11,6 +11,7 @@ import grpc
 from grpc import StatusCode
 
 from tests.support.client import DEADLINE_SECONDS, body, data_hash, header
+from tests.support.edge import EdgeTestCase
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
@@ -23,9 +24,9 @@ ALONE = {"grpc.use_local_subchannel_pool": 1}
 """The option for a separate connection."""
 
 
-class BoundsTestCase(RegistryTestCase):
+class ModelCase(RegistryTestCase):
     """
-    A test case with a daemon whose memory is measured, and a model.
+    A test case with a model.
     """
 
     def setUp(self) -> None:
@@ -34,6 +35,18 @@ class BoundsTestCase(RegistryTestCase):
         """
         super().setUp()
         self.client.save_model("m")
+
+
+class BoundsTestCase(ModelCase):
+    """
+    A test case with a daemon whose memory is measured, and a model.
+    """
+
+    def setUp(self) -> None:
+        """
+        Measure the memory.
+        """
+        super().setUp()
         self.before_bytes = self.daemon.memory_bytes()
 
     def assert_grown_at_most(self, size_bytes: int) -> None:
@@ -44,7 +57,7 @@ class BoundsTestCase(RegistryTestCase):
         self.assertLessEqual(grown, size_bytes + OVERHEAD_BYTES)
 
 
-class VersionSizeTests(BoundsTestCase):
+class VersionSizeTests(ModelCase, EdgeTestCase):
     """
     The size of one version.
     """
@@ -73,7 +86,7 @@ class VersionSizeTests(BoundsTestCase):
         self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, upload.result, "524288 bytes", "archived")
 
 
-class UploadsTestCase(BoundsTestCase):
+class UploadsTestCase(ModelCase):
     """
     Uploads under way.
     """
@@ -89,7 +102,7 @@ class UploadsTestCase(BoundsTestCase):
         return upload
 
 
-class UploadsThatWaitTests(UploadsTestCase):
+class UploadsThatWaitTests(UploadsTestCase, EdgeTestCase):
     """
     Uploads that wait for memory.
     """
@@ -107,7 +120,7 @@ class UploadsThatWaitTests(UploadsTestCase):
         self.assertEqual({first.result().version_number, second.result().version_number}, {1, 2})
 
 
-class UploadsTests(UploadsTestCase):
+class UploadsTests(UploadsTestCase, BoundsTestCase):
     """
     Uploads that may hardly wait for memory.
     """
@@ -129,15 +142,6 @@ class UploadsTests(UploadsTestCase):
         self.assertEqual(self.client.create("m", bytes(60 * MIB)).version_number, 2)
         self.assert_grown_at_most(150 * MIB + 60 * MIB)
 
-    def test_texts(self) -> None:
-        """
-        The texts say why an upload was refused or ended.
-        """
-        first, second = self.begin(140 * MIB), self.begin(140 * MIB)
-        texts = {upload.call.code(): upload.call.details() for upload in (first, second)}
-        self.assertIn("--uploads-max-bytes", texts[StatusCode.RESOURCE_EXHAUSTED])
-        self.assertIn("arrived for 5 s", texts[StatusCode.DEADLINE_EXCEEDED])
-
     def test_a_byte_too_many(self) -> None:
         """
         An upload of a gigabyte that declared one byte ends with its first message.
@@ -148,7 +152,24 @@ class UploadsTests(UploadsTestCase):
         self.assert_grown_at_most(0)
 
 
-class HalfOpenTests(BoundsTestCase):
+class TextsTests(UploadsTestCase, EdgeTestCase):
+    """
+    Uploads that may hardly wait for memory or data.
+    """
+
+    flags = ("--uploads-max-bytes", str(150 * MIB), "--uploads-wait-seconds", "1", "--upload-idle-seconds", "2")
+
+    def test_texts(self) -> None:
+        """
+        The texts say why an upload was refused or ended.
+        """
+        first, second = self.begin(140 * MIB), self.begin(140 * MIB)
+        texts = {upload.call.code(): upload.call.details() for upload in (first, second)}
+        self.assertIn("--uploads-max-bytes", texts[StatusCode.RESOURCE_EXHAUSTED])
+        self.assertIn("arrived for 2 s", texts[StatusCode.DEADLINE_EXCEEDED])
+
+
+class HalfOpenTests(ModelCase, EdgeTestCase):
     """
     Calls without a request.
     """

@@ -10,13 +10,13 @@ from click.shell_completion import ShellComplete
 
 from tests.support.cli import TWISTED_REGISTRY, invoke, settings
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, free_port
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from twisted_registry.cli.group import command
 
 ODD = ("two words", "-x", "~x", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", "\u202eevil")
 
 
-class CompletionTests(SharedRegistryTestCase):
+class CompletionTests(SharedEdgeTestCase):
     """
     The words that may come next.
     """

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.functional.test_readme import ROOT
 from tests.support.cli import TWISTED_REGISTRY, invoke
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, free_port
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from twisted_registry.cli.commands.health import local_address
 from twisted_registry.client._transport.health import SERVICE
 from twisted_registry.protocol.messages import SERVICE_NAME
@@ -83,7 +83,7 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(local_address({"COGMENT_MODEL_REGISTRY_CONFIG": path}), "5:9000")
 
 
-class HealthTests(SharedRegistryTestCase):
+class HealthTests(SharedEdgeTestCase):
     """
     A daemon that serves, and an address without one.
     """
@@ -136,7 +136,7 @@ class NotServingTests(SynchronousTestCase):
         self.assertEqual((done.exit_code, done.stdout), (1, f"{address}: not serving\n"))
 
 
-class VolumeTests(SharedRegistryTestCase):
+class VolumeTests(SharedEdgeTestCase):
     """
     A working directory that other users can write to.
     """
@@ -181,7 +181,7 @@ class VolumeTests(SharedRegistryTestCase):
         self.assertTrue(any(line.endswith('CMD ["twisted-registry", "health"]') for line in lines))
 
 
-class ImportTests(SharedRegistryTestCase):
+class ImportTests(SharedEdgeTestCase):
     """
     The modules that a health check loads.
     """

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.support.cli import TWISTED_REGISTRY, settings, started
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 
-class StreamTests(SharedRegistryTestCase):
+class StreamTests(SharedEdgeTestCase):
     """
     Streams that cannot be used.
     """

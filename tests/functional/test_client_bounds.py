@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 
 from benchmarks.client import frames
 from tests.support.client import DEADLINE_SECONDS
-from tests.support.registry_case import RegistryTestCase
+from tests.support.edge import EdgeTestCase
 from twisted_registry.client import Client
 from twisted_registry.protocol.messages import SERVICE_NAME, api
 
@@ -76,7 +76,7 @@ class RawConnection:
                 yield kind, number, stream.read(length)
 
 
-class CallsPerConnectionTests(RegistryTestCase):
+class CallsPerConnectionTests(EdgeTestCase):
     """
     Calls on one connection.
     """
@@ -141,7 +141,7 @@ class CallsPerConnectionTests(RegistryTestCase):
         self.assertEqual(next(subscriptions[5]).version_info, created)
 
 
-class CallsPerClientTests(RegistryTestCase):
+class CallsPerClientTests(EdgeTestCase):
     """
     Calls from one address, and calls of all.
     """
@@ -171,7 +171,7 @@ class CallsPerClientTests(RegistryTestCase):
         return call.code() is StatusCode.OK
 
 
-class ConnectionsTests(RegistryTestCase):
+class ConnectionsTests(EdgeTestCase):
     """
     Connections.
     """
@@ -213,7 +213,7 @@ class ConnectionsTests(RegistryTestCase):
         self.assertEqual(next(subscription).version_info, newest)
 
 
-class UntakenRepliesTests(RegistryTestCase):
+class UntakenRepliesTests(EdgeTestCase):
     """
     Replies that a client does not take, each of them short.
     """
@@ -235,7 +235,7 @@ class UntakenRepliesTests(RegistryTestCase):
         self.wait_until_logged("disconnected ipv4:127.0.0.1")
 
 
-class ManyTrackersTests(RegistryTestCase):
+class ManyTrackersTests(EdgeTestCase):
     """
     More trackers of one client than there may be calls on a connection.
     """

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.support.edge import EdgeTestCase
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from twisted_registry.client import BlockingClient, VersionInfo, errors
@@ -17,7 +18,7 @@ LARGE = os.urandom(10_000_000)
 HALF_BYTES = 5_000_000
 
 
-class LostConnectionTests(RegistryTestCase):
+class LostConnectionCase(RegistryTestCase):
     """
     Between the client and the daemon is a relay.
     """
@@ -69,14 +70,11 @@ class LostConnectionTests(RegistryTestCase):
         """
         self.wait_until_true(lambda: self.relay.carried_bytes >= size_bytes, "it has sent as much")
 
-    def come_back(self) -> None:
-        """
-        Kill the daemon, and start it again.
-        """
-        self.relay.port = 0  # another daemon may have the old one next
-        self.crash()
-        self.relay.port = self.daemon.port
-        self.relay.cut()
+
+class LostConnectionTests(LostConnectionCase, EdgeTestCase):
+    """
+    Connections that are lost, to a server that runs on.
+    """
 
     def test_answer_is_lost(self) -> None:
         """
@@ -106,33 +104,6 @@ class LostConnectionTests(RegistryTestCase):
         info = self.while_running(lambda: self.registry.publish("walker", LARGE), mishap)
         self.assertEqual((info.version_number, self.numbers()), (1, [1]))
         self.assertEqual(self.client.data("walker", 1), LARGE)
-
-    def test_server_dies_with_the_answer(self) -> None:
-        """
-        If the server dies with a transient version, and its answer was lost, the version is created again.
-        """
-        self.relay.mute()
-
-        def mishap() -> None:
-            self.wait_for_version()
-            self.come_back()
-
-        info = self.while_running(lambda: self.registry.publish("walker", SMALL), mishap)
-        self.assertEqual(self.numbers(), [info.version_number])
-        self.assertGreater(info.version_number, 1)
-
-    def test_server_dies_once_it_has_archived(self) -> None:
-        """
-        If the server dies after it has archived a version, and its answer was lost, the client finds the version.
-        """
-        self.relay.mute()
-
-        def mishap() -> None:
-            self.wait_for_version()
-            self.come_back()
-
-        info = self.while_running(lambda: self.registry.store("walker", SMALL), mishap)
-        self.assertEqual((info.version_number, self.numbers()), (1, [1]))
 
     def test_progress_takes_bytes_back(self) -> None:
         """
@@ -265,20 +236,6 @@ class LostConnectionTests(RegistryTestCase):
         info = self.while_running(lambda: self.registry.publish("walker", iter([LARGE])), mishap)
         self.assertEqual((info.version_number, self.numbers()), (1, [1]))
 
-    def test_many_creators_and_crashes(self) -> None:
-        """
-        However often the server dies among many creations, each archived version is there once.
-        """
-        with ThreadPoolExecutor(4) as pool:
-            creating = [pool.submit(self.registry.store, "walker", b"%d" % number) for number in range(40)]
-            for done in (10, 20):
-                self.wait_until_true(lambda done=done: sum(map(_is_done, creating)) >= done, "some are done")  # type: ignore[misc]
-                self.come_back()
-            infos = [future.result(60) for future in creating]
-        self.assertEqual(sorted(info.version_number for info in infos), self.numbers())
-        for number, info in enumerate(infos):
-            self.assertEqual(self.client.data("walker", info.version_number), b"%d" % number)
-
     def test_deletion_is_not_repeated(self) -> None:
         """
         A deletion whose answer is lost is not repeated: the model may have been made again meanwhile.
@@ -299,6 +256,62 @@ class LostConnectionTests(RegistryTestCase):
         with self.assertRaises(errors.DeadlineExceeded) as caught:
             self.registry.publish("walker", SMALL, deadline_seconds=0.2)
         self.assertIn("0.2 s", str(caught.exception))
+
+
+class CrashTests(LostConnectionCase):
+    """
+    A server that dies.
+    """
+
+    def come_back(self) -> None:
+        """
+        Kill the daemon, and start it again.
+        """
+        self.relay.port = 0  # another daemon may have the old one next
+        self.crash()
+        self.relay.port = self.daemon.port
+        self.relay.cut()
+
+    def test_server_dies_with_the_answer(self) -> None:
+        """
+        If the server dies with a transient version, and its answer was lost, the version is created again.
+        """
+        self.relay.mute()
+
+        def mishap() -> None:
+            self.wait_for_version()
+            self.come_back()
+
+        info = self.while_running(lambda: self.registry.publish("walker", SMALL), mishap)
+        self.assertEqual(self.numbers(), [info.version_number])
+        self.assertGreater(info.version_number, 1)
+
+    def test_server_dies_once_it_has_archived(self) -> None:
+        """
+        If the server dies after it has archived a version, and its answer was lost, the client finds the version.
+        """
+        self.relay.mute()
+
+        def mishap() -> None:
+            self.wait_for_version()
+            self.come_back()
+
+        info = self.while_running(lambda: self.registry.store("walker", SMALL), mishap)
+        self.assertEqual((info.version_number, self.numbers()), (1, [1]))
+
+    def test_many_creators_and_crashes(self) -> None:
+        """
+        However often the server dies among many creations, each archived version is there once.
+        """
+        with ThreadPoolExecutor(4) as pool:
+            creating = [pool.submit(self.registry.store, "walker", b"%d" % number) for number in range(40)]
+            for done in (10, 20):
+                self.wait_until_true(lambda done=done: sum(map(_is_done, creating)) >= done, "some are done")  # type: ignore[misc]
+                self.come_back()
+            infos = [future.result(60) for future in creating]
+        self.assertEqual(sorted(info.version_number for info in infos), self.numbers())
+        for number, info in enumerate(infos):
+            self.assertEqual(self.client.data("walker", info.version_number), b"%d" % number)
 
 
 def _is_done(future: Any) -> bool:

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from release.archives import DISTRIBUTION_VARIABLE, copy_source
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,7 +82,7 @@ def unpacked_wheel() -> Path:
     return wheel
 
 
-class ClientDistributionTests(SharedRegistryTestCase):
+class ClientDistributionTests(SharedEdgeTestCase):
     """
     The wheel, unpacked where only the libraries of the client can be imported.
     """

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import Answer, FakeServer, refusal
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
@@ -21,7 +22,7 @@ DATA = b"weights"
 SHA256 = "mhKQONmgCu0M9qfqBZylCoE0SQYauHhIzxoT6v3zOyw="
 
 
-class LostAnswerTests(RegistryTestCase):
+class LostAnswerCase(RegistryTestCase):
     """
     A client and a daemon, with a relay between them that loses data.
     """
@@ -54,6 +55,12 @@ class LostAnswerTests(RegistryTestCase):
         self.relay.cut()
         return creating.result(60)
 
+
+class LostAnswerTests(LostAnswerCase, EdgeTestCase):
+    """
+    A server that runs on.
+    """
+
     def test_answer_is_lost(self) -> None:
         """
         The version that the first attempt created is returned, and there is one version.
@@ -81,6 +88,19 @@ class LostAnswerTests(RegistryTestCase):
             self.assertEqual(info.version_number, number)
         self.assertEqual(self.numbers(), [1, 2])
 
+    def test_status(self) -> None:
+        """
+        The server announces that it remembers the keys of both kinds of version.
+        """
+        statuses = self.registry.statuses(IDEMPOTENCY_STATUS)
+        self.assertEqual(statuses, {IDEMPOTENCY_STATUS: "transient,archived"})
+
+
+class CrashTests(LostAnswerCase):
+    """
+    A server that crashes.
+    """
+
     def test_restart(self) -> None:
         """
         After a crash of the server, the archived version that the first attempt created is returned.
@@ -94,13 +114,6 @@ class LostAnswerTests(RegistryTestCase):
         self.relay.cut()
         self.assertEqual(creating.result(60).version_number, 1)
         self.assertEqual(self.numbers(), [1])
-
-    def test_status(self) -> None:
-        """
-        The server announces that it remembers the keys of both kinds of version.
-        """
-        statuses = self.registry.statuses(IDEMPOTENCY_STATUS)
-        self.assertEqual(statuses, {IDEMPOTENCY_STATUS: "transient,archived"})
 
 
 class ServerTests(SynchronousTestCase):

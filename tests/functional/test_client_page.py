@@ -8,8 +8,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.edge import EdgeTestCase
 from tests.support.guide import ADDRESS, blocks, run_program, run_session
-from tests.support.registry_case import RegistryTestCase
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "client.md").read_text()
 SNIPPETS = [block for block in blocks(PAGE) if block.language == "python"]
@@ -20,7 +20,7 @@ TYPED = "".join(f"{block.text}\n" for block in SNIPPETS if block.text not in PRO
 Run = Callable[[Path, str], "subprocess.CompletedProcess[str]"]
 
 
-class SnippetTests(RegistryTestCase):
+class SnippetTests(EdgeTestCase):
     """
     The Python of the page.
     """

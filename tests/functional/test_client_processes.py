@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def works(registry):
 """
 
 
-class ProcessTests(SharedRegistryTestCase):
+class ProcessTests(SharedEdgeTestCase):
     """
     Scripts beside a daemon that has a model with one version.
     """

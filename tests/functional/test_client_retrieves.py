@@ -12,6 +12,7 @@ import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import data_hash
+from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import FakeServer, failing_stream
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
@@ -22,7 +23,7 @@ from twisted_registry.protocol.messages import SERVICE, api
 DATA = os.urandom(30_000_000)
 
 
-class LostConnectionTests(RegistryTestCase):
+class LostConnectionCase(RegistryTestCase):
     """
     A client that reaches the daemon through a relay.
     """
@@ -53,6 +54,12 @@ class LostConnectionTests(RegistryTestCase):
         if before < len(DATA) // 2 <= self.reported_bytes:
             self.relay.cut()
 
+
+class LostConnectionTests(LostConnectionCase, EdgeTestCase):
+    """
+    Connections that are lost halfway.
+    """
+
     def test_bytes(self) -> None:
         """
         A lost connection does not end a retrieval, and no byte is reported twice.
@@ -74,19 +81,6 @@ class LostConnectionTests(RegistryTestCase):
         chunks = [bytes(chunk) for chunk in self.registry.retrieve_chunks("walker", progress=self.tell)]
         self.assertEqual(b"".join(chunks), DATA)
 
-    def test_server_that_dies(self) -> None:
-        """
-        A retrieval of an archived version survives the server's death.
-        """
-        chunks = self.registry.retrieve_chunks("walker")
-        received = [bytes(next(chunks))]
-        self.relay.port = 0  # another daemon may have the old one next
-        self.crash()
-        self.relay.port = self.daemon.port
-        self.relay.cut()
-        received += map(bytes, chunks)
-        self.assertEqual(b"".join(received), DATA)
-
     def test_server_that_stays_away(self) -> None:
         """
         If the server stays away, a retrieval into a file fails and leaves nothing behind.
@@ -101,6 +95,25 @@ class LostConnectionTests(RegistryTestCase):
         with self.assertRaises(errors.Unavailable):
             impatient.retrieve_file("walker", self.folder / "model", progress=tell)
         self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class DaemonTests(LostConnectionCase):
+    """
+    A daemon that dies, and one that stops.
+    """
+
+    def test_server_that_dies(self) -> None:
+        """
+        A retrieval of an archived version survives the server's death.
+        """
+        chunks = self.registry.retrieve_chunks("walker")
+        received = [bytes(next(chunks))]
+        self.relay.port = 0  # another daemon may have the old one next
+        self.crash()
+        self.relay.port = self.daemon.port
+        self.relay.cut()
+        received += map(bytes, chunks)
+        self.assertEqual(b"".join(received), DATA)
 
     def test_chunks_nobody_wants_any_more(self) -> None:
         """

@@ -178,6 +178,14 @@ class CreateVersionTests(SharedEdgeTestCase):
         self.assertEqual(list(self.client.infos(self.model_id).version_infos), [])
         self.assertEqual(upload.finish().version_number, 1)
 
+    def test_transient_writes_no_data(self) -> None:
+        """
+        A transient version's data is not written to the archive.
+        """
+        self.client.create(self.model_id, b"transient")
+        self.assertEqual([path for path in all_files(self.archive / self.model_id) if ".data" in path], [])
+        self.assertEqual(temp_files(self.archive), [])
+
 
 class StoredVersionTests(RegistryTestCase):
     """
@@ -208,15 +216,6 @@ class StoredVersionTests(RegistryTestCase):
         self.crash()
         self.assertEqual(list(self.client.infos("m").version_infos), [archived])
         self.assertEqual(self.client.data("m", 1), bytes(range(256)) * 1000)
-
-    def test_transient_writes_no_data(self) -> None:
-        """
-        A transient version's data is not written to the archive.
-        """
-        self.client.save_model("m")
-        self.client.create("m", b"transient")
-        self.assertEqual([path for path in all_files(self.archive) if ".data" in path], [])
-        self.assertEqual(temp_files(self.archive), [])
 
 
 class SmallCacheTests(SharedEdgeTestCase):

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.archive_files import write_model
 from tests.support.client import data_hash
 from tests.support.daemon import free_port
+from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import FakeServer, failure, in_turn
 from tests.support.registry_case import RegistryTestCase
 from tests.support.scripts import TRAINING, Script, run_script
@@ -78,7 +79,7 @@ class ExampleTestCase(RegistryTestCase):
         return list(self.registry.versions(model_id))
 
 
-class TrainingTests(ExampleTestCase):
+class TrainingTests(ExampleTestCase, EdgeTestCase):
     """
     A trainer, and actors that follow it.
     """
@@ -306,9 +307,9 @@ class RetriesTests(SynchronousTestCase):
         self.assertEqual(self.said, [f"trainer: waiting for the registry at here: {error}" for error in errors])
 
 
-class DeploymentTests(ExampleTestCase):
+class DeploymentCase(ExampleTestCase):
     """
-    The best version is archived and deployed.
+    A file to deploy the best version to.
     """
 
     keeps_port = True
@@ -346,6 +347,12 @@ class DeploymentTests(ExampleTestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
         self.deployed = done.stdout
 
+
+class DeploymentTests(DeploymentCase, EdgeTestCase):
+    """
+    The best version is archived and deployed.
+    """
+
     def test_best_is_archived_with_its_origin(self) -> None:
         """
         The archived bytes are those of the version with the best score, and the metadata names it.
@@ -365,16 +372,6 @@ class DeploymentTests(ExampleTestCase):
         (archived,) = self.versions(ARCHIVED)
         self.assertIn(f"score {float(archived.metadata['score']):.1f}, verified", self.deployed)
         self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.sha256)
-
-    def test_archived_can_be_deployed_after_a_crash(self) -> None:
-        """
-        After a kill of the registry, the archived version can still be deployed; transient ones are gone.
-        """
-        self.archive_and_deploy()
-        self.daemon.kill()
-        self.daemon = self.start_daemon()
-        done = self.run_to_end("deploy.py", str(self.file))
-        self.assertEqual((done.stdout, self.versions()), (self.deployed, []), done.stderr)
 
     def test_changed_file_is_refused(self) -> None:
         """
@@ -410,7 +407,7 @@ class DeploymentTests(ExampleTestCase):
         self.archive_and_deploy()
         (data,) = (path for path in self.archive.rglob("*.data") if ARCHIVED in str(path))
         spoil(data)
-        self.daemon.kill()
+        self.daemon.stop()
         self.daemon = self.start_daemon()
         self.assert_refuses("is damaged in the archive")
 
@@ -427,7 +424,7 @@ class DeploymentTests(ExampleTestCase):
         """
         If the model is damaged on the registry's disk, the line names the script that repairs it; and that script does.
         """
-        self.daemon.kill()
+        self.daemon.stop()
         write_model(self.archive, ARCHIVED, "{")
         self.daemon = self.start_daemon()
         self.assert_refuses("run archive_best.py first, which writes it again")
@@ -451,6 +448,22 @@ class DeploymentTests(ExampleTestCase):
         done = self.run_to_end("archive_best.py")
         self.assertEqual(done.returncode, 1)
         self.assertIn("no version of cartpole has a score", done.stderr)
+
+
+class CrashTests(DeploymentCase):
+    """
+    The registry crashes before the deployment.
+    """
+
+    def test_archived_can_be_deployed_after_a_crash(self) -> None:
+        """
+        After a kill of the registry, the archived version can still be deployed; transient ones are gone.
+        """
+        self.archive_and_deploy()
+        self.daemon.kill()
+        self.daemon = self.start_daemon()
+        done = self.run_to_end("deploy.py", str(self.file))
+        self.assertEqual((done.stdout, self.versions()), (self.deployed, []), done.stderr)
 
 
 def spoil(data: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from grpc import StatusCode
 
 from tests.support.client import body, data_hash, header
-from tests.support.registry_case import SharedRegistryTestCase
+from tests.support.edge import SharedEdgeTestCase
 from tests.support.upload import Upload
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api, common
 
@@ -42,7 +42,7 @@ def requests(name: str, raw: bytes) -> Any:
     return [raw] if SERVICE.methods_by_name[name].client_streaming else raw
 
 
-class HostileTestCase(SharedRegistryTestCase):
+class HostileTestCase(SharedEdgeTestCase):
     """
     A model for each test.
     """
@@ -269,7 +269,7 @@ class LargeMessageTests(HostileTestCase):
         self.assert_refused(StatusCode.RESOURCE_EXHAUSTED, lambda: self.client.call("RetrieveModels", too_many_models))
 
 
-class UnknownMethodTests(SharedRegistryTestCase):
+class UnknownMethodTests(SharedEdgeTestCase):
     """
     Unknown calls.
     """

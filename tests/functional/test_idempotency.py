@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from tests.support.client import body, data_hash, header
+from tests.support.edge import EdgeTestCase
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, checksum_in
 
@@ -16,9 +17,9 @@ DATA = b"data" * 1000
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
-class IdempotencyTests(RegistryTestCase):
+class IdempotencyCase(RegistryTestCase):
     """
-    A creation can be repeated with its key.
+    A model, whose versions are created with keys.
     """
 
     def setUp(self) -> None:
@@ -44,6 +45,12 @@ class IdempotencyTests(RegistryTestCase):
         """
         return [info.version_number for info in self.client.infos("m").version_infos]
 
+
+class IdempotencyTests(IdempotencyCase, EdgeTestCase):
+    """
+    A creation can be repeated with its key.
+    """
+
     def test_repeated(self) -> None:
         """
         The same key with the same version returns it again; without a key, or with another one, there is a new version.
@@ -66,20 +73,6 @@ class IdempotencyTests(RegistryTestCase):
         self.assert_refused(INVALID, lambda: self.create("key", archived=True), "archived")
         self.assert_refused(INVALID, lambda: self.create("k" * 129), "1 to 128 characters")
         self.assertEqual(self.numbers(), [1])
-
-    def test_killed_after_the_reply(self) -> None:
-        """
-        After ``kill -9`` right behind the reply, the key returns the archived version; for a transient one, which died
-        with the daemon, it creates another.
-        """
-        fields: dict[str, Any] = {"archived": True, "user_data": {"a": "b"}}
-        archived, transient = self.create("archived", **fields), self.create("transient")
-        self.crash()
-        self.assertEqual(self.create("archived", **fields), archived)
-        self.assert_refused(INVALID, lambda: self.create("archived", DATA.upper(), **fields), "SHA-256")
-        self.assertGreater(self.create("transient").version_number, transient.version_number)
-        self.crash()
-        self.assertEqual(self.create("archived", **fields), archived)
 
     def test_reply_before_the_data(self) -> None:
         """
@@ -137,3 +130,23 @@ class IdempotencyTests(RegistryTestCase):
             thread.join()
         self.assertEqual([info.version_number for info in infos], [1] * 8)
         self.assertEqual(self.numbers(), [1])
+
+
+class KilledTests(IdempotencyCase):
+    """
+    A creation can be repeated after a kill.
+    """
+
+    def test_killed_after_the_reply(self) -> None:
+        """
+        After ``kill -9`` right behind the reply, the key returns the archived version; for a transient one, which died
+        with the daemon, it creates another.
+        """
+        fields: dict[str, Any] = {"archived": True, "user_data": {"a": "b"}}
+        archived, transient = self.create("archived", **fields), self.create("transient")
+        self.crash()
+        self.assertEqual(self.create("archived", **fields), archived)
+        self.assert_refused(INVALID, lambda: self.create("archived", DATA.upper(), **fields), "SHA-256")
+        self.assertGreater(self.create("transient").version_number, transient.version_number)
+        self.crash()
+        self.assertEqual(self.create("archived", **fields), archived)

@@ -8,7 +8,7 @@ import time
 
 from tests.functional.test_strangers_words import GOAWAY, PREFACE, SETTINGS, frame
 from tests.support.client import DEADLINE_SECONDS
-from tests.support.registry_case import RegistryTestCase
+from tests.support.edge import EdgeTestCase
 
 PING = 6
 SECONDS_BETWEEN = 5.1
@@ -16,7 +16,7 @@ PINGS = 4
 """gRPC forgives two that come too soon."""
 
 
-class PingTests(RegistryTestCase):
+class PingTests(EdgeTestCase):
     """
     A client without calls that pings to keep its connection.
     """
@@ -29,9 +29,10 @@ class PingTests(RegistryTestCase):
             client.settimeout(DEADLINE_SECONDS)
             client.sendall(PREFACE + frame(SETTINGS, b""))
             for number in range(PINGS):
+                if number:
+                    time.sleep(SECONDS_BETWEEN)
                 client.sendall(frame(PING, struct.pack(">Q", number)))
                 self.wait_for_answer(client, struct.pack(">Q", number))
-                time.sleep(SECONDS_BETWEEN)
 
     def wait_for_answer(self, client: socket.socket, content: bytes) -> None:
         """

@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
+from tests.support.edge import EdgeTestCase
 from tests.support.registry_case import RegistryTestCase
 
 SUBSCRIBERS = 200
@@ -66,7 +67,7 @@ class SilentClientTests(SubscribersTestCase):
     A daemon that soon checks silent connections.
     """
 
-    flags = ("--keepalive-seconds", "5")
+    flags = ("--keepalive-seconds", "1")
 
     def test_stopped_client(self) -> None:
         """
@@ -106,6 +107,27 @@ class SubscribersTests(SubscribersTestCase):
         self.wait_for_subscribers(1)
         self.assertEqual(self.client.create("m", b"third"), next(streams[0]).version_info)
 
+    def test_stopping_daemon(self) -> None:
+        """
+        When the daemon stops, streams end with UNAVAILABLE, and say why.
+        """
+        self.client.save_model("empty")
+        streams = [self.client.updates("m") for _ in range(20)]
+        for stream in streams:
+            next(stream)
+        streams.append(self.client.updates("empty"))
+        self.wait_for_subscribers(21)
+        self.daemon.ask_to_stop()
+        for stream in streams:
+            self.assert_refused(grpc.StatusCode.UNAVAILABLE, partial(next, stream), "stopping")
+        self.assertEqual(self.daemon.wait(), 0)
+
+
+class LostClientTests(SubscribersTestCase, EdgeTestCase):
+    """
+    Clients that go without a word.
+    """
+
     def test_killed_client(self) -> None:
         """
         The subscribers of a killed client are removed.
@@ -125,18 +147,3 @@ class SubscribersTests(SubscribersTestCase):
         self.wait_for_subscribers(SUBSCRIBERS)
         client.close()
         self.wait_for_subscribers(0)
-
-    def test_stopping_daemon(self) -> None:
-        """
-        When the daemon stops, streams end with UNAVAILABLE, and say why.
-        """
-        self.client.save_model("empty")
-        streams = [self.client.updates("m") for _ in range(20)]
-        for stream in streams:
-            next(stream)
-        streams.append(self.client.updates("empty"))
-        self.wait_for_subscribers(21)
-        self.daemon.ask_to_stop()
-        for stream in streams:
-            self.assert_refused(grpc.StatusCode.UNAVAILABLE, partial(next, stream), "stopping")
-        self.assertEqual(self.daemon.wait(), 0)

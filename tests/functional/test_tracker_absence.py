@@ -5,6 +5,7 @@ Trackers whose server is away for a while.
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.support.daemon import TIMEOUT_SECONDS
+from tests.support.edge import EdgeTestCase
 from tests.support.registry_case import RegistryTestCase
 from tests.support.relay import Relay
 from twisted_registry.client import BlockingClient, BlockingTracker, Version, errors
@@ -40,20 +41,20 @@ class AbsenceCase(RegistryTestCase):
 
     def come_back(self) -> None:
         """
-        Kill the server, and start it again where it was.
+        Stop the server, and start it again where it was.
         """
         self.daemon.kill()
         self.daemon = self.start_daemon()
 
 
-class DataTests(AbsenceCase):
+class DataTests(AbsenceCase, EdgeTestCase):
     """
     The server goes away before the data of a new version is fetched.
     """
 
     def next_while_away(self) -> "Future[Version]":
         """
-        Follow the model, kill the server before the data is fetched, ask for the version, and start the server again.
+        Follow the model, stop the server before the data is fetched, ask for the version, and start the server again.
         """
         tracker = self.follow()
         self.daemon.kill()
@@ -80,7 +81,7 @@ class DataTests(AbsenceCase):
         self.assertEqual(asked.result(TIMEOUT_SECONDS).data, b"newer")
 
 
-class LostVersionsTests(AbsenceCase):
+class LostVersionsTests(AbsenceCase, EdgeTestCase):
     """
     The server has lost transient versions when it is back, or has another model of the name.
     """

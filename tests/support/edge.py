@@ -35,13 +35,14 @@ class Edge(Daemon):
         Start it.
         """
         options = Options({})
-        settings = options.parse(self.flags).settings
+        settings = options.parse(["--port", "0", *self.flags]).settings
         self._registry = InProcessRegistry(
             FilesystemArchive(options["archive-dir"]),
             TransientBudget(settings.memory.max_items, settings.memory.max_bytes),
             settings.limits,
             settings.clients,
             settings.network.chunk_size_bytes,
+            settings.network.port,
         )
         globalLogPublisher.addObserver(self)
         self._registry.start()
@@ -74,7 +75,7 @@ class EdgeTestCase(RegistryTestCase):
         """
         Return a registry on the test's archive, not started.
         """
-        return Edge(self.directory, ("--archive-dir", str(self.archive), *self.flags, *flags))
+        return Edge(self.directory, ("--archive-dir", str(self.archive), *self._port, *self.flags, *flags))
 
     def crash(self) -> None:
         """

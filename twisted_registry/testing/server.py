@@ -138,6 +138,7 @@ class InProcessRegistry:
         limits: Limits = LIMITS,
         clients: ClientLimits = CLIENTS,
         chunk_size_bytes: int = _CHUNK_BYTES,
+        port: int = 0,
     ) -> None:
         """
 
@@ -147,6 +148,7 @@ class InProcessRegistry:
             limits: the limits on uploads and downloads.
             clients: the limits on clients.
             chunk_size_bytes: the data in each message of a version that is sent.
+            port: the port to listen on; 0 for one that is free.
         """
         self.archive: IArchive = MemoryArchive() if archive is None else archive
         self.address = ""
@@ -154,7 +156,7 @@ class InProcessRegistry:
         self._limits = limits
         self._clients = clients
         self._chunk_size_bytes = chunk_size_bytes
-        self._port = 0
+        self._port = port
         self._is_running = False
 
     def __enter__(self) -> "InProcessRegistry":
