@@ -29,7 +29,7 @@ class SkippedSyncTests(SynchronousTestCase):
             for number in range(_MOST_STORIES):
                 story = Story(random.Random(number), directory / str(number), skipped_syncs=skipped_syncs)
                 story.tell()
-                if story.wrong:
+                if story.promises.wrong:
                     return
         self.fail(f"{_MOST_STORIES} archives survived their power cuts without {skipped_syncs}")
 

@@ -5,81 +5,78 @@ Tests that the checker of histories refuses what is not linearizable, and nothin
 from collections.abc import Sequence
 from itertools import combinations, permutations
 
+from attrs import evolve
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.robustness.oracles.linearizability import (
+from tests.robustness.oracles.acts import (
     ABSENT,
-    FOREVER,
     Act,
-    Operation,
+    CreateVersion,
+    DeleteModel,
+    Latest,
+    ListVersions,
     Outcome,
-    Result,
+    ReadData,
+    Reply,
+    Restart,
+    SaveModel,
     Version,
-    find_fault,
-    settled,
-    step,
 )
+from tests.robustness.oracles.linearizability import FOREVER, Operation, find_fault, settled, step
 
 A, B, C = Version(1, "a"), Version(2, "b"), Version(3, "c")
+ARCHIVED_A, ARCHIVED_B = Version(1, "a", archived=True), Version(2, "b", archived=True)
 NOT_FOUND, UNKNOWN = Outcome.NOT_FOUND, Outcome.UNKNOWN
 
 
-def create(version: Version, *, archived: bool = False) -> Operation:
+def create(version: Version) -> Operation:
     """
     A creation that was acknowledged.
     """
-    return Operation(Act.CREATE, 0, result=version.number, data=version.data, archived=archived)
+    return Operation(CreateVersion(version._replace(number=0)), 0, reply=version)
 
 
 def lost_create(data: str, *, archived: bool = False) -> Operation:
     """
     A creation that broke.
     """
-    return Operation(Act.CREATE, 0, result=UNKNOWN, data=data, archived=archived)
+    return Operation(CreateVersion(Version(0, data, archived=archived)), 0, reply=UNKNOWN)
 
 
-def read(number: int, result: Result) -> Operation:
+def read(number: int, reply: Reply) -> Operation:
     """
     A read of a version's data.
     """
-    return Operation(Act.READ, 0, result=result, number=number)
+    return Operation(ReadData(number), 0, reply=reply)
 
 
-def latest(result: Result) -> Operation:
+def latest(reply: Reply) -> Operation:
     """
     A question for the latest version.
     """
-    return Operation(Act.LATEST, 0, result=result)
+    return Operation(Latest(), 0, reply=reply)
 
 
 def listed(*versions: Version) -> Operation:
     """
     A list of versions.
     """
-    return Operation(Act.LIST, 0, result=versions)
+    return Operation(ListVersions(), 0, reply=versions)
 
 
 def at(operation: Operation, invoked_ns: int, answered_ns: int) -> Operation:
     """
     An operation at its time.
     """
-    return Operation(
-        operation.act,
-        invoked_ns,
-        answered_ns,
-        operation.result,
-        operation.data,
-        operation.archived,
-        operation.number,
-    )
+    return evolve(operation, invoked_ns=invoked_ns, answered_ns=answered_ns)
 
 
-SAVE = Operation(Act.SAVE, 0)
-DELETE = Operation(Act.DELETE, 0)
-RESTART = Operation(Act.RESTART, 0)
-CRASH = Operation(Act.CRASH, 0)
-NO_LIST = Operation(Act.LIST, 0, result=NOT_FOUND)
+SAVE = Operation(SaveModel(), 0)
+DELETE = Operation(DeleteModel(), 0)
+RESTART = Operation(Restart(is_clean=True), 0)
+CRASH = Operation(Restart(), 0)
+NO_LIST = Operation(ListVersions(), 0, reply=NOT_FOUND)
 
 
 def in_turn(*operations: Operation) -> list[Operation]:
@@ -160,9 +157,9 @@ class SequentialHistoryTests(SynchronousTestCase):
         self.refuse(SAVE, DELETE, DELETE)
         self.refuse(DELETE)
         self.refuse(create(A))
-        self.accept(Operation(Act.DELETE, 0, result=NOT_FOUND), Operation(Act.CREATE, 0, result=NOT_FOUND))
-        self.refuse(SAVE, Operation(Act.DELETE, 0, result=NOT_FOUND))
-        self.refuse(SAVE, Operation(Act.CREATE, 0, result=NOT_FOUND))
+        self.accept(Operation(DeleteModel(), 0, reply=NOT_FOUND), Operation(CreateVersion(A), 0, reply=NOT_FOUND))
+        self.refuse(SAVE, Operation(DeleteModel(), 0, reply=NOT_FOUND))
+        self.refuse(SAVE, Operation(CreateVersion(A), 0, reply=NOT_FOUND))
 
     def test_lost_version(self) -> None:
         """
@@ -176,15 +173,16 @@ class SequentialHistoryTests(SynchronousTestCase):
         The data of a read is the data of the creation.
         """
         self.refuse(SAVE, create(A), create(B), read(1, "b"))
+        self.refuse(SAVE, create(A), listed(ARCHIVED_A))
         self.refuse(SAVE, create(A), listed(Version(1, "b")))
 
     def test_restart(self) -> None:
         """
         A clean restart loses transient versions, those alone, and no number.
         """
-        self.accept(SAVE, create(A, archived=True), create(B), RESTART, listed(A), create(C), listed(A, C))
+        self.accept(SAVE, create(ARCHIVED_A), create(B), RESTART, listed(ARCHIVED_A), create(C), listed(ARCHIVED_A, C))
         self.refuse(SAVE, create(A), RESTART, listed(A))
-        self.refuse(SAVE, create(A, archived=True), RESTART, listed())
+        self.refuse(SAVE, create(ARCHIVED_A), RESTART, listed())
         self.refuse(SAVE, create(A), RESTART, create(Version(1, "b")))
         self.refuse(SAVE, create(A), RESTART, create(C))
 
@@ -196,7 +194,7 @@ class SequentialHistoryTests(SynchronousTestCase):
         self.accept(SAVE, create(A), CRASH, RESTART, create(B))
         self.refuse(SAVE, create(A), CRASH, create(Version(1, "b")))
         self.refuse(SAVE, create(A), CRASH, create(Version(101, "b")), create(Version(103, "c")))
-        self.refuse(SAVE, create(A, archived=True), CRASH, listed())
+        self.refuse(SAVE, create(ARCHIVED_A), CRASH, listed())
 
     def test_broken_creation(self) -> None:
         """
@@ -204,19 +202,19 @@ class SequentialHistoryTests(SynchronousTestCase):
         """
         broken = lost_create("b", archived=True)
         self.accept(SAVE, create(A), broken, listed(A))
-        self.accept(SAVE, create(A), broken, listed(A, B))
-        self.accept(SAVE, create(A), broken, listed(A), listed(A, B))
+        self.accept(SAVE, create(A), broken, listed(A, ARCHIVED_B))
+        self.accept(SAVE, create(A), broken, listed(A), listed(A, ARCHIVED_B))
         self.accept(SAVE, create(A), broken, create(C))
         self.accept(SAVE, create(A), broken, create(Version(2, "c")))
-        self.refuse(SAVE, create(A), broken, listed(A, B), listed(A))
-        self.refuse(SAVE, create(A), broken, listed(A, B), create(Version(2, "c")))
-        self.refuse(SAVE, create(A), listed(A, B), broken)
+        self.refuse(SAVE, create(A), broken, listed(A, ARCHIVED_B), listed(A))
+        self.refuse(SAVE, create(A), broken, listed(A, ARCHIVED_B), create(Version(2, "c")))
+        self.refuse(SAVE, create(A), listed(A, ARCHIVED_B), broken)
 
     def test_broken_deletion(self) -> None:
         """
         So did a deletion that broke.
         """
-        broken = Operation(Act.DELETE, 0, result=UNKNOWN)
+        broken = Operation(DeleteModel(), 0, reply=UNKNOWN)
         self.accept(SAVE, create(A), broken, listed(A), NO_LIST)
         self.accept(SAVE, create(A), broken, listed(A))
         self.refuse(SAVE, create(A), broken, NO_LIST, listed(A))
@@ -237,7 +235,7 @@ class SequentialHistoryTests(SynchronousTestCase):
         """
         fault = find_fault(in_turn(SAVE, create(A), latest(NOT_FOUND)))
         self.assertIn("after 2 of 3", str(fault))
-        self.assertIn("Act.LATEST", str(fault))
+        self.assertIn("Latest", str(fault))
 
     def test_unfinished_search_is_reported(self) -> None:
         """
@@ -303,17 +301,29 @@ def _is_right(order: Sequence[Operation]) -> bool:
     return True
 
 
-VERSIONS = [A, B, C, Version(1, "b"), Version(2, "a")]
-RESULTS: dict[Act, list[Result]] = {
-    Act.SAVE: [None, UNKNOWN],
-    Act.DELETE: [None, NOT_FOUND, UNKNOWN],
-    Act.CREATE: [1, 2, 3, NOT_FOUND, UNKNOWN],
-    Act.LATEST: [*VERSIONS, NOT_FOUND, UNKNOWN],
-    Act.LIST: [(), (A,), (A, B), (B,), (Version(1, "b"),), NOT_FOUND],
-    Act.READ: ["a", "b", NOT_FOUND],
-    Act.RESTART: [None],
-    Act.CRASH: [None],
-}
+VERSIONS = [A, B, C, Version(1, "b"), Version(2, "a"), ARCHIVED_A, ARCHIVED_B]
+LISTS = [(), (A,), (ARCHIVED_A,), (A, B), (ARCHIVED_A, ARCHIVED_B), (B,), (Version(1, "b"),)]
+
+
+NO_VALUES: list[Reply] = [NOT_FOUND, UNKNOWN]
+
+
+def replies(draw: st.DrawFn, act: Act) -> Reply:
+    """
+    Make up a reply; most of them are wrong.
+    """
+    if isinstance(act, CreateVersion):
+        created = [act.version._replace(number=number) for number in (1, 2, 3)]
+        return draw(st.sampled_from([*created, *NO_VALUES]))
+    possible: dict[type[Act], list[Reply]] = {
+        SaveModel: [None, UNKNOWN],
+        DeleteModel: [None, NOT_FOUND, UNKNOWN],
+        Latest: [*VERSIONS, NOT_FOUND, UNKNOWN],
+        ListVersions: [*LISTS, NOT_FOUND],
+        ReadData: ["a", "b", NOT_FOUND],
+        Restart: [None],
+    }
+    return draw(st.sampled_from(possible[type(act)]))
 
 
 @st.composite
@@ -321,14 +331,16 @@ def operations(draw: st.DrawFn, data: str) -> Operation:
     """
     Make up an operation; most of them come to nothing.
     """
-    act = draw(st.sampled_from([Act.SAVE, Act.CREATE, Act.CREATE, Act.CREATE, *Act]))
-    result = draw(st.sampled_from(RESULTS[act]))
+    create_it = CreateVersion(Version(0, data, archived=draw(st.booleans())))
+    reads = [Latest(), ListVersions(), ReadData(draw(st.integers(1, 2)))]
+    others = [SaveModel(), SaveModel(), DeleteModel(), Restart(), Restart(is_clean=True)]
+    act: Act = draw(st.sampled_from([*[create_it] * 4, *others, *reads]))
+    reply = replies(draw, act)
     invoked = draw(st.integers(1, 12))
     answered = invoked + draw(st.integers(0, 6))
-    if result is UNKNOWN and draw(st.booleans()):
+    if reply is UNKNOWN and draw(st.booleans()):
         answered = FOREVER
-    archived = draw(st.booleans())
-    return Operation(act, invoked, answered, result, data, archived, draw(st.integers(1, 2)))
+    return Operation(act, invoked, answered, reply)
 
 
 @st.composite

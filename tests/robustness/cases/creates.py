@@ -4,7 +4,6 @@ Very many creations at once, and models that come and go meanwhile.
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from tests.robustness.case import Case, Outcome, Trial
-from tests.robustness.oracles.ledger import make_data
+from tests.robustness.oracles.acts import CreateVersion, ReadData, SaveModel, State
+from tests.robustness.oracles.promises import Promises
 from tests.robustness.wire.async_client import LOST, AsyncClient
+from tests.robustness.wire.readings import make_data, sent_version, version_of, versions_of
 from tests.robustness.wire.served import Served
+from tests.support.client import data_hash
 
 _CONNECTIONS = 6
 _IN_FLIGHT = 300
@@ -33,21 +35,6 @@ _READ_SHARE = 0.3
 _FLAGS = ("--version-cache-max-items", "100000")
 
 
-@frozen
-class _Created:
-    """
-    A creation that was acknowledged.
-    """
-
-    model_id: str
-    token: str
-    size_bytes: int
-    archived: bool
-    begun_ns: int
-    ended_ns: int
-    number: int
-
-
 @define
 class _Wave:
     """
@@ -57,9 +44,8 @@ class _Wave:
     clients: list[AsyncClient]
     chance: random.Random
     archive: Path
-    created: list[_Created] = field(factory=list)
+    promises: Promises = field(factory=Promises)
     raced: Counter[str] = field(factory=Counter)
-    wrong: list[str] = field(factory=list)
     _serial: int = 0
 
     async def run(self, count: int) -> None:
@@ -67,12 +53,14 @@ class _Wave:
         Create a number of versions, and check the results.
         """
         for model_id in sorted({*_MODEL_IDS}):
+            begun = self.promises.begin(model_id, SaveModel())
             await self.clients[0].save_model(model_id)
+            self.promises.acknowledge(begun)
         in_flight = asyncio.Semaphore(_IN_FLIGHT)
         races = [self._race(random.Random(self.chance.randrange(2**32)), count // _RACERS) for _ in range(_RACERS)]
         await asyncio.gather(*(self._create_one(in_flight) for _ in range(count)), *races)
         for model_id in sorted({*_MODEL_IDS}):
-            await self._check(model_id, [one for one in self.created if one.model_id == model_id])
+            await self._check(model_id)
         await self._check_raced()
 
     async def _create_one(self, in_flight: asyncio.Semaphore) -> None:
@@ -80,46 +68,30 @@ class _Wave:
             model_id = self.chance.choice(_MODEL_IDS)
             size_bytes, archived = self.chance.choice(_SIZES_BYTES), self.chance.random() < 0.3
             self._serial += 1
-            token = str(self._serial)
-            begun_ns = time.monotonic_ns()
+            data, by = make_data(str(self._serial), size_bytes), str(self._serial)
             client = self.chance.choice(self.clients)
+            begun = self.promises.begin(model_id, CreateVersion(sent_version(data, archived, {"by": by})))
             try:
-                number = await client.create(model_id, make_data(token, size_bytes), archived, by=token)
+                self.promises.acknowledge(begun, version_of(await client.create(model_id, data, archived, by=by)))
             except grpc.aio.AioRpcError as error:
-                self.wrong.append(f"a creation was refused: {error.code()} {error.details()}")
-                return
-        ended_ns = time.monotonic_ns()
-        self.created.append(_Created(model_id, token, size_bytes, archived, begun_ns, ended_ns, number))
+                self.promises.complain(model_id, f"a creation was refused: {error.code()} {error.details()}")
 
-    async def _check(self, model_id: str, created: list[_Created]) -> None:
-        numbers = sorted(one.number for one in created)
-        if numbers != list(range(1, len(created) + 1)):
-            self.wrong.append(f"{len(created)} creations of {model_id!r} were given {numbers}")
-        self._check_order(model_id, created)
-        infos = (await self.clients[0].infos(model_id)).version_infos
-        reported = [(info.version_number, info.user_data["by"], info.data_size, info.archived) for info in infos]
-        expected = sorted((one.number, one.token, one.size_bytes, one.archived) for one in created)
-        if reported != expected:
-            self.wrong.append(f"versions of {model_id!r} are listed as {sorted({*reported} ^ {*expected})}")
-        chosen = [one for one in created if one.archived or self.chance.random() < _READ_SHARE]
-        await asyncio.gather(*(self._check_data(one) for one in chosen))
+    async def _check(self, model_id: str) -> None:
+        numbers = sorted(self.promises.life(model_id).given)
+        if numbers != list(range(1, len(numbers) + 1)):
+            self.promises.complain(model_id, f"creations were given {numbers}")
+        versions = versions_of(await self.clients[0].infos(model_id))
+        self.promises.compare(model_id, State(True, (), versions))
+        chosen = [one.number for one in versions if one.archived or self.chance.random() < _READ_SHARE]
+        await asyncio.gather(*(self._check_data(model_id, number) for number in chosen))
 
-    def _check_order(self, model_id: str, created: list[_Created]) -> None:
-        by_end = iter(sorted(created, key=lambda one: one.ended_ns))
-        highest, ended = 0, next(by_end, None)
-        for one in sorted(created, key=lambda one: one.begun_ns):
-            while ended is not None and ended.ended_ns < one.begun_ns:
-                highest, ended = max(highest, ended.number), next(by_end, None)
-            if one.number < highest:
-                self.wrong.append(f"{model_id!r}: number {one.number} was begun after {highest} was assigned")
-
-    async def _check_data(self, one: _Created) -> None:
+    async def _check_data(self, model_id: str, number: int) -> None:
         client = self.chance.choice(self.clients)
+        begun = self.promises.begin(model_id, ReadData(number))
         try:
-            if await client.data(one.model_id, one.number) != make_data(one.token, one.size_bytes):
-                self.wrong.append(f"version {one.number} of {one.model_id!r} has other data than was sent")
+            self.promises.acknowledge(begun, data_hash(await client.data(model_id, number)))
         except grpc.aio.AioRpcError as error:
-            self.wrong.append(f"version {one.number} of {one.model_id!r}: {error.code()} {error.details()}")
+            self.promises.complain(model_id, f"version {number}: {error.code()} {error.details()}")
 
     async def _race(self, chance: random.Random, acts: int) -> None:
         client = chance.choice(self.clients)
@@ -140,18 +112,20 @@ class _Wave:
                     continue
                 self.raced["raced calls refused as they may be"] += 1
                 if error.code() not in _RACED_CODES or (error.code() is grpc.StatusCode.ABORTED and name != "create"):
-                    self.wrong.append(f"{name} in a race: {error.code()} {error.details()}")
+                    self.promises.wrong.append(f"{name} in a race: {error.code()} {error.details()}")
 
     async def _check_raced(self) -> None:
         there = {info.model_id for info in (await self.clients[0].models()).model_infos}
         for model_id in sorted(there & {*_RACED_IDS}):
             numbers = [info.version_number for info in (await self.clients[0].infos(model_id)).version_infos]
             if numbers != list(range(1, len(numbers) + 1)):
-                self.wrong.append(f"{model_id!r}, raced for, has versions {numbers}")
+                self.promises.complain(model_id, f"raced for, it has versions {numbers}")
         folders = [path for path in self.archive.glob("[!.]*") if path.is_dir()]
-        self.wrong += [f"{path} has no .yaml" for path in folders if not (path / f"{path.name}.yaml").exists()]
+        self.promises.wrong += [f"{path} has no .yaml" for path in folders if not (path / f"{path.name}.yaml").exists()]
         if len(folders) != len(there):
-            self.wrong.append(f"there are models {sorted(there)} and folders {sorted(path.name for path in folders)}")
+            self.promises.wrong.append(
+                f"there are models {sorted(there)} and folders {sorted(path.name for path in folders)}"
+            )
 
 
 async def _run_wave(served: Served, chance: random.Random, count: int) -> _Wave:
@@ -179,9 +153,9 @@ def run(trial: Trial) -> Outcome:
             served.start()
             wave = asyncio.run(_run_wave(served, random.Random(f"{trial.seed} {waves}"), count))
         done += count
-        wrong += [*wave.wrong, *served.problems]
+        wrong += [*wave.promises.wrong, *served.problems]
         figures.update(wave.raced)
-        figures["archived"] += sum(one.archived for one in wave.created)
+        figures["archived"] += sum(one.archived for life in wave.promises.lives() for one in life.given.values())
         trial.progress(done)
     return Outcome(done, wrong, {**figures, "in flight at once": _IN_FLIGHT})
 

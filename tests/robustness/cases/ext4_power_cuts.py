@@ -15,13 +15,13 @@ from attrs import define, field
 from twisted.internet.task import Clock
 
 from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.disk.contents import check_archive, check_leftovers
 from tests.robustness.disk.ext4 import copy_as_after_a_cut, hindrance, make_image, mounted
-from tests.robustness.disk.knowledge import check_leftovers, load_found
 from tests.robustness.disk.scratch import memory_folder
-from tests.robustness.wire.clients_at_work import Clients, Promised
+from tests.robustness.oracles.promises import Promises
+from tests.robustness.wire.clients_at_work import Clients
 from tests.support.client import Client
 from tests.support.daemon import Daemon, wait_until
-from twisted_registry.domain.errors import RegistryError
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.claim import ClaimTimes
 
@@ -65,42 +65,41 @@ class _Disk:
                         # A moment like any other: nothing is waited for.
                         time.sleep(self.chance.uniform(0.02, 0.5))
                         with _suspended(daemon):
-                            promised = clients.promised()
+                            promises = clients.promises.copy()
                             copy_as_after_a_cut(image, self.directory / "copy")
                             # The disk does not fill while its copy is checked.
-                            self._check(promised, with_daemon=number == 0)
+                            self._check(promises, with_daemon=number == 0)
                         yield
-                self.wrong += clients.wrong
-                self.figures["acknowledged versions"] += clients.acknowledged
+                self.wrong += clients.promises.wrong
+                self.figures["acknowledged versions"] += clients.promises.acknowledged
             finally:
                 daemon.kill()
 
-    def _check(self, promised: dict[str, Promised], *, with_daemon: bool) -> None:
+    def _check(self, promises: Promises, *, with_daemon: bool) -> None:
         with mounted(self.directory / "copy") as place:
             root = place / "archive"
             archive = FilesystemArchive(str(root), times=_times_that_pass_at_once())
             archive.open()
             try:
-                self.wrong += self._differences(archive, promised)
-                self.wrong += check_leftovers(root)
-            except (RegistryError, AssertionError) as error:
-                self.wrong.append(f"damaged: {error}")
+                before = _archived_numbers(promises)
+                check_archive(archive, promises)
+                promises.wrong += check_leftovers(root)
+                self.figures["acknowledged versions looked at after a cut"] += len(before)
+                found = _archived_numbers(promises) - before
+                self.figures["versions found that were not acknowledged"] += len(found)
             finally:
                 archive.close()
+            self.wrong += promises.wrong
             if with_daemon:
-                self.wrong += _goes_on(self.directory / "second", root, promised["a"])
+                self.wrong += _goes_on(self.directory / "second", root, promises)
 
-    def _differences(self, archive: FilesystemArchive, promised: dict[str, Promised]) -> Iterator[str]:
-        there = archive.model_ids()
-        for model_id in set(there) - promised.keys():
-            yield f"model {model_id!r} from nowhere"
-        for model_id, reported in promised.items():
-            found = load_found(archive, model_id) if model_id in there else None
-            self.figures["acknowledged versions looked at after a cut"] += len(reported.archived)
-            self.figures["versions found that were not acknowledged"] += len(
-                found.versions.keys() - reported.archived.keys() if found is not None else ()
-            )
-            yield from (f"model {model_id!r}: {line}" for line in reported.differences(found))
+
+def _archived_numbers(promises: Promises) -> set[tuple[str, int]]:
+    """
+    Return the archived versions that certainly exist.
+    """
+    certain = [(life.model_id, life.states[0]) for life in promises.lives() if len(life.states) == 1]
+    return {(model_id, one.number) for model_id, state in certain for one in state.versions if one.archived}
 
 
 @contextmanager
@@ -118,7 +117,8 @@ def _is_stopped(pid: int) -> bool:
     return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
 
-def _goes_on(directory: Path, root: Path, promised: Promised) -> list[str]:
+def _goes_on(directory: Path, root: Path, promises: Promises) -> list[str]:
+    (last,) = {state.last for state in promises.life("a").states}
     daemon = Daemon(directory, ["--archive-dir", str(root)])
     try:
         daemon.start()
@@ -130,7 +130,7 @@ def _goes_on(directory: Path, root: Path, promised: Promised) -> list[str]:
         return [f"the second daemon fails: {error}"]
     finally:
         daemon.kill()
-    wrong = [] if number > promised.highest else [f"number {number} was used twice"]
+    wrong = [] if number > last else [f"number {number} was used twice"]
     return wrong if status == 0 else [*wrong, f"the second daemon ended with {status}"]
 
 

@@ -16,15 +16,20 @@ import grpc
 from attrs import define, evolve, field, frozen
 
 from tests.robustness.case import Case, Outcome, Trial
-from tests.robustness.oracles.linearizability import (
-    FOREVER,
+from tests.robustness.oracles.acts import (
     Act,
-    Operation,
+    CreateVersion,
+    DeleteModel,
+    Latest,
+    ListVersions,
     Outcome as Shown,
-    Result,
-    Version,
-    find_fault,
+    ReadData,
+    Reply,
+    Restart,
+    SaveModel,
 )
+from tests.robustness.oracles.linearizability import FOREVER, Operation, find_fault
+from tests.robustness.wire.readings import sent_version, version_of, versions_of
 from tests.robustness.wire.served import Served
 from tests.support.client import Client, data_hash
 
@@ -36,12 +41,6 @@ _UNKNOWN_CODES = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELL
 
 _FLAGS = ("--version-cache-max-items", "100000", "--grace-seconds", "1")
 """Nothing is evicted: a version that vanished would be a fault."""
-
-_ACTS = (Act.SAVE, Act.DELETE, *[Act.CREATE] * 5, *[Act.LATEST] * 3, *[Act.LIST] * 2, *[Act.READ] * 3)
-
-
-def _versions(reply: Any) -> tuple[Version, ...]:
-    return tuple(Version(info.version_number, info.data_hash) for info in reply.version_infos)
 
 
 @frozen
@@ -67,53 +66,46 @@ class Caller:
         Raises:
             grpc.RpcError: it was refused as it may not be.
         """
-        act = self.chance.choice(_ACTS)
-        do = {
-            Act.SAVE: self._save,
-            Act.DELETE: self._delete,
-            Act.CREATE: self._create,
-            Act.LATEST: self._latest,
-            Act.LIST: self._list,
-            Act.READ: self._read,
-        }[act]
-        operation, send = do(model_id)
-        operation = evolve(operation, invoked_ns=time.monotonic_ns())
+        changes = [self._save, self._delete, *[self._create] * 5]
+        reads = [*[self._latest] * 3, *[self._list] * 2, *[self._read] * 3]
+        act, send = self.chance.choice([*changes, *reads])(model_id)
+        operation = Operation(act, time.monotonic_ns())
         try:
-            result = send()
+            reply = send()
         except grpc.RpcError as error:
             return self._refused(operation, error)
-        return evolve(operation, answered_ns=time.monotonic_ns(), result=result)
+        return evolve(operation, answered_ns=time.monotonic_ns(), reply=reply)
 
     def _refused(self, operation: Operation, error: Any) -> Operation | None:
         if error.code() is grpc.StatusCode.NOT_FOUND:
-            return evolve(operation, answered_ns=time.monotonic_ns(), result=Shown.NOT_FOUND)
-        if error.code() is grpc.StatusCode.ABORTED and operation.act is Act.CREATE:
+            return evolve(operation, answered_ns=time.monotonic_ns(), reply=Shown.NOT_FOUND)
+        if error.code() is grpc.StatusCode.ABORTED and isinstance(operation.act, CreateVersion):
             return None
         if error.code() in _UNKNOWN_CODES:
-            return evolve(operation, answered_ns=FOREVER, result=Shown.UNKNOWN)
+            return evolve(operation, answered_ns=FOREVER, reply=Shown.UNKNOWN)
         raise error
 
-    def _save(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
-        return Operation(Act.SAVE, 0), partial(self.client.save_model, model_id)
+    def _save(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return SaveModel(), partial(self.client.save_model, model_id)
 
-    def _delete(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
-        return Operation(Act.DELETE, 0), partial(self.client.delete_model, model_id)
+    def _delete(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return DeleteModel(), partial(self.client.delete_model, model_id)
 
-    def _create(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+    def _create(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         data = f"{self.name} {self.chance.random()} ".encode() * self.chance.choice((1, 10, 1000))
         archived = self.chance.random() < 0.4
-        operation = Operation(Act.CREATE, 0, data=data_hash(data), archived=archived)
-        return operation, lambda: int(self.client.create(model_id, data, archived=archived).version_number)
+        act = CreateVersion(sent_version(data, archived))
+        return act, lambda: version_of(self.client.create(model_id, data, archived=archived))
 
-    def _latest(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
-        return Operation(Act.LATEST, 0), lambda: _versions(self.client.infos(model_id, -1))[0]
+    def _latest(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return Latest(), lambda: version_of(self.client.latest(model_id))
 
-    def _list(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
-        return Operation(Act.LIST, 0), lambda: _versions(self.client.infos(model_id))
+    def _list(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return ListVersions(), lambda: versions_of(self.client.infos(model_id))
 
-    def _read(self, model_id: str) -> tuple[Operation, Callable[[], Result]]:
+    def _read(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         number = self.chance.randint(1, _HIGHEST_READ)
-        return Operation(Act.READ, 0, number=number), lambda: data_hash(self.client.data(model_id, number))
+        return ReadData(number), lambda: data_hash(self.client.data(model_id, number))
 
 
 @define
@@ -167,11 +159,11 @@ class Recording:
 
     def _interrupt(self) -> None:
         time.sleep(self.chance.random() * 0.05)  # at no moment in particular
-        act = self.chance.choice((Act.RESTART, Act.CRASH))
+        act = Restart(is_clean=self.chance.random() < 0.5)
         self._serving.clear()
         invoked_ns = time.monotonic_ns()
         try:
-            if act is Act.RESTART:
+            if act.is_clean:
                 self.served.restart()
             else:
                 self.served.crash()
@@ -204,7 +196,7 @@ class _Totals:
         for model_id, history in recording.histories.items():
             self.histories += 1
             self.operations += len(history)
-            self.interrupted += any(one.act in (Act.RESTART, Act.CRASH) for one in history)
+            self.interrupted += any(isinstance(one.act, Restart) for one in history)
             self.broken += sum(not one.is_certain for one in history)
             fault = find_fault(history)
             if fault is not None:

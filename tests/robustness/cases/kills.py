@@ -13,11 +13,14 @@ import grpc
 from attrs import define, field
 
 from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.oracles.acts import CreateVersion, DeleteModel, ReadData, SaveModel, items
 from tests.robustness.oracles.aftermath import Aftermath
-from tests.robustness.oracles.ledger import Ledger, Life, Presence, make_data
+from tests.robustness.oracles.promises import Life, Promises, Subscriber
+from tests.robustness.wire.readings import make_data, sent_version, version_of
 from tests.robustness.wire.served import OWN_CONNECTION, Served
+from tests.robustness.wire.turns import Turns
 from tests.support.archive_files import temp_files
-from tests.support.client import DEADLINE_SECONDS, Client
+from tests.support.client import DEADLINE_SECONDS, Client, data_hash
 
 _WRITERS = 8
 _KILLS_AN_ARCHIVE = 25
@@ -50,7 +53,8 @@ class _Writer:
     """
 
     client: Client
-    ledger: Ledger
+    promises: Promises
+    turns: dict[str, Turns]
     chance: random.Random
     name: str
     _count: int = 0
@@ -59,97 +63,90 @@ class _Writer:
         """
         Run one operation after the other.
         """
-        acts: list[Callable[[Life], None]] = [*[self._create] * 12, self._update, self._look, self._look]
+        acts: list[Callable[[str], None]] = [*[self._create] * 12, self._update, self._look, self._look]
         while True:
             model_id = self.chance.choice(_MODEL_IDS)
-            turns = self.ledger.turns[model_id]
+            turns = self.turns[model_id]
             try:
                 if self.chance.random() < 0.04:
                     with turns.alone():
-                        self._delete(self.ledger.life(model_id))
-                elif self.ledger.life(model_id).presence is Presence.ABSENT:
+                        self._delete(model_id)
+                elif not self.promises.life(model_id).may_exist:
                     with turns.alone():
-                        self._make(self.ledger.life(model_id))
+                        self._make(model_id)
                 else:
                     with turns.shared():
-                        self._use(self.ledger.life(model_id), self.chance.choice(acts))
+                        self._use(model_id, self.chance.choice(acts))
             except grpc.RpcError as error:
                 refused: Any = error
                 if refused.code() not in _GONE:
-                    self.ledger.wrong.append(f"refused: {refused.code()} {refused.details()}")
+                    self.promises.wrong.append(f"refused: {refused.code()} {refused.details()}")
                 return
 
-    def _use(self, life: Life, act: Callable[[Life], None]) -> None:
-        if life.presence is Presence.PRESENT:
-            act(life)
+    def _use(self, model_id: str, act: Callable[[str], None]) -> None:
+        if self.promises.life(model_id).must_exist:
+            act(model_id)
         else:
             self.client.models()  # if only to notice that the daemon is gone
 
-    def _make(self, life: Life) -> None:
-        if life.presence is not Presence.ABSENT:
-            return
-        value = self._token(life)
-        life.presence = Presence.IN_DOUBT
-        life.user_data = {value}
-        self.client.save_model(life.model_id, value=value)
-        life.presence = Presence.PRESENT
+    def _make(self, model_id: str) -> None:
+        if not self.promises.life(model_id).may_exist:
+            self._save(model_id)
 
-    def _delete(self, life: Life) -> None:
-        if life.presence is not Presence.PRESENT:
-            return
-        life.presence = Presence.IN_DOUBT
-        self.client.delete_model(life.model_id)
-        life.presence = Presence.ABSENT
-        self.ledger.renew(life.model_id)
+    def _save(self, model_id: str) -> None:
+        value = self._token()
+        begun = self.promises.begin(model_id, SaveModel(items({"value": value})))
+        self.client.save_model(model_id, value=value)
+        self.promises.acknowledge(begun)
 
-    def _token(self, life: Life) -> str:
+    def _delete(self, model_id: str) -> None:
+        if not self.promises.life(model_id).must_exist:
+            return
+        begun = self.promises.begin(model_id, DeleteModel())
+        self.client.delete_model(model_id)
+        self.promises.acknowledge(begun)
+
+    def _token(self) -> str:
         self._count += 1
-        return f"{life.number}.{self.name}.{self._count}"
+        return f"{self.name}.{self._count}"
 
-    def _create(self, life: Life) -> None:
-        token = self._token(life)
+    def _create(self, model_id: str) -> None:
+        token = self._token()
         size_bytes = _LARGE_SIZE_BYTES if self.chance.random() < 0.01 else self.chance.choice(_SIZES_BYTES)
-        data = make_data(token, size_bytes)
+        data, metadata = make_data(token, size_bytes), {"by": token}
         archived = self.chance.random() < 0.5
-        self.ledger.begin(life, token, data, archived)
-        info = self.client.create(life.model_id, data, archived=archived, user_data={"by": token})
-        self.ledger.acknowledge(info)
+        begun = self.promises.begin(model_id, CreateVersion(sent_version(data, archived, metadata)))
+        info = self.client.create(model_id, data, archived=archived, user_data=metadata)
+        self.promises.acknowledge(begun, version_of(info))
 
-    def _update(self, life: Life) -> None:
+    def _update(self, model_id: str) -> None:
         # Each model has one writer of metadata, so that the last value is certain.
-        if int(self.name.partition("-")[2]) != _MODEL_IDS.index(life.model_id):
-            return
-        value = self._token(life)
-        life.user_data = {*life.user_data, value}
-        self.client.save_model(life.model_id, value=value)
-        life.user_data = {value}
+        if int(self.name.partition("-")[2]) == _MODEL_IDS.index(model_id):
+            self._save(model_id)
 
-    def _look(self, life: Life) -> None:
-        infos = self.client.infos(life.model_id).version_infos
+    def _look(self, model_id: str) -> None:
+        infos = self.client.infos(model_id).version_infos
         for info in infos:
-            self.ledger.see(info)
-        archived = [info for info in infos if info.archived]
+            self.promises.see(model_id, version_of(info))
+        archived = [info.version_number for info in infos if info.archived]
         if archived:
-            info = self.chance.choice(archived)
-            self.ledger.check_data(life, info.version_number, self.client.data(life.model_id, info.version_number))
+            number = self.chance.choice(archived)
+            begun = self.promises.begin(model_id, ReadData(number))
+            self.promises.acknowledge(begun, data_hash(self.client.data(model_id, number)))
 
 
-def _subscribe(client: Client, ledger: Ledger, model_id: str) -> None:
+def _subscribe(client: Client, promises: Promises, model_id: str) -> None:
     """
-    Take note of all numbers that are pushed, until the daemon is gone.
+    Record all versions that are pushed, until the daemon is gone.
     """
+    subscriber = Subscriber(promises, model_id)
     try:
-        last = 0
         for reply in client.updates(model_id):
-            number = reply.version_info.version_number
-            ledger.see(reply.version_info)
-            if number <= last:
-                ledger.wrong.append(f"a subscriber of {model_id!r} received {number} after {last}")
-            last = number
+            subscriber.receive(version_of(reply.version_info))
     except grpc.RpcError as error:
         refused: Any = error
         if refused.code() not in {*_GONE, grpc.StatusCode.NOT_FOUND}:
-            ledger.wrong.append(f"a subscriber of {model_id!r} was refused: {refused.code()} {refused.details()}")
+            promises.wrong.append(f"a subscriber of {model_id!r} was refused: {refused.code()} {refused.details()}")
 
 
 @define
@@ -160,8 +157,10 @@ class _Story:
 
     served: Served
     chance: random.Random
-    ledger: Ledger = field(factory=lambda: Ledger(_MODEL_IDS))
+    promises: Promises = field(factory=Promises)
     kills: int = 0
+    _turns: dict[str, Turns] = field(factory=lambda: {model_id: Turns() for model_id in _MODEL_IDS})
+    _read: dict[Life, set[int]] = field(factory=dict)
     _clients: list[Client] = field(factory=list)
 
     def tell(self, most_kills: int, progress: Callable[[int], None]) -> None:
@@ -172,10 +171,11 @@ class _Story:
         while self.kills < most_kills:
             self._write_and_kill()
             self._begin_again(most_kills)
-            self._check(whole=self.kills >= most_kills, exact=False)
+            self._check(whole=self.kills >= most_kills)
             progress(self.kills)
         self.served.restart()
-        self._check(whole=True, exact=True)
+        self.promises.restart(is_clean=True)
+        self._check(whole=True)
 
     def _write_and_kill(self) -> None:
         seeds = [self.chance.randrange(2**32) for _ in range(_WRITERS)]
@@ -186,6 +186,7 @@ class _Story:
             self.served.kill()
             for task in tasks:
                 task.result()
+        self.promises.restart()
         self.kills += 1
         while self._clients:
             self._clients.pop().close()
@@ -197,10 +198,10 @@ class _Story:
 
     def _writer(self, index: int, seed: int) -> _Writer:
         name = f"{self.kills}-{index}"
-        return _Writer(self._connect(), self.ledger, random.Random(seed), name)
+        return _Writer(self._connect(), self.promises, self._turns, random.Random(seed), name)
 
     def _subscribe(self, model_id: str) -> None:
-        _subscribe(self._connect(), self.ledger, model_id)
+        _subscribe(self._connect(), self.promises, model_id)
 
     def _begin_again(self, most_kills: int) -> None:
         while self.kills < most_kills and self.chance.random() < 0.15:
@@ -210,15 +211,15 @@ class _Story:
             self.kills += 1
         self.served.start()
 
-    def _check(self, whole: bool, exact: bool) -> None:
+    def _check(self, whole: bool) -> None:
         client = Client(self.served.address, **OWN_CONNECTION)
         try:
-            aftermath = Aftermath(self.ledger, client, self.served.archive, self.chance, whole)
+            aftermath = Aftermath(self.promises, client, self.served.archive, self.chance, whole, self._read)
             aftermath.check()
             left = temp_files(self.served.archive)
             if left:
-                self.ledger.wrong.append(f"left behind: {left}")
-            aftermath.probe(exact)
+                self.promises.wrong.append(f"left behind: {left}")
+            aftermath.probe()
         finally:
             client.close()
 
@@ -234,9 +235,9 @@ class _Totals:
     def take(self, story: _Story) -> None:
         self.kills += story.kills
         self.archives += 1
-        self.acknowledged += story.ledger.acknowledged
-        self.numbers += story.ledger.numbers
-        self.wrong += [f"archive {self.archives}: {line}" for line in (*story.ledger.wrong, *story.served.problems)]
+        self.acknowledged += story.promises.acknowledged
+        self.numbers += story.promises.numbers
+        self.wrong += [f"archive {self.archives}: {line}" for line in (*story.promises.wrong, *story.served.problems)]
 
 
 def _tell(trial: Trial, before: int, kills: int) -> None:

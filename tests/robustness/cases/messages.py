@@ -13,9 +13,12 @@ import grpc.aio
 from attrs import define, field
 
 from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.oracles.acts import CreateVersion, ReadData, SaveModel, items
+from tests.robustness.oracles.promises import Promises
 from tests.robustness.wire.async_client import LOST
 from tests.robustness.wire.fuzzed_messages import TARGET, is_message, request, stream
 from tests.robustness.wire.hostile_connections import Visitors
+from tests.robustness.wire.readings import read_model, sent_version, version_of
 from tests.support.client import Client, data_hash
 from tests.support.daemon import Daemon
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
@@ -26,7 +29,7 @@ _ROUND = 2_000
 _DEADLINE_SECONDS = 60
 _WATCH_SECONDS = 0.2
 _KEPT = "was-there-before"
-_KEPT_DATA = {1: b"first", 2: b"", 3: bytes(range(256)) * 5000}
+_KEPT_DATA = (b"first", b"", bytes(range(256)) * 5000)
 _WEIGHTS = {
     "CreateVersion": 6,
     "CreateOrUpdateModel": 3,
@@ -122,10 +125,18 @@ def _reply_kind(method: Any) -> str:
     return "stream" if method.server_streaming else "unary"
 
 
-def _prepare(client: Client) -> None:
+def _prepare(client: Client) -> Promises:
+    """
+    Create the model that no fuzzed message names.
+    """
+    promises = Promises()
+    begun = promises.begin(_KEPT, SaveModel(items({"kept": "yes"})))
     client.save_model(_KEPT, kept="yes")
-    for data in _KEPT_DATA.values():
-        client.create(_KEPT, data, archived=True)
+    promises.acknowledge(begun)
+    for data in _KEPT_DATA:
+        begun = promises.begin(_KEPT, CreateVersion(sent_version(data, True)))
+        promises.acknowledge(begun, version_of(client.create(_KEPT, data, archived=True)))
+    return promises
 
 
 def _clean_up(client: Client) -> None:
@@ -138,33 +149,21 @@ def _clean_up(client: Client) -> None:
     client.create(TARGET, b"datadata")
 
 
-def _not_kept(client: Client) -> list[str]:
-    """
-    Return what is wrong with the model that no fuzzed message named.
-    """
-    wrong = []
-    infos = client.infos(_KEPT).version_infos
-    if [(info.version_number, info.data_hash) for info in infos] != [
-        (number, data_hash(data)) for number, data in _KEPT_DATA.items()
-    ]:
-        wrong.append(f"a model that nobody named has other versions: {infos}")
-    if dict(client.models(_KEPT).model_infos[0].user_data) != {"kept": "yes"}:
-        wrong.append("a model that nobody named has other metadata")
-    wrong += [
-        f"version {number} of a model that nobody named has other bytes"
-        for number, data in _KEPT_DATA.items()
-        if client.data(_KEPT, number) != data
-    ]
-    return wrong
+def _check_kept(client: Client, promises: Promises) -> None:
+    found = read_model(client, _KEPT)
+    promises.compare(_KEPT, found)
+    for version in found.versions:
+        begun = promises.begin(_KEPT, ReadData(version.number))
+        promises.acknowledge(begun, data_hash(client.data(_KEPT, version.number)))
 
 
-def _round(daemon: Daemon, client: Client, flood: Flood, visitors: Visitors) -> None:
+def _round(client: Client, promises: Promises, flood: Flood, visitors: Visitors) -> None:
     """
     Flood the daemon for a while, then see whether it still does what it should.
     """
     visitors.come()
     asyncio.run(flood.pour())
-    flood.wrong += _not_kept(client)
+    _check_kept(client, promises)
     _clean_up(client)
     visitors.some_leave()
 
@@ -179,12 +178,14 @@ def run(trial: Trial) -> Outcome:
     client, visitors = Client(daemon.address), Visitors(daemon.port, chance)
     done = 0
     try:
-        _prepare(client)
+        promises = _prepare(client)
         _clean_up(client)
         while done < trial.count and daemon.process.poll() is None:
             amount = min(_ROUND, trial.count - done)
             flood.left = amount
-            _round(daemon, client, flood, visitors)
+            _round(client, promises, flood, visitors)
+            flood.wrong += promises.wrong
+            promises.wrong.clear()
             done += amount - flood.left
             trial.progress(min(done, trial.count))
     except grpc.RpcError as error:

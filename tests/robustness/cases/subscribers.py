@@ -18,7 +18,10 @@ import grpc.aio
 from attrs import define, field
 
 from tests.robustness.case import Case, Outcome, Trial
+from tests.robustness.oracles.acts import CreateVersion, SaveModel
+from tests.robustness.oracles.promises import Promises, Subscriber
 from tests.robustness.wire.async_client import AsyncClient
+from tests.robustness.wire.readings import make_data, sent_version, version_of
 from tests.robustness.wire.served import Served
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 
@@ -51,25 +54,12 @@ time.sleep(600)
 """
 
 
-@define
-class _Staying:
+async def _read(subscriber: Subscriber, call: Any) -> None:
     """
-    A subscriber that stays, with everything that it received.
+    Read for as long as there is something.
     """
-
-    model_id: str
-    last: int = 0
-    wrong: list[str] = field(factory=list)
-
-    async def read(self, call: Any) -> None:
-        """
-        Read for as long as there is something.
-        """
-        async for reply in call:
-            number = reply.version_info.version_number
-            if number <= self.last:
-                self.wrong.append(f"a subscriber of {self.model_id!r} received {number} after {self.last}")
-            self.last = number
+    async for reply in call:
+        subscriber.receive(version_of(reply.version_info))
 
 
 @define
@@ -79,18 +69,38 @@ class _Publishing:
     """
 
     client: AsyncClient
-    published: dict[str, int] = field(factory=dict)
+    promises: Promises
+    published: int = 0
     _over: asyncio.Event = field(factory=asyncio.Event)
+
+    async def begin(self) -> None:
+        """
+        Create the models.
+        """
+        for model_id in _MODEL_IDS:
+            begun = self.promises.begin(model_id, SaveModel())
+            await self.client.save_model(model_id)
+            self.promises.acknowledge(begun)
+            await self.create(model_id, True)
+
+    async def create(self, model_id: str, archived: bool) -> int:
+        """
+        Publish a version, and return its number.
+        """
+        self.published += 1
+        data = make_data(f"published {self.published}", _PUBLISHED_BYTES)
+        begun = self.promises.begin(model_id, CreateVersion(sent_version(data, archived)))
+        created = version_of(await self.client.create(model_id, data, archived))
+        self.promises.acknowledge(begun, created)
+        return created.number
 
     async def publish(self) -> None:
         """
         Publish to each model in turn.
         """
         while not self._over.is_set():
-            for index, model_id in enumerate(_MODEL_IDS):
-                archived = (self.published.get(model_id, 0) + index) % 10 == 0
-                data = b"published " * (_PUBLISHED_BYTES // 10)
-                self.published[model_id] = await self.client.create(model_id, data, archived)
+            for model_id in _MODEL_IDS:
+                await self.create(model_id, self.published % 10 == 0)
             await asyncio.sleep(0.005)
 
     def end(self) -> None:
@@ -109,6 +119,7 @@ class _Crowd:
     served: Served
     chance: random.Random
     client: AsyncClient
+    promises: Promises = field(factory=Promises)
     gone: int = 0
     threads: list[int] = field(factory=list)
     resident_bytes: list[int] = field(factory=list)
@@ -136,10 +147,8 @@ class _Crowd:
 
     @asynccontextmanager
     async def _published(self) -> AsyncIterator[_Publishing]:
-        for model_id in _MODEL_IDS:
-            await self.client.save_model(model_id)
-            await self.client.create(model_id, b"first", True)
-        publishing = _Publishing(self.client)
+        publishing = _Publishing(self.client, self.promises)
+        await publishing.begin()
         task = asyncio.create_task(publishing.publish())
         try:
             yield publishing
@@ -150,9 +159,9 @@ class _Crowd:
     @asynccontextmanager
     async def _stayed(self, publishing: _Publishing) -> AsyncIterator[None]:
         client = AsyncClient(self.served.address)
-        staying = [_Staying(_MODEL_IDS[index % len(_MODEL_IDS)]) for index in range(_STAYING)]
+        staying = [Subscriber(self.promises, _MODEL_IDS[index % len(_MODEL_IDS)]) for index in range(_STAYING)]
         calls = [client.updates(one.model_id) for one in staying]
-        tasks = [asyncio.create_task(one.read(call)) for one, call in zip(staying, calls, strict=True)]
+        tasks = [asyncio.create_task(_read(one, call)) for one, call in zip(staying, calls, strict=True)]
         try:
             await self._wait_for_subscribers(_STAYING)
             self._measure()
@@ -164,14 +173,14 @@ class _Crowd:
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
 
-    async def _see_the_last(self, publishing: _Publishing, staying: list[_Staying]) -> None:
+    async def _see_the_last(self, publishing: _Publishing, staying: list[Subscriber]) -> None:
         publishing.end()
         for model_id in _MODEL_IDS:
-            last = await self.client.create(model_id, b"last", False)
+            last = await publishing.create(model_id, False)
             following = [one for one in staying if one.model_id == model_id]
             if not await _becomes(partial(_all_saw, following, last)):
                 self.wrong.append(f"{model_id!r} is at {last}, and subscribers at {[one.last for one in following]}")
-        self.wrong += [line for one in staying for line in one.wrong]
+        self.wrong += self.promises.wrong
 
     async def _round(self, count: int) -> None:
         clients = [AsyncClient(self.served.address) for _ in range(_CONNECTIONS)]
@@ -238,7 +247,7 @@ class _Crowd:
             self.wrong.append(f"the daemon's memory grows, round by round: {self.resident_bytes}")
 
 
-async def _all_saw(subscribers: list[_Staying], number: int) -> bool:
+async def _all_saw(subscribers: list[Subscriber], number: int) -> bool:
     return all(one.last >= number for one in subscribers)
 
 

@@ -17,9 +17,11 @@ from attrs import frozen
 
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.disk import one_act
-from tests.robustness.disk.knowledge import Knowledge, check_archive, check_leftovers
+from tests.robustness.disk.contents import check_archive, check_leftovers
 from tests.robustness.disk.lossy_system import UnsyncedSystem
 from tests.robustness.disk.scratch import memory_folder
+from tests.robustness.oracles.acts import CreateVersion
+from tests.robustness.oracles.promises import Promises
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -114,14 +116,14 @@ def _acts(directory: Path) -> Iterator[_Acts]:
         yield _Acts(process, directory)
 
 
-def _laid_out(acts: _Acts, act: str) -> Knowledge:
+def _laid_out(acts: _Acts, act: str) -> Promises:
     shutil.rmtree(acts.root, ignore_errors=True)
     archive = FilesystemArchive(str(acts.root), UnsyncedSystem())
     archive.open()
-    knowledge = Knowledge()
-    knowledge.is_so(one_act.MODEL_ID, one_act.before(act, archive))
+    promises = Promises()
+    one_act.before(act, archive, promises)
     archive.close()
-    return knowledge
+    return promises
 
 
 def _points(acts: _Acts, seed: int) -> Iterator[_Point]:
@@ -137,32 +139,36 @@ def _points(acts: _Acts, seed: int) -> Iterator[_Point]:
 
 
 def _try(acts: _Acts, point: _Point) -> tuple[int, list[str]]:
-    knowledge = _laid_out(acts, point.act)
-    (state,) = knowledge.states(one_act.MODEL_ID)
-    result = one_act.after(point.act, state, point.seed)
+    promises = _laid_out(acts, point.act)
+    act = one_act.described(point.act, point.seed)
+    begun = promises.begin(one_act.MODEL_ID, act)
     end = acts.do(point.act, point.seed, f"{point.call}:{point.effect}:when={point.position}")
     if end == 0:
-        knowledge.is_so(one_act.MODEL_ID, result)
+        promises.acknowledge(begun, act.version if isinstance(act, CreateVersion) else None)
     elif end in (one_act.UNCERTAIN, -signal.SIGKILL):
-        knowledge.may_be(one_act.MODEL_ID, result)
-    wrong = [] if end != 1 else ["an error that has nothing to do with the disk"]
-    return end, [f"{point}: {line}" for line in wrong + _check(acts.root, knowledge)]
+        promises.lose(begun)
+    else:
+        promises.refuse(begun)
+    if end == 1:
+        promises.wrong.append("an error that has nothing to do with the disk")
+    _check(acts.root, promises)
+    return end, [f"{point}: {line}" for line in promises.wrong]
 
 
-def _check(root: Path, knowledge: Knowledge) -> list[str]:
+def _check(root: Path, promises: Promises) -> None:
     archive = FilesystemArchive(str(root), UnsyncedSystem())
     archive.open()
     try:
-        wrong = check_archive(archive, knowledge) + check_leftovers(root)
-        (state,) = knowledge.states(one_act.MODEL_ID)
-        if state is None:
+        check_archive(archive, promises)
+        promises.wrong += check_leftovers(root)
+        (state,) = promises.life(one_act.MODEL_ID).states
+        if not state.exists:
             archive.save_model(ModelInfo(one_act.MODEL_ID))
-        one_act.put(archive, state.next_number if state is not None else 1, 2)
+        one_act.put(archive, state.last + 1, 2)
     except RegistryError as error:
-        return [f"it does not go on: {error}"]
+        promises.wrong.append(f"it does not go on: {error}")
     finally:
         archive.close()
-    return wrong
 
 
 def _spread(points: list[_Point], count: int) -> list[_Point]:

@@ -12,9 +12,10 @@ from attrs import define, field
 
 from tests.robustness.case import Outcome, Trial
 from tests.robustness.disk.archive_work import MODEL_IDS, Work
-from tests.robustness.disk.knowledge import Knowledge, check_archive, check_leftovers
+from tests.robustness.disk.contents import check_archive, check_leftovers
 from tests.robustness.disk.lossy_system import LossySystem, PowerCut, UnsyncedSystem
 from tests.robustness.disk.scratch import memory_folder
+from tests.robustness.oracles.promises import Promises
 from tests.support.faulty_system import Disturbance, Killed
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -43,8 +44,7 @@ class Story:
     kills: int = 0
     acknowledged: int = 0
     refused: int = 0
-    knowledge: Knowledge = field(factory=Knowledge)
-    wrong: list[str] = field(factory=list)
+    promises: Promises = field(factory=Promises)
 
     def tell(self) -> None:
         """
@@ -87,8 +87,8 @@ class Story:
         system.end_after(self.chance.choice((20, 100, _MOST_CALLS)) * self.chance.randint(0, 100) // 100, end)
         archive = FilesystemArchive(str(self._root), system)
         archive.open()
-        self.wrong += check_archive(archive, self.knowledge, is_keyed=True)
-        work = Work(archive, self.knowledge, self.chance, lambda: self._undisturbed(system))
+        check_archive(archive, self.promises, is_keyed=True)
+        work = Work(archive, self.promises, self.chance, lambda: self._undisturbed(system))
         try:
             system.disturbance = self.disturbance
             for _ in range(_MOST_CALLS):  # each act makes a call at least, most make many
@@ -97,7 +97,6 @@ class Story:
             system.disturbance = None
             self.acknowledged += work.acknowledged
             self.refused += work.refused
-            self.wrong += work.wrong
         raise end
 
     @contextmanager
@@ -111,25 +110,22 @@ class Story:
     def _look(self) -> None:
         archive = FilesystemArchive(str(self._root), UnsyncedSystem())
         archive.open()
-        self.wrong += check_archive(archive, self.knowledge, is_keyed=True)
-        self.wrong += check_leftovers(self._root)
+        check_archive(archive, self.promises, is_keyed=True)
+        self.promises.wrong += check_leftovers(self._root)
         archive.close()
 
     def _go_on(self) -> None:
         archive = FilesystemArchive(str(self._root), UnsyncedSystem())
         archive.open()
-        work = Work(archive, self.knowledge, self.chance)
+        work = Work(archive, self.promises, self.chance)
         try:
             for model_id in MODEL_IDS:
                 work.save(model_id, work.now(model_id))
                 work.create(model_id, work.now(model_id))
         except RegistryError as error:
-            self.wrong.append(f"it does not go on: {error}")
-        self.wrong += [
-            *work.wrong,
-            *check_archive(archive, self.knowledge, is_keyed=True),
-            *check_leftovers(self._root),
-        ]
+            self.promises.wrong.append(f"it does not go on: {error}")
+        check_archive(archive, self.promises, is_keyed=True)
+        self.promises.wrong += check_leftovers(self._root)
         archive.close()
 
 
@@ -150,7 +146,7 @@ def run_stories(trial: Trial, disturbance: Callable[[random.Random], Disturbance
             story.tell()
             done, kills = done + story.cuts, kills + story.kills
             acknowledged, refused = acknowledged + story.acknowledged, refused + story.refused
-            wrong += [f"story {number}: {line}" for line in story.wrong]
+            wrong += [f"story {number}: {line}" for line in story.promises.wrong]
             trial.progress(done)
     figures = {"acknowledged acts": acknowledged, "kills in between": kills, "archives": number}
     return Outcome(done, wrong, figures | ({"refused acts": refused} if refused else {}))

@@ -6,9 +6,22 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from tests.robustness.disk.knowledge import Found, Knowledge, ModelState, hash_of, key_sha256_of, load_found
+from tests.robustness.disk.contents import key_sha256_of, load_model, version_of
+from tests.robustness.oracles.acts import (
+    Act,
+    CreateVersion,
+    DeleteModel,
+    ReserveNumbers,
+    Restart,
+    SaveModel,
+    State,
+    Version,
+    items,
+)
+from tests.robustness.oracles.promises import Promises, differences
+from tests.support.client import data_hash
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
@@ -21,22 +34,22 @@ _REFUSED = (StorageFull, StorageReadOnly, StorageFailure)
 @define
 class Work:
     """
-    Work on an archive, with a record of what is known about it at each moment, also if an act never ends.
+    Work on an archive, with a record of what was promised at each moment, also if an act never ends.
 
     Attributes:
         undisturbed: a context in which nothing fails: for reads that are not part of the work.
         acknowledged: the number of acknowledged acts.
         refused: the number of acts that ended with an error.
-        wrong: impossible acknowledgements and refusals.
     """
 
     archive: FilesystemArchive
-    knowledge: Knowledge
+    promises: Promises
     chance: random.Random
     undisturbed: Callable[[], AbstractContextManager[None]] = nullcontext
     acknowledged: int = 0
     refused: int = 0
-    wrong: list[str] = field(factory=list)
+    _spent: dict[str, int] = field(factory=dict)
+    """The highest number of each model that this process has used, if perhaps for nothing."""
 
     def act(self) -> None:
         """
@@ -44,109 +57,111 @@ class Work:
         """
         model_id = self.chance.choice(MODEL_IDS)
         state = self.now(model_id)
-        acts: list[Callable[[str, ModelState | None], None]] = [self.save]
-        if state is not None:
+        acts: list[Callable[[str, State], None]] = [self.save]
+        if state.exists:
             acts += [self.create] * 8 + [self.reserve, self.give_out, self.give_out, self.give_up, self.delete]
         self.chance.choice(acts)(model_id, state)
 
-    def now(self, model_id: str) -> ModelState | None:
+    def now(self, model_id: str) -> State:
         """
         Return the state of a model. If it is uncertain, it is read from the archive, which continues.
         """
-        states = self.knowledge.states(model_id)
+        states = self.promises.life(model_id).states
         if len(states) == 1:
             return states[0]
         with self.undisturbed():
-            found = self._found(model_id)
+            found = load_model(self.archive, model_id)
         for state in states:
-            if _is_seen(state, found):
+            if not list(differences(Restart().apply(state, None), found)):
                 return state
-        self.wrong.append(f"model {model_id!r} is in no state that was asked for")
+        self.promises.complain(model_id, "it is in no state that was asked for")
         return states[0]
 
-    def _found(self, model_id: str) -> Found | None:
-        return load_found(self.archive, model_id) if model_id in self.archive.model_ids() else None
+    def next_number(self, model_id: str, state: State) -> int:
+        """
+        Return the number that the next version gets.
+        """
+        return max(state.last, self._spent.get(model_id, 0)) + 1
 
     @contextmanager
-    def _asked(self, model_id: str, state: ModelState | None) -> Iterator[None]:
+    def _asked(self, model_id: str, act: Act, state: State) -> Iterator[None]:
         # Until it is over, it may be so or not; refused, it may have been so all the same.
-        before = self.knowledge.states(model_id)
-        self.knowledge.may_be(model_id, state)
+        begun = self.promises.begin(model_id, act, state)
         try:
             yield
-        except _REFUSED as error:
+        except (StorageFull, StorageReadOnly):
             self.refused += 1
-            if isinstance(error, StorageFull | StorageReadOnly):
-                self.knowledge.models[model_id] = before
+            self.promises.refuse(begun)
+        except StorageFailure:
+            self.refused += 1
+            self.promises.lose(begun)
         except RegistryError as error:
-            self.wrong.append(f"{type(error).__name__} for model {model_id!r}: {error}")
+            self.promises.complain(model_id, f"{type(error).__name__}: {error}")
+            self.promises.lose(begun)
         else:
             self.acknowledged += 1
-            self.knowledge.is_so(model_id, state)
+            self.promises.acknowledge(begun)
 
-    def save(self, model_id: str, state: ModelState | None) -> None:
+    def save(self, model_id: str, state: State) -> None:
         """
         Create a model, or replace its metadata.
         """
+        if not state.exists:
+            self._spent.pop(model_id, None)
         info = ModelInfo(model_id, {"a": str(self.chance.random())})
-        saved = evolve(state or ModelState(), user_data=info.metadata)
-        with self._asked(model_id, saved):
+        with self._asked(model_id, SaveModel(items(info.metadata)), state):
             self.archive.save_model(info)
 
-    def delete(self, model_id: str, state: ModelState | None) -> None:
+    def delete(self, model_id: str, state: State) -> None:
         """
         Delete a model.
         """
-        with self._asked(model_id, None):
+        with self._asked(model_id, DeleteModel(), state):
             self.archive.delete_model(model_id)
 
-    def reserve(self, model_id: str, state: ModelState | None) -> None:
+    def reserve(self, model_id: str, state: State) -> None:
         """
         Reserve numbers.
         """
-        assert state is not None
-        with self._asked(model_id, state):
-            self.archive.set_high_water_mark(model_id, state.next_number + self.chance.randint(0, 19))
+        mark = self.next_number(model_id, state) + self.chance.randint(0, 19)
+        with self._asked(model_id, ReserveNumbers(mark), state):
+            self.archive.set_high_water_mark(model_id, mark)
 
-    def give_out(self, model_id: str, state: ModelState | None) -> None:
+    def give_out(self, model_id: str, state: State) -> None:
         """
         Use a number below the high-water mark, as the registry does for transient versions; raise the mark if there is
         none.
         """
-        assert state is not None
-        number = state.next_number
+        number = self.next_number(model_id, state)
         with self.undisturbed():
             reserved = self.archive.high_water_mark(model_id)
-        if reserved < number or len(self.knowledge.states(model_id)) > 1:
+        if reserved < number or len(self.promises.life(model_id).states) > 1:
             self.reserve(model_id, state)
         else:
-            self.knowledge.is_so(model_id, evolve(state, given_out=number))
+            version = Version(number, data_hash(b""), metadata=(("n", str(self.chance.random())),))
+            self.promises.acknowledge(self.promises.begin(model_id, CreateVersion(version), state), version)
 
-    def create(self, model_id: str, state: ModelState | None) -> None:
+    def create(self, model_id: str, state: State) -> None:
         """
         Create a version, in several chunks.
         """
-        assert state is not None
         chunks = self._chunks()
-        info = self._info(model_id, state.next_number, b"".join(chunks))
-        before = self.knowledge.states(model_id)
-        self.knowledge.models[model_id] = tuple(other and other.with_uncertain(info) for other in before)
+        info = self._info(model_id, self.next_number(model_id, state), b"".join(chunks))
+        begun = self.promises.begin(model_id, CreateVersion(version_of(info)), state)
         try:
             self._write(chunks, info)
         except CommitUncertain:
             self.refused += 1
-            states = self.knowledge.states(model_id)
-            self.knowledge.models[model_id] = tuple(
-                other and evolve(other, spent=info.version_number) for other in states
-            )
+            self.promises.lose(begun)
+            self._spent[model_id] = info.version_number
         except _REFUSED:
             self.refused += 1
-            self.knowledge.models[model_id] = before
+            self.promises.refuse(begun)
         else:
             self.acknowledged += 1
-            self.knowledge.is_so(model_id, state.with_version(info))
+            self.promises.acknowledge(begun, version_of(info))
 
-    def give_up(self, model_id: str, state: ModelState | None) -> None:
+    def give_up(self, model_id: str, state: State) -> None:
         """
         Begin a version, and give it up.
         """
@@ -163,18 +178,12 @@ class Work:
 
     def _info(self, model_id: str, number: int, data: bytes) -> VersionInfo:
         user_data = {"n": str(self.chance.random())}
-        return VersionInfo(model_id, number, self.chance.getrandbits(60), True, hash_of(data), len(data), user_data)
+        return VersionInfo(model_id, number, self.chance.getrandbits(60), True, data_hash(data), len(data), user_data)
 
     def _write(self, chunks: list[bytes], info: VersionInfo) -> None:
         writer = self.archive.create_version(info.model_id)
         for chunk in chunks:
             writer.write(Chunk(b"frame" + chunk, 5))
         writer.finish()
-        IKeyedArchiveWriter(writer).set_key(key_sha256_of(info), 1)
+        IKeyedArchiveWriter(writer).set_key(key_sha256_of(info.sha256), 1)
         writer.commit(info)
-
-
-def _is_seen(state: ModelState | None, found: Found | None) -> bool:
-    if state is None or found is None:
-        return state is None and found is None
-    return state.user_data == found.user_data and state.versions.keys() <= found.versions.keys()

@@ -13,9 +13,10 @@ import random
 import signal
 import sys
 
-from attrs import evolve
-
-from tests.robustness.disk.knowledge import ModelState, hash_of
+from tests.robustness.disk.contents import version_of
+from tests.robustness.oracles.acts import Act, CreateVersion, DeleteModel, ReserveNumbers, SaveModel, items
+from tests.robustness.oracles.promises import Promises
+from tests.support.client import data_hash
 from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -42,7 +43,7 @@ def version(number: int, seed: int) -> VersionInfo:
     Describe a version with this data.
     """
     data = b"".join(chunks(seed))
-    return VersionInfo(MODEL_ID, number, seed, True, hash_of(data), len(data), {"seed": str(seed)})
+    return VersionInfo(MODEL_ID, number, seed, True, data_hash(data), len(data), {"seed": str(seed)})
 
 
 def put(archive: FilesystemArchive, number: int, seed: int) -> None:
@@ -59,29 +60,30 @@ def put(archive: FilesystemArchive, number: int, seed: int) -> None:
         writer.abort()
 
 
-def before(act: str, archive: FilesystemArchive) -> ModelState | None:
+def before(act: str, archive: FilesystemArchive, promises: Promises) -> None:
     """
-    Lay out what an act begins with, and say what that is.
+    Create what an act begins with.
     """
     if act == "make":
-        return None
+        return
     archive.save_model(ModelInfo(MODEL_ID, {"a": "old"}))
     put(archive, 1, 1)
     archive.set_high_water_mark(MODEL_ID, 3)
-    return ModelState({"a": "old"}, {1: version(1, 1)}, given_out=3)
+    first = version_of(version(1, 1))
+    for done in (SaveModel(items({"a": "old"})), CreateVersion(first), ReserveNumbers(3)):
+        promises.acknowledge(promises.begin(MODEL_ID, done), first if isinstance(done, CreateVersion) else None)
 
 
-def after(act: str, state: ModelState | None, seed: int) -> ModelState | None:
+def described(act: str, seed: int) -> Act:
     """
-    Return the state of a model after an act.
+    Return an act as the promises describe it.
     """
-    if act == "make" or state is None:
-        return ModelState({"a": str(seed)})
-    if act == "update":
-        return evolve(state, user_data={"a": str(seed)})
-    if act == "create":
-        return state.with_version(version(4, seed))
-    return evolve(state, given_out=_RESERVED) if act == "reserve" else None
+    acts: dict[str, Act] = {
+        "create": CreateVersion(version_of(version(4, seed))),
+        "reserve": ReserveNumbers(_RESERVED),
+        "delete": DeleteModel(),
+    }
+    return acts.get(act, SaveModel(items({"a": str(seed)})))
 
 
 def do(act: str, archive: FilesystemArchive, seed: int) -> None:

@@ -1,31 +1,21 @@
 """
-The expected state of a daemon that is back, and of its archive, from a ledger.
+The check of a daemon that is back, and of its archive, against the promises.
 """
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import grpc
 import yaml
-from attrs import frozen
+from attrs import field, frozen
 
-from tests.robustness.oracles.ledger import Ledger, Life, Presence, hash_of, make_data
-from tests.support.client import Client
+from tests.robustness.oracles.acts import CreateVersion, Latest, ReadData, State, Version
+from tests.robustness.oracles.promises import Life, Promises
+from tests.robustness.wire.readings import make_data, read_model, sent_version, version_of
+from tests.support.client import Client, data_hash
 from twisted_registry.storage.filesystem.layout import ModelFolder, model_folder
 
 _SAMPLE = 3
-
-
-def _found(client: Client, model_id: str) -> Any | None:
-    try:
-        (info,) = client.models(model_id).model_infos
-    except grpc.RpcError as error:
-        refused: Any = error
-        if refused.code() is grpc.StatusCode.NOT_FOUND:
-            return None
-        raise
-    return info
 
 
 @frozen
@@ -37,107 +27,76 @@ class Aftermath:
         whole: whether to read all versions, not only new ones and a few others.
     """
 
-    ledger: Ledger
+    promises: Promises
     client: Client
     archive: Path
     chance: random.Random
     whole: bool = False
+    _read: dict[Life, set[int]] = field(factory=dict)
 
     def check(self) -> None:
         """
-        Check all models; what is found of what was in doubt is so from now on.
+        Compare all models with the promises.
         """
-        for life in self.ledger.lives():
+        for life in self.promises.lives():
             self._check_model(life)
-        there = sorted(life.model_id for life in self.ledger.lives() if life.presence is Presence.PRESENT)
+        there = sorted(life.model_id for life in self.promises.lives() if life.must_exist)
         listed = [info.model_id for info in self.client.models().model_infos]
         if listed != there:
-            self.ledger.wrong.append(f"models {listed} are listed, and {there} are there")
+            self.promises.wrong.append(f"models {listed} are listed, and {there} are there")
 
-    def probe(self, exact: bool) -> None:
+    def probe(self) -> None:
         """
-        Create a version of each model that is there: its number must be above all that were given.
-
-        Args:
-            exact: whether it must be the very next one.
+        Create a version of each model: its number must be one that can follow.
         """
-        for life in self.ledger.lives():
-            if life.presence is Presence.PRESENT:
-                self._probe(life, exact)
+        for life in self.promises.lives():
+            if life.must_exist:
+                self._probe(life)
 
-    def _probe(self, life: Life, exact: bool) -> None:
-        token = f"{life.number}.probe.{len(life.sent)}"
-        data = make_data(token, 100)
-        archived = self.chance.random() < 0.5
-        before = life.highest
-        self.ledger.begin(life, token, data, archived)
-        info = self.client.create(life.model_id, data, archived=archived, user_data={"by": token})
-        self.ledger.acknowledge(info)
-        if info.version_number <= before or (exact and info.version_number != before + 1):
-            self.ledger.complain(life, f"after number {before} comes {info.version_number}")
+    def _probe(self, life: Life) -> None:
+        token = f"probe.{self.chance.random()}"
+        data, archived = make_data(token, 100), self.chance.random() < 0.5
+        act = CreateVersion(sent_version(data, archived, {"by": token}))
+        begun = self.promises.begin(life.model_id, act)
+        created = version_of(self.client.create(life.model_id, data, archived=archived, user_data={"by": token}))
+        self.promises.acknowledge(begun, created)
+        if not any(act.fits(state, created) for state in begun.before):
+            self.promises.complain(life.model_id, f"after number {begun.floor} comes {created.number}")
 
     def _check_model(self, life: Life) -> None:
-        info = _found(self.client, life.model_id)
-        if info is None:
-            self._check_gone(life)
-            return
-        if life.presence is Presence.ABSENT:
-            self.ledger.complain(life, "it is back")
-        life.presence = Presence.PRESENT
-        reported = info.user_data.get("value", "")
-        if reported not in life.user_data:
-            self.ledger.complain(life, f"its metadata is {reported!r} and should be one of {life.user_data}")
-        life.user_data = {reported}
-        self._check_versions(life)
+        found = read_model(self.client, life.model_id)
+        self.promises.compare(life.model_id, found)
+        folder = model_folder(str(self.archive), life.model_id)
+        if found.exists:
+            if found.versions and not Latest().fits(found, version_of(self.client.latest(life.model_id))):
+                self.promises.complain(life.model_id, "the latest is not the last that is listed")
+            self._check_files(life, folder, found)
+            self._read_data(life, folder, found)
+        elif Path(folder.path).exists():
+            self.promises.complain(life.model_id, "its folder is still there")
 
-    def _check_gone(self, life: Life) -> None:
-        if life.presence is Presence.PRESENT:
-            self.ledger.complain(life, "it is gone")
-        if Path(model_folder(str(self.archive), life.model_id).path).exists():
-            self.ledger.complain(life, "its folder is still there")
-        if life.presence is not Presence.ABSENT:
-            self.ledger.renew(life.model_id)
-
-    def _check_versions(self, life: Life) -> None:
-        infos = self.client.infos(life.model_id).version_infos
-        listed = [info.version_number for info in infos]
-        for info in infos:
-            self.ledger.see(info)
-            if not info.archived:
-                self.ledger.complain(life, f"transient version {info.version_number} is there after a restart")
-        if listed != sorted(set(listed)):
-            self.ledger.complain(life, f"the list is not in order: {listed}")
-        lost = life.archived - set(listed)
-        if lost:
-            self.ledger.complain(life, f"versions {sorted(lost)} are lost")
-        if listed and self.client.latest(life.model_id) != infos[-1]:
-            self.ledger.complain(life, "the latest is not the last listed")
-        self._check_files(life, set(listed))
-        life.archived.intersection_update(listed)
-        self._read(life)
-
-    def _read(self, life: Life) -> None:
-        old = sorted(life.archived - life.unread)
+    def _read_data(self, life: Life, folder: ModelFolder, found: State) -> None:
+        read = self._read.setdefault(life, set())
+        old = [version for version in found.versions if version.number in read]
         chosen = old if self.whole else self.chance.sample(old, min(_SAMPLE, len(old)))
-        folder = model_folder(str(self.archive), life.model_id)
-        for number in sorted({*chosen, *life.unread} & life.archived):
-            self.ledger.check_data(life, number, self.client.data(life.model_id, number))
-            self._check_version_files(life, folder, number)
-        life.unread.clear()
+        for version in [*chosen, *(one for one in found.versions if one.number not in read)]:
+            begun = self.promises.begin(life.model_id, ReadData(version.number))
+            self.promises.acknowledge(begun, data_hash(self.client.data(life.model_id, version.number)))
+            self._check_version_files(life, folder, version)
+            read.add(version.number)
 
-    def _check_files(self, life: Life, listed: set[int]) -> None:
-        folder = model_folder(str(self.archive), life.model_id)
+    def _check_files(self, life: Life, folder: ModelFolder, found: State) -> None:
         there = {path.name for path in Path(folder.path).glob("[!.]*")}
-        paths = [f(number) for number in listed for f in (folder.version_yaml, folder.version_data)]
+        paths = [f(one.number) for one in found.versions for f in (folder.version_yaml, folder.version_data)]
         expected = {Path(path).name for path in (*paths, folder.yaml)}
         if there != expected:
-            self.ledger.complain(life, f"files {sorted(there ^ expected)} are there without versions, or missing")
+            files = sorted(there ^ expected)
+            self.promises.complain(life.model_id, f"files {files} are there without versions, or missing")
 
-    def _check_version_files(self, life: Life, folder: ModelFolder, number: int) -> None:
-        metadata, data = Path(folder.version_yaml(number)), Path(folder.version_data(number))
-        sent = life.sent[life.given[number]]
-        reported = yaml.load(metadata.read_bytes(), Loader=yaml.CBaseLoader)
-        expected = (str(number), str(sent.size_bytes), sent.data_hash, hash_of(data.read_bytes()))
-        found = (reported["version_number"], reported["data_size"], reported["data_hash"], sent.data_hash)
-        if expected != found:
-            self.ledger.complain(life, f"version {number} was {expected}; its files say {found}")
+    def _check_version_files(self, life: Life, folder: ModelFolder, version: Version) -> None:
+        metadata, data = Path(folder.version_yaml(version.number)), Path(folder.version_data(version.number))
+        reported: Mapping[str, str] = yaml.load(metadata.read_bytes(), Loader=yaml.CBaseLoader)
+        expected = (str(version.number), str(version.size_bytes), version.sha256)
+        found = (reported["version_number"], reported["data_size"], reported["data_hash"])
+        if found != expected or data_hash(data.read_bytes()) != version.sha256:
+            self.promises.complain(life.model_id, f"the files of version {version.number} say {found}, not {expected}")

@@ -7,11 +7,21 @@ of Wing and Gong, which remembers where it has been, as Lowe proposed. A history
 linearizable, so is the whole.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from attrs import evolve, frozen
+
+from tests.robustness.oracles.acts import (
+    ABSENT,
+    Act,
+    CreateVersion,
+    Outcome,
+    ReadData,
+    Reply,
+    State,
+    Version,
+)
 
 FOREVER = 2**63
 """Later than any moment."""
@@ -20,167 +30,34 @@ MOST_PLACES = 500_000
 """The limit of the search: each broken call may double the number of places."""
 
 
-class Act(Enum):
-    """
-    The kinds of operations. ``SAVE`` creates a missing model; ``RESTART`` is a clean restart of the whole registry.
-    """
-
-    SAVE = "save"
-    DELETE = "delete"
-    CREATE = "create"
-    LATEST = "latest"
-    LIST = "list"
-    READ = "read"
-    RESTART = "restart"
-    CRASH = "crash"
-
-
-_LOOKS = frozenset({Act.LATEST, Act.LIST, Act.READ})
-
-
-class Outcome(Enum):
-    """
-    The possible results besides values.
-    """
-
-    NOT_FOUND = "not found"
-    UNKNOWN = "unknown"
-    """The call broke: it may have happened at any moment from its call on, or not at all."""
-
-
-class Version(NamedTuple):
-    """
-    A version as its readers see it.
-
-    Attributes:
-        data: what tells its data from all others'.
-    """
-
-    number: int
-    data: str
-
-
-Result = Outcome | int | str | Version | tuple[Version, ...] | None
-"""``CREATE`` gives a number, ``LATEST`` a version, ``LIST`` versions, ``READ`` what tells the data, the others
-nothing."""
-
-
 @frozen
 class Operation:
     """
     A call and its outcome.
 
     Attributes:
+        act: what it does; no two creations are of the same data.
         answered_ns: when it ended; if the outcome is unknown, the latest time at which it can have taken effect.
-        data: the data of a creation; no two creations have the same.
-        archived: what kind of version a creation makes.
-        number: which version is read.
     """
 
     act: Act
     invoked_ns: int
     answered_ns: int = FOREVER
-    result: Result = None
-    data: str = ""
-    archived: bool = False
-    number: int = 0
+    reply: Reply = None
 
     @property
     def is_certain(self) -> bool:
         """
         Return whether it certainly happened.
         """
-        return self.result is not Outcome.UNKNOWN
+        return self.reply is not Outcome.UNKNOWN
 
     @property
     def only_looked(self) -> bool:
         """
         Return whether it changed nothing, whenever it happened.
         """
-        return self.act in _LOOKS or self.result is Outcome.NOT_FOUND
-
-
-class State(NamedTuple):
-    """
-    A model.
-
-    Attributes:
-        versions: by rising number, with whether they are archived; ``None`` where there is no model.
-        last: the highest number given out.
-        exact: the next one is one higher; after a crash it may be any that is higher.
-    """
-
-    versions: tuple[tuple[Version, bool], ...] | None = None
-    last: int = 0
-    exact: bool = True
-
-    @property
-    def listed(self) -> tuple[Version, ...]:
-        """
-        The versions of a model that is there.
-        """
-        return tuple(version for version, _ in self.versions or ())
-
-
-ABSENT = State()
-
-
-def _save(state: State, operation: Operation) -> State | None:
-    return State(()) if state.versions is None else state
-
-
-def _delete(state: State, operation: Operation) -> State | None:
-    was_absent = operation.result is Outcome.NOT_FOUND
-    if operation.is_certain and was_absent != (state.versions is None):
-        return None
-    return ABSENT
-
-
-def _create(state: State, operation: Operation) -> State | None:
-    if state.versions is None or operation.result is Outcome.NOT_FOUND:
-        return state if state.versions is None and not isinstance(operation.result, int) else None
-    number = operation.result if isinstance(operation.result, int) else state.last + 1
-    if number <= state.last or (state.exact and number != state.last + 1):
-        return None
-    created = (Version(number, operation.data), operation.archived)
-    return State((*state.versions, created), number, state.exact or operation.is_certain)
-
-
-def _latest(state: State, operation: Operation) -> State | None:
-    latest = state.listed[-1] if state.versions else Outcome.NOT_FOUND
-    return state if operation.result == latest else None
-
-
-def _list(state: State, operation: Operation) -> State | None:
-    listed = Outcome.NOT_FOUND if state.versions is None else state.listed
-    return state if operation.result == listed else None
-
-
-def _read(state: State, operation: Operation) -> State | None:
-    data: Result = Outcome.NOT_FOUND
-    for version in state.listed:
-        if version.number == operation.number:
-            data = version.data
-    return state if operation.result == data else None
-
-
-def _restart(state: State, operation: Operation) -> State | None:
-    if state.versions is None:
-        return state
-    archived = tuple(pair for pair in state.versions if pair[1])
-    return State(archived, state.last, state.exact and operation.act is Act.RESTART)
-
-
-_STEPS: dict[Act, Callable[[State, Operation], State | None]] = {
-    Act.SAVE: _save,
-    Act.DELETE: _delete,
-    Act.CREATE: _create,
-    Act.LATEST: _latest,
-    Act.LIST: _list,
-    Act.READ: _read,
-    Act.RESTART: _restart,
-    Act.CRASH: _restart,
-}
+        return not self.act.changes or self.reply is Outcome.NOT_FOUND
 
 
 def step(state: State, operation: Operation) -> State | None:
@@ -190,17 +67,18 @@ def step(state: State, operation: Operation) -> State | None:
     Returns:
         the model after it; ``None`` if its caller would have received something else.
     """
-    return _STEPS[operation.act](state, operation)
+    fits = operation.act.fits(state, operation.reply)
+    return operation.act.apply(state, operation.reply) if fits else None
 
 
-def _seen(history: Iterable[Operation]) -> Iterator[Version]:
+def _seen(history: Iterable[Operation]) -> Iterator[tuple[str, int]]:
     for operation in history:
-        if isinstance(operation.result, Version):
-            yield operation.result
-        elif isinstance(operation.result, tuple):
-            yield from (version for version in operation.result if isinstance(version, Version))
-        elif operation.act is Act.READ and isinstance(operation.result, str):
-            yield Version(operation.number, operation.result)
+        reply = operation.reply
+        if isinstance(operation.act, ReadData) and isinstance(reply, str):
+            yield reply, operation.act.number
+        elif isinstance(reply, tuple):
+            seen = (reply,) if isinstance(reply, Version) else reply
+            yield from [(version.sha256, version.number) for version in seen]
 
 
 def settled(history: Sequence[Operation]) -> list[Operation]:
@@ -210,14 +88,15 @@ def settled(history: Sequence[Operation]) -> list[Operation]:
     Returns:
         the rest, in the order of the calls.
     """
-    numbers = {version.data: version.number for version in _seen(history)}
+    numbers = dict(_seen(history))
     kept = []
     for operation in sorted(history, key=lambda one: one.invoked_ns):
+        sent = operation.act.version if isinstance(operation.act, CreateVersion) else None
         if operation.is_certain:
             kept.append(operation)
-        elif operation.act is Act.CREATE and operation.data in numbers:
-            kept.append(evolve(operation, result=numbers[operation.data]))
-        elif operation.act not in _LOOKS:
+        elif sent is not None and sent.sha256 in numbers:
+            kept.append(evolve(operation, reply=sent._replace(number=numbers[sent.sha256])))
+        elif operation.act.changes:
             kept.append(operation)
     return kept
 

@@ -11,10 +11,11 @@ from attrs import define, evolve, field
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.robustness.oracles.ledger import hash_of
-from tests.robustness.oracles.reference import Reference, Refused, Upload, Version
+from tests.robustness.oracles.acts import Version
+from tests.robustness.oracles.reference import Reference, Refused, Upload
+from tests.robustness.wire.readings import version_of, versions_of
 from tests.robustness.wire.served import Served
-from tests.support.client import Client, body, header
+from tests.support.client import Client, body, data_hash, header
 from tests.support.upload import Upload as SlowUpload
 from twisted_registry.protocol.messages import api
 
@@ -52,8 +53,8 @@ def uploads(draw: st.DrawFn) -> Upload:
     """
     data = draw(DATA)
     size_bytes = max(0, len(data) + draw(st.sampled_from([0] * 8 + [1, -1, 10**6])))
-    data_hash = draw(st.sampled_from([hash_of(data), "", "", "", hash_of(b"other than that"), "x"]))
-    return Upload(data, draw(st.booleans()), size_bytes, data_hash, draw(USER_DATA), draw(TIMES_NS))
+    declared = draw(st.sampled_from([data_hash(data), "", "", "", data_hash(b"other than that"), "x"]))
+    return Upload(data, draw(st.booleans()), size_bytes, declared, draw(USER_DATA), draw(TIMES_NS))
 
 
 @define
@@ -153,7 +154,7 @@ class RegistryMachine(RuleBasedStateMachine):
         )
 
     def _models(self, model_ids: list[str], handle: str) -> tuple[list[tuple[str, dict[str, str]]], str]:
-        return [(model_id, self.reference.models[model_id].user_data) for model_id in model_ids], handle
+        return [(model_id, dict(self.reference.models[model_id].metadata)) for model_id in model_ids], handle
 
     # Versions
 
@@ -175,12 +176,8 @@ class RegistryMachine(RuleBasedStateMachine):
             code = refused.code
             self.same(lambda: code, lambda: _create(self.client, model_id, upload))
         else:
-            info = _create(self.client, model_id, upload)
-            assert upload.created_ns in (0, info.creation_timestamp), info
-            upload = evolve(upload, created_ns=info.creation_timestamp)
-            self.reference.create(model_id, upload, info.version_number)
-            version = self.reference.select(model_id, -1)
-            self.same(lambda: _shown(version), lambda: _listed(info))
+            self.shared.calls += 1
+            self.reference.create(model_id, upload, version_of(_create(self.client, model_id, upload)))
 
     @rule(model_id=MODEL_IDS, archived=st.booleans(), sent=st.binary(max_size=9))
     def give_up_upload(self, model_id: str, archived: bool, sent: bytes) -> None:
@@ -202,7 +199,7 @@ class RegistryMachine(RuleBasedStateMachine):
         List versions, all or a page.
         """
         self.same(
-            lambda: _shown_page(*self.reference.list_versions(model_id, count, handle)),
+            lambda: self.reference.list_versions(model_id, count, handle),
             lambda: _listed_page(self.client.infos(model_id, count=count, handle=handle)),
         )
 
@@ -212,7 +209,7 @@ class RegistryMachine(RuleBasedStateMachine):
         List versions by number.
         """
         self.same(
-            lambda: _shown_page(*self.reference.select_versions(model_id, selectors, handle)),
+            lambda: self.reference.select_versions(model_id, selectors, handle),
             lambda: _listed_page(self.client.infos(model_id, *selectors, handle=handle)),
         )
 
@@ -222,12 +219,12 @@ class RegistryMachine(RuleBasedStateMachine):
         List versions by number, page by page, to the empty one.
         """
         self.same(
-            lambda: [_shown(version) for version in self.reference.select_versions(model_id, selectors, "")[0]],
+            lambda: self.reference.select_versions(model_id, selectors, "")[0],
             partial(self._all_pages, model_id, selectors, count),
         )
 
-    def _all_pages(self, model_id: str, selectors: Sequence[int], count: int) -> list[tuple[object, ...]]:
-        infos: list[tuple[object, ...]] = []
+    def _all_pages(self, model_id: str, selectors: Sequence[int], count: int) -> list[Version]:
+        infos: list[Version] = []
         handle = ""
         while True:
             page, handle = _listed_page(self.client.infos(model_id, *selectors, count=count, handle=handle))
@@ -242,7 +239,7 @@ class RegistryMachine(RuleBasedStateMachine):
         Read a version's data.
         """
         self.same(
-            lambda: _cut(self.reference.select(model_id, selector).data),
+            lambda: _cut(self.reference.data(model_id, selector)),
             lambda: list(self.client.chunks(model_id, selector)),
         )
 
@@ -259,10 +256,10 @@ class RegistryMachine(RuleBasedStateMachine):
             return
         stream = self.client.updates(model_id)
         if latest is not None:
-            self.same(lambda: _shown(latest), lambda: _listed(next(stream).version_info))
+            self.same(lambda: latest, lambda: version_of(next(stream).version_info))
         whole = evolve(upload, size_bytes=len(upload.data), data_hash="")
         self.create(model_id, whole)
-        self.same(lambda: _shown(self.reference.select(model_id, -1)), lambda: _listed(next(stream).version_info))
+        self.same(lambda: self.reference.select(model_id, -1), lambda: version_of(next(stream).version_info))
         stream.cancel()
 
     # The service itself
@@ -320,22 +317,8 @@ def _create(client: Client, model_id: str, upload: Upload) -> Any:
     return client.upload(first, [body(upload.data[:7]), body(upload.data[7:])])
 
 
-def _shown(version: Version) -> tuple[object, ...]:
-    kept = (version.number, version.archived, hash_of(version.data), len(version.data))
-    return (*kept, version.user_data, version.created_ns)
-
-
-def _listed(info: Any) -> tuple[object, ...]:
-    kept = (info.version_number, info.archived, info.data_hash, info.data_size)
-    return (*kept, dict(info.user_data), info.creation_timestamp)
-
-
-def _shown_page(versions: list[Version], handle: str) -> tuple[list[tuple[object, ...]], str]:
-    return [_shown(version) for version in versions], handle
-
-
-def _listed_page(reply: Any) -> tuple[list[tuple[object, ...]], str]:
-    return [_listed(info) for info in reply.version_infos], reply.next_version_handle
+def _listed_page(reply: Any) -> tuple[list[Version], str]:
+    return list(versions_of(reply)), reply.next_version_handle
 
 
 def _listed_models(reply: Any) -> tuple[list[tuple[str, dict[str, str]]], str]:

@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 from grpc import StatusCode
 
-from tests.robustness.oracles.ledger import hash_of
+from tests.robustness.oracles.acts import (
+    ABSENT,
+    Act,
+    CreateVersion,
+    DeleteModel,
+    Reply,
+    Restart,
+    SaveModel,
+    State,
+    Version,
+    items,
+)
+from tests.support.client import data_hash
 from twisted_registry.domain.errors import InvalidModelId
 from twisted_registry.domain.models import check_model_id
 
@@ -23,38 +35,6 @@ class Refused(Exception):
     def __init__(self, code: StatusCode) -> None:
         super().__init__(code)
         self.code = code
-
-
-@frozen
-class Version:
-    """
-    A version.
-
-    Attributes:
-        created_ns: 0 where it was left to the registry.
-    """
-
-    number: int
-    data: bytes
-    archived: bool
-    user_data: dict[str, str]
-    created_ns: int = 0
-
-
-@define
-class Model:
-    """
-    A model.
-
-    Attributes:
-        last: the highest number given out.
-        exact: the next one is one higher; after a crash it may be any that is higher.
-    """
-
-    user_data: dict[str, str]
-    versions: dict[int, Version] = field(factory=dict)
-    last: int = 0
-    exact: bool = True
 
 
 @frozen
@@ -84,9 +64,21 @@ def _check(holds: bool, code: StatusCode) -> None:
 class Reference:
     """
     All nine calls, as the specification has them.
+
+    Attributes:
+        models: the state of each model that exists.
     """
 
-    models: dict[str, Model] = field(factory=dict)
+    models: dict[str, State] = field(factory=dict)
+    _data: dict[str, bytes] = field(factory=dict)
+
+    def _do(self, model_id: str, act: Act, reply: Reply = None) -> None:
+        before = self.models.get(model_id, ABSENT)
+        assert act.fits(before, reply), f"{act} of {model_id!r} cannot end with {reply} after {before}"
+        after = act.apply(before, reply)
+        self.models.pop(model_id, None)
+        if after.exists:
+            self.models[model_id] = after
 
     def save_model(self, model_id: str, user_data: dict[str, str]) -> None:
         """
@@ -96,12 +88,9 @@ class Reference:
             check_model_id(model_id)
         except InvalidModelId:
             raise Refused(StatusCode.INVALID_ARGUMENT) from None
-        if model_id in self.models:
-            self.models[model_id].user_data = user_data
-        else:
-            self.models[model_id] = Model(user_data)
+        self._do(model_id, SaveModel(items(user_data)))
 
-    def model(self, model_id: str) -> Model:
+    def model(self, model_id: str) -> State:
         """
         Return an existing model.
         """
@@ -113,7 +102,7 @@ class Reference:
         ``DeleteModel``.
         """
         self.model(model_id)
-        del self.models[model_id]
+        self._do(model_id, DeleteModel())
 
     def list_models(self, asked: Sequence[str], count: int, handle: str) -> tuple[list[str], str]:
         """
@@ -127,54 +116,57 @@ class Reference:
         page = page[:count] if count else page
         return page, str(offset + len(page)) if page else handle or "0"
 
-    def check_upload(self, model_id: str, upload: Upload) -> Model:
+    def check_upload(self, model_id: str, upload: Upload) -> None:
         """
         ``CreateVersion``, up to where the version gets its number.
         """
-        model = self.model(model_id)
+        self.model(model_id)
         _check(upload.size_bytes == len(upload.data), StatusCode.INVALID_ARGUMENT)
-        _check(upload.data_hash in ("", hash_of(upload.data)), StatusCode.INVALID_ARGUMENT)
-        return model
+        _check(upload.data_hash in ("", data_hash(upload.data)), StatusCode.INVALID_ARGUMENT)
 
-    def create(self, model_id: str, upload: Upload, number: int) -> None:
+    def create(self, model_id: str, upload: Upload, created: Version) -> None:
         """
         The rest of ``CreateVersion``.
 
         Args:
-            number: the one it was given.
+            created: the version in the reply.
 
         Raises:
             AssertionError: it should have been another one.
         """
-        model = self.check_upload(model_id, upload)
-        next_number = model.last + 1
-        assert number == next_number or (not model.exact and number > next_number), (
-            f"a version of {model_id!r} is number {number} after {model.last}"
-        )
-        model.versions[number] = Version(number, upload.data, upload.archived, upload.user_data, upload.created_ns)
-        model.last, model.exact = number, True
+        sha256 = data_hash(upload.data)
+        metadata = items(upload.user_data)
+        sent = Version(0, sha256, len(upload.data), upload.archived, metadata, upload.created_ns)
+        self._do(model_id, CreateVersion(sent), created)
+        self._data[sha256] = upload.data
+
+    def data(self, model_id: str, selector: int) -> bytes:
+        """
+        ``RetrieveVersionData``.
+        """
+        return self._data[self.select(model_id, selector).sha256]
 
     def select(self, model_id: str, selector: int) -> Version:
         """
         Return the version that a number or a negative selector means.
         """
-        versions = self.model(model_id).versions
-        numbers = sorted(versions)
+        state = self.model(model_id)
         if selector < 0:
-            _check(-selector <= len(numbers), StatusCode.NOT_FOUND)
-            return versions[numbers[selector]]
-        _check(selector in versions, StatusCode.NOT_FOUND)
-        return versions[selector]
+            _check(-selector <= len(state.versions), StatusCode.NOT_FOUND)
+            return state.versions[selector]
+        version = state.version(selector)
+        if version is None:
+            raise Refused(StatusCode.NOT_FOUND)
+        return version
 
     def list_versions(self, model_id: str, count: int, handle: str) -> tuple[list[Version], str]:
         """
         ``RetrieveVersionInfos`` without numbers.
         """
         _check(not handle or _DECIMAL.fullmatch(handle) is not None, StatusCode.INVALID_ARGUMENT)
-        versions = self.model(model_id).versions
-        numbers = [number for number in sorted(versions) if number >= int(handle or "0")]
-        page = numbers[:count] if count else numbers
-        return [versions[number] for number in page], str(page[-1] + 1) if page else handle or "0"
+        versions = [version for version in self.model(model_id).versions if version.number >= int(handle or "0")]
+        page = versions[:count] if count else versions
+        return page, str(page[-1].number + 1) if page else handle or "0"
 
     def select_versions(self, model_id: str, selectors: Sequence[int], handle: str) -> tuple[list[Version], str]:
         """
@@ -188,13 +180,11 @@ class Reference:
         """
         Return the first version for a new subscriber; ``None`` if there is none yet.
         """
-        versions = self.model(model_id).versions
-        return versions[max(versions)] if versions else None
+        return next(reversed(self.model(model_id).versions), None)
 
     def restart(self, clean: bool) -> None:
         """
         All that is transient is lost.
         """
-        for model in self.models.values():
-            model.versions = {number: one for number, one in model.versions.items() if one.archived}
-            model.exact = model.exact and clean
+        for model_id in self.models:
+            self.models[model_id] = Restart(clean).apply(self.models[model_id], None)

@@ -81,9 +81,9 @@ class AsyncClient:
         """
         return dict((await self.call("Status", common.StatusRequest(names=["*"]))).statuses)
 
-    async def create(self, model_id: str, data: bytes, archived: bool, **user_data: str) -> int:
+    async def create(self, model_id: str, data: bytes, archived: bool, **user_data: str) -> Any:
         """
-        Create a version, and give its number.
+        Create a version, and return its info.
         """
         call = self._channel.stream_unary(
             f"/{SERVICE_NAME}/CreateVersion",
@@ -91,7 +91,7 @@ class AsyncClient:
             response_deserializer=api.CreateVersionReply.FromString,
         )
         messages = [header(model_id, len(data), archived=archived, user_data=user_data), *map(body, pieces(data))]
-        return int((await call(iter(messages), timeout=DEADLINE_SECONDS)).version_info.version_number)
+        return (await call(iter(messages), timeout=DEADLINE_SECONDS)).version_info
 
     async def data(self, model_id: str, number: int) -> bytes:
         """
