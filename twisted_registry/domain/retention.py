@@ -1,0 +1,185 @@
+"""
+Retention: which versions of a model are kept.
+"""
+
+from collections.abc import Iterable, Mapping
+from heapq import heappush, heappushpop
+from math import isfinite, isnan
+from typing import Any
+
+from attrs import define, field, frozen
+
+from twisted_registry.domain.errors import InvalidRequest, shown
+from twisted_registry.domain.records import VersionRecord
+
+PIN = "pin"
+"""The label that protects a version, with any value."""
+
+MAX_BEST_RULES = 20
+MAX_COUNT = 2**31 - 1
+
+_NS = 1_000_000_000
+
+
+@frozen
+class KeepBest:
+    """
+    A rule that keeps the versions with the best values of a metric.
+
+    Attributes:
+        metric: the name of the metric.
+        count: how many versions are kept; among equal ones, the newest.
+        lowest: whether lower values are better.
+    """
+
+    metric: str
+    count: int
+    lowest: bool = False
+
+
+@frozen
+class RetentionPolicy:
+    """
+    Rules for a model's versions.  A version is kept if any rule keeps it; without a rule, all are.
+
+    Attributes:
+        keep_last: how many of the newest versions are kept; 0 for no such rule.
+        keep_best: rules by metrics.
+        keep_every: keeps the lowest number in each block of so many numbers: with 10, one of 1 to 10, one of 11 to 20;
+            0 for no such rule.
+        younger_than_seconds: versions younger than this are kept; 0 for no such rule.
+    """
+
+    keep_last: int = 0
+    keep_best: tuple[KeepBest, ...] = ()
+    keep_every: int = 0
+    younger_than_seconds: float = 0.0
+
+    @property
+    def keeps_all(self) -> bool:
+        """
+        Return whether there is no rule, so that all versions are kept.
+        """
+        return not (self.keep_last or self.keep_best or self.keep_every or self.younger_than_seconds)
+
+
+def check_policy(policy: RetentionPolicy) -> RetentionPolicy:
+    """
+    Return a policy, if it is allowed.
+
+    Raises:
+        InvalidRequest: it is not allowed.
+    """
+    counts = {"keep_last": policy.keep_last, "keep_every": policy.keep_every}
+    for rule in policy.keep_best:
+        if not rule.metric:
+            raise InvalidRequest("a rule of keep_best names no metric; name one")
+        if not rule.count:
+            raise InvalidRequest(f"the rule for metric {shown(rule.metric)} keeps 0 versions; keep at least 1")
+        counts[f"the count of metric {shown(rule.metric)}"] = rule.count
+    for name, count in counts.items():
+        if not 0 <= count <= MAX_COUNT:
+            raise InvalidRequest(f"{name} is {count}; it must be from 0 to {MAX_COUNT}")
+    if len(policy.keep_best) > MAX_BEST_RULES:
+        raise InvalidRequest(f"a policy may have {MAX_BEST_RULES} rules of keep_best, not {len(policy.keep_best)}")
+    seconds = policy.younger_than_seconds
+    if not (isfinite(seconds) and seconds >= 0):
+        raise InvalidRequest(f"the age is {seconds:g} s; it must be a finite number of seconds, and not negative")
+    return policy
+
+
+def policy_for(
+    model_id: str, model_policy: RetentionPolicy | None, prefix_policies: Mapping[str, RetentionPolicy]
+) -> tuple[str | None, RetentionPolicy | None]:
+    """
+    Return the policy that applies to a model, and the prefix that it is from.
+
+    The model's policy wins, also if it has no rules.  Otherwise that of the longest prefix of its id wins.
+
+    Returns:
+        the prefix, or ``None`` if the policy is the model's; the policy, or ``None`` if none applies.
+    """
+    if model_policy is not None:
+        return None, model_policy
+    for length in range(len(model_id), -1, -1):
+        prefix = model_id[:length]
+        if prefix in prefix_policies:
+            return prefix, prefix_policies[prefix]
+    return None, None
+
+
+@frozen
+class PrunePlan:
+    """
+    The versions that a policy does not keep.
+
+    Attributes:
+        numbers: their numbers, ascending.
+        size_bytes: how many bytes of data they have in all.
+    """
+
+    numbers: list[int] = field(factory=list)
+    size_bytes: int = 0
+
+
+def is_protected(record: VersionRecord) -> bool:
+    """
+    Return whether a version is kept whatever the policy: an alias names it, or it has the label ``pin``.
+    """
+    return bool(record.aliases) or PIN in record.labels
+
+
+def plan(policy: RetentionPolicy, versions: Iterable[VersionRecord], now_ns: int) -> PrunePlan:
+    """
+    Return what a policy deletes.
+
+    The latest version is never deleted, and neither are those that an alias names or that have the label ``pin``.
+    These count for the rules as well: with ``keep_last`` 3, the newest three are kept, whether or not an alias names
+    one.
+
+    Args:
+        versions: all versions of the model, in any order.  They are read once.
+        now_ns: the present time in nanoseconds since the Unix epoch.
+    """
+    if policy.keeps_all:
+        return PrunePlan()
+    newest = _Highest(max(policy.keep_last, 1))
+    best = [(rule.metric, -1.0 if rule.lowest else 1.0, _Highest(rule.count)) for rule in policy.keep_best]
+    blocks: dict[int, int] = {}
+    youngest_ns = now_ns - int(policy.younger_than_seconds * _NS)
+    sizes: dict[int, int] = {}
+    for record in versions:
+        number = record.number
+        newest.add(number, number)
+        for metric, sign, highest in best:
+            value = record.metrics.get(metric)
+            if value is not None and not isnan(value):  # NaN is not the best
+                highest.add((sign * value, number), number)
+        if policy.keep_every:
+            block = (number - 1) // policy.keep_every
+            blocks[block] = min(blocks.get(block, number), number)
+        is_young = policy.younger_than_seconds > 0 and record.created_ns > youngest_ns
+        if not (is_young or is_protected(record)):
+            sizes[number] = record.size_bytes
+    kept = set().union(newest.items(), blocks.values(), *(highest.items() for _, _, highest in best))
+    numbers = sorted(sizes.keys() - kept)
+    return PrunePlan(numbers, sum(map(sizes.__getitem__, numbers)))
+
+
+@define
+class _Highest:
+    """
+    The items with the highest keys among those that were added.
+    """
+
+    _count: int
+    _heap: list[tuple[Any, int]] = field(factory=list)
+
+    def add(self, key: Any, item: int) -> None:
+        if len(self._heap) < self._count:
+            heappush(self._heap, (key, item))
+        else:
+            heappushpop(self._heap, (key, item))
+
+    def items(self) -> set[int]:
+        return {item for _, item in self._heap}
