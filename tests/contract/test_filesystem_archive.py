@@ -16,6 +16,7 @@ from twisted_registry.testing import (
     ArchiveContract,
     ArchiveIdentityContract,
     ArchiveKeyContract,
+    ArchiveLifecycleContract,
     ArchiveModelContract,
     ArchiveUnavailableContract,
     ArchiveVersionContract,
@@ -48,6 +49,12 @@ class FilesystemVersionTests(_OnFilesystem, ArchiveVersionContract):
 class FilesystemKeyTests(_OnFilesystem, ArchiveKeyContract):
     """
     The contract for idempotency keys, on ``FilesystemArchive``.
+    """
+
+
+class FilesystemLifecycleTests(_OnFilesystem, ArchiveLifecycleContract):
+    """
+    The contract for deletion and promotion, on ``FilesystemArchive``.
     """
 
 

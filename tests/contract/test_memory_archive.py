@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.testing import (
     ArchiveContract,
+    ArchiveLifecycleContract,
     ArchiveModelContract,
     ArchiveVersionContract,
     MemoryArchive,
@@ -38,4 +39,10 @@ class MemoryModelTests(_InMemory, ArchiveModelContract):
 class MemoryVersionTests(_InMemory, ArchiveVersionContract):
     """
     The contract for versions, on ``MemoryArchive``.
+    """
+
+
+class MemoryLifecycleTests(_InMemory, ArchiveLifecycleContract):
+    """
+    The contract for deletion and promotion, on ``MemoryArchive``.
     """

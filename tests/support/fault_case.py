@@ -3,6 +3,7 @@ All changes of an archive on the file system, disturbed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -12,6 +13,7 @@ from tests.support.faulty_system import Disturbance, FaultySystem, Killed
 from twisted_registry.domain.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import data_of, put, version_info
 
 Act = Callable[[FilesystemArchive], object]
@@ -56,9 +58,44 @@ def create(archive: FilesystemArchive) -> None:
 
 def delete(archive: FilesystemArchive) -> None:
     """
-    Delete the model.
+    Delete the model, and remove what is left of it as far as possible.
     """
     archive.delete_model("m")
+    _remove(archive)
+
+
+def delete_version(archive: FilesystemArchive) -> None:
+    """
+    Delete the version, and remove what is left of it as far as possible.
+    """
+    archive.delete_version("m", 1)
+    _remove(archive)
+
+
+def _remove(archive: FilesystemArchive) -> None:
+    with suppress(StorageFailure, StorageReadOnly):  # the deletion has succeeded
+        remove_all(archive)
+
+
+def fill_above(archive: FilesystemArchive) -> None:
+    """
+    Create a model with two versions, and numbers between them.
+    """
+    fill(archive)
+    put(archive, "m", 5)
+
+
+def promote(archive: FilesystemArchive) -> None:
+    """
+    Create a version between the two, and abort it if that fails.
+    """
+    writer = archive.create_version("m")
+    try:
+        writer.write(Chunk(b"data"))
+        writer.finish()
+        writer.commit_between(version_info("m", 2, b"data"))
+    finally:
+        writer.abort()
 
 
 ACTS: tuple[tuple[Act, Act], ...] = (
@@ -67,6 +104,8 @@ ACTS: tuple[tuple[Act, Act], ...] = (
     (fill, lambda archive: archive.set_high_water_mark("m", 9)),
     (fill, delete),
     (fill, create),
+    (fill, delete_version),
+    (fill_above, promote),
 )
 """Each kind of change of an archive, after what prepares it."""
 
@@ -84,6 +123,10 @@ def _model_state(
     numbers = archive.version_numbers(model_id)
     versions = [(archive.load_version(model_id, n), data_of(archive, model_id, n)) for n in numbers]
     return archive.load_model(model_id).metadata, archive.high_water_mark(model_id), versions
+
+
+def _versions(content: State) -> list[tuple[VersionInfo, bytes]]:
+    return content["m"][2] if "m" in content else []
 
 
 @frozen
@@ -108,17 +151,19 @@ class Attempt:
         """
         Return whether the error means that nothing has changed.
         """
-        version_failed = isinstance(self.error, StorageFailure) and len(self.after.get("m", ((), 0, []))[2]) == 2
+        creates_version = len(_versions(self.after)) > len(_versions(self.before))
+        version_failed = isinstance(self.error, StorageFailure) and creates_version
         return isinstance(self.error, StorageFull | StorageReadOnly) or (
             version_failed and not isinstance(self.error, CommitUncertain)
         )
 
     def private(self) -> list[Path]:
         """
-        Return the files in the private folder, and the temp files in the models' folders.
+        Return the files in the private folder, and the temp files and the marks in the models' folders.
         """
         private = [path for name in ("tmp", "trash") for path in (self.root / ".0" / name).iterdir()]
-        return [*private, *self.root.glob("*/.new-*")]
+        marks = [path for kind in ("deleted", "promoting") for path in self.root.glob(f"*/.{kind}-*")]
+        return [*private, *self.root.glob("*/.new-*"), *marks]
 
     def data_without_yaml(self) -> list[Path]:
         """
@@ -201,5 +246,6 @@ class FaultCase(SynchronousTestCase):
         archive = FilesystemArchive(str(attempt.root))
         archive.open()
         self.check_content(attempt, archive)
+        remove_all(archive)
         self.assertEqual(attempt.private(), [])
         archive.close()

@@ -15,6 +15,7 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import data_of, finished, put, version_info
 
 
@@ -41,17 +42,22 @@ class SweepTests(FilesystemCase):
 
     def test_swept(self) -> None:
         """
-        The private folder is swept when the archive is opened, without following links.
+        The private folder is swept, without following links; deleted models are removed after the start.
         """
+        self.assertIn(".0/trash/folder/n.yaml", self.files())
+        remove_all(self.archive)
         self.assertEqual(self.files(), ["m/m.yaml"])
 
     def test_deletions_are_durable_first(self) -> None:
         """
         Nothing of a deleted model is removed before its deletion is durable.
         """
+        self.assertEqual([call for call in self.system.changes() if "unlink .0/trash" in call], [])
+        remove_all(self.archive)
         changes = self.system.changes()
         first = next(position for position, call in enumerate(changes) if call.startswith("unlink .0/trash"))
-        self.assertEqual(changes[first - 2 : first], ["fsync .0/trash", "fsync ."])
+        self.assertLess(changes.index("fsync .0/trash"), first)
+        self.assertIn("fsync .", changes[changes.index("fsync .0/trash") : first])
 
     def test_uncommitted_versions(self) -> None:
         """
@@ -61,6 +67,7 @@ class SweepTests(FilesystemCase):
         for number in (2, 3):
             (self.root / "m" / f"m-v00000{number}.data").write_bytes(b"")
         self.assertEqual(self.archive.version_numbers("m"), [1])
+        remove_all(self.archive)
         self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
 
     def test_temp_files(self) -> None:
@@ -77,6 +84,7 @@ class SweepTests(FilesystemCase):
         self.assertEqual(self.archive.version_numbers("m"), [])
         writer.finish()
         writer.commit(version_info("m", 1, b"data"))
+        remove_all(self.archive)
         self.assertEqual(self.files(), ["m/.newer", "m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
         self.assertEqual(data_of(self.archive, "m", 1), b"data")
 
@@ -236,7 +244,9 @@ class ForeignTests(FilesystemCase):
             for name in ("tmp", "trash", ""):
                 (self.root / ".0" / name).rmdir()
             act()
+        remove_all(self.archive)
         self.archive.save_model(ModelInfo("m"))
         (self.root / ".0" / "trash").rmdir()
         self.archive.delete_model("m")
+        remove_all(self.archive)
         self.assertEqual(self.files(), [])

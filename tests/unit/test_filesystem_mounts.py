@@ -21,6 +21,7 @@ from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.system import Entry, Folder
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Kind
 from twisted_registry.storage.filesystem.verify.quarantine import Quarantine
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import data_of, put
 
 _STAYS = r"rename m \.0/trash/\*"
@@ -108,6 +109,8 @@ class MountedTests(FilesystemCase):
         for number in (errno.EXDEV, errno.EBUSY):
             self.system.disturbance = staying(number)
             self.archive.delete_model("m")
+            self.assertIn("m/.deleted", self.files())
+            remove_all(self.archive)
             self.assertEqual(self.files(), [])
             self.assert_gone()
             self.fill()
@@ -119,8 +122,47 @@ class MountedTests(FilesystemCase):
         for _ in range(2):
             self.system.disturbance = failing_where(rf"({_STAYS}|rmdir m)", errno.EBUSY)
             self.archive.delete_model("m")
+            remove_all(self.archive)
             self.assertEqual(self.files(), ["m"])
             self.assert_gone()
+
+    def test_created_again(self) -> None:
+        """
+        A model can be created again while the rest of the deleted one is still to be removed, and loses nothing.
+        """
+        self.system.disturbance = staying(errno.EXDEV)
+        self.archive.delete_model("m")
+        self.assert_gone()
+        put(self.archive, "m", 1)
+        remove_all(self.archive)
+        self.assertEqual(self.archive.version_numbers("m"), [1])
+
+    def test_created_again_meanwhile(self) -> None:
+        """
+        The same holds if the removal has begun.
+        """
+        for number in range(3, 200):
+            put(self.archive, "m", number)
+        self.system.disturbance = staying(errno.EXDEV)
+        self.archive.delete_model("m")
+        self.archive.remove_some()
+        self.assertEqual(self.archive.removal_seconds(), 0.0)
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1)
+        remove_all(self.archive)
+        self.assertEqual(self.files(), ["m/m-v000001.data", "m/m-v000001.yaml", "m/m.yaml"])
+
+    def test_restarted(self) -> None:
+        """
+        A start goes on with the removal, and is not delayed by it.
+        """
+        self.system.disturbance = staying(errno.EXDEV)
+        self.archive.delete_model("m")
+        self.reopen()
+        self.assertEqual(self.archive.model_ids(), [])
+        self.assertIn("m/m-v000001.data", self.files())
+        remove_all(self.archive)
+        self.assertEqual(self.files(), [])
 
     def test_damaged(self) -> None:
         """
@@ -138,6 +180,7 @@ class MountedTests(FilesystemCase):
         self.system.disturbance = staying(errno.EXDEV)
         self.system.calls.clear()
         self.archive.delete_model("m")
+        remove_all(self.archive)
         changes = self.system.changes()
         gone = changes.index("rename m/m.yaml m/.deleted")
         unlinks = [position for position, call in enumerate(changes) if call.startswith("unlink m/m-v")]

@@ -5,6 +5,7 @@ The archive on a file system: the order in which changes become durable.
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.filesystem.writer import WRITEBACK_BYTES
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import finished, put, version_info
 
 
@@ -101,8 +102,55 @@ class OrderTests(FilesystemCase):
         self.system.calls.clear()
         self.archive.delete_model("m")
         made = [call for call in self.system.changes() if not call.startswith("mkdir")]
-        deleted = ["rename m .0/trash/*", "fsync .0/trash", "fsync ."]
-        self.assertEqual(made, [*deleted, "unlink .0/trash/*/m.yaml", "rmdir .0/trash/*"])
+        self.assertEqual(made, ["rename m .0/trash/*", "fsync .0/trash", "fsync ."])
+        self.system.calls.clear()
+        remove_all(self.archive)
+        self.assertEqual(self.system.changes(), ["unlink .0/trash/*/m.yaml", "rmdir .0/trash/*"])
+
+    def test_delete_version(self) -> None:
+        """
+        A deletion is durable before the data is removed, and the renamed .yaml goes last.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1)
+        put(self.archive, "m", 2)
+        self.archive.set_high_water_mark("m", 2)
+        self.system.calls.clear()
+        self.archive.delete_version("m", 1)
+        deleted = ["rename m/m-v000001.yaml m/.deleted-000001", "fsync m", "unlink m/m-v000001.data"]
+        self.assertEqual(self.system.changes(), deleted)
+        self.system.calls.clear()
+        remove_all(self.archive)
+        self.assertEqual(self.system.changes(), ["fsync m", "fsync m", "unlink m/.deleted-000001"])
+
+    def test_delete_highest(self) -> None:
+        """
+        The high-water mark is durable before a version above it is deleted, and is written once for many of them.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        for number in (1, 2, 3):
+            put(self.archive, "m", number)
+        self.system.calls.clear()
+        self.archive.delete_version("m", 2)
+        mark = ["write m/.new-*", "fsync m/.new-*", "rename m/.new-* m/.reserved", "fsync m"]
+        self.assertEqual(self.system.changes()[:5], [*mark, "rename m/m-v000002.yaml m/.deleted-000002"])
+        self.system.calls.clear()
+        self.archive.delete_version("m", 3)
+        self.assertEqual(self.system.changes()[0], "rename m/m-v000003.yaml m/.deleted-000003")
+
+    def test_promotion(self) -> None:
+        """
+        The mark of a promotion is durable before the data gets its name, and is removed after the commit.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 2)
+        writer = finished(self.archive, "m", b"data")
+        self.system.calls.clear()
+        writer.commit_between(version_info("m", 1, b"data"))
+        self.assertIn("create m/.promoting-000001", self.system.calls)
+        data = ["fsync m", "rename_noreplace m/.new-* m/m-v000001.data"]
+        yaml = ["write m/.new-*", "fsync m/.new-*", "fsync m", "rename_noreplace m/.new-* m/m-v000001.yaml", "fsync m"]
+        self.assertEqual(self.system.changes(), [*data, *yaml, "unlink m/.promoting-000001"])
 
     def test_short_writes(self) -> None:
         """

@@ -15,6 +15,7 @@ from twisted_registry.storage.filesystem.layout import folder_of
 from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES
 from twisted_registry.storage.filesystem.verify.archive import Scrub
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import ODD_IDS, put
 
 DATA = Path(__file__).parent.parent / "data"
@@ -348,9 +349,10 @@ class MeanwhileTests(VerifyCase):
 
     def delete(self) -> None:
         """
-        Delete the model.
+        Delete the model, and remove what is left of it.
         """
         self.archive.delete_model("m")
+        remove_all(self.archive)
 
     def replace(self) -> None:
         """

@@ -114,7 +114,8 @@ class IRegistry(ISnapshots):
         """
         Check that the archive is still where it was opened, and that no model's directory was removed, if the archive
         can tell (``ILocatedArchive``).  Logs a failure at once and then once a minute, the end of the failure, and each
-        model that was removed.  Takes little time, so that a periodic health check can use it.
+        model that was removed.  Takes little time, so that a periodic health check can use it.  Also starts, in the
+        background, to remove what deleted models and versions left (``IDeferredRemovals``).
 
         Returns:
             Fires with ``None`` if the archive is there; fails with ``ArchiveMoved`` or ``StorageFailure``.

@@ -9,6 +9,7 @@ from attrs import define
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
+from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CorruptModel, UnknownModel
@@ -38,6 +39,7 @@ class LossDetectingArchive:
 
     Attributes:
         is_keyed: whether the archive remembers idempotency keys (``IKeyedArchive``).
+        has_lifecycle: whether the archive can do what ``ILifecycleArchive`` asks for.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class LossDetectingArchive:
         """
         self.description: str = archive.description
         self.is_keyed: bool = IKeyedArchive.providedBy(archive)
+        self.has_lifecycle: bool = ILifecycleArchive.providedBy(archive)
+        self._defers_removals = IDeferredRemovals.providedBy(archive)
         self._archive = archive
         self._find_model = find_model
         self._on_lost = on_lost
@@ -140,6 +144,20 @@ class LossDetectingArchive:
         with self.detecting(model_id):
             self._archive.set_high_water_mark(model_id, version_number)
 
+    def delete_version(self, model_id: str, version_number: int) -> None:
+        """See ``IVersionRemoval.delete_version``."""
+        with self.detecting(model_id):
+            ILifecycleArchive(self._archive).delete_version(model_id, version_number)
+
+    def removal_seconds(self) -> float | None:
+        """See ``IDeferredRemovals.removal_seconds``.  Returns ``None`` if the archive removes everything at once."""
+        seconds: float | None = IDeferredRemovals(self._archive).removal_seconds() if self._defers_removals else None
+        return seconds
+
+    def remove_some(self) -> None:
+        """See ``IDeferredRemovals.remove_some``."""
+        IDeferredRemovals(self._archive).remove_some()
+
     def set_key(self, writer: IArchiveWriter, key_sha256: str, now_seconds: int) -> None:
         """
         Call ``IKeyedArchiveWriter.set_key`` of a writer, if it can store keys.
@@ -161,7 +179,7 @@ class LossDetectingArchive:
             IKeyedArchive(self._archive).remove_keys(model_id, keys)
 
 
-@implementer(IKeyedArchiveWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
 @define(eq=False)
 class _LossDetectingWriter:
     """
@@ -186,6 +204,11 @@ class _LossDetectingWriter:
         """See ``IArchiveWriter.commit``."""
         with self._archive.detecting(self._model_id):
             self._writer.commit(info)
+
+    def commit_between(self, info: VersionInfo) -> None:
+        """See ``ILifecycleWriter.commit_between``."""
+        with self._archive.detecting(self._model_id):
+            ILifecycleWriter(self._writer).commit_between(info)
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
         """See ``IKeyedArchiveWriter.set_key``."""

@@ -40,6 +40,7 @@ from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
+from twisted_registry.registry.removals import BackgroundRemoval
 from twisted_registry.registry.state import State
 from twisted_registry.registry.transients import Transients
 from twisted_registry.registry.uploads import Upload
@@ -89,6 +90,7 @@ class Registry:
         self._keys = CreationKeys(self._state, self._loader, now_ns, self._run)
         self._committer = Committer(self._state, self._keys, now_ns)
         self._changes = ModelChanges(self._state, self._loader)
+        self._removal = BackgroundRemoval(detecting, archive_executor)
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)
         self._checking_executor = checking_executor or archive_executor
@@ -117,6 +119,7 @@ class Registry:
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
+        self._removal.stop()
         while self._pending:
             await DeferredList(list(self._pending), consumeErrors=True)
         for model in self._state.index.models():
@@ -318,6 +321,7 @@ class Registry:
         await self._checking_executor.defer(archive.check)
         for model_id in await self._checking_executor.defer(lambda: archive.missing(list(models))):
             self._lose(models[model_id])
+        self._run(self._removal.run())
 
     def _current(self, model_id: str) -> Model | None:
         model = self._state.index.find(model_id)

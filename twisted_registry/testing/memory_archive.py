@@ -6,8 +6,16 @@ from attrs import define, field
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.errors import CannotStart, CorruptVersion, StorageFailure, UnknownModel
+from twisted_registry.domain.errors import (
+    CannotStart,
+    CorruptVersion,
+    NumberTaken,
+    StorageFailure,
+    UnknownModel,
+    UnknownVersion,
+)
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 
 
@@ -32,7 +40,7 @@ class MemoryMedium:
     in_use: bool = False
 
 
-@implementer(IArchive)
+@implementer(IArchive, ILifecycleArchive)
 class MemoryArchive:
     """
     An archive in memory.  Archives can be opened on a medium one after the other.
@@ -104,6 +112,14 @@ class MemoryArchive:
         """See ``IHighWaterMarks.set_high_water_mark``."""
         self.model(model_id).high_water_mark = version_number
 
+    def delete_version(self, model_id: str, version_number: int) -> None:
+        """See ``IVersionRemoval.delete_version``."""
+        model = self.model(model_id)
+        if version_number not in model.versions:
+            raise UnknownVersion(model_id, version_number)
+        model.high_water_mark = max(model.high_water_mark, version_number)
+        del model.versions[version_number]
+
     def model(self, model_id: str) -> _Model:
         """
         Return a model as it is stored.
@@ -126,7 +142,7 @@ class MemoryArchive:
         return model.versions[number]
 
 
-@implementer(IArchiveWriter)
+@implementer(ILifecycleWriter)
 @define
 class _Writer:
     _archive: MemoryArchive
@@ -148,6 +164,14 @@ class _Writer:
         self._check_not_over()
         self._is_over = True
         self._archive.model(self._model_id).versions[info.version_number] = (info, bytes(self._data))
+
+    def commit_between(self, info: VersionInfo) -> None:
+        """See ``ILifecycleWriter.commit_between``."""
+        self._check_not_over()
+        numbers = self._archive.model(self._model_id).versions
+        if info.version_number in numbers:
+            raise NumberTaken(self._model_id, info.version_number, max(numbers))
+        self.commit(info)
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""

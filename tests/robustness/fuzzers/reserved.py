@@ -4,7 +4,7 @@ The file that remembers numbers.
 
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.storage.filesystem.failures import Malformed
-from twisted_registry.storage.filesystem.versions import format_high_water_mark, parse_high_water_mark
+from twisted_registry.storage.filesystem.high_water_marks import format_high_water_mark, parse_high_water_mark
 
 SEEDS = [
     *(b"100\n", b"100", b"", b"-1\n", b"2147483647\n", b"2147483648\n", b"9999999999\n", b"1_0\n", b"100 crc32=\n"),

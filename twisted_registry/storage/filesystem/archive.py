@@ -12,12 +12,14 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
+from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.errors import CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
-from twisted_registry.storage.filesystem.failures import reading, reason_of
+from twisted_registry.storage.filesystem.failures import reading, reason_of, removing
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
@@ -25,7 +27,7 @@ from twisted_registry.storage.filesystem.pinned_directory import LockFailed, Pin
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, exists, lexists, within
-from twisted_registry.storage.filesystem.versions import ArchivedVersions, HighWaterMarks
+from twisted_registry.storage.filesystem.versions import ArchivedVersions
 
 _log = Logger()
 
@@ -37,7 +39,9 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive)
+@implementer(
+    ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive, ILifecycleArchive, IDeferredRemovals
+)
 class FilesystemArchive:
     """
     An archive in a folder, in the layout of the Cogment Model Registry.
@@ -61,8 +65,8 @@ class FilesystemArchive:
         self._directory = PinnedDirectory(self._root, self._system)
         self._staging = StagingArea(self._directory)
         self._models = ModelFolders(self._staging)
-        self._versions = ArchivedVersions(self._staging, self._models)
         self._marks = HighWaterMarks(self._staging, self._models)
+        self._versions = ArchivedVersions(self._staging, self._models, self._marks)
         self._claim = Claim(self._staging, times)
         self._directory.check_claim = self._claim.check
         self.renew_seconds: float = self._claim.times.renew_seconds
@@ -93,6 +97,7 @@ class FilesystemArchive:
 
     def close(self) -> None:
         """See ``IArchive.close``."""
+        self._staging.removals.clear()
         self._claim.release()
         self._directory.close()
         path_descriptor, self._path_descriptor = self._path_descriptor, None
@@ -265,6 +270,21 @@ class FilesystemArchive:
     def create_version(self, model_id: str) -> IArchiveWriter:
         """See ``IVersionStore.create_version``."""
         return self._versions.create(model_id)
+
+    def delete_version(self, model_id: str, version_number: int) -> None:
+        """See ``IVersionRemoval.delete_version``."""
+        self._versions.delete(model_id, version_number)
+
+    # What deletions left.
+
+    def removal_seconds(self) -> float | None:
+        """See ``IDeferredRemovals.removal_seconds``."""
+        return self._staging.removals.next_seconds()
+
+    def remove_some(self) -> None:
+        """See ``IDeferredRemovals.remove_some``."""
+        with removing():
+            self._staging.removals.run()
 
     # Numbers.
 

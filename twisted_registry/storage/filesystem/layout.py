@@ -12,6 +12,8 @@ The layout is version 1 of the archives of the existing Cogment model registry, 
             .key-<facts>                   a key: see ``twisted_registry.storage.filesystem.idempotency``
             .new-<unique>                  a temp file
             .deleted                       the model is deleted, and the rest of it is being removed
+            .deleted-000001                the .yaml of a version that is deleted: the rest of it is being removed
+            .promoting-000002              a version is being committed whose number may be below others
         .0/                                the private folder; the existing registry takes any folder with a letter in
             tmp/<unique>                   its name for a model, so this name has none
             trash/<unique>
@@ -67,6 +69,12 @@ them.
 
 DELETED = ".deleted"
 """The file that marks a model as deleted, in a model's folder that cannot be moved to the trash."""
+
+DELETED_PREFIX = ".deleted-"
+"""The beginning of the name that a version's .yaml gets when the version is deleted."""
+
+PROMOTING_PREFIX = ".promoting-"
+"""The beginning of the name of an empty file that marks the commit of a version whose number may be below others."""
 
 LONGEST_ESCAPED = 220
 """
@@ -193,6 +201,18 @@ class ModelFolder:
         """
         return f"{self.name}-v{number:06d}.data"
 
+    def deleted_name(self, number: int) -> str:
+        """
+        Return the name of the .yaml file of a deleted version.
+        """
+        return f"{DELETED_PREFIX}{number:06d}"
+
+    def promoting_name(self, number: int) -> str:
+        """
+        Return the name of the file that marks the promotion of a version.
+        """
+        return f"{PROMOTING_PREFIX}{number:06d}"
+
     def version_yaml(self, number: int) -> str:
         """
         Return the path of a version's .yaml file.  The version exists if this file does.
@@ -224,14 +244,17 @@ class VersionFiles:
 
     Attributes:
         numbers: the versions, ascending.
-        uncommitted: data of versions that were never committed, above all ``numbers``, ascending.
+        uncommitted: data of versions that were never committed, ascending: above all ``numbers``, or with the mark of
+            a promotion.
         orphans: data below the highest number that has lost its .yaml, ascending.
+        deleted: data of deleted versions that is still to be removed, ascending.
         out_of_range: numbers of .yaml files that no version can have.
     """
 
     numbers: list[int]
     uncommitted: list[int]
     orphans: list[int]
+    deleted: list[int]
     out_of_range: list[int]
 
 
@@ -245,12 +268,32 @@ def version_files(folder: str, names: Sequence[str]) -> VersionFiles:
     possible = committed[first:end]
     highest = possible[-1] if possible else 0
     without_yaml = [] if stored == committed else sorted(set(stored).difference(committed))
+    deleted, promoting = (_marked(names, without_yaml, prefix) for prefix in (DELETED_PREFIX, PROMOTING_PREFIX))
+    unmarked = [number for number in without_yaml if number not in deleted]
     return VersionFiles(
         numbers=possible,
-        uncommitted=[number for number in without_yaml if highest < number <= MAX_VERSION_NUMBER],
-        orphans=[number for number in without_yaml if number < highest],
+        uncommitted=[n for n in unmarked if n in promoting or highest < n <= MAX_VERSION_NUMBER],
+        orphans=[number for number in unmarked if number < highest and number not in promoting],
+        deleted=sorted(deleted),
         out_of_range=[*committed[:first], *committed[end:]],
     )
+
+
+def _marked(names: Sequence[str], without_yaml: list[int], prefix: str) -> set[int]:
+    # There is seldom any data without its .yaml, so the names are seldom looked through.
+    return set(marked_numbers(names, prefix)).intersection(without_yaml) if without_yaml else set()
+
+
+def marked_numbers(names: Sequence[str], prefix: str) -> list[int]:
+    """
+    Return the numbers of the versions that files of a kind mark, in no order.
+
+    Args:
+        names: the names in a model's folder.
+        prefix: the beginning of the names of these files, before the number.
+    """
+    start = len(prefix)
+    return _numbers([name[start:] for name in names if name[:start] == prefix])
 
 
 # These run over the hundreds of thousands of names that a long training leaves.  Slices are faster than calls, but a

@@ -4,7 +4,7 @@ The models of an archive: a folder each, with the model's own .yaml file in it.
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 from twisted.logger import Logger
@@ -35,7 +35,7 @@ from twisted_registry.storage.filesystem.layout import (
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import dump_model, parse_model
-from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, empty_folder, pin_folder, read_metadata
+from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, emptying_steps, pin_folder, read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import DirEntry, Folder, System, close_quietly, exists, lexists, within
 
@@ -139,7 +139,9 @@ class ModelFolders:
             return model_id
         with self._root.open_folder(name) as handle:
             folder = ModelFolder(name, handle)
-            self._resume_deletion(folder)
+            if self._is_deleted(folder):
+                self._remove_later(name)
+                raise Malformed("its model is deleted, and the rest of it is being removed")
             if not self.is_model(folder):
                 raise Malformed("it holds neither the .yaml of a model nor that of a version")
             return self._id_from_files(folder) if model_id is None else model_id
@@ -292,8 +294,14 @@ class ModelFolders:
 
     def _replace(self, model_id: str, content: bytes) -> None:
         with self.open(model_id) as folder:
+            if not self._is_deleted(folder):
+                return self._staging.replace_file(folder.handle, folder.yaml_name, content)
+            self._staging.removals.discard(folder.name)
+        # The removal may have ended meanwhile, with the folder.
+        with self.open(model_id) as folder:
             if self._is_deleted(folder):
-                self._empty(folder)
+                for _ in self._emptying_steps(folder):
+                    pass
             self._staging.replace_file(folder.handle, folder.yaml_name, content)
 
     def delete(self, model_id: str) -> None:
@@ -302,12 +310,11 @@ class ModelFolders:
         """
         with removing(), self.open_existing(model_id) as folder:
             try:
-                trash_name = self._staging.move_to_trash(folder.name)
+                self._staging.move_to_trash(folder.name)
             except OSError as error:
                 if error.errno not in _CANNOT_MOVE:
                     raise
-                return self._delete_in_place(folder)
-        self._staging.remove_from_trash(trash_name)
+                self._delete_in_place(folder)
 
     # Deleting a folder that cannot be moved: renaming its .yaml to .deleted is the one step that deletes the model.
 
@@ -323,25 +330,30 @@ class ModelFolders:
             except OSError as error:
                 self._staging.undo_rename(deleted, folder.yaml)
                 raise StorageFailure(reason_of(error)) from error
-        self._resume_deletion(folder)
+        self._remove_later(folder.name)
 
     def _is_deleted(self, folder: ModelFolder) -> bool:
         return not lexists(self._system, folder.yaml) and lexists(self._system, within(folder.path, DELETED))
 
-    def _resume_deletion(self, folder: ModelFolder) -> None:
-        # Never raises: the next start resumes the deletion, or the next creation of the model.
+    def _remove_later(self, name: str) -> None:
+        self._staging.removals.add(name, lambda: self._removal_steps(name))
+
+    def _removal_steps(self, name: str) -> Generator[None, None, None]:
+        with self._root.open_folder(name) as handle:
+            folder = ModelFolder(name, handle)
+            if not self._is_deleted(folder):
+                return  # it was created again
+            yield from self._emptying_steps(folder)
         try:
-            if self._is_deleted(folder):
-                self._empty(folder)
-                self._system.rmdir(within(self._root.folder, folder.name))
+            self._system.rmdir(within(self._root.folder, name))
         except OSError as error:
             # A mount point stays, empty.
-            _log.info("the rest of {path} could not be removed: {reason}", path=folder.path, reason=reason_of(error))
+            _log.info("the empty folder {name} stays: {reason}", name=name, reason=reason_of(error))
 
-    def _empty(self, folder: ModelFolder) -> None:
+    def _emptying_steps(self, folder: ModelFolder) -> Generator[None, None, None]:
         # The deletion is durable before anything is removed, and all else is durably gone before .deleted is.
         self._staging.sync_folder(folder.handle)
-        empty_folder(self._system, folder.handle, keep=DELETED)
+        yield from emptying_steps(self._system, folder.handle, keep=DELETED)
         self._staging.sync_folder(folder.handle)
         self._system.unlink(within(folder.path, DELETED))
 

@@ -26,7 +26,7 @@ from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import System, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
-from twisted_registry.storage.filesystem.versions import HighWaterMarks
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 
 DEFAULT_BY = 1_000_000
 """

@@ -4,7 +4,7 @@ The archive's directory, pinned by a descriptor, and safe access to what is in i
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IWOTH
 
@@ -318,9 +318,20 @@ def remove(system: System, path: str) -> None:
     Raises:
         OSError: something is left; ``EXDEV`` if it is on another mount.
     """
+    for _ in removal_steps(system, path):
+        pass
+
+
+def removal_steps(system: System, path: str) -> Generator[None, None, None]:
+    """
+    Remove something like ``remove``, and pause after each name that is removed.
+
+    Raises:
+        OSError: something is left; ``EXDEV`` if it is on another mount.
+    """
     try:
         if S_ISDIR(system.lstat(path).st_mode):
-            _remove_folder(system, path)
+            yield from _folder_removal_steps(system, path)
         else:
             system.unlink(path)
     except OSError as error:
@@ -328,17 +339,17 @@ def remove(system: System, path: str) -> None:
             raise
 
 
-def _remove_folder(system: System, path: str) -> None:
+def _folder_removal_steps(system: System, path: str) -> Generator[None, None, None]:
     with open_folder(system, path) as folder:
         if isinstance(path, Entry) and not is_same_mount(system, path.folder.descriptor, folder.descriptor):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        empty_folder(system, folder)
+        yield from emptying_steps(system, folder)
     system.rmdir(path)
 
 
-def empty_folder(system: System, folder: Folder, keep: str = "") -> None:
+def emptying_steps(system: System, folder: Folder, keep: str = "") -> Generator[None, None, None]:
     """
-    Remove everything in a folder.
+    Remove everything in a folder, and pause after each name that is removed.
 
     Args:
         keep: a name to keep.
@@ -348,9 +359,10 @@ def empty_folder(system: System, folder: Folder, keep: str = "") -> None:
     """
     for entry in system.scandir(folder):
         if entry.is_folder:
-            _remove_folder(system, within(folder, entry.name))
+            yield from _folder_removal_steps(system, within(folder, entry.name))
         elif entry.name != keep:
             system.unlink(within(folder, entry.name))
+        yield
 
 
 def is_same_mount(system: System, outer: int, inner: int) -> bool:

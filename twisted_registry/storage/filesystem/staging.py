@@ -10,7 +10,7 @@ in a model's folder when the model is first used, or when the archive is opened 
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from stat import S_ISDIR
 from threading import Lock
 from uuid import uuid4
@@ -20,8 +20,9 @@ from twisted.logger import Logger
 from twisted_registry.domain.errors import StorageFailure
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, TEMP_PREFIX, is_temp_file
-from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, remove
+from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, removal_steps, remove
 from twisted_registry.storage.filesystem.private_folder import PrivateFolders
+from twisted_registry.storage.filesystem.removals import Removals
 from twisted_registry.storage.filesystem.system import Folder, close_quietly, lexists, within
 
 _log = Logger()
@@ -48,6 +49,7 @@ class StagingArea:
         self.root = root
         self.system = root.system
         self.private = PrivateFolders(root)
+        self.removals = Removals(root)
         # The number of failed syncs of the root, and how many of them a later sync has made up for.  The first stands
         # for a previous process, which may have died before its sync.
         self._failed_syncs = 1
@@ -361,12 +363,9 @@ class StagingArea:
             raise
         return temp_name
 
-    def move_to_trash(self, name: str) -> str:
+    def move_to_trash(self, name: str) -> None:
         """
-        Move a folder from the root to the trash.  Durable when this returns; ``remove_from_trash`` removes it.
-
-        Returns:
-            its name in the trash.
+        Move a folder from the root to the trash.  Durable when this returns; ``removals`` removes it later.
 
         Raises:
             OSError: nothing has changed.
@@ -384,7 +383,7 @@ class StagingArea:
                 self.undo_rename(there, here)
                 self._note_failed_sync()
                 raise StorageFailure(reason_of(error)) from error
-        return trash_name
+        self._remove_from_trash(trash_name)
 
     def undo_rename(self, source: str, path: str) -> None:
         """
@@ -396,15 +395,12 @@ class StagingArea:
             reason = reason_of(error)
             _log.error("cannot rename {source} back to {path}: {reason}", source=source, path=path, reason=reason)
 
-    def remove_from_trash(self, trash_name: str) -> None:
-        """
-        Remove a folder that ``move_to_trash`` moved.  Never raises: a later start removes what is left.
-        """
-        try:
-            with self.private.open("trash") as trash:
-                self.discard(trash, trash_name)
-        except OSError as error:
-            _log.warn("{name} stays in the trash for now: {reason}", name=trash_name, reason=reason_of(error))
+    def _remove_from_trash(self, trash_name: str) -> None:
+        self.removals.add(f"{PRIVATE_FOLDER}/trash/{trash_name}", lambda: self._trash_removal_steps(trash_name))
+
+    def _trash_removal_steps(self, trash_name: str) -> Generator[None, None, None]:
+        with self.private.open("trash") as trash:
+            yield from removal_steps(self.system, within(trash, trash_name))
 
     # Removing.
 
@@ -428,7 +424,7 @@ class StagingArea:
 
     def sweep(self) -> None:
         """
-        Remove what a crash left in the private folder.
+        Remove what a crash left in the private folder; deleted models are removed by ``removals``.
         """
         with self.private.open("tmp") as tmp:
             for temp_name in self.system.listdir(tmp):
@@ -437,8 +433,8 @@ class StagingArea:
             trash_names = self.system.listdir(trash)
             if trash_names:
                 self._sync_trash(trash)
-            for trash_name in trash_names:
-                self.discard(trash, trash_name)
+        for trash_name in trash_names:
+            self._remove_from_trash(trash_name)
 
     def _sync_trash(self, trash: Folder) -> None:
         # The move to the trash must be durable before anything is removed, or else half a model could come back.

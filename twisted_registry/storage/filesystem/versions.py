@@ -1,9 +1,7 @@
 """
-The archived versions of a model, two files each, and the high-water mark of its version numbers.
+The archived versions of a model, two files each.
 """
 
-import re
-import zlib
 from stat import S_ISLNK, S_ISREG
 
 from attrs import define
@@ -19,32 +17,32 @@ from twisted_registry.domain.errors import (
     UnknownModel,
     shown,
 )
-from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
+from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.translation import ErrorTranslation
+from twisted_registry.storage.filesystem.deletion import VersionDeletion
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
     damage_or_failure,
-    is_absent,
-    is_link_loop,
-    read_failure,
     reading,
-    unreadable,
-    writing,
 )
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.idempotency import KeyFiles
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
-    HIGH_WATER_MARK,
+    DELETED_PREFIX,
+    PROMOTING_PREFIX,
     ModelFolder,
     VersionFiles,
+    marked_numbers,
     version_files,
 )
 from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
+from twisted_registry.storage.filesystem.pending_commits import PendingCommits
 from twisted_registry.storage.filesystem.pinned_directory import LINK, open_file, read_metadata, read_up_to
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import System, close_quietly
-from twisted_registry.storage.filesystem.writer import FileWriter, PendingCommits
+from twisted_registry.storage.filesystem.writer import FileWriter
 
 _log = Logger()
 
@@ -79,11 +77,12 @@ class ArchivedVersions:
     The part of an archive that keeps versions.  Its methods may be called in any thread.
     """
 
-    def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
+    def __init__(self, staging: StagingArea, models: ModelFolders, marks: HighWaterMarks) -> None:
         self._staging = staging
         self._models = models
         self._system = staging.system
         self._pending = PendingCommits(staging)
+        self._deletion = VersionDeletion(staging, models, marks, self._pending)
         self.keys = KeyFiles(staging, models)
         self._swept: set[str] = set()
 
@@ -124,8 +123,14 @@ class ArchivedVersions:
         # If the removal of a .yaml is not durable, a crash could bring it back after its data is gone.
         if self._staging.try_sync_folder(folder.handle):
             removed = [self._pending.remove_leftover(folder, number) for number in files.uncommitted]
-            if all(removed):
+            if all(removed) and self._sweep_marks(folder, names):
                 self._swept.add(folder.name)
+
+    def _sweep_marks(self, folder: ModelFolder, names: list[str]) -> bool:
+        if any(marked_numbers(names, DELETED_PREFIX)):
+            self._deletion.remove_later(folder.name)
+        promoting = marked_numbers(names, PROMOTING_PREFIX)
+        return not promoting or self._pending.remove_marks(folder, promoting)
 
     def _files(self, model_id: str, folder: ModelFolder, names: list[str]) -> VersionFiles:
         files = version_files(folder.name, names)
@@ -162,6 +167,12 @@ class ArchivedVersions:
         with _damage_of(model_id, version_number, ".data"), self._models.open(model_id) as folder:
             descriptor, _ = open_file(self._system, folder.version_data(version_number))
         return FileReader(self._system, descriptor, reading(_subject(model_id, version_number)))
+
+    def delete(self, model_id: str, version_number: int) -> None:
+        """
+        Delete a version; see ``IVersionRemoval.delete_version``.
+        """
+        self._deletion.delete(model_id, version_number)
 
     def create(self, model_id: str) -> FileWriter:
         """
@@ -200,116 +211,3 @@ def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:
             path=folder.path,
             number=files.out_of_range[0],
         )
-
-
-MAX_HIGH_WATER_MARK_BYTES = 64
-"""The largest size of the file: more than the longest number with its checksum takes."""
-
-_SAFETY_GAP = 1_000_000
-_FORMAT = re.compile(rb"([0-9]{1,10})(?: crc32=([0-9a-f]{8}))?\n")
-
-
-class HighWaterMarks:
-    """
-    The part of an archive that keeps high-water marks.  Its methods may be called in any thread.
-    """
-
-    def __init__(self, staging: StagingArea, models: ModelFolders) -> None:
-        self._staging = staging
-        self._models = models
-
-    def set(self, model_id: str, version_number: int) -> None:
-        """
-        Write a model's mark; see ``IHighWaterMarks.set_high_water_mark``.
-        """
-        with writing(), self._models.open_existing(model_id) as folder:
-            self.set_in(folder, version_number)
-
-    def set_in(self, folder: ModelFolder, version_number: int) -> None:
-        """
-        Write the mark in an open folder, without checking that it holds a model.
-
-        Raises:
-            StorageFull: the medium is full.
-            StorageReadOnly: the medium is read-only.
-            StorageFailure: the medium failed.
-        """
-        with writing():
-            self._staging.replace_file(folder.handle, HIGH_WATER_MARK, format_high_water_mark(version_number))
-
-    def get(self, model_id: str) -> int:
-        """
-        Read a model's mark; see ``IHighWaterMarks.high_water_mark``.
-        """
-        try:
-            with reading(f"the high-water mark of model {shown(model_id)}"), self._models.open(model_id) as folder:
-                return self.get_in(folder)
-        except UnknownModel:
-            return 0
-
-    def get_in(self, folder: ModelFolder) -> int:
-        """
-        Read the mark in an open folder.  If the file is damaged, return a number that is certainly not lower.
-
-        Raises:
-            StorageUnavailable: the file cannot be read now.
-        """
-        try:
-            return parse_high_water_mark(
-                read_metadata(self._staging.system, folder.high_water_mark, MAX_HIGH_WATER_MARK_BYTES)
-            )
-        except Malformed as error:
-            return self.guess(folder, error.reason)
-        except OSError as error:
-            if is_absent(error):
-                return 0
-            if is_link_loop(error):
-                return self.guess(folder, unreadable(error))
-            raise read_failure(error, f"the high-water mark in {shown(folder.name)}") from error
-
-    def guess(self, folder: ModelFolder, reason: str) -> int:
-        """
-        Return a number that is certainly not lower than a lost mark.
-
-        Args:
-            reason: how the mark was lost.
-
-        Raises:
-            StorageUnavailable: the folder cannot be read now.
-        """
-        # A gap in the numbers is harmless.  A number that is used twice is not, because clients cache by it.
-        with reading(f"the high-water mark in {shown(folder.name)}"):
-            numbers = version_files(folder.name, self._staging.system.listdir(folder.path)).numbers
-        guess = min(max(numbers, default=0) + _SAFETY_GAP, MAX_VERSION_NUMBER)
-        _log.warn(
-            "{path}: {reason}; numbers go on after {guess}", path=folder.high_water_mark, reason=reason, guess=guess
-        )
-        return guess
-
-
-def format_high_water_mark(number: int) -> bytes:
-    """
-    Return the content of the file for a mark, with a checksum.
-    """
-    # One flipped bit can turn 900 into 100, and numbers would be used twice.
-    digits = b"%d" % number
-    return b"%s crc32=%08x\n" % (digits, zlib.crc32(digits))
-
-
-def parse_high_water_mark(content: bytes) -> int:
-    """
-    Parse the content of the file.
-
-    Raises:
-        Malformed: it is damaged.
-    """
-    match = _FORMAT.fullmatch(content)
-    if match is None:
-        raise Malformed("it does not hold a version number")
-    digits, crc32 = match.groups()
-    if crc32 is not None and int(crc32, 16) != zlib.crc32(digits):
-        raise Malformed("its checksum does not match")
-    number = int(digits)
-    if number > MAX_VERSION_NUMBER:
-        raise Malformed("it does not hold a version number")
-    return number

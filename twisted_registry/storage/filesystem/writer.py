@@ -4,18 +4,24 @@ The writer of an archived version, with an order of steps that survives a crash.
 ``write`` appends the data to a temp file, and ``finish`` syncs it.  The commit is short: the data file is renamed to
 its final name, the .yaml is written and synced, the folder is synced, the .yaml is renamed to its final name, and the
 folder is synced again.
+
+If the number may be below others, ``.promoting-<number>`` exists meanwhile, and its name is durable before the data
+gets its own.  Without it, data below the highest number that has no .yaml is damage; with it, the version was never
+committed.
 """
 
-from collections.abc import Iterator
+import os
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
-from threading import Lock
 
 from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter, StoredKey
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
 from twisted_registry.domain.idempotency import version_facts
 from twisted_registry.domain.models import Chunk, VersionInfo
@@ -24,85 +30,11 @@ from twisted_registry.storage.filesystem.idempotency import KeyFiles
 from twisted_registry.storage.filesystem.layout import ModelFolder, version_files
 from twisted_registry.storage.filesystem.metadata import dump_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.pinned_directory import remove
+from twisted_registry.storage.filesystem.pending_commits import PendingCommits
 from twisted_registry.storage.filesystem.staging import PlaceholderLeft, StagingArea
 from twisted_registry.storage.filesystem.system import close_quietly, lexists, within
 
 _log = Logger()
-
-
-class PendingCommits:
-    """
-    The data files that have their final names while their .yaml files have not: those of commits in progress, and
-    those that a crash or a failed commit left.
-
-    Only this class can tell them apart, so only it removes leftovers.
-    """
-
-    def __init__(self, staging: StagingArea) -> None:
-        self._staging = staging
-        self._lock = Lock()
-        # Pairs of a folder's name and a file's name.
-        self._in_progress: set[tuple[str, str]] = set()
-        self._leftovers: set[tuple[str, str]] = set()
-
-    @contextmanager
-    def in_progress(self, folder: str, data: str) -> Iterator[None]:
-        """
-        Protect a data file from removal as a leftover.
-        """
-        with self._lock:
-            self._in_progress.add((folder, data))
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._in_progress.discard((folder, data))
-
-    def remove_leftover(self, folder: ModelFolder, number: int) -> bool:
-        """
-        Remove a version's data file, unless the version exists or is being committed.  Never raises.
-
-        Returns:
-            whether no leftover remains.
-        """
-        data, yaml = folder.version_data_name(number), folder.version_yaml(number)
-        with self._lock:
-            if (folder.name, data) in self._in_progress:
-                return True
-            try:
-                if lexists(self._staging.system, yaml):
-                    return True
-            except OSError:
-                return False
-            if not self._staging.discard(folder.handle, data):
-                return False
-        _log.info("removed {path}, which a crash had left behind", path=folder.version_data(number))
-        return True
-
-    def note_leftover(self, folder: ModelFolder, name: str) -> None:
-        """
-        Record a file that a failed commit could not remove.
-        """
-        with self._lock:
-            self._leftovers.add((folder.name, name))
-
-    def remove_leftovers(self, folder: ModelFolder) -> None:
-        """
-        Remove the files that failed commits left in a folder.  Once a higher version exists, they could no longer be
-        recognized as leftovers.
-
-        Raises:
-            OSError: a file remains.
-        """
-        with self._lock:
-            leftovers = [name for folder_name, name in self._leftovers if folder_name == folder.name]
-        if leftovers:
-            self._staging.sync_folder(folder.handle)
-        for name in leftovers:
-            remove(self._staging.system, within(folder.path, name))
-            with self._lock:
-                self._leftovers.discard((folder.name, name))
 
 
 WRITEBACK_BYTES = 1024 * 1024
@@ -115,7 +47,7 @@ class _Stage(Enum):
     CLOSED = auto()
 
 
-@implementer(IKeyedArchiveWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
 @define(eq=False)
 class FileWriter:
     """
@@ -168,6 +100,13 @@ class FileWriter:
 
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
+        self._commit(info, self._publish)
+
+    def commit_between(self, info: VersionInfo) -> None:
+        """See ``ILifecycleWriter.commit_between``."""
+        self._commit(info, self._promote)
+
+    def _commit(self, info: VersionInfo, publish: "Callable[[ModelFolder, int, bytes, StoredKey | None], None]") -> None:
         content, key = dump_version(info), self._stored_key(info)
         with self._aborting_on_failure(_Stage.FINISHED), writing():
             self._staging.root.check()
@@ -177,7 +116,7 @@ class FileWriter:
                 with self._pending.in_progress(folder.name, folder.version_data_name(number)):
                     self._staging.retry_root_sync()
                     self._pending.remove_leftovers(folder)
-                    self._publish(folder, number, content, key)
+                    publish(folder, number, content, key)
             self._stage = _Stage.CLOSED
 
     def abort(self) -> None:
@@ -224,6 +163,43 @@ class FileWriter:
             return None
         key_sha256, now_seconds = self._key
         return StoredKey(key_sha256, info.version_number, now_seconds, version_facts(info))
+
+    def _promote(self, folder: ModelFolder, number: int, content: bytes, key: StoredKey | None) -> None:
+        self._check_is_free(folder, number)
+        mark = folder.promoting_name(number)
+        self._create_mark(folder, mark)
+        try:
+            self._publish(folder, number, content, key)
+        except NumberTaken:
+            self._staging.discard(folder.handle, mark)
+            raise
+        except (OSError, RegistryError):
+            self._discard_mark(folder, number)
+            raise
+        self._staging.discard(folder.handle, mark)
+
+    def _check_is_free(self, folder: ModelFolder, number: int) -> None:
+        names = folder.version_yaml_name(number), folder.version_data_name(number), folder.deleted_name(number)
+        if any(lexists(self._staging.system, within(folder.path, name)) for name in names):
+            raise self._number_taken(folder, number)
+
+    def _create_mark(self, folder: ModelFolder, name: str) -> None:
+        system = self._staging.system
+        try:
+            system.close(system.open(within(folder.handle, name), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW))
+            self._staging.sync_folder(folder.handle)
+        except OSError:
+            self._staging.discard(folder.handle, name)
+            raise
+
+    def _discard_mark(self, folder: ModelFolder, number: int) -> None:
+        # Not before the data is durably gone: without the mark it would look like damage.
+        try:
+            is_data_left = lexists(self._staging.system, folder.version_data(number))
+        except OSError:
+            return
+        if not is_data_left and self._staging.try_sync_folder(folder.handle):
+            self._staging.discard(folder.handle, folder.promoting_name(number))
 
     def _publish(self, folder: ModelFolder, number: int, content: bytes, key: StoredKey | None) -> None:
         temp_name, self._temp_name = self._temp_name, ""

@@ -25,7 +25,7 @@ StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 STORAGE_ERRORS = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure)
 """The errors that are about the archive's medium, not about the request."""
 
-Operation = Literal["check", "create", "delete", "set_high_water_mark", "read", "save"]
+Operation = Literal["check", "create", "delete", "remove", "set_high_water_mark", "read", "save"]
 
 REPEAT_SECONDS = 60.0
 """

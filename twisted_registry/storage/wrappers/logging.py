@@ -9,6 +9,7 @@ from zope.interface import alsoProvides, implementer
 
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
+from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
@@ -28,8 +29,9 @@ class LoggingArchive:
         self.description: str = archive.description
         self._archive = archive
         self._errors = errors
-        if IKeyedArchive.providedBy(archive):
-            alsoProvides(self, IKeyedArchive)
+        for interface in (IKeyedArchive, ILifecycleArchive, IDeferredRemovals):
+            if interface.providedBy(archive):
+                alsoProvides(self, interface)
 
     def open(self) -> None:
         """See ``IArchive.open``."""
@@ -111,6 +113,21 @@ class LoggingArchive:
         """See ``IKeyedArchive.remove_keys``."""
         IKeyedArchive(self._archive).remove_keys(model_id, keys)
 
+    def delete_version(self, model_id: str, version_number: int) -> None:
+        """See ``IVersionRemoval.delete_version``."""
+        with self._errors.changing("delete"):
+            ILifecycleArchive(self._archive).delete_version(model_id, version_number)
+
+    def removal_seconds(self) -> float | None:
+        """See ``IDeferredRemovals.removal_seconds``."""
+        seconds: float | None = IDeferredRemovals(self._archive).removal_seconds()
+        return seconds
+
+    def remove_some(self) -> None:
+        """See ``IDeferredRemovals.remove_some``."""
+        with self._errors.changing("remove"):
+            IDeferredRemovals(self._archive).remove_some()
+
 
 @implementer(IArchiveReader)
 @define(eq=False)
@@ -132,7 +149,7 @@ class LoggingReader:
         self._reader.close()
 
 
-@implementer(IKeyedArchiveWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
 @define(eq=False)
 class LoggingWriter:
     """
@@ -161,6 +178,12 @@ class LoggingWriter:
         """See ``IArchiveWriter.commit``."""
         with self._logging:
             self._writer.commit(info)
+        self._errors.succeeded("create")
+
+    def commit_between(self, info: VersionInfo) -> None:
+        """See ``ILifecycleWriter.commit_between``."""
+        with self._logging():
+            ILifecycleWriter(self._writer).commit_between(info)
         self._errors.succeeded("create")
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:

@@ -12,11 +12,14 @@ from twisted_registry.storage.filesystem.failures import Malformed, is_absent, i
 from twisted_registry.storage.filesystem.idempotency import parse_key_file_name
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
+    DELETED_PREFIX,
+    PROMOTING_PREFIX,
     ModelFolder,
     VersionFiles,
     can_be_named,
     is_hashed_name,
     is_temp_file,
+    marked_numbers,
     model_id_of_any_form,
     version_files,
 )
@@ -26,7 +29,7 @@ from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, p
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 from twisted_registry.storage.filesystem.verify.version import PinnedModel, Unreadable, may_exist, read_small_file
-from twisted_registry.storage.filesystem.versions import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
+from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 
 
 @frozen
@@ -166,19 +169,34 @@ def _single_files(model: PinnedModel, files: VersionFiles) -> Iterator[Finding]:
         yield model.finding(Kind.UNFINISHED, number, folder.version_data(number), reason)
 
 
+_MARKS = {
+    DELETED_PREFIX: "its version is deleted; the rest of it is removed in a while, or when the model is first used",
+    PROMOTING_PREFIX: "a commit under way, or the rest of a crash; it is removed when the model is first used",
+}
+
+
+def _marks(folder: ModelFolder, names: list[str]) -> dict[str, int]:
+    deleted = {folder.deleted_name(number): number for number in marked_numbers(names, DELETED_PREFIX)}
+    promoting = {folder.promoting_name(number): number for number in marked_numbers(names, PROMOTING_PREFIX)}
+    return deleted | promoting
+
+
 def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
     folder = model.folder
     known = {os.path.basename(path) for path in (folder.yaml, folder.high_water_mark)}
     described_numbers = (*listed.numbers, *listed.out_of_range)
     known.update(os.path.basename(folder.version_yaml(number)) for number in described_numbers)
-    for number in (*described_numbers, *listed.orphans, *listed.uncommitted):
+    for number in (*described_numbers, *listed.orphans, *listed.uncommitted, *listed.deleted):
         known.add(os.path.basename(folder.version_data(number)))
+    marks = _marks(folder, names)
     for name in names:
         if is_temp_file(name):
             reason = "being written, or the rest of a crash; it is removed when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
         elif name in known:
             continue
+        elif name in marks:
+            yield model.finding(Kind.LEFT_OVER, marks[name], name, _MARKS[name[: name.index("-") + 1]])
         elif parse_key_file_name(name) is None:
             yield model.finding(Kind.FOREIGN, None, name, "it is not part of a model")
         elif not _is_empty_file(model.system, within(folder.path, name)):

@@ -38,7 +38,7 @@ from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
-from twisted_registry.storage.filesystem.versions import HighWaterMarks
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 
 _BLOCK_BYTES = 1024 * 1024
 _STAMP = "%Y%m%dT%H%M%S.%fZ"

@@ -1,0 +1,113 @@
+"""
+The deletion of single versions.
+
+Renaming a version's .yaml to ``.deleted-<number>`` is the one step that deletes it.  Its data is removed at once, and
+what else belongs to it a little later, together with that of other deleted versions; the renamed .yaml last.
+"""
+
+from collections.abc import Generator, Iterable
+
+from attrs import frozen
+
+from twisted_registry.domain.errors import StorageFailure, StorageFull, UnknownVersion
+from twisted_registry.storage.filesystem.failures import is_absent, reason_of, removing
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
+from twisted_registry.storage.filesystem.idempotency import parse_key_file_name
+from twisted_registry.storage.filesystem.layout import DELETED_PREFIX, ModelFolder, marked_numbers, version_files
+from twisted_registry.storage.filesystem.model_folders import ModelFolders
+from twisted_registry.storage.filesystem.pending_commits import PendingCommits
+from twisted_registry.storage.filesystem.pinned_directory import remove
+from twisted_registry.storage.filesystem.staging import StagingArea
+from twisted_registry.storage.filesystem.system import within
+
+_JOIN_SECONDS = 1.0
+"""How long other deletions of the model may join a removal, which lists the whole folder."""
+
+
+@frozen(eq=False)
+class VersionDeletion:
+    """
+    The part of an archive that deletes versions.  Its methods may be called in any thread.
+    """
+
+    _staging: StagingArea
+    _models: ModelFolders
+    _marks: HighWaterMarks
+    _pending: PendingCommits
+
+    def delete(self, model_id: str, number: int) -> None:
+        """
+        Delete a version; see ``IVersionRemoval.delete_version``.
+        """
+        with removing(), self._models.open_existing(model_id) as folder:
+            self._staging.root.check()
+            self._check_exists(folder, model_id, number)
+            self._raise_mark(folder, number)
+            # The model may be listed meanwhile, and if the rename cannot be synced it is undone.
+            with self._pending.in_progress(folder.name, folder.version_data_name(number)):
+                self._rename(folder, number)
+            self._staging.discard(folder.handle, folder.version_data_name(number))
+        self.remove_later(folder.name, _JOIN_SECONDS)
+
+    def _check_exists(self, folder: ModelFolder, model_id: str, number: int) -> None:
+        try:
+            self._staging.system.lstat(folder.version_yaml(number))
+        except OSError as error:
+            if is_absent(error):
+                raise UnknownVersion(model_id, number) from error
+            raise
+
+    def _raise_mark(self, folder: ModelFolder, number: int) -> None:
+        if self._marks.get_in(folder) >= number:
+            return
+        # The highest number of all, so that a mark is not written for each version when many are deleted.
+        names = self._staging.system.listdir(folder.path)
+        highest = max([number, *version_files(folder.name, names).numbers])
+        try:
+            self._marks.set_in(folder, highest)
+        except StorageFull as error:
+            # A higher version proves the number as well, and deleting must be possible on a full disk.
+            if number == highest:
+                raise StorageFailure(error.reason) from error
+
+    def _rename(self, folder: ModelFolder, number: int) -> None:
+        self._staging.retry_root_sync()
+        yaml, deleted = folder.version_yaml(number), within(folder.path, folder.deleted_name(number))
+        self._staging.system.rename(yaml, deleted)
+        try:
+            self._staging.sync_folder(folder.handle)
+        except OSError as error:
+            self._staging.undo_rename(deleted, yaml)
+            raise StorageFailure(reason_of(error)) from error
+
+    def remove_later(self, folder_name: str, delay_seconds: float = 0.0) -> None:
+        """
+        Remove what is left of a model's deleted versions.
+
+        Args:
+            folder_name: the name of the model's folder.
+            delay_seconds: how long other deletions may join before this starts.
+        """
+        place = f"{folder_name}/{DELETED_PREFIX}*"
+        self._staging.removals.add(place, lambda: self._removal_steps(folder_name), delay_seconds)
+
+    def _removal_steps(self, folder_name: str) -> Generator[None, None, None]:
+        with self._staging.root.open_folder(folder_name) as handle:
+            folder = ModelFolder(folder_name, handle)
+            names = self._staging.system.listdir(handle)
+            numbers = {n for n in marked_numbers(names, DELETED_PREFIX) if self._pending.is_deleted(folder, n)}
+            # The deletion is durable before anything is removed, and all else is durably gone before the .yaml is.
+            self._staging.sync_folder(handle)
+            yield from self._removing_steps(folder, _files_of(folder, numbers, names))
+            self._staging.sync_folder(handle)
+            yield from self._removing_steps(folder, map(folder.deleted_name, numbers))
+
+    def _removing_steps(self, folder: ModelFolder, names: Iterable[str]) -> Generator[None, None, None]:
+        for name in names:
+            remove(self._staging.system, within(folder.path, name))
+            yield
+
+
+def _files_of(folder: ModelFolder, numbers: set[int], names: list[str]) -> set[str]:
+    keys = {name for name in names if (key := parse_key_file_name(name)) and key.version_number in numbers}
+    return keys.union(map(folder.version_data_name, numbers)).intersection(names)
