@@ -10,6 +10,7 @@ from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.faulty_system import Disturbance, FaultySystem, Killed
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.domain.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -89,7 +90,7 @@ def promote(archive: FilesystemArchive) -> None:
     """
     Create a version between the two, and abort it if that fails.
     """
-    writer = archive.create_version("m")
+    writer = ILifecycleWriter(archive.create_version("m"))
     try:
         writer.write(Chunk(b"data"))
         writer.finish()

@@ -6,16 +6,16 @@ import errno
 
 from twisted.logger import LogLevel, capturedLogs
 
+from tests.support.damage import findings
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from tests.support.damage import findings
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.domain.errors import NumberTaken, StorageFailure, UnknownVersion
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.removals import NAMES_AT_ONCE
 from twisted_registry.storage.filesystem.verify.findings import Kind
-from twisted_registry.testing.archive_lifecycle import remove_all
+from twisted_registry.testing.archive_lifecycle import lifecycle_writer, remove_all
 from twisted_registry.testing.samples import data_of, finished, put, version_info
 
 
@@ -37,7 +37,10 @@ class LifecycleCase(FilesystemCase):
         """
         Return the names in the model's folder, without those of whole versions and the model.
         """
-        whole = {"m.yaml", *(f"m-v00000{n}.{tail}" for n in self.archive.version_numbers("m") for tail in ("yaml", "data"))}
+        whole = {
+            "m.yaml",
+            *(f"m-v00000{n}.{tail}" for n in self.archive.version_numbers("m") for tail in ("yaml", "data")),
+        }
         return sorted(path.name for path in (self.root / "m").iterdir() if path.name not in whole)
 
     def assert_not_damaged(self) -> None:
@@ -209,7 +212,7 @@ class PromotionTests(LifecycleCase):
         """
         for position in range(60):
             self.reopen()
-            writer = finished(self.archive, "m", b"data")
+            writer = lifecycle_writer(self.archive, "m", b"data")
             calls = iter(range(1000))
 
             def disturb(call: str, position: int = position, calls: "object" = calls) -> None:
@@ -235,7 +238,7 @@ class PromotionTests(LifecycleCase):
         Data that has lost its .yaml is evidence of damage: no promotion replaces it.
         """
         (self.root / "m" / "m-v000003.yaml").unlink()
-        writer = finished(self.archive, "m", b"new")
+        writer = lifecycle_writer(self.archive, "m", b"new")
         self.assertRaises(NumberTaken, writer.commit_between, version_info("m", 3, b"new"))
         writer.abort()
         self.assertEqual(self.names(), ["m-v000003.data"])
@@ -246,7 +249,7 @@ class PromotionTests(LifecycleCase):
         A version is not committed under the number of one whose rest is still to be removed.
         """
         self.archive.delete_version("m", 3)
-        writer = finished(self.archive, "m", b"new")
+        writer = lifecycle_writer(self.archive, "m", b"new")
         self.assertRaises(NumberTaken, writer.commit_between, version_info("m", 3, b"new"))
         writer.abort()
         self.assert_not_damaged()

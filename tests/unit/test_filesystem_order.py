@@ -5,7 +5,7 @@ The archive on a file system: the order in which changes become durable.
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.filesystem.writer import WRITEBACK_BYTES
-from twisted_registry.testing.archive_lifecycle import remove_all
+from twisted_registry.testing.archive_lifecycle import lifecycle_writer, remove_all
 from twisted_registry.testing.samples import finished, put, version_info
 
 
@@ -144,7 +144,7 @@ class OrderTests(FilesystemCase):
         """
         self.archive.save_model(ModelInfo("m"))
         put(self.archive, "m", 2)
-        writer = finished(self.archive, "m", b"data")
+        writer = lifecycle_writer(self.archive, "m", b"data")
         self.system.calls.clear()
         writer.commit_between(version_info("m", 1, b"data"))
         self.assertIn("create m/.promoting-000001", self.system.calls)

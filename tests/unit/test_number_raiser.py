@@ -9,9 +9,9 @@ from tests.support.faulty_system import FaultySystem, failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.storage.filesystem.high_water_marks import format_high_water_mark, parse_high_water_mark
 from twisted_registry.storage.filesystem.number_raiser import DEFAULT_BY, NumberRaiser
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
-from twisted_registry.storage.filesystem.high_water_marks import format_high_water_mark, parse_high_water_mark
 from twisted_registry.testing.samples import put
 
 

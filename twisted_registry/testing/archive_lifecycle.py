@@ -29,6 +29,9 @@ class ArchiveLifecycleContract(ArchiveContract):
     def delete(self, *numbers: int) -> None:
         """
         Delete versions.
+
+        Args:
+            numbers: their numbers.
         """
         for number in numbers:
             ILifecycleArchive(self.archive).delete_version("m", number)
@@ -36,14 +39,24 @@ class ArchiveLifecycleContract(ArchiveContract):
     def promote(self, number: int, data: bytes = b"data") -> VersionInfo:
         """
         Commit a version whose number may be below others.
+
+        Args:
+            number: the version's number.
+            data: the version's data.
+
+        Returns:
+            The version's info.
         """
         info = version_info("m", number, data, metadata={"a": "b"})
-        ILifecycleWriter(finished(self.archive, "m", data)).commit_between(info)
+        lifecycle_writer(self.archive, "m", data).commit_between(info)
         return info
 
     def assert_versions(self, *numbers: int) -> None:
         """
         Check which versions exist, before and after a restart.
+
+        Args:
+            numbers: the expected numbers, ascending.
         """
         for _ in range(2):
             self.assertEqual(self.archive.version_numbers("m"), list(numbers))
@@ -77,8 +90,9 @@ class ArchiveLifecycleContract(ArchiveContract):
         put(self.archive, "m", 2)
         self.delete(1)
         for number in (1, 3):
-            error = self.assertRaises(UnknownVersion, self.delete, number)
-            self.assertEqual((error.model_id, error.selector), ("m", number))
+            with self.assertRaises(UnknownVersion) as caught:
+                self.delete(number)
+            self.assertEqual((caught.exception.model_id, caught.exception.selector), ("m", number))
         self.assertLess(self.archive.high_water_mark("m"), 3)
         self.assertRaises(UnknownModel, ILifecycleArchive(self.archive).delete_version, "n", 1)
         self.assert_versions(2)
@@ -176,9 +190,10 @@ class ArchiveLifecycleContract(ArchiveContract):
         """
         put(self.archive, "m", 1, b"old")
         put(self.archive, "m", 2)
-        writer = ILifecycleWriter(finished(self.archive, "m", b"new"))
-        error = self.assertRaises(NumberTaken, writer.commit_between, version_info("m", 1, b"new"))
-        self.assertGreaterEqual(error.highest, 2)
+        writer = lifecycle_writer(self.archive, "m", b"new")
+        with self.assertRaises(NumberTaken) as caught:
+            writer.commit_between(version_info("m", 1, b"new"))
+        self.assertGreaterEqual(caught.exception.highest, 2)
         writer.abort()
         self.assertEqual(data_of(self.archive, "m", 1), b"old")
         self.assert_versions(1, 2)
@@ -188,19 +203,38 @@ class ArchiveLifecycleContract(ArchiveContract):
         After ``abort`` a version cannot be committed, and one of a deleted model cannot either.
         """
         put(self.archive, "m", 2)
-        writer = ILifecycleWriter(finished(self.archive, "m", b"data"))
+        writer = lifecycle_writer(self.archive, "m", b"data")
         writer.abort()
         self.assertRaises(StorageFailure, writer.commit_between, version_info("m", 1, b"data"))
         self.assert_versions(2)
-        writer = ILifecycleWriter(finished(self.archive, "m", b"data"))
+        writer = lifecycle_writer(self.archive, "m", b"data")
         self.archive.delete_model("m")
         self.assertRaises(UnknownModel, writer.commit_between, version_info("m", 1, b"data"))
         writer.abort()
 
 
+def lifecycle_writer(archive: IArchive, model_id: str, data: bytes) -> ILifecycleWriter:
+    """
+    Write a version's data.
+
+    Args:
+        archive: an open archive whose writers provide ``ILifecycleWriter``.
+        model_id: the model's id.
+        data: the version's data.
+
+    Returns:
+        The writer, ready for the commit.
+    """
+    writer: ILifecycleWriter = ILifecycleWriter(finished(archive, model_id, data))
+    return writer
+
+
 def remove_all(archive: IArchive) -> None:
     """
     Let an archive remove what its deletions left, without waiting until it is due.
+
+    Args:
+        archive: an open archive; nothing happens if it does not provide ``IDeferredRemovals``.
     """
     if IDeferredRemovals.providedBy(archive):
         while archive.removal_seconds() is not None:

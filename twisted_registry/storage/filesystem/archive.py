@@ -39,9 +39,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(
-    ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive, ILifecycleArchive, IDeferredRemovals
-)
+@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive, ILifecycleArchive, IDeferredRemovals)
 class FilesystemArchive:
     """
     An archive in a folder, in the layout of the Cogment Model Registry.

@@ -13,6 +13,7 @@ from attrs import frozen
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.storage.filesystem.failures import reason_of
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import (
     PRIVATE_FOLDER,
@@ -26,7 +27,6 @@ from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import System, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
-from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 
 DEFAULT_BY = 1_000_000
 """

@@ -74,7 +74,9 @@ class PendingCommits:
         """
         with self._lock:
             is_in_progress = (folder.name, folder.version_data_name(number)) in self._in_progress
-            return not is_in_progress and lexists(self._staging.system, within(folder.path, folder.deleted_name(number)))
+            return not is_in_progress and lexists(
+                self._staging.system, within(folder.path, folder.deleted_name(number))
+            )
 
     def remove_marks(self, folder: ModelFolder, numbers: Iterable[int]) -> bool:
         """
@@ -88,7 +90,8 @@ class PendingCommits:
             return False
         with self._lock:
             over = [n for n in numbers if (folder.name, folder.version_data_name(n)) not in self._in_progress]
-            return all([self._staging.discard(folder.handle, folder.promoting_name(n)) for n in over])
+            removed = [self._staging.discard(folder.handle, folder.promoting_name(n)) for n in over]
+        return all(removed)
 
     def note_leftover(self, folder: ModelFolder, name: str) -> None:
         """

@@ -44,7 +44,7 @@ class Removals:
         self._root = root
         # Held while names are removed.
         self._running = Lock()
-        # Held for a moment.
+        # Held briefly.
         self._lock = Lock()
         self._waiting: dict[str, _Removal] = {}
         self._current: tuple[str, Generator[None, None, None]] | None = None

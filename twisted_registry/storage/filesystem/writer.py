@@ -11,7 +11,6 @@ committed.
 """
 
 import os
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -106,7 +105,9 @@ class FileWriter:
         """See ``ILifecycleWriter.commit_between``."""
         self._commit(info, self._promote)
 
-    def _commit(self, info: VersionInfo, publish: "Callable[[ModelFolder, int, bytes, StoredKey | None], None]") -> None:
+    def _commit(
+        self, info: VersionInfo, publish: "Callable[[ModelFolder, int, bytes, StoredKey | None], None]"
+    ) -> None:
         content, key = dump_version(info), self._stored_key(info)
         with self._aborting_on_failure(_Stage.FINISHED), writing():
             self._staging.root.check()

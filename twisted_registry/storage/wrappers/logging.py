@@ -5,7 +5,7 @@ An archive that logs the storage errors of another one, for any provider and any
 from collections.abc import Sequence
 
 from attrs import define, field
-from zope.interface import alsoProvides, implementer
+from zope.interface import alsoProvides, implementer, providedBy
 
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
@@ -29,9 +29,8 @@ class LoggingArchive:
         self.description: str = archive.description
         self._archive = archive
         self._errors = errors
-        for interface in (IKeyedArchive, ILifecycleArchive, IDeferredRemovals):
-            if interface.providedBy(archive):
-                alsoProvides(self, interface)
+        optional = (IKeyedArchive, ILifecycleArchive, IDeferredRemovals)
+        alsoProvides(self, *(interface for interface in optional if interface in providedBy(archive)))
 
     def open(self) -> None:
         """See ``IArchive.open``."""
@@ -182,7 +181,7 @@ class LoggingWriter:
 
     def commit_between(self, info: VersionInfo) -> None:
         """See ``ILifecycleWriter.commit_between``."""
-        with self._logging():
+        with self._logging:
             ILifecycleWriter(self._writer).commit_between(info)
         self._errors.succeeded("create")
 

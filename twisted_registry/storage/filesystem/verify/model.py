@@ -9,6 +9,7 @@ from stat import S_ISREG
 from attrs import evolve, field, frozen
 
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, is_process_limit, read_failure, reason_of
+from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 from twisted_registry.storage.filesystem.idempotency import parse_key_file_name
 from twisted_registry.storage.filesystem.layout import (
     DELETED,
@@ -29,7 +30,6 @@ from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, p
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
 from twisted_registry.storage.filesystem.verify.version import PinnedModel, Unreadable, may_exist, read_small_file
-from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 
 
 @frozen

@@ -25,6 +25,7 @@ from attrs import frozen
 from twisted_registry.domain.errors import RegistryError, StorageUnavailable
 from twisted_registry.storage.filesystem.claim import Claim, keep_renewed
 from twisted_registry.storage.filesystem.failures import Malformed, is_bad_medium, reason_of, unreadable
+from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.layout import (
     HIGH_WATER_MARK,
     PRIVATE_FOLDER,
@@ -38,7 +39,6 @@ from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, lexists, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
-from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 
 _BLOCK_BYTES = 1024 * 1024
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
