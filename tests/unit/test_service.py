@@ -28,7 +28,7 @@ class PoolTests(SynchronousTestCase):
         terminal = Terminal()
         self.addCleanup(terminal.close)
         service = RegistryService(MemoryReactorClock(), settings, create_stores(settings), terminal, lambda: None)
-        return {str(pool.name): pool.max for pool in service.pools}
+        return {str(pool.name): pool.max for pool in service.pools.threads}
 
     def test_default(self) -> None:
         """

@@ -13,7 +13,6 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
@@ -26,11 +25,12 @@ from twisted_registry.daemon.malloc import reuse_memory, trim_heap
 from twisted_registry.daemon.memory_limit import resident_bytes
 from twisted_registry.daemon.notices import log_start
 from twisted_registry.daemon.options import Options
+from twisted_registry.daemon.pools import Pools
 from twisted_registry.daemon.providers import Stores, create_stores
 from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, reserve_standard_descriptors
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
-from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
+from twisted_registry.execution import PooledExecutor, executor_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
@@ -38,9 +38,6 @@ from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
 
 _log = Logger(namespace="twisted_registry")
-
-_STORAGE_THREADS = 10
-"""How many threads call a provider if its description does not set ``threads``."""
 
 _SWITCH_SECONDS = 0.0005
 """
@@ -87,17 +84,11 @@ class RegistryService(Service):
         self._reactor = reactor
         self._settings = settings
         self._archive = archive = stores.archive
+        self._archive_status = ArchiveStatus()
         self._terminal = terminal
         self._drain_log = drain_log
-        self.pools: list[ThreadPool] = []
-        # Separate pools: a disk on which all threads wait does not delay the other provider, nor hashing in memory.
-        self._archive_calls = self._make_pool("archive", stores.archive_threads or _STORAGE_THREADS)
-        self._transient_calls = self._make_pool("transient", stores.transient_threads or _STORAGE_THREADS)
-        self._hashing = self._make_pool("hashing", os.cpu_count() or 1)
-        # One thread renews the claim and one checks the location, even if all other threads are blocked.
-        self._checking = self._make_pool("checking", 2)
+        self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._registry = self._make_registry(stores)
-        self._archive_status = ArchiveStatus()
         self._rpc = RpcServer(
             reactor,
             self._registry,
@@ -112,24 +103,19 @@ class RegistryService(Service):
         )
 
     def _make_registry(self, stores: Stores) -> Registry:
-        reactor, chunk_size_bytes = self._reactor, self._settings.network.chunk_size_bytes
+        reactor, pools, chunk_size_bytes = self._reactor, self.pools, self._settings.network.chunk_size_bytes
         archive = LoggingArchive(stores.archive, StorageErrorLog(stores.archive.description))
-        archive_executor = executor_for(stores.archive, reactor, self._archive_calls, self._hashing)
+        archive_executor = executor_for(stores.archive, reactor, pools.archive, pools.hashing)
         return Registry(
             reactor,
             archive,
             archive_executor,
             stores.transient,
-            executor_for(stores.transient, reactor, self._transient_calls, self._hashing),
+            executor_for(stores.transient, reactor, pools.transient, pools.hashing),
             Framing(chunk_size_bytes, frame, partial(Chunker, chunk_size_bytes)),
             LocalCoordination(archive, archive_executor),
-            checking_executor=PooledExecutor(reactor, self._checking),
+            checking_executor=PooledExecutor(reactor, pools.checking),
         )
-
-    def _make_pool(self, name: str, threads: int) -> TalliedPool:
-        pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
-        self.pools.append(pool)
-        return TalliedPool(self._reactor, pool)
 
     # --- Start ---
 
@@ -161,8 +147,7 @@ class RegistryService(Service):
             self._rpc.stop(0)
             self._rpc.join()
             raise
-        for pool in self.pools:
-            pool.start()
+        self.pools.start()
         self._supervise_archive()
         self._supervisor.follow(self._registry)
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
@@ -177,14 +162,14 @@ class RegistryService(Service):
         if ILocatedArchive.providedBy(self._archive):
             self._supervisor.start(self._registry.check_archive, _CHECK_SECONDS)
         if IOwnedArchive.providedBy(self._archive):
-            renew = partial(PooledExecutor(self._reactor, self._checking).defer, self._archive.renew)
+            renew = partial(PooledExecutor(self._reactor, self.pools.checking).defer, self._archive.renew)
             self._supervisor.start(renew, self._archive.renew_seconds)
 
     def _held_bytes(self) -> int:
         return self._registry.usage().size_bytes
 
     def _trim_heap(self) -> None:
-        self._hashing.callInThread(trim_heap)  # it may take long
+        self.pools.hashing.callInThread(trim_heap)  # it may take long
 
     def _log_start(self) -> None:
         is_new = self._archive_status.identity.is_new
@@ -252,19 +237,18 @@ class RegistryService(Service):
             _log.failure("the stores were not closed properly")
             self._exit_as_failed()
         timer.cancel()
-        for pool in self.pools:
-            pool.stop()
+        self.pools.stop()
         _log.info("stopped")
 
     async def _close(self) -> None:
         await self._rpc.stop(self._settings.network.grace_seconds)
         # Cancelled uploads still clean up, and a stopped pool drops what its jobs submit to it.
-        for calls in (self._archive_calls, self._transient_calls, self._hashing):
+        for calls in (self.pools.archive, self.pools.transient, self.pools.hashing):
             await calls.idle()
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
         self._supervisor.stop()
-        await self._checking.idle()
+        await self.pools.checking.idle()
 
     def _exit_without_storage(self) -> None:
         _log.critical(

@@ -1,0 +1,61 @@
+"""
+The daemon's pools of threads.
+"""
+
+import os
+
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.threadpool import ThreadPool
+
+from twisted_registry.execution import TalliedPool
+
+_STORAGE_THREADS = 10
+"""How many threads call a provider if its description does not set ``threads``."""
+
+
+class Pools:
+    """
+    Separate pools: a disk on which all threads wait does not delay the other provider, nor hashing in memory.
+
+    Attributes:
+        threads: all of them.
+        archive: calls the archive.
+        transient: calls the transient store.
+        hashing: computes hashes.
+        checking: renews the claim in one thread and checks the location in another, even if all others are blocked.
+    """
+
+    def __init__(
+        self, reactor: IReactorFromThreads, archive_threads: int | None = None, transient_threads: int | None = None
+    ) -> None:
+        """
+
+        Args:
+            archive_threads: the most threads that call the archive; ``None`` for the default.
+            transient_threads: the most threads that call the transient store; ``None`` for the default.
+        """
+        self._reactor = reactor
+        self.threads: list[ThreadPool] = []
+        self.archive = self._add("archive", archive_threads or _STORAGE_THREADS)
+        self.transient = self._add("transient", transient_threads or _STORAGE_THREADS)
+        self.hashing = self._add("hashing", os.cpu_count() or 1)
+        self.checking = self._add("checking", 2)
+
+    def _add(self, name: str, threads: int) -> TalliedPool:
+        pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
+        self.threads.append(pool)
+        return TalliedPool(self._reactor, pool)
+
+    def start(self) -> None:
+        """
+        Start all pools.
+        """
+        for pool in self.threads:
+            pool.start()
+
+    def stop(self) -> None:
+        """
+        Stop all pools, once their threads are done.
+        """
+        for pool in self.threads:
+            pool.stop()
