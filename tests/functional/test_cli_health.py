@@ -101,11 +101,13 @@ class HealthTests(SharedEdgeTestCase):
 
     def test_nobody(self) -> None:
         """
-        If nothing answers, the status is 3, and stderr says why.
+        If nothing answers, the status is 3, and stderr says why, and which variables set the address.
         """
         done = health(self.daemon.address, free_port(), "", "--deadline", "5")
         self.assertEqual((done.exit_code, done.stdout), (3, ""))
         self.assertIn("cannot reach the registry at 127.0.0.1:", done.stderr)
+        self.assertIn("COGMENT_MODEL_REGISTRY_PORT", done.stderr)
+        self.assertNotIn("TWISTED_REGISTRY_SERVER", done.stderr)
 
     def test_wrong_usage(self) -> None:
         """

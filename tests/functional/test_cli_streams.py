@@ -73,7 +73,10 @@ class StreamTests(SharedEdgeTestCase):
         """
         If nobody reads the pipe, the status is 2 and silent, also for help.
         """
-        for command in ("ls", "completion bash", "--help"):
+        self.client.create(self.model_id, b"data")
+        health = f"health --server {self.daemon.address}"
+        asking = ("ls", "versions $m", "info $m", "status", health, "pull $m -", "watch $m", "push $m $f", "set $m a=b")
+        for command in (*asking, "completion bash", "--help", "push --help"):
             # It waits until the reader has gone.
             line = f"{{ sleep 0.3; twisted-registry {command}; }} | :"
             self.assertEqual(self.sh(line), (2, ""), command)

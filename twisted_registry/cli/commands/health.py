@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from twisted_registry.cli.errors import ExitStatus, exit_on_error
+from twisted_registry.cli.errors import ExitStatus, exit_on_error, fail
 from twisted_registry.cli.server import Address, Seconds, Server
+from twisted_registry.domain.errors import RegistryError
 
 _HELP = """Check whether the daemon on this machine is serving, for health checks.
 
@@ -55,10 +56,25 @@ def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
     """
     address = server or local_address(os.environ)
     with exit_on_error():
-        serving = Server(address, tls_ca=tls_ca).check_health(deadline)
+        serving = _is_serving(Server(address, tls_ca=tls_ca), deadline)
         click.echo(f"{address}: {'serving' if serving else 'not serving'}")
     if not serving:
         sys.exit(ExitStatus.FAILED)
+
+
+def _is_serving(server: Server, deadline: float) -> bool:
+    try:
+        return server.check_health(deadline)
+    except RegistryError as error:
+        from twisted_registry.client.errors import Unreachable
+
+        if not isinstance(error, Unreachable):
+            raise
+        # Not the client's variable, as other commands advise.
+        fail(
+            f"{error} --server, COGMENT_MODEL_REGISTRY_PORT and COGMENT_MODEL_REGISTRY_INTERFACE set its address",
+            ExitStatus.UNREACHABLE,
+        )
 
 
 def local_address(environ: Mapping[str, str]) -> str:
