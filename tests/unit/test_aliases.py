@@ -2,7 +2,7 @@
 Names of aliases, and their moves.
 """
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.aliases import (
@@ -100,6 +100,7 @@ class MoveTests(SynchronousTestCase):
         self.assertEqual(fold(moved[2:], {"canary": 1, "best": 2}), {"production": 4, "best": 2})
 
     @given(st.lists(moves), st.lists(moves))
+    @settings(deadline=None)
     def test_fold_in_parts(self, first: list[AliasMove], second: list[AliasMove]) -> None:
         """
         Moves may be folded in parts, and the given aliases do not change.

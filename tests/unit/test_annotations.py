@@ -4,7 +4,7 @@ Labels and metrics of versions.
 
 from math import inf, nan
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate, check_annotations
@@ -134,6 +134,7 @@ class UpdateTests(SynchronousTestCase):
             self.assertIs(AnnotationUpdate.from_mask(Annotations(), mask).replaces_all, expected)
 
     @given(annotations, annotations, paths)
+    @settings(deadline=None)
     def test_model(self, present: Annotations, given: Annotations, mask: list[str]) -> None:
         """
         After any update, each key has the new value if the mask covers it, and the present one otherwise.

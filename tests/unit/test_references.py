@@ -2,7 +2,7 @@
 References to models and versions.
 """
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.aliases import RESERVED
@@ -123,6 +123,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual((error.model_id, error.alias), ("m", "a"))
 
     @given(references)
+    @settings(deadline=None)
     def test_written_and_read(self, reference: Reference) -> None:
         """
         Parsing the text of a reference returns the same reference, whatever the id.
@@ -130,6 +131,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(Reference.parse(str(reference)), reference)
 
     @given(st.one_of(st.text(max_size=20), st.text(alphabet="a@-3v%2405", max_size=12)))
+    @settings(deadline=None)
     def test_any_text(self, text: str) -> None:
         """
         Any text is a reference or is refused with a reason.

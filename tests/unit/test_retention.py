@@ -5,7 +5,7 @@ Which versions a retention policy keeps.
 from collections.abc import Iterable
 from math import inf, nan
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.annotations import Annotations
@@ -129,6 +129,7 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(kept(policy, versions), [1, 2, 4])
 
     @given(policies, versions_of_a_model)
+    @settings(deadline=None)
     def test_naive(self, policy: RetentionPolicy, versions: list[VersionRecord]) -> None:
         """
         A plan is what the rules say one by one, and after it there is nothing to delete.

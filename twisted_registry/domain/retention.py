@@ -3,7 +3,7 @@ Retention: which versions of a model are kept.
 """
 
 from collections.abc import Iterable, Mapping
-from heapq import heappush, heappushpop
+from heapq import heappush, heapreplace
 from math import isfinite, isnan
 from typing import Any
 
@@ -143,14 +143,14 @@ def plan(policy: RetentionPolicy, versions: Iterable[VersionRecord], now_ns: int
     """
     if policy.keeps_all:
         return PrunePlan()
-    newest = _Highest(max(policy.keep_last, 1))
     best = [(rule.metric, -1.0 if rule.lowest else 1.0, _Highest(rule.count)) for rule in policy.keep_best]
     blocks: dict[int, int] = {}
     youngest_ns = now_ns - int(policy.younger_than_seconds * _NS)
+    numbers: list[int] = []
     sizes: dict[int, int] = {}
     for record in versions:
         number = record.number
-        newest.add(number, number)
+        numbers.append(number)
         for metric, sign, highest in best:
             value = record.metrics.get(metric)
             if value is not None and not isnan(value):  # NaN is not the best
@@ -161,9 +161,10 @@ def plan(policy: RetentionPolicy, versions: Iterable[VersionRecord], now_ns: int
         is_young = policy.younger_than_seconds > 0 and record.created_ns > youngest_ns
         if not (is_young or is_protected(record)):
             sizes[number] = record.size_bytes
-    kept = set().union(newest.items(), blocks.values(), *(highest.items() for _, _, highest in best))
-    numbers = sorted(sizes.keys() - kept)
-    return PrunePlan(numbers, sum(map(sizes.__getitem__, numbers)))
+    newest = sorted(numbers)[-max(policy.keep_last, 1) :]
+    kept = set(newest).union(blocks.values(), *(highest.items() for _, _, highest in best))
+    deleted = sorted(sizes.keys() - kept)
+    return PrunePlan(deleted, sum(map(sizes.__getitem__, deleted)))
 
 
 @define
@@ -178,8 +179,8 @@ class _Highest:
     def add(self, key: Any, item: int) -> None:
         if len(self._heap) < self._count:
             heappush(self._heap, (key, item))
-        else:
-            heappushpop(self._heap, (key, item))
+        elif (key, item) > self._heap[0]:
+            heapreplace(self._heap, (key, item))
 
     def items(self) -> set[int]:
         return {item for _, item in self._heap}
