@@ -118,7 +118,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _goes_on(directory: Path, root: Path, promises: Promises) -> list[str]:
-    (last,) = {state.last for state in promises.life("a").states}
+    last = max(state.last for state in promises.life("a").states)
     daemon = Daemon(directory, ["--archive-dir", str(root)])
     try:
         daemon.start()

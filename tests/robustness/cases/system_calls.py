@@ -161,10 +161,10 @@ def _check(root: Path, promises: Promises) -> None:
     try:
         check_archive(archive, promises)
         promises.wrong += check_leftovers(root)
-        (state,) = promises.life(one_act.MODEL_ID).states
-        if not state.exists:
+        life = promises.life(one_act.MODEL_ID)
+        if not life.must_exist:
             archive.save_model(ModelInfo(one_act.MODEL_ID))
-        one_act.put(archive, state.last + 1, 2)
+        one_act.put(archive, max(state.last for state in life.states) + 1, 2)
     except RegistryError as error:
         promises.wrong.append(f"it does not go on: {error}")
     finally:

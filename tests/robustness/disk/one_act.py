@@ -28,6 +28,8 @@ MODEL_ID = "m"
 ACTS = ("make", "update", "reserve", "create", "delete")
 
 _RESERVED = 9
+_FIRST_SEED = 10**6
+"""The seed of the version that exists before an act: not that of any act."""
 
 
 def chunks(seed: int) -> list[bytes]:
@@ -67,9 +69,9 @@ def before(act: str, archive: FilesystemArchive, promises: Promises) -> None:
     if act == "make":
         return
     archive.save_model(ModelInfo(MODEL_ID, {"a": "old"}))
-    put(archive, 1, 1)
+    put(archive, 1, _FIRST_SEED)
     archive.set_high_water_mark(MODEL_ID, 3)
-    first = version_of(version(1, 1))
+    first = version_of(version(1, _FIRST_SEED))
     for done in (SaveModel(items({"a": "old"})), CreateVersion(first), ReserveNumbers(3)):
         promises.acknowledge(promises.begin(MODEL_ID, done), first if isinstance(done, CreateVersion) else None)
 

@@ -263,6 +263,8 @@ class Promises:
     def compare(self, model_id: str, found: State) -> None:
         """
         Compare a model that nobody uses with its promises; from now on it must stay as it was found.
+
+        A registry that may have evicted versions is restarted first.
         """
         with self._lock:
             life = self.life(model_id)

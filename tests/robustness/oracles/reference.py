@@ -1,5 +1,5 @@
 """
-A registry that does one thing at a time, kept in memory: what any other must answer.
+A registry that does one thing at a time, on the states of ``acts``, with the paging and the refusals of the wire.
 """
 
 import re
