@@ -16,7 +16,7 @@ _PIECE_BYTES = 1024 * 1024
 
 class BareClient:
     """
-    Calls a registry.
+    A client of a registry.
     """
 
     def __init__(self, address: str, *, hashing: bool) -> None:

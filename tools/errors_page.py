@@ -113,7 +113,7 @@ CLIENT = {
         "after that",
     ),
     "ProxyUnavailable": Advice(
-        "a proxy cannot reach the server, or takes no more calls (HTTP 429, 500, 502, 503, 504, in `http_status`)",
+        "a proxy cannot reach the server, or accepts no more calls (HTTP 429, 500, 502, 503, 504, in `http_status`)",
         "wait; see the proxy's log",
         "as `Unavailable`",
     ),

@@ -59,6 +59,7 @@ PHRASES = [
         ("br(?:eak|eaks|oke|oken|eaking) (?:it |them )?off", "'abort', 'cancel', 'disconnect'"),
         ("of (?:its|their|his|our|your|my) own(?! accord)", "'own', 'separate'"),
         ("anew", "'again'"),
+        ("(?:not|nothing|nobody|never) (?:[a-z]+ ){0,3}any more", "'no longer'"),
         ("mend(?:s|ed|ing)?", "'fix', 'repair'"),
         ("user data", "'metadata' (`user_data` only on the wire)"),
     )
@@ -96,9 +97,9 @@ VERBS = {"Give", "Gives", "Tell", "Tells", "Say", "Says", "Have", "Has", "Be", "
 RIDDLES = {"What", "Whether", "Where", "Who", "Whoever", "Whatever", "Whichever", "Whom"}
 # fmt: off
 THIRD_PERSON = {
-    "Asks", "Closes", "Counts", "Cuts", "Does", "Ends", "Finds", "Follows", "Gathers", "Holds",
-    "Keeps", "Knows", "Lets", "Listens", "Makes", "Opens", "Puts", "Reads", "Remembers", "Runs", "Serves",
-    "Shares", "Stands", "Takes", "Wakes", "Writes",
+    "Asks", "Carries", "Closes", "Computes", "Counts", "Creates", "Cuts", "Does", "Drives", "Ends", "Finds", "Follows",
+    "Gathers", "Holds", "Keeps", "Knows", "Lets", "Listens", "Logs", "Makes", "Offers", "Opens", "Puts", "Reads",
+    "Refuses", "Remembers", "Replaces", "Runs", "Sends", "Serves", "Shares", "Stands", "Takes", "Wakes", "Writes",
 }
 # fmt: on
 

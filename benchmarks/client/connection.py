@@ -64,7 +64,7 @@ class Call:
 
 class Loop:
     """
-    Waits for all connections at once.
+    The loop that waits for all connections at once.
     """
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ def refusal(error: RegistryError, advice: str = TRAIN_FIRST) -> str:
     if isinstance(error, UnknownModel):
         text = f"there is no model {error.model_id!r}: {advice}"
     elif isinstance(error, CorruptModel):
-        text = f"model {error.model_id!r} is damaged on the archive ({error.reason}): {advice}, which writes it again"
+        text = f"model {error.model_id!r} is damaged in the archive ({error.reason}): {advice}, which writes it again"
     return f"{sys.argv[0]}: {text}"
 
 

@@ -104,7 +104,7 @@ class ClientContract(SharedEdgeTestCase):
 
     def test_deleted_model(self) -> None:
         """
-        A deleted model is not there any more.
+        A deleted model no longer exists.
         """
         self.registry.call("delete_model", self.model_id)
         with self.assertRaises(errors.UnknownModel):

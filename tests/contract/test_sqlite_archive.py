@@ -146,7 +146,7 @@ class SqliteDamageTests(_InDatabase):
 
     def test_nothing_left(self) -> None:
         """
-        An aborted version leaves nothing, and so does a deleted one, once nobody reads it any more.
+        An aborted version leaves nothing, and so does a deleted one, once its last reader is closed.
         """
         self.save("m")
         put(self.archive, "m", 1)

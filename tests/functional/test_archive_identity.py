@@ -292,7 +292,7 @@ class PlaceTests(RegistryTestCase):
         self.assertTrue(self.is_serving())
         self.archive.rename(away)
         self.wait_until_true(lambda: not self.is_serving(), "it is not serving")
-        self.assertIn("nothing is at its path", self.client.statuses("archive")["archive"])
+        self.assertIn("there is no directory at its path", self.client.statuses("archive")["archive"])
         self.wait_until_logged("health checks return NOT_SERVING")
         away.rename(self.archive)
         self.wait_until_true(self.is_serving, "it is serving again")

@@ -85,7 +85,7 @@ class ArchiveTests(SynchronousTestCase):
         """
         done = verify("")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("has no name", done.stderr)
+        self.assertIn("is empty", done.stderr)
 
     def test_quiet(self) -> None:
         """

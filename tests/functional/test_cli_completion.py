@@ -142,7 +142,7 @@ class CompletionTests(SharedEdgeTestCase):
         script = "twisted-registry completion fish | source; complete -C 'twisted-registry {}'"
         self.assertEqual(self.in_shell("fish", script.format("info walk")), ["walker", "walker-2"])
         shown = self.in_shell("fish", script.format("ls --js"))
-        self.assertEqual(shown, ["--json\tPrint JSON, an object a line."])
+        self.assertEqual(shown, ["--json\tPrint JSON, one object per line."])
 
     def test_in_zsh(self) -> None:
         """

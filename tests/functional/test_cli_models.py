@@ -156,4 +156,4 @@ class SetTests(SharedEdgeTestCase):
         """
         done = invoke(self.daemon.address, "set", self.model_id, f"a={'x' * 300_000}")
         self.assertEqual(done.exit_code, 1)
-        self.assertIn("has 300011 bytes encoded", done.stderr)
+        self.assertIn("has 300011 bytes when encoded", done.stderr)

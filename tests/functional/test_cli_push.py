@@ -93,7 +93,7 @@ class PushTests(SharedEdgeTestCase):
         self.client.save_model(self.model_id)
         done = run(self.daemon.address, "push", self.model_id, "-", input=b"")
         self.assertEqual(done.returncode, 1)
-        self.assertIn(b"without a single piece", done.stderr)
+        self.assertIn(b"contains no pieces", done.stderr)
         self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
 
     def test_file_at_its_end(self) -> None:
@@ -163,7 +163,7 @@ class PushTests(SharedEdgeTestCase):
             reference = f"{self.model_id}@{version}"
             done = invoke(self.daemon.address, "push", reference, self.file(b""))
             self.assertEqual(done.exit_code, 2)
-            self.assertIn(f"'{reference}' names a version: the registry gives versions their numbers", done.stderr)
+            self.assertIn(f"'{reference}' names a version: the registry assigns version numbers", done.stderr)
 
     def test_odd_pairs(self) -> None:
         """

@@ -195,7 +195,7 @@ class TlsTests(SynchronousTestCase):
         """
         done = invoke("192.0.2.1:9000", "ls", TWISTED_REGISTRY_TOKEN="secret")
         self.assertEqual((done.exit_code, done.stdout), (2, ""))
-        self.assertIn("in the clear", done.stderr)
+        self.assertIn("unencrypted", done.stderr)
         self.assertNotIn("secret", done.stderr)
 
     def test_odd_token(self) -> None:

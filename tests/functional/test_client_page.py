@@ -40,7 +40,7 @@ class SnippetTests(EdgeTestCase):
         printed = self.run_python(run_session, TYPED)
         self.assertIn("act with version 3 3000000", printed)
         self.assertIn("walker 99", printed)
-        self.assertIn("a token would go to registry.example.com:9000 in the clear", printed)
+        self.assertIn("the token would be sent to registry.example.com:9000 unencrypted", printed)
         self.assertIn("version 1 of a test", printed)
 
     def test_twisted_program_runs(self) -> None:

@@ -197,7 +197,7 @@ class ProcessTests(SharedEdgeTestCase):
                     with BlockingClient(ADDRESS) as registry:
                         works(registry)
                 except ClientUnusable as error:
-                    assert "let go" in str(error), error
+                    assert "delete their" in str(error), error
                 kept = None
                 gc.collect()
 
@@ -476,7 +476,7 @@ class ProcessTests(SharedEdgeTestCase):
 
     def test_source_that_waits_for_ever(self) -> None:
         """
-        A process ends although data that nobody waits for any more is still to come from a pipe.
+        A process ends although a pipe is still to bring data that nobody waits for.
         """
         printed = self.run_script(
             """

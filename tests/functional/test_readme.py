@@ -51,7 +51,7 @@ twisted-registry() {
 daemon=
 trap '[ -z "$daemon" ] || { tail -5 daemon.log >&2; kill -9 $daemon; }' EXIT
 """
-"""Replaces the second terminal, Ctrl-C, and the tools that are missing or take too long."""
+"""The replacement of the second terminal, Ctrl-C, and the tools that are missing or take too long."""
 
 
 def fenced(language: str, page: str = README) -> Iterator[str]:

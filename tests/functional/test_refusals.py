@@ -84,8 +84,8 @@ class InvalidArgumentTests(RefusalTestCase):
             StatusCode.INVALID_ARGUMENT,
             (lambda: self.client.save_model(""), ["empty", "name the model"]),
             (lambda: self.client.save_model("x" * 201), ["201 bytes", "at most 200"]),
-            (lambda: self.client.save_model("a\nb"), ["'a\\nb'", "control character", "leave it out"]),
-            (lambda: self.client.save_model("m", k="x" * LIMIT), [str(LIMIT), "keep large things as versions"]),
+            (lambda: self.client.save_model("a\nb"), ["'a\\nb'", "control character", "remove it"]),
+            (lambda: self.client.save_model("m", k="x" * LIMIT), [str(LIMIT), "store large data as versions"]),
             (lambda: self.client.call("CreateOrUpdateModel", b""), ["no model_info", "set it"]),
             (lambda: self.client.models(handle="x"), ["'x'", "non-negative decimal", "leave it empty to begin"]),
         )
@@ -108,7 +108,7 @@ class InvalidArgumentTests(RefusalTestCase):
                 self.upload(header("m", 4, data_hash="x"), body(b"data")),
                 ["'x'", data_hash(b"data"), "send the data again, or leave data_hash empty"],
             ),
-            (self.upload(header("m", 4, user_data={"k": "x" * LIMIT})), [str(LIMIT), "keep large things as versions"]),
+            (self.upload(header("m", 4, user_data={"k": "x" * LIMIT})), [str(LIMIT), "store large data as versions"]),
         )
 
     def test_version_handles(self) -> None:
@@ -313,7 +313,7 @@ class DiskTests(RefusalTestCase):
         """
         A full disk: make room.
         """
-        self.assert_refused_with("ENOSPC", StatusCode.RESOURCE_EXHAUSTED, "full", "make room, then try again")
+        self.assert_refused_with("ENOSPC", StatusCode.RESOURCE_EXHAUSTED, "full", "free some space, then try again")
 
     def test_read_only(self) -> None:
         """

@@ -95,7 +95,7 @@ class WrongSettingsTests(StartFailureTestCase):
         """
         An archive and an archive directory exclude each other.
         """
-        self.assert_cannot_start("--archive", "filesystem:a", "--archive-dir", "b", said="exclude each other")
+        self.assert_cannot_start("--archive", "filesystem:a", "--archive-dir", "b", said="cannot be combined")
 
     def test_unknown_provider(self) -> None:
         """

@@ -56,7 +56,7 @@ def pieces(data: bytes, size: int = 1024 * 1024) -> Iterator[bytes]:
 
 class Client:
     """
-    Calls a registry, blocking.
+    A blocking client of a registry.
     """
 
     def __init__(self, address: str, **options: Any) -> None:

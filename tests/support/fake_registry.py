@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 class FakeRegistry(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
     """
-    Answers calls with one request and one reply.
+    A server that answers calls with one request and one reply.
 
     Attributes:
         address: where clients connect to.

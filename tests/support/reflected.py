@@ -31,7 +31,7 @@ def json_values(text: str) -> Iterator[Any]:
 @define
 class ReflectedClient:
     """
-    Calls any method that a server describes, with JSON.
+    A client that calls any method that a server describes, with JSON.
     """
 
     channel: grpc.Channel

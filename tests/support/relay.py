@@ -29,7 +29,7 @@ class _Rules:
 
 class Relay:
     """
-    Carries what clients send to a daemon, and back.  Its address stays the same wherever the daemon is.
+    A relay of what clients send to a daemon, and back.  Its address stays the same wherever the daemon is.
 
     Attributes:
         address: where clients connect to.
@@ -75,7 +75,7 @@ class Relay:
 
     def close(self) -> None:
         """
-        Carry nothing any more.
+        Stop carrying data.
         """
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

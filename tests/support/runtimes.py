@@ -88,7 +88,7 @@ class DeferredRuntime:
 
 class UseCaseTestCase(PumpedRegistryCase):
     """
-    Drives use cases over a registry whose threads it pumps.
+    A test case that runs use cases over a registry whose threads it pumps.
     """
 
     def drive(self, make: Callable[[IRuntime], Coroutine[Any, Any, T]]) -> T:
@@ -103,7 +103,7 @@ class UseCaseTestCase(PumpedRegistryCase):
 
 class TwistedDriver(UseCaseTestCase):
     """
-    Drives use cases as coroutines of Twisted.
+    A driver of use cases as coroutines of Twisted.
     """
 
     def drive(self, make: Callable[[IRuntime], Coroutine[Any, Any, T]]) -> T:
@@ -119,7 +119,7 @@ class TwistedDriver(UseCaseTestCase):
 
 class AsyncioDriver(UseCaseTestCase):
     """
-    Drives use cases as coroutines of asyncio.
+    A driver of use cases as coroutines of asyncio.
     """
 
     def drive(self, make: Callable[[IRuntime], Coroutine[Any, Any, T]]) -> T:

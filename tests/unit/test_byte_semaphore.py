@@ -194,7 +194,7 @@ class UploadBudgetTests(SynchronousTestCase):
             reservation = await budget.reserve(4 * MIB)
             waiting = [asyncio.create_task(upload()) for _ in range(200)]
             await asyncio.sleep(0)
-            with self.assertRaisesRegex(Overloaded, "200 uploads wait"):
+            with self.assertRaisesRegex(Overloaded, "200 uploads are already waiting"):
                 await upload()
             waiting.pop().cancel()
             await asyncio.sleep(0)

@@ -95,7 +95,7 @@ class FileTests(FileTestCase):
         self.assertEqual(settings.storage.archive_description, "filesystem:a")
         (error,) = self.errors('[storage]\narchive-dir = "a"\narchive = "b:c"\n')
         self.assertEqual(
-            error, "FILE: storage.archive-dir and FILE: storage.archive exclude each other; give one of them"
+            error, "FILE: storage.archive-dir and FILE: storage.archive cannot be combined; set only one of them"
         )
 
     def test_wrong_values(self) -> None:

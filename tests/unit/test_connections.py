@@ -117,7 +117,7 @@ class ConnectionsTests(SynchronousTestCase):
             self.check()
             self.connect("10.0.0.1", 20 - len(self.accepted), sent_bytes=1)
         (line,) = self.lines
-        for part in ("20 connections", "19 of them from 10.0.0.1", "--max-connections, 20", "refused"):
+        for part in ("20 connections", "19 of them from 10.0.0.1", "--max-connections is 20", "refused"):
             self.assertIn(part, line)
         self.now_seconds = 61.0
         self.check()

@@ -33,7 +33,7 @@ EXAMPLES = [
     (errors.Stalled(60.0), grpc.StatusCode.DEADLINE_EXCEEDED, ["60 s", "send it again"]),
     (errors.NumbersExhausted("m"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["'m'"]),
     (errors.NumberTaken("m", 3, 7), grpc.StatusCode.ABORTED, ["'m'", "version 3", "create the version again"]),
-    (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "make room"]),
+    (errors.StorageFull("no space"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no space", "free some space"]),
     (errors.StorageReadOnly("read-only"), grpc.StatusCode.FAILED_PRECONDITION, ["read-only"]),
     (errors.ArchiveMoved("gone"), grpc.StatusCode.FAILED_PRECONDITION, ["gone", "restore its directory or mount"]),
     (

@@ -98,7 +98,7 @@ class FaultTests(FaultCase):
         self.patch(attempt.system, "write", lambda descriptor, data: len(data))
         writer = attempt.archive.create_version("m")
         writer.write(Chunk(b"data"))
-        self.assertIn("of 4 bytes written, 0 are in the file", str(self.assertRaises(StorageFailure, writer.finish)))
+        self.assertIn("4 bytes were written, but the file has 0", str(self.assertRaises(StorageFailure, writer.finish)))
         self.assertEqual(attempt.private(), [])
 
     def test_kinds(self) -> None:

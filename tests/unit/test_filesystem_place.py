@@ -49,7 +49,7 @@ class CheckTests(FilesystemCase):
         A folder that was renamed, or replaced by a file or a link to itself, has moved.
         """
         self.root.rename(self.root.with_suffix(".away"))
-        self.assertIn("nothing", self.assertRaises(ArchiveMoved, self.archive.check).reason)
+        self.assertIn("no directory", self.assertRaises(ArchiveMoved, self.archive.check).reason)
         self.root.write_bytes(b"")
         self.assertRaises(ArchiveMoved, self.archive.check)
         self.root.unlink()

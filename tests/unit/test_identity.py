@@ -176,11 +176,11 @@ class MustExistTests(SynchronousTestCase):
         """
         self.assertIn("missing", self.refusal())
         self.root.mkdir()
-        self.assertIn("holds no archive", self.refusal())
+        self.assertIn("does not contain an archive", self.refusal())
         (self.root / "lost+found").mkdir()
         (self.root / "notes.txt").write_text("notes")
         (self.root / ".0").mkdir()
-        self.assertIn("holds no archive", self.refusal())
+        self.assertIn("does not contain an archive", self.refusal())
 
     def test_released(self) -> None:
         """

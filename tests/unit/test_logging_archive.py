@@ -89,7 +89,9 @@ class StorageErrorCase(FilesystemCase):
         return LogLevel.warn, f"storage error in the archive {self.root}: {said}{more}"
 
 
-NO_ROOM = "the registry's storage is full (No space left on device); nothing was stored: make room, then try again"
+NO_ROOM = (
+    "the registry's storage is full (No space left on device); nothing was stored: free some space, then try again"
+)
 NO_RIGHT = "the registry's archive cannot be written (Permission denied); reading still works"
 
 

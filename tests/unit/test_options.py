@@ -243,11 +243,11 @@ class SettingsTests(SynchronousTestCase):
         """
         self.assertEqual(
             self.refusal("--archive-dir=a", "--archive=b"),
-            "--archive-dir and --archive exclude each other; give one of them",
+            "--archive-dir and --archive cannot be combined; set only one of them",
         )
         self.assertEqual(
             self.refusal(ARCHIVE_DIR="a", ARCHIVE="b"),
-            f"{PREFIX}ARCHIVE_DIR and {PREFIX}ARCHIVE exclude each other; give one of them, "
+            f"{PREFIX}ARCHIVE_DIR and {PREFIX}ARCHIVE cannot be combined; set only one of them, "
             "and leave the other unset or empty",
         )
 

@@ -483,7 +483,7 @@ class PromiseTests(SynchronousTestCase):
 
     def test_numbers_outlive_their_versions(self) -> None:
         """
-        The number of a version that does not exist any more is not given to another one, and is not forgotten.
+        The number of a version that no longer exists is not given to another one, and is not forgotten.
         """
         transient = sent("t", archived=False)
         begun = self.begin(B)

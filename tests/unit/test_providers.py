@@ -208,7 +208,7 @@ class DescriptionTests(SynchronousTestCase):
         An option cannot be given twice.
         """
         error = self.assertRaises(CannotStart, parse_description, "a:k=1:k=2")
-        self.assertIn("gives k twice", str(error))
+        self.assertIn("sets k twice", str(error))
 
     @given(lists(text()))
     def test_escape(self, arguments: list[str]) -> None:
@@ -292,7 +292,7 @@ class CreateTests(SynchronousTestCase):
         """
         for description in ("picky", "picky:a:b", "picky:a:colour=red", "picky:a:place=b"):
             error = self.assertRaises(CannotStart, create_archive, description, installed(PickyArchiveProvider()))
-            self.assertIn("it is written 'picky:place:mode=...'", str(error))
+            self.assertIn("write it as 'picky:place:mode=...'", str(error))
 
     def test_fault_within(self) -> None:
         """
@@ -428,11 +428,11 @@ class LazyProviderTests(SynchronousTestCase):
         archives = installed(LazyArchiveProvider("filesystem", f"{HERE}.archive_of"))
         for description in ("filesystem", "filesystem:a:b", "filesystem:self=a"):
             error = self.assertRaises(CannotStart, create_archive, description, archives)
-            self.assertIn("it is written 'filesystem:root'", str(error))
+            self.assertIn("write it as 'filesystem:root'", str(error))
         stores = installed(LazyTransientProvider("memory", f"{HERE}.store_of"))
         for description in ("memory:x", "memory:budget=1", "memory:self=1"):
             error = self.assertRaises(CannotStart, create_transient_store, description, BUDGET, stores)
-            self.assertIn("it is written 'memory:flavour=...'", str(error))
+            self.assertIn("write it as 'memory:flavour=...'", str(error))
 
     def test_nothing_is_imported_early(self) -> None:
         """

@@ -384,7 +384,7 @@ class DurableTests(DurableCase):
 @define
 class _Failing:
     """
-    Replaces a call of an archive by one that fails.
+    A replacement of a call of an archive by one that fails.
     """
 
     error: BaseException

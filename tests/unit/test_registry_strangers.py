@@ -159,7 +159,7 @@ class LostTests(StrangersCase):
         self.save(a="b")
         self.assertEqual(self.numbers(), [])
         self.assertNotEqual(self.snapshot().incarnation, before.incarnation)
-        self.assertIn("is created again; numbers go on after 3", self.lines(LogLevel.warn)[-1])
+        self.assertIn("created again; its numbers continue after 3", self.lines(LogLevel.warn)[-1])
         self.assertEqual(self.done(self.registry.load_model_infos(["m"])), [ModelInfo("m", {"a": "b"})])
         self.assertEqual(self.registry.usage().items, 0)
         self.assertEqual(self.create(archived=True).version_number, 4)
@@ -281,7 +281,7 @@ class BroughtTests(StrangersCase):
         found = self.done(self.registry.load_version_infos(self.snapshot(), [4, 5, 6]))
         self.assertEqual([self.read(info) for info in found], [b"restored 4", b"restored 5", b"new"])  # type: ignore[arg-type]
         (line,) = self.lines(LogLevel.warn)
-        self.assertIn("2 versions: numbers go on after 5", line)
+        self.assertIn("has put 2 versions into", line)
 
     def test_half_restored(self) -> None:
         """

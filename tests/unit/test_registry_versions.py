@@ -257,7 +257,7 @@ class SeenTests(PumpedRegistryCase):
 
         self.patch(self.archive, "set_high_water_mark", refuse)
         self.note_seen(5)
-        self.assertIn("in memory only", self.warnings()[-2])
+        self.assertIn("only in memory", self.warnings()[-2])
         self.fails(self.upload().commit(), StorageReadOnly)
         self.assertEqual(self.create(archived=True).version_number, 6)
 

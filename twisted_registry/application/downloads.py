@@ -39,7 +39,7 @@ class SentVersion(NamedTuple):
 @frozen
 class Downloads:
     """
-    Sends versions to the clients that ask for them.
+    The use case of sending versions to the clients that ask for them.
 
     Attributes:
         _chunk_bytes: length of the data in all chunks but a version's last.

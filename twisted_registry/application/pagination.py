@@ -323,7 +323,7 @@ class ModelList:
         return PageEnd(str(self._start + page.length) if page.length else self._query.handle or "0")
 
     async def _check_named(self) -> None:
-        # On whichever page an unknown one is.
+        # An unknown model is reported by every page, not only by the one that it would be on.
         async for batch in _batches(self._queries.runtime, self._query.model_ids):
             for model_id in batch:
                 self._queries.check_known(model_id)

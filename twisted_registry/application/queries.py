@@ -84,7 +84,7 @@ class Queries:
         Check that a model exists.
 
         Raises:
-            UnknownModel: it does not.
+            UnknownModel: there is no such model.
         """
         self.registry.model_info(model_id)
 

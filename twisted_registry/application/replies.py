@@ -107,7 +107,7 @@ class ListReplies:
         reply = await make()
         reservation = receiver.try_reserve(len(reply))
         if reservation is None:
-            # So many calls may wait that none may keep its reply meanwhile: the reply is made again after the wait.
+            # Many calls may wait, so none keeps its reply meanwhile: the reply is made again after the wait.
             size_bytes = len(reply)
             del reply
             reservation = await receiver.reserve(size_bytes)

@@ -50,10 +50,10 @@ class Subscriptions:
 
     def subscribe(self, model_id: str, seen: int = 0) -> "Subscription":
         """
-        Return a subscription to a model.  It begins and ends as a context manager.
+        Return a subscription to a model: a context manager, whose context is the time of the subscription.
 
         Args:
-            seen: the highest version number of the model that the client has seen; 0 if it does not say.
+            seen: the highest version number of the model that the client has seen; 0 if the client does not report it.
         """
         return Subscription(self, self._queries, model_id, seen)
 

@@ -30,7 +30,7 @@ ReadPiece = Callable[[], Awaitable[bytes | None]]
 @frozen
 class Uploads:
     """
-    Creates versions from the data that clients send.
+    The use case of creating versions from the data that clients send.
 
     Attributes:
         _budget: bytes of uploads that may be in memory.  An upload that waits for them is not read from, so that its
@@ -109,7 +109,7 @@ class Uploads:
         most = self._version_max_bytes
         if most and size_bytes > most:
             raise TooLarge(
-                f"a version of {size_bytes} bytes is larger than the {most} bytes this registry takes; "
+                f"a version of {size_bytes} bytes is larger than the {most} bytes that this registry accepts; "
                 "start it with a larger --version-max-bytes"
             )
 

@@ -26,15 +26,15 @@ def checked_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         size_bytes = metadata_bytes(copy)
     if size_bytes > MAX_USER_DATA_BYTES:
         raise InvalidRequest(
-            f"the metadata (user_data) has {size_bytes} bytes encoded; at most {MAX_USER_DATA_BYTES} are allowed: "
-            "keep large things as versions"
+            f"the metadata (user_data) has {size_bytes} bytes when encoded; at most {MAX_USER_DATA_BYTES} are allowed: "
+            "store large data as versions"
         )
     return copy
 
 
 def metadata_bytes(metadata: Mapping[str, str]) -> int:
     """
-    Return the size of metadata as protobuf encodes it, which is what its limit means in each protocol.
+    Return the size of metadata as protobuf encodes it.  The limit on metadata refers to this size in every protocol.
 
     Raises:
         InvalidRequest: it is not Unicode text.

@@ -18,7 +18,7 @@ def explain(error: errors.RegistryError) -> str:
     """
     Return what went wrong, and what to do about it at a shell.
     """
-    # The exact type: a subclass has another text.
+    # Only the exact type is looked up, because a subclass has another text.
     describe = _DESCRIPTIONS.get(type(error))
     return str(error) if describe is None else describe(error)
 
@@ -70,14 +70,14 @@ def _corrupt_model(error: errors.CorruptModel) -> str:
         if error.remedy == REWRITE_MODEL
         else error.remedy.replace("CreateOrUpdateModel", f"'twisted-registry set {word}'")
     )
-    return f"model {harmless_id(error.model_id)} is damaged on the archive ({error.reason}); {remedy}"
+    return f"model {harmless_id(error.model_id)} is damaged in the archive ({error.reason}); {remedy}"
 
 
 def _corrupt_version(error: errors.CorruptVersion) -> str:
     word = model_word(error.model_id)
     return (
-        f"version {error.version_number} of model {harmless_id(error.model_id)} is damaged on the archive "
-        f"({error.reason}); take another version ('twisted-registry versions {word}' lists them), or restore its files"
+        f"version {error.version_number} of model {harmless_id(error.model_id)} is damaged in the archive "
+        f"({error.reason}); use another version ('twisted-registry versions {word}' lists them), or restore its files"
     )
 
 

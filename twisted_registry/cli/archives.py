@@ -22,11 +22,11 @@ def check_named(directory: str) -> None:
     Check that a directory is not the empty string.
 
     Raises:
-        click.BadParameter: it is.
+        click.BadParameter: the name is empty.
     """
     if not directory:
         # Most likely an unset variable: the current directory would be a bad surprise.
-        raise click.BadParameter("the archive's directory has no name", param_hint="DIR")
+        raise click.BadParameter("the name of the directory is empty", param_hint="DIR")
 
 
 def exit_on_archive_error() -> AbstractContextManager[None]:

@@ -15,8 +15,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 _HELP = """Use and operate a model registry.
 
-Models are named MODEL, versions MODEL@3 or, counted from the latest, MODEL@-1. The registry is the one at --server or
-TWISTED_REGISTRY_SERVER. An access token is read from TWISTED_REGISTRY_TOKEN only.
+MODEL is a model, MODEL@3 is its version 3, and MODEL@-1 is its latest version. --server or TWISTED_REGISTRY_SERVER is
+the address of the registry. An access token is read only from TWISTED_REGISTRY_TOKEN.
 
 \b
 Examples:
@@ -37,7 +37,7 @@ _COMMANDS = {
     "set": "Set a model's metadata.",
     "status": "Show the state of the registry.",
     "versions": "List a model's versions.",
-    "watch": "Print new versions as they come.",
+    "watch": "Print new versions of a model as they are created.",
 }
 """The short help of each command; ``set`` is ``set_`` in ``commands/set_.py``, and so on."""
 
@@ -49,7 +49,7 @@ def _target(name: str) -> str:
 
 class Root(LazyGroup):
     """
-    The group of all commands.  click's own output, such as help, can meet a closed stdout too.
+    The group of all commands.  click's own output, such as help, may be written to a closed stdout as well.
     """
 
     def make_context(self, *given: Any, **options: Any) -> click.Context:

@@ -40,7 +40,7 @@ def _reserve_standard_descriptors() -> None:
 
 
 def _refuse() -> int:
-    # Before the command does anything whose result it could not print.
+    # This comes before the command does anything whose result it could not print.
     from twisted_registry.cli.errors import ExitStatus, report
 
     report("stdout is closed: redirect it to /dev/null if you do not want the output")

@@ -17,7 +17,7 @@ from twisted_registry.domain.models import ModelInfo, VersionInfo
 if TYPE_CHECKING:
     from rich.console import Console
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 
 
 def kind(info: VersionInfo) -> str:

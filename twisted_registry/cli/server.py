@@ -185,7 +185,7 @@ _OPTIONS = (
         show_envvar=True,
         default=DEFAULT_RETRY_SECONDS,
         show_default=True,
-        help="How long to retry while it is unreachable.",
+        help="How long to retry while the registry is unreachable; 0 tries once.",
     ),
     click.option(
         "--tls-ca",

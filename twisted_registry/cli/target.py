@@ -49,7 +49,9 @@ class Target:
         self._descriptor = int(found[1] or found[2]) if found else _STREAMS.get(file)
         self.is_stdout = self._descriptor == _STREAMS["-"]
         if not file or file.endswith("/") or os.path.isdir(file):
-            raise click.UsageError(f"{file!r} is a directory: name a file in it" if file else "FILE has no name")
+            raise click.UsageError(
+                f"{file!r} is a directory: name a file in it" if file else "the name of FILE is empty"
+            )
         self._path = Path(os.path.realpath(file))
         self._is_replaced = self._descriptor is None and _is_regular(file)
         self._before = self._identity()

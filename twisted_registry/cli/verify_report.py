@@ -144,8 +144,8 @@ class Reporter:
     The output of a verification on stdout.
 
     Attributes:
-        as_json: whether to print JSON, an object a line.
-        quiet: whether to print damage only.
+        as_json: whether to print JSON, one object per line.
+        quiet: whether to print only damage.
     """
 
     as_json: bool

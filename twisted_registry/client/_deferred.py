@@ -115,7 +115,7 @@ class DeferredIterator(NotPicklable, Generic[T]):
         Close the iterator.  A Deferred that is waiting for an item fails with ``StopAsyncIteration``.
 
         Returns:
-            A Deferred that fires with ``None`` when the iterator holds nothing any more.
+            A Deferred that fires with ``None`` when the iterator no longer holds anything.
         """
         return self._defer(self._stepper.items.aclose())
 
@@ -151,8 +151,8 @@ class DeferredClientBase:
             TypeError: always; a reactor belongs to its process.
         """
         raise TypeError(
-            "a DeferredClient cannot be pickled or copied, because it belongs to the reactor of this process: make one "
-            "there, with its address and its options"
+            "a DeferredClient cannot be pickled or copied, because it belongs to the reactor of this process: "
+            "create one there, with its address and its options"
         )
 
     def __aenter__(self) -> "Deferred[Self]":

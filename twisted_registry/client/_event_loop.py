@@ -22,7 +22,7 @@ _SIGNAL_CHECK_SECONDS = 0.5
 
 class InterpreterShutdown(ClientUnusable):
     """
-    The interpreter is shutting down: calls cannot be made any more.
+    The interpreter is shutting down, and no more calls can be made.
     """
 
 
@@ -291,7 +291,7 @@ class EventLoopThread:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._mutex:
             if self._has_ended:
-                raise InterpreterShutdown("the interpreter is shutting down, and calls cannot be made any more")
+                raise InterpreterShutdown("the interpreter is shutting down, and no more calls can be made")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="registry-client", daemon=True)

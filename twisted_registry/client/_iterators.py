@@ -76,7 +76,7 @@ class NotPicklable:
         """
         raise TypeError(
             f"a {type(self).__name__} cannot be pickled or copied, because it holds a connection of this process: "
-            "pickle the client, and make another one there"
+            "pickle the client, and create another one there"
         )
 
 
@@ -106,7 +106,7 @@ class Items(NotPicklable, Generic[T]):
         """
         if self._is_broken:
             raise ClientUnusable(
-                "a step of this iterator was cancelled or has failed, and it cannot go on; make another"
+                "a step of this iterator was cancelled or has failed, and it cannot continue; create another one"
             )
         if self._is_stepping:
             raise ClientUnusable("this iterator is already waiting for an item: ask for one at a time")

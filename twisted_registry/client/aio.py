@@ -407,7 +407,7 @@ class Client:
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         download = await self._session.download(model_id, version, progress)
         return await download.whole()
@@ -443,7 +443,7 @@ class Client:
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return await self._session.retrieve_file(model_id, path, version, progress)
 
@@ -470,7 +470,7 @@ class Client:
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._session.chunks(model_id, version, progress)
 
@@ -522,7 +522,7 @@ class Client:
             The versions, by name.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return await self._session.queries.server_versions()
 
@@ -537,7 +537,7 @@ class Client:
             The values of those that the server has, by name.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return await self._session.queries.statuses(*names)
 
@@ -549,7 +549,7 @@ class Client:
             ``True`` if it is serving.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return await self._session.queries.is_serving()
 

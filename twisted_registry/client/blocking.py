@@ -452,7 +452,7 @@ class BlockingClient:
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return event_loop_thread.run(self._client.retrieve(model_id, version, progress=progress))
 
@@ -487,7 +487,7 @@ class BlockingClient:
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return event_loop_thread.run(self._client.retrieve_file(model_id, path, version, progress=progress))
 
@@ -514,7 +514,7 @@ class BlockingClient:
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return BlockingItems(self._client.retrieve_chunks(model_id, version, progress=progress))
 
@@ -564,7 +564,7 @@ class BlockingClient:
             The versions, by name.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return event_loop_thread.run(self._client.server_versions())
 
@@ -579,7 +579,7 @@ class BlockingClient:
             The values of those that the server has, by name.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return event_loop_thread.run(self._client.statuses(*names))
 
@@ -591,6 +591,6 @@ class BlockingClient:
             ``True`` if it is serving.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return event_loop_thread.run(self._client.is_serving())

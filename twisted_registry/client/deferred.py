@@ -464,7 +464,7 @@ class DeferredClient(DeferredClientBase):
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._defer(self._client.retrieve(model_id, version, progress=progress))
 
@@ -499,7 +499,7 @@ class DeferredClient(DeferredClientBase):
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._defer(self._client.retrieve_file(model_id, path, version, progress=progress))
 
@@ -526,7 +526,7 @@ class DeferredClient(DeferredClientBase):
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return DeferredIterator(self._defer, self._client.retrieve_chunks(model_id, version, progress=progress))
 
@@ -576,7 +576,7 @@ class DeferredClient(DeferredClientBase):
             A Deferred that fires with the versions, by name.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._defer(self._client.server_versions())
 
@@ -591,7 +591,7 @@ class DeferredClient(DeferredClientBase):
             A Deferred that fires with the values of those that the server has, by name.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._defer(self._client.statuses(*names))
 
@@ -603,6 +603,6 @@ class DeferredClient(DeferredClientBase):
             A Deferred that fires with ``True`` if it is serving.
 
         Raises:
-            Unavailable: the server is away, and was so for ``retry_seconds``.
+            Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._defer(self._client.is_serving())

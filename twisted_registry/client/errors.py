@@ -116,7 +116,7 @@ class CertificateRefused(Unreachable):
 @define
 class ProxyUnavailable(Unavailable):
     """
-    A proxy in front of the registry cannot reach it, or takes no more calls, for now.
+    A proxy in front of the registry cannot reach it, or accepts no more calls for now.
 
     Attributes:
         reason: the proxy's answer, in words.

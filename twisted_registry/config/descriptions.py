@@ -58,7 +58,7 @@ def parse_description(text: str) -> Description:
         if len(part) == 1:
             arguments.append(part[0])
         elif part[0] in options:
-            raise CannotStart(f"the storage description {shown(text)} gives {part[0]} twice")
+            raise CannotStart(f"the storage description {shown(text)} sets {part[0]} twice")
         else:
             options[part[0]] = part[1]
     return Description(text, first[0], tuple(arguments), options)

@@ -56,7 +56,7 @@ class Limits:
     uploads_max_bytes: int = setting(
         "uploads-max-bytes",
         whole(1, _MAX_BYTES, " of bytes"),
-        "most bytes in memory of versions that are being created; further uploads wait",
+        "maximum size of all versions that are being uploaded, in bytes of memory; further uploads wait",
         lambda machine: max(1, machine.memory_bytes // 4),
         "a quarter of the memory that the process may use",
     )
@@ -77,14 +77,14 @@ class Limits:
     downloads_max_bytes: int = setting(
         "downloads-max-bytes",
         whole(1, _MAX_BYTES, " of bytes"),
-        "most bytes that are being sent to readers; further downloads wait",
+        "maximum size of the data on its way to readers, in bytes; further downloads wait",
         lambda machine: max(1, machine.memory_bytes // 8),
         "an eighth of the memory that the process may use",
     )
     download_idle_seconds: float = setting(
         "download-idle-seconds",
         seconds(0.1),
-        "how long a reader may take for a chunk while others wait before it is disconnected",
+        "how long a reader may take for a chunk while others wait; then it is disconnected",
         60.0,
         "60",
     )
@@ -113,27 +113,28 @@ class ClientLimits:
     connections_max: int = setting(
         "max-connections",
         whole(1, _MAX_COUNT),
-        "most connections at once; further ones are closed, and near the limit idle ones too",
+        "maximum number of connections; further ones are closed, and idle ones too when the limit is near",
         lambda machine: min(_MAX_CONNECTIONS, connections_within(machine.descriptors)),
         f"{_MAX_CONNECTIONS}, or what the limit on descriptors leaves after a reserve for files",
     )
     calls_per_connection_max: int = setting(
         "max-calls-per-connection",
         whole(1, _MAX_COUNT),
-        "most calls at once on one connection, including subscriptions; further ones wait at the client",
+        "maximum number of concurrent calls on one connection, including subscriptions; further ones wait at the "
+        "client",
         500,
     )
     calls_per_client_max: int = setting(
         "max-calls-per-client",
         whole(0, _MAX_COUNT),
-        "most calls at once from one address; further ones are refused",
+        "maximum number of concurrent calls from one address; further ones are refused",
         0,
         "half of --max-calls",
     )
     calls_max: int = setting(
         "max-calls",
         whole(1, _MAX_COUNT),
-        "most calls at once; further ones are refused",
+        "maximum number of concurrent calls; further ones are refused",
         _calls_within,
         f"{_MAX_CALLS}, or what an eighth of the memory that the process may use allows",
     )

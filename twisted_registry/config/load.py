@@ -192,7 +192,7 @@ def _drop_excluded(given: dict[str, Given], errors: list[str]) -> Iterator[str]:
         mine, other = given.get(setting.name), given.get(setting.excludes)
         if mine and other and mine.level == other.level:
             unset = ", and leave the other unset or empty" if mine.level == Level.VARIABLE else ""
-            errors.append(f"{other.source} and {mine.source} exclude each other; give one of them{unset}")
+            errors.append(f"{other.source} and {mine.source} cannot be combined; set only one of them{unset}")
         loser = setting.excludes if mine and not (other and other.level > mine.level) else setting.name
         given.pop(loser, None)
         yield loser

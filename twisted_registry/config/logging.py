@@ -22,4 +22,4 @@ class LoggingSettings:
     """
 
     level: str = setting("log-level", one_of(LOG_LEVELS), "lowest level that is logged", "info")
-    format: str = setting("log-format", one_of(LOG_FORMATS), "text, or json: one object a line", "text")
+    format: str = setting("log-format", one_of(LOG_FORMATS), "text, or json: one object per line", "text")

@@ -18,11 +18,13 @@ class MemorySettings:
         max_bytes: how many bytes of versions are held in memory at most.
     """
 
-    max_items: int = setting("version-cache-max-items", whole(1, 10**9), "most versions held in memory", 100)
+    max_items: int = setting(
+        "version-cache-max-items", whole(1, 10**9), "maximum number of versions held in memory", 100
+    )
     max_bytes: int = setting(
         "version-cache-max-bytes",
         whole(1, 2**63 - 1, " of bytes"),
-        "most bytes of versions held in memory",
+        "maximum size of all versions held in memory, in bytes",
         lambda machine: max(1, machine.memory_bytes // 4),
         "a quarter of the memory that the process may use",
     )

@@ -27,13 +27,11 @@ class NetworkSettings:
         grace_seconds: how long running calls may take to finish when the daemon stops.
     """
 
-    port: int = setting(
-        "port", whole(0, 65535), "TCP port to listen on; 0 picks a free one, and the log contains its number", 9000
-    )
+    port: int = setting("port", whole(0, 65535), "TCP port to listen on; 0 picks a free port, which is logged", 9000)
     interface: str = setting(
         "interface",
         INTERFACE,
-        "address to listen on; 0.0.0.0 or :: for all, which admits everyone who can reach them",
+        "address to listen on; 0.0.0.0 or :: for all, so that anyone who can reach this machine can connect",
         "127.0.0.1",
     )
     chunk_size_bytes: int = setting(

@@ -24,16 +24,15 @@ class StorageSettings:
     archive_dir: str = setting(
         "archive-dir",
         DIRECTORY,
-        "directory of the archive, created if missing; short for --archive filesystem:DIRECTORY, and not to be given "
-        "with it",
+        "directory of the archive, created if missing; short for --archive filesystem:DIRECTORY, and cannot be "
+        "combined with it",
         ".cogment_model_registry",
     )
     archive: str | None = setting(
         "archive",
         DESCRIPTION,
         "where archived versions are kept, as NAME:ARGUMENTS of an installed storage provider; a ':', '=' or backslash "
-        "inside an argument is written with a backslash before it; the option threads=N sets how many threads call the "
-        "provider",
+        "inside an argument needs a backslash before it; the option threads=N sets how many threads call the provider",
         None,
         "filesystem:.cogment_model_registry",
         excludes="archive-dir",
@@ -41,7 +40,7 @@ class StorageSettings:
     archive_must_exist: bool = setting(
         "archive-must-exist",
         SWITCH,
-        "start only if there is an archive already, so that a disk that is not mounted is noticed",
+        "start only if the archive exists already, so that a disk that is not mounted is noticed",
         False,
         "off",
     )

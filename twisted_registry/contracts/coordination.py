@@ -22,8 +22,8 @@ class INumberSequence(Interface):
     """
     The version numbers of one model.
 
-    Except for ``last``, used in the reactor's thread, by a caller that owns the model (``ICoordination.exclusive``)
-    unless stated otherwise.
+    All methods are called in the reactor's thread, by a caller that owns the model (``ICoordination.exclusive``) unless
+    stated otherwise.
     """
 
     last: int = Attribute("The highest number that may have been assigned.  May be read in any thread.")

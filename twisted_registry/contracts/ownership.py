@@ -28,7 +28,7 @@ class ILocatedArchive(IArchive):
 
     def missing(model_ids: Sequence[str]) -> list[str]:
         """
-        Return those models that have no directory any more, because another program removed it.  Must be fast if
+        Return those models whose directory no longer exists, because another program removed it.  Must be fast if
         nothing was added to the archive or removed from it since the last call.
 
         Args:
@@ -100,6 +100,6 @@ class IOwnedArchive(Interface):
         Renew this process's claim.
 
         Raises:
-            ArchiveTaken: another process has taken the archive; nothing is stored any more.
+            ArchiveTaken: another process has taken the archive; nothing more is stored.
             StorageFailure: the medium failed, so that it cannot be determined.
         """

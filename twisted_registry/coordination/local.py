@@ -118,7 +118,7 @@ class LocalSequence:
             self._extend_ahead()
 
     def _extend_ahead(self) -> None:
-        # Set before the start: the reservation may be done at once.
+        # This is set before the start, because the reservation may be done at once.
         done: Deferred[None] = Deferred()
         self._extension = done
 
@@ -126,13 +126,13 @@ class LocalSequence:
             try:
                 await self._extend(self._mark + 1)
             except RegistryError as error:
-                _log.debug("cannot reserve numbers of {id!r} ahead: {error}", id=self._model_id, error=error)
+                _log.debug("cannot reserve numbers for {id!r} in advance: {error}", id=self._model_id, error=error)
             finally:
                 self._extension = None
                 done.callback(None)
 
         Deferred.fromCoroutine(extend()).addErrback(
-            lambda failure: _log.failure("cannot reserve numbers of {id!r} ahead", failure, id=self._model_id)
+            lambda failure: _log.failure("cannot reserve numbers for {id!r} in advance", failure, id=self._model_id)
         )
 
     async def _extend(self, first: int) -> None:
@@ -155,7 +155,7 @@ class LocalSequence:
             async with self._writers.hold(self._model_id):
                 await self._write_mark(max(self._mark, self.last))
         except RegistryError as error:
-            _log.warn("the numbers of {id!r} are raised in memory only: {error}", id=self._model_id, error=error)
+            _log.warn("the numbers of {id!r} were raised only in memory: {error}", id=self._model_id, error=error)
         return True
 
     async def release(self) -> None:

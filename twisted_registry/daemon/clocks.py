@@ -61,7 +61,7 @@ class ThreadTimer:
         self._cancelled = True
 
     def _run(self) -> None:
-        # Not one long wait: depending on the C library, Python's waits with a timeout follow the wall clock.
+        # The wait is split: depending on the C library, Python's waits with a timeout follow the wall clock.
         while not self._cancelled:
             left = self._deadline - self._clock()
             if left <= 0:

@@ -192,7 +192,7 @@ class LineQueue:
         """
         Start the thread that writes.
         """
-        # As a daemon thread: if nobody reads the log, it never ends.
+        # A daemon thread, because it never ends if nobody reads the log.
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
         self._wake()

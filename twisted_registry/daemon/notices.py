@@ -33,8 +33,8 @@ def log_start(settings: Settings, archive: str, is_new: bool, address: str) -> N
 def _log_archive(settings: Settings, archive: str, is_new: bool) -> None:
     if is_new:
         _log.warn(
-            "new archive: {archive} was created by this start; if it should contain models, check --archive-dir and "
-            "whether its disk is mounted",
+            "new archive: {archive} did not exist and was created; if it should contain models, check --archive-dir "
+            "and whether its disk is mounted",
             archive=archive,
         )
     _log.info(
@@ -47,12 +47,12 @@ def _log_archive(settings: Settings, archive: str, is_new: bool) -> None:
 def _log_exposure(settings: Settings, address: str) -> None:
     if _is_loopback(settings.network.interface):
         _log.info(
-            "only this machine can connect: to serve others, give --interface 0.0.0.0 "
+            "only this machine can connect: to serve others, pass --interface 0.0.0.0 "
             "or set COGMENT_MODEL_REGISTRY_INTERFACE"
         )
     else:
         _log.warn(
-            "there is no authentication yet: everyone who can connect to {address} can read, create and delete "
+            "there is no authentication yet: anyone who can connect to {address} can read, create and delete "
             "models; only a trusted network should reach it",
             address=address,
         )

@@ -29,7 +29,7 @@ _MAX_HELP_WIDTH = 100
 
 _CONFIG_HELP = "configuration file, in TOML"
 _CHECK_HELP = "check the configuration, print the effective settings with the origin of each, and exit"
-_EXITS = "print this text, or the version, and exit"
+_EXITS = "print this help, or the version, and exit"
 _PRECEDENCE = (
     "A flag overrides its environment variable, the variable overrides the configuration file, and the file overrides "
     "the default. An empty variable counts as unset."
@@ -97,7 +97,7 @@ class Options(usage.Options):
         Refuse arguments that are not flags.
         """
         if arguments:
-            raise usage.UsageError(f"{shown(arguments[0])} is not a flag, and nothing else is accepted")
+            raise usage.UsageError(f"{shown(arguments[0])} is not a flag, and only flags are accepted")
 
     def opt_help(self) -> NoReturn:
         """
@@ -129,7 +129,7 @@ class Options(usage.Options):
             on, off = self[setting.name], self[f"no-{setting.name}"]
             if on and off:
                 raise usage.UsageError(
-                    f"{setting.flag} and --no-{setting.name} contradict each other; give one of them"
+                    f"{setting.flag} and --no-{setting.name} contradict each other; pass only one of them"
                 )
             if on or off:
                 flags[setting.name] = "on" if on else "off"

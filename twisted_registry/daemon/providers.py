@@ -157,8 +157,8 @@ def _call(
     except TypeError as error:
         usage = _usage(name, list(signature.parameters.values())[len(given) :])
         raise CannotStart(
-            f"the description of the storage {shown(name)} does not fit it ({error}); it is written {usage!r}, and a "
-            "':' or '=' inside an argument is written with a backslash before it"
+            f"the description of the storage {shown(name)} is invalid ({error}); write it as {usage!r}, with a "
+            "backslash before each ':' or '=' inside an argument"
         ) from None
     for key in list(bound.arguments)[len(given) :]:
         bound.arguments[key] = _typed(name, signature.parameters[key], bound.arguments[key])
@@ -201,7 +201,7 @@ class LazyArchiveProvider:
 
     def create_archive(self, /, *arguments: str, **options: str) -> IArchive:
         """
-        Make an archive, not opened yet.
+        Create an archive that is not open yet.
 
         Raises:
             CannotStart: the description is not valid.
@@ -262,7 +262,7 @@ def _choose(kind: str, description: Description, providers: Iterable[Provider]) 
             + "".join(_broken_plugins())
         )
     if len(chosen) > 1:
-        raise CannotStart(f"{len(chosen)} plugins call their {kind} {shown(description.name)}; uninstall all but one")
+        raise CannotStart(f"{len(chosen)} plugins provide the {kind} {shown(description.name)}; uninstall all but one")
     return chosen[0]
 
 
@@ -327,8 +327,7 @@ def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, 
     if must_exist:
         if not IIdentifiableArchive.providedBy(archive):
             raise CannotStart(
-                f"an archive {shown(parsed.name)} cannot check whether it exists already; do not give "
-                "--archive-must-exist"
+                f"an archive {shown(parsed.name)} cannot check whether it exists already; remove --archive-must-exist"
             )
         archive.expect_existing()
     return archive

@@ -252,7 +252,7 @@ class RegistryService(Service):
 
     def _exit_without_storage(self) -> None:
         _log.critical(
-            "storage does not finish; the daemon exits without it, and the next start removes what storage left behind"
+            "storage calls do not finish; the daemon exits anyway, and the next start removes what they leave behind"
         )
         self._exit_now()
 
@@ -261,7 +261,7 @@ def makeService(options: Options) -> IService:
     """
     Make the daemon for twistd, which forks before it starts it: nothing is opened here, and no thread runs.
     """
-    # Before the import of the reactor, which opens files.
+    # This comes before the import of the reactor, which opens files.
     reserve_standard_descriptors()
     from twisted.internet import reactor
 

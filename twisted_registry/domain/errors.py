@@ -153,7 +153,7 @@ class UnknownModel(RegistryError):
     model_id: str
 
     def __str__(self) -> str:
-        return f"there is no model {shown(self.model_id)}; CreateOrUpdateModel makes one"
+        return f"there is no model {shown(self.model_id)}; CreateOrUpdateModel creates it"
 
 
 @define
@@ -332,7 +332,7 @@ class StorageFull(RegistryError):
     reason: str
 
     def __str__(self) -> str:
-        return f"the registry's storage is full ({self.reason}); nothing was stored: make room, then try again"
+        return f"the registry's storage is full ({self.reason}); nothing was stored: free some space, then try again"
 
 
 # The storage is at fault.

@@ -35,7 +35,7 @@ def check_model_id(model_id: str) -> str:
     if size_bytes > MAX_MODEL_ID_BYTES:
         raise InvalidModelId(model_id, f"it has {size_bytes} bytes; at most {MAX_MODEL_ID_BYTES} are allowed")
     if any(unicodedata.category(character) == "Cc" for character in model_id):
-        raise InvalidModelId(model_id, "it contains a control character; leave it out")
+        raise InvalidModelId(model_id, "it contains a control character; remove it")
     return model_id
 
 

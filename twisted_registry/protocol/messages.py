@@ -54,7 +54,7 @@ def _compiled_files() -> Iterable[bytes]:
         serialized = resources.files(__package__).joinpath(_DESCRIPTORS).read_bytes()
     except FileNotFoundError:
         raise ImportError(
-            f"{_DESCRIPTORS} is missing, which the build compiles from protos/: run 'pip install -e .' in the checkout"
+            f"{_DESCRIPTORS} is missing; the build compiles it from protos/: run 'pip install -e .' in the checkout"
         ) from None
     return [file.SerializeToString() for file in FileDescriptorSet.FromString(serialized).file]
 

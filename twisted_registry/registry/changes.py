@@ -76,7 +76,7 @@ class ModelChanges:
         model = self._state.index.add(lost.model_id)
         model.sequence.use(last)
         _log.warn(
-            "{id!r} was gone from the archive and is created again; numbers go on after {last}",
+            "{id!r} had disappeared from the archive and was created again; its numbers continue after {last}",
             id=lost.model_id,
             last=last,
         )
@@ -109,7 +109,7 @@ class ModelChanges:
         try:
             await self._state.executor.defer(partial(self._state.archive.delete_model, model.model_id))
         except UnknownModel:
-            _log.warn("{id!r} was gone from the archive before it was deleted", id=model.model_id)
+            _log.warn("{id!r} had disappeared from the archive before it was deleted", id=model.model_id)
         except BaseException:
             model.is_deleting = False
             raise
@@ -140,14 +140,14 @@ class ModelChanges:
             self._log_seen(model, seen, highest, is_raised)
 
     def _log_seen(self, model: Model, seen: int, highest: int, is_raised: bool) -> None:
-        # Once for each model: every one of its clients comes back with such a number.
+        # It is logged once for each model, because every one of its clients comes back with such a number.
         if model.is_seen_logged:
             return
         model.is_seen_logged = True
         _log.warn(
-            "a client has seen version {seen} of {id!r}, and the highest number given here is {highest}: the archive "
-            "went back to an earlier state, or the model was created again; {outcome}. After a backup was restored, "
-            "stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
+            "a client has seen version {seen} of {id!r}, and the highest number assigned here is {highest}: the "
+            "archive went back to an earlier state, or the model was created again; {outcome}. After a backup was "
+            "restored, stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
             seen=seen,
             id=model.model_id,
             highest=highest,

@@ -121,7 +121,7 @@ class Committer:
             await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:
             await self._state.keep_copy(key, info, upload.transient_writer)
-        # Not before: subscribers read the version at once, and would read it from the archive.
+        # Not earlier: subscribers read the version at once, and would have to read it from the archive.
         self._state.coordination.publish(VersionCommitted(key, info))
         return info
 
@@ -138,8 +138,8 @@ class Committer:
         numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
         found = model.adopt(numbers, error.highest)
         _log.warn(
-            "others have put files into the folder of {id!r} while the daemon runs, {count} versions: numbers go on "
-            "after {last}",
+            "another program has put {count} versions into the folder of {id!r} while the daemon was running: numbers "
+            "continue after {last}",
             id=model.model_id,
             count=len(found),
             last=model.sequence.last,

@@ -53,8 +53,8 @@ class EvictionLog:
         more = self.count - self._logged_count - 1
         self._logged_seconds, self._logged_count = now, self.count
         _log.warn(
-            "the latest version of model {id!r} was evicted and is not archived{more}: there is not enough room for "
-            "the latest version of each model; raise --version-cache-max-{exceeded}",
+            "the latest version of model {id!r} was evicted and is not archived{more}: the memory for versions is too "
+            "small for the latest version of each model; raise --version-cache-max-{exceeded}",
             id=event.model_id,
             more=f" ({more} more since the last message)" if more else "",
             exceeded=event.exceeded,

@@ -134,7 +134,7 @@ class Model:
 
     def evict(self, number: int) -> VersionInfo | None:
         """
-        Publish that a version has left memory; a transient one no longer exists then.
+        Publish that a version has left memory.  If it was transient, it no longer exists.
 
         Returns:
             the version; ``None`` if it was not in memory.

@@ -202,8 +202,8 @@ class Registry:
         transients = self._state.transients
         if header.size_bytes > transients.store.max_bytes:
             raise TooLarge(
-                f"a version of {header.size_bytes} bytes can never be held in memory, of which versions may take "
-                f"{transients.store.max_bytes} bytes; create it archived, or start the registry with a larger cache"
+                f"a version of {header.size_bytes} bytes does not fit into the {transients.store.max_bytes} bytes of "
+                "memory for versions; create it archived, or start the registry with a larger --version-cache-max-bytes"
             )
         held_bytes = header.size_bytes if transients.in_memory else 0
         return self._upload(header, held_bytes, snapshot, key, None, transients.store.create_version())

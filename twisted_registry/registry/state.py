@@ -137,7 +137,7 @@ class State:
         """
         gone, size_bytes = [], 0
         for key in keys:
-            # Also for a model that is being deleted: the deletion may still fail.
+            # This includes a model that is being deleted: the deletion may still fail.
             model = self.index.find(key.model_id)
             if model is None or model.incarnation != key.incarnation:
                 continue

@@ -43,7 +43,7 @@ class AsyncioRuntime:
         # the request of the call would stay in memory until the garbage collector runs.
         waiters: list[asyncio.Future[T]] = [self._loop.create_future()]
 
-        # In quotes: otherwise each call would evaluate the annotations.
+        # The annotations are quoted, because otherwise each call would evaluate them.
         def settle(result: "T | Failure") -> None:
             if not waiters or waiters[0].done():
                 return

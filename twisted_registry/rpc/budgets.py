@@ -167,7 +167,7 @@ class UploadBudget:
 
     async def _wait(self, semaphore: ByteSemaphore, size_bytes: int) -> Reservation:
         if self._waiting >= _UPLOADS_WAITING_MAX:
-            raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads wait for memory already; try again later")
+            raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads are already waiting for memory; try again later")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.uploads_wait_seconds):
@@ -195,7 +195,7 @@ class ListSlots:
         """See ``IBudget.reserve``."""
         if self._waiting >= _LISTS_WAITING_MAX:
             raise Overloaded(
-                f"{_LISTS_WAITING_MAX} long lists wait to be made; try again later, or ask for small pages"
+                f"{_LISTS_WAITING_MAX} long lists are already waiting; try again later, or ask for small pages"
             )
         self._waiting += 1
         try:

@@ -81,7 +81,7 @@ def _truncated(text: str) -> str:
 def status_of(error: BaseException, call: CallContext | None = None) -> tuple[grpc.StatusCode, str]:
     """
     Return the code and the text for an error.  An unexpected error is a bug: it is logged under an incident's id, and
-    the caller gets that id only.
+    the caller gets only that id.
     """
     code = grpc.StatusCode[error_map.code_of(error)]
     if code is not grpc.StatusCode.INTERNAL:
@@ -127,7 +127,7 @@ def end_failed_calls(method: Method, handler: Handler) -> Handler:
 @frozen
 class ArchiveIdentityCheck:
     """
-    Refuses calls that are meant for another archive.
+    The check that a call is not meant for another archive.
     """
 
     _status: ArchiveStatus

@@ -52,7 +52,7 @@ class Connections:
         self._accepted = accepted
         self._shut_down = shut_down
         self._now_seconds = now_seconds
-        # To inspect thousands takes a tenth of a second, in which calls would wait.
+        # Inspecting thousands takes a tenth of a second, in which calls would wait.
         self._executor = ThreadPoolExecutor(1, "connections")
         self._idle: set[Address] = set()
         self._closed = 0
@@ -66,7 +66,7 @@ class Connections:
         """
         while True:
             await asyncio.sleep(check_seconds)
-            # Cheap: there are at least as many descriptors as connections.
+            # Counting descriptors is cheap, and there are at least as many as connections.
             if open_descriptors() >= self._limit - self._headroom:
                 try:
                     await self.check()
@@ -117,8 +117,8 @@ class Connections:
             return
         ((host, most),) = Counter(host for host, _ in accepted).most_common(1)
         _log.warn(
-            "{connections} connections are open, {most} of them from {host}; more than --max-connections, {limit}, are "
-            "refused; {closed} that carried no call were closed",
+            "{connections} connections are open, {most} of them from {host}; --max-connections is {limit}, and further "
+            "ones are refused; {closed} that carried no call were closed",
             connections=len(accepted),
             most=most,
             host=host,

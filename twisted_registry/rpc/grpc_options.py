@@ -33,7 +33,7 @@ _FIXED: list[tuple[str, Any]] = [
     ("grpc.so_reuseport", 0),  # otherwise a second daemon would share the port without an error
     ("grpc.max_receive_message_length", _MESSAGE_MAX_BYTES),
     ("grpc.max_send_message_length", -1),
-    # Equal: between the two gRPC refuses at random, so that the same call with the same token works only sometimes.
+    # Both limits are equal: between them, gRPC refuses at random, so the same call with the same token may work or not.
     ("grpc.max_metadata_size", METADATA_MAX_BYTES),
     ("grpc.absolute_max_metadata_size", METADATA_MAX_BYTES),
     ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),

@@ -31,8 +31,8 @@ def parse(message_class: type[M], raw: bytes, most_bytes: int = REQUEST_MAX_BYTE
     """
     if len(raw) > most_bytes:
         raise TooLarge(
-            f"the {message_class.DESCRIPTOR.name} has {len(raw)} bytes; at most {most_bytes} are taken: "
-            "ask for less in one call"
+            f"the {message_class.DESCRIPTOR.name} has {len(raw)} bytes; at most {most_bytes} are accepted: ask for "
+            "less in one call"
         )
     try:
         return message_class.FromString(raw)
@@ -67,7 +67,7 @@ def _after_fields(raw: bytes, position: int) -> int:
     Skip a few fields of a message.
 
     Returns:
-        where the next field begins, or the end of the bytes; also if they are not a message.
+        where the next field begins, or the end of the bytes; even if they are not a message.
     """
     end = len(raw)
     for _ in range(_FIELDS_AT_ONCE):

@@ -239,7 +239,7 @@ class RpcServer:
                 port = server.add_insecure_port(f"{bracketed(address)}:{port}")
             except RuntimeError:
                 raise CannotStart(
-                    f"cannot listen on {bracketed(address)}:{port}: another program took it just now"
+                    f"cannot listen on {bracketed(address)}:{port}: another program has just taken it"
                 ) from None
         await server.start()
         return port

@@ -2,7 +2,7 @@
 The sockets of the gRPC server, below gRPC.
 
 gRPC for Python ends a call only after its client has read the data in flight to it, so a client that does not read
-keeps that memory for as long as it likes.  Shutting its connection down always helps.
+keeps that memory for as long as it likes.  Shutting down its connection always releases it.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-The contract of archives: models.
+The tests of how archives store models.
 """
 
 from collections.abc import Iterable

@@ -1,5 +1,5 @@
 """
-Contracts that need more of an archive or its test: a medium that can fail, an identity, and idempotency keys.
+The tests of optional contracts of archives: a medium that can fail, an identity, and idempotency keys.
 """
 
 import os

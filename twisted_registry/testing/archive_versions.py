@@ -1,5 +1,5 @@
 """
-The contract of archives: versions.
+The tests of how archives store versions.
 """
 
 from zope.interface.verify import verifyObject

@@ -1,5 +1,5 @@
 """
-The contract of coordination.
+The tests of coordination.
 """
 
 from collections.abc import Awaitable
@@ -117,7 +117,7 @@ class CoordinationContract(ContractCase):
 
     def test_reserved_numbers(self) -> None:
         """
-        A reserved number is never assigned again, also if the process ended without releasing anything.
+        A reserved number is never assigned again, even if the process ended without releasing anything.
         """
         sequence = self.sequence()
         for number in range(1, 251):
@@ -164,7 +164,7 @@ class CoordinationContract(ContractCase):
 
     def test_retired_sequence(self) -> None:
         """
-        A sequence whose model was deleted changes nothing any more.
+        A sequence whose model was deleted no longer changes anything.
         """
         sequence = self.sequence()
         sequence.retire()

@@ -1,5 +1,5 @@
 """
-The contract of transient stores.
+The tests of transient stores.
 """
 
 import sys

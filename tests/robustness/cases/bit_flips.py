@@ -26,7 +26,7 @@ _OTHER_HASH = "of those, in a hash: its data is refused"
 @define
 class Look:
     """
-    Looks at models over the wire.
+    A look at models over the wire.
 
     Attributes:
         figures: what was seen, and how often.

@@ -21,7 +21,7 @@ _SAMPLE = 3
 @frozen
 class Aftermath:
     """
-    Checks models over the wire and on disk, while nobody else uses them.
+    The checks of models over the wire and on disk, while nobody else uses them.
 
     Attributes:
         whole: whether to read all versions, not only new ones and a few others.

@@ -117,7 +117,7 @@ class _Place(NamedTuple):
 
 class _Search:
     """
-    Looks for an order.
+    The search for an order.
     """
 
     def __init__(self, history: Sequence[Operation]) -> None:

@@ -253,7 +253,7 @@ class Promises:
 
     def restart(self, is_clean: bool = False) -> None:
         """
-        Record that the registry was stopped or killed: acts under way do not happen any more.
+        Record that the registry was stopped or killed: acts under way will not happen.
         """
         with self._lock:
             for life in self.lives():

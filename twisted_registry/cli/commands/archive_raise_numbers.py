@@ -19,9 +19,9 @@ from twisted_registry.storage.filesystem.verify.quarantine import locked
 _HELP = f"""Raise the version numbers of all models in the archive in DIR, after it was restored from a backup.
 
 Versions that were created after the backup are lost, and their numbers must not be assigned again: clients cache
-versions by number. So new numbers start above every number that can have been assigned since. No daemon may be running.
+versions by number. So new numbers start above every number that may have been assigned since. No daemon may be running.
 By default {DEFAULT_BY:,} numbers are skipped, as many as a trainer uses in eleven days if it creates a version each
-second. If that may be too few, give more with --by, or a number above all known ones with --to. Run the command once:
+second. If that may be too few, skip more with --by, or a number above all known ones with --to. Run the command once:
 each run raises the numbers again.
 
 \b
@@ -39,16 +39,18 @@ Examples:
 
 @click.command("raise-numbers", help=_HELP)
 @click.argument("directory", metavar="DIR", shell_complete=complete_directory)
-@click.option("--by", type=click.IntRange(1, MAX_VERSION_NUMBER), metavar="N", help="Skip N numbers.")
-@click.option("--to", type=click.IntRange(1, MAX_VERSION_NUMBER), metavar="N", help="Continue after N.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line, for each model.")
+@click.option(
+    "--by", type=click.IntRange(1, MAX_VERSION_NUMBER), metavar="N", help=f"Skip N numbers; {DEFAULT_BY:,} by default."
+)
+@click.option("--to", type=click.IntRange(1, MAX_VERSION_NUMBER), metavar="N", help="Continue after number N.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line, for each model.")
 def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool) -> None:
     """
     Run the command.
     """
     check_named(directory)
     if by is not None and to is not None:
-        raise click.UsageError("--by and --to exclude each other")
+        raise click.UsageError("--by and --to cannot be combined")
     models: list[RaisedNumbers] = []
     partial = "the numbers of {:,} models were raised, those of the others were not; run the command again"
     with exit_on_archive_error():

@@ -18,7 +18,7 @@ from twisted_registry.storage.filesystem.verify.quarantine import Quarantine, lo
 _HELP = """Verify the archive in DIR: names, metadata, sizes, and the SHA-256 of the data of every version.
 
 A daemon may be running on the archive. Nothing is changed, unless --quarantine is given: then no daemon may be running,
-and damaged files are moved to DIR/.0/quarantine, with a report. No version number is used again.
+and damaged files are moved to DIR/.0/quarantine, with a report. Their version numbers are not used again.
 
 \b
 Exit status:
@@ -39,9 +39,15 @@ Examples:
 @click.command(help=_HELP)
 @click.argument("directory", metavar="DIR", shell_complete=complete_directory)
 @click.option("--quarantine", is_flag=True, help="Move damaged files to the quarantine.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=default_jobs, metavar="N", help="Verify N files at once.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line; the last one is a summary.")
-@click.option("--quiet", is_flag=True, help="Print damage only.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=default_jobs,
+    metavar="N",
+    help="Verify N files at once; by default two per processor, at most 16.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line; the last one is a summary.")
+@click.option("--quiet", is_flag=True, help="Print only damage.")
 def verify(directory: str, quarantine: bool, jobs: int, as_json: bool, quiet: bool) -> None:
     """
     Run the command.

@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 import twisted_registry.cli.shells  # noqa: F401  # registers the scripts with click
 from twisted_registry.cli.output import print_line
 
-_HELP = """Print the script with which a shell completes commands, options, and the ids of the registry's models.
+_HELP = """Print a script that lets a shell complete commands, options, and the ids of models.
 
 \b
 To install it:
@@ -17,8 +17,8 @@ To install it:
         (with 'fpath+=~/.zfunc' before 'compinit' in ~/.zshrc)
   fish  twisted-registry completion fish > ~/.config/fish/completions/twisted-registry.fish
 
-Models are those of the registry at --server or TWISTED_REGISTRY_SERVER. The script waits for it for at most three
-seconds. Ids that a shell would split or expand are left out.
+The ids come from the registry at --server or TWISTED_REGISTRY_SERVER. If it does not answer within three seconds, no
+ids are completed. Ids that a shell would split or expand are left out.
 
 \b
 Example:

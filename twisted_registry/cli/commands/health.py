@@ -17,7 +17,7 @@ from twisted_registry.domain.errors import RegistryError
 _HELP = """Check whether the daemon on this machine is serving, for health checks.
 
 The daemon's address is taken from its own variables, COGMENT_MODEL_REGISTRY_PORT and COGMENT_MODEL_REGISTRY_INTERFACE,
-or from the file in COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. The command asks once, and prints a line.
+or from the file in COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. The command asks once, and prints one line.
 
 \b
 Examples:

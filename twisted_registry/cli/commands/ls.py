@@ -19,7 +19,7 @@ from twisted_registry.domain.references import Reference
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient
 
-_HELP = """List all models, or the ones named, with their metadata.
+_HELP = """List all models, or only those named, with their metadata.
 
 On a terminal the list is a table; in a pipe, columns are separated by tabs, without a header.
 

@@ -15,12 +15,12 @@ from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.target import Target
 from twisted_registry.domain.references import Reference
 
-_HELP = f"""Retrieve the data of a version to FILE, or to stdout for -.
+_HELP = f"""Retrieve the data of a version to FILE, or to stdout if FILE is -.
 
 The data is checked against its SHA-256. FILE is replaced only when all data has arrived and is correct; if that fails,
 FILE is unchanged and nothing is left behind. FILE keeps its mode and, if the system allows it, its owner. A symbolic
-link is followed; a pipe or a device is written to. On stdout the last piece is written when the SHA-256 matches; if it
-does not match, the exit status is not 0.
+link is followed; a pipe or a device is written directly. On stdout the last piece is written only after the SHA-256 has
+matched; if it does not match, the exit status is not 0.
 
 {REFERENCES}
 \b
@@ -56,6 +56,6 @@ def pull(server: Server, reference: Reference, file: str, as_json: bool) -> None
 
 def _check_stdout(as_json: bool) -> None:
     if as_json:
-        raise click.UsageError("--json and - both write to stdout: give a file")
+        raise click.UsageError("--json and - both write to stdout: name a file")
     if sys.stdout.isatty():
-        raise click.UsageError("stdout is a terminal: redirect it, or give a file")
+        raise click.UsageError("stdout is a terminal: redirect it, or name a file")

@@ -29,7 +29,7 @@ from twisted_registry.domain.references import Reference
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient, Data
 
-_HELP = """Create a version of MODEL from FILE, or from stdin for -.
+_HELP = """Create a version of MODEL from FILE, or from stdin if FILE is -.
 
 The version is transient: it is held in the registry's memory, and evicted when memory is short. With --archive it is on
 the registry's disk when the command exits, and is never evicted. The registry assigns its number.
@@ -55,7 +55,7 @@ _MAX_CANDIDATES = 100
 
 
 @click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
-@click.argument("model", type=ModelType("the registry gives versions their numbers"))
+@click.argument("model", type=ModelType("the registry assigns version numbers"))
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--archive", is_flag=True, help="Store the version on the registry's disk.")
 @click.option(
@@ -65,7 +65,7 @@ _MAX_CANDIDATES = 100
     type=PairType(),
     metavar="KEY=VALUE",
     multiple=True,
-    help="Metadata of the version.",
+    help="Metadata of the version; may be repeated.",
 )
 @click.option("--create", is_flag=True, help="Create the model if it does not exist.")
 @json_option
@@ -108,12 +108,12 @@ def _open(file: str) -> AbstractContextManager[IO[bytes]]:
     if file != "-":
         return open(file, "rb")
     if sys.stdin is None:
-        raise click.UsageError("stdin is closed: give a file")
+        raise click.UsageError("stdin is closed: name a file")
     return nullcontext(sys.stdin.buffer)
 
 
 def _ensure_model(client: "BlockingClient", model_id: str, create: bool) -> bool:
-    # Before the data is read: a pipe can be read only once.
+    # The model is checked before the data is read, because a pipe can be read only once.
     try:
         client.model(model_id)
     except UnknownModel:

@@ -40,7 +40,7 @@ def rm(server: Server, model: Reference, yes: bool, as_json: bool) -> None:
     Run the command.
     """
     if not yes and (sys.stdin is None or not sys.stdin.isatty()):
-        raise click.UsageError("stdin is not a terminal, so the command cannot ask for confirmation: give --yes")
+        raise click.UsageError("stdin is not a terminal, so the command cannot ask for confirmation: pass --yes")
     with server.client() as client:
         with exit_on_interrupt(lambda: f"model {harmless_id(model.model_id)} was not deleted"):
             if not yes and not _is_confirmed(client, model.model_id):

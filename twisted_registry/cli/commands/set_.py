@@ -35,7 +35,7 @@ Examples:
 @click.command("set", help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("model", type=ModelType("a version's metadata is set when it is created"))
 @click.argument("metadata", metavar="[KEY=VALUE]...", type=PairType(), nargs=-1)
-@click.option("--unset", metavar="KEY", multiple=True, help="Remove this key.")
+@click.option("--unset", metavar="KEY", multiple=True, help="Remove this key; may be repeated.")
 @click.option("--replace", is_flag=True, help="Remove all other keys.")
 @json_option
 @with_server

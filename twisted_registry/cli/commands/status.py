@@ -14,7 +14,7 @@ from twisted_registry.cli.output import json_option, print_facts, print_object
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import duration, harmless_id, size
 
-_HELP = """Show whether the registry is serving, which versions it runs, and what it holds in memory.
+_HELP = """Show whether the registry is serving, which software it runs, and what it holds in memory.
 
 The exit status is 0 if the registry is serving, and 3 if not.
 

@@ -53,7 +53,7 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
     """
     after = 0 if reference.is_model else reference.version
     if after < 0:
-        raise click.UsageError("give MODEL@3 to start after version 3, or MODEL to start with the latest version")
+        raise click.UsageError("use MODEL@3 to start after version 3, or MODEL to start with the latest version")
     target = None if file is None else Target(file)
     progress = _Progress(target)
     with exit_on_interrupt(progress.outcome), ExitStack() as stack:

@@ -59,7 +59,7 @@ class Subscription:
         Check that the subscription is alive.
 
         Raises:
-            RegistryError: it has ended; the error that ended it.
+            RegistryError: the subscription has ended; this is the error that ended it.
         """
         fork_guard.check()
         if self._error is not None:

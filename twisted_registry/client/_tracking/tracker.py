@@ -94,7 +94,7 @@ class Tracker(NotPicklable, Generic[T]):
         try:
             await self._steps.run(self._start())
         except StopAsyncIteration:
-            raise ClientUnusable("this tracker is closed; make another one") from None
+            raise ClientUnusable("this tracker is closed; create another one") from None
 
     async def __aenter__(self) -> "Tracker[T]":
         await self.start()
@@ -156,7 +156,7 @@ class Tracker(NotPicklable, Generic[T]):
         while True:
             info = await self._next_info()
             try:
-                # With no limit of time, as for the subscription: an actor survives a long absence of the server.
+                # There is no time limit, as for the subscription: an actor survives a long absence of the server.
                 subject = self._subscription.subject
                 return info.version_number, await retry(partial(self._load, info), None, is_retryable_forever, subject)
             except UnknownVersion:

@@ -41,7 +41,7 @@ def _of_array(numpy: Any, data: Any) -> memoryview:
     if data.dtype.hasobject:
         raise _pointers(data)
     if isinstance(data, numpy.ma.MaskedArray):
-        raise TypeError("the mask of a masked array would be lost: give it.filled(), or save both with numpy.savez")
+        raise TypeError("the mask of a masked array would be lost: pass it.filled(), or save both with numpy.savez")
     array = numpy.asarray(data)
     if not array.flags.c_contiguous:
         raise _not_contiguous()
@@ -49,7 +49,7 @@ def _of_array(numpy: Any, data: Any) -> memoryview:
 
 
 def _not_contiguous() -> TypeError:
-    return TypeError("the array does not lie in memory row by row: give a copy that does, numpy.ascontiguousarray(it)")
+    return TypeError("the array does not lie in memory row by row: pass a copy that does, numpy.ascontiguousarray(it)")
 
 
 def _pointers(data: object) -> TypeError:

@@ -85,7 +85,7 @@ class CreateReconciler:
             raise CreationUncertain(self._header.model_id, reason, is_absent=False) from None
 
     async def _search(self) -> VersionInfo | None:
-        # In this order: a version that a server started after the loss does not have will not be created any more.
+        # The order matters: a version that is missing on a server that started after the loss will never be created.
         is_later_server = await self._is_later_server()
         info = await self._find()
         if info is None and not is_later_server:

@@ -39,7 +39,7 @@ _MOST_UNDECLARED_BYTES = 64 * 1024 * 1024
 """How much is received of a version that was selected by number before its size is queried; most are smaller."""
 
 _SMALL_BYTES = 4096
-"""As an object, a piece smaller than this takes more memory than its bytes do."""
+"""A smaller piece takes less memory as bytes than as an object."""
 
 
 def _data(message: bytes) -> memoryview:
@@ -126,7 +126,7 @@ class _DataStream:
             except TimeoutError:
                 raise DeadlineExceeded(
                     f"less than {_LEAST_BYTES} bytes of version {self._version_number} arrived within {idle_seconds:g} "
-                    "s; try again, or give the client longer idle_seconds"
+                    "s; try again, or create the client with longer idle_seconds"
                 ) from None
         if message is not EOF:
             data = _data(message)

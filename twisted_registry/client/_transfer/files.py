@@ -32,12 +32,12 @@ _DESCRIPTORS = "/proc/self/fd"
 @asynccontextmanager
 async def replaced_whole(path: Path, size_bytes: int = 0) -> AsyncIterator[BinaryIO]:
     """
-    Write a new file that replaces a file, synced, when the context ends without an error.
+    Write a new file, and let it replace another one when the context ends without an error.  It is synced first.
 
     The new file has the mode and, if possible, the owner of the old one.
 
     Args:
-        path: the file; a link is replaced itself, not its target.
+        path: the file to replace; if it is a link, the link itself is replaced, not its target.
         size_bytes: the size of the new file, in bytes.
 
     Raises:
@@ -46,7 +46,7 @@ async def replaced_whole(path: Path, size_bytes: int = 0) -> AsyncIterator[Binar
     """
     check_replaceable(path)
     await in_thread(_remove_abandoned, path)
-    # Not in a thread: if this is cancelled, the thread would still create the file.
+    # No thread is used: if this were cancelled, the thread would still create the file.
     replacement = _Replacement(path, size_bytes)
     try:
         yield replacement.file
@@ -126,7 +126,7 @@ def _remove_abandoned(path: Path) -> None:
 
 def _remove_unlocked(path: Path) -> None:
     with suppress(OSError):  # it is locked, belongs to another user, or is gone
-        # For writing: NFS does not lock files opened for reading.
+        # It is opened for writing, because NFS does not lock files opened for reading.
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -187,7 +187,7 @@ class _Replacement:
 
     def discard(self) -> None:
         """
-        Delete the new file, unless it was already renamed.  After this returns, it is not renamed any more.
+        Delete the new file, unless it was already renamed.  After this returns, it is never renamed.
         """
         with self._mutex:
             self._is_discarded = True

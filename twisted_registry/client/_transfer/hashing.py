@@ -23,7 +23,7 @@ async def hash_of(data: bytes) -> str:
 
 class Hashing:
     """
-    Computes a SHA-256.
+    The computation of a SHA-256.
 
     Attributes:
         size_bytes: the size of the pieces so far.

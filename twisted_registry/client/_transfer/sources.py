@@ -131,7 +131,7 @@ class _FileSource:
         """
         Seek back to the initial position, so that the caller can try again.
         """
-        # In the thread, because a cancelled read may still be running; but not if the file does not answer.
+        # This runs in the thread, because a cancelled read may still be running; but not if the file does not answer.
         with suppress(Exception):
             async with asyncio.timeout(_REWIND_SECONDS):
                 await self._thread.run(self._file.seek, self._start)
@@ -206,7 +206,7 @@ async def _awaited_reads(stream: Any) -> AsyncIterator[Buffer]:
 
 
 async def _reads_of_pipe(pipe: io.BufferedReader) -> AsyncIterator[Buffer]:
-    # Not in a thread that waits for the other end: the file could not be closed meanwhile.
+    # A thread that waits for the other end would keep the file from being closed.
     while True:
         await readable(pipe.fileno())
         if not (piece := pipe.read1(PIECE_BYTES)):
@@ -216,7 +216,7 @@ async def _reads_of_pipe(pipe: io.BufferedReader) -> AsyncIterator[Buffer]:
 
 async def _one_by_one(pieces: Iterable[AnyBuffer], thread: SourceThread) -> AsyncIterator[AnyBuffer]:
     iterator = iter(pieces)
-    # In a thread: the iterator may compute, or wait for a disk.
+    # A thread is used because the iterator may compute, or wait for a disk.
     while (piece := await thread.run(next, iterator, _END)) is not _END:
         yield piece
 
@@ -235,7 +235,7 @@ def _sized_file(file: IO[bytes], thread: SourceThread) -> _FileSource:
     if start > 0 and start >= end:
         raise InvalidRequest(
             f"the file is at its end, after {start} bytes, as if it was just written: call seek(0) first, to read it "
-            "from its beginning; for a version without data, give b''"
+            "from its beginning; for a version without data, pass b''"
         )
     return _FileSource(file, start, end - start, thread, _state_of(file))
 
@@ -257,7 +257,7 @@ def _stream(data: Any, thread: SourceThread) -> AsyncIterable[AnyBuffer]:
 
 def _unpublishable(data: object) -> TypeError:
     return TypeError(
-        f"{type(data).__name__} cannot be published: give bytes, a Path, a file open for reading bytes, "
+        f"{type(data).__name__} cannot be published: pass bytes, a Path, a file open for reading bytes, "
         "or an iterable of bytes; save a model, its parameters or a tensor first, such as with torch.save, safetensors "
         "or numpy.savez"
     )
@@ -265,7 +265,7 @@ def _unpublishable(data: object) -> TypeError:
 
 def _opened_wrongly(how: str) -> TypeError:
     return TypeError(
-        f"a file that is open {how} cannot be published: close it, and give its Path, or open it with the mode 'rb'"
+        f"a file that is open {how} cannot be published: close it, and pass its Path, or open it with the mode 'rb'"
     )
 
 
@@ -277,8 +277,8 @@ async def _collected(pieces: AsyncIterable[AnyBuffer], file: Any, thread: Source
             await thread.run(file.write, part)
     if is_empty:
         raise InvalidRequest(
-            "the data ended without a single piece: was it read before? Create it again; for a version without data, "
-            "give b'', or a size_bytes of 0"
+            "the data contains no pieces: was it read before? Create it again; for a version without data, pass b'', "
+            "or a size_bytes of 0"
         )
     return _FileSource(file, 0, file.tell(), thread)
 

@@ -48,7 +48,8 @@ class Address:
         """
         found = _HOST_AND_PORT.fullmatch(text)
         if found is not None and found["host"] != "unix":
-            # With its scheme: gRPC would take a host named 'dns' or 'ipv4' for a scheme.  It quotes what needs quoting.
+            # The scheme is added, because gRPC would take a host named 'dns' or 'ipv4' for a scheme.  It
+            # quotes what needs quoting.
             is_plain = text.isascii() and "%" not in text
             host = _host(found, text)
             return cls(f"dns:///{text}" if is_plain else text, _is_loopback(host), ((host, int(found["port"])),))
@@ -66,7 +67,7 @@ class Address:
 
 def _not_an_address(text: str) -> ValueError:
     return ValueError(
-        f"an address is HOST:PORT, such as {DEFAULT_ADDRESS}, or unix:PATH of a socket, which {text[:200]!r} is not"
+        f"{text[:200]!r} is not an address: use HOST:PORT, such as {DEFAULT_ADDRESS}, or unix:PATH for a socket"
     )
 
 
@@ -104,7 +105,7 @@ def _hosts(listed: re.Match[str], text: str) -> tuple[tuple[str, int], ...]:
 
 def _check_number(host: str, text: str) -> None:
     """
-    Check the host of an address whose scheme takes IP addresses only.
+    Check the host of an address whose scheme takes only IP addresses.
 
     Raises:
         ValueError: the host is a name.
@@ -127,5 +128,5 @@ def _is_loopback(host: str) -> bool:
 
 def _checked_socket(text: str, path: str) -> str:
     if len(unquote(path).encode()) > _MAX_SOCKET_BYTES:
-        raise ValueError(f"a socket's path has at most {_MAX_SOCKET_BYTES} bytes, which {text[:200]!r} has not")
+        raise ValueError(f"the path of a socket may have at most {_MAX_SOCKET_BYTES} bytes: {text[:200]!r}")
     return text

@@ -104,5 +104,5 @@ class Calls:
         except DeadlineExceeded:
             raise DeadlineExceeded(
                 f"{self.connection.address} did not answer {name} within {deadline_seconds:g} s; "
-                "try again, or give the client a longer deadline_seconds"
+                "try again, or create the client with a longer deadline_seconds"
             ) from None

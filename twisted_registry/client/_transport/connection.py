@@ -48,7 +48,7 @@ _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
-    # Not shared with other users of gRPC in this process.
+    # The channel is not shared with other users of gRPC in this process.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.experimental.tcp_min_read_chunk_size", _TCP_CHUNK_BYTES),
     ("grpc.experimental.tcp_read_chunk_size", _TCP_CHUNK_BYTES),
@@ -217,10 +217,10 @@ class Connection:
             ClientUnusable: the client is closed, or belongs to another event loop, or was inherited by a fork.
         """
         if self._is_closed:
-            raise ClientUnusable("this client is closed; make another one")
+            raise ClientUnusable("this client is closed; create another one")
         fork_guard.check()
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
-            raise ClientUnusable("this client was first used in another event loop; make one for each loop")
+            raise ClientUnusable("this client was first used in another event loop; create one for each loop")
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:

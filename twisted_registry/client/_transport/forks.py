@@ -63,7 +63,7 @@ def _wait_until_grpc_has_ended() -> None:
 
 class ForkGuard:
     """
-    Refuses the use of gRPC in a process that was forked from one in which gRPC was running.
+    A guard against the use of gRPC in a process that was forked from one in which gRPC was running.
 
     Attributes:
         is_cut_off: whether this process is such a child.
@@ -93,13 +93,13 @@ class ForkGuard:
         Check that this process can use gRPC.
 
         Raises:
-            ClientUnusable: it cannot.
+            ClientUnusable: gRPC was running when this process was forked.
         """
         if self.is_cut_off:
             raise ClientUnusable(
-                "gRPC was running in the process that this one was forked from, such as for a connected client, and "
+                "gRPC was running in the parent of this forked process, for example for a connected client, so it "
                 "cannot be used here: start this process with multiprocessing's 'spawn' or 'forkserver', or fork "
-                "before the first call, or close the clients first and let go of their trackers and errors"
+                "before the first call, or close the clients first and delete their trackers and errors"
             )
 
     def before_fork(self) -> None:
@@ -112,7 +112,7 @@ class ForkGuard:
         self._was_running = _is_grpc_running()
         if self._channels and not _FORK_SUPPORT_IS_OFF:
             warnings.warn(
-                "forking beside a connected registry client: the child may hang in gRPC's fork support. Import "
+                "forking while a registry client is connected: the child may hang in gRPC's fork support. Import "
                 "twisted_registry.client before grpc, or set GRPC_ENABLE_FORK_SUPPORT=0, or close the clients first",
                 RuntimeWarning,
                 stacklevel=2,

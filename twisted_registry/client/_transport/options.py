@@ -35,11 +35,13 @@ class Tls:
             ValueError: a value is not PEM, or only one of ``private_key`` and ``certificate_chain`` is given.
         """
         if (self.private_key is None) != (self.certificate_chain is None):
-            raise ValueError("private_key and certificate_chain go together: give both, or neither")
+            raise ValueError("private_key and certificate_chain go together: pass both, or neither")
         for name in ("root_certificates", "private_key", "certificate_chain"):
             given: bytes | None = getattr(self, name)
             if given is not None and _PEM not in given:
-                raise ValueError(f"{name} is not PEM, which has lines such as {_PEM.decode()}CERTIFICATE-----")
+                raise ValueError(
+                    f"{name} is not in PEM format, which has lines such as {_PEM.decode()}CERTIFICATE-----"
+                )
 
 
 @frozen
@@ -79,14 +81,14 @@ class Options:
             return
         _check_token(self.token)
         if self.tls is None and not self.parsed.is_loopback:
-            raise ValueError(f"a token would go to {self.address} in the clear: give tls as well")
+            raise ValueError(f"the token would be sent to {self.address} unencrypted: pass tls as well")
 
 
 def _check_token(token: str) -> None:
     if not (token.isascii() and token.isprintable()):
-        raise ValueError("a token has printable ASCII characters only; does this one end with a line break?")
+        raise ValueError("a token may contain only printable ASCII characters; does this one end with a line break?")
     if len(token) > TOKEN_MAX_BYTES:
         raise ValueError(
-            f"a token has at most {TOKEN_MAX_BYTES} bytes, and this one has {len(token)}: ask its issuer for one with "
-            "fewer claims, such as groups"
+            f"a token may have at most {TOKEN_MAX_BYTES} bytes, and this one has {len(token)}: ask its issuer for one "
+            "with fewer claims, such as groups"
         )

@@ -10,7 +10,7 @@ _POLLER = "PollerCompletionQueue._handle_events"
 
 class _Handler:
     """
-    An exception handler of an event loop: ignores the poller's errors, and leaves others to the previous handler.
+    The exception handler of an event loop, which ignores the poller's errors and passes others to the previous handler.
     """
 
     def __init__(self, previous: Any) -> None:

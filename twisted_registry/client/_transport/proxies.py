@@ -44,7 +44,7 @@ _REMEDIES = {
 }
 
 _CAUSES = {
-    429: "takes no more calls from this client for now",
+    429: "accepts no more calls from this client for now",
     504: "got no answer in time: give it a longer timeout, such as grpc_read_timeout in nginx",
 }
 

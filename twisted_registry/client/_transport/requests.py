@@ -44,7 +44,7 @@ def sendable_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
     pairs = dict(metadata or {})
     for key, value in pairs.items():
         if not (_is_text(key) and _is_text(value)):
-            raise InvalidRequest(f"metadata maps text to text, and {key!r}: {value!r} does not")
+            raise InvalidRequest(f"metadata must map text to text; {key!r}: {value!r} does not")
     return pairs
 
 

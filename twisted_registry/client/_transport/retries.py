@@ -66,7 +66,7 @@ class _Outage:
 
 class RetryLog:
     """
-    Logs retries: a line at the first failure, then one a minute for each model, and a line when calls succeed again.
+    The log of retries: a line at the first failure, then one a minute for each model, and one when calls succeed again.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

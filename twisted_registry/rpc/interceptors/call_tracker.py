@@ -269,7 +269,7 @@ class CallTracker:
         Record that a counted call waits for its request.
         """
         self._empty[call.number] = call.peer
-        # To add them up for each call would cost too much.
+        # Adding them up for each call would cost too much.
         self._waits += 1
         if not self._waits % _WAITS_PER_CHECK:
             self._close_empty()

@@ -168,7 +168,7 @@ class RequestStream:
         """
         timeout = self._timeout
         began = timeout.now_seconds()
-        # Without a context manager: each message would pay for it.
+        # A context manager would cost time for each message.
         task = timeout.begin(began - self._waited_seconds)
         try:
             message = await self._call.read()

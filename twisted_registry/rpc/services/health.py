@@ -95,7 +95,7 @@ class Health:
             sent = None
             while True:
                 changed.clear()
-                # Read together: the last status and the end may come while the one before is being sent.
+                # Both are read at once: the last status and the end may arrive while the status before is being sent.
                 status, over = self._status(request.service), self._over
                 if status != sent:
                     sent = status

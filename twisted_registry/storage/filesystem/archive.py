@@ -159,7 +159,7 @@ class FilesystemArchive:
             is_identified = self._identity_file.exists
             is_empty = not is_identified and self._models.is_empty
             if is_empty and self._must_exist:
-                raise self._no_archive("it holds no archive")
+                raise self._no_archive("it does not contain an archive")
             is_new = is_empty and not lexists(self._system, within(self._directory.folder, PRIVATE_FOLDER))
         except OSError as error:
             raise self._unusable(error) from error
@@ -168,7 +168,7 @@ class FilesystemArchive:
         return is_identified, is_new
 
     def _claim_path(self) -> int | None:
-        # Before anything is created at the path, because another process may still have its archive there.
+        # This comes before anything is created at the path, because another process may still have its archive there.
         try:
             return self._system.claim_path(self._root)
         except BlockingIOError as error:

@@ -346,7 +346,7 @@ class Claim:
             return Mark()
 
     def _read_content(self) -> bytes:
-        # By its name, because only a newly opened file is certain to show what other machines have written.
+        # It is opened by name, because only a newly opened file is certain to show what other machines have written.
         try:
             return read_metadata(self._system, self._path)
         except Malformed:

@@ -164,7 +164,7 @@ class ModelFolders:
                 continue
             if model_id and can_be_named(model_id, folder.name):
                 return model_id
-        raise Malformed("its files do not hold the model's id, nor does its name")
+        raise Malformed("neither its files nor its name contain the model's id")
 
     def _files_with_id(self, folder: ModelFolder) -> Iterator[str]:
         yield folder.yaml
@@ -347,7 +347,7 @@ class ModelFolders:
         try:
             self._system.rmdir(within(self._root.folder, name))
         except OSError as error:
-            # A mount point stays, empty.
+            # A mount point cannot be removed: it stays, empty.
             _log.info("the empty folder {name} stays: {reason}", name=name, reason=reason_of(error))
 
     def _emptying_steps(self, folder: ModelFolder) -> Generator[None, None, None]:

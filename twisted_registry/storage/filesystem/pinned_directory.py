@@ -216,7 +216,7 @@ class PinnedDirectory:
         except OSError as error:
             if error.errno not in _ELSEWHERE:
                 raise
-            raise ArchiveMoved("nothing is at its path, or no directory") from error
+            raise ArchiveMoved("there is no directory at its path") from error
         if (status.st_dev, status.st_ino) != self._identity:
             raise ArchiveMoved("another directory is at its path")
 

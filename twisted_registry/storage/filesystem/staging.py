@@ -209,7 +209,7 @@ class StagingArea:
             StorageFailure: either the old file or the new one exists.
         """
         root = self.root.folder
-        # In tmp, where the next start removes what a crash leaves.
+        # It is in tmp, where the next start removes what a crash leaves.
         with self.private.open("tmp") as tmp, self.private.open_in(root, PRIVATE_FOLDER) as private:
             temp_name = self.write_temp_file(tmp, content)
             try:

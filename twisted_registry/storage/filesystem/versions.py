@@ -186,7 +186,7 @@ def _subject(model_id: str, version_number: int) -> str:
 
 
 def _damage_of(model_id: str, version_number: int, which: str) -> ErrorTranslation[OSError | Malformed]:
-    # Damage to a file of a version concerns that version only.
+    # Damage to a file of a version concerns only that version.
     def translate(error: OSError | Malformed) -> CorruptVersion | StorageUnavailable:
         found = damage_or_failure(error, _subject(model_id, version_number)) if isinstance(error, OSError) else error
         if isinstance(found, Malformed):

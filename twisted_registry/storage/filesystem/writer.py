@@ -88,7 +88,7 @@ class FileWriter:
             system.fsync(descriptor)
             size_bytes = system.fstat(descriptor).st_size
             if size_bytes != self._size_bytes:
-                raise StorageFailure(f"of {self._size_bytes} bytes written, {size_bytes} are in the file")
+                raise StorageFailure(f"{self._size_bytes} bytes were written, but the file has {size_bytes}")
             self._descriptor = None
             system.close(descriptor)
             self._stage = _Stage.FINISHED

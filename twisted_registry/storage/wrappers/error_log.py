@@ -86,7 +86,7 @@ class StorageErrorLog:
         self._archive = archive
         self._seconds = seconds
         self._lock = Lock()
-        # By the error's reason, which does not name the version that could not be read, say.  The latest is at the end.
+        # The key is the error's reason, which does not name the version that could not be read.  The latest is last.
         self._causes: dict[str, _Cause] = {}
         self.reading = ErrorTranslation(StorageFailure, self._read_failed)
 

@@ -152,7 +152,7 @@ class LoggingReader:
 @define(eq=False)
 class LoggingWriter:
     """
-    A writer that logs the first failure only: later calls fail because the version was aborted.
+    A writer that logs only the first failure: later calls fail because the version was aborted.
     """
 
     _writer: IArchiveWriter

@@ -41,11 +41,11 @@ _SHORT_BYTES = 1024
 
 
 def _parse_with_metadata(message_class: type[M], raw: bytes) -> M:
-    # Such a message is as long as its metadata, of which too much is never taken.
+    # Such a message is as long as its metadata, of which too much is never accepted.
     if len(raw) > REQUEST_MAX_BYTES:
         raise InvalidRequest(
-            f"the {message_class.DESCRIPTOR.name} has {len(raw)} bytes; at most {REQUEST_MAX_BYTES} are taken, with at "
-            f"most {MAX_USER_DATA_BYTES} of metadata (user_data): keep large things as versions"
+            f"the {message_class.DESCRIPTOR.name} has {len(raw)} bytes; at most {REQUEST_MAX_BYTES} are accepted, with "
+            f"at most {MAX_USER_DATA_BYTES} of metadata (user_data): store large data as versions"
         )
     return parse(message_class, raw)
 
@@ -263,7 +263,7 @@ class ReplyPage(Generic[T, M]):
         self._size_bytes += message.ByteSize() + 6  # at most: a tag and a length
         if self._size_bytes > MAX_REPLY_BYTES:
             raise TooLarge(
-                f"the reply would be larger than {MAX_REPLY_BYTES} bytes; ask in smaller pages: set "
+                f"the reply would be larger than {MAX_REPLY_BYTES} bytes; ask for smaller pages: set "
                 f"{self._count_field}, and pass the handle of each reply to the next call"
             )
         if len(self._messages) == BATCH:

@@ -207,7 +207,7 @@ class Scrub:
                 yield Finding(Kind.FOLDER, None, None, path, reason)
             elif name in _LEFT_OVERS:
                 for rest in self._names(path):
-                    reason = "being written or removed, or the rest of a crash; the next start removes it"
+                    reason = "being written or removed, or left by a crash; the next start removes it"
                     yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, rest), reason)
             elif name == IDENTITY:
                 yield from self._identity(path)

@@ -36,7 +36,7 @@ class Kind(Enum):
     CLAIM = "claim"
     """A .yaml names another model or number than its own name, which is authoritative."""
     UNFINISHED = "unfinished"
-    """Data above the highest number: a commit under way, or the rest of a crash."""
+    """Data above the highest number: a commit under way, or left by a crash."""
     LEFT_OVER = "left-over"
     """A file that does not have its final name yet, or is being removed."""
     FOREIGN = "foreign"

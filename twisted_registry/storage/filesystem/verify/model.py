@@ -165,7 +165,7 @@ def _single_files(model: PinnedModel, files: VersionFiles) -> Iterator[Finding]:
     for number in files.orphans:
         yield model.finding(Kind.ORPHAN, number, folder.version_data(number), "its .yaml is lost")
     for number in files.uncommitted:
-        reason = "it has no .yaml: a commit under way, or the rest of a crash"
+        reason = "it has no .yaml: a commit under way, or left by a crash"
         yield model.finding(Kind.UNFINISHED, number, folder.version_data(number), reason)
 
 
@@ -191,7 +191,7 @@ def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -
     marks = _marks(folder, names)
     for name in names:
         if is_temp_file(name):
-            reason = "being written, or the rest of a crash; it is removed when the model is first used"
+            reason = "being written, or left by a crash; it is removed when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
         elif name in known:
             continue

@@ -235,7 +235,7 @@ class Quarantine:
         if is_damaged:
             self._quarantine_mark(folder, target, moved)
         if is_damaged or any(finding.version_number == highest for finding in findings):
-            # Also if the mark seems to be high enough: it may be a guess, because it could not be read.
+            # The mark is written even if it seems high enough: it may be a guess, because it could not be read.
             self._marks.set_in(folder, max(mark, highest))
 
     def _quarantine_mark(self, folder: ModelFolder, target: Folder, moved: set[str]) -> None:

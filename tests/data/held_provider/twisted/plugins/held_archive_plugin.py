@@ -1,5 +1,5 @@
 """
-Offers the archive of ``held_archive`` to the daemon, as ``held:FOLDER:CONTROL``.
+The plugin that offers the archive of ``held_archive`` to the daemon, as ``held:FOLDER:CONTROL``.
 """
 
 from twisted_registry.daemon.providers import LazyArchiveProvider

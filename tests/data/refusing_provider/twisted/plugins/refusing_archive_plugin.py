@@ -1,5 +1,5 @@
 """
-Offers the archive of ``refusing_archive`` to the daemon, as ``refusing:FOLDER:CONTROL``.
+The plugin that offers the archive of ``refusing_archive`` to the daemon, as ``refusing:FOLDER:CONTROL``.
 """
 
 from twisted_registry.daemon.providers import LazyArchiveProvider

@@ -1,5 +1,5 @@
 """
-Offers the store of ``scratch_store`` to the daemon, as ``scratch:FOLDER``.
+The plugin that offers the store of ``scratch_store`` to the daemon, as ``scratch:FOLDER``.
 """
 
 from twisted_registry.daemon.providers import LazyTransientProvider
