@@ -102,6 +102,12 @@ SERVER = {
         "after that",
     ),
     "CorruptVersion": Advice("the version is damaged on the server's disk", "use another version", "no"),
+    "CorruptAnnotations": Advice(
+        "the labels and metrics of a version are damaged on the server's disk", "replace all of them", "after that"
+    ),
+    "CorruptRetention": Advice(
+        "retention policies are damaged on the server's disk", "set them again; verify the archive", "after that"
+    ),
 }
 """The errors that a server reports."""
 

@@ -13,6 +13,7 @@ from tests.support.faulty_system import FaultySystem, failing_where
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.testing import (
+    ArchiveAnnotationContract,
     ArchiveContract,
     ArchiveIdentityContract,
     ArchiveKeyContract,
@@ -93,3 +94,9 @@ class FilesystemIdentityTests(_OnFilesystem, ArchiveIdentityContract):
         Make an archive in another directory.
         """
         return FilesystemArchive(self.mktemp())
+
+
+class FilesystemAnnotationTests(_OnFilesystem, ArchiveAnnotationContract):
+    """
+    The contract for annotations, aliases and retention, on ``FilesystemArchive``.
+    """

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.testing import (
+    ArchiveAnnotationContract,
     ArchiveContract,
     ArchiveLifecycleContract,
     ArchiveModelContract,
@@ -45,4 +46,10 @@ class MemoryVersionTests(_InMemory, ArchiveVersionContract):
 class MemoryLifecycleTests(_InMemory, ArchiveLifecycleContract):
     """
     The contract for deletion and promotion, on ``MemoryArchive``.
+    """
+
+
+class MemoryAnnotationTests(_InMemory, ArchiveAnnotationContract):
+    """
+    The contract for annotations, aliases and retention, on ``MemoryArchive``.
     """

@@ -48,6 +48,8 @@ EXAMPLES = [
     (errors.Unavailable("starting"), grpc.StatusCode.UNAVAILABLE, ["starting"]),
     (errors.CorruptModel("m", "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "garbage"]),
     (errors.CorruptVersion("m", 3, "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "3", "garbage"]),
+    (errors.CorruptAnnotations("m", 3, "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "3", "garbage", "UpdateVersion"]),
+    (errors.CorruptRetention("a policy", "garbage"), grpc.StatusCode.DATA_LOSS, ["a policy", "garbage", "nothing is"]),
 ]
 
 NEVER_SENT = {errors.RegistryError, errors.ArchiveTaken, errors.CannotStart}

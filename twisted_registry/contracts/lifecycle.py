@@ -1,19 +1,44 @@
 """
-Optional contracts of an archive whose versions can be deleted one by one, and committed in any order.
+Optional contracts of an archive whose versions can be deleted one by one, committed in any order, named and annotated.
 
 With an archive that does not provide them, the registry refuses these operations.
 """
 
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
 from zope.interface import Interface
 
 from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.errors import CorruptAnnotations
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 
 
 class ILifecycleWriter(IArchiveWriter):
     """
     A writer of ``ILifecycleArchive``.  Optional, in addition to ``IArchiveWriter``.
     """
+
+    def set_annotations(annotations: Annotations) -> None:
+        """
+        Store labels and metrics with the version.  Called before the commit, which makes both durable: if the version
+        exists after a crash, so do they.
+
+        Args:
+            annotations: the labels and metrics.
+        """
+
+    def set_alias_moves(moves: Sequence[AliasMove]) -> None:
+        """
+        Move aliases to the version.  Called before the commit: if the version exists after a crash, the moves have
+        happened, and otherwise they have not.
+
+        Args:
+            moves: the moves, as ``IAliasJournal.append_alias_moves`` takes them.
+        """
 
     def commit_between(info: VersionInfo) -> None:
         """
@@ -79,11 +104,173 @@ class IDeferredRemovals(Interface):
         """
 
 
-class ILifecycleArchive(IVersionRemoval):
+class IAnnotationStore(Interface):
+    """
+    The labels and metrics of versions.
+    """
+
+    def load_annotations(model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
+        """
+        Read the labels and metrics of some versions.
+
+        Args:
+            model_id: the model's id.
+            version_numbers: the versions' numbers.
+
+        Returns:
+            For each number, in the same order, the labels and metrics, without any if none were stored; or an error if
+            they are damaged, which concerns nothing else of the version.
+
+        Raises:
+            UnknownModel: there is no such model, if the archive can tell.
+            StorageFailure: the medium failed.
+        """
+
+    def save_annotations(model_id: str, version_number: int, annotations: Annotations) -> None:
+        """
+        Replace a version's labels and metrics, also damaged ones.  Durable when this returns; after a crash they are as
+        before or as saved.
+
+        Args:
+            model_id: the model's id.
+            version_number: the version's number.
+            annotations: all labels and metrics.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: there is no such version.
+            StorageFull: the medium is full; nothing was changed.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
+            StorageFailure: the medium failed; they are as before or as saved.
+        """
+
+
+@frozen
+class AliasState:
+    """
+    The aliases of a model.
+
+    Attributes:
+        aliases: the number that each alias names.
+        sequence: the highest ``AliasMove.sequence``; 0 if there was no move.
+        damaged_moves: how many parts of the history are damaged, each of one change or more.  An alias may have moved
+            there, and may name another version than it should.
+    """
+
+    aliases: Mapping[str, int] = field(factory=dict)
+    sequence: int = 0
+    damaged_moves: int = 0
+
+
+class IAliasJournal(Interface):
+    """
+    The history of the aliases of each model.  Deleted with the model.
+    """
+
+    def load_aliases(model_id: str) -> AliasState:
+        """
+        Return which versions a model's aliases name.  Must need little memory, however long the history is.
+
+        Args:
+            model_id: the model's id.  A model that does not exist has no aliases.
+
+        Raises:
+            StorageFailure: the medium failed.
+        """
+
+    def alias_moves(model_id: str, alias: str | None = None) -> list[AliasMove]:
+        """
+        Return the moves of a model's aliases, in order, also those of aliases that were deleted.  Damaged ones are left
+        out.
+
+        Args:
+            model_id: the model's id.  A model that does not exist has no aliases.
+            alias: the alias whose moves to return; ``None`` for all.
+
+        Raises:
+            StorageFailure: the medium failed.
+        """
+
+    def append_alias_moves(model_id: str, moves: Sequence[AliasMove]) -> None:
+        """
+        Add moves to the history.  Durable when this returns; after a crash, all of them have happened or none.
+
+        Nothing is compared: the caller knows where the aliases are.  It deletes no version that an alias names.
+
+        Args:
+            model_id: the model's id.
+            moves: the moves, in order.
+
+        Raises:
+            UnknownModel: there is no such model.
+            StorageFull: the medium is full; nothing was changed.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
+            StorageFailure: the medium failed; after a restart, all of them have happened or none.
+        """
+
+
+class IRetentionStore(Interface):
+    """
+    The retention policies of models, and of prefixes of ids.
+    """
+
+    def load_retention(model_id: str) -> RetentionPolicy | None:
+        """
+        Return a model's own policy; ``None`` if it has none, or does not exist.
+
+        Args:
+            model_id: the model's id.
+
+        Raises:
+            CorruptRetention: the policy is damaged.
+            StorageFailure: the medium failed.
+        """
+
+    def save_retention(model_id: str, policy: RetentionPolicy | None) -> None:
+        """
+        Replace a model's own policy, also a damaged one.  Durable when this returns; deleted with the model.
+
+        Args:
+            model_id: the model's id.
+            policy: the policy; ``None`` to remove it.
+
+        Raises:
+            UnknownModel: there is no such model.
+            StorageFull: the medium is full; nothing was changed.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
+            StorageFailure: the medium failed; the policy is as before or as saved.
+        """
+
+    def retention_prefixes() -> Mapping[str, RetentionPolicy]:
+        """
+        Return the policies for prefixes of model ids.
+
+        Raises:
+            CorruptRetention: they are damaged.
+            StorageFailure: the medium failed.
+        """
+
+    def save_retention_prefix(prefix: str, policy: RetentionPolicy | None) -> None:
+        """
+        Replace the policy of a prefix.  Durable when this returns.
+
+        Args:
+            prefix: the beginning of the ids of the models concerned; may be empty.
+            policy: the policy; ``None`` to remove it.
+
+        Raises:
+            CorruptRetention: the policies of the prefixes are damaged, and the others would be lost.
+            StorageFull: the medium is full; nothing was changed.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
+            StorageFailure: the medium failed; the policy is as before or as saved.
+        """
+
+
+class ILifecycleArchive(IVersionRemoval, IAnnotationStore, IAliasJournal, IRetentionStore):
     """
     An archive whose versions have a life after their creation, and whose writers provide ``ILifecycleWriter``.
     Optional, in addition to ``IArchive``.
 
-    For one model, the caller never lets two of these calls, ``ILifecycleWriter.commit_between``, and the changes that
-    ``IArchive`` names overlap.
+    For one model, the caller never lets two of the changes here, of ``ILifecycleWriter.commit_between``, and of those
+    that ``IArchive`` names overlap.
     """

@@ -476,6 +476,48 @@ class CorruptVersion(RegistryError):
         )
 
 
+@define
+class CorruptAnnotations(RegistryError):
+    """
+    A version's labels and metrics in the archive are damaged.  The version itself is not.
+
+    Attributes:
+        model_id: the model's id.
+        version_number: the version's number.
+        reason: what is wrong.
+    """
+
+    model_id: str
+    version_number: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the labels and metrics of version {self.version_number} of model {shown(self.model_id)} are damaged in "
+            f"the archive ({self.reason}); its data is not: replace all labels and metrics with UpdateVersion"
+        )
+
+
+@define
+class CorruptRetention(RegistryError):
+    """
+    Retention policies in the archive are damaged.  Nothing is deleted by them.
+
+    Attributes:
+        subject: whose policies they are.
+        reason: what is wrong.
+    """
+
+    subject: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject} cannot be read ({self.reason}), and nothing is deleted by it; set a model's policy again, "
+            "or move the file of the prefixes away with 'twisted-registry archive verify --quarantine'"
+        )
+
+
 # The archive is a different one.
 
 

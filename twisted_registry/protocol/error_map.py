@@ -56,6 +56,8 @@ CODES: dict[type, str] = {
     errors.Unavailable: "UNAVAILABLE",
     errors.CorruptModel: "DATA_LOSS",
     errors.CorruptVersion: "DATA_LOSS",
+    errors.CorruptAnnotations: "DATA_LOSS",
+    errors.CorruptRetention: "DATA_LOSS",
 }
 """The name of each error's status code.  Errors that a server never reports are not in it."""
 

@@ -2,18 +2,21 @@
 Models that the registry knows and that the archive has lost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from attrs import define
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
-from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
+from twisted_registry.contracts.lifecycle import AliasState, IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.errors import CorruptModel, UnknownModel
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.errors import CorruptAnnotations, CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.domain.translation import ErrorTranslation
 from twisted_registry.registry.models import Model
 
@@ -149,6 +152,60 @@ class LossDetectingArchive:
         with self.detecting(model_id):
             ILifecycleArchive(self._archive).delete_version(model_id, version_number)
 
+    def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
+        """See ``IAnnotationStore.load_annotations``.  Returns none if the archive keeps no labels and metrics."""
+        if not self.has_lifecycle:
+            return [NO_ANNOTATIONS] * len(version_numbers)
+        with self.detecting(model_id):
+            found: list[Annotations | CorruptAnnotations] = ILifecycleArchive(self._archive).load_annotations(
+                model_id, version_numbers
+            )
+        return found
+
+    def save_annotations(self, model_id: str, version_number: int, annotations: Annotations) -> None:
+        """See ``IAnnotationStore.save_annotations``."""
+        with self.detecting(model_id):
+            ILifecycleArchive(self._archive).save_annotations(model_id, version_number, annotations)
+
+    def load_aliases(self, model_id: str) -> AliasState:
+        """See ``IAliasJournal.load_aliases``.  Returns none if the archive keeps no aliases."""
+        if not self.has_lifecycle:
+            return AliasState()
+        with self.detecting(model_id):
+            state: AliasState = ILifecycleArchive(self._archive).load_aliases(model_id)
+        return state
+
+    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+        """See ``IAliasJournal.alias_moves``."""
+        with self.detecting(model_id):
+            moves: list[AliasMove] = ILifecycleArchive(self._archive).alias_moves(model_id, alias)
+        return moves
+
+    def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:
+        """See ``IAliasJournal.append_alias_moves``."""
+        with self.detecting(model_id):
+            ILifecycleArchive(self._archive).append_alias_moves(model_id, moves)
+
+    def load_retention(self, model_id: str) -> RetentionPolicy | None:
+        """See ``IRetentionStore.load_retention``."""
+        with self.detecting(model_id):
+            policy: RetentionPolicy | None = ILifecycleArchive(self._archive).load_retention(model_id)
+        return policy
+
+    def save_retention(self, model_id: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention``."""
+        with self.detecting(model_id):
+            ILifecycleArchive(self._archive).save_retention(model_id, policy)
+
+    def retention_prefixes(self) -> Mapping[str, RetentionPolicy]:
+        """See ``IRetentionStore.retention_prefixes``."""
+        policies: Mapping[str, RetentionPolicy] = ILifecycleArchive(self._archive).retention_prefixes()
+        return policies
+
+    def save_retention_prefix(self, prefix: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention_prefix``."""
+        ILifecycleArchive(self._archive).save_retention_prefix(prefix, policy)
+
     def removal_seconds(self) -> float | None:
         """See ``IDeferredRemovals.removal_seconds``.  Returns ``None`` if the archive removes everything at once."""
         seconds: float | None = IDeferredRemovals(self._archive).removal_seconds() if self._defers_removals else None
@@ -209,6 +266,14 @@ class _LossDetectingWriter:
         """See ``ILifecycleWriter.commit_between``."""
         with self._archive.detecting(self._model_id):
             ILifecycleWriter(self._writer).commit_between(info)
+
+    def set_annotations(self, annotations: Annotations) -> None:
+        """See ``ILifecycleWriter.set_annotations``."""
+        ILifecycleWriter(self._writer).set_annotations(annotations)
+
+    def set_alias_moves(self, moves: Sequence[AliasMove]) -> None:
+        """See ``ILifecycleWriter.set_alias_moves``."""
+        ILifecycleWriter(self._writer).set_alias_moves(moves)
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
         """See ``IKeyedArchiveWriter.set_key``."""

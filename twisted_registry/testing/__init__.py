@@ -3,11 +3,12 @@ Tests and tools for programs that build on the registry.
 
 ``start_registry`` and ``running_registry`` start a registry inside the process of a test.  The suites are for those
 who write a provider: ``ArchiveModelContract``, ``ArchiveVersionContract``, ``ArchiveUnavailableContract``,
-``ArchiveIdentityContract``, ``ArchiveKeyContract``, ``ArchiveLifecycleContract``, ``TransientStoreContract`` and
-``CoordinationContract``.  All of them work with trial, unittest and pytest.
+``ArchiveIdentityContract``, ``ArchiveKeyContract``, ``ArchiveLifecycleContract``, ``ArchiveAnnotationContract``,
+``TransientStoreContract`` and ``CoordinationContract``.  All of them work with trial, unittest and pytest.
 """
 
 from twisted_registry.testing.archive import ArchiveContract, ArchiveModelContract
+from twisted_registry.testing.archive_annotations import ArchiveAnnotationContract
 from twisted_registry.testing.archive_lifecycle import ArchiveLifecycleContract
 from twisted_registry.testing.archive_optional import (
     ArchiveIdentityContract,
@@ -21,6 +22,7 @@ from twisted_registry.testing.server import InProcessRegistry, running_registry,
 from twisted_registry.testing.transient import TransientStoreContract
 
 __all__ = [
+    "ArchiveAnnotationContract",
     "ArchiveContract",
     "ArchiveIdentityContract",
     "ArchiveKeyContract",

@@ -2,14 +2,19 @@
 An archive in memory, for tests and as the simplest implementation of the contract.
 """
 
+from collections.abc import Mapping, Sequence
+
 from attrs import define, field
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
-from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
+from twisted_registry.contracts.lifecycle import AliasState, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.aliases import AliasMove, fold
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import (
     CannotStart,
+    CorruptAnnotations,
     CorruptVersion,
     NumberTaken,
     StorageFailure,
@@ -17,6 +22,7 @@ from twisted_registry.domain.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 
 
 @define
@@ -24,6 +30,9 @@ class _Model:
     info: ModelInfo
     versions: dict[int, tuple[VersionInfo, bytes]] = field(factory=dict)
     high_water_mark: int = 0
+    annotations: dict[int, Annotations] = field(factory=dict)
+    alias_moves: list[AliasMove] = field(factory=list)
+    retention: RetentionPolicy | None = None
 
 
 @define
@@ -34,10 +43,12 @@ class MemoryMedium:
     Attributes:
         models: the models by id.
         in_use: whether an open archive uses it.
+        prefixes: the retention policies of prefixes.
     """
 
     models: dict[str, _Model] = field(factory=dict)
     in_use: bool = False
+    prefixes: dict[str, RetentionPolicy] = field(factory=dict)
 
 
 @implementer(IArchive, ILifecycleArchive)
@@ -119,6 +130,52 @@ class MemoryArchive:
             raise UnknownVersion(model_id, version_number)
         model.high_water_mark = max(model.high_water_mark, version_number)
         del model.versions[version_number]
+        model.annotations.pop(version_number, None)
+
+    def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
+        """See ``IAnnotationStore.load_annotations``."""
+        annotations = self.model(model_id).annotations
+        return [annotations.get(number, NO_ANNOTATIONS) for number in version_numbers]
+
+    def save_annotations(self, model_id: str, version_number: int, annotations: Annotations) -> None:
+        """See ``IAnnotationStore.save_annotations``."""
+        model = self.model(model_id)
+        if version_number not in model.versions:
+            raise UnknownVersion(model_id, version_number)
+        model.annotations[version_number] = annotations
+
+    def load_aliases(self, model_id: str) -> AliasState:
+        """See ``IAliasJournal.load_aliases``."""
+        moves = self.alias_moves(model_id)
+        return AliasState(fold(moves), max((move.sequence for move in moves), default=0))
+
+    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+        """See ``IAliasJournal.alias_moves``."""
+        model = self._medium.models.get(model_id)
+        return [move for move in (model.alias_moves if model else ()) if alias in (None, move.alias)]
+
+    def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:
+        """See ``IAliasJournal.append_alias_moves``."""
+        self.model(model_id).alias_moves.extend(moves)
+
+    def load_retention(self, model_id: str) -> RetentionPolicy | None:
+        """See ``IRetentionStore.load_retention``."""
+        model = self._medium.models.get(model_id)
+        return model.retention if model else None
+
+    def save_retention(self, model_id: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention``."""
+        self.model(model_id).retention = policy
+
+    def retention_prefixes(self) -> Mapping[str, RetentionPolicy]:
+        """See ``IRetentionStore.retention_prefixes``."""
+        return dict(self._medium.prefixes)
+
+    def save_retention_prefix(self, prefix: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention_prefix``."""
+        self._medium.prefixes.pop(prefix, None)
+        if policy is not None:
+            self._medium.prefixes[prefix] = policy
 
     def model(self, model_id: str) -> _Model:
         """
@@ -148,6 +205,8 @@ class _Writer:
     _archive: MemoryArchive
     _model_id: str
     _data: bytearray = field(factory=bytearray)
+    _annotations: Annotations = NO_ANNOTATIONS
+    _alias_moves: Sequence[AliasMove] = ()
     _is_over: bool = False
 
     def write(self, chunk: Chunk) -> None:
@@ -163,7 +222,18 @@ class _Writer:
         """See ``IArchiveWriter.commit``."""
         self._check_not_over()
         self._is_over = True
-        self._archive.model(self._model_id).versions[info.version_number] = (info, bytes(self._data))
+        model = self._archive.model(self._model_id)
+        model.versions[info.version_number] = (info, bytes(self._data))
+        model.annotations[info.version_number] = self._annotations
+        model.alias_moves.extend(self._alias_moves)
+
+    def set_annotations(self, annotations: Annotations) -> None:
+        """See ``ILifecycleWriter.set_annotations``."""
+        self._annotations = annotations
+
+    def set_alias_moves(self, moves: Sequence[AliasMove]) -> None:
+        """See ``ILifecycleWriter.set_alias_moves``."""
+        self._alias_moves = moves
 
     def commit_between(self, info: VersionInfo) -> None:
         """See ``ILifecycleWriter.commit_between``."""

@@ -12,11 +12,14 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
-from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
+from twisted_registry.contracts.lifecycle import AliasState, IDeferredRemovals, ILifecycleArchive
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.errors import CannotStart, StorageFailure
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
 from twisted_registry.storage.filesystem.failures import reading, reason_of, removing
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
@@ -25,6 +28,7 @@ from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import LockFailed, PinnedDirectory, in_use
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
+from twisted_registry.storage.filesystem.retention import RetentionFiles
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, exists, lexists, within
 from twisted_registry.storage.filesystem.versions import ArchivedVersions
@@ -65,6 +69,7 @@ class FilesystemArchive:
         self._models = ModelFolders(self._staging)
         self._marks = HighWaterMarks(self._staging, self._models)
         self._versions = ArchivedVersions(self._staging, self._models, self._marks)
+        self._retention = RetentionFiles(self._staging, self._models)
         self._claim = Claim(self._staging, times)
         self._directory.check_claim = self._claim.check
         self.renew_seconds: float = self._claim.times.renew_seconds
@@ -272,6 +277,44 @@ class FilesystemArchive:
     def delete_version(self, model_id: str, version_number: int) -> None:
         """See ``IVersionRemoval.delete_version``."""
         self._versions.delete(model_id, version_number)
+
+    # Labels, metrics, aliases and retention.
+
+    def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
+        """See ``IAnnotationStore.load_annotations``."""
+        return self._versions.annotations.load(model_id, version_numbers)
+
+    def save_annotations(self, model_id: str, version_number: int, annotations: Annotations) -> None:
+        """See ``IAnnotationStore.save_annotations``."""
+        self._versions.annotations.save(model_id, version_number, annotations)
+
+    def load_aliases(self, model_id: str) -> AliasState:
+        """See ``IAliasJournal.load_aliases``."""
+        return self._versions.aliases.state(model_id)
+
+    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+        """See ``IAliasJournal.alias_moves``."""
+        return self._versions.aliases.moves(model_id, alias)
+
+    def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:
+        """See ``IAliasJournal.append_alias_moves``."""
+        self._versions.aliases.append(model_id, moves)
+
+    def load_retention(self, model_id: str) -> RetentionPolicy | None:
+        """See ``IRetentionStore.load_retention``."""
+        return self._retention.load(model_id)
+
+    def save_retention(self, model_id: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention``."""
+        self._retention.save(model_id, policy)
+
+    def retention_prefixes(self) -> dict[str, RetentionPolicy]:
+        """See ``IRetentionStore.retention_prefixes``."""
+        return self._retention.prefixes()
+
+    def save_retention_prefix(self, prefix: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention_prefix``."""
+        self._retention.save_prefix(prefix, policy)
 
     # What deletions left.
 

@@ -1,8 +1,8 @@
 """
 The deletion of single versions.
 
-Renaming a version's .yaml to ``.deleted-<number>`` is the one step that deletes it.  Its data is removed at once, and
-what else belongs to it a little later, together with that of other deleted versions; the renamed .yaml last.
+Renaming a version's .yaml to ``.deleted-<number>`` is the one step that deletes it.  Its data and annotations are
+removed at once, and its key a little later, together with those of other deleted versions; the renamed .yaml last.
 """
 
 from collections.abc import Generator, Iterable
@@ -46,7 +46,8 @@ class VersionDeletion:
             # The model may be listed meanwhile, and if the rename cannot be synced it is undone.
             with self._pending.in_progress(folder.name, folder.version_data_name(number)):
                 self._rename(folder, number)
-            self._staging.discard(folder.handle, folder.version_data_name(number))
+            for name in _own_files(folder, number):
+                self._staging.discard(folder.handle, name)
         self.remove_later(folder.name, _JOIN_SECONDS)
 
     def _check_exists(self, folder: ModelFolder, model_id: str, number: int) -> None:
@@ -110,4 +111,9 @@ class VersionDeletion:
 
 def _files_of(folder: ModelFolder, numbers: set[int], names: list[str]) -> set[str]:
     keys = {name for name in names if (key := parse_key_file_name(name)) and key.version_number in numbers}
-    return keys.union(map(folder.version_data_name, numbers)).intersection(names)
+    own_files = (name for number in numbers for name in _own_files(folder, number))
+    return keys.union(own_files).intersection(names)
+
+
+def _own_files(folder: ModelFolder, number: int) -> tuple[str, str]:
+    return folder.version_data_name(number), folder.annotations_name(number)

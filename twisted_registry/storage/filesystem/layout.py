@@ -10,6 +10,9 @@ The layout is version 1 of the archives of the existing Cogment model registry, 
             <folder>-v000001.data          its data
             .reserved                      the high-water mark of the version numbers: decimal, checksum, line feed
             .key-<facts>                   a key: see ``twisted_registry.storage.filesystem.idempotency``
+            .annotations-000001            labels and metrics: see ``twisted_registry.storage.filesystem.annotations``
+            .aliases                       all moves: see ``twisted_registry.storage.filesystem.alias_journal``
+            .retention                     a policy: see ``twisted_registry.storage.filesystem.retention``
             .new-<unique>                  a temp file
             .deleted                       the model is deleted, and the rest of it is being removed
             .deleted-000001                the .yaml of a version that is deleted: the rest of it is being removed
@@ -18,6 +21,7 @@ The layout is version 1 of the archives of the existing Cogment model registry, 
             tmp/<unique>                   its name for a model, so this name has none
             trash/<unique>
             identity                       the archive's id: see ``twisted_registry.storage.filesystem.identity``
+            retention                      policies for prefixes of ids
             claim                          the archive's owner: see ``twisted_registry.storage.filesystem.claim``
 
 A version exists from the moment its .yaml has its final name.  The folder's name determines the model's id, and the
@@ -69,6 +73,18 @@ them.
 
 DELETED = ".deleted"
 """The file that marks a model as deleted, in a model's folder that cannot be moved to the trash."""
+
+ALIASES = ".aliases"
+"""The journal of the moves of a model's aliases, in the model's folder."""
+
+RETENTION = ".retention"
+"""The file with a model's retention policy, in the model's folder."""
+
+RETENTION_PREFIXES = "retention"
+"""The file with the retention policies of prefixes, in the private folder."""
+
+ANNOTATIONS_PREFIX = ".annotations-"
+"""The beginning of the name of the file with a version's labels and metrics, in the model's folder."""
 
 DELETED_PREFIX = ".deleted-"
 """The beginning of the name that a version's .yaml gets when the version is deleted."""
@@ -200,6 +216,12 @@ class ModelFolder:
         Return the name of a version's data file.
         """
         return f"{self.name}-v{number:06d}.data"
+
+    def annotations_name(self, number: int) -> str:
+        """
+        Return the name of the file with a version's labels and metrics.
+        """
+        return f"{ANNOTATIONS_PREFIX}{number:06d}"
 
     def deleted_name(self, number: int) -> str:
         """

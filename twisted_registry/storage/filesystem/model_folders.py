@@ -205,6 +205,12 @@ class ModelFolders:
         names = self._system.listdir(folder.path)
         return DELETED not in names and bool(version_files(folder.name, names).numbers)
 
+    def path_within(self, model_id: str, name: str) -> str:
+        """
+        Return the path of a file of a model, whether or not it exists.  Its folder may be a link.
+        """
+        return within(self._root.folder, f"{self._names.of(model_id)}/{name}")
+
     @contextmanager
     def open(self, model_id: str) -> Iterator[ModelFolder]:
         """

@@ -44,14 +44,18 @@ class PendingCommits:
             with self._lock:
                 self._in_progress.discard((folder, data))
 
-    def remove_leftover(self, folder: ModelFolder, number: int) -> bool:
+    def remove_leftover(self, folder: ModelFolder, number: int, name: str = "") -> bool:
         """
-        Remove a version's data file, unless the version exists or is being committed.  Never raises.
+        Remove a file of a version, unless the version exists or is being committed.  Never raises.
+
+        Args:
+            name: the file's name; empty for the data.
 
         Returns:
             whether no leftover remains.
         """
         data, yaml = folder.version_data_name(number), folder.version_yaml(number)
+        name = name or data
         with self._lock:
             if (folder.name, data) in self._in_progress:
                 return True
@@ -60,9 +64,9 @@ class PendingCommits:
                     return True
             except OSError:
                 return False
-            if not self._staging.discard(folder.handle, data):
+            if not self._staging.discard(folder.handle, name):
                 return False
-        _log.info("removed {path}, which a crash had left behind", path=folder.version_data(number))
+        _log.info("removed {path}, which a crash had left behind", path=within(folder.path, name))
         return True
 
     def is_deleted(self, folder: ModelFolder, number: int) -> bool:

@@ -200,6 +200,18 @@ class StagingArea:
         self.install(folder, temp_name, name)
         self.sync_after_rename(folder)
 
+    def remove_file(self, folder: Folder, name: str) -> None:
+        """
+        Remove a file from a folder, if it exists.  Durable when this returns.
+
+        Raises:
+            OSError: nothing has changed.
+            StorageFailure: the file may exist.
+        """
+        self.root.check()
+        remove(self.system, within(folder, name))
+        self.sync_after_rename(folder)
+
     def replace_private_file(self, name: str, content: bytes) -> None:
         """
         Write a file in the private folder, replacing the one of that name.  Durable when this returns.

@@ -175,6 +175,18 @@ class System:
         """
         return os.pwrite(descriptor, data, start)
 
+    def read_at(self, descriptor: int, size_bytes: int, start: int) -> bytes:
+        """
+        Read up to a number of bytes from a position in a file.
+        """
+        return os.pread(descriptor, size_bytes, start)
+
+    def truncate(self, descriptor: int, size_bytes: int) -> None:
+        """
+        Cut off the end of a file.
+        """
+        os.ftruncate(descriptor, size_bytes)
+
     def start_writeback(self, descriptor: int, start: int, size_bytes: int) -> None:
         """
         Start writing a part of a file to disk, without waiting for it, so that a later sync is shorter.

@@ -19,7 +19,10 @@ from twisted_registry.domain.errors import (
 )
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.translation import ErrorTranslation
+from twisted_registry.storage.filesystem.alias_journal import AliasJournals
+from twisted_registry.storage.filesystem.annotations import AnnotationFiles
 from twisted_registry.storage.filesystem.deletion import VersionDeletion
+from twisted_registry.storage.filesystem.extras import ExtraFiles, VersionExtras
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
     damage_or_failure,
@@ -28,6 +31,7 @@ from twisted_registry.storage.filesystem.failures import (
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.idempotency import KeyFiles
 from twisted_registry.storage.filesystem.layout import (
+    ANNOTATIONS_PREFIX,
     DELETED,
     DELETED_PREFIX,
     PROMOTING_PREFIX,
@@ -84,6 +88,9 @@ class ArchivedVersions:
         self._pending = PendingCommits(staging)
         self._deletion = VersionDeletion(staging, models, marks, self._pending)
         self.keys = KeyFiles(staging, models)
+        self.annotations = AnnotationFiles(staging, models)
+        self.aliases = AliasJournals(staging, models)
+        self._extras = ExtraFiles(self.keys, self.annotations, self.aliases, self._pending)
         self._swept: set[str] = set()
 
     def forget_sweeps(self) -> None:
@@ -119,17 +126,28 @@ class ArchivedVersions:
         return files.numbers
 
     def _sweep(self, folder: ModelFolder, files: VersionFiles, names: list[str]) -> None:
-        self._staging.sweep_temp_files(folder.handle, names)
+        hidden = [name for name in names if name[0] == "."]
+        self._staging.sweep_temp_files(folder.handle, hidden)
         # If the removal of a .yaml is not durable, a crash could bring it back after its data is gone.
-        if self._staging.try_sync_folder(folder.handle):
+        is_durable = self._staging.try_sync_folder(folder.handle)
+        self._sweep_annotations(folder, files, hidden, is_durable)
+        if is_durable:
             removed = [self._pending.remove_leftover(folder, number) for number in files.uncommitted]
-            if all(removed) and self._sweep_marks(folder, names):
+            if all(removed) and self._sweep_marks(folder, hidden):
                 self._swept.add(folder.name)
 
-    def _sweep_marks(self, folder: ModelFolder, names: list[str]) -> bool:
-        if any(marked_numbers(names, DELETED_PREFIX)):
+    def _sweep_annotations(self, folder: ModelFolder, files: VersionFiles, hidden: list[str], is_durable: bool) -> None:
+        annotated = marked_numbers(hidden, ANNOTATIONS_PREFIX)
+        for number in set(annotated).difference(files.numbers) if annotated else ():
+            name = folder.annotations_name(number)
+            if not (is_durable and self._pending.remove_leftover(folder, number, name)):
+                # They must be gone before another version gets the number.
+                self._pending.note_leftover(folder, name)
+
+    def _sweep_marks(self, folder: ModelFolder, hidden: list[str]) -> bool:
+        if any(marked_numbers(hidden, DELETED_PREFIX)):
             self._deletion.remove_later(folder.name)
-        promoting = marked_numbers(names, PROMOTING_PREFIX)
+        promoting = marked_numbers(hidden, PROMOTING_PREFIX)
         return not promoting or self._pending.remove_marks(folder, promoting)
 
     def _files(self, model_id: str, folder: ModelFolder, names: list[str]) -> VersionFiles:
@@ -178,7 +196,7 @@ class ArchivedVersions:
         """
         Start writing a version; see ``IVersionStore.create_version``.
         """
-        return FileWriter(self._staging, self._models, self._pending, self.keys, model_id)
+        return FileWriter(self._staging, self._models, self._pending, VersionExtras(self._extras), model_id)
 
 
 def _subject(model_id: str, version_number: int) -> str:

@@ -11,7 +11,7 @@ committed.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 
@@ -19,13 +19,14 @@ from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.contracts.idempotency import IKeyedArchiveWriter, StoredKey
+from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
-from twisted_registry.domain.idempotency import version_facts
 from twisted_registry.domain.models import Chunk, VersionInfo
+from twisted_registry.storage.filesystem.extras import VersionExtras
 from twisted_registry.storage.filesystem.failures import reason_of, writing
-from twisted_registry.storage.filesystem.idempotency import KeyFiles
 from twisted_registry.storage.filesystem.layout import ModelFolder, version_files
 from twisted_registry.storage.filesystem.metadata import dump_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
@@ -57,14 +58,13 @@ class FileWriter:
     _staging: StagingArea
     _models: ModelFolders
     _pending: PendingCommits
-    _keys: KeyFiles
+    _extras: VersionExtras
     _model_id: str
     _stage: _Stage = field(default=_Stage.WRITING, init=False)
     _descriptor: int | None = field(default=None, init=False)
     _temp_name: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
     _writeback_bytes: int = field(default=0, init=False)
-    _key: tuple[str, int] | None = field(default=None, init=False)
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
@@ -95,7 +95,15 @@ class FileWriter:
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
         """See ``IKeyedArchiveWriter.set_key``."""
-        self._key = key_sha256, now_seconds
+        self._extras.key = key_sha256, now_seconds
+
+    def set_annotations(self, annotations: Annotations) -> None:
+        """See ``ILifecycleWriter.set_annotations``."""
+        self._extras.annotations = annotations
+
+    def set_alias_moves(self, moves: Sequence[AliasMove]) -> None:
+        """See ``ILifecycleWriter.set_alias_moves``."""
+        self._extras.alias_moves = moves
 
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
@@ -105,10 +113,8 @@ class FileWriter:
         """See ``ILifecycleWriter.commit_between``."""
         self._commit(info, self._promote)
 
-    def _commit(
-        self, info: VersionInfo, publish: "Callable[[ModelFolder, int, bytes, StoredKey | None], None]"
-    ) -> None:
-        content, key = dump_version(info), self._stored_key(info)
+    def _commit(self, info: VersionInfo, publish: Callable[[ModelFolder, VersionInfo, bytes], None]) -> None:
+        content = dump_version(info)
         with self._aborting_on_failure(_Stage.FINISHED), writing():
             self._staging.root.check()
             # If somebody has unmounted the model's folder, the folder below the mount does not hold a model.
@@ -117,7 +123,7 @@ class FileWriter:
                 with self._pending.in_progress(folder.name, folder.version_data_name(number)):
                     self._staging.retry_root_sync()
                     self._pending.remove_leftovers(folder)
-                    publish(folder, number, content, key)
+                    publish(folder, info, content)
             self._stage = _Stage.CLOSED
 
     def abort(self) -> None:
@@ -159,18 +165,13 @@ class FileWriter:
             self.abort()
             raise
 
-    def _stored_key(self, info: VersionInfo) -> StoredKey | None:
-        if self._key is None:
-            return None
-        key_sha256, now_seconds = self._key
-        return StoredKey(key_sha256, info.version_number, now_seconds, version_facts(info))
-
-    def _promote(self, folder: ModelFolder, number: int, content: bytes, key: StoredKey | None) -> None:
+    def _promote(self, folder: ModelFolder, info: VersionInfo, content: bytes) -> None:
+        number = info.version_number
         self._check_is_free(folder, number)
         mark = folder.promoting_name(number)
         self._create_mark(folder, mark)
         try:
-            self._publish(folder, number, content, key)
+            self._publish(folder, info, content)
         except NumberTaken:
             self._staging.discard(folder.handle, mark)
             raise
@@ -202,7 +203,8 @@ class FileWriter:
         if not is_data_left and self._staging.try_sync_folder(folder.handle):
             self._staging.discard(folder.handle, folder.promoting_name(number))
 
-    def _publish(self, folder: ModelFolder, number: int, content: bytes, key: StoredKey | None) -> None:
+    def _publish(self, folder: ModelFolder, info: VersionInfo, content: bytes) -> None:
+        number = info.version_number
         temp_name, self._temp_name = self._temp_name, ""
         data, yaml = folder.version_data_name(number), folder.version_yaml_name(number)
         try:
@@ -214,29 +216,27 @@ class FileWriter:
             self._pending.note_leftover(folder, data)
             raise
         try:
-            self._publish_yaml(folder, content, key, yaml)
+            self._publish_yaml(folder, info, content, yaml)
         except FileExistsError as error:
             self._temp_name = self._uninstall(folder, data, temp_name)
             raise self._number_taken(folder, number) from error
-        except OSError:
+        except (OSError, RegistryError):
             self._discard_data(folder, data)
             raise
         try:
             self._staging.sync_folder(folder.handle)
         except OSError as error:
-            self._withdraw(folder, data, yaml)
+            self._withdraw(folder, info, data, yaml)
             raise CommitUncertain(reason_of(error)) from error
 
-    def _publish_yaml(self, folder: ModelFolder, content: bytes, key: StoredKey | None, yaml: str) -> None:
+    def _publish_yaml(self, folder: ModelFolder, info: VersionInfo, content: bytes, yaml: str) -> None:
         try:
-            if key is not None:
-                self._keys.create(folder, key)
+            self._extras.create(folder, info)
             temp_yaml = self._staging.write_temp_file(folder.handle, content)
-            self._sync_or_discard(folder, temp_yaml)
+            self._sync_or_discard(folder, info, temp_yaml)
             self._install_yaml(folder, temp_yaml, yaml)
-        except OSError:
-            if key is not None:
-                self._keys.discard(folder, key)
+        except (OSError, RegistryError):
+            self._extras.discard(folder, info)
             raise
 
     def _uninstall(self, folder: ModelFolder, data: str, temp_name: str) -> str:
@@ -252,10 +252,11 @@ class FileWriter:
         files = version_files(folder.name, self._staging.system.listdir(folder.path))
         return NumberTaken(self._model_id, number, max([number, *files.numbers, *files.uncommitted]))
 
-    def _sync_or_discard(self, folder: ModelFolder, temp_yaml: str) -> None:
+    def _sync_or_discard(self, folder: ModelFolder, info: VersionInfo, temp_yaml: str) -> None:
         try:
             self._staging.sync_folder(folder.handle)
-        except OSError:
+            self._extras.move_aliases(folder, info)
+        except (OSError, RegistryError):
             self._staging.discard(folder.handle, temp_yaml)
             raise
 
@@ -266,7 +267,7 @@ class FileWriter:
             self._staging.discard(folder.handle, temp_yaml)
             raise
 
-    def _withdraw(self, folder: ModelFolder, data: str, yaml: str) -> None:
+    def _withdraw(self, folder: ModelFolder, info: VersionInfo, data: str, yaml: str) -> None:
         # The data is removed only once the removal of the .yaml is durable.  If the .yaml comes back after a power cut,
         # the version is complete.
         if not self._staging.discard(folder.handle, yaml):
@@ -281,6 +282,7 @@ class FileWriter:
             )
             self._pending.note_leftover(folder, data)
             return
+        self._extras.discard(folder, info)
         self._discard_data(folder, data)
 
     def _discard_data(self, folder: ModelFolder, data: str) -> None:

@@ -2,17 +2,21 @@
 An archive that logs the storage errors of another one, for any provider and any caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 from zope.interface import alsoProvides, implementer, providedBy
 
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
-from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
+from twisted_registry.contracts.lifecycle import AliasState, IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.errors import CorruptAnnotations
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.domain.translation import ErrorTranslation
 from twisted_registry.storage.wrappers.error_log import STORAGE_ERRORS, StorageError, StorageErrorLog
 
@@ -117,6 +121,58 @@ class LoggingArchive:
         with self._errors.changing("delete"):
             ILifecycleArchive(self._archive).delete_version(model_id, version_number)
 
+    def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
+        """See ``IAnnotationStore.load_annotations``."""
+        with self._errors.reading:
+            found: list[Annotations | CorruptAnnotations] = ILifecycleArchive(self._archive).load_annotations(
+                model_id, version_numbers
+            )
+        return found
+
+    def save_annotations(self, model_id: str, version_number: int, annotations: Annotations) -> None:
+        """See ``IAnnotationStore.save_annotations``."""
+        with self._errors.changing("save"):
+            ILifecycleArchive(self._archive).save_annotations(model_id, version_number, annotations)
+
+    def load_aliases(self, model_id: str) -> AliasState:
+        """See ``IAliasJournal.load_aliases``."""
+        with self._errors.reading:
+            state: AliasState = ILifecycleArchive(self._archive).load_aliases(model_id)
+        return state
+
+    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+        """See ``IAliasJournal.alias_moves``."""
+        with self._errors.reading:
+            moves: list[AliasMove] = ILifecycleArchive(self._archive).alias_moves(model_id, alias)
+        return moves
+
+    def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:
+        """See ``IAliasJournal.append_alias_moves``."""
+        with self._errors.changing("save"):
+            ILifecycleArchive(self._archive).append_alias_moves(model_id, moves)
+
+    def load_retention(self, model_id: str) -> RetentionPolicy | None:
+        """See ``IRetentionStore.load_retention``."""
+        with self._errors.reading:
+            policy: RetentionPolicy | None = ILifecycleArchive(self._archive).load_retention(model_id)
+        return policy
+
+    def save_retention(self, model_id: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention``."""
+        with self._errors.changing("save"):
+            ILifecycleArchive(self._archive).save_retention(model_id, policy)
+
+    def retention_prefixes(self) -> Mapping[str, RetentionPolicy]:
+        """See ``IRetentionStore.retention_prefixes``."""
+        with self._errors.reading:
+            policies: Mapping[str, RetentionPolicy] = ILifecycleArchive(self._archive).retention_prefixes()
+        return policies
+
+    def save_retention_prefix(self, prefix: str, policy: RetentionPolicy | None) -> None:
+        """See ``IRetentionStore.save_retention_prefix``."""
+        with self._errors.changing("save"):
+            ILifecycleArchive(self._archive).save_retention_prefix(prefix, policy)
+
     def removal_seconds(self) -> float | None:
         """See ``IDeferredRemovals.removal_seconds``."""
         seconds: float | None = IDeferredRemovals(self._archive).removal_seconds()
@@ -184,6 +240,14 @@ class LoggingWriter:
         with self._logging:
             ILifecycleWriter(self._writer).commit_between(info)
         self._errors.succeeded("create")
+
+    def set_annotations(self, annotations: Annotations) -> None:
+        """See ``ILifecycleWriter.set_annotations``."""
+        ILifecycleWriter(self._writer).set_annotations(annotations)
+
+    def set_alias_moves(self, moves: Sequence[AliasMove]) -> None:
+        """See ``ILifecycleWriter.set_alias_moves``."""
+        ILifecycleWriter(self._writer).set_alias_moves(moves)
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
         """See ``IKeyedArchiveWriter.set_key``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""

@@ -1,0 +1,307 @@
+"""
+The moves of a model's aliases: ``.aliases``, a journal to which lines are only added.
+
+A line holds the moves of one change, which happen all or not at all, with a checksum.  The end of a line that a crash
+has cut off is ignored, and removed before the next line is added.  A damaged line elsewhere is skipped.
+
+Moves that belong to the commit of a version are durable before the version exists.  Their line names the version by
+its number and its facts.  Such a line counts at once if another follows: nothing is added before it is certain whether
+the version exists.  If it is the last line, it counts only if that version exists.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from stat import S_ISREG
+from typing import Any
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from twisted_registry.contracts.lifecycle import AliasState
+from twisted_registry.domain.aliases import AliasMove, fold
+from twisted_registry.domain.errors import StorageFailure, StorageReadOnly, shown
+from twisted_registry.domain.idempotency import version_facts
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.storage.filesystem.documents import format_document, parse_document
+from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading, reason_of, writing
+from twisted_registry.storage.filesystem.layout import ALIASES, ModelFolder
+from twisted_registry.storage.filesystem.metadata import parse_version
+from twisted_registry.storage.filesystem.model_folders import ModelFolders
+from twisted_registry.storage.filesystem.pinned_directory import open_file, read_metadata
+from twisted_registry.storage.filesystem.staging import StagingArea
+from twisted_registry.storage.filesystem.system import System, close_quietly, lexists, within
+
+BLOCK_BYTES = 256 * 1024
+TAIL_BYTES = 8 * 1024
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""More than any line has.  What is longer is damage, and is not kept in memory."""
+
+_log = Logger()
+
+
+@frozen
+class Line:
+    """
+    A line of the journal.
+
+    Attributes:
+        start: its position in bytes.
+        moves: its moves.
+        version: the number and the facts of the version whose commit they belong to; ``None`` if there is none.
+        damage: what is wrong with it; empty if nothing is.
+        is_torn: whether a crash may have cut it off while it was added.
+    """
+
+    start: int
+    moves: tuple[AliasMove, ...] = ()
+    version: tuple[int, str] | None = None
+    damage: str = ""
+    is_torn: bool = False
+
+
+def format_line(moves: Sequence[AliasMove], info: VersionInfo | None = None) -> bytes:
+    """
+    Return a line.
+
+    Args:
+        info: the version whose commit the moves belong to.
+    """
+    values: dict[str, object] = {"moves": [_values(move) for move in moves]}
+    if info is not None:
+        values["with"] = [info.version_number, version_facts(info)]
+    return format_document(values)
+
+
+def _values(move: AliasMove) -> dict[str, object]:
+    return {
+        "sequence": move.sequence,
+        "alias": move.alias,
+        "from": move.from_number,
+        "to": move.to_number,
+        "moved_ns": move.moved_ns,
+        "actor": move.actor,
+        "reason": move.reason,
+    }
+
+
+def parse_line(start: int, content: bytes) -> Line:
+    """
+    Return the line at a position.  Never raises.
+    """
+    try:
+        values = parse_document(content)
+        moves = tuple(map(_move, values["moves"]))
+        version = values.get("with")
+        return Line(start, moves, None if version is None else (int(version[0]), str(version[1])))
+    except Malformed as error:
+        # What was not synced may be missing, or be zeros.
+        return Line(start, damage=error.reason, is_torn=not content.endswith(b"\n") or b"\0" in content)
+    except (TypeError, KeyError, ValueError, AttributeError, IndexError):
+        return Line(start, damage="it does not hold the moves of aliases")
+
+
+def _move(values: Mapping[str, Any]) -> AliasMove:
+    return AliasMove(
+        alias=str(values["alias"]),
+        from_number=int(values["from"]),
+        to_number=int(values["to"]),
+        moved_ns=int(values["moved_ns"]),
+        actor=str(values["actor"]),
+        reason=str(values["reason"]),
+        sequence=int(values["sequence"]),
+    )
+
+
+def read_lines(system: System, descriptor: int) -> Iterator[Line]:
+    """
+    Read the lines of an open journal, with little of it in memory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    start, rest = 0, b""
+    while block := system.read(descriptor, BLOCK_BYTES):
+        *pieces, rest = (rest + block).split(b"\n")
+        for piece in pieces:
+            yield parse_line(start, piece + b"\n")
+            start += len(piece) + 1
+        if len(rest) > MAX_LINE_BYTES:
+            yield parse_line(start, rest)
+            start, rest = start + len(rest), b""
+    if rest:
+        yield parse_line(start, rest)
+
+
+def _last_line(system: System, descriptor: int, size_bytes: int) -> Line:
+    length = TAIL_BYTES
+    while True:
+        start = max(0, size_bytes - length)
+        content = system.read_at(descriptor, size_bytes - start, start)
+        end_of_last = content.rfind(b"\n", 0, -1)
+        if end_of_last >= 0 or start == 0:
+            return parse_line(start + end_of_last + 1, content[end_of_last + 1 :])
+        length *= 4
+
+
+@frozen(eq=False)
+class AliasJournals:
+    """
+    The part of an archive that keeps aliases.  Its methods may be called in any thread.
+    """
+
+    _staging: StagingArea
+    _models: ModelFolders
+
+    # Reading.
+
+    def state(self, model_id: str) -> AliasState:
+        """
+        Read which versions the aliases name; see ``IAliasJournal.load_aliases``.
+        """
+        aliases: dict[str, int] = {}
+        sequence = damaged = 0
+        for line in self._settled_lines(model_id):
+            damaged += bool(line.damage)
+            aliases = fold(line.moves, aliases)
+            sequence = max([sequence, *(move.sequence for move in line.moves)])
+        if damaged:
+            _log.error(
+                "damage in the archive: {count} lines of the aliases of model {id} are damaged; look at where its "
+                "aliases are, and run 'twisted-registry archive verify'",
+                count=damaged,
+                id=shown(model_id),
+            )
+        return AliasState(aliases, sequence, damaged)
+
+    def moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+        """
+        Read the history of the aliases; see ``IAliasJournal.alias_moves``.
+        """
+        moves = (move for line in self._settled_lines(model_id) for move in line.moves)
+        return [move for move in moves if alias in (None, move.alias)]
+
+    def _settled_lines(self, model_id: str) -> Iterator[Line]:
+        with reading(f"the aliases of model {shown(model_id)}"):
+            # Most models have no aliases: to find out takes one call.
+            if not lexists(self._staging.system, self._models.path_within(model_id, ALIASES)):
+                return
+            with self._models.open(model_id) as folder:
+                yield from self.settled_lines(folder)
+
+    def settled_lines(self, folder: ModelFolder) -> Iterator[Line]:
+        """
+        Read the lines that count, and those that are damaged.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        system, last = self._staging.system, None
+        try:
+            descriptor, _ = open_file(system, within(folder.path, ALIASES))
+        except Malformed as error:
+            yield Line(0, damage=error.reason)
+            return
+        try:
+            for line in read_lines(system, descriptor):
+                if last is not None:
+                    yield last
+                last = line
+            if last is not None and not last.is_torn and self._counts(folder, last):
+                yield last
+        finally:
+            close_quietly(system, descriptor)
+
+    def _counts(self, folder: ModelFolder, line: Line) -> bool:
+        if line.version is None:
+            return True
+        number, facts = line.version
+        try:
+            info = parse_version(read_metadata(self._staging.system, folder.version_yaml(number)), "", number)
+        except Malformed:
+            return True  # the version is damaged, and was committed
+        except OSError as error:
+            if is_absent(error):
+                return False
+            raise
+        return version_facts(info) == facts
+
+    # Writing.
+
+    def append(self, model_id: str, moves: Sequence[AliasMove]) -> None:
+        """
+        Add moves; see ``IAliasJournal.append_alias_moves``.
+        """
+        with writing(), self._models.open_existing(model_id) as folder:
+            self.append_in(folder, moves)
+
+    def append_in(self, folder: ModelFolder, moves: Sequence[AliasMove], info: VersionInfo | None = None) -> None:
+        """
+        Add a line to the journal of an open folder.  Durable when this returns.
+
+        Args:
+            info: the version whose commit the moves belong to.
+
+        Raises:
+            OSError: nothing has changed.
+            StorageFailure: the line is there or not.
+        """
+        self._staging.root.check()
+        self._staging.retry_root_sync()
+        system = self._staging.system
+        with self._opened(folder, os.O_CREAT) as descriptor:
+            size_bytes = system.fstat(descriptor).st_size
+            end = self._settled_end(folder, descriptor, size_bytes)
+            if end < size_bytes:
+                self._truncate(descriptor, end)
+            self._write(folder, descriptor, end, format_line(moves, info))
+
+    @contextmanager
+    def _opened(self, folder: ModelFolder, flags: int = 0) -> Iterator[int]:
+        system, path = self._staging.system, within(folder.path, ALIASES)
+        descriptor = system.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
+        try:
+            if not S_ISREG(system.fstat(descriptor).st_mode):
+                raise StorageFailure("the file with the aliases is not a regular file")
+            yield descriptor
+        finally:
+            close_quietly(system, descriptor)
+
+    def _settled_end(self, folder: ModelFolder, descriptor: int, size_bytes: int) -> int:
+        if not size_bytes:
+            return 0
+        last = _last_line(self._staging.system, descriptor, size_bytes)
+        return size_bytes if not last.is_torn and self._counts(folder, last) else last.start
+
+    def _truncate(self, descriptor: int, end: int) -> None:
+        # Synced at once, because a crash could otherwise mix what is cut off with what is added.
+        self._staging.system.truncate(descriptor, end)
+        self._staging.system.fsync(descriptor)
+
+    def _write(self, folder: ModelFolder, descriptor: int, end: int, content: bytes) -> None:
+        try:
+            self._staging.write_all(descriptor, memoryview(content))
+        except OSError:
+            self._try_truncate(descriptor, end)
+            raise
+        try:
+            self._staging.system.sync_data(descriptor)
+            if end == 0:
+                self._staging.sync_folder(folder.handle)
+        except OSError as error:
+            self._try_truncate(descriptor, end)
+            raise StorageFailure(reason_of(error)) from error
+
+    def _try_truncate(self, descriptor: int, end: int) -> None:
+        with suppress(OSError):  # a part of a line is ignored
+            self._truncate(descriptor, end)
+
+    def withdraw_in(self, folder: ModelFolder, info: VersionInfo) -> None:
+        """
+        Remove the moves of a commit that failed.  Never raises: without the version they do not count.
+        """
+        with suppress(OSError, StorageFailure, StorageReadOnly), self._opened(folder) as descriptor:
+            size_bytes = self._staging.system.fstat(descriptor).st_size
+            last = _last_line(self._staging.system, descriptor, size_bytes)
+            if last.version == (info.version_number, version_facts(info)):
+                self._truncate(descriptor, last.start)
