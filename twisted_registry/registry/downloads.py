@@ -2,13 +2,10 @@
 Downloads of versions: from the transient store, or from the archive and verified while they are read.
 """
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from attrs import define, field, frozen
-from xxhash import xxh3_128, xxh3_128_digest
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
@@ -17,6 +14,7 @@ from twisted_registry.contracts.streams import IArchiveReader
 from twisted_registry.contracts.transfers import IChunker, IDownload
 from twisted_registry.contracts.transient import ITransientReader, ITransientStore, ITransientWriter
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
+from twisted_registry.domain.integrity import Sha256, Xxh3, xxh3_digest
 from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
 
 
@@ -185,8 +183,8 @@ class ArchiveDownload:
     _xxh3: VersionXxh3 | None = None
     _copy: Copy | None = None
     _reader: IArchiveReader | None = None
-    _sha256: "hashlib._Hash" = field(factory=hashlib.sha256)
-    _whole_xxh3: xxh3_128 = field(factory=xxh3_128)
+    _sha256: Sha256 = field(factory=Sha256)
+    _whole_xxh3: Xxh3 = field(factory=Xxh3)
     _chunk_xxh3: list[bytes] | None = field(init=False)
     _chunks: int = 0
     _position: int = 0
@@ -242,13 +240,13 @@ class ArchiveDownload:
 
     def _verify(self, data: bytes, is_last: bool) -> None:
         if self._xxh3 is not None:
-            if xxh3_128_digest(data) != self._xxh3.chunks[self._chunks]:
+            if xxh3_digest(data) != self._xxh3.chunks[self._chunks]:
                 raise self._corrupt("its data has changed since its SHA-256 matched")
             return
         self._sha256.update(data)
         self._whole_xxh3.update(data)
         if self._chunk_xxh3 is not None:
-            self._chunk_xxh3.append(xxh3_128_digest(data))
+            self._chunk_xxh3.append(xxh3_digest(data))
         # The last chunk is returned only after the SHA-256 has matched, so that no reader gets all of the wrong data.
         if is_last:
             self._verify_sha256()
@@ -256,7 +254,7 @@ class ArchiveDownload:
                 self._callbacks.verified(VersionXxh3(tuple(self._chunk_xxh3), self._whole_xxh3.hexdigest()))
 
     def _verify_sha256(self) -> None:
-        computed = b64encode(self._sha256.digest()).decode()
+        computed = self._sha256.text()
         if computed != self._info.sha256:
             raise self._corrupt(f"its data has the SHA-256 {computed} and not {self._info.sha256}")
 

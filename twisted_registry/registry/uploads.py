@@ -2,8 +2,6 @@
 Uploads of versions, to the archive, to memory or to both.
 """
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
@@ -11,7 +9,6 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from xxhash import xxh3_128
 from zope.interface import implementer
 
 from twisted_registry.contracts.execution import ISerialExecutor
@@ -19,6 +16,7 @@ from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IChunker, IUpload
 from twisted_registry.contracts.transient import ITransientWriter
 from twisted_registry.domain.errors import HashMismatch
+from twisted_registry.domain.integrity import Sha256, Xxh3
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
@@ -50,8 +48,8 @@ class Upload:
     _serial: ISerialExecutor
     _archive_serial: ISerialExecutor
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
-    _sha256_state: "hashlib._Hash" = field(factory=hashlib.sha256)
-    _xxh3_state: xxh3_128 = field(factory=xxh3_128)
+    _sha256_state: Sha256 = field(factory=Sha256)
+    _xxh3_state: Xxh3 = field(factory=Xxh3)
     sha256: str = ""
     """The SHA-256 of the data in standard base64, once all of it has arrived."""
 
@@ -78,7 +76,7 @@ class Upload:
         return all_done(hashed, self._archive_serial.submit(self.archive_writer.finish, 0))
 
     def _finish(self) -> None:
-        self.sha256 = b64encode(self._sha256_state.digest()).decode()
+        self.sha256 = self._sha256_state.text()
         if self.header.sha256 not in ("", self.sha256):
             raise HashMismatch(self.header.sha256, self.sha256)
         if self.transient_writer is not None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from attrs import define
 from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
-from xxhash import xxh3_128
 
 from twisted_registry.client._transfer.hashing import Hashing, hash_of
 from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
@@ -25,6 +24,7 @@ from twisted_registry.client.errors import (
     DeadlineExceeded,
     Unreachable,
 )
+from twisted_registry.domain.integrity import Xxh3
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.protocol.call_metadata import Checksum, checksum_in
 from twisted_registry.protocol.framing import DATA_TAG, content_offset
@@ -197,7 +197,7 @@ class Download:
         Raises:
             RegistryError: see ``Client.retrieve``.
         """
-        xxh3 = xxh3_128()
+        xxh3 = Xxh3()
         sha256 = Hashing()
         gathered = _PieceBuffer()
         stream = self._stream()

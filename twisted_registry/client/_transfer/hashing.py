@@ -3,10 +3,9 @@ The SHA-256 of data in pieces, computed in a thread.
 """
 
 import asyncio
-import hashlib
-from base64 import b64encode
 
 from twisted_registry.client._transfer.threads import start_in_thread
+from twisted_registry.domain.integrity import Sha256
 
 _SMALL_BYTES = 64 * 1024
 """Hashing fewer bytes takes less time than starting in a thread."""
@@ -30,7 +29,7 @@ class Hashing:
     """
 
     def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+        self._sha256 = Sha256()
         self._job: asyncio.Future[None] | None = None
         self.size_bytes = 0
 
@@ -41,16 +40,16 @@ class Hashing:
         await self._wait()
         self.size_bytes += len(piece)
         if len(piece) < _SMALL_BYTES:
-            self._hash.update(piece)
+            self._sha256.update(piece)
         else:
-            self._job = start_in_thread(self._hash.update, piece)
+            self._job = start_in_thread(self._sha256.update, piece)
 
     async def result(self) -> str:
         """
         Return the SHA-256 of all pieces, in standard base64.
         """
         await self._wait()
-        return b64encode(self._hash.digest()).decode()
+        return self._sha256.text()
 
     async def _wait(self) -> None:
         job, self._job = self._job, None

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import grpc.aio
 from attrs import define, evolve, field
-from xxhash import xxh3_128
 
 from twisted_registry.client._transfer.create_reconciler import CreateReconciler
 from twisted_registry.client._transfer.hashing import Hashing
@@ -39,6 +38,7 @@ from twisted_registry.client.errors import (
     Unsupported,
 )
 from twisted_registry.domain.errors import shown
+from twisted_registry.domain.integrity import Xxh3
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, IDEMPOTENCY_STATUS, Checksum, checksum_in
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header
@@ -103,7 +103,7 @@ class _Attempt:
     is_complete: bool = False
     # Usually the XXH3 is enough, and a source that can be read again provides the SHA-256 later if it is needed.
     _sha256: Hashing | None = None
-    _xxh3: xxh3_128 = field(factory=xxh3_128)
+    _xxh3: Xxh3 = field(factory=Xxh3)
     _limit: asyncio.Timeout = field(factory=lambda: asyncio.timeout(None))
     _waiting_since: float | None = None
     _allowed_seconds: float = field(init=False)

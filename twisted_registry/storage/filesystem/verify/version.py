@@ -5,8 +5,6 @@ Nothing is locked, and a daemon may be writing meanwhile.  So apparent damage is
 the files are unchanged and the directory is still the same one.
 """
 
-import base64
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from threading import local
 
 from attrs import define, field, frozen
 
+from twisted_registry.domain.integrity import Sha256
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
@@ -233,7 +232,7 @@ class VersionCheck:
             close_quietly(self.system, descriptor)
 
     def _sha256(self, descriptor: int) -> str:
-        sha256, position, buffer = hashlib.sha256(), 0, self._buffer()
+        sha256, position, buffer = Sha256(), 0, self._buffer()
         # A daemon may soon need what is in the page cache; what only this check brought there is dropped again.
         is_cached = self.system.is_cached(descriptor)
         while count := self.system.read_into(descriptor, buffer):
@@ -245,7 +244,7 @@ class VersionCheck:
                 self.system.drop_cached(descriptor, position, count)
             position += count
             self.on_read(count)
-        return base64.b64encode(sha256.digest()).decode("ascii")
+        return sha256.text()
 
     def _buffer(self) -> memoryview:
         if not hasattr(self._thread, "buffer"):
