@@ -83,7 +83,7 @@ class _Disk:
             try:
                 before = _archived_numbers(promises)
                 check_archive(archive, promises)
-                promises.wrong += check_leftovers(root)
+                promises.wrong += check_leftovers(archive, root)
                 self.figures["acknowledged versions looked at after a cut"] += len(before)
                 found = _archived_numbers(promises) - before
                 self.figures["versions found that were not acknowledged"] += len(found)

@@ -160,7 +160,7 @@ def _check(root: Path, promises: Promises) -> None:
     archive.open()
     try:
         check_archive(archive, promises)
-        promises.wrong += check_leftovers(root)
+        promises.wrong += check_leftovers(archive, root)
         life = promises.life(one_act.MODEL_ID)
         if not life.must_exist:
             archive.save_model(ModelInfo(one_act.MODEL_ID))

@@ -111,7 +111,7 @@ class Story:
         archive = FilesystemArchive(str(self._root), UnsyncedSystem())
         archive.open()
         check_archive(archive, self.promises, is_keyed=True)
-        self.promises.wrong += check_leftovers(self._root)
+        self.promises.wrong += check_leftovers(archive, self._root)
         archive.close()
 
     def _go_on(self) -> None:
@@ -125,7 +125,7 @@ class Story:
         except RegistryError as error:
             self.promises.wrong.append(f"it does not go on: {error}")
         check_archive(archive, self.promises, is_keyed=True)
-        self.promises.wrong += check_leftovers(self._root)
+        self.promises.wrong += check_leftovers(archive, self._root)
         archive.close()
 
 

@@ -13,6 +13,7 @@ from tests.robustness.oracles.acts import (
     Act,
     CreateVersion,
     DeleteModel,
+    DeleteVersion,
     ReserveNumbers,
     Restart,
     SaveModel,
@@ -60,6 +61,7 @@ class Work:
         acts: list[Callable[[str, State], None]] = [self.save]
         if state.exists:
             acts += [self.create] * 8 + [self.reserve, self.give_out, self.give_out, self.give_up, self.delete]
+            acts += [self.delete_version] * 2 + [self.remove_some]
         self.chance.choice(acts)(model_id, state)
 
     def now(self, model_id: str) -> State:
@@ -118,6 +120,25 @@ class Work:
         """
         with self._asked(model_id, DeleteModel(), state):
             self.archive.delete_model(model_id)
+
+    def delete_version(self, model_id: str, state: State) -> None:
+        """
+        Delete a version, if there is one.
+        """
+        numbers = [version.number for version in state.versions if version.archived]
+        if numbers:
+            number = self.chance.choice(numbers)
+            with self._asked(model_id, DeleteVersion(number), state):
+                self.archive.delete_version(model_id, number)
+
+    def remove_some(self, model_id: str, state: State) -> None:
+        """
+        Remove some files that deletions left.
+        """
+        try:
+            self.archive.remove_some()
+        except _REFUSED:
+            self.refused += 1
 
     def reserve(self, model_id: str, state: State) -> None:
         """

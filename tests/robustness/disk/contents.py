@@ -83,11 +83,13 @@ def check_archive(archive: FilesystemArchive, promises: Promises, *, is_keyed: b
             promises.complain(model_id, str(error))
 
 
-def check_leftovers(root: Path) -> list[str]:
+def check_leftovers(archive: FilesystemArchive, root: Path) -> list[str]:
     """
-    Return the leftovers in an opened archive, all of whose models were read.
+    Return the leftovers in an opened archive, all of whose models were read, after deferred removals.
     """
-    private = [path for name in ("tmp", "trash") for path in (root / ".0" / name).iterdir()]
-    private += root.glob("*/.new-*")
-    single = [path for path in root.glob("[!.]*/*.data") if not path.with_suffix(".yaml").exists()]
-    return [f"{path.relative_to(root)} was left behind" for path in private + single]
+    while archive.removal_seconds() is not None:
+        archive.remove_some()
+    left = [path for name in ("tmp", "trash") for path in (root / ".0" / name).iterdir()]
+    left += [path for pattern in ("*/.new-*", "*/.deleted*", "*/.promoting-*") for path in root.glob(pattern)]
+    left += [path for path in root.glob("[!.]*/*.data") if not path.with_suffix(".yaml").exists()]
+    return [f"{path.relative_to(root)} was left behind" for path in left]

@@ -14,7 +14,15 @@ import signal
 import sys
 
 from tests.robustness.disk.contents import version_of
-from tests.robustness.oracles.acts import Act, CreateVersion, DeleteModel, ReserveNumbers, SaveModel, items
+from tests.robustness.oracles.acts import (
+    Act,
+    CreateVersion,
+    DeleteModel,
+    DeleteVersion,
+    ReserveNumbers,
+    SaveModel,
+    items,
+)
 from tests.robustness.oracles.promises import Promises
 from tests.support.client import data_hash
 from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
@@ -25,7 +33,7 @@ REFUSED = 10
 UNCERTAIN = 11
 
 MODEL_ID = "m"
-ACTS = ("make", "update", "reserve", "create", "delete")
+ACTS = ("make", "update", "reserve", "create", "delete", "delete-version")
 
 _RESERVED = 9
 _FIRST_SEED = 10**6
@@ -84,6 +92,7 @@ def described(act: str, seed: int) -> Act:
         "create": CreateVersion(version_of(version(4, seed))),
         "reserve": ReserveNumbers(_RESERVED),
         "delete": DeleteModel(),
+        "delete-version": DeleteVersion(1),
     }
     return acts.get(act, SaveModel(items({"a": str(seed)})))
 
@@ -98,6 +107,8 @@ def do(act: str, archive: FilesystemArchive, seed: int) -> None:
         archive.set_high_water_mark(MODEL_ID, _RESERVED)
     elif act == "delete":
         archive.delete_model(MODEL_ID)
+    elif act == "delete-version":
+        archive.delete_version(MODEL_ID, 1)
     else:
         archive.save_model(ModelInfo(MODEL_ID, {"a": str(seed)}))
 
