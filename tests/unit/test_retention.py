@@ -95,6 +95,7 @@ class PlanTests(SynchronousTestCase):
         versions = [version(each, score=score) for each, score in enumerate((3.0, 1.0, 3.0, nan, -inf, None, None), 1)]
         self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("score", 1),)), versions), [3, 7])
         self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("score", 2, lowest=True),)), versions), [2, 5, 7])
+        self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("score", 9),)), versions), [1, 2, 3, 5, 7])
         self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("other", 2),)), versions), [7])
 
     def test_every(self) -> None:
@@ -129,7 +130,7 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(kept(policy, versions), [1, 2, 4])
 
     @given(policies, versions_of_a_model)
-    @settings(deadline=None)
+    @settings(deadline=None, max_examples=300)
     def test_naive(self, policy: RetentionPolicy, versions: list[VersionRecord]) -> None:
         """
         A plan is what the rules say one by one, and after it there is nothing to delete.
