@@ -1,53 +1,66 @@
 """
-Errors that the registry raises.
+Errors that the registry raises.  Those of the storage are defined in ``twisted_registry.domain.storage_errors``.
 
 Each error carries its facts as attributes, and its text says what the caller can do.
 ``twisted_registry.protocol.error_map`` maps errors to gRPC status codes.  A client raises the same classes; the errors
 that only a client can meet are in ``twisted_registry.client.errors``.
 """
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
 from attrs import define
 
-_SHOWN_CHARACTERS = 80
+from twisted_registry.domain.error_base import RegistryError, shown
+from twisted_registry.domain.storage_errors import (
+    REWRITE_MODEL,
+    ArchiveChanged,
+    ArchiveMoved,
+    ArchiveTaken,
+    CommitUncertain,
+    CorruptAnnotations,
+    CorruptModel,
+    CorruptRetention,
+    CorruptVersion,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnavailable,
+    TooManyOpenFiles,
+)
 
-_TRACEBACK = "Traceback (most recent call last):\n"
-
-
-def shown(text: object) -> str:
-    """
-    Quote a text that a client sent, and shorten it for an error text.
-    """
-    quoted = ascii(text)
-    if len(quoted) <= _SHOWN_CHARACTERS:
-        return quoted
-    return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(str(text))} characters)"
-
-
-class RegistryError(Exception):
-    """
-    The base class of the errors that this project raises on purpose.
-
-    Data loaders such as PyTorch's raise a worker's error again with a single argument: a text that contains the
-    worker's traceback.  The text of such an error is this argument.
-    """
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "__str__" in vars(cls):
-            cls.__str__ = _or_traceback(vars(cls)["__str__"])  # type: ignore[method-assign]
-
-
-def _or_traceback(text: Callable[[Any], str]) -> Callable[[Any], str]:
-    @wraps(text)
-    def text_or_traceback(error: RegistryError) -> str:
-        first = error.args[0] if error.args and not any(error.args[1:]) else None
-        return first if isinstance(first, str) and _TRACEBACK in first else text(error)
-
-    return text_or_traceback
+__all__ = [
+    "REWRITE_MODEL",
+    "AliasMoved",
+    "ArchiveChanged",
+    "ArchiveMoved",
+    "ArchiveTaken",
+    "CannotStart",
+    "CommitUncertain",
+    "CorruptAnnotations",
+    "CorruptModel",
+    "CorruptRetention",
+    "CorruptVersion",
+    "HashMismatch",
+    "InvalidFilter",
+    "InvalidModelId",
+    "InvalidRequest",
+    "ModelReplaced",
+    "NumberTaken",
+    "NumbersExhausted",
+    "Overloaded",
+    "RegistryError",
+    "SizeMismatch",
+    "Stalled",
+    "StorageFailure",
+    "StorageFull",
+    "StorageReadOnly",
+    "StorageUnavailable",
+    "TooLarge",
+    "TooManyOpenFiles",
+    "Unavailable",
+    "UnknownAlias",
+    "UnknownModel",
+    "UnknownVersion",
+    "shown",
+]
 
 
 # The request is at fault.
@@ -318,244 +331,6 @@ class NumbersExhausted(RegistryError):
 
     def __str__(self) -> str:
         return f"model {shown(self.model_id)} has no version numbers left; continue with another model"
-
-
-@define
-class StorageFull(RegistryError):
-    """
-    The storage medium is full.
-
-    Attributes:
-        reason: the medium's error.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return f"the registry's storage is full ({self.reason}); nothing was stored: free some space, then try again"
-
-
-# The storage is at fault.
-
-
-@define
-class StorageReadOnly(RegistryError):
-    """
-    The storage medium accepts no writes.
-
-    Attributes:
-        reason: the medium's error.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return f"the registry's archive cannot be written ({self.reason}); reading still works"
-
-
-@define
-class ArchiveMoved(RegistryError):
-    """
-    The archive is no longer where it was opened, so that nothing can be stored durably.
-
-    Attributes:
-        reason: what is at its path now, without the path.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"the registry's archive is no longer where it was opened ({self.reason}); nothing was stored: restore its "
-            "directory or mount, or restart the registry on the one that is there now"
-        )
-
-
-@define
-class StorageFailure(RegistryError):
-    """
-    The storage medium failed, and the operation was not carried out.
-
-    Attributes:
-        reason: the medium's error.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return f"the registry's storage failed ({self.reason}); nothing was changed: check the server's disk"
-
-
-@define
-class CommitUncertain(StorageFailure):
-    """
-    The storage medium failed so late in a commit that the version may exist after a restart.  Its number is not used
-    again.
-    """
-
-    def __str__(self) -> str:
-        return (
-            f"the registry's storage failed while the version was committed ({self.reason}); it may exist after a "
-            "restart of the registry: check the server's disk"
-        )
-
-
-@define
-class StorageUnavailable(StorageFailure):
-    """
-    The storage could not be read now.  No data was read, so that nothing is known to be damaged or missing.
-
-    Attributes:
-        subject: what could not be read, such as a version; empty if the call makes that clear.
-    """
-
-    subject: str = ""
-
-    def __str__(self) -> str:
-        cause = f"{self.subject}: {self.reason}" if self.subject else self.reason
-        return (
-            f"the registry cannot read its storage now ({cause}); nothing is known to be damaged: try again, and if "
-            "this persists check the server's disk and its permissions"
-        )
-
-
-@define
-class TooManyOpenFiles(StorageUnavailable):
-    """
-    The server's process or machine has no file descriptors left.
-    """
-
-    def __str__(self) -> str:
-        return (
-            f"the registry cannot open another file ({self.reason}); nothing was changed: try again, and raise the "
-            "server's limit (ulimit -n, LimitNOFILE= of systemd)"
-        )
-
-
-REWRITE_MODEL = "CreateOrUpdateModel rewrites its metadata"
-
-
-@define
-class CorruptModel(RegistryError):
-    """
-    A model's metadata in the archive, or its whole folder, is damaged or missing.
-
-    Attributes:
-        model_id: the model's id.
-        reason: what is wrong.
-        remedy: what to do.
-    """
-
-    model_id: str
-    reason: str
-    remedy: str = REWRITE_MODEL
-
-    def __str__(self) -> str:
-        return f"model {shown(self.model_id)} is damaged in the archive ({self.reason}); {self.remedy}"
-
-
-@define
-class CorruptVersion(RegistryError):
-    """
-    A version's files in the archive are damaged or missing.
-
-    Attributes:
-        model_id: the model's id.
-        version_number: the version's number.
-        reason: what is wrong.
-    """
-
-    model_id: str
-    version_number: int
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"version {self.version_number} of model {shown(self.model_id)} is damaged in the archive "
-            f"({self.reason}); use another version, or restore its files"
-        )
-
-
-@define
-class CorruptAnnotations(RegistryError):
-    """
-    A version's labels and metrics in the archive are damaged.  The version itself is not.
-
-    Attributes:
-        model_id: the model's id.
-        version_number: the version's number.
-        reason: what is wrong.
-    """
-
-    model_id: str
-    version_number: int
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"the labels and metrics of version {self.version_number} of model {shown(self.model_id)} are damaged in "
-            f"the archive ({self.reason}); its data is not: replace all labels and metrics with UpdateVersion"
-        )
-
-
-@define
-class CorruptRetention(RegistryError):
-    """
-    Retention policies in the archive are damaged.  Nothing is deleted by them.
-
-    Attributes:
-        subject: whose policies they are.
-        reason: what is wrong.
-    """
-
-    subject: str
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.subject} cannot be read ({self.reason}), and nothing is deleted by it; set a model's policy again, "
-            "or move the file of the prefixes away with 'twisted-registry archive verify --quarantine'"
-        )
-
-
-# The archive is a different one.
-
-
-@define
-class ArchiveChanged(RegistryError):
-    """
-    The registry serves a different archive than the one that the client has worked with.
-
-    Attributes:
-        seen: the id of the archive that the client has worked with.
-        served: the id of the archive that is served now; empty if that one has no id.
-    """
-
-    seen: str
-    served: str
-
-    def __str__(self) -> str:
-        served = f"another one, {shown(self.served)}" if self.served else "one that has no id"
-        return (
-            f"this client has worked with the archive {shown(self.seen)}, and the registry now serves {served}; "
-            "nothing was done: check --archive-dir of the daemon and whether its disk is mounted, or create a new "
-            "client if the change is intended"
-        )
-
-
-@define
-class ArchiveTaken(RegistryError):
-    """
-    Another daemon has taken over the archive.  The daemon that notices this stops; no call fails with this error.
-
-    Attributes:
-        owner: a description of the other daemon.
-    """
-
-    owner: str
-
-    def __str__(self) -> str:
-        return f"another daemon has taken the archive: {self.owner}"
 
 
 # The server cannot serve.
