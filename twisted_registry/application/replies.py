@@ -100,7 +100,7 @@ class ListReplies:
             make: makes the reply, again at each call.
 
         Raises:
-            Overloaded: too many long lists wait to be made.
+            Overloaded: too many long lists are waiting already.
         """
         if length > _SHORT:
             make = partial(self._make_in_slot, make)

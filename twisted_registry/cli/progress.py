@@ -1,5 +1,5 @@
 """
-A progress bar for bytes on stderr: on a terminal only, and only for work that takes longer than a second.
+A progress bar for bytes on stderr.  It appears only on a terminal, and only if the work takes longer than a second.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-References to models and versions as the help explains them and as people and shells read them.
+References to models and versions: their explanation in the help, and their texts for people and shells.
 """
 
 from twisted_registry.cli.text import harmless_id, is_word

@@ -74,7 +74,7 @@ class ISnapshots(Interface):
             ``None`` if there is none, if it is not in memory, or if the header declares no SHA-256.
 
         Raises:
-            InvalidRequest: the key is not allowed, or that creation was not the same as this one.
+            InvalidRequest: the key is not allowed, or the earlier creation differs from this one.
         """
 
     def may_be_created(snapshot: ModelSnapshot, idempotency_key: str) -> bool:

@@ -49,7 +49,7 @@ _CHECK_SECONDS = 5.0
 """The interval between checks that the archive is where it was opened."""
 
 _STOP_SECONDS = 20.0
-"""How long storage may take to finish after the grace period, before the daemon exits without it."""
+"""How long storage may take to finish after the grace period, before the daemon exits anyway."""
 
 
 class RegistryService(Service):

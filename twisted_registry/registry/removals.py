@@ -24,7 +24,7 @@ class BackgroundRemoval:
 
     async def run(self) -> None:
         """
-        Remove everything that is due, unless that is under way.
+        Remove everything that is due, unless a removal is under way already.
         """
         if self._is_running:
             return
