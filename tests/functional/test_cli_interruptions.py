@@ -212,6 +212,7 @@ class OutcomeTests(SharedEdgeTestCase):
         ):
             terminal.let_go()
             terminal.wait_for(b"[y/N]")
+            terminal.wait_for_reader(process)
             process.send_signal(signal.SIGINT)
             terminal.read_all(lambda: process.send_signal(signal.SIGINT))
             self.assertEqual(process.wait(TIMEOUT_SECONDS), 130)

@@ -32,9 +32,12 @@ class StreamTests(SharedEdgeTestCase):
         done = self.run_line(line)
         return done.returncode, done.stderr
 
-    def run_line(self, line: str) -> "subprocess.CompletedProcess[str]":
+    def run_line(self, line: str, stdout: int = subprocess.PIPE) -> "subprocess.CompletedProcess[str]":
         """
         Run a line in a shell, in an empty directory.
+
+        Args:
+            stdout: where its output goes; by default to the result.
         """
         folder = Path(self.mktemp())
         folder.mkdir()
@@ -44,7 +47,8 @@ class StreamTests(SharedEdgeTestCase):
             ["bash", "-o", "pipefail", "-c", line],
             cwd=folder,
             env=environment,
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=TIMEOUT_SECONDS,
             check=False,
@@ -76,10 +80,12 @@ class StreamTests(SharedEdgeTestCase):
         self.client.create(self.model_id, b"data")
         health = f"health --server {self.daemon.address}"
         asking = ("ls", "versions $m", "info $m", "status", health, "pull $m -", "watch $m", "push $m $f", "set $m a=b")
+        reads, writes = os.pipe()
+        os.close(reads)
+        self.addCleanup(os.close, writes)
         for command in (*asking, "completion bash", "--help", "push --help"):
-            # It waits until the reader has gone.
-            line = f"{{ sleep 0.3; twisted-registry {command}; }} | :"
-            self.assertEqual(self.sh(line), (2, ""), command)
+            done = self.run_line(f"twisted-registry {command}", writes)
+            self.assertEqual((done.returncode, done.stderr), (2, ""), command)
 
     def test_closed_stdin(self) -> None:
         """

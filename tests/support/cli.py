@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import click
 from click.testing import CliRunner, Result
 
-from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
+from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, wait_until
 from twisted_registry.cli.group import command
 
 _REPEAT_SECONDS = 5.0
@@ -117,13 +117,23 @@ class Terminal:
             assert self._is_readable(TIMEOUT_SECONDS), f"{text!r} was not shown: {self.shown!r}"
             self.shown += os.read(self._ours, 4096)
 
+    def wait_for_reader(self, process: "subprocess.Popen[bytes]") -> None:
+        """
+        Wait until a process is blocked in a read of its stdin: a signal that comes just before does not wake it.
+
+        Does nothing if the system does not show which system call a process is in.
+        """
+        path = Path(f"/proc/{process.pid}/syscall")
+        with suppress(OSError):
+            wait_until(lambda: path.read_text().split()[1:2] == ["0x0"], "the command reads its stdin")
+
     def read_all(self, repeat: Callable[[], object] | None = None) -> None:
         """
         Read until the child has closed its end.
 
         Args:
-            repeat: called each time nothing came for some seconds.  A signal that arrives just before a process waits
-                for the terminal does not wake it: a person presses the key again.
+            repeat: called each time nothing came for some seconds, for systems on which ``wait_for_reader`` does not
+                wait: a person presses the key again.
         """
         deadline = time.monotonic() + TIMEOUT_SECONDS
         try:
