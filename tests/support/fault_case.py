@@ -10,15 +10,28 @@ from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.faulty_system import Disturbance, FaultySystem, Killed
-from twisted_registry.contracts.lifecycle import ILifecycleWriter
-from twisted_registry.domain.errors import CommitUncertain, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
+from twisted_registry.contracts.lifecycle import AliasState, ILifecycleWriter
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.errors import (
+    CommitUncertain,
+    CorruptAnnotations,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+)
+from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
+from twisted_registry.testing.archive_annotations import move
 from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import data_of, put, version_info
 
 Act = Callable[[FilesystemArchive], object]
-State = Mapping[str, tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]]
+Lifecycle = tuple[list[Annotations | CorruptAnnotations], AliasState, list[AliasMove], RetentionPolicy | None]
+State = Mapping[str, tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]], Lifecycle]]
 
 
 def nothing(archive: FilesystemArchive) -> None:
@@ -111,6 +124,72 @@ ACTS: tuple[tuple[Act, Act], ...] = (
 """Each kind of change of an archive, after what prepares it."""
 
 
+def fill_lifecycle(archive: FilesystemArchive) -> None:
+    """
+    Create a model with annotations, an alias and a policy.
+    """
+    fill(archive)
+    archive.save_annotations("m", 1, Annotations({"a": "old"}))
+    archive.append_alias_moves("m", [move(1, "prod", 0, 1)])
+    archive.save_retention("m", RetentionPolicy(keep_last=1))
+
+
+def move_aliases(archive: FilesystemArchive) -> None:
+    """
+    Move two aliases.
+    """
+    archive.append_alias_moves("m", [move(2, "prod", 1, 0), move(3, "best", 0, 1)])
+
+
+def create_with_extras(archive: FilesystemArchive) -> None:
+    """
+    Create a version with a key, annotations and aliases, and abort it if that fails.
+    """
+    _create_with_extras(archive, lambda writer: writer.commit)
+
+
+def promote_with_extras(archive: FilesystemArchive) -> None:
+    """
+    The same for a number below another.
+    """
+    _create_with_extras(archive, lambda writer: writer.commit_between)
+
+
+def _create_with_extras(
+    archive: FilesystemArchive, commit: Callable[[ILifecycleWriter], Callable[[VersionInfo], object]]
+) -> None:
+    writer = archive.create_version("m")
+    try:
+        writer.write(Chunk(b"data"))
+        writer.finish()
+        IKeyedArchiveWriter(writer).set_key(key_sha256("key"), 1)
+        ILifecycleWriter(writer).set_annotations(Annotations({"a": "b"}, {"c": 1.5}))
+        ILifecycleWriter(writer).set_alias_moves([move(2, "prod", 1, 2), move(3, "best", 0, 2)])
+        commit(ILifecycleWriter(writer))(version_info("m", 2, b"data"))
+    finally:
+        writer.abort()
+
+
+def fill_lifecycle_above(archive: FilesystemArchive) -> None:
+    """
+    Create such a model with a higher version.
+    """
+    fill_lifecycle(archive)
+    put(archive, "m", 5)
+
+
+LIFECYCLE_ACTS: tuple[tuple[Act, Act], ...] = (
+    (fill, move_aliases),
+    (fill_lifecycle, move_aliases),
+    (fill_lifecycle, lambda archive: archive.save_annotations("m", 1, Annotations({"a": "new"}))),
+    (fill_lifecycle, lambda archive: archive.save_retention("m", RetentionPolicy(keep_last=2))),
+    (fill_lifecycle, lambda archive: archive.save_retention("m", None)),
+    (fill_lifecycle, create_with_extras),
+    (fill_lifecycle_above, promote_with_extras),
+)
+"""Each kind of change of annotations, aliases and policies, after what prepares it."""
+
+
 def state(archive: FilesystemArchive) -> State:
     """
     Return the content of an archive.  Fails if any of it is damaged.
@@ -120,10 +199,16 @@ def state(archive: FilesystemArchive) -> State:
 
 def _model_state(
     archive: FilesystemArchive, model_id: str
-) -> tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]]]:
+) -> tuple[Mapping[str, str], int, list[tuple[VersionInfo, bytes]], Lifecycle]:
     numbers = archive.version_numbers(model_id)
     versions = [(archive.load_version(model_id, n), data_of(archive, model_id, n)) for n in numbers]
-    return archive.load_model(model_id).metadata, archive.high_water_mark(model_id), versions
+    lifecycle = (
+        archive.load_annotations(model_id, numbers),
+        archive.load_aliases(model_id),
+        archive.alias_moves(model_id),
+        archive.load_retention(model_id),
+    )
+    return archive.load_model(model_id).metadata, archive.high_water_mark(model_id), versions, lifecycle
 
 
 def _versions(content: State) -> list[tuple[VersionInfo, bytes]]:
@@ -164,7 +249,11 @@ class Attempt:
         """
         private = [path for name in ("tmp", "trash") for path in (self.root / ".0" / name).iterdir()]
         marks = [path for kind in ("deleted", "promoting") for path in self.root.glob(f"*/.{kind}-*")]
-        return [*private, *self.root.glob("*/.new-*"), *marks]
+        stray = [path for path in self.root.glob("m/.annotations-*") if not self._has_yaml(path.name[-6:])]
+        return [*private, *self.root.glob("*/.new-*"), *marks, *stray]
+
+    def _has_yaml(self, digits: str) -> bool:
+        return (self.root / "m" / f"m-v{digits}.yaml").exists()
 
     def data_without_yaml(self) -> list[Path]:
         """
@@ -176,7 +265,12 @@ class Attempt:
 class FaultCase(SynchronousTestCase):
     """
     A test case that disturbs acts and checks the archive.
+
+    Attributes:
+        acts: the acts, each after what prepares it.
     """
+
+    acts = ACTS
 
     def setUp(self) -> None:
         """
@@ -221,7 +315,7 @@ class FaultCase(SynchronousTestCase):
         """
         Attempt all acts, disturbed at each of their calls.
         """
-        for before, act in ACTS:
+        for before, act in self.acts:
             calls = len(self.attempt(before, act, None).system.calls)
             self.assertGreater(calls, 5)
             for position in range(calls):

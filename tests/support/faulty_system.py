@@ -14,7 +14,10 @@ from twisted_registry.storage.filesystem.system import System
 
 _UNIQUE = re.compile(r"[0-9a-f]{32}")
 _CHANGES = frozenset(
-    {"write", "write_at", "sync_data", "fsync", "rename", "rename_noreplace", "link", "mkdir", "rmdir", "unlink"}
+    {
+        *("write", "write_at", "truncate", "sync_data", "fsync"),
+        *("rename", "rename_noreplace", "link", "mkdir", "rmdir", "unlink"),
+    }
 )
 
 Disturbance = Callable[[str], None]
@@ -117,6 +120,8 @@ for _name in (
     "scandir",
     "flock",
     "write_at",
+    "read_at",
+    "truncate",
     "sync_data",
     "lock_byte",
 ):

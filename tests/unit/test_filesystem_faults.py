@@ -4,11 +4,11 @@ The archive on a file system: a fault, or the death of the process, at each sing
 
 import errno
 import os
-from functools import partial
 from itertools import count
 
-from tests.support.fault_case import ACTS, FaultCase, create, delete, delete_version, fill, make, nothing, state
-from tests.support.faulty_system import Killed, failing_at, failing_from, failing_where, killed_at
+from tests.support import fault_suite
+from tests.support.fault_case import ACTS, LIFECYCLE_ACTS, create, delete, delete_version, fill, make, nothing, state
+from tests.support.faulty_system import failing_at, failing_where
 from twisted_registry.domain.errors import (
     CommitUncertain,
     StorageFailure,
@@ -18,8 +18,6 @@ from twisted_registry.domain.errors import (
 )
 from twisted_registry.domain.models import Chunk
 from twisted_registry.testing.samples import version_info
-
-ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
 
 KINDS: dict[int, type[StorageFull | StorageReadOnly | StorageFailure]] = {
     errno.ENOSPC: StorageFull,
@@ -35,46 +33,12 @@ KINDS: dict[int, type[StorageFull | StorageReadOnly | StorageFailure]] = {
 """The error that each error of the system becomes in a change."""
 
 
-class FaultTests(FaultCase):
+class FaultTests(fault_suite.FaultSuite):
     """
     All operations, with a fault at each of their system calls.
     """
 
-    def test_one_fault(self) -> None:
-        """
-        If one call fails, the operation succeeds or raises an error; then nothing of it is left open or on disk.
-        """
-        for number in ERRORS:
-            for attempt in self.attempts(partial(failing_at, number)):
-                if isinstance(attempt.error, StorageFull | StorageReadOnly | StorageFailure):
-                    self.assertEqual(attempt.error.reason, os.strerror(number))
-                    self.assertEqual(attempt.private() + attempt.data_without_yaml(), [])
-                self.assertEqual(
-                    list(attempt.system.descriptors.values()), [str(attempt.root), str(attempt.root / ".0" / "claim")]
-                )
-                self.check_content(attempt, attempt.archive)
-                self.check_reopened(attempt)
-
-    def test_lasting_fault(self) -> None:
-        """
-        If every call fails from some point on, the reported outcome is true, and leftovers are swept later.
-        """
-        for number in ERRORS:
-            for attempt in self.attempts(partial(failing_from, number)):
-                self.assertEqual(
-                    list(attempt.system.descriptors.values()), [str(attempt.root), str(attempt.root / ".0" / "claim")]
-                )
-                self.check_reopened(attempt)
-                self.assertEqual(attempt.data_without_yaml(), [])
-
-    def test_killed(self) -> None:
-        """
-        If the process dies, an act is complete or has no effect, and its leftovers are swept.
-        """
-        for attempt in self.attempts(killed_at):
-            self.assertIsInstance(attempt.error, Killed)
-            self.check_reopened(attempt)
-            self.assertEqual(attempt.data_without_yaml(), [])
+    errors = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES)
 
     def test_failed_sync_is_not_repeated(self) -> None:
         """
@@ -172,3 +136,12 @@ class FaultTests(FaultCase):
         attempt = self.attempt(fill, create, disturb)
         self.assertIsInstance(attempt.error, CommitUncertain)
         self.assertEqual([path.name for path in attempt.data_without_yaml()], ["m-v000002.data"])
+
+
+class LifecycleFaultTests(fault_suite.FaultSuite):
+    """
+    Changes of annotations, aliases and policies, and versions that are committed with them.
+    """
+
+    acts = LIFECYCLE_ACTS
+    errors = (errno.EIO, errno.ENOSPC)

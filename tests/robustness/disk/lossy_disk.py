@@ -4,9 +4,10 @@ The remains of a disk after a power cut.
 A model of files and directories that knows what is durable and what is not yet. It guarantees what POSIX guarantees,
 read as strictly as possible, and nothing more:
 
-- The content of a file is durable up to its last sync. Later writes survive a cut in one of these ways, chosen for each
-  file: not at all, a first part, all, or the right length with zeros from somewhere on. A name may be durable long
-  before the content: closing, renaming or replacing a file writes nothing (ext4 without ``auto_da_alloc``).
+- The content of a file is durable up to its last sync. Later writes, and cutting off its end, survive a cut in one of
+  these ways, chosen for each file: not at all, a first part, all, or the right length with zeros from somewhere on. A
+  name may be durable long before the content: closing, renaming or replacing a file writes nothing (ext4 without
+  ``auto_da_alloc``).
 
 - A sync of a file makes no name durable, not even its own.
 
@@ -55,13 +56,23 @@ class Node:
     Attributes:
         content: what a reader sees; of a folder, nothing.
         at_rest: what is left of it at least.
+        kept_bytes: how much of the beginning of ``at_rest`` was not changed since.
         lost_bytes: up to where a sync that failed has marked the content as written.
     """
 
     is_folder: bool
     content: bytes = b""
     at_rest: bytes = b""
+    kept_bytes: int = 0
     lost_bytes: int = 0
+
+    def cut_off(self, size_bytes: int) -> None:
+        """
+        Make a file shorter.
+        """
+        self.content = self.content[:size_bytes]
+        self.kept_bytes = min(self.kept_bytes, size_bytes)
+        self.lost_bytes = min(self.lost_bytes, size_bytes)
 
 
 @define(eq=False)
@@ -196,7 +207,7 @@ class Disk:
             return Node(is_folder=True)
         with open(entry.path, "rb") as file:
             content = file.read()
-        return Node(is_folder=False, content=content, at_rest=content)
+        return Node(is_folder=False, content=content, at_rest=content, kept_bytes=len(content))
 
     # What changes it.
 
@@ -246,7 +257,8 @@ class Disk:
         A sync has succeeded.
         """
         if not node.is_folder:
-            node.at_rest = node.content if not node.lost_bytes else node.at_rest
+            if not node.lost_bytes:
+                node.at_rest, node.kept_bytes = node.content, len(node.content)
             return
         for change in [change for change in self._pending if change.folder is node]:
             if change not in self._pending:
@@ -300,7 +312,7 @@ def _left_of(node: Node, chance: random.Random) -> bytes:
     if node.content == node.at_rest:
         return node.at_rest
     grew = node.content.startswith(node.at_rest)
-    end = chance.randint(len(node.at_rest) if grew else 0, len(node.content))
+    end = chance.randint(node.kept_bytes, len(node.content))
     part, zeros = node.content[:end], bytes(len(node.content) - end)
     none = node.at_rest + (bytes(len(node.content) - len(node.at_rest)) if grew else b"")
     return chance.choice((node.at_rest, none, part, part + zeros, node.content))

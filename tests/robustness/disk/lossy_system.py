@@ -81,7 +81,7 @@ class LossySystem(FaultySystem):
         if node is None and flags & os.O_CREAT:
             node = self._disk.make(self._within(path), is_folder=False)
         elif node is not None and flags & os.O_TRUNC:
-            node.content = b""
+            node.cut_off(0)
         self._nodes[descriptor] = node
         return descriptor
 
@@ -96,15 +96,27 @@ class LossySystem(FaultySystem):
         self._opened(descriptor).content += data[:written]
         return written
 
+    def truncate(self, descriptor: int, size_bytes: int) -> None:
+        """See ``System.truncate``."""
+        super().truncate(descriptor, size_bytes)
+        self._opened(descriptor).cut_off(size_bytes)
+
     def start_writeback(self, descriptor: int, start: int, size_bytes: int) -> None:
         """See ``System.start_writeback``.  The data can be lost all the same."""
         self._called("start_writeback", descriptor)
 
     def fsync(self, descriptor: int) -> None:
         """See ``System.fsync``."""
+        self._sync("fsync", descriptor)
+
+    def sync_data(self, descriptor: int) -> None:
+        """See ``System.sync_data``."""
+        self._sync("sync_data", descriptor)
+
+    def _sync(self, name: str, descriptor: int) -> None:
         node = self._opened(descriptor)
         try:
-            self._called("fsync", descriptor)
+            self._called(name, descriptor)
         except OSError:
             self._disk.sync_failed(node)
             raise
@@ -154,4 +166,8 @@ class UnsyncedSystem(System):
 
     def fsync(self, descriptor: int) -> None:
         """See ``System.fsync``.  Only checks that the descriptor is open."""
+        os.fstat(descriptor)
+
+    def sync_data(self, descriptor: int) -> None:
+        """See ``System.sync_data``.  Only checks that the descriptor is open."""
         os.fstat(descriptor)

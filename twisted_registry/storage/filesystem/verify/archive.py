@@ -26,6 +26,7 @@ from twisted_registry.storage.filesystem.layout import (
     IDENTITY,
     PRIVATE_FOLDER,
     QUARANTINE,
+    RETENTION_PREFIXES,
     is_hashed_name,
     model_id_of_any_form,
 )
@@ -33,6 +34,7 @@ from twisted_registry.storage.filesystem.model_folders import leads_to_model
 from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory, is_link, open_folder, read_metadata
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
+from twisted_registry.storage.filesystem.verify.lifecycle import prefix_findings
 from twisted_registry.storage.filesystem.verify.model import Inspection, inspect_folder
 from twisted_registry.storage.filesystem.verify.version import PinnedModel, VersionCheck
 
@@ -211,6 +213,8 @@ class Scrub:
                     yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, rest), reason)
             elif name == IDENTITY:
                 yield from self._identity(path)
+            elif name == RETENTION_PREFIXES:
+                yield from prefix_findings(self._system, self._opened())
             elif name not in (CLAIM, QUARANTINE):
                 yield Finding(Kind.FOREIGN, None, None, path, "it is not part of an archive")
 

@@ -31,6 +31,15 @@ class Kind(Enum):
     ORPHAN = "orphan"
     """Data below the highest number whose .yaml is lost."""
 
+    ANNOTATIONS = "annotations"
+    """A version's labels and metrics are malformed."""
+    ALIASES = "aliases"
+    """Moves of a model's aliases are malformed."""
+    RETENTION = "retention"
+    """A retention policy is malformed."""
+
+    ALIAS = "alias"
+    """An alias names a version that does not exist."""
     IDENTITY = "identity"
     """The file with the archive's id is malformed."""
     CLAIM = "claim"
@@ -50,7 +59,7 @@ class Kind(Enum):
         return self not in _NOTES
 
 
-_NOTES = frozenset({Kind.IDENTITY, Kind.CLAIM, Kind.UNFINISHED, Kind.LEFT_OVER, Kind.FOREIGN})
+_NOTES = frozenset({Kind.ALIAS, Kind.IDENTITY, Kind.CLAIM, Kind.UNFINISHED, Kind.LEFT_OVER, Kind.FOREIGN})
 
 
 @frozen

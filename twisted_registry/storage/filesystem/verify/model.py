@@ -12,9 +12,12 @@ from twisted_registry.storage.filesystem.failures import Malformed, is_absent, i
 from twisted_registry.storage.filesystem.high_water_marks import MAX_HIGH_WATER_MARK_BYTES, parse_high_water_mark
 from twisted_registry.storage.filesystem.idempotency import parse_key_file_name
 from twisted_registry.storage.filesystem.layout import (
+    ALIASES,
+    ANNOTATIONS_PREFIX,
     DELETED,
     DELETED_PREFIX,
     PROMOTING_PREFIX,
+    RETENTION,
     ModelFolder,
     VersionFiles,
     can_be_named,
@@ -29,6 +32,7 @@ from twisted_registry.storage.filesystem.model_folders import LINKED_FOLDER
 from twisted_registry.storage.filesystem.pinned_directory import LinkedFolder, pin_folder
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, within
 from twisted_registry.storage.filesystem.verify.findings import Finding, Kind
+from twisted_registry.storage.filesystem.verify.lifecycle import lifecycle_findings
 from twisted_registry.storage.filesystem.verify.version import PinnedModel, Unreadable, may_exist, read_small_file
 
 
@@ -97,6 +101,7 @@ def _inspect(model: PinnedModel, names: list[str]) -> Inspection:
         model, findings = _own_file(model)  # it may have been repaired or removed just now
     findings += _high_water_mark(model)
     findings += _single_files(model, files)
+    findings += lifecycle_findings(model, names)
     findings += _foreign_files(model, listed, names)
     if any(finding.is_damage for finding in findings) and model.is_gone():
         return Inspection()
@@ -183,7 +188,8 @@ def _marks(folder: ModelFolder, names: list[str]) -> dict[str, int]:
 
 def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -> Iterator[Finding]:
     folder = model.folder
-    known = {os.path.basename(path) for path in (folder.yaml, folder.high_water_mark)}
+    known = {os.path.basename(path) for path in (folder.yaml, folder.high_water_mark)} | {ALIASES, RETENTION}
+    known.update(map(folder.annotations_name, marked_numbers(names, ANNOTATIONS_PREFIX)))
     described_numbers = (*listed.numbers, *listed.out_of_range)
     known.update(os.path.basename(folder.version_yaml(number)) for number in described_numbers)
     for number in (*described_numbers, *listed.orphans, *listed.uncommitted, *listed.deleted):

@@ -23,10 +23,12 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from twisted_registry.domain.errors import RegistryError, StorageUnavailable
+from twisted_registry.storage.filesystem.alias_journal import AliasJournals
 from twisted_registry.storage.filesystem.claim import Claim, keep_renewed
 from twisted_registry.storage.filesystem.failures import Malformed, is_bad_medium, reason_of, unreadable
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.layout import (
+    ALIASES,
     HIGH_WATER_MARK,
     PRIVATE_FOLDER,
     QUARANTINE,
@@ -38,9 +40,12 @@ from twisted_registry.storage.filesystem.pinned_directory import LockFailed, Pin
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, lexists, within
+from twisted_registry.storage.filesystem.verify.alias_quarantine import quarantine_aliases, settle_aliases
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify, Finding, Kind
 
 _BLOCK_BYTES = 1024 * 1024
+# These are not moved like other files.
+_KEPT = frozenset({HIGH_WATER_MARK, ALIASES})
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -102,7 +107,9 @@ class Quarantine:
         self._held = PinnedDirectory(self._root, self._system)
         self._staging = StagingArea(self._held)
         self._private = self._staging.private
-        self._marks = HighWaterMarks(self._staging, ModelFolders(self._staging))
+        models = ModelFolders(self._staging)
+        self._marks = HighWaterMarks(self._staging, models)
+        self._journals = AliasJournals(self._staging, models)
         self._stamp = datetime.now(UTC).strftime(_STAMP)
 
     @property
@@ -178,7 +185,7 @@ class Quarantine:
         except (OSError, RegistryError) as error:
             remark = f"left: {_reason(error)}"
         for finding in findings:
-            files = [file for file in _files(finding) if file in moved]
+            files = [file for file in _all_files(finding) if file in moved]
             new_paths = [os.path.join(self.path, name, file) for file in files]
             yield QuarantinedFinding(finding, new_paths, left.get(finding) or remark or _REMARKS.get(finding.kind, ""))
 
@@ -203,17 +210,26 @@ class Quarantine:
             close_quietly(self._system, descriptor)
 
     def _move(self, folder: ModelFolder, findings: list[Finding], own: Folder, moved: set[str]) -> None:
-        names = list(dict.fromkeys(name for finding in findings for name in _files(finding)))
+        names = list(dict.fromkeys(name for finding in findings for name in _all_files(finding)))
         self._system.mkdir(within(own, folder.name))
         self._staging.sync_folder(own)
         with self._private.open_in(own, folder.name) as target:
             self._raise_mark(folder, findings, target, moved)
+            self._move_aliases(folder, findings, target, moved)
+            rest = [name for name in names if name not in _KEPT and not name.endswith((".data", ".yaml"))]
             data = [name for name in names if name.endswith(".data")]
             yaml = [name for name in names if name.endswith(".yaml")]
-            for batch in (data, yaml):
+            for batch in (rest, data, yaml):
                 if self._move_all(folder, batch, target, moved):
                     self._staging.sync_folder(target)
                     self._staging.sync_folder(folder.handle)
+
+    def _move_aliases(self, folder: ModelFolder, findings: list[Finding], target: Folder, moved: set[str]) -> None:
+        if any(finding.kind is Kind.ALIASES for finding in findings):
+            quarantine_aliases(self._staging, folder, target)
+            moved.add(ALIASES)
+        if any(finding.version_number is not None and finding.kind is not Kind.ANNOTATIONS for finding in findings):
+            settle_aliases(self._staging, self._journals, folder)
 
     def _move_all(self, folder: ModelFolder, names: list[str], target: Folder, moved: set[str]) -> bool:
         for name in names:
@@ -266,14 +282,22 @@ def _files(finding: Finding) -> list[str]:
     """
     Return the names of a finding's files in the model's directory.
     """
-    folder = ModelFolder(finding.path.partition(os.sep)[0], "")
+    folder, number = ModelFolder(finding.path.partition(os.sep)[0], ""), finding.version_number
     if finding.kind is Kind.MODEL_YAML:
         return [folder.yaml_name]
-    if finding.kind is Kind.HIGH_WATER_MARK:
-        return [HIGH_WATER_MARK]
-    if finding.version_number is None:
-        return []
-    return [folder.version_data_name(finding.version_number), folder.version_yaml_name(finding.version_number)]
+    if finding.kind in (Kind.HIGH_WATER_MARK, Kind.ALIASES, Kind.RETENTION, Kind.ANNOTATIONS):
+        return [os.path.basename(finding.path)]
+    return [] if number is None else [folder.version_data_name(number), folder.version_yaml_name(number)]
+
+
+def _all_files(finding: Finding) -> list[str]:
+    """
+    Return the same, with the annotations of a damaged version, which may have none.
+    """
+    folder, files = ModelFolder(finding.path.partition(os.sep)[0], ""), _files(finding)
+    if finding.version_number is None or finding.kind is Kind.ANNOTATIONS:
+        return files
+    return [*files, folder.annotations_name(finding.version_number)]
 
 
 def _reason(error: OSError | RegistryError) -> str:
@@ -284,5 +308,7 @@ def _reason(error: OSError | RegistryError) -> str:
 
 _REMARKS = {
     Kind.MODEL_YAML: "the model is damaged until CreateOrUpdateModel gives it new metadata; its versions stay",
+    Kind.ALIASES: "the moves that can be read stay; look at where the aliases are",
+    Kind.RETENTION: "until a policy is set again, that of a prefix applies, or none",
     Kind.FOLDER: "left: a directory that cannot be read cannot be moved",
 }
