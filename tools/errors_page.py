@@ -51,6 +51,23 @@ SERVER = {
         "look at what has moved it, then expect `present_number`",
         "with another number",
     ),
+    "AliasedVersion": Advice(
+        "the version cannot be deleted while `alias` names it", "move or delete the alias", "after that"
+    ),
+    "ModelExists": Advice("there is such a model already", "update it, or use `ensure_model`", "no"),
+    "EtagChanged": Advice(
+        "the model has changed since it was read",
+        "read it again, then change it with its new etag",
+        "with the new etag",
+    ),
+    "CursorExpired": Advice(
+        "events after the cursor are no longer kept",
+        "watch without a cursor, then list what may have changed",
+        "without a cursor",
+    ),
+    "UnsupportedByArchive": Advice(
+        "the archive cannot change a version after its creation", "use another archive provider", "no"
+    ),
     "ModelReplaced": Advice(
         "the model was deleted while a version was created or the model was followed", "find out who deletes it", "yes"
     ),

@@ -106,11 +106,11 @@ class ReflectionApiTests(EdgeTestCase):
 
     def test_services(self) -> None:
         """
-        Three services are listed: the registry, health and reflection.
+        All services are listed: the registry with both its APIs, health and reflection.
         """
         self.assertEqual(
             set(self.reflected.database.get_services()),
-            {REGISTRY, HEALTH, "grpc.reflection.v1alpha.ServerReflection"},
+            {REGISTRY, "twisted_registry.v1.Registry", HEALTH, "grpc.reflection.v1alpha.ServerReflection"},
         )
 
     def test_methods(self) -> None:

@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.faulty_system import Disturbance, FaultySystem, Killed
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
-from twisted_registry.contracts.lifecycle import AliasState, ILifecycleWriter
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import (
     CommitUncertain,

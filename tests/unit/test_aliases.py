@@ -6,17 +6,19 @@ from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.aliases import (
+    AliasChange,
     AliasMove,
-    aliases_by_number,
+    AliasState,
+    aliases_of,
     check_alias_name,
-    check_expected,
     check_reason,
-    fold,
 )
-from twisted_registry.domain.errors import AliasMoved, InvalidRequest
+from twisted_registry.domain.errors import AliasMoved, InvalidRequest, UnknownAlias
 
 names = st.sampled_from(["production", "canary", "best"])
 moves = st.builds(AliasMove, names, st.just(0), st.integers(0, 5), st.just(0))
+
+PRODUCTION = AliasState.after([AliasMove("production", 0, 3, 0, sequence=1)])
 
 
 class NameTests(SynchronousTestCase):
@@ -72,47 +74,64 @@ class MoveTests(SynchronousTestCase):
         """
         A move proceeds if the alias names the expected version, does not exist as expected, or nothing is expected.
         """
-        aliases = {"production": 3}
-        self.assertEqual(check_expected(aliases, "m", "production", 3), 3)
-        self.assertEqual(check_expected(aliases, "m", "production", None), 3)
-        self.assertEqual(check_expected(aliases, "m", "canary", 0), 0)
-        self.assertEqual(check_expected(aliases, "m", "canary", None), 0)
+        for alias, expected, present in (
+            ("production", 3, 3),
+            ("production", None, 3),
+            ("canary", 0, 0),
+            ("canary", None, 0),
+        ):
+            self.assertEqual(AliasChange(alias, 5, expected).check("m", PRODUCTION.aliases), present)
 
     def test_not_expected(self) -> None:
         """
         Otherwise the error names the present number.
         """
         for alias, expected, present in (("production", 2, 3), ("production", 0, 3), ("canary", 3, 0)):
-            error = self.assertRaises(AliasMoved, check_expected, {"production": 3}, "m", alias, expected)
+            change = AliasChange(alias, 5, expected)
+            error = self.assertRaises(AliasMoved, change.check, "m", PRODUCTION.aliases)
             self.assertEqual((error.expected_number, error.present_number), (expected, present))
 
-    def test_fold(self) -> None:
+    def test_nothing_to_delete(self) -> None:
         """
-        The last move of each alias decides, and a deleted alias is gone.
+        An alias that does not exist cannot be deleted.
+        """
+        self.assertRaises(UnknownAlias, AliasChange("canary", 0).check, "m", PRODUCTION.aliases)
+        self.assertEqual(AliasChange("production", 0).check("m", PRODUCTION.aliases), 3)
+
+    def test_move(self) -> None:
+        """
+        A move says what was asked for, and when and from where it was made.
+        """
+        move = AliasChange("canary", 4, 3, "ann", "better").move(3, 10, 7)
+        self.assertEqual(move, AliasMove("canary", 3, 4, 10, "ann", "better", 7))
+
+    def test_state(self) -> None:
+        """
+        The last move of each alias decides, and a deleted alias is gone; its sequence number stays used.
         """
         moved = [
-            AliasMove("production", 0, 3, 1),
-            AliasMove("canary", 0, 4, 2),
-            AliasMove("production", 3, 4, 3),
-            AliasMove("canary", 4, 0, 4),
+            AliasMove("production", 0, 3, 1, sequence=1),
+            AliasMove("canary", 0, 4, 2, sequence=2),
+            AliasMove("production", 3, 4, 3, sequence=3),
+            AliasMove("canary", 4, 0, 4, sequence=4),
         ]
-        self.assertEqual(fold(moved), {"production": 4})
-        self.assertEqual(fold(moved[2:], {"canary": 1, "best": 2}), {"production": 4, "best": 2})
+        self.assertEqual(AliasState.after(moved), AliasState({"production": moved[2]}, 4))
 
-    @given(st.lists(moves), st.lists(moves))
+    @given(st.lists(moves))
     @settings(deadline=None)
-    def test_fold_in_parts(self, first: list[AliasMove], second: list[AliasMove]) -> None:
+    def test_one_by_one(self, moved: list[AliasMove]) -> None:
         """
-        Moves may be folded in parts, and the given aliases do not change.
+        Moves may be applied one by one, and earlier states do not change.
         """
-        before = fold(first)
-        copy = dict(before)
-        self.assertEqual(fold(second, before), fold(first + second))
-        self.assertEqual(before, copy)
+        states = [AliasState()]
+        for move in moved:
+            states.append(states[-1].moved(move))
+        self.assertEqual(states, [AliasState.after(moved[:count]) for count in range(len(moved) + 1)])
 
-    def test_by_number(self) -> None:
+    def test_of_version(self) -> None:
         """
-        The aliases of each version are sorted.
+        The aliases of a version are sorted.
         """
-        found = aliases_by_number({"b": 1, "a": 1, "c": 2})
-        self.assertEqual(found, {1: ("a", "b"), 2: ("c",)})
+        aliases = AliasState.after(AliasMove(name, 0, number, 0) for name, number in (("b", 1), ("a", 1), ("c", 2)))
+        self.assertEqual(aliases_of(aliases.aliases, 1), ("a", "b"))
+        self.assertEqual(aliases_of(aliases.aliases, 3), ())

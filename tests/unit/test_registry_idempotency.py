@@ -211,7 +211,7 @@ class RepeatedTests(KeyedCase):
         """
         self.create_keyed("one")
         other = self.create_keyed("two")
-        self.registry._state.coordination.publish(VersionDeleted(self.snapshot().key(1)))
+        self.registry._state.coordination.publish(VersionDeleted(self.snapshot().key(1), 4, False))
         self.assertIsNone(self.early("one"))
         self.assertEqual(self.early("two"), other)
 

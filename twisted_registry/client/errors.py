@@ -8,6 +8,7 @@ attributes, and those that only a client can meet.
 from attrs import define
 
 from twisted_registry.domain.errors import (
+    AliasedVersion,
     AliasMoved,
     ArchiveChanged,
     ArchiveMoved,
@@ -16,10 +17,13 @@ from twisted_registry.domain.errors import (
     CorruptModel,
     CorruptRetention,
     CorruptVersion,
+    CursorExpired,
+    EtagChanged,
     HashMismatch,
     InvalidFilter,
     InvalidModelId,
     InvalidRequest,
+    ModelExists,
     ModelReplaced,
     NumbersExhausted,
     NumberTaken,
@@ -37,11 +41,13 @@ from twisted_registry.domain.errors import (
     UnknownAlias,
     UnknownModel,
     UnknownVersion,
+    UnsupportedByArchive,
     shown,
 )
 
 __all__ = [
     "AliasMoved",
+    "AliasedVersion",
     "ArchiveChanged",
     "ArchiveMoved",
     "BadReply",
@@ -54,13 +60,16 @@ __all__ = [
     "CorruptTransfer",
     "CorruptVersion",
     "CreationUncertain",
+    "CursorExpired",
     "DataChanged",
     "DeadlineExceeded",
+    "EtagChanged",
     "HashMismatch",
     "IncidentReported",
     "InvalidFilter",
     "InvalidModelId",
     "InvalidRequest",
+    "ModelExists",
     "ModelReplaced",
     "NotAuthenticated",
     "NotPermitted",
@@ -84,6 +93,7 @@ __all__ = [
     "UnknownVersion",
     "Unreachable",
     "Unsupported",
+    "UnsupportedByArchive",
 ]
 
 

@@ -6,11 +6,10 @@ With an archive that does not provide them, the registry refuses these operation
 
 from collections.abc import Mapping, Sequence
 
-from attrs import field, frozen
 from zope.interface import Interface
 
 from twisted_registry.contracts.streams import IArchiveWriter
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CorruptAnnotations
 from twisted_registry.domain.models import VersionInfo
@@ -145,23 +144,6 @@ class IAnnotationStore(Interface):
         """
 
 
-@frozen
-class AliasState:
-    """
-    The aliases of a model.
-
-    Attributes:
-        aliases: the number that each alias names.
-        sequence: the highest ``AliasMove.sequence``; 0 if there was no move.
-        damaged_moves: how many parts of the history are damaged, each of one change or more.  An alias may have moved
-            there, and may name another version than it should.
-    """
-
-    aliases: Mapping[str, int] = field(factory=dict)
-    sequence: int = 0
-    damaged_moves: int = 0
-
-
 class IAliasJournal(Interface):
     """
     The history of the aliases of each model.  Deleted with the model.
@@ -169,7 +151,7 @@ class IAliasJournal(Interface):
 
     def load_aliases(model_id: str) -> AliasState:
         """
-        Return which versions a model's aliases name.  Must need little memory, however long the history is.
+        Return the last move of each of a model's aliases.  Must need little memory, however long the history is.
 
         Args:
             model_id: the model's id.  A model that does not exist has no aliases.

@@ -2,19 +2,20 @@
 The contract of the registry, for the edges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
 from twisted_registry.contracts.coordination import Listener
 from twisted_registry.contracts.snapshots import ISnapshots
+from twisted_registry.contracts.version_changes import IVersionChanges
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 
-class IRegistry(ISnapshots):
+class IRegistry(ISnapshots, IVersionChanges):
     """
     The registry: models, their versions, and the policy.  Except for ``ISnapshots``, its calls are made in the
     reactor's thread.
@@ -154,14 +155,29 @@ class IRegistry(ISnapshots):
             ``StorageFailure``.
         """
 
-    def delete_model(model_id: str) -> Deferred[None]:
+    def edit_model(model_id: str, edit: Callable[[ModelInfo | None], ModelInfo]) -> Deferred[ModelInfo]:
+        """
+        Create a model, or replace its metadata, depending on what it is now.  Nothing else changes it meanwhile.
+
+        Args:
+            model_id: the model's id.
+            edit: called once, with the model as it is, or ``None`` if there is none; returns the model as it shall be.
+                If it raises, nothing changes.
+
+        Returns:
+            Fires with the model when it is durable; fails with the error that ``edit`` raised, with ``CorruptModel`` if
+            the model's metadata is damaged, or with an error of ``save_model``.
+        """
+
+    def delete_model(model_id: str, check: Callable[[ModelInfo], None] | None = None) -> Deferred[None]:
         """
         Delete a model and all its versions.
 
         Args:
             model_id: the model's id.
+            check: called with the model before it is deleted; if it raises, nothing changes.  ``None`` for no check.
 
         Returns:
             Fires with ``None`` when that is durable; fails with ``UnknownModel``, ``StorageReadOnly`` or
-            ``StorageFailure``.
+            ``StorageFailure``, or with the error that ``check`` raised.
         """

@@ -7,6 +7,7 @@ from zope.interface import Interface
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import Usage
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 
@@ -39,6 +40,18 @@ class ISnapshots(Interface):
 
         Returns:
             ``None`` if the info is not in memory.
+        """
+
+    def version_record(snapshot: ModelSnapshot, version_number: int) -> VersionRecord | None:
+        """
+        Return a version with its labels, metrics and aliases.
+
+        Args:
+            snapshot: the version's model.
+            version_number: the version's number.
+
+        Returns:
+            ``None`` if a part of it is not in memory.
         """
 
     def model_info(model_id: str) -> ModelInfo | None:

@@ -29,6 +29,9 @@ class EvictionRank(IntEnum):
     LATEST = 2
     """A transient version that is its model's latest."""
 
+    PINNED = 3
+    """A transient version that is being moved to the archive."""
+
 
 @frozen
 class TransientBudget:

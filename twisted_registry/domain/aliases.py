@@ -5,9 +5,9 @@ Names for versions that can move from one version to another, and the history of
 import re
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
-from twisted_registry.domain.errors import AliasMoved, InvalidRequest, shown
+from twisted_registry.domain.errors import AliasMoved, InvalidRequest, UnknownAlias, shown
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")
 RESERVED = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
@@ -76,47 +76,122 @@ class AliasMove:
     sequence: int = 0
 
 
-def check_expected(aliases: Mapping[str, int], model_id: str, alias: str, expected_number: int | None) -> int:
+@frozen
+class AliasChange:
     """
-    Return the number that an alias names now, or 0 if it does not exist, if a move may proceed.
+    A move of an alias as it is asked for.
+
+    Attributes:
+        alias: the name of the alias.
+        to_number: the number that it shall name; 0 to delete it.
+        expected_number: the number that it must name now; 0 if it must not exist; ``None`` for an unconditional move.
+        actor: who asks; empty without access control.
+        reason: why; may be empty.
+    """
+
+    alias: str
+    to_number: int
+    expected_number: int | None = None
+    actor: str = ""
+    reason: str = ""
+
+    def check(self, model_id: str, aliases: Mapping[str, AliasMove]) -> int:
+        """
+        Return the number that the alias names now, or 0 if it does not exist, if the move may proceed.
+
+        Args:
+            model_id: the model's id.
+            aliases: the last move of each alias of the model.
+
+        Raises:
+            AliasMoved: the alias does not name the expected version.
+            UnknownAlias: the alias is to be deleted, and does not exist.
+        """
+        present = aliases.get(self.alias)
+        present_number = 0 if present is None else present.to_number
+        if self.expected_number not in (None, present_number):
+            raise AliasMoved(model_id, self.alias, self.expected_number or 0, present_number)
+        if not present_number and not self.to_number:
+            raise UnknownAlias(model_id, self.alias)
+        return present_number
+
+    def move(self, from_number: int, moved_ns: int, sequence: int) -> AliasMove:
+        """
+        Return the move that is made.
+
+        Args:
+            from_number: the number that the alias names now; 0 if it does not exist.
+            moved_ns: the time in nanoseconds since the Unix epoch.
+            sequence: the sequence number of the move.
+        """
+        return AliasMove(self.alias, from_number, self.to_number, moved_ns, self.actor, self.reason, sequence)
+
+
+@frozen
+class AliasState:
+    """
+    The aliases of a model.
+
+    Attributes:
+        aliases: the last move of each alias that exists.
+        sequence: the highest sequence number of any move; 0 if there was none.
+        damaged_moves: how many parts of the history are damaged, each of one move or more.  An alias may have moved
+            there, and may name another version than it should.
+    """
+
+    aliases: Mapping[str, AliasMove] = field(factory=dict)
+    sequence: int = 0
+    damaged_moves: int = 0
+
+    @classmethod
+    def after(cls, moves: Iterable[AliasMove]) -> "AliasState":
+        """
+        Return the state after some moves.
+
+        Args:
+            moves: all moves, in order.
+        """
+        aliases: dict[str, AliasMove] = {}
+        sequence = 0
+        for move in moves:
+            sequence = max(sequence, move.sequence)
+            apply_move(move, aliases)
+        return cls(aliases, sequence)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """
+        The numbers that the aliases name.
+        """
+        return {alias: move.to_number for alias, move in self.aliases.items()}
+
+    def moved(self, move: AliasMove) -> "AliasState":
+        """
+        Return the state after one more move.
+        """
+        aliases = dict(self.aliases)
+        apply_move(move, aliases)
+        return AliasState(aliases, move.sequence)
+
+
+def apply_move(move: AliasMove, aliases: dict[str, AliasMove]) -> None:
+    """
+    Change the last move of each alias by one more move.
+    """
+    if move.to_number:
+        aliases[move.alias] = move
+    else:
+        aliases.pop(move.alias, None)
+
+
+def aliases_of(aliases: Mapping[str, AliasMove], number: int) -> tuple[str, ...]:
+    """
+    Return the aliases of one version, sorted.
 
     Args:
-        aliases: the numbers that the aliases of the model name.
-        model_id: the model's id.
-        alias: the alias to move.
-        expected_number: the number that it must name; 0 if it must not exist; ``None`` for an unconditional move.
-
-    Raises:
-        AliasMoved: the alias names another version.
+        aliases: the last move of each alias of its model.
+        number: the version's number.
     """
-    present_number = aliases.get(alias, 0)
-    if expected_number not in (None, present_number):
-        raise AliasMoved(model_id, alias, expected_number or 0, present_number)
-    return present_number
-
-
-def fold(moves: Iterable[AliasMove], aliases: Mapping[str, int] | None = None) -> dict[str, int]:
-    """
-    Return the number that each alias names after some moves.  A deleted alias is not in the result.
-
-    Args:
-        moves: the moves, in order.
-        aliases: the numbers that the aliases named before; ``None`` if there were no aliases.
-    """
-    numbers = dict(aliases or {})
-    for move in moves:
-        if move.to_number:
-            numbers[move.alias] = move.to_number
-        else:
-            numbers.pop(move.alias, None)
-    return numbers
-
-
-def aliases_by_number(aliases: Mapping[str, int]) -> dict[int, tuple[str, ...]]:
-    """
-    Return the aliases of each version that has any, sorted, by the number of the version.
-    """
-    found: dict[int, list[str]] = {}
-    for alias, number in sorted(aliases.items()):
-        found.setdefault(number, []).append(alias)
-    return {number: tuple(names) for number, names in found.items()}
+    if not aliases:
+        return ()
+    return tuple(sorted(alias for alias, move in aliases.items() if move.to_number == number))

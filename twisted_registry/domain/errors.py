@@ -29,6 +29,7 @@ from twisted_registry.domain.storage_errors import (
 __all__ = [
     "REWRITE_MODEL",
     "AliasMoved",
+    "AliasedVersion",
     "ArchiveChanged",
     "ArchiveMoved",
     "ArchiveTaken",
@@ -38,10 +39,13 @@ __all__ = [
     "CorruptModel",
     "CorruptRetention",
     "CorruptVersion",
+    "CursorExpired",
+    "EtagChanged",
     "HashMismatch",
     "InvalidFilter",
     "InvalidModelId",
     "InvalidRequest",
+    "ModelExists",
     "ModelReplaced",
     "NumberTaken",
     "NumbersExhausted",
@@ -59,6 +63,7 @@ __all__ = [
     "UnknownAlias",
     "UnknownModel",
     "UnknownVersion",
+    "UnsupportedByArchive",
     "shown",
 ]
 
@@ -233,6 +238,93 @@ class AliasMoved(RegistryError):
             f"alias {shown(self.alias)} of model {shown(self.model_id)} {present}, and the request expects {expected}; "
             "look at what has moved it, then try again with the present number"
         )
+
+
+@define
+class AliasedVersion(RegistryError):
+    """
+    The version cannot be deleted, because an alias names it.
+
+    Attributes:
+        model_id: the model's id.
+        version_number: the version's number.
+        alias: the alias, or the first of several.
+    """
+
+    model_id: str
+    version_number: int
+    alias: str
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version_number} of model {shown(self.model_id)} cannot be deleted while the alias "
+            f"{shown(self.alias)} names it; move or delete the alias first"
+        )
+
+
+@define
+class ModelExists(RegistryError):
+    """
+    There is a model with this id already.
+    """
+
+    model_id: str
+
+    def __str__(self) -> str:
+        return f"there is a model {shown(self.model_id)} already; update it, or set allow_existing to get it"
+
+
+@define
+class EtagChanged(RegistryError):
+    """
+    The model has changed since the caller read it.
+
+    Attributes:
+        model_id: the model's id.
+        present_etag: its etag now.
+    """
+
+    model_id: str
+    present_etag: str
+
+    def __str__(self) -> str:
+        return (
+            f"model {shown(self.model_id)} has changed, and its etag is {self.present_etag} now; read it again, then "
+            "repeat the change with its new etag"
+        )
+
+
+@define
+class CursorExpired(RegistryError):
+    """
+    Events after a cursor are no longer kept.
+
+    Attributes:
+        cursor: the cursor.
+    """
+
+    cursor: str
+
+    def __str__(self) -> str:
+        return (
+            f"events after the cursor {shown(self.cursor)} are no longer kept; watch without a cursor, then list what "
+            "may have changed"
+        )
+
+
+@define
+class UnsupportedByArchive(RegistryError):
+    """
+    This registry cannot do what the request asks.
+
+    Attributes:
+        reason: what it lacks.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @define

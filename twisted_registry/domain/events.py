@@ -9,8 +9,21 @@ from typing import Literal
 
 from attrs import frozen
 
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import ArchiveMoved, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
+
+Operation = Literal[
+    "create version",
+    "archive version",
+    "annotate version",
+    "delete version",
+    "move alias",
+    "save model",
+    "delete model",
+]
+"""A change of the archive."""
 
 StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 
@@ -22,10 +35,56 @@ class VersionCommitted:
 
     Attributes:
         key: the version's name in this process.
+        annotations: its labels and metrics.
     """
 
     key: VersionKey
     info: VersionInfo
+    annotations: Annotations = NO_ANNOTATIONS
+
+    @property
+    def model_id(self) -> str:
+        """
+        The id of the version's model.
+        """
+        return self.key.model_id
+
+
+@frozen
+class VersionArchived:
+    """
+    A transient version was moved to the archive, durably.
+
+    Attributes:
+        key: the version's name in this process.
+        annotations: its labels and metrics.
+    """
+
+    key: VersionKey
+    info: VersionInfo
+    annotations: Annotations = NO_ANNOTATIONS
+
+    @property
+    def model_id(self) -> str:
+        """
+        The id of the version's model.
+        """
+        return self.key.model_id
+
+
+@frozen
+class VersionAnnotated:
+    """
+    The labels or metrics of a version were changed, durably if it is archived.
+
+    Attributes:
+        key: the version's name in this process.
+        annotations: its labels and metrics from now on.
+    """
+
+    key: VersionKey
+    info: VersionInfo
+    annotations: Annotations
 
     @property
     def model_id(self) -> str:
@@ -67,9 +126,13 @@ class VersionDeleted:
 
     Attributes:
         key: the version's name in this process.
+        size_bytes: the length of its data; 0 if it is not known.
+        is_latest: whether it was its model's latest version.
     """
 
     key: VersionKey
+    size_bytes: int
+    is_latest: bool
 
     @property
     def model_id(self) -> str:
@@ -77,6 +140,20 @@ class VersionDeleted:
         The id of the version's model.
         """
         return self.key.model_id
+
+
+@frozen
+class AliasChanged:
+    """
+    An alias names another version, or was deleted, durably.
+
+    Attributes:
+        incarnation: tells the model from others with the same id.
+    """
+
+    model_id: str
+    incarnation: int
+    move: AliasMove
 
 
 @frozen
@@ -125,9 +202,19 @@ class StorageFailed:
         operation: the change that was asked for.
     """
 
-    operation: Literal["create version", "save model", "delete model"]
+    operation: Operation
     model_id: str
     error: StorageError
 
 
-Event = VersionCommitted | VersionEvicted | VersionDeleted | ModelSaved | ModelDeleted | StorageFailed
+Event = (
+    VersionCommitted
+    | VersionArchived
+    | VersionAnnotated
+    | VersionEvicted
+    | VersionDeleted
+    | AliasChanged
+    | ModelSaved
+    | ModelDeleted
+    | StorageFailed
+)

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.errors import UnknownAlias, UnknownVersion
 from twisted_registry.domain.models import VersionInfo, VersionKey
 from twisted_registry.domain.numbers import VersionNumbers
+from twisted_registry.domain.references import Reference
 
 
 @frozen
@@ -22,6 +25,8 @@ class ModelSnapshot:
         numbers: the numbers of all versions.
         held: the infos of the versions in the transient store, including copies of archived ones, by number.
         latest: the latest version's info; ``None`` if there is no version or it was not read from the archive yet.
+        aliases: the last move of each alias.
+        annotated: the labels and metrics of the transient versions that have any, by number.
     """
 
     model_id: str
@@ -29,6 +34,8 @@ class ModelSnapshot:
     numbers: VersionNumbers = field(factory=VersionNumbers)
     held: Mapping[int, VersionInfo] = field(factory=dict)
     latest: VersionInfo | None = None
+    aliases: Mapping[str, AliasMove] = field(factory=dict)
+    annotated: Mapping[int, Annotations] = field(factory=dict)
 
     def key(self, number: int) -> VersionKey:
         """
@@ -50,3 +57,18 @@ class ModelSnapshot:
         if selector in self.numbers:
             return selector
         raise UnknownVersion(self.model_id, selector)
+
+    def resolve(self, reference: Reference) -> int:
+        """
+        Return the number of the version that a reference names; the latest if it names a model.
+
+        Raises:
+            UnknownAlias: there is no such alias.
+            UnknownVersion: there is no such version.
+        """
+        if reference.alias is None:
+            return self.select(reference.version)
+        move = self.aliases.get(reference.alias)
+        if move is None:
+            raise UnknownAlias(self.model_id, reference.alias)
+        return self.select(move.to_number)

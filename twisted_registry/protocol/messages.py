@@ -69,8 +69,10 @@ REGISTRY_SERVICE_NAME = "twisted_registry.v1.Registry"
 
 if TYPE_CHECKING:
     from cogment.api import common_pb2 as common, model_registry_pb2 as api
+    from google.protobuf.empty_pb2 import Empty
     from registry_api.v1 import registry_pb2 as v1
 else:
+    Empty = GetMessageClass(POOL.FindMessageTypeByName("google.protobuf.Empty"))
     v1 = message_classes("twisted_registry/v1/registry.proto")
     common = message_classes("cogment/api/common.proto")
     api = message_classes("cogment/api/model_registry.proto")
@@ -80,6 +82,7 @@ __all__ = [
     "REGISTRY_SERVICE_NAME",
     "SERVICE",
     "SERVICE_NAME",
+    "Empty",
     "add_files",
     "api",
     "common",

@@ -2,6 +2,7 @@
 Changes of models: saving, deleting, and losing them.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from attrs import frozen
@@ -37,6 +38,22 @@ class ModelChanges:
                 await self._save_owned(info)
         except BaseException as error:
             self._state.publish_failure("save model", info.model_id, error)
+            raise
+
+    async def edit(self, model_id: str, edit: Callable[[ModelInfo | None], ModelInfo]) -> ModelInfo:
+        """
+        See ``IRegistry.edit_model``.
+        """
+        try:
+            async with self._state.coordination.exclusive(model_id):
+                model = self._state.index.find(model_id)
+                present = None if model is None else await self._loader.owned_model_info(model)
+                info = edit(present)
+                if info != present:
+                    await self._save_owned(info)
+                return info
+        except BaseException as error:
+            self._state.publish_failure("save model", model_id, error)
             raise
 
     async def _save_owned(self, info: ModelInfo) -> None:
@@ -84,13 +101,16 @@ class ModelChanges:
             await self._state.transients.remove(snapshot)
         return model
 
-    async def delete(self, model_id: str) -> None:
+    async def delete(self, model_id: str, check: Callable[[ModelInfo], None] | None = None) -> None:
         """
         See ``IRegistry.delete_model``.
         """
         try:
             async with self._state.coordination.exclusive(model_id):
-                await self._delete_owned(self._state.index.get(model_id))
+                model = self._state.index.get(model_id)
+                if check is not None:
+                    check(await self._loader.owned_model_info(model))
+                await self._delete_owned(model)
         except BaseException as error:
             self._state.publish_failure("delete model", model_id, error)
             raise

@@ -9,6 +9,7 @@ from typing import TypeVar
 from attrs import frozen
 from twisted.logger import Logger
 
+from twisted_registry.domain.aliases import AliasState
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, RegistryError, UnknownModel
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -23,7 +24,10 @@ _FILES_PER_JOB = 64
 _log = Logger(namespace="twisted_registry.registry")
 
 
-def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """
+    Divide files that are to be read into jobs.
+    """
     return (items[start : start + _FILES_PER_JOB] for start in range(0, len(items), _FILES_PER_JOB))
 
 
@@ -59,7 +63,7 @@ class Loader:
         async with self._state.coordination.exclusive(model_id):
             model = self._state.index.get(model_id)
             if model.snapshot is None:
-                await self._owned_model_info(model)
+                await self.owned_model_info(model)
             return await self.owned_versions(model)
 
     async def owned_versions(self, model: Model) -> ModelSnapshot:
@@ -68,11 +72,21 @@ class Loader:
         """
         if model.snapshot is not None:
             return model.snapshot
-        numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
+        numbers, aliases = await self._state.executor.defer(partial(self._load_owned_versions, model.model_id))
         await model.sequence.load(numbers[-1] if numbers else 0)
-        return model.load(numbers)
+        return model.load(numbers, aliases)
 
-    async def _owned_model_info(self, model: Model) -> ModelInfo:
+    def _load_owned_versions(self, model_id: str) -> tuple[list[int], AliasState]:
+        numbers = self._state.archive.version_numbers(model_id)
+        return numbers, self._state.archive.load_aliases(model_id)
+
+    async def owned_model_info(self, model: Model) -> ModelInfo:
+        """
+        Return the info of a model.  The caller owns the model.
+
+        Raises:
+            CorruptModel: its metadata is damaged.
+        """
         known = self._state.model_infos.peek(model.model_id)
         if known is not None:
             return known
@@ -86,7 +100,7 @@ class Loader:
         See ``IRegistry.load_model_infos``.
         """
         results: list[ModelInfo | CorruptModel | UnknownModel] = []
-        for piece in _pieces(model_ids):
+        for piece in pieces(model_ids):
             before = [_Before.of(self._state.index.find(model_id)) for model_id in piece]
             found = await self._state.executor.defer(partial(self._load_models, piece))
             for model_id, known, result in zip(piece, before, found, strict=True):
@@ -148,6 +162,21 @@ class Loader:
             await self.model_infos([model.model_id for model in self._state.index.models() if not model.is_checked])
             return self._state.index.publish()
 
+    async def version_info(self, snapshot: ModelSnapshot, number: int) -> VersionInfo:
+        """
+        Return the info of one version.
+
+        Raises:
+            CorruptVersion: the version is damaged.
+        """
+        known = self._state.version_info(snapshot, number)
+        if known is not None:
+            return known
+        (result,) = await self.version_infos(snapshot, [number])
+        if isinstance(result, CorruptVersion):
+            raise result
+        return result
+
     async def version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
     ) -> list[VersionInfo | CorruptVersion]:
@@ -155,7 +184,7 @@ class Loader:
         See ``IRegistry.load_version_infos``.
         """
         results: list[VersionInfo | CorruptVersion] = []
-        for numbers in _pieces(version_numbers):
+        for numbers in pieces(version_numbers):
             found = await self._state.executor.defer(partial(self._load_versions, snapshot.model_id, numbers))
             model = self._state.current(snapshot.model_id, snapshot.incarnation)
             if model is None:

@@ -9,10 +9,10 @@ from attrs import define
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
-from twisted_registry.contracts.lifecycle import AliasState, IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
+from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import CorruptAnnotations, CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo

@@ -4,14 +4,19 @@ Models as the registry holds them.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from attrs import define
+from attrs import define, evolve
 
 from twisted_registry.contracts.coordination import ICoordination, INumberSequence
+from twisted_registry.domain.aliases import AliasMove, AliasState
+from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.models import VersionInfo, VersionKey
 from twisted_registry.domain.numbers import VersionNumbers
 from twisted_registry.domain.snapshot import ModelSnapshot
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -30,6 +35,8 @@ class Model:
         is_damaged: whether its metadata was found to be damaged.
         is_deleting: whether its deletion has begun.
         are_keys_loaded: whether the idempotency keys that the archive remembers for it are in memory.
+        alias_sequence: the sequence number of the last move of its aliases.
+        annotations_revision: rises before and after each change of an archived version's labels and metrics.
     """
 
     model_id: str
@@ -43,21 +50,27 @@ class Model:
     is_damaged: bool = False
     is_deleting: bool = False
     are_keys_loaded: bool = False
+    alias_sequence: int = 0
+    annotations_revision: int = 0
 
-    def load(self, archived: Sequence[int]) -> ModelSnapshot:
+    def load(self, archived: Sequence[int], aliases: AliasState) -> ModelSnapshot:
         """
         Publish the versions that the archive holds.
 
         Args:
             archived: their numbers, ascending.
+            aliases: their aliases.
         """
-        return self._publish(VersionNumbers.of_archived(archived), {}, None)
-
-    def _publish(
-        self, numbers: VersionNumbers, held: Mapping[int, VersionInfo], latest: VersionInfo | None
-    ) -> ModelSnapshot:
-        self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers, held, latest)
+        self.alias_sequence = aliases.sequence
+        numbers = VersionNumbers.of_archived(archived)
+        self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers, {}, None, aliases.aliases)
         return self.snapshot
+
+    def _publish(self, numbers: VersionNumbers, held: Mapping[int, VersionInfo], latest: VersionInfo | None) -> None:
+        before = self.loaded
+        self.snapshot = ModelSnapshot(
+            self.model_id, self.incarnation, numbers, held, latest, before.aliases, before.annotated
+        )
 
     @property
     def loaded(self) -> ModelSnapshot:
@@ -167,7 +180,27 @@ class Model:
             numbers = numbers.with_archived(number)
         held = {**before.held, number: info} if number in before.held else before.held
         latest = info if numbers.last == number else before.latest
-        self._publish(numbers, held, latest)
+        annotated = _without(before.annotated, number)
+        self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest, annotated=annotated)
+
+    def annotate(self, number: int, annotations: Annotations) -> None:
+        """
+        Publish the labels and metrics of a version.
+        """
+        before = self.loaded
+        # A new snapshot in any case: replies that contain the version are kept as long as the snapshot is the same.
+        annotated = (
+            {**before.annotated, number: annotations} if before.numbers.is_transient(number) else before.annotated
+        )
+        self.snapshot = evolve(before, annotated=annotated)
+
+    def move_alias(self, move: AliasMove) -> None:
+        """
+        Publish the move of an alias.
+        """
+        state = AliasState(self.loaded.aliases, self.alias_sequence).moved(move)
+        self.alias_sequence = state.sequence
+        self.snapshot = evolve(self.loaded, aliases=state.aliases)
 
     def remove(self, number: int) -> None:
         """
@@ -183,7 +216,8 @@ class Model:
         latest = before.latest
         if latest is not None and latest.version_number == number:
             latest = None if numbers.last is None else held.get(numbers.last)
-        self._publish(numbers, held, latest)
+        annotated = _without(before.annotated, number)
+        self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest, annotated=annotated)
 
     def forget_info(self, number: int) -> None:
         """
@@ -205,10 +239,10 @@ class Model:
             self._publish(before.numbers, before.held, info)
 
 
-def _without(held: Mapping[int, VersionInfo], number: int) -> dict[int, VersionInfo]:
-    remaining = dict(held)
-    remaining.pop(number, None)
-    return remaining
+def _without(entries: Mapping[int, T], number: int) -> Mapping[int, T]:
+    if number not in entries:
+        return entries
+    return {other: entry for other, entry in entries.items() if other != number}
 
 
 class ModelIndex:

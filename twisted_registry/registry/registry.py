@@ -19,6 +19,8 @@ from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Usage
+from twisted_registry.domain.aliases import AliasChange, AliasMove
+from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.errors import (
     CannotStart,
     CorruptModel,
@@ -31,15 +33,20 @@ from twisted_registry.domain.errors import (
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo, VersionKey
+from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.aliases import AliasChanges
+from twisted_registry.registry.annotations import VersionAnnotations
 from twisted_registry.registry.changes import ModelChanges
 from twisted_registry.registry.commits import Committer
+from twisted_registry.registry.deletion import VersionDeletion
 from twisted_registry.registry.downloads import ArchiveDownload, Copy, DownloadCallbacks, Framing, VersionXxh3
 from twisted_registry.registry.event_log import EvictionLog
 from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
+from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.removals import BackgroundRemoval
 from twisted_registry.registry.state import State
 from twisted_registry.registry.transients import Transients
@@ -91,6 +98,10 @@ class Registry:
         self._committer = Committer(self._state, self._keys, now_ns)
         self._changes = ModelChanges(self._state, self._loader)
         self._removal = BackgroundRemoval(detecting, archive_executor)
+        self._promoter = Promoter(self._state, self._loader)
+        self._annotations = VersionAnnotations(self._state, self._loader)
+        self._aliases = AliasChanges(self._state, self._promoter, now_ns)
+        self._deletion = VersionDeletion(self._state)
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)
         self._checking_executor = checking_executor or archive_executor
@@ -153,6 +164,10 @@ class Registry:
     def version_info(self, snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
         """See ``ISnapshots.version_info``."""
         return self._state.version_info(snapshot, version_number)
+
+    def version_record(self, snapshot: ModelSnapshot, version_number: int) -> VersionRecord | None:
+        """See ``ISnapshots.version_record``."""
+        return self._state.version_record(snapshot, version_number)
 
     def model_info(self, model_id: str) -> ModelInfo | None:
         """See ``ISnapshots.model_info``."""
@@ -338,6 +353,38 @@ class Registry:
         """See ``IRegistry.save_model``."""
         return self._run(self._changes.save(info))
 
-    def delete_model(self, model_id: str) -> Deferred[None]:
+    def edit_model(self, model_id: str, edit: Callable[[ModelInfo | None], ModelInfo]) -> Deferred[ModelInfo]:
+        """See ``IRegistry.edit_model``."""
+        return self._run(self._changes.edit(model_id, edit))
+
+    def delete_model(self, model_id: str, check: Callable[[ModelInfo], None] | None = None) -> Deferred[None]:
         """See ``IRegistry.delete_model``."""
-        return self._run(self._changes.delete(model_id))
+        return self._run(self._changes.delete(model_id, check))
+
+    def archive_version(self, snapshot: ModelSnapshot, version_number: int) -> Deferred[VersionInfo]:
+        """See ``IVersionChanges.archive_version``."""
+        return self._run(self._promoter.archive(snapshot, version_number))
+
+    def delete_version(self, snapshot: ModelSnapshot, version_number: int) -> Deferred[None]:
+        """See ``IVersionChanges.delete_version``."""
+        return self._run(self._deletion.delete(snapshot, version_number))
+
+    def annotate_version(
+        self, snapshot: ModelSnapshot, version_number: int, update: AnnotationUpdate
+    ) -> Deferred[VersionRecord]:
+        """See ``IVersionChanges.annotate_version``."""
+        return self._run(self._annotations.update(snapshot, version_number, update))
+
+    def load_version_records(
+        self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
+    ) -> Deferred[list[VersionRecord | CorruptVersion]]:
+        """See ``IVersionChanges.load_version_records``."""
+        return self._run(self._annotations.records(snapshot, version_numbers))
+
+    def move_alias(self, snapshot: ModelSnapshot, change: AliasChange) -> Deferred[AliasMove]:
+        """See ``IVersionChanges.move_alias``."""
+        return self._run(self._aliases.move(snapshot, change))
+
+    def alias_moves(self, snapshot: ModelSnapshot) -> Deferred[Sequence[AliasMove]]:
+        """See ``IVersionChanges.alias_moves``."""
+        return self._run(self._aliases.moves(snapshot))

@@ -4,7 +4,7 @@ The state that the parts of the registry share.
 
 from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from attrs import field, frozen
 from twisted.logger import Logger
@@ -12,13 +12,25 @@ from twisted.logger import Logger
 from twisted_registry.contracts.coordination import ICoordination
 from twisted_registry.contracts.execution import IExecutor
 from twisted_registry.contracts.transient import EvictionRank, ITransientWriter
-from twisted_registry.domain.errors import ArchiveMoved, CorruptVersion, StorageFailure, StorageFull, StorageReadOnly
-from twisted_registry.domain.events import ModelDeleted, StorageFailed, VersionEvicted
+from twisted_registry.domain.aliases import aliases_of
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.errors import (
+    ArchiveMoved,
+    CorruptAnnotations,
+    CorruptVersion,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    UnknownModel,
+    UnsupportedByArchive,
+)
+from twisted_registry.domain.events import ModelDeleted, Operation, StorageFailed, VersionEvicted
 from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
+from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.downloads import Framing, VersionXxh3
-from twisted_registry.registry.lost_models import LossDetectingArchive
+from twisted_registry.registry.lost_models import LossDetectingArchive, LostModel
 from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.transients import Publication, Transients
 
@@ -42,6 +54,13 @@ def info_size_bytes(metadata: Mapping[str, str]) -> int:
     Estimate the memory for an info with certain metadata.
     """
     return _INFO_BYTES + sum(100 + len(key) + len(value) for key, value in metadata.items())
+
+
+def annotations_size_bytes(annotations: Annotations) -> int:
+    """
+    Estimate the memory for the labels and metrics of a version.
+    """
+    return info_size_bytes(annotations.labels) + sum(150 + len(key) for key in annotations.metrics)
 
 
 class InfoCache(Generic[K, V]):
@@ -103,6 +122,7 @@ class State:
     surveys: KeyedMutexes = field(factory=KeyedMutexes)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
+    archived_annotations: InfoCache[VersionKey, Annotations] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     xxh3: InfoCache[VersionKey, VersionXxh3] = field(factory=lambda: InfoCache(_XXH3_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)
 
@@ -115,6 +135,33 @@ class State:
             return None
         return model
 
+    def model(self, snapshot: ModelSnapshot) -> Model:
+        """
+        Return the model of a snapshot.
+
+        Raises:
+            UnknownModel: it was deleted.
+            LostModel: the archive has lost it.
+        """
+        model = self.current(snapshot.model_id, snapshot.incarnation)
+        if model is None:
+            raise UnknownModel(snapshot.model_id)
+        if model.snapshot is None:
+            raise LostModel(model.model_id)
+        return model
+
+    def check_lifecycle(self) -> None:
+        """
+        Check that the archive can change versions after their creation.
+
+        Raises:
+            UnsupportedByArchive: it cannot.
+        """
+        if not self.archive.has_lifecycle:
+            raise UnsupportedByArchive(
+                f"the archive {self.archive.description} cannot change a version after its creation"
+            )
+
     def version_info(self, snapshot: ModelSnapshot, version_number: int) -> VersionInfo | None:
         """
         See ``ISnapshots.version_info``.
@@ -124,6 +171,39 @@ class State:
             return latest
         held = snapshot.held.get(version_number)
         return held or self.version_infos.peek(snapshot.key(version_number))
+
+    def annotations(self, snapshot: ModelSnapshot, version_number: int) -> Annotations | None:
+        """
+        Return the labels and metrics of a version; ``None`` if they are not in memory.  May be called in any thread.
+        """
+        if snapshot.numbers.is_transient(version_number):
+            return snapshot.annotated.get(version_number, NO_ANNOTATIONS)
+        return self.archived_annotations.peek(snapshot.key(version_number))
+
+    def version_record(self, snapshot: ModelSnapshot, version_number: int) -> VersionRecord | None:
+        """
+        See ``ISnapshots.version_record``.
+        """
+        info = self.version_info(snapshot, version_number)
+        annotations = self.annotations(snapshot, version_number)
+        if info is None or annotations is None:
+            return None
+        return VersionRecord(info, annotations, aliases_of(snapshot.aliases, version_number))
+
+    def add_annotations(self, key: VersionKey, annotations: Annotations) -> None:
+        """
+        Keep the labels and metrics of an archived version for those who ask next.
+        """
+        self.archived_annotations.add(key, annotations, annotations_size_bytes(annotations))
+
+    def forget_version(self, key: VersionKey) -> None:
+        """
+        Drop everything known about a version that was deleted.
+        """
+        self.version_infos.discard(key)
+        self.archived_annotations.discard(key)
+        self.xxh3.discard(key)
+        self.damaged.discard(key)
 
     def add_version_info(self, key: VersionKey, info: VersionInfo) -> None:
         """
@@ -170,7 +250,7 @@ class State:
 
     def publish_failure(
         self,
-        operation: Literal["create version", "save model", "delete model"],
+        operation: Operation,
         model_id: str,
         error: BaseException,
     ) -> None:
@@ -190,6 +270,14 @@ class State:
         model = self.current(key.model_id, key.incarnation)
         if model is not None:
             model.forget_info(key.version_number)
+        if key not in self.damaged:
+            self.damaged.add(key)
+            _log.error("damage in the archive: {error}", error=error)
+
+    def note_corrupt_annotations(self, key: VersionKey, error: CorruptAnnotations) -> None:
+        """
+        Log damaged labels and metrics, once.
+        """
         if key not in self.damaged:
             self.damaged.add(key)
             _log.error("damage in the archive: {error}", error=error)

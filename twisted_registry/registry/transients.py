@@ -9,7 +9,13 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from twisted_registry.contracts.execution import IExecutor, INonBlocking
-from twisted_registry.contracts.transient import EvictionRank, ITransientStore, ITransientWriter
+from twisted_registry.contracts.transient import (
+    EvictionRank,
+    ITransientReader,
+    ITransientStore,
+    ITransientWriter,
+)
+from twisted_registry.domain.errors import UnknownVersion
 from twisted_registry.domain.models import VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
@@ -53,6 +59,7 @@ class Transients:
         # version is in it once, so that one that is read all the time does not make the others seem unused.
         self._touched: dict[VersionKey, None] = {}
         self._copying: dict[VersionKey, object] = {}
+        self._pinned: set[VersionKey] = set()
 
     # Copies of archived versions
 
@@ -131,7 +138,7 @@ class Transients:
         superseded: VersionKey | None,
     ) -> list[VersionKey]:
         self.store.touch(touched)
-        if superseded is None:
+        if superseded is None or superseded in self._pinned:
             return writer.commit(key, rank)
         self.store.set_rank(superseded, EvictionRank.SUPERSEDED)
         try:
@@ -144,7 +151,45 @@ class Transients:
         """
         Record that a version is no longer its model's latest.
         """
-        await self._change(partial(self.store.set_rank, key, EvictionRank.SUPERSEDED))
+        if key not in self._pinned:
+            await self._change(partial(self.store.set_rank, key, EvictionRank.SUPERSEDED))
+
+    async def pin(self, key: VersionKey) -> ITransientReader:
+        """
+        Open a version, and keep it in the store for as long as anything else can be evicted, until ``unpin``.
+
+        Raises:
+            UnknownVersion: it was evicted.
+        """
+        async with self._mutexes.hold(_STORE):
+            try:
+                reader = await self.executor.defer(partial(self.store.open_version, key))
+            except KeyError:
+                raise UnknownVersion(key.model_id, key.version_number) from None
+            self._pinned.add(key)
+            await self.executor.defer(partial(self.store.set_rank, key, EvictionRank.PINNED))
+            return reader
+
+    async def unpin(self, key: VersionKey, rank: EvictionRank) -> None:
+        """
+        Let a version be evicted again.
+
+        Args:
+            rank: its rank from now on.
+        """
+        self._pinned.discard(key)
+        await self._change(partial(self.store.set_rank, key, rank))
+
+    async def drop(self, key: VersionKey, latest: VersionKey | None) -> None:
+        """
+        Drop a version that was deleted.
+
+        Args:
+            latest: the transient version that is its model's latest now; ``None`` if that is an archived one.
+        """
+        await self._change(partial(self.store.remove, [key]))
+        if latest is not None and latest not in self._pinned:
+            await self._change(partial(self.store.set_rank, latest, EvictionRank.LATEST))
 
     async def remove(self, snapshot: ModelSnapshot) -> None:
         """

@@ -31,6 +31,12 @@ class Action(Enum):
 
     READ = "read"
     PUBLISH = "publish"
+    DESCRIBE = "describe"
+    """Create a model, or change metadata, labels and metrics."""
+
+    ARCHIVE = "archive"
+    ALIAS = "alias"
+    DELETE = "delete"
     ADMIN = "admin"
 
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
+from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
@@ -23,6 +24,7 @@ from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.bridge import AsyncioRuntime
+from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.chain import ArchiveIdentityCheck, generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
@@ -33,7 +35,8 @@ from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
 from twisted_registry.rpc.services.reflection import reflection_service
-from twisted_registry.rpc.sockets import accepted_on
+from twisted_registry.rpc.services.registry_v1.methods import registry_service
+from twisted_registry.rpc.sockets import accepted_on, disconnect
 
 try:
     import uvloop
@@ -117,6 +120,7 @@ class RpcServer:
         """
         self._serving = serving
         self._subscriptions.follow(self._registry)
+        self._feed.follow(self._registry)
         self._loop.call_soon_threadsafe(self._serve.set)
 
     def update_health(self) -> None:
@@ -171,6 +175,7 @@ class RpcServer:
         self._stop = asyncio.Event()
         self._queries = Queries(self._registry, AsyncioRuntime(self._reactor, self._loop))
         self._subscriptions = Subscriptions(self._queries)
+        self._feed = EventFeed(self._queries.runtime)
         self._health = Health()
         self._tracker = tracker = CallTracker(self._clients)
         self._connections = connections = Connections(
@@ -202,15 +207,13 @@ class RpcServer:
         self._tracker.close()
         self._health.set_serving(False)
         self._subscriptions.close()
+        self._feed.close()
         await self._tracker.serving.drain(self._grace_seconds)
         self._health.end_watches()
         await self._tracker.standing.drain(_FLUSH_SECONDS)
 
     def _make_server(self) -> grpc.aio.Server:
-        registry = cogment_service(
-            self._queries, self._subscriptions, self._server_status(), self._limits, self._network.chunk_size_bytes
-        )
-        services = [registry, self._health.service, *self._further_services]
+        services = [*self._registry_services(), self._health.service, *self._further_services]
         if self._network.reflection:
             services.append(reflection_service(services))
         tracker = self._tracker
@@ -221,6 +224,14 @@ class RpcServer:
         )
         server.add_generic_rpc_handlers([generic_handler(service, chain) for service in services])
         return server
+
+    def _registry_services(self) -> Sequence[Service]:
+        reply_budget = ReplyBudget(self._limits, disconnect)
+        chunk_bytes = self._network.chunk_size_bytes
+        cogment = cogment_service(
+            self._queries, self._subscriptions, self._server_status(), self._limits, reply_budget, chunk_bytes
+        )
+        return cogment, registry_service(self._queries, self._feed, reply_budget)
 
     def _server_status(self) -> ServerStatus:
         return ServerStatus(

@@ -4,8 +4,8 @@ The contract of archives that keep labels and metrics, aliases and retention pol
 
 from math import inf
 
-from twisted_registry.contracts.lifecycle import AliasState, ILifecycleArchive, ILifecycleWriter
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import UnknownModel, UnknownVersion
 from twisted_registry.domain.retention import KeepBest, RetentionPolicy
@@ -79,8 +79,9 @@ class ArchiveAnnotationContract(ArchiveContract):
         """
         for _ in range(2):
             self.assertEqual(self.lifecycle.alias_moves("m"), list(moves))
-            sequence = max((move.sequence for move in moves), default=0)
-            self.assertEqual(self.lifecycle.load_aliases("m"), AliasState(aliases, sequence))
+            state = self.lifecycle.load_aliases("m")
+            self.assertEqual(state, AliasState.after(moves))
+            self.assertEqual({alias: move.to_number for alias, move in state.aliases.items()}, aliases)
             self.reopen()
 
     # Labels and metrics.

@@ -8,9 +8,9 @@ from attrs import define, field
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
-from twisted_registry.contracts.lifecycle import AliasState, ILifecycleArchive, ILifecycleWriter
+from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.aliases import AliasMove, fold
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import (
     CannotStart,
@@ -146,8 +146,7 @@ class MemoryArchive:
 
     def load_aliases(self, model_id: str) -> AliasState:
         """See ``IAliasJournal.load_aliases``."""
-        moves = self.alias_moves(model_id)
-        return AliasState(fold(moves), max((move.sequence for move in moves), default=0))
+        return AliasState.after(self.alias_moves(model_id))
 
     def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
         """See ``IAliasJournal.alias_moves``."""

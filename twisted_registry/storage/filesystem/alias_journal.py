@@ -18,8 +18,7 @@ from typing import Any
 from attrs import frozen
 from twisted.logger import Logger
 
-from twisted_registry.contracts.lifecycle import AliasState
-from twisted_registry.domain.aliases import AliasMove, fold
+from twisted_registry.domain.aliases import AliasMove, AliasState, apply_move
 from twisted_registry.domain.errors import StorageFailure, StorageReadOnly, shown
 from twisted_registry.domain.idempotency import version_facts
 from twisted_registry.domain.models import VersionInfo
@@ -157,14 +156,15 @@ class AliasJournals:
 
     def state(self, model_id: str) -> AliasState:
         """
-        Read which versions the aliases name; see ``IAliasJournal.load_aliases``.
+        Read the last move of each alias; see ``IAliasJournal.load_aliases``.
         """
-        aliases: dict[str, int] = {}
+        aliases: dict[str, AliasMove] = {}
         sequence = damaged = 0
         for line in self._settled_lines(model_id):
             damaged += bool(line.damage)
-            aliases = fold(line.moves, aliases)
-            sequence = max([sequence, *(move.sequence for move in line.moves)])
+            for move in line.moves:
+                apply_move(move, aliases)
+                sequence = max(sequence, move.sequence)
         if damaged:
             _log.error(
                 "damage in the archive: {count} lines of the aliases of model {id} are damaged; look at where its "

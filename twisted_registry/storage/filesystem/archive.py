@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
-from twisted_registry.contracts.lifecycle import AliasState, IDeferredRemovals, ILifecycleArchive
+from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo

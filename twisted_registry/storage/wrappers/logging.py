@@ -9,10 +9,10 @@ from zope.interface import alsoProvides, implementer, providedBy
 
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
-from twisted_registry.contracts.lifecycle import AliasState, IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
+from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CorruptAnnotations
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo

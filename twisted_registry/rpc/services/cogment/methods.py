@@ -23,11 +23,15 @@ from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
 from twisted_registry.rpc.methods import Action, Method, Service
 from twisted_registry.rpc.services.cogment import codec
 from twisted_registry.rpc.services.cogment.handlers import Handlers
-from twisted_registry.rpc.sockets import disconnect
 
 
 def cogment_service(
-    queries: Queries, subscriptions: Subscriptions, status: ServerStatus, limits: Limits, chunk_bytes: int
+    queries: Queries,
+    subscriptions: Subscriptions,
+    status: ServerStatus,
+    limits: Limits,
+    reply_budget: ReplyBudget,
+    chunk_bytes: int,
 ) -> Service:
     """
     Return the service to add to a server.
@@ -45,7 +49,7 @@ def cogment_service(
         subscriptions,
         status,
         _versions(),
-        ReplyBudget(limits, disconnect),
+        reply_budget,
     )
     return Service(SERVICE_NAME, _table(handlers))
 

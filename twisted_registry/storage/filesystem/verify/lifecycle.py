@@ -5,7 +5,7 @@ The check of the files that hold labels and metrics, the moves of aliases, and r
 import os
 from collections.abc import Callable, Iterator
 
-from twisted_registry.domain.aliases import fold
+from twisted_registry.domain.aliases import AliasMove, apply_move
 from twisted_registry.storage.filesystem.alias_journal import read_lines
 from twisted_registry.storage.filesystem.annotations import parse_annotations
 from twisted_registry.storage.filesystem.failures import (
@@ -118,18 +118,20 @@ def _unread_aliases(model: PinnedModel, error: OSError) -> Iterator[Finding]:
 
 def _lines(model: PinnedModel, descriptor: int) -> Iterator[Finding]:
     damaged, last = [], None
-    aliases: dict[str, int] = {}
+    aliases: dict[str, AliasMove] = {}
     for line in read_lines(model.system, descriptor):
         if line.damage:
             damaged.append(line)
-        aliases, last = fold(line.moves, aliases), line
+        for move in line.moves:
+            apply_move(move, aliases)
+        last = line
     if last is not None and last.is_torn:
         damaged.remove(last)
         yield model.finding(Kind.LEFT_OVER, None, ALIASES, "its last line is cut off; the next move removes it")
     if damaged:
         reason = f"{len(damaged)} moves of its aliases cannot be read; the first, at byte {damaged[0].start}: "
         yield model.finding(Kind.ALIASES, None, ALIASES, reason + damaged[0].damage)
-    for alias, number in sorted(aliases.items()):
+    for alias, number in sorted((alias, move.to_number) for alias, move in aliases.items()):
         is_conditional = last is not None and last.version is not None and last.version[0] == number
         if not is_conditional and not may_exist(model.system, model.folder.version_yaml(number)):
             reason = f"the alias {alias} names version {number}, which does not exist; move or delete the alias"

@@ -1,0 +1,108 @@
+"""
+Aliases: set, deleted and listed, with the history of their moves.
+"""
+
+import sys
+from collections.abc import Sequence
+from itertools import islice
+
+from attrs import frozen
+
+from twisted_registry.application.queries import Queries
+from twisted_registry.application.versions import Versions
+from twisted_registry.domain.aliases import AliasChange, AliasMove, check_alias_name, check_reason
+from twisted_registry.domain.errors import InvalidRequest, shown
+from twisted_registry.domain.references import Reference
+
+
+@frozen
+class Aliases:
+    """
+    The aliases of all models.
+    """
+
+    _queries: Queries
+    _versions: Versions
+
+    async def set(
+        self, reference: Reference, alias: str, expected_number: int | None, reason: str, actor: str = ""
+    ) -> AliasMove:
+        """
+        Make an alias name a version; see ``IVersionChanges.move_alias``.
+
+        Args:
+            reference: the version.
+            expected_number: the number that the alias must name now; 0 if it must not exist; ``None`` for any.
+            reason: why; may be empty.
+            actor: who moves it; empty without access control.
+
+        Raises:
+            InvalidRequest: the alias or the reason is not allowed.
+        """
+        check_alias_name(alias)
+        check_reason(reason)
+        snapshot, number = await self._versions.resolve(reference)
+        change = AliasChange(alias, number, expected_number, actor, reason)
+        return await self._queries.runtime.call(lambda: self._queries.registry.move_alias(snapshot, change))
+
+    async def delete(
+        self, model_id: str, alias: str, expected_number: int | None, reason: str, actor: str = ""
+    ) -> AliasMove:
+        """
+        Delete an alias; its history stays.  See ``set`` for the arguments.
+
+        Raises:
+            UnknownAlias: the model has no such alias.
+        """
+        check_reason(reason)
+        snapshot = await self._queries.snapshot(model_id)
+        change = AliasChange(alias, 0, expected_number, actor, reason)
+        return await self._queries.runtime.call(lambda: self._queries.registry.move_alias(snapshot, change))
+
+    async def of_model(self, model_id: str) -> Sequence[AliasMove]:
+        """
+        Return the move that made each alias of a model name what it names, sorted by alias.
+        """
+        snapshot = await self._queries.snapshot(model_id)
+        return [snapshot.aliases[alias] for alias in sorted(snapshot.aliases)]
+
+    async def moves(self, model_id: str, alias: str, count: int, token: str) -> "AliasMoves":
+        """
+        Return a page of the moves of a model's aliases, the newest first.
+
+        Args:
+            alias: one alias; empty for all.
+            count: the most moves on the page.
+            token: ``next_token`` of the page before; empty for the first page.
+
+        Raises:
+            InvalidRequest: the token does not continue such a list.
+        """
+        before = _sequence(token)
+        snapshot = await self._queries.snapshot(model_id)
+        moves = await self._queries.runtime.call(lambda: self._queries.registry.alias_moves(snapshot))
+        wanted = (move for move in reversed(moves) if move.sequence < before and alias in ("", move.alias))
+        page = list(islice(wanted, count + 1))
+        return AliasMoves(page[:count], str(page[count - 1].sequence) if len(page) > count else "")
+
+
+@frozen
+class AliasMoves:
+    """
+    A page of moves.
+
+    Attributes:
+        moves: the newest first.
+        next_token: continues the list; empty at its end.
+    """
+
+    moves: Sequence[AliasMove]
+    next_token: str
+
+
+def _sequence(token: str) -> int:
+    if not token:
+        return sys.maxsize
+    if not (token.isascii() and token.isdecimal() and len(token) < 19):
+        raise InvalidRequest(f"{shown(token)} is not a page token; use the next_page_token of the page before")
+    return int(token)

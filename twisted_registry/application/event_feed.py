@@ -1,0 +1,275 @@
+"""
+The feed of events: what has happened in the registry lately, for clients that watch it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from uuid import uuid4
+
+from attrs import define, field, frozen
+
+from twisted_registry.contracts.application import IEvent, IRuntime
+from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.domain.errors import CursorExpired, InvalidRequest, Unavailable, shown
+from twisted_registry.domain.events import (
+    AliasChanged,
+    Event,
+    ModelDeleted,
+    ModelSaved,
+    VersionAnnotated,
+    VersionArchived,
+    VersionCommitted,
+    VersionDeleted,
+    VersionEvicted,
+)
+
+MAX_EVENTS = 10_000
+"""The events that are kept for clients that come back."""
+
+_KINDS: Mapping[type[Event], str] = {
+    VersionCommitted: "version_created",
+    VersionArchived: "version_archived",
+    VersionAnnotated: "version_updated",
+    VersionDeleted: "version_deleted",
+    VersionEvicted: "version_evicted",
+    AliasChanged: "alias_moved",
+    ModelSaved: "model_created",
+    ModelDeleted: "model_deleted",
+}
+_MODEL_UPDATED = "model_updated"
+
+KINDS = (*_KINDS.values(), _MODEL_UPDATED)
+"""The names of the kinds of events."""
+
+
+def kind_of(event: Event) -> str:
+    """
+    Return the name of an event's kind.
+    """
+    if isinstance(event, ModelSaved) and not event.is_new:
+        return _MODEL_UPDATED
+    return _KINDS[type(event)]
+
+
+@define(eq=False)
+class FeedEvent:
+    """
+    An event with its place in the feed.
+
+    Attributes:
+        sequence: counts the events of this process, from 1.
+        cursor: continues the feed after this event.
+        happened_ns: time in nanoseconds since the Unix epoch.
+        encoded: the event as an edge sends it, which is the same for all clients; empty until the first is sent.
+    """
+
+    sequence: int
+    cursor: str
+    happened_ns: int
+    event: Event
+    encoded: bytes = b""
+
+
+@frozen
+class EventFilter:
+    """
+    The events that a client watches.
+
+    Attributes:
+        model_id: one model; empty for all.
+        prefix: models whose ids begin with it.
+        kinds: names of kinds; empty for all.
+    """
+
+    model_id: str = ""
+    prefix: str = ""
+    kinds: frozenset[str] = frozenset()
+
+    def matches(self, event: Event) -> bool:
+        """
+        Return whether a client watches an event.
+        """
+        model_id = event.model_id
+        if self.model_id and model_id != self.model_id:
+            return False
+        return model_id.startswith(self.prefix) and (not self.kinds or kind_of(event) in self.kinds)
+
+
+class EventFeed:
+    """
+    The last events of this process.  Nothing is queued for a client that watches: it reads the feed at its own speed,
+    and fails if it falls too far behind.
+
+    Events arrive in the reactor's thread; watches are used in the thread that runs the use cases.
+    """
+
+    def __init__(
+        self, runtime: IRuntime, now_ns: Callable[[], int] = time.time_ns, max_events: int = MAX_EVENTS
+    ) -> None:
+        """
+
+        Args:
+            now_ns: returns the time in nanoseconds since the Unix epoch.
+            max_events: how many events are kept.
+        """
+        self._runtime = runtime
+        self._now_ns = now_ns
+        self._process = uuid4().hex[:12]
+        self._events: deque[FeedEvent] = deque(maxlen=max_events)
+        self._last = 0
+        self._watching: dict[str, set[IEvent]] = {}
+        self._is_closed = False
+
+    def follow(self, registry: IRegistry) -> None:
+        """
+        Add the events of a registry to the feed from now on.
+        """
+        registry.subscribe(self._add, *_KINDS)
+
+    def _add(self, event: Event) -> None:
+        happened_ns = self._now_ns()
+        self._runtime.run_soon(lambda: self._append(event, happened_ns))
+
+    def _append(self, event: Event, happened_ns: int) -> None:
+        self._last += 1
+        self._events.append(FeedEvent(self._last, self.cursor(self._last), happened_ns, event))
+        for model_id in ("", event.model_id):
+            self._wake(model_id)
+
+    def _wake(self, model_id: str) -> None:
+        for changed in self._watching.get(model_id, ()):
+            changed.set()
+
+    def cursor(self, sequence: int) -> str:
+        """
+        Return the cursor of an event.
+        """
+        return f"{self._process}-{sequence}"
+
+    def watch(self, wanted: EventFilter, cursor: str = "") -> "EventWatch":
+        """
+        Return a watch.  It begins and ends as a context manager.
+
+        Args:
+            wanted: the events to watch.
+            cursor: the cursor of the last event that the client has; empty to begin now.
+
+        Raises:
+            InvalidRequest: this is not a cursor.
+            CursorExpired: events after the cursor are no longer kept.
+        """
+        return EventWatch(self, wanted, self._sequence(cursor) if cursor else self._last)
+
+    def _sequence(self, cursor: str) -> int:
+        process, _, digits = cursor.partition("-")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
+            raise InvalidRequest(f"{shown(cursor)} is not a cursor; use that of the last event, or none")
+        if process != self._process:
+            raise CursorExpired(cursor)
+        sequence = int(digits)
+        if sequence > self._last:
+            raise InvalidRequest(f"{shown(cursor)} is not a cursor of an event that was sent; use none")
+        return sequence
+
+    def after(self, sequence: int) -> Iterator[FeedEvent]:
+        """
+        Iterate over the events after one.  The feed must not change meanwhile.
+
+        Raises:
+            CursorExpired: some of them are no longer kept.
+        """
+        first = self._last - len(self._events) + 1
+        if sequence + 1 < first:
+            raise CursorExpired(self.cursor(sequence))
+        return (self._events[index] for index in range(sequence + 1 - first, len(self._events)))
+
+    def begin(self, wanted: EventFilter) -> IEvent:
+        """
+        Begin to wake a watch.
+        """
+        changed = self._runtime.event()
+        self._watching.setdefault(wanted.model_id, set()).add(changed)
+        return changed
+
+    def end(self, wanted: EventFilter, changed: IEvent) -> None:
+        """
+        Stop waking a watch.
+        """
+        watching = self._watching[wanted.model_id]
+        watching.discard(changed)
+        if not watching:
+            del self._watching[wanted.model_id]
+
+    def close(self) -> None:
+        """
+        End all watches, and refuse new ones, with ``Unavailable``.
+        """
+        self._is_closed = True
+        for model_id in self._watching:
+            self._wake(model_id)
+
+    def check_open(self) -> None:
+        """
+        Check that watches are still served.
+
+        Raises:
+            Unavailable: the registry is stopping.
+        """
+        if self._is_closed:
+            raise Unavailable("the registry is stopping; watch again when it is back")
+
+
+@define(eq=False)
+class EventWatch:
+    """
+    A client's place in the feed.
+
+    Attributes:
+        position: the sequence of the last event that the client has.
+    """
+
+    _feed: EventFeed
+    _wanted: EventFilter
+    position: int
+    _changed: IEvent = field(init=False)
+
+    def __enter__(self) -> "EventWatch":
+        self._changed = self._feed.begin(self._wanted)
+        self._changed.set()  # events after the cursor are there already
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._feed.end(self._wanted, self._changed)
+
+    @property
+    def cursor(self) -> str:
+        """
+        Continues the feed where this watch is.
+        """
+        return self._feed.cursor(self.position)
+
+    async def next(self) -> list[FeedEvent]:
+        """
+        Wait for the next events that the client watches.
+
+        Returns:
+            at least one event.
+
+        Raises:
+            CursorExpired: the client is too slow: events that it has not read are no longer kept.
+            Unavailable: the registry is stopping.
+        """
+        while True:
+            await self._changed.wait()
+            self._feed.check_open()
+            self._changed.clear()
+            found = list(self._feed.after(self.position))
+            if found:
+                self.position = found[-1].sequence
+            wanted = [event for event in found if self._wanted.matches(event.event)]
+            if wanted:
+                return wanted

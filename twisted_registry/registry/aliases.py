@@ -1,0 +1,68 @@
+"""
+Aliases: names for versions, durable before anyone sees them.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from attrs import frozen
+
+from twisted_registry.domain.aliases import AliasChange, AliasMove
+from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.events import AliasChanged
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.models import Model
+from twisted_registry.registry.promotion import Promoter
+from twisted_registry.registry.state import State
+
+
+@frozen(eq=False)
+class AliasChanges:
+    """
+    The moves of aliases.
+    """
+
+    _state: State
+    _promoter: Promoter
+    _now_ns: Callable[[], int]
+
+    async def move(self, snapshot: ModelSnapshot, change: AliasChange) -> AliasMove:
+        """
+        See ``IVersionChanges.move_alias``.
+        """
+        try:
+            await self._prepare(snapshot, change)
+            async with self._state.coordination.exclusive(snapshot.model_id):
+                return await self._move_owned(self._state.model(snapshot), change)
+        except BaseException as error:
+            self._state.publish_failure("move alias", snapshot.model_id, error)
+            raise
+
+    async def _prepare(self, snapshot: ModelSnapshot, change: AliasChange) -> None:
+        self._state.check_lifecycle()
+        model = self._state.model(snapshot)
+        # Checked again when the model is owned.  Now it keeps a version from being archived for nothing.
+        change.check(model.model_id, model.loaded.aliases)
+        if change.to_number:
+            await self._promoter.archive(snapshot, change.to_number)
+
+    async def _move_owned(self, model: Model, change: AliasChange) -> AliasMove:
+        aliases = model.loaded.aliases
+        from_number = change.check(model.model_id, aliases)
+        if change.to_number and change.to_number not in model.loaded.numbers:  # deleted meanwhile
+            raise UnknownVersion(model.model_id, change.to_number)
+        if from_number == change.to_number:
+            return aliases[change.alias]
+        move = change.move(from_number, self._now_ns(), model.alias_sequence + 1)
+        async with self._state.coordination.writing(model.model_id):
+            await self._state.executor.defer(partial(self._state.archive.append_alias_moves, model.model_id, [move]))
+        model.move_alias(move)
+        self._state.coordination.publish(AliasChanged(model.model_id, model.incarnation, move))
+        return move
+
+    async def moves(self, snapshot: ModelSnapshot) -> Sequence[AliasMove]:
+        """
+        See ``IVersionChanges.alias_moves``.
+        """
+        model = self._state.model(snapshot)
+        return await self._state.executor.defer(partial(self._state.archive.alias_moves, model.model_id))

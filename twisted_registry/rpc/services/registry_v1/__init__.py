@@ -1,0 +1,3 @@
+"""
+The calls of ``twisted_registry.v1.Registry``.
+"""

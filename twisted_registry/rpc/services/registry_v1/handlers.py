@@ -1,0 +1,149 @@
+"""
+The handlers of the calls about models, versions, aliases and events.
+"""
+
+import time
+from typing import Any
+
+from attrs import frozen
+
+from twisted_registry.application.aliases import Aliases
+from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.models import Models
+from twisted_registry.application.versions import Versions
+from twisted_registry.protocol.messages import Empty, v1
+from twisted_registry.rpc.budgets import ReplyBudget
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.services.registry_v1 import codec
+
+
+@frozen
+class ModelCalls:
+    """
+    The calls about single models.
+    """
+
+    _models: Models
+
+    async def create(self, request: Any, call: CallContext) -> Any:
+        """
+        Create a model.
+        """
+        info = codec.model_to_create(request)
+        return codec.model(await self._models.create(info, allow_existing=request.allow_existing))
+
+    async def get(self, request: Any, call: CallContext) -> Any:
+        """
+        Return a model.
+        """
+        return codec.model(await self._models.get(request.model_id))
+
+    async def update(self, request: Any, call: CallContext) -> Any:
+        """
+        Change a model's metadata.
+        """
+        update = codec.model_update(request)
+        return codec.model(await self._models.update(update, allow_missing=request.allow_missing))
+
+    async def delete(self, request: Any, call: CallContext) -> Any:
+        """
+        Delete a model with all its versions.
+        """
+        await self._models.delete(request.model_id, request.etag)
+        return Empty()
+
+
+@frozen
+class VersionCalls:
+    """
+    The calls about single versions.
+    """
+
+    _versions: Versions
+
+    async def get(self, request: Any, call: CallContext) -> Any:
+        """
+        Return a version without its data.
+        """
+        return codec.version(await self._versions.get(codec.reference(request.reference)))
+
+    async def update(self, request: Any, call: CallContext) -> Any:
+        """
+        Change a version's labels and metrics.
+        """
+        update = codec.annotations_update(request)
+        return codec.version(await self._versions.annotate(codec.reference(request.reference), update))
+
+    async def archive(self, request: Any, call: CallContext) -> Any:
+        """
+        Move a transient version to the archive.
+        """
+        return codec.version(await self._versions.archive(codec.reference(request.reference)))
+
+    async def delete(self, request: Any, call: CallContext) -> Any:
+        """
+        Delete a version.
+        """
+        await self._versions.delete(codec.reference(request.reference))
+        return Empty()
+
+
+@frozen
+class AliasCalls:
+    """
+    The calls about aliases.
+    """
+
+    _aliases: Aliases
+
+    async def set(self, request: Any, call: CallContext) -> Any:
+        """
+        Make an alias name a version.
+        """
+        reference = codec.reference(request.reference)
+        expected = codec.expected_number(request)
+        move = await self._aliases.set(reference, request.alias, expected, request.reason)
+        return codec.alias(reference.model_id, move)
+
+    async def delete(self, request: Any, call: CallContext) -> Any:
+        """
+        Delete an alias.
+        """
+        await self._aliases.delete(request.model_id, request.alias, codec.expected_number(request), request.reason)
+        return Empty()
+
+    async def list(self, request: Any, call: CallContext) -> Any:
+        """
+        List a model's aliases.
+        """
+        moves = await self._aliases.of_model(request.model_id)
+        return v1.ListAliasesResponse(aliases=[codec.alias(request.model_id, move) for move in moves])
+
+    async def history(self, request: Any, call: CallContext) -> Any:
+        """
+        List the moves of a model's aliases.
+        """
+        size = codec.page_size(request.page_size)
+        page = await self._aliases.moves(request.model_id, request.alias, size, request.page_token)
+        events = [codec.alias_event(request.model_id, move) for move in page.moves]
+        return v1.ListAliasEventsResponse(events=events, next_page_token=page.next_token)
+
+
+@frozen
+class EventCalls:
+    """
+    The calls about events.
+    """
+
+    _feed: EventFeed
+    _reply_budget: ReplyBudget
+
+    async def watch(self, request: Any, call: CallContext) -> None:
+        """
+        Send events as they happen.
+        """
+        with self._feed.watch(codec.event_filter(request), request.cursor) as watch:
+            await call.write(codec.started(watch.cursor, time.time_ns()))
+            while True:
+                for entry in await watch.next():
+                    await self._reply_budget.write(call, codec.event_message(entry))

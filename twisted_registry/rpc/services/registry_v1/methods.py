@@ -1,0 +1,98 @@
+"""
+The method table of ``twisted_registry.v1.Registry``.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from google.protobuf.message import Message
+
+from twisted_registry.application.aliases import Aliases
+from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.models import Models
+from twisted_registry.application.queries import Queries
+from twisted_registry.application.versions import Versions
+from twisted_registry.domain.references import Reference
+from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
+from twisted_registry.rpc.budgets import ReplyBudget
+from twisted_registry.rpc.methods import Action, Handler, Method, Service
+from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
+
+
+def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudget) -> Service:
+    """
+    Return the service to add to a server.
+    """
+    versions = Versions(queries)
+    methods = (
+        *_model_methods(ModelCalls(Models(queries))),
+        *_version_methods(VersionCalls(versions)),
+        *_alias_methods(AliasCalls(Aliases(queries, versions))),
+        Method(
+            "WatchEvents",
+            EventCalls(feed, reply_budget).watch,
+            Action.READ,
+            lambda request: request.model_id,
+            request=v1.WatchEventsRequest,
+        ),
+    )
+    return Service(REGISTRY_SERVICE_NAME, methods)
+
+
+def _model_methods(calls: ModelCalls) -> Sequence[Method]:
+    return (
+        _method("CreateModel", calls.create, Action.DESCRIBE, _given_model_id, v1.CreateModelRequest, v1.Model),
+        _method("GetModel", calls.get, Action.READ, _model_id, v1.GetModelRequest, v1.Model),
+        _method("UpdateModel", calls.update, Action.DESCRIBE, _given_model_id, v1.UpdateModelRequest, v1.Model),
+        _method("DeleteModel", calls.delete, Action.DELETE, _model_id, v1.DeleteModelRequest, Empty),
+    )
+
+
+def _version_methods(calls: VersionCalls) -> Sequence[Method]:
+    method = partial(_method, resource=_referenced_model_id)
+    return (
+        method("GetVersion", calls.get, Action.READ, request=v1.GetVersionRequest, reply=v1.Version),
+        method("UpdateVersion", calls.update, Action.DESCRIBE, request=v1.UpdateVersionRequest, reply=v1.Version),
+        method("ArchiveVersion", calls.archive, Action.ARCHIVE, request=v1.ArchiveVersionRequest, reply=v1.Version),
+        method("DeleteVersion", calls.delete, Action.DELETE, request=v1.DeleteVersionRequest, reply=Empty),
+    )
+
+
+def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
+    return (
+        _method("SetAlias", calls.set, Action.ALIAS, _referenced_model_id, v1.SetAliasRequest, v1.Alias),
+        _method("DeleteAlias", calls.delete, Action.ALIAS, _model_id, v1.DeleteAliasRequest, Empty),
+        _method("ListAliases", calls.list, Action.READ, _model_id, v1.ListAliasesRequest, v1.ListAliasesResponse),
+        _method(
+            "ListAliasEvents",
+            calls.history,
+            Action.READ,
+            _model_id,
+            v1.ListAliasEventsRequest,
+            v1.ListAliasEventsResponse,
+        ),
+    )
+
+
+def _method(
+    name: str,
+    handler: Handler,
+    action: Action,
+    resource: Callable[[Any], str],
+    request: type[Message],
+    reply: type[Message],
+) -> Method:
+    return Method(name, handler, action, resource, request, reply)
+
+
+def _model_id(request: Any) -> str:
+    return str(request.model_id)
+
+
+def _given_model_id(request: Any) -> str:
+    return str(request.model.model_id)
+
+
+def _referenced_model_id(request: Any) -> str:
+    return Reference.parse(request.reference).model_id
