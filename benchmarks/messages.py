@@ -10,7 +10,7 @@ from functools import cache
 from itertools import count
 
 from twisted_registry.config.network import DEFAULT_CHUNK_SIZE_BYTES
-from twisted_registry.protocol.messages import SERVICE_NAME, api
+from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME, api, v1
 from twisted_registry.rpc.services.cogment.codec import frame
 
 KIB = 1024
@@ -140,6 +140,37 @@ def update_request(model_id: str) -> bytes:
     Subscribe to a model.
     """
     return api.VersionUpdateRequest(model_id=model_id).SerializeToString()
+
+
+# What clients send to the registry's own API.
+
+
+def registry_path(method: str) -> str:
+    """
+    Name a call of the registry's own API as HTTP/2 does.
+    """
+    return f"/{REGISTRY_SERVICE_NAME}/{method}"
+
+
+def archive_request(model_id: str, number: int) -> bytes:
+    """
+    Promote a version.
+    """
+    return v1.ArchiveVersionRequest(reference=f"{model_id}@{number}").SerializeToString()
+
+
+def alias_request(model_id: str, number: int, alias: str) -> bytes:
+    """
+    Move an alias.
+    """
+    return v1.SetAliasRequest(reference=f"{model_id}@{number}", alias=alias).SerializeToString()
+
+
+def watch_aliases_request(model_id: str) -> bytes:
+    """
+    Watch the aliases of a model.
+    """
+    return v1.WatchEventsRequest(model_id=model_id, kinds=["alias_moved"]).SerializeToString()
 
 
 # What the ceiling answers.

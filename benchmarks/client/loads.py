@@ -95,17 +95,19 @@ class Audience:
     Actors, with a connection each, that subscribe to a model and fetch each new version.
     """
 
-    def __init__(self, port: int, count: int, subscribe: tuple[str, bytes], fetch: tuple[str, bytes]) -> None:
+    def __init__(
+        self, port: int, count: int, subscribe: tuple[str, bytes], fetch: tuple[str, bytes] | None = None
+    ) -> None:
         """
         Args:
             subscribe: the call to subscribe with, and its request.
-            fetch: the call to fetch with, and its request.
+            fetch: the call to fetch with, and its request; ``None`` for actors that only want to know.
         """
         self._loop = Loop()
         self._publisher = Connection(self._loop, port)
         self._actors = [Connection(self._loop, port) for _ in range(count)]
         self._subscription = subscribe[0], cut([subscribe[1]])
-        self._request = fetch[0], cut([fetch[1]])
+        self._request = None if fetch is None else (fetch[0], cut([fetch[1]]))
         self._shown = self._held = 0
         self._fetched_bytes = 0
         self._fetching = False
@@ -121,7 +123,11 @@ class Audience:
 
     def _hear(self, actor: Connection) -> None:
         self._shown += 1
-        if self._fetching:
+        if not self._fetching:
+            return
+        if self._request is None:
+            self._held += 1
+        else:
             actor.call(*self._request, self._hold)
 
     def _hold(self, call: Call) -> None:
@@ -134,7 +140,7 @@ class Audience:
 
         Args:
             body: as ``cut`` gave it.
-            expected_bytes: how much each of them has to receive, prefixes included.
+            expected_bytes: how much each of them has to fetch, prefixes included.
 
         Returns:
             how many seconds it took.
