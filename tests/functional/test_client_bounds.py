@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from benchmarks.client import frames
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.edge import EdgeTestCase
+from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import Client
 from twisted_registry.protocol.messages import SERVICE_NAME, api
 
@@ -171,7 +172,7 @@ class CallsPerClientTests(EdgeTestCase):
         return call.code() is StatusCode.OK
 
 
-class ConnectionsTests(EdgeTestCase):
+class ConnectionsTests(RegistryTestCase):
     """
     Connections.
     """
