@@ -28,6 +28,13 @@ from twisted_registry.domain.events import (
 MAX_EVENTS = 10_000
 """The events that are kept for clients that come back."""
 
+MAX_BYTES = 16 * 1024 * 1024
+"""The approximate memory for them: an event may hold the metadata of a version."""
+
+_EVENT_BYTES = 1000
+_PAIR_BYTES = 150
+"""The approximate memory for an event, and for a key with a short value."""
+
 _KINDS: Mapping[type[Event], str] = {
     VersionCommitted: "version_created",
     VersionArchived: "version_archived",
@@ -62,6 +69,7 @@ class FeedEvent:
         sequence: counts the events of this process, from 1.
         cursor: continues the feed after this event.
         happened_ns: time in nanoseconds since the Unix epoch.
+        size_bytes: the approximate memory for it.
         encoded: the event as an edge sends it, which is the same for all clients; empty until the first is sent.
     """
 
@@ -69,7 +77,23 @@ class FeedEvent:
     cursor: str
     happened_ns: int
     event: Event
+    size_bytes: int
     encoded: bytes = b""
+
+
+def _size_bytes(event: Event) -> int:
+    # Twice the texts: the event is kept as a value and, once a client was sent it, as a message.
+    match event:
+        case VersionCommitted() | VersionArchived() | VersionAnnotated():
+            given, annotations = event.info.metadata, event.annotations
+            texts = [*given, *given.values(), *annotations.labels, *annotations.labels.values(), *annotations.metrics]
+        case ModelSaved():
+            texts = [*event.info.metadata, *event.info.metadata.values()]
+        case AliasChanged():
+            texts = [event.move.reason]
+        case _:
+            texts = []
+    return _EVENT_BYTES + _PAIR_BYTES * len(texts) + 2 * sum(map(len, texts))
 
 
 @frozen
@@ -106,18 +130,26 @@ class EventFeed:
     """
 
     def __init__(
-        self, runtime: IRuntime, now_ns: Callable[[], int] = time.time_ns, max_events: int = MAX_EVENTS
+        self,
+        runtime: IRuntime,
+        now_ns: Callable[[], int] = time.time_ns,
+        max_events: int = MAX_EVENTS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         """
 
         Args:
             now_ns: returns the time in nanoseconds since the Unix epoch.
             max_events: how many events are kept.
+            max_bytes: the approximate memory for them; the last one is kept in any case.
         """
         self._runtime = runtime
         self._now_ns = now_ns
         self._process = uuid4().hex[:12]
-        self._events: deque[FeedEvent] = deque(maxlen=max_events)
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._events: deque[FeedEvent] = deque()
+        self._size_bytes = 0
         self._last = 0
         self._watching: dict[str, set[IEvent]] = {}
         self._is_closed = False
@@ -134,7 +166,11 @@ class EventFeed:
 
     def _append(self, event: Event, happened_ns: int) -> None:
         self._last += 1
-        self._events.append(FeedEvent(self._last, self.cursor(self._last), happened_ns, event))
+        added = FeedEvent(self._last, self.cursor(self._last), happened_ns, event, _size_bytes(event))
+        self._events.append(added)
+        self._size_bytes += added.size_bytes
+        while len(self._events) > 1 and (len(self._events) > self._max_events or self._size_bytes > self._max_bytes):
+            self._size_bytes -= self._events.popleft().size_bytes
         for model_id in ("", event.model_id):
             self._wake(model_id)
 

@@ -1,0 +1,154 @@
+"""
+Tests of the feed of events.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.runtimes import DeferredRuntime
+from twisted_registry.application.event_feed import EventFeed, EventFilter, FeedEvent
+from twisted_registry.domain.errors import CursorExpired, InvalidRequest, Unavailable
+from twisted_registry.domain.events import ModelDeleted, ModelSaved
+from twisted_registry.domain.models import ModelInfo
+
+
+class Publisher:
+    """
+    A registry that only publishes.
+    """
+
+    def subscribe(self, listener: Any, *kinds: object) -> None:
+        """
+        Record a listener.
+        """
+        self.publish = listener
+
+
+class FeedCase(SynchronousTestCase):
+    """
+    A feed of three events at most.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make it.
+        """
+        registry: Any = Publisher()
+        self.registry = registry
+        self.feed = EventFeed(DeferredRuntime(), lambda: 7, max_events=3, max_bytes=10_000)
+        self.feed.follow(registry)
+
+    def happen(self, *model_ids: str) -> None:
+        """
+        Publish an event of each model.
+        """
+        for model_id in model_ids:
+            self.registry.publish(ModelDeleted(model_id, 1))
+
+    def take(self, watch: Any) -> list[FeedEvent]:
+        """
+        Return the next events of a watch, which are there.
+        """
+        found: list[FeedEvent] = self.successResultOf(self.ensure(watch.next()))
+        return found
+
+    def ensure(self, coroutine: Any) -> Any:
+        """
+        Return a Deferred of a coroutine.
+        """
+        return Deferred.fromCoroutine(coroutine)
+
+    def models(self, watch: Any) -> list[str]:
+        """
+        Return the models of the next events of a watch.
+        """
+        return [event.event.model_id for event in self.take(watch)]
+
+
+class FeedTests(FeedCase):
+    """
+    Watches read the feed, each at its own speed.
+    """
+
+    def test_from_now(self) -> None:
+        """
+        Without a cursor, a watch begins with the next event, and waits for it.
+        """
+        self.happen("a")
+        with self.feed.watch(EventFilter()) as watch:
+            waiting = self.ensure(watch.next())
+            self.assertNoResult(waiting)
+            self.happen("b")
+            (event,) = self.successResultOf(waiting)
+            self.assertEqual((event.event.model_id, event.happened_ns), ("b", 7))
+
+    def test_cursor(self) -> None:
+        """
+        With the cursor of an event, a watch goes on after it.
+        """
+        with self.feed.watch(EventFilter()) as watch:
+            start = watch.cursor
+            self.happen("a", "b")
+            first, _ = self.take(watch)
+        with self.feed.watch(EventFilter(), start) as again, self.feed.watch(EventFilter(), first.cursor) as later:
+            self.assertEqual(self.models(again), ["a", "b"])
+            self.assertEqual(self.models(later), ["b"])
+
+    def test_filters(self) -> None:
+        """
+        A watch gets the events of its model, prefix and kinds.
+        """
+        filters = [EventFilter("a1"), EventFilter(prefix="a"), EventFilter(kinds=frozenset(["model_updated"]))]
+        watches = [self.feed.watch(each) for each in filters]
+        for watch in watches:
+            self.addCleanup(watch.__enter__().__exit__, None, None, None)
+        self.happen("a1", "b")
+        self.registry.publish(ModelSaved(ModelInfo("a2"), 1, is_new=False))
+        self.assertEqual([self.models(watch) for watch in watches], [["a1"], ["a1", "a2"], ["a2"]])
+
+    def test_expired(self) -> None:
+        """
+        A client that comes back too late, or reads too slowly, gets an error.
+        """
+        with self.feed.watch(EventFilter()) as watch:
+            start = watch.cursor
+            self.happen(*"abcd")
+            self.failureResultOf(self.ensure(watch.next()), CursorExpired)
+        with self.feed.watch(EventFilter(), start) as again:
+            self.failureResultOf(self.ensure(again.next()), CursorExpired)
+        self.assertRaises(CursorExpired, self.feed.watch, EventFilter(), "000000000000-1")
+
+    def test_bounded_bytes(self) -> None:
+        """
+        Large events push out earlier ones, and the last one stays.
+        """
+        with self.feed.watch(EventFilter()) as watch:
+            start = watch.cursor
+        self.happen("a")
+        self.registry.publish(ModelSaved(ModelInfo("large", {"key": "x" * 100_000}), 1, is_new=True))
+        with self.feed.watch(EventFilter(), start) as again:
+            self.failureResultOf(self.ensure(again.next()), CursorExpired)
+        with self.feed.watch(EventFilter(), self.feed.cursor(1)) as last:
+            self.assertEqual(self.models(last), ["large"])
+
+    def test_malformed(self) -> None:
+        """
+        A malformed cursor, and one that was never sent, are refused.
+        """
+        with self.feed.watch(EventFilter()) as watch:
+            process = watch.cursor.partition("-")[0]
+        for cursor in ("x", f"{process}-", f"{process}-x", f"{process}-1", f"{process}-{'9' * 30}", "-1"):
+            self.assertRaises((InvalidRequest, CursorExpired), self.feed.watch, EventFilter(), cursor)
+        self.assertRaises(InvalidRequest, self.feed.watch, EventFilter(), f"{process}-1")
+
+    def test_closed(self) -> None:
+        """
+        When the registry stops, watches end.
+        """
+        with self.feed.watch(EventFilter("a")) as watch:
+            waiting = self.ensure(watch.next())
+            self.assertNoResult(waiting)
+            self.feed.close()
+            self.failureResultOf(waiting, Unavailable)
