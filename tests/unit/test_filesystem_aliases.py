@@ -78,6 +78,17 @@ class TornTests(JournalCase):
                 self.archive.append_alias_moves("m", [MOVES[2]])
                 self.assertEqual(self.path.read_bytes(), whole)
 
+    def test_seen(self) -> None:
+        """
+        A line that a process wrote before it died is synced before it is reported, and only then.
+        """
+        for reopened in (True, False):
+            if reopened:
+                self.reopen()
+            self.system.calls.clear()
+            self.archive.load_aliases("m")
+            self.assertEqual(self.system.changes(), ["sync_data m/.aliases", "fsync m"] if reopened else [])
+
     def test_cut_is_synced_first(self) -> None:
         """
         A cut-off line is durably removed before another is added.

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from stat import S_ISREG
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from twisted_registry.domain.aliases import AliasMove, AliasState, apply_move
@@ -143,7 +143,7 @@ def _last_line(system: System, descriptor: int, size_bytes: int) -> Line:
         length *= 4
 
 
-@frozen(eq=False)
+@define(eq=False)
 class AliasJournals:
     """
     The part of an archive that keeps aliases.  Its methods may be called in any thread.
@@ -151,6 +151,13 @@ class AliasJournals:
 
     _staging: StagingArea
     _models: ModelFolders
+    _synced: set[str] = field(factory=set, init=False)
+
+    def forget_syncs(self) -> None:
+        """
+        Sync each journal again when it is next read.
+        """
+        self._synced.clear()
 
     # Reading.
 
@@ -203,6 +210,7 @@ class AliasJournals:
             yield Line(0, damage=error.reason)
             return
         try:
+            self._sync_once(folder, descriptor)
             for line in read_lines(system, descriptor):
                 if last is not None:
                     yield last
@@ -211,6 +219,18 @@ class AliasJournals:
                 yield last
         finally:
             close_quietly(system, descriptor)
+
+    def _sync_once(self, folder: ModelFolder, descriptor: int) -> None:
+        # A process that died may not have synced its last line, nor the name of the version that the line belongs to.
+        if folder.name in self._synced:
+            return
+        try:
+            self._staging.system.sync_data(descriptor)
+        except OSError as error:
+            _log.warn("{path} may not be durable: {reason}", path=within(folder.path, ALIASES), reason=reason_of(error))
+        else:
+            if self._staging.try_sync_folder(folder.handle):
+                self._synced.add(folder.name)
 
     def _counts(self, folder: ModelFolder, line: Line) -> bool:
         if line.version is None:
