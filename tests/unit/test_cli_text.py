@@ -87,6 +87,43 @@ class TableTests(SynchronousTestCase):
         shown = self.printed("0123456789" * 5, 20)
         self.assertEqual("".join(shown.split()), "NTEXT1" + "0123456789" * 5)
 
+    def narrow(self, *rows: tuple[str, ...], heads: tuple[str, ...] = ("ALIAS", ">VERSION", "MOVED", "?REASON")) -> str:
+        """
+        Print a table on a terminal of 40 columns.
+        """
+        file = StringIO()
+        print_on_terminal(Console(file=file, width=40), heads, rows)
+        lines = [line.rstrip() for line in file.getvalue().splitlines()]
+        self.assertLessEqual(max(map(len, lines)), 40)
+        return "\n".join(lines)
+
+    def test_narrow_terminal(self) -> None:
+        """
+        If a row does not fit without splitting words, it is a block with a line for each cell that is not empty.
+        """
+        moved = "1970-01-01 00:00:02Z"
+        shown = self.narrow(("production-eu", "12", moved, "a reason"), ("b", "3", moved, ""))
+        self.assertEqual(
+            shown,
+            f"ALIAS    production-eu\nVERSION  12\nMOVED    {moved}\nREASON   a reason\n\n"
+            f"ALIAS    b\nVERSION  3\nMOVED    {moved}",
+        )
+
+    def test_narrow_table(self) -> None:
+        """
+        If cells fit when they are wrapped between words, the table stays a table.
+        """
+        shown = self.narrow(("walker", "two words, and some more of them"), heads=("MODEL", "METADATA"))
+        self.assertEqual(shown.splitlines()[0], "MODEL   METADATA")
+        self.assertEqual(" ".join(shown.split()), "MODEL METADATA walker two words, and some more of them")
+
+    def test_empty_columns(self) -> None:
+        """
+        A column that may be left out is, if all its cells are empty.
+        """
+        self.assertEqual(self.narrow(("a", ""), ("b", ""), heads=("A", "?B")), "A\na\nb")
+        self.assertEqual(self.narrow(("a", "x"), ("b", ""), heads=("A", "?B")), "A  B\na  x\nb")
+
     def test_no_markup(self) -> None:
         """
         Text that looks like markup, or like an emoji's name, is printed unchanged.

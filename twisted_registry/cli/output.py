@@ -5,6 +5,7 @@ Output of the commands on stdout: tables and lines for people, JSON for programs
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,8 +17,15 @@ from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+
+_GAP = 2
+"""Spaces between the columns of a table."""
+
+_WORD = 12
+"""The longest word, in characters, that is not split in a table; longer ones, such as ids, may be."""
 
 
 def kind(info: VersionInfo) -> str:
@@ -88,7 +96,8 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Print rows: on a terminal as a table; otherwise as they come, with cells separated by tabs and without a header.
 
     Args:
-        heads: the header; a head that begins with ``>`` is above a column of numbers.
+        heads: the header; a head that begins with ``>`` is above a column of numbers.  A column whose head begins with
+            ``?`` is left out on a terminal if all its cells are empty.
         rows: cells without control characters.
     """
     if sys.stdout.isatty():
@@ -104,22 +113,72 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def print_on_terminal(console: "Console", heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     Print rows as a table, as wide as the terminal.  Cells that do not fit are wrapped.
+
+    If the terminal is so narrow that words would be split, each row is a block instead, with a line for each cell.
     """
+    heads, found = _shown_columns(heads, list(rows))
+    if not found:
+        return
+    widths = _widths(heads, found, console.width) if any(heads) else [None] * len(heads)
+    with os_errors_about("stdout"):
+        if widths:
+            console.print(_table(heads, found, widths))
+            return
+        for number, row in enumerate(found):
+            if number:
+                console.print()
+            facts = [(head.removeprefix(">"), cell) for head, cell in zip(heads, row, strict=True) if cell]
+            console.print(_table(("", ""), facts, (None, None)))
+
+
+def _shown_columns(
+    heads: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    shown = [not head.startswith("?") or any(row[place] for row in rows) for place, head in enumerate(heads)]
+    return [head.removeprefix("?") for head in compress(heads, shown)], [[*compress(row, shown)] for row in rows]
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Sequence[int | None]:
+    """
+    Return the width of each column; ``None`` for that of its longest cell.
+
+    Returns:
+        nothing if words would have to be split.
+    """
+    full, least = [], []
+    for head, *cells in zip(heads, *rows, strict=True):
+        is_number, head_width = head.startswith(">"), len(head.removeprefix(">"))
+        full.append(max(head_width, *map(len, cells)))
+        # Numbers are not wrapped; other cells are, between words.
+        words = (len(word) for cell in cells for word in cell.split())
+        least.append(full[-1] if is_number else max(head_width, min(max(words, default=0), _WORD)))
+    spare = width - (len(heads) - 1) * _GAP - sum(least)
+    wanted = sum(full) - sum(least)
+    if spare < 0:
+        return []
+    if wanted <= spare:
+        return [None] * len(heads)
+    return [minimum + (most - minimum) * spare // wanted for most, minimum in zip(full, least, strict=True)]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int | None]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(heads))
-    for head in heads:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=any(heads))
+    for head, width in zip(heads, widths, strict=True):
         is_number = head.startswith(">")
         table.add_column(
-            head.removeprefix(">"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
+            head.removeprefix(">"),
+            justify="right" if is_number else "left",
+            no_wrap=is_number,
+            overflow="fold",
+            width=width,
         )
     for row in rows:
         # Text, so that rich does not read cells as markup.
         table.add_row(*map(Text, row))
-    if table.row_count:
-        with os_errors_about("stdout"):
-            console.print(table)
+    return table
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
