@@ -5,6 +5,8 @@ Contract tests of the archive in memory: the contract demands nothing that only 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.contracts.archive import IArchive
+from twisted_registry.storage.wrappers.error_log import StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
 from twisted_registry.testing import (
     ArchiveAnnotationContract,
     ArchiveContract,
@@ -40,6 +42,34 @@ class MemoryModelTests(_InMemory, ArchiveModelContract):
 class MemoryVersionTests(_InMemory, ArchiveVersionContract):
     """
     The contract for versions, on ``MemoryArchive``.
+    """
+
+
+class _Logging(ArchiveContract, SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        Make a medium.
+        """
+        self.medium = MemoryMedium()
+        super().setUp()
+
+    def make_archive(self) -> IArchive:
+        """
+        Make an archive on the test's medium, with a wrapper around it.
+        """
+        archive = MemoryArchive(self.medium)
+        return LoggingArchive(archive, StorageErrorLog(archive.description))
+
+
+class LoggingLifecycleTests(_Logging, ArchiveLifecycleContract):
+    """
+    The contract for deletion and promotion, on ``LoggingArchive``.
+    """
+
+
+class LoggingAnnotationTests(_Logging, ArchiveAnnotationContract):
+    """
+    The contract for annotations, aliases and retention, on ``LoggingArchive``.
     """
 
 

@@ -255,10 +255,26 @@ class ConditionalTests(JournalCase):
         self.reopen()
         self.assert_state(prod=2, best=2)
         self.assertEqual([finding.is_damage for finding in findings(self.root)], [])
-        put(self.archive, "m", 3, b"other data")
-        self.assert_state(prod=2, best=2)
+        for data in (b"other data", b"data"):
+            put(self.archive, "m", 3, data)
+            self.assert_state(prod=2, best=2)
+            for name in ("m-v000003.yaml", "m-v000003.data"):
+                (self.root / "m" / name).unlink()
         self.archive.append_alias_moves("m", [move(4, "best", 2, 1)])
         self.assertEqual(self.archive.alias_moves("m"), [*MOVES, move(4, "best", 2, 1)])
+
+    def test_with_another_version(self) -> None:
+        """
+        The same holds if the line cannot be removed, for any version that differs in its facts.
+        """
+        self.commit(move(4, "prod", 2, 3))()
+        for name in ("m-v000003.yaml", "m-v000003.data"):
+            (self.root / "m" / name).unlink()
+        self.reopen()
+        self.system.disturbance = failing_where("truncate .*", errno.EIO)
+        self.assert_state(prod=2, best=2)
+        put(self.archive, "m", 3, b"other data")
+        self.assert_state(prod=2, best=2)
 
     def test_kept(self) -> None:
         """

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from stat import S_ISREG
+from threading import Lock
 from typing import Any
 
 from attrs import define, field, frozen
@@ -151,13 +152,15 @@ class AliasJournals:
 
     _staging: StagingArea
     _models: ModelFolders
-    _synced: set[str] = field(factory=set, init=False)
+    # Held while the end of a journal is cut off, if it does not count.
+    _lock: Lock = field(factory=Lock, init=False)
+    _settled: set[str] = field(factory=set, init=False)
 
-    def forget_syncs(self) -> None:
+    def forget_settled(self) -> None:
         """
-        Sync each journal again when it is next read.
+        Settle the end of each journal again when it is next read.
         """
-        self._synced.clear()
+        self._settled.clear()
 
     # Reading.
 
@@ -204,13 +207,13 @@ class AliasJournals:
             OSError: they cannot be read.
         """
         system, last = self._staging.system, None
+        self._settle_once(folder)
         try:
             descriptor, _ = open_file(system, within(folder.path, ALIASES))
         except Malformed as error:
             yield Line(0, damage=error.reason)
             return
         try:
-            self._sync_once(folder, descriptor)
             for line in read_lines(system, descriptor):
                 if last is not None:
                     yield last
@@ -220,17 +223,21 @@ class AliasJournals:
         finally:
             close_quietly(system, descriptor)
 
-    def _sync_once(self, folder: ModelFolder, descriptor: int) -> None:
+    def _settle_once(self, folder: ModelFolder) -> None:
         # A process that died may not have synced its last line, nor the name of the version that the line belongs to.
-        if folder.name in self._synced:
+        # And a line that does not count is removed before a version like the one that it names can be created.
+        if folder.name in self._settled:
             return
         try:
-            self._staging.system.sync_data(descriptor)
-        except OSError as error:
-            _log.warn("{path} may not be durable: {reason}", path=within(folder.path, ALIASES), reason=reason_of(error))
-        else:
-            if self._staging.try_sync_folder(folder.handle):
-                self._synced.add(folder.name)
+            with self._lock, self._opened(folder) as descriptor:
+                if folder.name not in self._settled:
+                    self._settle(folder, descriptor)
+                    self._staging.system.sync_data(descriptor)
+                    self._staging.sync_folder(folder.handle)
+                    self._settled.add(folder.name)
+        except (OSError, StorageFailure) as error:
+            reason = reason_of(error) if isinstance(error, OSError) else error.reason
+            _log.warn("{path} may not be durable: {reason}", path=within(folder.path, ALIASES), reason=reason)
 
     def _counts(self, folder: ModelFolder, line: Line) -> bool:
         if line.version is None:
@@ -268,12 +275,10 @@ class AliasJournals:
         """
         self._staging.root.check()
         self._staging.retry_root_sync()
-        system = self._staging.system
         with self._opened(folder, os.O_CREAT) as descriptor:
-            size_bytes = system.fstat(descriptor).st_size
-            end = self._settled_end(folder, descriptor, size_bytes)
-            if end < size_bytes:
-                self._truncate(descriptor, end)
+            with self._lock:
+                end = self._settle(folder, descriptor)
+                self._settled.add(folder.name)
             self._write(folder, descriptor, end, format_line(moves, info))
 
     @contextmanager
@@ -287,11 +292,15 @@ class AliasJournals:
         finally:
             close_quietly(system, descriptor)
 
-    def _settled_end(self, folder: ModelFolder, descriptor: int, size_bytes: int) -> int:
+    def _settle(self, folder: ModelFolder, descriptor: int) -> int:
+        size_bytes = self._staging.system.fstat(descriptor).st_size
         if not size_bytes:
             return 0
         last = _last_line(self._staging.system, descriptor, size_bytes)
-        return size_bytes if not last.is_torn and self._counts(folder, last) else last.start
+        if not last.is_torn and self._counts(folder, last):
+            return size_bytes
+        self._truncate(descriptor, last.start)
+        return last.start
 
     def _truncate(self, descriptor: int, end: int) -> None:
         # Synced at once, because a crash could otherwise mix what is cut off with what is added.

@@ -19,7 +19,8 @@ from twisted_registry.storage.filesystem.pinned_directory import PinnedDirectory
 _log = Logger()
 
 NAMES_AT_ONCE = 256
-"""How many names one call removes.  That takes some 20 ms."""
+SECONDS_AT_ONCE = 0.02
+"""The most names that one call removes, and the time after which it starts with no other."""
 
 Steps = Callable[[], Generator[None, None, None]]
 """Starts a removal, which pauses after each name and raises ``OSError`` if something is left."""
@@ -92,7 +93,7 @@ class Removals:
 
     def run(self) -> None:
         """
-        Remove a few hundred names, if so many are left.
+        Remove some names, at most a few hundred.
 
         Raises:
             ArchiveMoved: the archive is no longer where it was opened.
@@ -101,10 +102,13 @@ class Removals:
         """
         with self._running:
             self._root.check()
+            end_seconds = self.seconds() + SECONDS_AT_ONCE
             for _ in range(NAMES_AT_ONCE):
                 if self._current is None and not self._start_next():
                     return
                 self._step()
+                if self.seconds() >= end_seconds:
+                    return
 
     def _start_next(self) -> bool:
         with self._lock:

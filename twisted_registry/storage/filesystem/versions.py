@@ -98,7 +98,7 @@ class ArchivedVersions:
         Sweep each model's folder again when the model is next used.
         """
         self._swept.clear()
-        self.aliases.forget_syncs()
+        self.aliases.forget_settled()
 
     def sweep_temp_files(self) -> None:
         """
