@@ -76,6 +76,19 @@ SERVER = {
     "Stalled": Advice(
         "an upload brought almost nothing for too long", "produce the data faster, or collect it first", "yes"
     ),
+    "OutOfRange": Advice(
+        "the version's data ends before `offset`",
+        "read from a lower offset, or from 0 if the part that you hold is of another version",
+        "with another offset",
+    ),
+    "WrongOffset": Advice(
+        "an upload cannot go on at `offset`, because the data before it is not kept",
+        "ask `GetUpload` how much is kept and whether the version exists already, then send the rest",
+        "with another offset",
+    ),
+    "UploadTakenOver": Advice(
+        "another call with the same idempotency key goes on with this upload", "leave it to that call", "no"
+    ),
     "NumberTaken": Advice(
         "another program wrote a version with this number into the archive, and the server could not use a higher one",
         "create the version again",

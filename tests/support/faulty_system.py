@@ -107,6 +107,7 @@ def _forward(name: str, arguments: int) -> Callable[..., Any]:
 for _name in (
     "read",
     "read_into",
+    "seek",
     "write",
     "start_writeback",
     "fsync",

@@ -9,17 +9,18 @@ from typing import NamedTuple
 from attrs import frozen
 
 from twisted_registry.application.queries import Queries
-from twisted_registry.contracts.application import IReceiver, IReplyReservation
+from twisted_registry.contracts.application import IReceiver, IReplyReservation, IRuntime
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.domain.errors import UnknownVersion
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.domain.references import Reference
 from twisted_registry.domain.snapshot import ModelSnapshot
 
-_TRIES = 5
+TRIES = 5
+"""How often a version is selected again, if the one that was selected has been evicted."""
 
 _READ_AHEAD = 2
-_CHUNKS_IN_MEMORY = _READ_AHEAD + 2
+CHUNKS_IN_MEMORY = _READ_AHEAD + 2
 """The most chunks of one download at once: one that the edge sends, one to be sent next, and those being read."""
 
 
@@ -61,13 +62,13 @@ class Downloads:
         """
         download, info = await self.open(reference)
         try:
-            most_bytes = min(info.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)
+            most_bytes = min(info.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
             reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)
             chunks = download.at_once()
             if chunks is None:
-                await self._send_as_read(download, receiver, reservation)
+                await send_as_read(download, receiver, reservation, self._queries.runtime)
             else:
-                await self._send_from_memory(chunks, receiver, reservation)
+                await send_from_memory(chunks, receiver, reservation)
             return SentVersion(info, download.xxh3())
         finally:
             download.close()
@@ -84,35 +85,50 @@ class Downloads:
             StorageFailure: the archive cannot be read.
         """
         snapshot = await self._queries.snapshot(reference.model_id)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             info = await self._queries.version(snapshot, snapshot.select(reference.version))
             try:
                 return self._queries.registry.download(snapshot, info), info
             except UnknownVersion:
                 # It was evicted after the snapshot, perhaps by a newer version, which '-1' means by now.
-                snapshot = await self._newer_snapshot(snapshot)
+                snapshot = await self.newer_snapshot(snapshot)
         raise UnknownVersion(reference.model_id, reference.version)
 
-    async def _newer_snapshot(self, snapshot: ModelSnapshot) -> ModelSnapshot:
+    async def newer_snapshot(self, snapshot: ModelSnapshot) -> ModelSnapshot:
+        """
+        Return a model's snapshot after one whose version was evicted.
+
+        Raises:
+            UnknownModel: the model was deleted.
+            StorageFailure: the archive cannot be read.
+        """
         newer = self._queries.registry.snapshot(snapshot.model_id)
         if newer is None or newer is snapshot:
             # The commit that evicted the version is not published yet.
             return await self._queries.fresh_snapshot(snapshot.model_id)
         return newer
 
-    async def _send_from_memory(
-        self, chunks: Iterator[Chunk], receiver: IReceiver, reservation: IReplyReservation
-    ) -> None:
-        reservation.start_idle_timer()
-        for chunk in chunks:
-            await receiver.write(chunk.buffer)
-            reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes
 
-    async def _send_as_read(self, download: IDownload, receiver: IReceiver, reservation: IReplyReservation) -> None:
-        reads = deque(download.read() for _ in range(_READ_AHEAD))
-        while (chunk := await self._queries.runtime.result(reads.popleft())) is not None:
-            reads.append(download.read())
-            reservation.start_idle_timer()
-            await receiver.write(chunk.buffer)
-            reservation.stop_idle_timer()
+async def send_from_memory(chunks: Iterator[Chunk], receiver: IReceiver, reservation: IReplyReservation) -> None:
+    """
+    Send chunks that need not be waited for.
+    """
+    reservation.start_idle_timer()
+    for chunk in chunks:
+        await receiver.write(chunk.buffer)
         reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes
+
+
+async def send_as_read(
+    download: IDownload, receiver: IReceiver, reservation: IReplyReservation, runtime: IRuntime
+) -> None:
+    """
+    Send the chunks of a download.  The next chunks are read while one is sent.
+    """
+    reads = deque(download.read() for _ in range(_READ_AHEAD))
+    while (chunk := await runtime.result(reads.popleft())) is not None:
+        reads.append(download.read())
+        reservation.start_idle_timer()
+        await receiver.write(chunk.buffer)
+        reservation.stop_idle_timer()
+    reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes

@@ -27,6 +27,7 @@ from twisted_registry.domain.errors import (
     ModelReplaced,
     NumbersExhausted,
     NumberTaken,
+    OutOfRange,
     Overloaded,
     RegistryError,
     SizeMismatch,
@@ -42,6 +43,8 @@ from twisted_registry.domain.errors import (
     UnknownModel,
     UnknownVersion,
     UnsupportedByArchive,
+    UploadTakenOver,
+    WrongOffset,
     shown,
 )
 
@@ -75,6 +78,7 @@ __all__ = [
     "NotPermitted",
     "NumberTaken",
     "NumbersExhausted",
+    "OutOfRange",
     "Overloaded",
     "ProxyRefused",
     "ProxyUnavailable",
@@ -94,6 +98,8 @@ __all__ = [
     "Unreachable",
     "Unsupported",
     "UnsupportedByArchive",
+    "UploadTakenOver",
+    "WrongOffset",
 ]
 
 

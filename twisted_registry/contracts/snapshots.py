@@ -7,6 +7,7 @@ from zope.interface import Interface
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import Usage
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 
@@ -136,6 +137,23 @@ class ISnapshots(Interface):
 
         Returns:
             A download that is at the start of the data.
+
+        Raises:
+            UnknownVersion: the version was evicted meanwhile.
+        """
+
+    def download_range(snapshot: ModelSnapshot, info: VersionInfo, part: ByteRange) -> IDownload:
+        """
+        Start reading a part of a version.  Its chunks are compared with their XXH3, if these are known since the
+        SHA-256 of all data has matched; otherwise only the length of the data is checked.
+
+        Args:
+            snapshot: the version's model.
+            info: the version's info.
+            part: the part to read.
+
+        Returns:
+            A download that is at the start of the part.  It does not know the XXH3 of the part.
 
         Raises:
             UnknownVersion: the version was evicted meanwhile.

@@ -89,3 +89,20 @@ class IArchiveReader(Interface):
         """
         Release the version.  Never raises; may be called twice.
         """
+
+
+class ISeekableReader(IArchiveReader):
+    """
+    A reader that can start anywhere.  Optional: other readers are read from the beginning.
+    """
+
+    def seek(offset: int) -> None:
+        """
+        Continue at another position.
+
+        Args:
+            offset: the position of the next byte to read, from 0 to the size of the data.
+
+        Raises:
+            StorageFailure: the medium failed, or the reader is closed.
+        """

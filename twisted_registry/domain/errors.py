@@ -1,5 +1,6 @@
 """
-Errors that the registry raises.  Those of the storage are defined in ``twisted_registry.domain.storage_errors``.
+Errors that the registry raises.  Those of the storage are defined in ``twisted_registry.domain.storage_errors``,
+and those of transfers in ``twisted_registry.domain.transfer_errors``.
 
 Each error carries its facts as attributes, and its text says what the caller can do.
 ``twisted_registry.protocol.error_map`` maps errors to gRPC status codes.  A client raises the same classes; the errors
@@ -25,6 +26,7 @@ from twisted_registry.domain.storage_errors import (
     StorageUnavailable,
     TooManyOpenFiles,
 )
+from twisted_registry.domain.transfer_errors import OutOfRange, UploadTakenOver, WrongOffset
 
 __all__ = [
     "REWRITE_MODEL",
@@ -49,6 +51,7 @@ __all__ = [
     "ModelReplaced",
     "NumberTaken",
     "NumbersExhausted",
+    "OutOfRange",
     "Overloaded",
     "RegistryError",
     "SizeMismatch",
@@ -64,6 +67,8 @@ __all__ = [
     "UnknownModel",
     "UnknownVersion",
     "UnsupportedByArchive",
+    "UploadTakenOver",
+    "WrongOffset",
     "shown",
 ]
 

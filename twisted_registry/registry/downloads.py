@@ -27,6 +27,7 @@ class TransientDownload:
     Attributes:
         _xxh3: see ``IDownload.xxh3``.
         _make_serial: makes the executor for the store's calls.
+        _select: returns a reader of the wanted part, made from one of all data; ``None`` to read all of it.
         _reader: from the beginning on if the store never blocks.
     """
 
@@ -34,6 +35,7 @@ class TransientDownload:
     _xxh3: str
     _store: ITransientStore
     _make_serial: Callable[[], ISerialExecutor]
+    _select: Callable[[ITransientReader], ITransientReader] | None = None
     _reader: ITransientReader | None = None
     _made_serial: ISerialExecutor | None = None
     _is_in_memory: bool = False
@@ -50,9 +52,10 @@ class TransientDownload:
 
     def _opened(self) -> ITransientReader:
         try:
-            return self._store.open_version(self._key)
+            reader = self._store.open_version(self._key)
         except KeyError:
             raise UnknownVersion(self._key.model_id, self._key.version_number) from None
+        return reader if self._select is None else self._select(reader)
 
     @property
     def _serial(self) -> ISerialExecutor:
@@ -223,20 +226,24 @@ class ArchiveDownload:
     def _next_chunk(self) -> Chunk:
         if self._reader is None:
             self._reader = self._archive.open_version(self._info.model_id, self._info.version_number)
-        wanted = min(self._framing.chunk_bytes, self._info.size_bytes - self._position)
-        data = self._reader.read(wanted)
-        if len(data) < wanted:
-            raise self._corrupt(f"its data ends after {self._position + len(data)} of {self._info.size_bytes} bytes")
-        self._position += len(data)
+        data = self._read_next(self._reader)
         is_last = self._position == self._info.size_bytes
-        if is_last and self._reader.read(1):
-            raise self._corrupt(f"its data continues after {self._info.size_bytes} bytes")
         self._verify(data, is_last)
         self._chunks += 1
         self._is_at_end = is_last
         chunk = self._framing.frame(data)
         self._add_to_copy(chunk, is_last)
         return chunk
+
+    def _read_next(self, reader: IArchiveReader) -> bytes:
+        wanted = min(self._framing.chunk_bytes, self._info.size_bytes - self._position)
+        data = reader.read(wanted)
+        if len(data) < wanted:
+            raise self._corrupt(f"its data ends after {self._position + len(data)} of {self._info.size_bytes} bytes")
+        self._position += len(data)
+        if self._position == self._info.size_bytes and reader.read(1):
+            raise self._corrupt(f"its data continues after {self._info.size_bytes} bytes")
+        return data
 
     def _verify(self, data: bytes, is_last: bool) -> None:
         if self._xxh3 is not None:

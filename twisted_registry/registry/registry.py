@@ -16,9 +16,8 @@ from twisted_registry.contracts.coordination import ICoordination, Listener
 from twisted_registry.contracts.execution import IExecutor
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.registry import IRegistry
-from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IDownload
-from twisted_registry.contracts.transient import ITransientStore, ITransientWriter, Usage
+from twisted_registry.contracts.transient import ITransientStore, Usage
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.errors import (
@@ -26,13 +25,12 @@ from twisted_registry.domain.errors import (
     CorruptModel,
     CorruptVersion,
     StorageFailure,
-    TooLarge,
     UnknownModel,
-    UnknownVersion,
 )
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
-from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo, VersionKey
+from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.aliases import AliasChanges
@@ -40,7 +38,7 @@ from twisted_registry.registry.annotations import VersionAnnotations
 from twisted_registry.registry.changes import ModelChanges
 from twisted_registry.registry.commits import Committer
 from twisted_registry.registry.deletion import VersionDeletion
-from twisted_registry.registry.downloads import ArchiveDownload, Copy, DownloadCallbacks, Framing, VersionXxh3
+from twisted_registry.registry.downloads import Framing
 from twisted_registry.registry.event_log import EvictionLog
 from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.loading import Loader
@@ -49,6 +47,7 @@ from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.removals import BackgroundRemoval
 from twisted_registry.registry.state import State
+from twisted_registry.registry.transfers import Transfers
 from twisted_registry.registry.transients import Transients
 from twisted_registry.registry.uploads import Upload
 
@@ -87,7 +86,6 @@ class Registry:
             checking_executor: runs the periodic checks of the archive, which must not wait until all threads of a slow
                 disk are free; ``None`` for ``archive_executor``.
         """
-        self._reactor = reactor
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
         )
@@ -104,6 +102,7 @@ class Registry:
         self._deletion = VersionDeletion(self._state)
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)
+        self._transfers = Transfers(reactor, self._state, self._run, self._commit)
         self._checking_executor = checking_executor or archive_executor
         self._pending: set[Deferred[Any]] = set()
 
@@ -205,98 +204,18 @@ class Registry:
     def upload(self, header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> Upload:
         """See ``ISnapshots.upload``."""
         key = key_sha256(idempotency_key) if idempotency_key else ""
-        return self._archived(header, snapshot, key) if header.archived else self._transient(header, snapshot, key)
-
-    def _archived(self, header: VersionHeader, snapshot: ModelSnapshot, key: str) -> Upload:
-        archive_writer = self._state.archive.create_version(header.model_id)
-        copy_writer = self._state.transients.copy_writer(header.size_bytes)
-        held_bytes = 0 if copy_writer is None else header.size_bytes
-        return self._upload(header, held_bytes, snapshot, key, archive_writer, copy_writer)
-
-    def _transient(self, header: VersionHeader, snapshot: ModelSnapshot, key: str) -> Upload:
-        transients = self._state.transients
-        if header.size_bytes > transients.store.max_bytes:
-            raise TooLarge(
-                f"a version of {header.size_bytes} bytes does not fit into the {transients.store.max_bytes} bytes of "
-                "memory for versions; create it archived, or start the registry with a larger --version-cache-max-bytes"
-            )
-        held_bytes = header.size_bytes if transients.in_memory else 0
-        return self._upload(header, held_bytes, snapshot, key, None, transients.store.create_version())
-
-    def _upload(
-        self,
-        header: VersionHeader,
-        held_bytes: int,
-        snapshot: ModelSnapshot,
-        key: str,
-        archive_writer: IArchiveWriter | None,
-        transient_writer: ITransientWriter | None,
-    ) -> Upload:
-        state = self._state
-        return Upload(
-            header,
-            held_bytes,
-            snapshot,
-            key,
-            archive_writer,
-            transient_writer,
-            state.framing.chunker(),
-            state.transients.executor.serial(),
-            state.executor.serial(),
-            self._commit,
-        )
+        return self._transfers.upload(header, snapshot, key)
 
     def _commit(self, upload: Upload) -> Deferred[VersionInfo]:
         return self._run(self._committer.commit(upload))
 
     def download(self, snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
         """See ``ISnapshots.download``."""
-        key = snapshot.key(info.version_number)
-        xxh3 = self._state.xxh3.peek(key)
-        if info.version_number in snapshot.held:
-            try:
-                # The copy of an archived version was made while that was read, so its XXH3 is known.
-                return self._state.transients.download(key, xxh3.whole if xxh3 else info.xxh3)
-            except UnknownVersion:
-                if snapshot.numbers.is_transient(info.version_number):
-                    raise
-        elif info.version_number not in snapshot.numbers:
-            raise UnknownVersion(info.model_id, info.version_number)
-        return self._archive_download(key, info, xxh3)
+        return self._transfers.download(snapshot, info)
 
-    def _archive_download(self, key: VersionKey, info: VersionInfo, xxh3: VersionXxh3 | None) -> ArchiveDownload:
-        state, call = self._state, self._reactor.callFromThread
-        callbacks = DownloadCallbacks(
-            is_gone=lambda: state.current(key.model_id, key.incarnation) is None,
-            damaged=lambda error: call(state.note_damage, key, error),
-            verified=lambda xxh3: call(state.note_xxh3, key, xxh3),
-        )
-        return ArchiveDownload(
-            info,
-            state.archive,
-            state.executor.serial(),
-            state.framing,
-            callbacks,
-            xxh3,
-            self._copy(key, info),
-        )
-
-    def _copy(self, key: VersionKey, info: VersionInfo) -> Copy | None:
-        transients = self._state.transients
-        writer = transients.copy_writer(info.size_bytes)
-        if writer is None or not transients.begin_copy(key):
-            return None
-        return Copy(
-            writer,
-            keep=lambda: self._reactor.callFromThread(lambda: self._run(self._keep_copy(key, info, writer))),
-            abandon=lambda: transients.end_copy(key),
-        )
-
-    async def _keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
-        try:
-            await self._state.keep_copy(key, info, writer)
-        finally:
-            self._state.transients.end_copy(key)
+    def download_range(self, snapshot: ModelSnapshot, info: VersionInfo, part: ByteRange) -> IDownload:
+        """See ``ISnapshots.download_range``."""
+        return self._transfers.download_range(snapshot, info, part)
 
     # Called in the reactor's thread
 

@@ -90,19 +90,22 @@ class Transients:
 
     # Reading
 
-    def download(self, key: VersionKey, xxh3: str) -> TransientDownload:
+    def download(
+        self, key: VersionKey, xxh3: str, select: Callable[[ITransientReader], ITransientReader] | None = None
+    ) -> TransientDownload:
         """
         Start reading a version.  May be called in any thread.
 
         Args:
             xxh3: see ``IDownload.xxh3``.
+            select: returns a reader of the wanted part, made from one of all data; ``None`` to read all of it.
 
         Raises:
             UnknownVersion: it was evicted.
         """
         self._touched.pop(key, None)
         self._touched[key] = None
-        download = TransientDownload(key, xxh3, self.store, self.executor.serial)
+        download = TransientDownload(key, xxh3, self.store, self.executor.serial, select)
         if self.in_memory:
             download.open()
         return download

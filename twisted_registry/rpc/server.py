@@ -231,7 +231,7 @@ class RpcServer:
         cogment = cogment_service(
             self._queries, self._subscriptions, self._server_status(), self._limits, reply_budget, chunk_bytes
         )
-        return cogment, registry_service(self._queries, self._feed, reply_budget)
+        return cogment, registry_service(self._queries, self._feed, reply_budget, chunk_bytes)
 
     def _server_status(self) -> ServerStatus:
         return ServerStatus(

@@ -4,7 +4,7 @@ The tests of how archives store versions.
 
 from zope.interface.verify import verifyObject
 
-from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
 from twisted_registry.domain.errors import CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, Chunk
 from twisted_registry.testing.archive import ArchiveContract
@@ -107,6 +107,21 @@ class ArchiveVersionContract(ArchiveContract):
         reader = self.archive.open_version("m", 1)
         self.addCleanup(reader.close)
         self.assertEqual([reader.read(size) for size in (1, 4, 4, 4, 4)], [b"0", b"1234", b"5678", b"9", b""])
+
+    def test_seek(self) -> None:
+        """
+        A reader that can start anywhere does so, before and after it has read.
+        """
+        put(self.archive, "m", 1, b"0123456789")
+        reader = self.archive.open_version("m", 1)
+        self.addCleanup(reader.close)
+        if not ISeekableReader.providedBy(reader):
+            return
+        verifyObject(ISeekableReader, reader)
+        seekable = ISeekableReader(reader)
+        for offset, size_bytes, expected in ((4, 3, b"456"), (0, 2, b"01"), (8, 5, b"89"), (10, 1, b"")):
+            seekable.seek(offset)
+            self.assertEqual(reader.read(size_bytes), expected)
 
     def test_readers(self) -> None:
         """

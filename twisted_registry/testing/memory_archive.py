@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
-from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import (
@@ -251,15 +251,20 @@ class _Writer:
             raise StorageFailure("the version was aborted or committed before")
 
 
-@implementer(IArchiveReader)
+@implementer(ISeekableReader)
 @define
 class _Reader:
     _data: bytes
+    _position: int = 0
 
     def read(self, size_bytes: int) -> bytes:
         """See ``IArchiveReader.read``."""
-        piece, self._data = self._data[:size_bytes], self._data[size_bytes:]
-        return piece
+        start, self._position = self._position, self._position + size_bytes
+        return self._data[start : self._position]
+
+    def seek(self, offset: int) -> None:
+        """See ``ISeekableReader.seek``."""
+        self._position = offset
 
     def close(self) -> None:
         """See ``IArchiveReader.close``."""

@@ -134,6 +134,12 @@ class System:
         """
         return os.read(descriptor, size_bytes)
 
+    def seek(self, descriptor: int, position: int) -> None:
+        """
+        Continue to read a file at a position.
+        """
+        os.lseek(descriptor, position, os.SEEK_SET)
+
     def read_into(self, descriptor: int, buffer: memoryview) -> int:
         """
         Read some bytes into a buffer and return their number; 0 only at the end of the file.

@@ -8,7 +8,7 @@ from attrs import define
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.contracts.streams import IArchiveReader
+from twisted_registry.contracts.streams import ISeekableReader
 from twisted_registry.domain.errors import (
     CorruptVersion,
     RegistryError,
@@ -51,7 +51,7 @@ from twisted_registry.storage.filesystem.writer import FileWriter
 _log = Logger()
 
 
-@implementer(IArchiveReader)
+@implementer(ISeekableReader)
 @define(eq=False)
 class FileReader:
     """
@@ -68,6 +68,13 @@ class FileReader:
             raise StorageFailure("the version is closed already")
         with self._reading:
             return read_up_to(self._system, self._descriptor, size_bytes)
+
+    def seek(self, offset: int) -> None:
+        """See ``ISeekableReader.seek``."""
+        if self._descriptor is None:
+            raise StorageFailure("the version is closed already")
+        with self._reading:
+            self._system.seek(self._descriptor, offset)
 
     def close(self) -> None:
         """See ``IArchiveReader.close``."""

@@ -11,7 +11,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
-from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CorruptAnnotations
@@ -80,7 +80,10 @@ class LoggingArchive:
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         """See ``IVersionStore.open_version``."""
         with self._errors.reading:
-            return LoggingReader(self._archive.open_version(model_id, version_number), self._errors)
+            reader = self._archive.open_version(model_id, version_number)
+        if ISeekableReader.providedBy(reader):
+            return LoggingSeekableReader(reader, self._errors)
+        return LoggingReader(reader, self._errors)
 
     def high_water_mark(self, model_id: str) -> int:
         """See ``IHighWaterMarks.high_water_mark``."""
@@ -202,6 +205,19 @@ class LoggingReader:
     def close(self) -> None:
         """See ``IArchiveReader.close``."""
         self._reader.close()
+
+
+@implementer(ISeekableReader)
+@define(eq=False)
+class LoggingSeekableReader(LoggingReader):
+    """
+    A reader that logs the reads that fail, and can start anywhere.
+    """
+
+    def seek(self, offset: int) -> None:
+        """See ``ISeekableReader.seek``."""
+        with self._errors.reading:
+            ISeekableReader(self._reader).seek(offset)
 
 
 @implementer(IKeyedArchiveWriter, ILifecycleWriter)

@@ -9,25 +9,33 @@ from typing import Any
 from google.protobuf.message import Message
 
 from twisted_registry.application.aliases import Aliases
+from twisted_registry.application.downloads import Downloads
 from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
+from twisted_registry.application.reads import Reads
 from twisted_registry.application.versions import Versions
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.methods import Action, Handler, Method, Service
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
+from twisted_registry.rpc.services.registry_v1.transfers import ReadCalls
 
 
-def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudget) -> Service:
+def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudget, chunk_bytes: int) -> Service:
     """
     Return the service to add to a server.
+
+    Args:
+        chunk_bytes: the length of the data in each chunk sent, except a version's last.
     """
     versions = Versions(queries)
+    reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
         *_version_methods(VersionCalls(versions)),
+        *_transfer_methods(ReadCalls(reads, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries, versions))),
         Method(
             "WatchEvents",
@@ -57,6 +65,10 @@ def _version_methods(calls: VersionCalls) -> Sequence[Method]:
         method("ArchiveVersion", calls.archive, Action.ARCHIVE, request=v1.ArchiveVersionRequest, reply=v1.Version),
         method("DeleteVersion", calls.delete, Action.DELETE, request=v1.DeleteVersionRequest, reply=Empty),
     )
+
+
+def _transfer_methods(reads: ReadCalls) -> Sequence[Method]:
+    return (Method("ReadVersion", reads.read, Action.READ, _referenced_model_id, v1.ReadVersionRequest),)
 
 
 def _alias_methods(calls: AliasCalls) -> Sequence[Method]:

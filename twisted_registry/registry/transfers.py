@@ -1,0 +1,163 @@
+"""
+The uploads and downloads that the registry begins, each with the executors and the callbacks that it needs.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+
+from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.transfers import IDownload
+from twisted_registry.contracts.transient import ITransientReader, ITransientWriter
+from twisted_registry.domain.errors import TooLarge, UnknownVersion
+from twisted_registry.domain.models import VersionHeader, VersionInfo, VersionKey
+from twisted_registry.domain.ranges import ByteRange
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.downloads import ArchiveDownload, Copy, DownloadCallbacks, VersionXxh3
+from twisted_registry.registry.ranges import ArchiveRangeDownload, RangeReader
+from twisted_registry.registry.state import State
+from twisted_registry.registry.uploads import Upload
+
+
+@frozen(eq=False)
+class Transfers:
+    """
+    The beginnings of all transfers.  May be used in any thread.
+
+    Attributes:
+        _run: runs a coroutine in the reactor's thread, before the archive is closed.
+        _commit: commits an upload; called in the reactor's thread.
+    """
+
+    _reactor: IReactorFromThreads
+    _state: State
+    _run: Callable[[Coroutine[Deferred[Any], Any, None]], object]
+    _commit: Callable[[Upload], Deferred[VersionInfo]]
+
+    # Uploads
+
+    def upload(self, header: VersionHeader, snapshot: ModelSnapshot, key_sha256: str) -> Upload:
+        """
+        Begin an upload; see ``ISnapshots.upload``.
+
+        Args:
+            key_sha256: the SHA-256 of the idempotency key in hexadecimal; empty if there is none.
+        """
+        if not header.archived:
+            return self._transient(header, snapshot, key_sha256)
+        archive_writer = self._state.archive.create_version(header.model_id)
+        copy_writer = self._state.transients.copy_writer(header.size_bytes)
+        held_bytes = 0 if copy_writer is None else header.size_bytes
+        return self._upload(header, held_bytes, snapshot, key_sha256, archive_writer, copy_writer)
+
+    def _transient(self, header: VersionHeader, snapshot: ModelSnapshot, key: str) -> Upload:
+        transients = self._state.transients
+        if header.size_bytes > transients.store.max_bytes:
+            raise TooLarge(
+                f"a version of {header.size_bytes} bytes does not fit into the {transients.store.max_bytes} bytes of "
+                "memory for versions; create it archived, or start the registry with a larger --version-cache-max-bytes"
+            )
+        held_bytes = header.size_bytes if transients.in_memory else 0
+        return self._upload(header, held_bytes, snapshot, key, None, transients.store.create_version())
+
+    def _upload(
+        self,
+        header: VersionHeader,
+        held_bytes: int,
+        snapshot: ModelSnapshot,
+        key: str,
+        archive_writer: IArchiveWriter | None,
+        transient_writer: ITransientWriter | None,
+    ) -> Upload:
+        state = self._state
+        return Upload(
+            header,
+            held_bytes,
+            snapshot,
+            key,
+            archive_writer,
+            transient_writer,
+            state.framing.chunker(),
+            state.transients.executor.serial(),
+            state.executor.serial(),
+            self._commit,
+        )
+
+    # Downloads
+
+    def download(self, snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:
+        """
+        Begin a download; see ``ISnapshots.download``.
+        """
+        key = snapshot.key(info.version_number)
+        xxh3 = self._state.xxh3.peek(key)
+        if info.version_number in snapshot.held:
+            try:
+                # The copy of an archived version was made while that was read, so its XXH3 is known.
+                return self._state.transients.download(key, xxh3.whole if xxh3 else info.xxh3)
+            except UnknownVersion:
+                if snapshot.numbers.is_transient(info.version_number):
+                    raise
+        elif info.version_number not in snapshot.numbers:
+            raise UnknownVersion(info.model_id, info.version_number)
+        return self._archive_download(key, info, xxh3)
+
+    def _archive_download(self, key: VersionKey, info: VersionInfo, xxh3: VersionXxh3 | None) -> ArchiveDownload:
+        state = self._state
+        return ArchiveDownload(
+            info,
+            state.archive,
+            state.executor.serial(),
+            state.framing,
+            self._callbacks(key),
+            xxh3,
+            self._copy(key, info),
+        )
+
+    def download_range(self, snapshot: ModelSnapshot, info: VersionInfo, part: ByteRange) -> IDownload:
+        """
+        Begin a download of a part of a version; see ``ISnapshots.download_range``.
+        """
+        key, state = snapshot.key(info.version_number), self._state
+        if info.version_number in snapshot.held:
+            try:
+                return state.transients.download(key, "", partial(self._range_reader, part))
+            except UnknownVersion:
+                if snapshot.numbers.is_transient(info.version_number):
+                    raise
+        elif info.version_number not in snapshot.numbers:
+            raise UnknownVersion(info.model_id, info.version_number)
+        serial, xxh3 = state.executor.serial(), state.xxh3.peek(key)
+        return ArchiveRangeDownload(info, state.archive, serial, state.framing, self._callbacks(key), xxh3, range=part)
+
+    def _range_reader(self, part: ByteRange, reader: ITransientReader) -> RangeReader:
+        return RangeReader(reader, part, self._state.framing.frame)
+
+    def _callbacks(self, key: VersionKey) -> DownloadCallbacks:
+        state, call = self._state, self._reactor.callFromThread
+        return DownloadCallbacks(
+            is_gone=lambda: state.current(key.model_id, key.incarnation) is None,
+            damaged=lambda error: call(state.note_damage, key, error),
+            verified=lambda xxh3: call(state.note_xxh3, key, xxh3),
+        )
+
+    def _copy(self, key: VersionKey, info: VersionInfo) -> Copy | None:
+        transients = self._state.transients
+        writer = transients.copy_writer(info.size_bytes)
+        if writer is None or not transients.begin_copy(key):
+            return None
+        return Copy(
+            writer,
+            keep=lambda: self._reactor.callFromThread(lambda: self._run(self._keep_copy(key, info, writer))),
+            abandon=lambda: transients.end_copy(key),
+        )
+
+    async def _keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
+        try:
+            await self._state.keep_copy(key, info, writer)
+        finally:
+            self._state.transients.end_copy(key)
