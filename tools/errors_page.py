@@ -186,6 +186,9 @@ CLIENT = {
     "NotAuthenticated": Advice("a proxy does not accept the credentials (HTTP 401)", "use another token", "no"),
     "NotPermitted": Advice("a proxy does not allow the call (HTTP 403)", "use another token or certificate", "no"),
     "Unsupported": Advice("the server does not know the call", "check the address", "no"),
+    "NoMatchingVersion": Advice(
+        "the model has no version that matches `filter`", "use another filter or metric", "with another filter"
+    ),
     "ClientUnusable": Advice(
         "the client is closed, or was closed during the call; it belongs to another event loop, or to the parent of a "
         "forked process; an iterator cannot continue",

@@ -28,9 +28,14 @@ from collections.abc import Iterable, Mapping
 {imports}
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
-from twisted_registry.client._types import Data, Progress, Version
+from twisted_registry.client._types import (
+    AnyReference, Data, Event, Progress, Pruned, Retention, Version
+)
 from twisted_registry.client.aio import Client
+from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.records import ModelRecord, VersionRecord
+from twisted_registry.domain.retention import RetentionPolicy
 
 T = TypeVar("T")
 '''

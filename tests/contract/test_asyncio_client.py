@@ -2,7 +2,7 @@
 The client's contract, in the style of asyncio.
 """
 
-from tests.contract import client, client_tracker
+from tests.contract import client, client_lifecycle, client_tracker
 from tests.support.styles import AsyncioStyle
 
 
@@ -17,6 +17,14 @@ class AsyncioClientTests(client.ClientContract):
 class AsyncioTrackerTests(client_tracker.TrackerContract):
     """
     The suite for following a model, on ``AsyncioStyle``.
+    """
+
+    style = AsyncioStyle
+
+
+class AsyncioLifecycleTests(client_lifecycle.LifecycleContract):
+    """
+    The suite for what happens to versions after their creation, on ``AsyncioStyle``.
     """
 
     style = AsyncioStyle

@@ -2,7 +2,7 @@
 The client's contract, in the style of programs without an event loop.
 """
 
-from tests.contract import client, client_tracker
+from tests.contract import client, client_lifecycle, client_tracker
 from tests.support.styles import BlockingStyle
 
 
@@ -17,6 +17,14 @@ class BlockingClientTests(client.ClientContract):
 class BlockingTrackerTests(client_tracker.TrackerContract):
     """
     The suite for following a model, on ``BlockingStyle``.
+    """
+
+    style = BlockingStyle
+
+
+class BlockingLifecycleTests(client_lifecycle.LifecycleContract):
+    """
+    The suite for what happens to versions after their creation, on ``BlockingStyle``.
     """
 
     style = BlockingStyle

@@ -2,7 +2,7 @@
 The client's contract, in the style of Twisted.
 """
 
-from tests.contract import client, client_tracker
+from tests.contract import client, client_lifecycle, client_tracker
 from tests.support.styles import DeferredStyle
 
 
@@ -17,6 +17,14 @@ class DeferredClientTests(client.ClientContract):
 class DeferredTrackerTests(client_tracker.TrackerContract):
     """
     The suite for following a model, on ``DeferredStyle``.
+    """
+
+    style = DeferredStyle
+
+
+class DeferredLifecycleTests(client_lifecycle.LifecycleContract):
+    """
+    The suite for what happens to versions after their creation, on ``DeferredStyle``.
     """
 
     style = DeferredStyle

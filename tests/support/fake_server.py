@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from twisted_registry.domain.errors import RegistryError
-from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
+from twisted_registry.protocol.messages import POOL, REGISTRY_SERVICE_NAME, SERVICE, SERVICE_NAME
 from twisted_registry.rpc.chain import details_of, status_of
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
@@ -17,6 +17,8 @@ Answer = Callable[[Any, grpc.ServicerContext], Any]
 A handler: it takes a request as bytes, or an iterator of them, and returns a message, or an iterator for a streaming
 reply.
 """
+
+REGISTRY_SERVICE = POOL.FindServiceByName(REGISTRY_SERVICE_NAME)
 
 _KINDS = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -78,7 +80,8 @@ def failing_stream(code: grpc.StatusCode, text: str = "no") -> Answer:
 
 class FakeServer:
     """
-    A server that answers the registry's calls with given handlers.
+    A server that answers the registry's calls with given handlers.  The names of those of ``twisted_registry.v1`` begin
+    with ``v1_``.
 
     Attributes:
         also: other addresses to listen at.
@@ -97,7 +100,11 @@ class FakeServer:
         options = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
         self._server = grpc.server(ThreadPoolExecutor(8), options=options, compression=compression)
         handlers = {name: self._handler(name, answer) for name, answer in answers.items()}
-        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)])
+        for service_name, prefix in ((SERVICE_NAME, ""), (REGISTRY_SERVICE_NAME, "v1_")):
+            own = {
+                name.removeprefix(prefix): handlers[name] for name in answers if name.startswith("v1_") == bool(prefix)
+            }
+            self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service_name, own)])
         if credentials is None:
             port = self._server.add_insecure_port("127.0.0.1:0")
         else:
@@ -112,7 +119,8 @@ class FakeServer:
             self.metadata.append(dict(context.invocation_metadata()))
             return answer(request, context)
 
-        method = SERVICE.methods_by_name[name]
+        service = REGISTRY_SERVICE if name.startswith("v1_") else SERVICE
+        method = service.methods_by_name[name.removeprefix("v1_")]
         make: Any = _KINDS[method.client_streaming, method.server_streaming]
         return make(noted, response_serializer=_serialized)
 

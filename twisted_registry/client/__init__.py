@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from twisted_registry.client._tracking.tracker import Tracker
     from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
     from twisted_registry.client._transport.options import Tls
-    from twisted_registry.client._types import Data, Version
+    from twisted_registry.client._types import AnyReference, Data, Event, RemovedVersion, Version
     from twisted_registry.client.aio import Client
     from twisted_registry.client.blocking import BlockingClient, BlockingTracker
     from twisted_registry.client.deferred import DeferredClient, DeferredTracker
+    from twisted_registry.domain.aliases import AliasMove
     from twisted_registry.domain.models import ModelInfo, VersionInfo
+    from twisted_registry.domain.records import ModelRecord, VersionRecord
+    from twisted_registry.domain.references import Reference
 
 __all__ = [
     "DEFAULT_ADDRESS",
+    "AliasMove",
+    "AnyReference",
     "BlockingClient",
     "BlockingItems",
     "BlockingTracker",
@@ -36,16 +41,23 @@ __all__ = [
     "DeferredClient",
     "DeferredIterator",
     "DeferredTracker",
+    "Event",
     "Items",
     "ModelInfo",
+    "ModelRecord",
+    "Reference",
+    "RemovedVersion",
     "Tls",
     "Tracker",
     "Version",
     "VersionInfo",
+    "VersionRecord",
 ]
 
 _MODULES = {
     "DEFAULT_ADDRESS": "client._transport.addresses",
+    "AliasMove": "domain.aliases",
+    "AnyReference": "client._types",
     "BlockingClient": "client.blocking",
     "BlockingItems": "client._blocking",
     "BlockingTracker": "client.blocking",
@@ -54,12 +66,17 @@ _MODULES = {
     "DeferredClient": "client.deferred",
     "DeferredIterator": "client._deferred",
     "DeferredTracker": "client.deferred",
+    "Event": "client._types",
     "Items": "client._iterators",
     "ModelInfo": "domain.models",
+    "ModelRecord": "domain.records",
+    "Reference": "domain.references",
+    "RemovedVersion": "client._types",
     "Tls": "client._transport.options",
     "Tracker": "client._tracking.tracker",
     "Version": "client._types",
     "VersionInfo": "domain.models",
+    "VersionRecord": "domain.records",
 }
 
 

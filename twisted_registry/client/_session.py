@@ -5,7 +5,7 @@ The connected side of a client.  This module loads gRPC and protobuf; ``Client``
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,23 @@ from weakref import WeakSet
 from attrs import evolve
 
 from twisted_registry.client._iterators import Items
+from twisted_registry.client._tracking.event_stream import events
 from twisted_registry.client._tracking.tracker import Tracker
 from twisted_registry.client._transfer.download import Download
 from twisted_registry.client._transfer.files import replaced_whole
 from twisted_registry.client._transfer.sources import source_of
 from twisted_registry.client._transfer.threads import in_thread
 from twisted_registry.client._transfer.upload import Upload
+from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.connection import Connection
 from twisted_registry.client._transport.models import Models
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
-from twisted_registry.client._types import Data, Progress, Version, no_progress
+from twisted_registry.client._transport.versions import Versions
+from twisted_registry.client._types import Data, Event, Progress, Version, no_progress
 from twisted_registry.client.errors import DeadlineExceeded
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
@@ -39,6 +43,8 @@ class Session:
     Attributes:
         queries: calls that read.
         models: calls that change models.
+        versions: calls about single versions, by reference.
+        aliases: calls about aliases.
     """
 
     def __init__(self, options: Options, is_closed: bool) -> None:
@@ -46,6 +52,9 @@ class Session:
         self._calls = Calls(self._connection, options)
         self.queries = Queries(self._calls)
         self.models = Models(self._calls)
+        api = RegistryApi(self._calls)
+        self.versions = Versions(api)
+        self.aliases = Aliases(api)
         self._trackers: WeakSet[Tracker[Any]] = WeakSet()
 
     async def close(self) -> None:
@@ -133,6 +142,12 @@ class Session:
         tracker: Tracker[Any] = Tracker(self._calls, model_id, wait, self._with_data if data else self._without_data)
         self._trackers.add(tracker)
         return tracker
+
+    def events(self, model_id: str, prefix: str, kinds: Iterable[str], cursor: str) -> Items[Event]:
+        """
+        Return the events of the registry; see ``Client.events``.
+        """
+        return Items(events(self._calls, model_id, prefix, kinds, cursor))
 
     async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
         return version if isinstance(version, VersionInfo) else await self.queries.version(model_id, version)

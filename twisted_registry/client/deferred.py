@@ -14,9 +14,11 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted_registry.client._deferred import DeferredClientBase, DeferredIterator, DeferredTrackerBase, Deferrer
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
-from twisted_registry.client._types import Data, Progress, Version
+from twisted_registry.client._types import AnyReference, Data, Event, Progress, Version
 from twisted_registry.client.aio import Client
+from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.domain.records import VersionRecord
 
 T = TypeVar("T")
 
@@ -530,6 +532,240 @@ class DeferredClient(DeferredClientBase):
         """
         return DeferredIterator(self._defer, self._client.retrieve_chunks(model_id, version, progress=progress))
 
+    def get(self, version: AnyReference) -> "Deferred[VersionRecord]":
+        """
+        Return a version with its labels, metrics and aliases.
+
+        This and the following methods need a server with ``twisted_registry.v1``.
+
+        Args:
+            version: a reference, such as ``walker@production``, ``walker@3`` or ``walker@latest``; or the info or
+                record of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written
+                ``%40`` in a reference.
+
+        Returns:
+            A Deferred that fires with the version's record.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version.
+            UnknownAlias: the model has no such alias.
+            CorruptVersion: the version's files are damaged.
+            InvalidRequest: the text is not a reference.
+            InvalidModelId: the text names a model that cannot exist.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.get(version))
+
+    def annotate(
+        self,
+        version: AnyReference,
+        *,
+        labels: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        remove_labels: Iterable[str] = (),
+        remove_metrics: Iterable[str] = (),
+    ) -> "Deferred[VersionRecord]":
+        """
+        Set some labels and metrics of a version, and remove some.  All others stay.
+
+        Args:
+            version: the version; see ``get``.
+            labels: the labels to set; at most 256 in all, each at most 4 KiB.
+            metrics: the metrics to set; at most 256 in all.  They may be infinite.
+            remove_labels: the labels to remove; missing ones are ignored.
+            remove_metrics: the metrics to remove; missing ones are ignored.
+
+        Returns:
+            A Deferred that fires with the version as it is now.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: a label or metric is not allowed, such as NaN; or there are too many.
+            CorruptAnnotations: the version's labels and metrics are damaged.
+            StorageFull: the server's disk is full.
+            UnsupportedByArchive: the server's archive cannot store labels and metrics.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(
+            self._client.annotate(
+                version, labels=labels, metrics=metrics, remove_labels=remove_labels, remove_metrics=remove_metrics
+            )
+        )
+
+    def archive(self, version: AnyReference) -> "Deferred[VersionRecord]":
+        """
+        Move a transient version to the server's archive.  Its number and its data stay the same, and the data does not
+        cross the wire.  An archived version stays as it is.
+
+        The answer may take ``deadline_seconds``, and a second more for each MiB.
+
+        Args:
+            version: the version; see ``get``.
+
+        Returns:
+            A Deferred that fires with the version as it is now.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            StorageFull: the server's disk is full; the version is still transient.
+            UnsupportedByArchive: the server's archive cannot take transient versions.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.archive(version))
+
+    def delete_version(self, version: AnyReference) -> "Deferred[None]":
+        """
+        Delete a version.  No other version gets its number.  Downloads of it that have begun can end.
+
+        If the answer is lost, the call is repeated only if the same version still exists.
+
+        Args:
+            version: the version; see ``get``.
+
+        Returns:
+            A Deferred that fires with ``None`` when this is done.
+
+        Raises:
+            AliasedVersion: an alias names the version.
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version.
+            UnknownAlias: the model has no such alias.
+            UnsupportedByArchive: the server's archive cannot delete versions.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.delete_version(version))
+
+    def copy(
+        self,
+        version: AnyReference,
+        model_id: str,
+        *,
+        transient: bool = False,
+        aliases: Iterable[str] = (),
+        reason: str = "",
+    ) -> "Deferred[VersionRecord]":
+        """
+        Create a version in another model with the data and metadata of a version.  The data does not cross the wire.
+
+        The answer may take ``deadline_seconds``, and a second more for each MiB.
+
+        Args:
+            version: the version to copy; see ``get``.
+            model_id: the model that gets the new version.
+            transient: whether the new version is transient; otherwise it is archived.
+            aliases: aliases of the new version, set in the same commit.  A transient version can have none.
+            reason: why the aliases are set, at most 1 KiB; may be empty.
+
+        Returns:
+            A Deferred that fires with the new version.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            CorruptVersion: the version's files are damaged.
+            InvalidRequest: an alias or the reason is not allowed.
+            StorageFull: the server's disk is full; nothing was created.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.copy(version, model_id, transient=transient, aliases=aliases, reason=reason))
+
+    def set_alias(
+        self, version: AnyReference, alias: str, *, expected_number: int | None = None, reason: str = ""
+    ) -> "Deferred[AliasMove]":
+        """
+        Make an alias name a version.  A transient version is archived first.  The alias is on the server's disk before
+        the answer, and an aliased version is never evicted, pruned or deleted.
+
+        If the answer is lost, the call is repeated only if the alias does not name the version with this reason.
+
+        Args:
+            version: the version; see ``get``.
+            alias: a letter, then at most 127 letters, digits, ``_`` and ``-``.
+            expected_number: the number that the alias must name now; 0 if it must not exist; ``None`` for any.
+            reason: why it moves, at most 1 KiB; may be empty.  The history of the alias keeps it.
+
+        Returns:
+            A Deferred that fires with the move that was made; if the alias names the version already, the move that
+            made it so.
+
+        Raises:
+            AliasMoved: the alias does not name the expected version.
+            UnknownModel: there is no such model.
+            UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the reference names an alias that does not exist.
+            InvalidRequest: the alias or the reason is not allowed.
+            StorageFull: the server's disk is full; the alias has not moved.
+            UnsupportedByArchive: the server's archive cannot store aliases.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.set_alias(version, alias, expected_number=expected_number, reason=reason))
+
+    def delete_alias(
+        self, model_id: str, alias: str, *, expected_number: int | None = None, reason: str = ""
+    ) -> "Deferred[None]":
+        """
+        Delete an alias.  Its history stays, and the version that it named as well.
+
+        If the answer is lost, the call is repeated only if the alias still exists.
+
+        Args:
+            model_id: the model.
+            alias: the alias.
+            expected_number: the number that the alias must name now; ``None`` for any.
+            reason: why it is deleted, at most 1 KiB; may be empty.  The history of the alias keeps it.
+
+        Returns:
+            A Deferred that fires with ``None`` when this is done.
+
+        Raises:
+            AliasMoved: the alias does not name the expected version.
+            UnknownAlias: the model has no such alias.
+            UnknownModel: there is no such model.
+            InvalidRequest: the reason is not allowed.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.delete_alias(model_id, alias, expected_number=expected_number, reason=reason))
+
+    def aliases(self, model_id: str) -> "Deferred[dict[str, AliasMove]]":
+        """
+        Return the aliases of a model.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            A Deferred that fires with the last move of each alias, by alias. ``to_number`` is the version that it
+            names.
+
+        Raises:
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.aliases(model_id))
+
+    def alias_moves(self, model_id: str, alias: str = "") -> DeferredIterator[AliasMove]:
+        """
+        List the moves of a model's aliases, the newest first.  The list is fetched in pages during the iteration.
+
+        Args:
+            model_id: the model.
+            alias: one alias, which may have been deleted since; empty for all.
+
+        Returns:
+            An iterator over the moves.
+
+        Raises:
+            UnknownModel: there is no such model; like all errors, raised during the iteration.
+            Unsupported: the server does not have this call.
+        """
+        return DeferredIterator(self._defer, self._client.alias_moves(model_id, alias))
+
     @overload
     def track(
         self, model_id: str, *, data: Literal[False] = False, wait: bool = False
@@ -567,6 +803,38 @@ class DeferredClient(DeferredClientBase):
             Unavailable: the server is away at the start, and ``wait`` is false.
         """
         return DeferredTracker(self._defer, self._client.track(model_id, data=data, wait=wait))
+
+    def events(
+        self, model_id: str = "", *, prefix: str = "", kinds: Iterable[str] = (), cursor: str = ""
+    ) -> DeferredIterator[Event]:
+        """
+        Follow what happens in the registry::
+
+            async for event in client.events(kinds=["alias_moved"]):
+                print(event.kind, event.model_id, event.move)
+
+        The first event is ``started``: all events from then on, or after the cursor, will follow.  If the connection is
+        lost, the iterator waits for the server without a time limit, and goes on after the last event.  That is not
+        possible after a restart of the server, or if more than 10,000 events were missed: then the iterator raises
+        ``CursorExpired``.  Read again what you need to know, and follow without a cursor.
+
+        Args:
+            model_id: one model; empty for all.
+            prefix: the beginning of the models' ids; empty for all.
+            kinds: the kinds of events, such as ``version_created`` or ``alias_moved``; empty for all.
+            cursor: the cursor of the last event that was received; empty to begin now.
+
+        Returns:
+            An iterator over the events, which does not end by itself.
+
+        Raises:
+            CursorExpired: events after the cursor are no longer kept.  This and the other errors are raised during the
+                iteration.
+            InvalidRequest: there is no such kind of event, or the cursor is not one.
+            Unavailable: the server was away for longer than ``retry_seconds`` at the start.
+            Unsupported: the server does not have this call.
+        """
+        return DeferredIterator(self._defer, self._client.events(model_id, prefix=prefix, kinds=kinds, cursor=cursor))
 
     def server_versions(self) -> "Deferred[dict[str, str]]":
         """

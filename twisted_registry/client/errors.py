@@ -74,6 +74,7 @@ __all__ = [
     "InvalidRequest",
     "ModelExists",
     "ModelReplaced",
+    "NoMatchingVersion",
     "NotAuthenticated",
     "NotPermitted",
     "NumberTaken",
@@ -310,7 +311,7 @@ class NotPermitted(RegistryError):
 @define
 class Unsupported(RegistryError):
     """
-    The server does not implement the call: it is not a model registry, or an old one.
+    The server does not implement the call: it is not a model registry, or an older or another one.
 
     Attributes:
         reason: the server's text.
@@ -320,6 +321,26 @@ class Unsupported(RegistryError):
 
     def __str__(self) -> str:
         return f"the server does not know this call ({self.reason}); is this the address of a model registry?"
+
+
+@define
+class NoMatchingVersion(RegistryError):
+    """
+    The model has no version that matches a filter.
+
+    Attributes:
+        model_id: the model.
+        filter: the filter.
+    """
+
+    model_id: str
+    filter: str
+
+    def __str__(self) -> str:
+        return (
+            f"no version of model {shown(self.model_id)} matches {shown(self.filter)}; look at the versions that it "
+            "has, and at the names of their metrics and labels"
+        )
 
 
 @define

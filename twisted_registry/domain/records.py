@@ -94,6 +94,7 @@ class ModelRecord:
         version_count: how many versions it has.
         archived_count: how many of them are archived.
         aliases: the numbers that its aliases name.
+        etag: a text that differs whenever the metadata does; empty if it is not known.
     """
 
     model_id: str
@@ -102,3 +103,4 @@ class ModelRecord:
     version_count: int = 0
     archived_count: int = 0
     aliases: Mapping[str, int] = field(factory=dict)
+    etag: str = ""

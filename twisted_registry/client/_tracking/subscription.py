@@ -77,7 +77,7 @@ class Subscription:
         connection = self._calls.connection
         request = api.VersionUpdateRequest(model_id=sendable_model_id(self._model_id))
         metadata = (*connection.metadata, *connection.memory.metadata_about(self._model_id))
-        self._call = connection.subscribe(request.SerializeToString(), metadata)
+        self._call = connection.subscribe("VersionUpdate", request.SerializeToString(), metadata)
         self._has_announced = False
         self._announced = None
         try:

@@ -54,6 +54,12 @@ class Calls:
         """
         return evolve(self, options=evolve(self.options, retry_seconds=0))
 
+    def with_deadline(self, deadline_seconds: float) -> "Calls":
+        """
+        Return calls whose answers may take another time.
+        """
+        return evolve(self, options=evolve(self.options, deadline_seconds=deadline_seconds))
+
     async def call(
         self,
         name: str,
@@ -68,7 +74,7 @@ class Calls:
         Make a call.
 
         Args:
-            name: the name of the method.
+            name: the name of the method, as ``Connection.method`` takes it.
             request: the request.
             reply_class: the class of the reply.
             model_id: the model that the call is about.
@@ -103,6 +109,6 @@ class Calls:
             raise await self.connection.with_certificate_reason(error) from None
         except DeadlineExceeded:
             raise DeadlineExceeded(
-                f"{self.connection.address} did not answer {name} within {deadline_seconds:g} s; "
+                f"{self.connection.address} did not answer {name.rpartition('/')[2]} within {deadline_seconds:g} s; "
                 "try again, or create the client with a longer deadline_seconds"
             ) from None

@@ -29,7 +29,7 @@ from twisted_registry.client.errors import (
     UnknownModel,
     Unreachable,
 )
-from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME
+from twisted_registry.protocol.messages import POOL, REGISTRY_SERVICE_NAME, SERVICE, SERVICE_NAME
 
 _TCP_CHUNK_BYTES = 256 * 1024
 
@@ -68,9 +68,28 @@ _KINDS = {
     (True, False): "stream_unary",
 }
 
-_PATHS_AND_KINDS = {HEALTH_CHECK: (f"/{HEALTH_CHECK}", "unary_unary")} | {
-    method.name: (f"/{SERVICE_NAME}/{method.name}", _KINDS[method.client_streaming, method.server_streaming])
-    for method in SERVICE.methods
+
+def registry_method(name: str) -> str:
+    """
+    Return the name of a method of ``twisted_registry.v1``, as ``Connection.method`` takes it.
+    """
+    return f"{REGISTRY_SERVICE_NAME}/{name}"
+
+
+WATCH_EVENTS = registry_method("WatchEvents")
+
+
+def _path_and_kind(service_name: str, method: Any) -> tuple[str, str]:
+    return f"/{service_name}/{method.name}", _KINDS[method.client_streaming, method.server_streaming]
+
+
+_PATHS_AND_KINDS = {
+    HEALTH_CHECK: (f"/{HEALTH_CHECK}", "unary_unary"),
+    **{method.name: _path_and_kind(SERVICE_NAME, method) for method in SERVICE.methods},
+    **{
+        registry_method(method.name): _path_and_kind(REGISTRY_SERVICE_NAME, method)
+        for method in POOL.FindServiceByName(REGISTRY_SERVICE_NAME).methods
+    },
 }
 
 
@@ -109,7 +128,7 @@ class Connection:
         Return the callable for a method; it takes and returns bytes.
 
         Args:
-            name: the name of a method of the registry, or ``HEALTH_CHECK``.
+            name: the name of a method of Cogment's service, the result of ``registry_method``, or ``HEALTH_CHECK``.
 
         Raises:
             ClientUnusable: see ``check``.
@@ -119,9 +138,14 @@ class Connection:
             self._callables[name] = _callable_on(self._open(), name)
         return self._callables[name]
 
-    def subscribe(self, request: bytes, metadata: tuple[tuple[str, str], ...]) -> Any:
+    def subscribe(self, name: str, request: bytes, metadata: tuple[tuple[str, str], ...]) -> Any:
         """
-        Start a ``VersionUpdate`` call, on a channel that has few enough of them.
+        Start a call that lasts, on a channel that has few enough of them.
+
+        Args:
+            name: the name of the method, as ``method`` takes it.
+            request: the request.
+            metadata: the metadata of the call.
 
         Raises:
             ClientUnusable: see ``check``.
@@ -130,7 +154,7 @@ class Connection:
         self._open()
         free = (channel for channel, calls in self._subscriptions.items() if calls < _SUBSCRIPTIONS_PER_CHANNEL)
         channel = next(free, None) or self._add_channel()
-        call = _callable_on(channel, "VersionUpdate")(request, metadata=metadata)
+        call = _callable_on(channel, name)(request, metadata=metadata)
         self._subscriptions[channel] += 1
         call.add_done_callback(partial(self._unsubscribed, channel))
         return call

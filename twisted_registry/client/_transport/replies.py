@@ -20,7 +20,8 @@ _MOST_SMALL_BYTES: Final = 4 * 1024 * 1024
 _LARGE_BYTES: Final = 64 * 1024
 _MOST_OTHER_FIELDS: Final = 16
 
-_MOST_DATA_BYTES: Final = 2**63 - 1
+MOST_DATA_BYTES: Final = 2**63 - 1
+"""The most bytes that a version may have."""
 _SHA256 = re.compile("[A-Za-z0-9+/]{43}=")
 
 
@@ -98,7 +99,7 @@ def version_info(message: "api.ModelVersionInfo", model_id: str, selector: int |
         raise bad_reply(f"it sent version {number} of model {shown(message.model_id)}", model_id, selector)
     if not 1 <= number <= MAX_VERSION_NUMBER:
         raise bad_reply(f"it sent a version with the number {number}", model_id, selector)
-    if size_bytes > _MOST_DATA_BYTES or not _SHA256.fullmatch(data_hash):
+    if size_bytes > MOST_DATA_BYTES or not _SHA256.fullmatch(data_hash):
         problem = (
             f"it sent a size of {size_bytes} bytes and the hash {shown(data_hash)}, not a size and a SHA-256 in base64"
         )

@@ -4,8 +4,11 @@ Values as they are sent; values that the wire cannot carry are refused.
 
 from collections.abc import Mapping
 
+from twisted_registry.client._types import AnyReference
 from twisted_registry.domain.errors import InvalidRequest, UnknownModel, UnknownVersion
-from twisted_registry.domain.models import MAX_VERSION_NUMBER
+from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
+from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.references import Reference
 
 _FIRST_NS, _LAST_NS = 1, 2**64 - 1
 
@@ -34,9 +37,30 @@ def sendable_selector(model_id: str, selector: int) -> int:
     return selector
 
 
-def sendable_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
+def reference_of(version: AnyReference) -> Reference:
     """
-    Return metadata as a dictionary of text.
+    Return the reference of a version.
+
+    Raises:
+        InvalidRequest: the text names a version that cannot exist.
+        InvalidModelId: the text names a model that cannot exist.
+    """
+    if isinstance(version, Reference):
+        return version
+    if isinstance(version, VersionRecord):
+        version = version.info
+    if isinstance(version, VersionInfo):
+        return Reference(version.model_id, version.version_number)
+    return Reference.parse(version)
+
+
+def sendable_metadata(metadata: Mapping[str, str] | None, name: str = "metadata") -> dict[str, str]:
+    """
+    Return metadata, or labels, as a dictionary of text.
+
+    Args:
+        metadata: the pairs; ``None`` for none.
+        name: what they are, for the error.
 
     Raises:
         InvalidRequest: a key or a value is not text.
@@ -44,8 +68,24 @@ def sendable_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
     pairs = dict(metadata or {})
     for key, value in pairs.items():
         if not (_is_text(key) and _is_text(value)):
-            raise InvalidRequest(f"metadata must map text to text; {key!r}: {value!r} does not")
+            raise InvalidRequest(f"{name} must map text to text; {key!r}: {value!r} does not")
     return pairs
+
+
+def sendable_text(text: str, name: str) -> str:
+    """
+    Return text.
+
+    Args:
+        text: the text.
+        name: what it is, for the error.
+
+    Raises:
+        InvalidRequest: it is not text.
+    """
+    if not _is_text(text):
+        raise InvalidRequest(f"{name} must be Unicode text, not {text!r}")
+    return text
 
 
 def sendable_created_ns(created_ns: int) -> int:

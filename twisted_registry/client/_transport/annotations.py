@@ -1,0 +1,65 @@
+"""
+Changes of labels and metrics as they are sent.
+"""
+
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+from twisted_registry.client._transport.requests import sendable_metadata
+from twisted_registry.domain.annotations import Annotations, check_annotations
+from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.protocol.messages import v1
+
+
+def annotations_request(
+    reference: str,
+    labels: Mapping[str, str] | None,
+    metrics: Mapping[str, float] | None,
+    remove_labels: Iterable[str],
+    remove_metrics: Iterable[str],
+) -> Any:
+    """
+    Return the request that sets some labels and metrics, and removes some.
+
+    Raises:
+        InvalidRequest: a key or a value is not allowed.
+    """
+    without_labels, without_metrics = _names(remove_labels), _names(remove_metrics)
+    given = check_annotations(
+        Annotations(
+            {key: label for key, label in sendable_metadata(labels, "labels").items() if key not in without_labels},
+            {name: number for name, number in _sendable_metrics(metrics).items() if name not in without_metrics},
+        )
+    )
+    request = v1.UpdateVersionRequest(reference=reference)
+    request.version.labels.update(given.labels)
+    request.version.metrics.update(given.metrics)
+    if without_labels or without_metrics:
+        paths = [f"labels.{_quoted(key)}" for key in (*given.labels, *without_labels)]
+        paths += [f"metrics.{_quoted(name)}" for name in (*given.metrics, *without_metrics)]
+        request.update_mask.paths.extend(paths)
+    return request
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    found = [names] if isinstance(names, str) else list(names)
+    # They are checked like the keys that are set.
+    check_annotations(Annotations(dict.fromkeys(found, "")))
+    return found
+
+
+def _quoted(key: str) -> str:
+    # The server removes backquotes around a key.
+    return f"`{key}`" if key.startswith("`") and key.endswith("`") else key
+
+
+def _sendable_metrics(metrics: Mapping[str, float] | None) -> dict[str, float]:
+    return {name: _sendable_metric(name, number) for name, number in (metrics or {}).items()}
+
+
+def _sendable_metric(name: object, number: object) -> float:
+    # Such as a number of NumPy's.
+    if not isinstance(name, str) or not isinstance(number, Real):
+        raise InvalidRequest(f"metrics must map text to numbers; {name!r}: {number!r} does not")
+    return float(number)

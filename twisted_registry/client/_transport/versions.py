@@ -1,0 +1,184 @@
+"""
+Calls about single versions, by reference: read, annotated, archived, deleted and copied; and the search for versions.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from attrs import frozen
+
+from twisted_registry.client._transport.annotations import annotations_request
+from twisted_registry.client._transport.pages import PAGE, entries
+from twisted_registry.client._transport.records import version_record
+from twisted_registry.client._transport.registry_api import RegistryApi
+from twisted_registry.client._transport.replies import bad_reply
+from twisted_registry.client._transport.requests import reference_of, sendable_model_id, sendable_text
+from twisted_registry.client._types import AnyReference
+from twisted_registry.client.errors import NoMatchingVersion, UnknownModel, UnknownVersion
+from twisted_registry.domain.aliases import check_alias_name, check_reason
+from twisted_registry.domain.models import check_model_id
+from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.references import Reference
+from twisted_registry.protocol.messages import Empty, v1
+
+
+@frozen
+class Versions:
+    """
+    Calls about versions.
+
+    A reference such as ``walker@latest`` may name another version later.  So a call that changes something first finds
+    the version that it names, and then refers to it by its number.
+    """
+
+    _api: RegistryApi
+
+    async def get(self, version: AnyReference) -> VersionRecord:
+        """
+        Return a version's record.
+        """
+        reference = reference_of(version)
+        model_id, selector = reference.model_id, reference.selector
+        request = v1.GetVersionRequest(reference=str(reference))
+        reply = await self._api.call("GetVersion", request, v1.Version, model_id, selector)
+        record = version_record(reply, model_id, selector)
+        self._api.calls.connection.memory.saw(model_id, record.number)
+        return record
+
+    async def annotate(
+        self,
+        version: AnyReference,
+        labels: Mapping[str, str] | None,
+        metrics: Mapping[str, float] | None,
+        remove_labels: Iterable[str],
+        remove_metrics: Iterable[str],
+    ) -> VersionRecord:
+        """
+        Set some labels and metrics of a version, and remove some.
+        """
+        reference = reference_of(version)
+        request = annotations_request("", labels, metrics, remove_labels, remove_metrics)
+        if (reference.selector or 0) < 1:
+            reference = exact(await self.get(reference))
+        request.reference = str(reference)
+        model_id, number = reference.model_id, reference.selector
+        return version_record(
+            await self._api.call("UpdateVersion", request, v1.Version, model_id, number), model_id, number
+        )
+
+    async def archive(self, version: AnyReference) -> VersionRecord:
+        """
+        Move a transient version to the archive.
+        """
+        record = await self.get(version)
+        if record.archived:
+            return record
+        request = v1.ArchiveVersionRequest(reference=str(exact(record)))
+        model_id, number, api = record.info.model_id, record.number, self._api.for_bytes(record.size_bytes)
+        reply = await api.call("ArchiveVersion", request, v1.Version, model_id, number)
+        archived = version_record(reply, model_id, number)
+        if not archived.archived or archived.sha256 != record.sha256:
+            raise bad_reply("it sent a version that is transient or has other data", model_id, number)
+        return archived
+
+    async def delete(self, version: AnyReference) -> None:
+        """
+        Delete a version.  If the answer is lost, the deletion is repeated only if the same version still exists.
+        """
+        record = await self.get(version)
+        request = v1.DeleteVersionRequest(reference=str(exact(record)))
+        api, model_id, number = self._api.without_retries(), record.info.model_id, record.number
+
+        async def act() -> bool:
+            await api.call("DeleteVersion", request, Empty, model_id, number)
+            return True
+
+        async def find_out() -> bool | None:
+            return None if await Versions(api).exists(record) else True
+
+        await self._api.repeat(act, find_out, model_id, (UnknownModel, UnknownVersion))
+
+    async def exists(self, record: VersionRecord) -> bool:
+        """
+        Return whether a version still exists; another one with its number belongs to a model that was created since.
+        """
+        try:
+            present = await self.get(exact(record))
+        except (UnknownModel, UnknownVersion):
+            return False
+        return (present.created_ns, present.sha256) == (record.created_ns, record.sha256)
+
+    async def copy(
+        self, version: AnyReference, model_id: str, transient: bool, aliases: Iterable[str], reason: str
+    ) -> VersionRecord:
+        """
+        Create a version in another model with a version's data, which stays in the server.
+        """
+        names = [check_alias_name(alias) for alias in ([aliases] if isinstance(aliases, str) else aliases)]
+        check_reason(reason)
+        check_model_id(model_id)
+        record = await self.get(version)
+        request = v1.CopyVersionRequest(
+            reference=str(exact(record)),
+            model_id=model_id,
+            transient=transient,
+            aliases=names,
+            alias_reason=reason,
+            idempotency_key=uuid4().hex,
+        )
+        reply = await self._api.for_bytes(record.size_bytes).call("CopyVersion", request, v1.Version, model_id)
+        copied = version_record(reply, model_id)
+        sent = (copied.sha256, copied.size_bytes, copied.archived)
+        if sent != (record.sha256, record.size_bytes, not transient):
+            raise bad_reply("it created a version of other data, or of the other kind", model_id)
+        self._api.calls.connection.memory.saw(model_id, copied.number)
+        return copied
+
+    def search(self, model_id: str, matching: str, order_by: str, most: int = PAGE) -> AsyncGenerator[VersionRecord]:
+        """
+        Yield the versions that match a filter.
+
+        Args:
+            model_id: the model.
+            matching: the filter; empty for all versions.
+            order_by: the order; empty for by number.
+            most: how many versions a page may have.
+        """
+        request = v1.ListVersionsRequest(
+            model_id=sendable_model_id(model_id),
+            filter=sendable_text(matching, "filter"),
+            order_by=sendable_text(order_by, "order_by"),
+            page_size=most,
+        )
+
+        async def fetch(token: str) -> Any:
+            request.page_token = token
+            return await self._api.call("ListVersions", request, v1.ListVersionsResponse, model_id, most=most)
+
+        return entries(fetch, lambda page: [version_record(each, model_id) for each in page.versions], model_id, most)
+
+    async def best(self, model_id: str, metric: str, lowest: bool, matching: str) -> VersionRecord:
+        """
+        Return the version with the best value of a metric.
+        """
+        path = f"metrics.{_quoted(sendable_text(metric, 'metric'))}"
+        wanted = f"({matching}) AND {path}:*" if matching.strip() else f"{path}:*"
+        order_by = path if lowest else f"{path} desc"
+        async for record in self.search(model_id, wanted, order_by, 1):
+            if metric not in record.metrics:
+                raise bad_reply("it sent a version without the metric", model_id, record.number)
+            return record
+        raise NoMatchingVersion(model_id, wanted)
+
+
+def exact(record: VersionRecord) -> Reference:
+    """
+    Return the reference of a version by its number.
+    """
+    return Reference(record.info.model_id, record.number)
+
+
+def _quoted(key: str) -> str:
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
