@@ -19,6 +19,7 @@ from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, Vers
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.execution import executor_for
 from twisted_registry.registry import Framing, Registry
+from twisted_registry.registry.searches import MAX_INDEX_BYTES
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
@@ -34,7 +35,12 @@ BUDGET = TransientBudget(max_items=4, max_bytes=8000)
 class PumpedRegistryCase(SynchronousTestCase):
     """
     A test of a registry over an archive in memory.  The archive's calls wait until the test pumps ``disk``.
+
+    Attributes:
+        max_index_bytes: the memory for the indexes of searches.
     """
+
+    max_index_bytes = MAX_INDEX_BYTES
 
     def setUp(self) -> None:
         """
@@ -78,6 +84,7 @@ class PumpedRegistryCase(SynchronousTestCase):
             LocalCoordination(archive, archive_executor),
             now_ns=lambda: int(self.clock.seconds() * 10**9),
             seconds=self.clock.seconds,
+            max_index_bytes=self.max_index_bytes,
         )
         self.registry.open()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 
 from twisted_registry.contracts.coordination import Listener
+from twisted_registry.contracts.searches import ISearches
 from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.contracts.version_changes import IVersionChanges
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
@@ -15,10 +16,10 @@ from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 
-class IRegistry(ISnapshots, IVersionChanges):
+class IRegistry(ISnapshots, IVersionChanges, ISearches):
     """
-    The registry: models, their versions, and the policy.  Except for ``ISnapshots``, its calls are made in the
-    reactor's thread.
+    The registry: models, their versions, and the policy.  Except for ``ISnapshots``, and unless stated otherwise,
+    its calls are made in the reactor's thread.
     """
 
     def open() -> None:

@@ -22,6 +22,7 @@ class Pools:
         archive: calls the archive.
         transient: calls the transient store.
         hashing: computes hashes.
+        searching: searches; a single thread, because searches do little but compute.
         checking: renews the claim in one thread and checks the location in another, even if all others are blocked.
     """
 
@@ -39,6 +40,7 @@ class Pools:
         self.archive = self._add("archive", archive_threads or _STORAGE_THREADS)
         self.transient = self._add("transient", transient_threads or _STORAGE_THREADS)
         self.hashing = self._add("hashing", os.cpu_count() or 1)
+        self.searching = self._add("searching", 1)
         self.checking = self._add("checking", 2)
 
     def _add(self, name: str, threads: int) -> TalliedPool:

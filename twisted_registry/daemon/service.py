@@ -115,6 +115,7 @@ class RegistryService(Service):
             Framing(chunk_size_bytes, frame, partial(Chunker, chunk_size_bytes)),
             LocalCoordination(archive, archive_executor),
             checking_executor=PooledExecutor(reactor, pools.checking),
+            search_executor=PooledExecutor(reactor, pools.searching),
         )
 
     # --- Start ---

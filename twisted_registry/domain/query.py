@@ -33,6 +33,14 @@ class OrderKey:
     field: Field
     is_descending: bool = False
 
+    def comparable(self, value: Any) -> Any:
+        """
+        Return what stands for a value of the field in ascending keys.
+        """
+        if not self.is_descending:
+            return value
+        return _Descending(value) if isinstance(value, str) else -value
+
 
 @frozen
 class Order:
@@ -56,7 +64,7 @@ class Order:
             if value is None or value != value:  # noqa: PLR0124
                 found += (True, 0)
             else:
-                found += (False, _descending(value) if each.is_descending else value)
+                found += (False, each.comparable(value))
         return tuple(found)
 
     def sort(self, records: Iterable[Any]) -> list[Any]:
@@ -87,7 +95,7 @@ class Order:
         found: list[Any] = []
         for each, value in zip(self.keys, position, strict=True):
             is_absent = value is None
-            found += (is_absent, 0 if is_absent else _descending(value) if each.is_descending else value)
+            found += (is_absent, 0 if is_absent else each.comparable(value))
         return tuple(found)
 
 
@@ -110,10 +118,6 @@ def _sorted(records: list[Any], key: OrderKey) -> list[Any]:
     absent = [] if len(present) == len(records) else sorted(set(range(len(records))).difference(present))
     present.sort(key=values.__getitem__, reverse=key.is_descending)
     return [records[index] for index in [*present, *absent]]
-
-
-def _descending(value: Any) -> Any:
-    return _Descending(value) if isinstance(value, str) else -value
 
 
 @total_ordering

@@ -109,7 +109,7 @@ class VersionAnnotations:
         annotations = update.apply(await self._present(model, number, update))
         if info.archived:
             await self._save(model, number, annotations)
-        model.annotate(number, annotations)
+        model.annotate(info, annotations)
         self._state.coordination.publish(VersionAnnotated(model.loaded.key(number), info, annotations))
         return self._record(model.loaded, info, annotations)
 

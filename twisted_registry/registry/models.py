@@ -9,12 +9,14 @@ from typing import TypeVar
 from attrs import define, evolve
 
 from twisted_registry.contracts.coordination import ICoordination, INumberSequence
-from twisted_registry.domain.aliases import AliasMove, AliasState
-from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.aliases import AliasMove, AliasState, aliases_of
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.models import VersionInfo, VersionKey
 from twisted_registry.domain.numbers import VersionNumbers
+from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.index import ModelSearch
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class Model:
         are_keys_loaded: whether the idempotency keys that the archive remembers for it are in memory.
         alias_sequence: the sequence number of the last move of its aliases.
         annotations_revision: rises before and after each change of an archived version's labels and metrics.
+        search: the index of its versions; ``None`` unless somebody searches them.
     """
 
     model_id: str
@@ -52,6 +55,7 @@ class Model:
     are_keys_loaded: bool = False
     alias_sequence: int = 0
     annotations_revision: int = 0
+    search: ModelSearch | None = None
 
     def load(self, archived: Sequence[int], aliases: AliasState) -> ModelSnapshot:
         """
@@ -71,6 +75,11 @@ class Model:
         self.snapshot = ModelSnapshot(
             self.model_id, self.incarnation, numbers, held, latest, before.aliases, before.annotated
         )
+
+    def _index(self, info: VersionInfo, annotations: Annotations) -> None:
+        if self.search is not None:
+            aliases = aliases_of(self.loaded.aliases, info.version_number)
+            self.search.put(VersionRecord(info, annotations, aliases))
 
     @property
     def loaded(self) -> ModelSnapshot:
@@ -110,6 +119,7 @@ class Model:
         self.sequence.use(info.version_number)
         before = self.loaded
         self._publish(before.numbers.with_archived(info.version_number), before.held, info)
+        self._index(info, NO_ANNOTATIONS)
 
     def add_transient(self, info: VersionInfo) -> None:
         """
@@ -118,6 +128,7 @@ class Model:
         self.sequence.use(info.version_number)
         before, number = self.loaded, info.version_number
         self._publish(before.numbers.with_transient(number), {**before.held, number: info}, info)
+        self._index(info, NO_ANNOTATIONS)
 
     def hold_copy(self, info: VersionInfo) -> None:
         """
@@ -143,6 +154,7 @@ class Model:
         numbers = before.numbers.with_all_archived(found)
         is_latest = not found or (before.latest is not None and before.latest.version_number > found[-1])
         self._publish(numbers, before.held, before.latest if is_latest else None)
+        self.search = None  # it does not know them
         return found
 
     def evict(self, number: int) -> VersionInfo | None:
@@ -164,13 +176,14 @@ class Model:
         self._publish_without(number)
         return info
 
-    def promote(self, info: VersionInfo) -> None:
+    def promote(self, info: VersionInfo, annotations: Annotations = NO_ANNOTATIONS) -> None:
         """
         Publish that a transient version is archived, with the same number.  If it is in memory, it is the copy of an
         archived version from now on.
 
         Args:
             info: the version's info as an archived one.
+            annotations: its labels and metrics.
         """
         before, number = self.loaded, info.version_number
         numbers = before.numbers
@@ -182,17 +195,19 @@ class Model:
         latest = info if numbers.last == number else before.latest
         annotated = _without(before.annotated, number)
         self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest, annotated=annotated)
+        self._index(info, annotations)
 
-    def annotate(self, number: int, annotations: Annotations) -> None:
+    def annotate(self, info: VersionInfo, annotations: Annotations) -> None:
         """
         Publish the labels and metrics of a version.
         """
-        before = self.loaded
+        before, number = self.loaded, info.version_number
         # A new snapshot in any case: replies that contain the version are kept as long as the snapshot is the same.
         annotated = (
             {**before.annotated, number: annotations} if before.numbers.is_transient(number) else before.annotated
         )
         self.snapshot = evolve(before, annotated=annotated)
+        self._index(info, annotations)
 
     def move_alias(self, move: AliasMove) -> None:
         """
@@ -201,6 +216,8 @@ class Model:
         state = AliasState(self.loaded.aliases, self.alias_sequence).moved(move)
         self.alias_sequence = state.sequence
         self.snapshot = evolve(self.loaded, aliases=state.aliases)
+        if self.search is not None:
+            self.search.move_alias(move, state.aliases)
 
     def remove(self, number: int) -> None:
         """
@@ -218,6 +235,8 @@ class Model:
             latest = None if numbers.last is None else held.get(numbers.last)
         annotated = _without(before.annotated, number)
         self.snapshot = evolve(before, numbers=numbers, held=held, latest=latest, annotated=annotated)
+        if self.search is not None:
+            self.search.remove(number)
 
     def forget_info(self, number: int) -> None:
         """

@@ -92,7 +92,7 @@ class Promoter:
             writer.set_annotations(annotations)
             async with self._state.coordination.writing(key.model_id):
                 await self._state.executor.defer(partial(self._commit_or_find, writer, info))
-            model.promote(info)
+            model.promote(info, annotations)
             self._state.add_version_info(key, info)
             self._state.add_annotations(key, annotations)
             self._state.coordination.publish(VersionArchived(key, info, annotations))

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_registry.contracts.coordination import ICoordination, Listener
-from twisted_registry.contracts.execution import IExecutor
+from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IDownload
@@ -30,9 +30,11 @@ from twisted_registry.domain.errors import (
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.query import OrderKey
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.domain.version_index import VersionIndex
 from twisted_registry.registry.aliases import AliasChanges
 from twisted_registry.registry.annotations import VersionAnnotations
 from twisted_registry.registry.changes import ModelChanges
@@ -46,6 +48,7 @@ from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.removals import BackgroundRemoval
+from twisted_registry.registry.searches import MAX_INDEX_BYTES, Searches
 from twisted_registry.registry.state import State
 from twisted_registry.registry.transfers import Transfers
 from twisted_registry.registry.transients import Transients
@@ -74,6 +77,8 @@ class Registry:
         now_ns: Callable[[], int] = time.time_ns,
         seconds: Callable[[], float] = time.monotonic,
         checking_executor: IExecutor | None = None,
+        search_executor: IExecutor | None = None,
+        max_index_bytes: int = MAX_INDEX_BYTES,
     ) -> None:
         """
 
@@ -85,6 +90,9 @@ class Registry:
             seconds: returns the time in seconds from any fixed point.
             checking_executor: runs the periodic checks of the archive, which must not wait until all threads of a slow
                 disk are free; ``None`` for ``archive_executor``.
+            search_executor: runs the work of searches, which keeps the processor busy; ``None`` for
+                ``archive_executor``.
+            max_index_bytes: the approximate memory for the indexes of searches.
         """
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
@@ -100,6 +108,7 @@ class Registry:
         self._annotations = VersionAnnotations(self._state, self._loader)
         self._aliases = AliasChanges(self._state, self._promoter, now_ns)
         self._deletion = VersionDeletion(self._state)
+        self._searches = Searches(self._state, search_executor or archive_executor, seconds, max_index_bytes)
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)
         self._transfers = Transfers(reactor, self._state, self._run, self._commit)
@@ -217,7 +226,19 @@ class Registry:
         """See ``ISnapshots.download_range``."""
         return self._transfers.download_range(snapshot, info, part)
 
+    def version_index(self, snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex | None:
+        """See ``ISearches.version_index``."""
+        return self._searches.find(snapshot, order_key)
+
+    def search_executor(self) -> ISerialExecutor:
+        """See ``ISearches.search_executor``."""
+        return self._searches.serial()
+
     # Called in the reactor's thread
+
+    def load_version_index(self, snapshot: ModelSnapshot, order_key: OrderKey) -> Deferred[VersionIndex]:
+        """See ``ISearches.load_version_index``."""
+        return self._run(self._searches.load(snapshot, order_key))
 
     def load_snapshot(self, model_id: str) -> Deferred[ModelSnapshot]:
         """See ``IRegistry.load_snapshot``."""

@@ -298,6 +298,7 @@ class State:
         self.index.mark(model, is_whole=False)
         self.model_infos.discard(model.model_id)
         snapshot, model.snapshot, model.are_keys_loaded = model.snapshot, None, False
+        model.search = None
         self.coordination.publish(ModelDeleted(model.model_id, model.incarnation, is_lost=True))
         return snapshot
 
@@ -306,5 +307,6 @@ class State:
         Drop everything known about a model that was deleted.
         """
         self.index.remove(model)
+        model.search = None
         self.model_infos.discard(model.model_id)
         self.damaged.difference_update([key for key in self.damaged if key.incarnation == model.incarnation])

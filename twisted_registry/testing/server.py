@@ -23,7 +23,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive
 from twisted_registry.contracts.transient import TransientBudget
 from twisted_registry.coordination.local import LocalCoordination
-from twisted_registry.execution import TalliedPool, executor_for
+from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
@@ -208,6 +208,7 @@ class InProcessRegistry:
             executor_for(store, self._reactor, self._storage, self._hashing),
             Framing(self._chunk_size_bytes, frame, partial(Chunker, self._chunk_size_bytes)),
             LocalCoordination(archive, executor),
+            search_executor=PooledExecutor(self._reactor, self._hashing),
         )
 
     def _open(self) -> None:

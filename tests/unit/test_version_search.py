@@ -1,0 +1,147 @@
+"""
+Tests of searches in an index, beside a search that looks at every version.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import evolve
+from hypothesis import given, settings, strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.records import query, version
+from tests.unit.test_query import EXAMPLES, Naive, naive_filters, naive_sorted, orders
+from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.query import OrderKey, Query
+from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.search import VersionSearch
+from twisted_registry.domain.sorted_tree import SortedTree
+from twisted_registry.domain.version_index import VersionIndex, sorted_records
+
+Keys = Sequence[tuple[str, bool]]
+
+
+def order_text(keys: Keys) -> str:
+    """
+    Write an order.
+    """
+    return ", ".join(name + (" desc" if is_descending else "") for name, is_descending in keys)
+
+
+def index_of(records: Iterable[VersionRecord], *order_keys: OrderKey) -> VersionIndex:
+    """
+    Make an index of versions, in any order.
+    """
+    ascending = sorted(records, key=lambda each: each.number)
+    index = VersionIndex(SortedTree.from_sorted([each.number for each in ascending], ascending))
+    for key in order_keys:
+        index = index.with_order(key, sorted_records(index.records, key))
+    return index
+
+
+def pages(index: VersionIndex, found: Query, length: int, step: int) -> list[VersionRecord]:
+    """
+    Search page by page.
+    """
+    records: list[VersionRecord] = []
+    after = None
+    while True:
+        search = VersionSearch(index, found, length, after)
+        while not search.step(step):
+            pass
+        assert len(search.found) <= length
+        records += search.found
+        if len(search.found) < length:
+            return records
+        after = found.order.position(records[-1])
+
+
+class SearchTests(SynchronousTestCase):
+    """
+    Searches find what a plain evaluator finds.
+    """
+
+    @given(naive_filters, orders, st.integers(1, 12), st.integers(1, 50))
+    @settings(max_examples=300, deadline=None)
+    def test_pages(self, naive: Naive, keys: Keys, length: int, step: int) -> None:
+        """
+        All pages together are the matches, in order.
+        """
+        text, is_match = naive
+        found = query(text, order_text(keys))
+        index = index_of(EXAMPLES, found.order.keys[0])
+        expected = naive_sorted(keys, [each for each in EXAMPLES if is_match(each)])
+        self.assertEqual(pages(index, found, length, step), expected)
+
+    def test_few_are_examined(self) -> None:
+        """
+        A bound on the first field of the order is where the search begins and ends.
+        """
+        index = index_of(version(number, metrics={"x": float(number)}) for number in range(1, 1001))
+        for text, order, numbers in (
+            ("metrics.x > 500 AND metrics.x < 504", "metrics.x", [501, 502, 503]),
+            ("metrics.x > 500 AND metrics.x < 504", "metrics.x desc", [503, 502, 501]),
+            ("number > 500 AND number < 504", "number", [501, 502, 503]),
+            ("number > 500 AND number < 504", "number desc", [503, 502, 501]),
+        ):
+            found = query(text, order)
+            key = found.order.keys[0]
+            whole = index if index.has_order(key) else index.with_order(key, sorted_records(index.records, key))
+            search = VersionSearch(whole, found, 10)
+            self.assertTrue(search.step(6), text)
+            self.assertEqual([each.number for each in search.found], numbers)
+
+    def test_large_groups(self) -> None:
+        """
+        Versions of equal first value are sorted by the other fields, however many there are.
+        """
+        records = [
+            version(number, labels={"env": "a"}, metrics={"x": float(-number % 5003)}) for number in range(1, 10_001)
+        ]
+        found = query("", "labels.env, metrics.x desc, number desc")
+        index = index_of(records, found.order.keys[0])
+        search = VersionSearch(index, found, 20)
+        while not search.step(1000):
+            pass
+        self.assertEqual(search.found, found.select(records)[:20])
+
+
+class ChangeTests(SynchronousTestCase):
+    """
+    An index that was changed is the same as one made of all versions.
+    """
+
+    @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from([None, 0.0, 1.0, -2.5])), max_size=60))
+    @settings(deadline=None)
+    def test_changes(self, changes: list[tuple[int, float | None]]) -> None:
+        """
+        Versions are added, replaced and removed in every order.
+        """
+        keys = [query("", text).order.keys[0] for text in ("metrics.x", "metrics.x desc", "labels.env desc")]
+        index = index_of([], *keys)
+        expected: dict[int, VersionRecord] = {}
+        for number, value in changes:
+            if number in expected and value is None:
+                del expected[number]
+                index = index.without(number)
+                continue
+            record = expected.get(number) or version(number, labels={"env": "ab"[number % 2]})
+            metrics: dict[str, Any] = {} if value is None else {"x": value}
+            expected[number] = evolve(record, annotations=Annotations(record.labels, metrics))
+            index = index.with_record(expected[number])
+        fresh = index_of(expected.values(), *keys)
+        self.assertEqual(list(index.records.ascending_items()), list(fresh.records.ascending_items()))
+        for key in keys:
+            self.assertEqual(list(index.orders[key].ascending_items()), list(fresh.orders[key].ascending_items()))
+
+    def test_orders(self) -> None:
+        """
+        Versions are in the order of their number without further ado, and in others once these are added.
+        """
+        index = index_of(EXAMPLES)
+        by_number, by_size = (query("", text).order.keys[0] for text in ("number desc", "size_bytes"))
+        self.assertTrue(index.has_order(by_number))
+        self.assertFalse(index.has_order(by_size))
+        index = index.with_order(by_size, sorted_records(index.records, by_size))
+        self.assertTrue(index.has_order(by_size))
+        self.assertFalse(index.without_order(by_size).has_order(by_size))

@@ -1,0 +1,187 @@
+"""
+The search index of one model, kept current.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+
+from attrs import define, evolve, field
+
+from twisted_registry.domain.aliases import AliasMove, aliases_of
+from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.version_index import OrderTree, Records, VersionIndex, changed_order
+
+MAX_ORDERS = 8
+"""The most orders of a model.  Each of them makes every change of a version slower."""
+
+_RECORD_BYTES = 800
+_PAIR_BYTES = 150
+_ORDER_ENTRY_BYTES = 200
+"""The approximate memory for a version, for a pair of metadata, and for a version's entry in an order."""
+
+_GROWTH_BYTES = 1024 * 1024
+
+_uses = count(1)
+
+
+def record_size_bytes(record: VersionRecord) -> int:
+    """
+    Estimate the memory for a version in an index.
+    """
+    pairs = sum(
+        _PAIR_BYTES + len(key) + len(value)
+        for texts in (record.metadata, record.labels)
+        for key, value in texts.items()
+    )
+    return _RECORD_BYTES + pairs + sum(_PAIR_BYTES + len(key) for key in record.metrics)
+
+
+@define(eq=False)
+class ModelSearch:
+    """
+    The search index of a model.  Changed in the reactor's thread; any thread may read ``index``, which is replaced
+    whole.
+
+    Attributes:
+        index: the versions.
+        is_loaded: whether the versions that the archive had before are in the index.
+        damaged: the numbers of damaged versions, which are not in the index.
+        retry_seconds: when the damaged versions are to be read again, in seconds of the registry's clock.
+        last_use: counts the searches of all models.
+        records_bytes: the approximate memory for the versions, without the orders.
+    """
+
+    _on_growth: Callable[[], None]
+    index: VersionIndex = field(factory=VersionIndex)
+    is_loaded: bool = False
+    damaged: set[int] = field(factory=set)
+    retry_seconds: float = 0.0
+    last_use: int = 0
+    records_bytes: int = 0
+    _grown_bytes: int = 0
+    _order_uses: dict[OrderKey, int] = field(factory=dict)
+    _observed: list[set[int]] = field(factory=list)
+    _renamed: set[int] = field(factory=set)
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        The approximate memory for the index, in bytes.
+        """
+        return self.records_bytes + len(self.index.orders) * len(self.index.records) * _ORDER_ENTRY_BYTES
+
+    def use(self, order_key: OrderKey) -> None:
+        """
+        Record that somebody searches in an order.  May be called in any thread.
+        """
+        self.last_use = self._order_uses[order_key] = next(_uses)
+
+    # Changes of the model
+
+    def put(self, record: VersionRecord) -> None:
+        """
+        Add a version, or replace it.
+        """
+        before = self.index.records.get(record.number)
+        self.index = self.index.with_record(record)
+        self.damaged.discard(record.number)
+        self._observe(record.number)
+        self._grow(record_size_bytes(record) - (0 if before is None else record_size_bytes(before)))
+
+    def remove(self, number: int) -> None:
+        """
+        Remove a version, if it is there.
+        """
+        before = self.index.records.get(number)
+        self.damaged.discard(number)
+        self._observe(number)
+        if before is not None:
+            self.index = self.index.without(number)
+            self._grow(-record_size_bytes(before))
+
+    def move_alias(self, move: AliasMove, aliases: Mapping[str, AliasMove]) -> None:
+        """
+        Replace the versions that an alias named before and names now.
+
+        Args:
+            aliases: the last moves of all aliases.
+        """
+        for number in {move.from_number, move.to_number}:
+            record = self.index.records.get(number)
+            if record is not None:
+                self.put(evolve(record, aliases=aliases_of(aliases, number)))
+            elif not self.is_loaded:
+                self._renamed.add(number)  # it may be loaded already, with the aliases of before
+
+    def _observe(self, number: int) -> None:
+        for observed in self._observed:
+            observed.add(number)
+
+    def _grow(self, size_bytes: int) -> None:
+        self.records_bytes += size_bytes
+        self._grown_bytes += size_bytes
+        if self._grown_bytes > _GROWTH_BYTES:
+            self._grown_bytes = 0
+            self._on_growth()
+
+    # Parts that are made in other threads
+
+    @contextmanager
+    def observed(self) -> Iterator[set[int]]:
+        """
+        Collect the numbers of the versions that change while the context is open.
+        """
+        changed: set[int] = set()
+        self._observed.append(changed)
+        try:
+            yield changed
+        finally:
+            self._observed = [each for each in self._observed if each is not changed]
+
+    def add_loaded(
+        self, records: Records, size_bytes: int, changed: set[int], aliases: Mapping[str, AliasMove]
+    ) -> None:
+        """
+        Add the versions that the archive had.
+
+        Args:
+            records: the versions, none of which has changed since it was read, except those in ``changed``.
+            size_bytes: the approximate memory for them.
+            changed: the numbers of the versions that have changed since.
+            aliases: the last moves of all aliases.
+        """
+        present = self.index.records
+        for number in changed:
+            before, after = records.get(number), present.get(number)
+            if before is not None:
+                size_bytes -= record_size_bytes(before)
+                records = records.remove(number) if after is None else records.replace(number, after)
+            elif after is not None:
+                records = records.insert(number, after)
+        for number in self._renamed:
+            record = records.get(number)
+            if record is not None:
+                records = records.replace(number, evolve(record, aliases=aliases_of(aliases, number)))
+        self._renamed = set()
+        self.index = VersionIndex(records)
+        self.records_bytes += size_bytes
+        self.is_loaded = True
+
+    def add_order(self, order_key: OrderKey, tree: OrderTree, sorted_from: Records, changed: set[int]) -> None:
+        """
+        Add an order.
+
+        Args:
+            tree: the versions in this order, as they were.
+            sorted_from: the versions as they were.
+            changed: the numbers of the versions that have changed since.
+        """
+        for number in changed:
+            tree = changed_order(tree, order_key, sorted_from.get(number), self.index.records.get(number))
+        index = self.index
+        if len(index.orders) >= MAX_ORDERS:
+            index = index.without_order(min(index.orders, key=lambda each: self._order_uses.get(each, 0)))
+        self.index = index.with_order(order_key, tree)
+        self._order_uses = {key: uses for key, uses in self._order_uses.items() if key in self.index.orders}

@@ -1,0 +1,263 @@
+"""
+The search indexes of the models that somebody searches.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, TooLarge
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.domain.sorted_tree import SortedTree
+from twisted_registry.domain.version_index import Records, VersionIndex, sorted_records
+from twisted_registry.mutexes import KeyedMutexes
+from twisted_registry.registry.index import ModelSearch, record_size_bytes
+from twisted_registry.registry.models import Model
+from twisted_registry.registry.state import State
+
+MAX_INDEX_BYTES = 256 * 1024 * 1024
+"""The approximate memory for all indexes together."""
+
+_VERSIONS_PER_JOB = 64
+_RETRY_SECONDS = 60.0
+"""How long damaged versions are left out before they are read again: a disk may fail for a short time."""
+
+_log = Logger(namespace="twisted_registry.registry")
+
+_Read = tuple[VersionInfo | CorruptVersion, Annotations | CorruptAnnotations]
+
+
+@define(eq=False)
+class Searches:
+    """
+    The search indexes.  A model gets one when it is searched for the first time, and loses it when others need the
+    memory.  Used in the reactor's thread, except for ``find``.
+
+    A model that nobody searches has none, and its changes cost nothing.
+    """
+
+    _state: State
+    _executor: IExecutor
+    _seconds: Callable[[], float]
+    _max_bytes: int = MAX_INDEX_BYTES
+    _models: list[Model] = field(factory=list)
+    _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
+
+    def serial(self) -> ISerialExecutor:
+        """
+        Make an executor for long searches.  May be called in any thread.
+        """
+        return self._executor.serial()
+
+    def find(self, snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex | None:
+        """
+        See ``ISearches.version_index``.
+        """
+        model = self._state.current(snapshot.model_id, snapshot.incarnation)
+        search = None if model is None else model.search
+        if search is None or not search.is_loaded or self._is_retry_due(search):
+            return None
+        index = search.index
+        if not index.has_order(order_key):
+            return None
+        search.use(order_key)
+        return index
+
+    def _is_retry_due(self, search: ModelSearch) -> bool:
+        return bool(search.damaged) and self._seconds() >= search.retry_seconds
+
+    async def load(self, snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex:
+        """
+        See ``ISearches.load_version_index``.
+        """
+        async with self._mutexes.hold(snapshot.model_id):  # a second caller finds what the first has made
+            model = self._state.model(snapshot)
+            search = model.search
+            if search is None:
+                search = await self._load(model)
+            if self._is_retry_due(search):
+                await self._read_damaged(model, search)
+            search.use(order_key)
+            if not search.index.has_order(order_key):
+                await self._add_order(search, order_key)
+                self._trim(model)
+            return search.index
+
+    # Loading
+
+    async def _load(self, model: Model) -> ModelSearch:
+        snapshot = model.loaded
+        search = model.search = ModelSearch(partial(self._trim, model))
+        self._models = [other for other in self._models if other is not model and other.search is not None]
+        self._models.append(model)
+        try:
+            with search.observed() as changed:
+                self._add_transient(model, search)
+                loaded = _Loaded(changed)
+                await self._load_archived(model, search, loaded)
+                records = await self._executor.defer(loaded.tree)
+                aliases = self._state.model(snapshot).loaded.aliases
+                search.add_loaded(records, loaded.size_bytes, changed, aliases)
+            await self._read_damaged(model, search)
+        except BaseException:
+            if model.search is search:
+                model.search = None
+            raise
+        self._trim(model)
+        return search
+
+    def _add_transient(self, model: Model, search: ModelSearch) -> None:
+        snapshot = model.loaded
+        for number in snapshot.numbers.transient():
+            info = snapshot.held.get(number)
+            if info is not None:
+                annotations = snapshot.annotated.get(number, NO_ANNOTATIONS)
+                search.put(VersionRecord(info, annotations))
+
+    async def _load_archived(self, model: Model, search: ModelSearch, loaded: "_Loaded") -> None:
+        """
+        Read the archived versions, a few in each job so that other jobs run in between.
+
+        Raises:
+            TooLarge: they do not fit into the memory for indexes.
+            UnknownModel: the model was deleted meanwhile.
+            StorageFailure: the archive cannot be read.
+        """
+        last = 0
+        snapshot = model.loaded
+        while numbers := _next_numbers(self._state.model(snapshot), last):
+            last = numbers[-1]
+            wanted = [number for number in numbers if number not in loaded.changed]
+            results = await self._read(model, wanted)
+            self._state.model(snapshot)  # checks that it is still there
+            names = _names(model.loaded.aliases)
+            for number, (info, annotations) in zip(wanted, results, strict=True):
+                if number in loaded.changed:
+                    continue
+                if isinstance(info, VersionInfo):
+                    loaded.add(self._record(snapshot, info, annotations, names))
+                else:
+                    search.damaged.add(number)  # or it is being deleted
+            self._check_size(model, loaded.size_bytes)
+
+    async def _read(self, model: Model, numbers: Sequence[int]) -> Sequence[_Read]:
+        return await self._state.executor.defer(partial(self._read_now, model.model_id, numbers)) if numbers else ()
+
+    def _read_now(self, model_id: str, numbers: Sequence[int]) -> Sequence[_Read]:
+        # Called in the archive's thread.  The caches are left alone: they hold what other calls need.
+        infos = [self._read_info(model_id, number) for number in numbers]
+        readable = [info.version_number for info in infos if isinstance(info, VersionInfo)]
+        found = dict(zip(readable, self._state.archive.load_annotations(model_id, readable), strict=True))
+        return [(info, found.get(info.version_number, NO_ANNOTATIONS)) for info in infos]
+
+    def _read_info(self, model_id: str, number: int) -> VersionInfo | CorruptVersion:
+        try:
+            return self._state.archive.load_version(model_id, number)
+        except CorruptVersion as error:
+            return error
+
+    def _record(
+        self,
+        snapshot: ModelSnapshot,
+        info: VersionInfo,
+        annotations: Annotations | CorruptAnnotations,
+        names: Mapping[int, tuple[str, ...]],
+    ) -> VersionRecord:
+        if isinstance(annotations, CorruptAnnotations):
+            self._state.note_corrupt_annotations(snapshot.key(info.version_number), annotations)
+            annotations = NO_ANNOTATIONS
+        return VersionRecord(info, annotations, names.get(info.version_number, ()))
+
+    async def _read_damaged(self, model: Model, search: ModelSearch) -> None:
+        # Nothing is changed meanwhile: a version that is not damaged but being deleted is gone then.
+        snapshot = model.loaded
+        remaining = sorted(search.damaged)
+        while remaining:
+            numbers, remaining = remaining[:_VERSIONS_PER_JOB], remaining[_VERSIONS_PER_JOB:]
+            async with self._state.coordination.exclusive(model.model_id):
+                present = [number for number in numbers if number in self._state.model(snapshot).loaded.numbers]
+                results = await self._read(model, present)
+                names = _names(self._state.model(snapshot).loaded.aliases)
+                search.damaged.difference_update(set(numbers) - set(present))
+                for number, (info, annotations) in zip(present, results, strict=True):
+                    if isinstance(info, CorruptVersion):
+                        self._state.note_damage(snapshot.key(number), info)
+                    elif number in search.damaged:
+                        search.put(self._record(snapshot, info, annotations, names))
+        search.retry_seconds = self._seconds() + _RETRY_SECONDS
+
+    async def _add_order(self, search: ModelSearch, order_key: OrderKey) -> None:
+        records = search.index.records
+        with search.observed() as changed:
+            tree = await self._executor.defer(partial(sorted_records, records, order_key))
+            search.add_order(order_key, tree, records, changed)
+
+    # The budget
+
+    def _check_size(self, model: Model, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes:
+            raise TooLarge(
+                f"the versions of {model.model_id!r} do not fit into the {self._max_bytes} bytes of memory for "
+                "searches; list them without a filter and by number, or delete some"
+            )
+
+    def _trim(self, grown: Model) -> None:
+        # The index that grows goes last.
+        indexes = [(model, model.search) for model in self._models if model.search is not None]
+        self._models = [model for model, _ in indexes]
+        size_bytes = sum(search.size_bytes for _, search in indexes)
+        for model, search in sorted(indexes, key=lambda each: (each[0] is grown, each[1].last_use)):
+            if size_bytes <= self._max_bytes:
+                return
+            size_bytes -= search.size_bytes
+            model.search = None
+            _log.info("the search index of {id!r} is dropped: others need its memory", id=model.model_id)
+
+
+def _next_numbers(model: Model, last: int) -> list[int]:
+    return list(islice(model.loaded.numbers.starting_at(last + 1), _VERSIONS_PER_JOB))
+
+
+@define(eq=False)
+class _Loaded:
+    """
+    The archived versions read so far.
+
+    Attributes:
+        changed: the numbers of the versions that have changed since the load began.
+        size_bytes: the approximate memory for the versions.
+    """
+
+    changed: set[int]
+    size_bytes: int = 0
+    _records: list[VersionRecord] = field(factory=list)
+
+    def add(self, record: VersionRecord) -> None:
+        """
+        Add a version, whose number is higher than those before.
+        """
+        self._records.append(record)
+        self.size_bytes += record_size_bytes(record)
+
+    def tree(self) -> Records:
+        """
+        Return the versions by number.
+        """
+        return SortedTree.from_sorted([record.number for record in self._records], self._records)
+
+
+def _names(aliases: Mapping[str, AliasMove]) -> Mapping[int, tuple[str, ...]]:
+    names: dict[int, tuple[str, ...]] = {}
+    for alias in sorted(aliases):
+        number = aliases[alias].to_number
+        names[number] = (*names.get(number, ()), alias)
+    return names
