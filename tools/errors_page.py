@@ -135,6 +135,11 @@ SERVER = {
     "CorruptAnnotations": Advice(
         "the labels and metrics of a version are damaged on the server's disk", "replace all of them", "after that"
     ),
+    "CorruptAliases": Advice(
+        "the history of the model's aliases is damaged on the server's disk, so its versions are not deleted",
+        "look at where the aliases are; verify the archive",
+        "after that",
+    ),
     "CorruptRetention": Advice(
         "retention policies are damaged on the server's disk", "set them again; verify the archive", "after that"
     ),

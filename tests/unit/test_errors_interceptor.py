@@ -57,6 +57,7 @@ EXAMPLES = [
     (errors.CorruptModel("m", "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "garbage"]),
     (errors.CorruptVersion("m", 3, "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "3", "garbage"]),
     (errors.CorruptAnnotations("m", 3, "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "3", "garbage", "UpdateVersion"]),
+    (errors.CorruptAliases("m"), grpc.StatusCode.DATA_LOSS, ["'m'", "not deleted", "--quarantine"]),
     (errors.CorruptRetention("a policy", "garbage"), grpc.StatusCode.DATA_LOSS, ["a policy", "garbage", "nothing is"]),
 ]
 

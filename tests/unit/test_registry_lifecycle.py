@@ -13,6 +13,7 @@ from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.errors import (
     AliasedVersion,
     AliasMoved,
+    CorruptAliases,
     UnknownAlias,
     UnknownModel,
     UnknownVersion,
@@ -387,6 +388,18 @@ class AliasTests(LifecycleCase):
         self.assertEqual(error.alias, "production")
         self.move("production", 0)
         self.done(self.registry.delete_version(self.snapshot(), 1))
+
+    def test_damaged_history(self) -> None:
+        """
+        If a part of the history is damaged, an alias may name any archived version, and none is deleted.
+        """
+        self.create(archived=True)
+        self.medium.models["m"].damaged_moves = 1
+        self.restart()
+        self.fails(self.registry.delete_version(self.snapshot(), 1), CorruptAliases)
+        self.create()
+        self.done(self.registry.delete_version(self.snapshot(), self.numbers()[-1]))
+        self.assertEqual(self.numbers(), [1])
 
     def test_delete_and_move_at_once(self) -> None:
         """

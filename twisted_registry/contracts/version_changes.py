@@ -46,7 +46,8 @@ class IVersionChanges(Interface):
             version_number: the version's number.
 
         Returns:
-            Fires with ``None``; fails with ``AliasedVersion`` if an alias names the version.
+            Fires with ``None``; fails with ``AliasedVersion`` if an alias names the version, or with
+            ``CorruptAliases`` if nobody knows whether one does.
         """
 
     def annotate_version(

@@ -219,6 +219,26 @@ class CorruptAnnotations(RegistryError):
 
 
 @define
+class CorruptAliases(RegistryError):
+    """
+    The history of a model's aliases is damaged in the archive: an alias may name another version than the registry
+    knows, so none of the archived versions can be deleted safely.
+
+    Attributes:
+        model_id: the model's id.
+    """
+
+    model_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"the history of the aliases of model {shown(self.model_id)} is damaged in the archive, so an alias may "
+            "name this version, and it is not deleted; look at where the aliases are, set those that are wrong again, "
+            "then stop the daemon and run 'twisted-registry archive verify --quarantine'"
+        )
+
+
+@define
 class CorruptRetention(RegistryError):
     """
     Retention policies in the archive are damaged.  Nothing is deleted by them.

@@ -65,6 +65,7 @@ CODES: dict[type, str] = {
     errors.CorruptModel: "DATA_LOSS",
     errors.CorruptVersion: "DATA_LOSS",
     errors.CorruptAnnotations: "DATA_LOSS",
+    errors.CorruptAliases: "DATA_LOSS",
     errors.CorruptRetention: "DATA_LOSS",
 }
 """The name of each error's status code.  Errors that a server never reports are not in it."""

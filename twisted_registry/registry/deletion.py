@@ -7,7 +7,7 @@ from functools import partial
 from attrs import frozen
 
 from twisted_registry.domain.aliases import aliases_of
-from twisted_registry.domain.errors import AliasedVersion, UnknownVersion
+from twisted_registry.domain.errors import AliasedVersion, CorruptAliases, UnknownVersion
 from twisted_registry.domain.events import VersionDeleted
 from twisted_registry.domain.models import VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -41,6 +41,8 @@ class VersionDeletion:
         aliases = aliases_of(before.aliases, number)
         if aliases:
             raise AliasedVersion(model.model_id, number, aliases[0])
+        if model.are_aliases_damaged and not before.numbers.is_transient(number):
+            raise CorruptAliases(model.model_id)
         info = self._state.version_info(before, number)
         was_latest = before.numbers.last == number
         if not before.numbers.is_transient(number):

@@ -38,6 +38,7 @@ class Model:
         is_deleting: whether its deletion has begun.
         are_keys_loaded: whether the idempotency keys that the archive remembers for it are in memory.
         alias_sequence: the sequence number of the last move of its aliases.
+        are_aliases_damaged: whether a part of the history of its aliases cannot be read.
         annotations_revision: rises before and after each change of an archived version's labels and metrics.
         search: the index of its versions; ``None`` unless somebody searches them.
     """
@@ -54,6 +55,7 @@ class Model:
     is_deleting: bool = False
     are_keys_loaded: bool = False
     alias_sequence: int = 0
+    are_aliases_damaged: bool = False
     annotations_revision: int = 0
     search: ModelSearch | None = None
 
@@ -66,6 +68,7 @@ class Model:
             aliases: their aliases.
         """
         self.alias_sequence = aliases.sequence
+        self.are_aliases_damaged = aliases.damaged_moves > 0
         numbers = VersionNumbers.of_archived(archived)
         self.snapshot = ModelSnapshot(self.model_id, self.incarnation, numbers, {}, None, aliases.aliases)
         return self.snapshot

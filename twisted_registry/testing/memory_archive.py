@@ -4,7 +4,7 @@ An archive in memory, for tests and as the simplest implementation of the contra
 
 from collections.abc import Mapping, Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
@@ -32,6 +32,7 @@ class _Model:
     high_water_mark: int = 0
     annotations: dict[int, Annotations] = field(factory=dict)
     alias_moves: list[AliasMove] = field(factory=list)
+    damaged_moves: int = 0
     retention: RetentionPolicy | None = None
 
 
@@ -146,7 +147,9 @@ class MemoryArchive:
 
     def load_aliases(self, model_id: str) -> AliasState:
         """See ``IAliasJournal.load_aliases``."""
-        return AliasState.after(self.alias_moves(model_id))
+        model = self._medium.models.get(model_id)
+        state = AliasState.after(self.alias_moves(model_id))
+        return evolve(state, damaged_moves=model.damaged_moves if model else 0)
 
     def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
         """See ``IAliasJournal.alias_moves``."""
