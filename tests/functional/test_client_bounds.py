@@ -209,7 +209,7 @@ class ConnectionsTests(RegistryTestCase):
         silent = self.open_silent(60)
         self.assertTrue(any([*map(self.is_closed, silent)]))
         self.assertLessEqual(int(self.client.statuses("connections")["connections"]), 20)
-        self.wait_until_logged("--max-connections, 20")
+        self.wait_until_logged("--max-connections is 20")
         newest = subscriber.create("m", b"more")
         self.assertEqual(next(subscription).version_info, newest)
 
