@@ -79,14 +79,14 @@ class PlanTests(SynchronousTestCase):
         """
         Without a rule all are kept.
         """
-        self.assertEqual(plan(RetentionPolicy(), map(version, range(1, 10)), NOW_NS), PrunePlan([], 0))
+        self.assertEqual(plan(RetentionPolicy(), map(version, range(1, 10)), NOW_NS), PrunePlan())
 
     def test_last(self) -> None:
         """
         The newest are kept, in whatever order the versions come.
         """
         for numbers in ([1, 2, 5, 9], [9, 2, 1, 5]):
-            self.assertEqual(plan(RetentionPolicy(2), map(version, numbers), NOW_NS), PrunePlan([1, 2], 20))
+            self.assertEqual(plan(RetentionPolicy(2), map(version, numbers), NOW_NS), PrunePlan({1: 10, 2: 10}))
 
     def test_best(self) -> None:
         """
@@ -137,7 +137,7 @@ class PlanTests(SynchronousTestCase):
         """
         expected = naive(policy, versions)
         found = plan(policy, iter(versions), NOW_NS)
-        self.assertEqual(found, PrunePlan(sorted(expected), 10 * len(expected)))
+        self.assertEqual(found, PrunePlan(dict.fromkeys(sorted(expected), 10)))
         rest = [each for each in versions if each.number not in expected]
         self.assertEqual(plan(policy, rest, NOW_NS).numbers, [])
 

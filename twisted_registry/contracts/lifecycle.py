@@ -80,6 +80,21 @@ class IVersionRemoval(Interface):
             StorageFailure: the medium failed; the version is unchanged, unless the medium refused that too.
         """
 
+    def delete_versions(model_id: str, version_numbers: Sequence[int]) -> None:
+        """
+        Delete versions as ``delete_version`` does, with one sync for all of them.  Must be fast: tens of milliseconds
+        for a hundred versions.  After a crash each of them is complete or gone.
+
+        Args:
+            model_id: the model's id.
+            version_numbers: the versions' numbers.  Versions that do not exist are skipped.
+
+        Raises:
+            UnknownModel: there is no such model.
+            StorageReadOnly: the medium accepts no writes; nothing was changed.
+            StorageFailure: the medium failed; the versions are unchanged, unless the medium refused that too.
+        """
+
 
 class IDeferredRemovals(Interface):
     """

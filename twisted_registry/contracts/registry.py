@@ -5,8 +5,10 @@ The contract of the registry, for the edges.
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
+from zope.interface import Attribute
 
 from twisted_registry.contracts.coordination import Listener
+from twisted_registry.contracts.retention import IRetention
 from twisted_registry.contracts.searches import ISearches
 from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.contracts.version_changes import IVersionChanges
@@ -21,6 +23,8 @@ class IRegistry(ISnapshots, IVersionChanges, ISearches):
     The registry: models, their versions, and the policy.  Except for ``ISnapshots``, and unless stated otherwise,
     its calls are made in the reactor's thread.
     """
+
+    retention: IRetention = Attribute("The retention policies.")
 
     def open() -> None:
         """

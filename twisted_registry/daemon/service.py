@@ -27,6 +27,7 @@ from twisted_registry.daemon.notices import log_start
 from twisted_registry.daemon.options import Options
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.daemon.providers import Stores, create_stores
+from twisted_registry.daemon.retention_timer import RetentionTimer
 from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, reserve_standard_descriptors
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
@@ -98,6 +99,7 @@ class RegistryService(Service):
             self._archive_status,
             access_log=settings.logging.level == "debug",
         )
+        self._retention_timer = RetentionTimer(reactor, self._registry.retention)
         self._supervisor = Supervisor(
             reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
         )
@@ -151,6 +153,7 @@ class RegistryService(Service):
         self.pools.start()
         self._supervise_archive()
         self._supervisor.follow(self._registry)
+        self._retention_timer.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
         self._rpc.serve(self._log_start)
         # Again when the reactor runs, because it sets its own handlers when it starts.
@@ -246,6 +249,7 @@ class RegistryService(Service):
         # Cancelled uploads still clean up, and a stopped pool drops what its jobs submit to it.
         for calls in (self.pools.archive, self.pools.transient, self.pools.hashing):
             await calls.idle()
+        self._retention_timer.stop()
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
         self._supervisor.stop()

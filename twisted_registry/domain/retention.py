@@ -114,19 +114,104 @@ class PrunePlan:
     The versions that a policy does not keep.
 
     Attributes:
-        numbers: their numbers, ascending.
-        size_bytes: how many bytes of data they have in all.
+        sizes: how many bytes of data each has, by number, ascending.
     """
 
-    numbers: list[int] = field(factory=list)
-    size_bytes: int = 0
+    sizes: Mapping[int, int] = field(factory=dict)
+
+    @property
+    def numbers(self) -> list[int]:
+        """
+        Their numbers, ascending.
+        """
+        return list(self.sizes)
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        How many bytes of data they have in all.
+        """
+        return sum(self.sizes.values())
 
 
-def is_protected(record: VersionRecord) -> bool:
+@frozen
+class RetentionScope:
+    """
+    The target of a policy: one model, or all models whose ids begin with a prefix.
+
+    Attributes:
+        model_id: the model's id; ``None`` for a prefix.
+        prefix: the beginning of the ids, which may be empty.
+    """
+
+    model_id: str | None
+    prefix: str = ""
+
+
+@frozen
+class PrunedModel:
+    """
+    The versions that were deleted of a model, or would be.
+    """
+
+    model_id: str
+    plan: PrunePlan
+
+
+def _is_protected(record: VersionRecord) -> bool:
     """
     Return whether a version is kept whatever the policy: an alias names it, or it has the label ``pin``.
     """
     return bool(record.aliases) or PIN in record.labels
+
+
+class PrunePlanner:
+    """
+    The plan of what a policy deletes, made from one version at a time, so that not all of them are in memory at once.
+    """
+
+    def __init__(self, policy: RetentionPolicy, now_ns: int) -> None:
+        """
+
+        Args:
+            now_ns: the present time in nanoseconds since the Unix epoch.
+        """
+        self._policy = policy
+        self._youngest_ns = now_ns - int(policy.younger_than_seconds * _NS)
+        self._best = [(rule.metric, -1.0 if rule.lowest else 1.0, _Highest(rule.count)) for rule in policy.keep_best]
+        self._blocks: dict[int, int] = {}
+        self._numbers: list[int] = []
+        self._sizes: dict[int, int] = {}
+
+    def add(self, record: VersionRecord, *, is_protected: bool = False) -> None:
+        """
+        Add a version, in any order.
+
+        Args:
+            is_protected: keep it whatever the policy, because it may be protected.
+        """
+        number, policy = record.number, self._policy
+        self._numbers.append(number)
+        for metric, sign, highest in self._best:
+            value = record.metrics.get(metric)
+            if value is not None and not isnan(value):  # NaN is not the best
+                highest.add((sign * value, number), number)
+        if policy.keep_every:
+            block = (number - 1) // policy.keep_every
+            self._blocks[block] = min(self._blocks.get(block, number), number)
+        is_young = policy.younger_than_seconds > 0 and record.created_ns > self._youngest_ns
+        if not (is_young or is_protected or _is_protected(record)):
+            self._sizes[number] = record.size_bytes
+
+    def plan(self) -> PrunePlan:
+        """
+        Return what the policy deletes of the versions that were added, which are all of the model.
+        """
+        if self._policy.keeps_all:
+            return PrunePlan()
+        newest = sorted(self._numbers)[-max(self._policy.keep_last, 1) :]
+        kept = set(newest).union(self._blocks.values(), *(highest.items() for _, _, highest in self._best))
+        return PrunePlan({number: self._sizes[number] for number in sorted(self._sizes.keys() - kept)})
 
 
 def plan(policy: RetentionPolicy, versions: Iterable[VersionRecord], now_ns: int) -> PrunePlan:
@@ -141,30 +226,10 @@ def plan(policy: RetentionPolicy, versions: Iterable[VersionRecord], now_ns: int
         versions: all versions of the model, in any order.  They are read once.
         now_ns: the present time in nanoseconds since the Unix epoch.
     """
-    if policy.keeps_all:
-        return PrunePlan()
-    best = [(rule.metric, -1.0 if rule.lowest else 1.0, _Highest(rule.count)) for rule in policy.keep_best]
-    blocks: dict[int, int] = {}
-    youngest_ns = now_ns - int(policy.younger_than_seconds * _NS)
-    numbers: list[int] = []
-    sizes: dict[int, int] = {}
+    planner = PrunePlanner(policy, now_ns)
     for record in versions:
-        number = record.number
-        numbers.append(number)
-        for metric, sign, highest in best:
-            value = record.metrics.get(metric)
-            if value is not None and not isnan(value):  # NaN is not the best
-                highest.add((sign * value, number), number)
-        if policy.keep_every:
-            block = (number - 1) // policy.keep_every
-            blocks[block] = min(blocks.get(block, number), number)
-        is_young = policy.younger_than_seconds > 0 and record.created_ns > youngest_ns
-        if not (is_young or is_protected(record)):
-            sizes[number] = record.size_bytes
-    newest = sorted(numbers)[-max(policy.keep_last, 1) :]
-    kept = set(newest).union(blocks.values(), *(highest.items() for _, _, highest in best))
-    deleted = sorted(sizes.keys() - kept)
-    return PrunePlan(deleted, sum(map(sizes.__getitem__, deleted)))
+        planner.add(record)
+    return planner.plan()
 
 
 @define

@@ -2,6 +2,7 @@
 The deletion of single versions.
 """
 
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 
 from attrs import frozen
@@ -46,18 +47,61 @@ class VersionDeletion:
         info = self._state.version_info(before, number)
         was_latest = before.numbers.last == number
         if not before.numbers.is_transient(number):
-            await self._delete_archived(model, number)
+            await self._delete_archived(model, partial(self._state.archive.delete_version, model.model_id, number))
         key = before.key(number)
         model.remove(number)
         self._state.forget_version(key)
-        await self._state.transients.drop(key, self._latest_transient(model))
+        await self._state.transients.drop([key], self._latest_transient(model))
         self._state.coordination.publish(VersionDeleted(key, 0 if info is None else info.size_bytes, was_latest))
+
+    async def delete_unprotected(
+        self, snapshot: ModelSnapshot, sizes: Mapping[int, int], kept: Container[int]
+    ) -> dict[int, int]:
+        """
+        Delete those of some versions that exist and that nothing protects: neither an alias nor being the latest.
+
+        Args:
+            snapshot: the versions' model.
+            sizes: how many bytes of data they have, by number.
+            kept: the numbers of versions that are not deleted.  Looked at when nobody else changes the model.
+
+        Returns:
+            the sizes of those that were deleted.
+
+        Raises:
+            UnknownModel: the model was deleted.
+            StorageReadOnly: the medium accepts no writes.
+            StorageFailure: the medium failed.
+        """
+        async with self._state.coordination.exclusive(snapshot.model_id):
+            model = self._state.model(snapshot)
+            before = model.loaded
+            aliased = {move.to_number for move in before.aliases.values()}
+            found = [number for number in sizes if number in before.numbers and number != before.numbers.last]
+            numbers = [number for number in found if number not in aliased and number not in kept]
+            archived = [number for number in numbers if not before.numbers.is_transient(number)]
+            if archived:
+                job = partial(self._state.archive.delete_versions, model.model_id, archived)
+                await self._delete_archived(model, job)
+            deleted = {number: sizes[number] for number in numbers}
+            await self._publish(model, deleted)
+            return deleted
+
+    async def _publish(self, model: Model, deleted: Mapping[int, int]) -> None:
+        keys = [model.loaded.key(number) for number in deleted]
+        for key in keys:
+            model.remove(key.version_number)
+            self._state.forget_version(key)
+        await self._state.transients.drop(keys, self._latest_transient(model))
+        for key in keys:
+            event = VersionDeleted(key, deleted[key.version_number], is_latest=False)
+            self._state.coordination.publish(event)
 
     def _latest_transient(self, model: Model) -> VersionKey | None:
         key = model.latest_transient()
         return key if key is not None and model.is_latest_transient(key.version_number) else None
 
-    async def _delete_archived(self, model: Model, number: int) -> None:
+    async def _delete_archived(self, model: Model, job: Callable[[], None]) -> None:
         self._state.check_lifecycle()
         async with self._state.coordination.writing(model.model_id):
-            await self._state.executor.defer(partial(self._state.archive.delete_version, model.model_id, number))
+            await self._state.executor.defer(job)

@@ -152,6 +152,11 @@ class LossDetectingArchive:
         with self.detecting(model_id):
             ILifecycleArchive(self._archive).delete_version(model_id, version_number)
 
+    def delete_versions(self, model_id: str, version_numbers: Sequence[int]) -> None:
+        """See ``IVersionRemoval.delete_versions``."""
+        with self.detecting(model_id):
+            ILifecycleArchive(self._archive).delete_versions(model_id, version_numbers)
+
     def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
         """See ``IAnnotationStore.load_annotations``.  Returns none if the archive keeps no labels and metrics."""
         if not self.has_lifecycle:

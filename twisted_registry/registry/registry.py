@@ -47,7 +47,9 @@ from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.promotion import Promoter
+from twisted_registry.registry.pruning import Pruner
 from twisted_registry.registry.removals import BackgroundRemoval
+from twisted_registry.registry.retention import Retention
 from twisted_registry.registry.searches import MAX_INDEX_BYTES, Searches
 from twisted_registry.registry.state import State
 from twisted_registry.registry.transfers import Transfers
@@ -109,6 +111,9 @@ class Registry:
         self._aliases = AliasChanges(self._state, self._promoter, now_ns)
         self._deletion = VersionDeletion(self._state)
         self._searches = Searches(self._state, search_executor or archive_executor, seconds, max_index_bytes)
+        self.retention = Retention(
+            self._state, self._loader, Pruner(self._state, self._deletion), self._run, now_ns, seconds
+        )
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)
         self._transfers = Transfers(reactor, self._state, self._run, self._commit)
@@ -139,6 +144,7 @@ class Registry:
 
     async def _close(self) -> None:
         self._removal.stop()
+        self.retention.stop()
         while self._pending:
             await DeferredList(list(self._pending), consumeErrors=True)
         for model in self._state.index.models():

@@ -2,7 +2,7 @@
 The transient store as the registry uses it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -183,14 +183,14 @@ class Transients:
         self._pinned.discard(key)
         await self._change(partial(self.store.set_rank, key, rank))
 
-    async def drop(self, key: VersionKey, latest: VersionKey | None) -> None:
+    async def drop(self, keys: Sequence[VersionKey], latest: VersionKey | None) -> None:
         """
-        Drop a version that was deleted.
+        Drop versions of a model that were deleted.
 
         Args:
             latest: the transient version that is its model's latest now; ``None`` if that is an archived one.
         """
-        await self._change(partial(self.store.remove, [key]))
+        await self._change(partial(self.store.remove, keys))
         if latest is not None and latest not in self._pinned:
             await self._change(partial(self.store.set_rank, latest, EvictionRank.LATEST))
 

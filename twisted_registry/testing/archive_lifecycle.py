@@ -36,6 +36,15 @@ class ArchiveLifecycleContract(ArchiveContract):
         for number in numbers:
             ILifecycleArchive(self.archive).delete_version("m", number)
 
+    def delete_at_once(self, *numbers: int) -> None:
+        """
+        Delete versions with one call.
+
+        Args:
+            numbers: their numbers.
+        """
+        ILifecycleArchive(self.archive).delete_versions("m", numbers)
+
     def promote(self, number: int, data: bytes = b"data") -> VersionInfo:
         """
         Commit a version whose number may be below others.
@@ -108,6 +117,33 @@ class ArchiveLifecycleContract(ArchiveContract):
             self.assertGreaterEqual(self.archive.high_water_mark("m"), 3)
             self.assertEqual(self.archive.version_numbers("m"), [])
             self.reopen()
+
+    def test_many_deleted(self) -> None:
+        """
+        Several versions are deleted at once; those that do not exist are skipped, and no number is used again.
+        """
+        for number in (1, 2, 3, 4):
+            put(self.archive, "m", number)
+        self.delete_at_once()
+        self.delete_at_once(1, 4, 7, 3)
+        self.assert_versions(2)
+        remove_all(self.archive)
+        self.delete_at_once(1, 7)
+        self.assert_versions(2)
+        self.assertGreaterEqual(self.archive.high_water_mark("m"), 4)
+        self.assertLess(self.archive.high_water_mark("m"), 7)
+        self.assertRaises(UnknownModel, ILifecycleArchive(self.archive).delete_versions, "n", [1])
+
+    def test_many_deleted_while_read(self) -> None:
+        """
+        An open reader of one of several deleted versions reads to the end.
+        """
+        put(self.archive, "m", 1, b"0123456789")
+        reader = self.archive.open_version("m", 1)
+        self.addCleanup(reader.close)
+        self.delete_at_once(1)
+        remove_all(self.archive)
+        self.assertEqual(reader.read(10), b"0123456789")
 
     def test_marks_are_not_lowered(self) -> None:
         """

@@ -133,6 +133,11 @@ class MemoryArchive:
         del model.versions[version_number]
         model.annotations.pop(version_number, None)
 
+    def delete_versions(self, model_id: str, version_numbers: Sequence[int]) -> None:
+        """See ``IVersionRemoval.delete_versions``."""
+        for number in self.model(model_id).versions.keys() & set(version_numbers):
+            self.delete_version(model_id, number)
+
     def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
         """See ``IAnnotationStore.load_annotations``."""
         annotations = self.model(model_id).annotations

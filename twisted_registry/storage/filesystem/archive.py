@@ -278,6 +278,10 @@ class FilesystemArchive:
         """See ``IVersionRemoval.delete_version``."""
         self._versions.delete(model_id, version_number)
 
+    def delete_versions(self, model_id: str, version_numbers: Sequence[int]) -> None:
+        """See ``IVersionRemoval.delete_versions``."""
+        self._versions.delete_all(model_id, version_numbers)
+
     # Labels, metrics, aliases and retention.
 
     def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:

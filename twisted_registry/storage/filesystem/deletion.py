@@ -5,7 +5,8 @@ Renaming a version's .yaml to ``.deleted-<number>`` is the one step that deletes
 removed at once, and its key a little later, together with those of other deleted versions; the renamed .yaml last.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack
 
 from attrs import frozen
 
@@ -18,10 +19,13 @@ from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pending_commits import PendingCommits
 from twisted_registry.storage.filesystem.pinned_directory import remove
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import within
+from twisted_registry.storage.filesystem.system import lexists, within
 
 _JOIN_SECONDS = 1.0
 """How long other deletions of the model may join a removal, which lists the whole folder."""
+
+_JOIN_MANY_SECONDS = 5.0
+"""The same for deletions of many versions, which are part of a series that may empty a large folder."""
 
 
 @frozen(eq=False)
@@ -45,10 +49,27 @@ class VersionDeletion:
             self._raise_mark(folder, number)
             # The model may be listed meanwhile, and if the rename cannot be synced it is undone.
             with self._pending.in_progress(folder.name, folder.version_data_name(number)):
-                self._rename(folder, number)
+                self._rename(folder, [number])
             for name in _own_files(folder, number):
                 self._staging.discard(folder.handle, name)
         self.remove_later(folder.name, _JOIN_SECONDS)
+
+    def delete_all(self, model_id: str, numbers: Sequence[int]) -> None:
+        """
+        Delete versions; see ``IVersionRemoval.delete_versions``.
+        """
+        with removing(), self._models.open_existing(model_id) as folder:
+            self._staging.root.check()
+            present = [number for number in numbers if lexists(self._staging.system, folder.version_yaml(number))]
+            if not present:
+                return
+            self._raise_mark(folder, max(present))
+            with ExitStack() as in_progress:
+                for number in present:
+                    data = folder.version_data_name(number)
+                    in_progress.enter_context(self._pending.in_progress(folder.name, data))
+                self._rename(folder, present)
+        self.remove_later(folder.name, _JOIN_MANY_SECONDS)
 
     def _check_exists(self, folder: ModelFolder, model_id: str, number: int) -> None:
         try:
@@ -71,14 +92,20 @@ class VersionDeletion:
             if number == highest:
                 raise StorageFailure(error.reason) from error
 
-    def _rename(self, folder: ModelFolder, number: int) -> None:
+    def _rename(self, folder: ModelFolder, numbers: Sequence[int]) -> None:
         self._staging.retry_root_sync()
-        yaml, deleted = folder.version_yaml(number), within(folder.path, folder.deleted_name(number))
-        self._staging.system.rename(yaml, deleted)
+        renamed: list[tuple[str, str]] = []
         try:
+            for number in numbers:
+                yaml, deleted = folder.version_yaml(number), within(folder.path, folder.deleted_name(number))
+                self._staging.system.rename(yaml, deleted)
+                renamed.append((deleted, yaml))
             self._staging.sync_folder(folder.handle)
         except OSError as error:
-            self._staging.undo_rename(deleted, yaml)
+            if not renamed:
+                raise
+            for deleted, yaml in renamed:
+                self._staging.undo_rename(deleted, yaml)
             raise StorageFailure(reason_of(error)) from error
 
     def remove_later(self, folder_name: str, delay_seconds: float = 0.0) -> None:

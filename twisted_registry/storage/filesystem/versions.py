@@ -2,6 +2,7 @@
 The archived versions of a model, two files each.
 """
 
+from collections.abc import Sequence
 from stat import S_ISLNK, S_ISREG
 
 from attrs import define
@@ -199,6 +200,12 @@ class ArchivedVersions:
         Delete a version; see ``IVersionRemoval.delete_version``.
         """
         self._deletion.delete(model_id, version_number)
+
+    def delete_all(self, model_id: str, version_numbers: Sequence[int]) -> None:
+        """
+        Delete versions; see ``IVersionRemoval.delete_versions``.
+        """
+        self._deletion.delete_all(model_id, version_numbers)
 
     def create(self, model_id: str) -> FileWriter:
         """

@@ -124,6 +124,11 @@ class LoggingArchive:
         with self._errors.changing("delete"):
             ILifecycleArchive(self._archive).delete_version(model_id, version_number)
 
+    def delete_versions(self, model_id: str, version_numbers: Sequence[int]) -> None:
+        """See ``IVersionRemoval.delete_versions``."""
+        with self._errors.changing("delete"):
+            ILifecycleArchive(self._archive).delete_versions(model_id, version_numbers)
+
     def load_annotations(self, model_id: str, version_numbers: Sequence[int]) -> list[Annotations | CorruptAnnotations]:
         """See ``IAnnotationStore.load_annotations``."""
         with self._errors.reading:

@@ -14,12 +14,14 @@ from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import Reads
+from twisted_registry.application.retention import RetentionRules
 from twisted_registry.application.versions import Versions
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.methods import Action, Handler, Method, Service
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
+from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls
 from twisted_registry.rpc.services.registry_v1.transfers import ReadCalls
 
 
@@ -37,6 +39,7 @@ def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudge
         *_version_methods(VersionCalls(versions)),
         *_transfer_methods(ReadCalls(reads, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries, versions))),
+        *_retention_methods(RetentionCalls(RetentionRules(queries))),
         Method(
             "WatchEvents",
             EventCalls(feed, reply_budget).watch,
@@ -85,6 +88,18 @@ def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
             v1.ListAliasEventsResponse,
         ),
     )
+
+
+def _retention_methods(calls: RetentionCalls) -> Sequence[Method]:
+    return (
+        _method("SetRetention", calls.set, Action.DELETE, _scope, v1.SetRetentionRequest, v1.Retention),
+        _method("GetRetention", calls.get, Action.READ, _model_id, v1.GetRetentionRequest, v1.Retention),
+        _method("Prune", calls.prune, Action.DELETE, _model_id, v1.PruneRequest, v1.PruneResponse),
+    )
+
+
+def _scope(request: Any) -> str:
+    return str(request.retention.model_id)
 
 
 def _method(

@@ -1,0 +1,192 @@
+"""
+The deletion of the versions of one model that a retention policy does not keep, in small steps.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+
+from twisted_registry.domain.aliases import aliases_of
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.retention import PrunedModel, PrunePlan, PrunePlanner, RetentionPolicy
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.deletion import VersionDeletion
+from twisted_registry.registry.loading import pieces
+from twisted_registry.registry.models import Model
+from twisted_registry.registry.state import State
+
+VERSIONS_AT_ONCE = 64
+"""How many versions one step reads or deletes.  To delete so many takes some 15 ms."""
+
+_log = Logger(namespace="twisted_registry.registry")
+
+
+@define(eq=False)
+class PruneRun:
+    """
+    A run over the versions of a model.
+
+    Attributes:
+        snapshot: the model as it was at the start.
+        unread: the numbers of the versions that the plan does not contain yet, in pieces.
+        plan: what the policy deletes; ``None`` until all versions are read.
+        undeleted: the numbers in the plan that are still to be deleted.
+        deleted: how many bytes each version had that was deleted, by number.
+        annotated: the versions whose labels or metrics have changed since the start, about which the plan may be wrong.
+        is_outdated: whether the run must delete nothing more, because another policy applies now.
+        busy_seconds: how long it has worked so far.
+    """
+
+    snapshot: ModelSnapshot
+    planner: PrunePlanner
+    unread: Iterator[Sequence[int]]
+    plan: PrunePlan | None = None
+    undeleted: Iterator[int] = field(factory=lambda: iter(()))
+    deleted: dict[int, int] = field(factory=dict)
+    annotated: set[int] = field(factory=set)
+    is_outdated: bool = False
+    busy_seconds: float = 0.0
+
+    @property
+    def model_id(self) -> str:
+        """
+        The model's id.
+        """
+        return self.snapshot.model_id
+
+    def pruned(self) -> PrunedModel:
+        """
+        Return what was deleted.
+        """
+        return PrunedModel(self.model_id, PrunePlan(self.deleted))
+
+    def planned(self) -> PrunedModel:
+        """
+        Return what is to be deleted, once all versions are read.
+        """
+        return PrunedModel(self.model_id, self.plan or PrunePlan())
+
+
+@frozen
+class _Loaded:
+    """
+    A version that was read from the archive.
+
+    Attributes:
+        is_protected: whether it may have a label that protects it, which is damaged.
+    """
+
+    info: VersionInfo
+    annotations: Annotations
+    is_protected: bool
+
+
+@frozen(eq=False)
+class Pruner:
+    """
+    The steps of runs.  Nothing that is read for a plan is kept, because it would push what clients ask for out of
+    memory.
+    """
+
+    _state: State
+    _deletion: VersionDeletion
+
+    def run(self, snapshot: ModelSnapshot, policy: RetentionPolicy, now_ns: int) -> PruneRun:
+        """
+        Start a run.
+        """
+        return PruneRun(snapshot, PrunePlanner(policy, now_ns), pieces(list(snapshot.numbers)))
+
+    async def plan_some(self, run: PruneRun) -> None:
+        """
+        Read some versions for the plan, or complete it.
+
+        Raises:
+            UnknownModel: the model was deleted.
+            StorageFailure: the medium failed.
+        """
+        numbers = next(run.unread, None)
+        if numbers is None:
+            run.plan = run.planner.plan()
+            run.undeleted = iter(run.plan.numbers)
+            return
+        model = self._state.model(run.snapshot)
+        snapshot = model.loaded
+        unknown = []
+        for number in (number for number in numbers if number in snapshot.numbers):
+            record = self._known(model, number)
+            if record is None:
+                unknown.append(number)
+            else:
+                run.planner.add(record)
+        # Also if nothing is read: other work of the reactor's thread goes on meanwhile.
+        for loaded in await self._state.executor.defer(partial(self._load, snapshot.model_id, unknown)):
+            aliases = aliases_of(snapshot.aliases, loaded.info.version_number)
+            record = VersionRecord(loaded.info, loaded.annotations, aliases)
+            run.planner.add(record, is_protected=loaded.is_protected)
+
+    def _known(self, model: Model, number: int) -> VersionRecord | None:
+        if model.loaded.key(number) in self._state.damaged:
+            return None  # it may have lost a label that protects it
+        if model.search is not None and model.search.is_loaded:
+            return model.search.index.records.get(number)
+        return self._state.version_record(model.loaded, number)
+
+    def _load(self, model_id: str, numbers: Sequence[int]) -> list[_Loaded]:
+        # Called in the archive's thread.
+        archive, infos = self._state.archive, []
+        for number in numbers:
+            with suppress(CorruptVersion):  # damaged, or deleted meanwhile: the plan does not contain it
+                infos.append(archive.load_version(model_id, number))
+        found = archive.load_annotations(model_id, [info.version_number for info in infos])
+        return [_loaded(info, annotations) for info, annotations in zip(infos, found, strict=True)]
+
+    async def delete_some(self, run: PruneRun) -> int:
+        """
+        Delete some versions of the plan.
+
+        Returns:
+            how many; 0 if nothing of the plan is left.
+
+        Raises:
+            UnknownModel: the model was deleted.
+            StorageReadOnly: the medium accepts no writes.
+            StorageFailure: the medium failed.
+        """
+        assert run.plan is not None, "the plan is not complete"
+        while numbers := list(islice(run.undeleted, VERSIONS_AT_ONCE)):
+            sizes = {number: run.plan.sizes[number] for number in numbers}
+            deleted = await self._deletion.delete_unprotected(run.snapshot, sizes, run.annotated)
+            run.deleted.update(deleted)
+            if deleted:
+                return len(deleted)
+        return 0
+
+
+def _loaded(info: VersionInfo, annotations: Annotations | CorruptAnnotations) -> _Loaded:
+    if isinstance(annotations, CorruptAnnotations):
+        return _Loaded(info, NO_ANNOTATIONS, is_protected=True)
+    return _Loaded(info, annotations, is_protected=False)
+
+
+def log_run(model_id: str, deleted: Mapping[int, int]) -> None:
+    """
+    Log what a run has deleted, if anything.
+    """
+    if deleted:
+        _log.info(
+            "deleted {count} versions of {id!r} that its retention policy does not keep, of {size_bytes} bytes, with "
+            "numbers from {first} to {last}",
+            count=len(deleted),
+            id=model_id,
+            size_bytes=sum(deleted.values()),
+            first=min(deleted),
+            last=max(deleted),
+        )
