@@ -2,7 +2,7 @@
 The client's contract, in the style of asyncio.
 """
 
-from tests.contract import client, client_lifecycle, client_tracker
+from tests.contract import client, client_alias_tracker, client_lifecycle, client_tracker
 from tests.support.styles import AsyncioStyle
 
 
@@ -25,6 +25,14 @@ class AsyncioTrackerTests(client_tracker.TrackerContract):
 class AsyncioLifecycleTests(client_lifecycle.LifecycleContract):
     """
     The suite for what happens to versions after their creation, on ``AsyncioStyle``.
+    """
+
+    style = AsyncioStyle
+
+
+class AsyncioAliasTrackerTests(client_alias_tracker.AliasTrackerContract):
+    """
+    The suite for following an alias, on ``AsyncioStyle``.
     """
 
     style = AsyncioStyle

@@ -2,7 +2,7 @@
 The client's contract, in the style of programs without an event loop.
 """
 
-from tests.contract import client, client_lifecycle, client_tracker
+from tests.contract import client, client_alias_tracker, client_lifecycle, client_tracker
 from tests.support.styles import BlockingStyle
 
 
@@ -25,6 +25,14 @@ class BlockingTrackerTests(client_tracker.TrackerContract):
 class BlockingLifecycleTests(client_lifecycle.LifecycleContract):
     """
     The suite for what happens to versions after their creation, on ``BlockingStyle``.
+    """
+
+    style = BlockingStyle
+
+
+class BlockingAliasTrackerTests(client_alias_tracker.AliasTrackerContract):
+    """
+    The suite for following an alias, on ``BlockingStyle``.
     """
 
     style = BlockingStyle

@@ -2,7 +2,7 @@
 The client's contract, in the style of Twisted.
 """
 
-from tests.contract import client, client_lifecycle, client_tracker
+from tests.contract import client, client_alias_tracker, client_lifecycle, client_tracker
 from tests.support.styles import DeferredStyle
 
 
@@ -25,6 +25,14 @@ class DeferredTrackerTests(client_tracker.TrackerContract):
 class DeferredLifecycleTests(client_lifecycle.LifecycleContract):
     """
     The suite for what happens to versions after their creation, on ``DeferredStyle``.
+    """
+
+    style = DeferredStyle
+
+
+class DeferredAliasTrackerTests(client_alias_tracker.AliasTrackerContract):
+    """
+    The suite for following an alias, on ``DeferredStyle``.
     """
 
     style = DeferredStyle

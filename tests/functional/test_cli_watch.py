@@ -89,6 +89,15 @@ class WatchTests(SharedEdgeTestCase):
             self.assertTrue(line(process).startswith(f"{self.model_id}@1 "))
             self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
 
+    def test_model_id_with_at_sign(self) -> None:
+        """
+        An @ in a model's id is written %40.
+        """
+        self.client.save_model("team@eu")
+        self.client.create("team@eu", b"1")
+        done = invoke(self.daemon.address, "watch", "--once", "team%40eu")
+        self.assertEqual((done.exit_code, done.stdout.split()[0]), (0, "team%40eu@1"))
+
     def test_deleted(self) -> None:
         """
         When the model is deleted it exits with 1 and one line.

@@ -14,7 +14,10 @@ from weakref import WeakSet
 from attrs import evolve
 
 from twisted_registry.client._iterators import Items
+from twisted_registry.client._tracking.alias_subscription import AliasSubscription
+from twisted_registry.client._tracking.base import SubscriptionBase
 from twisted_registry.client._tracking.event_stream import events
+from twisted_registry.client._tracking.subscription import Subscription
 from twisted_registry.client._tracking.tracker import Tracker
 from twisted_registry.client._transfer.download import Download
 from twisted_registry.client._transfer.files import replaced_whole
@@ -31,9 +34,10 @@ from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
 from twisted_registry.client._transport.versions import Versions
 from twisted_registry.client._types import Data, Event, Progress, Version, no_progress
-from twisted_registry.client.errors import DeadlineExceeded
+from twisted_registry.client.errors import DeadlineExceeded, InvalidRequest
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.models import VersionHeader, VersionInfo
+from twisted_registry.domain.references import LATEST, Reference
 
 
 class Session:
@@ -135,11 +139,12 @@ class Session:
                 await in_thread(file.write, chunk)
         return info
 
-    def track(self, model_id: str, data: bool, wait: bool) -> Tracker[Any]:
+    def track(self, followed: str, data: bool, wait: bool) -> Tracker[Any]:
         """
-        Return a tracker of a model; see ``Client.track``.
+        Return a tracker of a model or an alias; see ``Client.track``.
         """
-        tracker: Tracker[Any] = Tracker(self._calls, model_id, wait, self._with_data if data else self._without_data)
+        load = self._with_data if data else self._without_data
+        tracker: Tracker[Any] = Tracker(_subscription(self._calls, followed), wait, load)
         self._trackers.add(tracker)
         return tracker
 
@@ -159,3 +164,22 @@ class Session:
 
     async def _without_data(self, info: VersionInfo) -> VersionInfo:
         return info
+
+
+def _subscription(calls: Calls, followed: str) -> SubscriptionBase:
+    """
+    Return the subscription to a model or an alias.
+
+    Raises:
+        InvalidRequest: the text names a single version.
+    """
+    if "@" not in followed and "%" not in followed:
+        return Subscription(calls, followed)  # other servers have ids that no reference may have
+    reference = Reference.parse(followed)
+    if reference.alias is not None:
+        return AliasSubscription(calls, reference.model_id, reference.alias)
+    if reference.version != LATEST:
+        raise InvalidRequest(
+            f"{shown(followed)} names a single version; follow a model, or an alias such as 'walker@production'"
+        )
+    return Subscription(calls, reference.model_id)

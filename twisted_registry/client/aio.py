@@ -717,7 +717,7 @@ class Client:
 
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> "Tracker[Any]":
         """
-        Follow a model::
+        Follow a model, or an alias such as ``walker@production``::
 
             async with client.track("walker", data=True) as tracker:
                 async for version in tracker:
@@ -726,19 +726,25 @@ class Client:
         The tracker survives restarts of the server.  While the server is away, it retries without a time limit.
 
         Args:
-            model_id: the model.
+            model_id: the model, or a reference to an alias.  An ``@`` of a model's id is written ``%40``.
             data: whether to retrieve each version's data: the tracker then yields a ``Version``, otherwise a
                 ``VersionInfo``.
-            wait: whether to wait at the start for a model that does not exist yet, and for a server that is away.
+            wait: whether to wait at the start for a model or alias that does not exist yet, and for a server that is
+                away.
 
         Returns:
             The tracker, not started yet: an iterator and a context manager.
 
         Raises:
-            UnknownModel: the model does not exist or was deleted.  This and the other errors are raised by the tracker.
+            InvalidRequest: the reference names a single version, or is malformed.
+            InvalidModelId: the reference names a model that cannot exist.
+            UnknownModel: the model does not exist or was deleted.  This and the following errors are raised by the
+                tracker.
+            UnknownAlias: the alias does not exist or was deleted.
             ModelReplaced: the model was deleted and created again.
-            CorruptVersion: the latest version is damaged.
+            CorruptVersion: the version to follow is damaged.
             Unavailable: the server is away at the start, and ``wait`` is false.
+            Unsupported: the server has no aliases.
         """
         return self._session.track(model_id, data, wait)
 

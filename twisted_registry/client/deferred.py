@@ -32,14 +32,17 @@ class DeferredTracker(DeferredTrackerBase[T]):
     newest version, not a backlog.  Numbers only rise, even if the server was away and lost its transient versions.  A
     cancelled step loses nothing: the next step yields what the cancelled one would have yielded.
 
+    A tracker of an alias yields the version that the alias names, and then the one that each move leads to, whose
+    number may be lower.
+
     If the model was deleted and created again while the server was unreachable, its numbers start over, and the tracker
     may not notice: then it yields nothing until they exceed the last number that it yielded.
     """
 
     def latest(self) -> VersionInfo | None:
         """
-        Return the latest version, without asking the server, which announces each new one.  After a restart in which
-        the server lost versions, this is the latest of the remaining ones.
+        Return the latest version, or the one that the alias names, without asking the server, which announces each new
+        one.  After a restart in which the server lost versions, this is the latest of the remaining ones.
 
         Returns:
             The version's info; ``None`` while the model has no version, and before the tracker has started; after the
@@ -47,6 +50,7 @@ class DeferredTracker(DeferredTrackerBase[T]):
 
         Raises:
             UnknownModel: the model was deleted.
+            UnknownAlias: the alias was deleted.
             ModelReplaced: the model was deleted and created again.
             ClientUnusable: the client was inherited by a fork.
         """
@@ -77,6 +81,7 @@ class DeferredTracker(DeferredTrackerBase[T]):
 
         Raises:
             UnknownModel: there is no such model, and the tracker does not wait for it.
+            UnknownAlias: there is no such alias, and the tracker does not wait for it.
             Unavailable: the server is away, and the tracker does not wait for it.
             ClientUnusable: the tracker is closed.
         """
@@ -779,7 +784,7 @@ class DeferredClient(DeferredClientBase):
 
     def track(self, model_id: str, *, data: bool = False, wait: bool = False) -> DeferredTracker[Any]:
         """
-        Follow a model::
+        Follow a model, or an alias such as ``walker@production``::
 
             async with client.track("walker", data=True) as tracker:
                 async for version in tracker:
@@ -788,19 +793,25 @@ class DeferredClient(DeferredClientBase):
         The tracker survives restarts of the server.  While the server is away, it retries without a time limit.
 
         Args:
-            model_id: the model.
+            model_id: the model, or a reference to an alias.  An ``@`` of a model's id is written ``%40``.
             data: whether to retrieve each version's data: the tracker then yields a ``Version``, otherwise a
                 ``VersionInfo``.
-            wait: whether to wait at the start for a model that does not exist yet, and for a server that is away.
+            wait: whether to wait at the start for a model or alias that does not exist yet, and for a server that is
+                away.
 
         Returns:
             The tracker, not started yet: an iterator and a context manager.
 
         Raises:
-            UnknownModel: the model does not exist or was deleted.  This and the other errors are raised by the tracker.
+            InvalidRequest: the reference names a single version, or is malformed.
+            InvalidModelId: the reference names a model that cannot exist.
+            UnknownModel: the model does not exist or was deleted.  This and the following errors are raised by the
+                tracker.
+            UnknownAlias: the alias does not exist or was deleted.
             ModelReplaced: the model was deleted and created again.
-            CorruptVersion: the latest version is damaged.
+            CorruptVersion: the version to follow is damaged.
             Unavailable: the server is away at the start, and ``wait`` is false.
+            Unsupported: the server has no aliases.
         """
         return DeferredTracker(self._defer, self._client.track(model_id, data=data, wait=wait))
 

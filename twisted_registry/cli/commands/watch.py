@@ -62,7 +62,7 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
         client = stack.enter_context(server.client())
         # Retries forever: the tracker would not report the same version again.
         puller = stack.enter_context(server.client(retry_seconds=math.inf))
-        tracker = stack.enter_context(client.track(reference.model_id, wait=wait))
+        tracker = stack.enter_context(client.track(str(Reference(reference.model_id)), wait=wait))
         for info in tracker:
             if info.version_number > after and (target is None or _is_pulled(puller, info, target)):
                 progress.latest = info

@@ -1,24 +1,20 @@
 """
-The subscription of a tracker, over as many calls as it takes.
+The subscription of a tracker of a model, over as many calls as it takes.
 """
 
-import asyncio
-import time
 from contextlib import suppress
 from typing import Any
 
 from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 
+from twisted_registry.client._tracking.base import SubscriptionBase
 from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
-from twisted_registry.client._transport.forks import fork_guard
-from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.replies import bad_reply, check_size, version_info
 from twisted_registry.client._transport.requests import sendable_model_id
-from twisted_registry.client._transport.retries import is_retryable_forever, retry, retry_log
+from twisted_registry.client._transport.retries import retry_log
 from twisted_registry.client.errors import (
     CorruptVersion,
     ModelReplaced,
-    RegistryError,
     Unavailable,
     UnknownModel,
     UnknownVersion,
@@ -27,43 +23,16 @@ from twisted_registry.domain.models import VersionInfo
 from twisted_registry.protocol.messages import api
 
 
-class Subscription:
+class Subscription(SubscriptionBase):
     """
-    A subscription that keeps the latest version of a model up to date.
-
-    Attributes:
-        latest: the latest version known; ``None`` for none.
-        changed: set when ``latest`` changes, and when the subscription ends.
-        subject: the address of the registry and the model's id, for the log.
-        is_connected: whether the server currently announces new versions.
-        connection_changed_ns: the time of the last change of ``is_connected``, in nanoseconds since the Unix epoch;
-            ``None`` before the first one.
+    A subscription to the latest version of a model.  The position is the highest number that was announced.
     """
 
     def __init__(self, calls: Calls, model_id: str) -> None:
-        self.latest: VersionInfo | None = None
-        self.changed = asyncio.Event()
-        self.subject = (calls.connection.address, model_id)
-        self.is_connected = False
-        self.connection_changed_ns: int | None = None
-        self._calls = calls
-        self._queries = Queries(calls)
-        self._model_id = model_id
-        self._error: RegistryError | None = None
+        super().__init__(calls, model_id)
         self._call: Any = None
         self._has_announced = False
         self._announced: VersionInfo | None = None
-
-    def check(self) -> None:
-        """
-        Check that the subscription is alive.
-
-        Raises:
-            RegistryError: the subscription has ended; this is the error that ended it.
-        """
-        fork_guard.check()
-        if self._error is not None:
-            raise self._error
 
     async def open(self) -> None:
         """
@@ -88,20 +57,10 @@ class Subscription:
         self._set_connected(True)
         retry_log.succeeded(self.subject)
 
-    async def listen(self) -> None:
-        """
-        Listen until the model is deleted.
-        """
-        try:
-            while True:
-                info = await retry(self._read, None, is_retryable_forever, self.subject)
-                if self.latest is None or info.version_number > self.latest.version_number:
-                    self._update(info)
-        except RegistryError as error:
-            self._error = error
-        finally:
-            self.close()
-            self.changed.set()
+    async def _receive(self) -> None:
+        info = await self._read()
+        if self.latest is None or info.version_number > self.latest.version_number:
+            self._update(info)
 
     def close(self) -> None:
         """
@@ -110,10 +69,6 @@ class Subscription:
         call, self._call = self._call, None
         self._set_connected(False)
         cancel_call(call)
-
-    def _set_connected(self, is_connected: bool) -> None:
-        if self.is_connected != is_connected:
-            self.is_connected, self.connection_changed_ns = is_connected, time.time_ns()
 
     async def _query(self) -> VersionInfo | None:
         with suppress(UnknownVersion):
@@ -128,6 +83,7 @@ class Subscription:
             raise ModelReplaced(self._model_id)
         self.latest = info
         if info is not None:
+            self.position = info.version_number
             self._calls.connection.memory.saw(self._model_id, info.version_number)
         self.changed.set()
 

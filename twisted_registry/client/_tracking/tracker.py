@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from twisted_registry.client._iterators import NotPicklable, StepRunner
-from twisted_registry.client._tracking.subscription import Subscription
-from twisted_registry.client._transport.calls import Calls
+from twisted_registry.client._tracking.base import SubscriptionBase
 from twisted_registry.client._transport.forks import fork_guard
 from twisted_registry.client._transport.retries import is_retryable_forever, retry
 from twisted_registry.client.errors import (
     CertificateRefused,
     ClientUnusable,
     CorruptVersion,
+    UnknownAlias,
     UnknownModel,
     UnknownVersion,
 )
@@ -28,21 +28,24 @@ T = TypeVar("T")
 
 class Tracker(NotPicklable, Generic[T]):
     """
-    A tracker of a model: an asynchronous iterator and context manager, made by ``Client.track``.
+    A tracker of a model or an alias: an asynchronous iterator and context manager, made by ``Client.track``.
 
     Iterating yields each new version, beginning with the latest one.  A reader that is slower than the trainer gets the
     newest version, not a backlog.  Numbers only rise, even if the server was away and lost its transient versions.  A
     cancelled step loses nothing: the next step yields what the cancelled one would have yielded.
 
+    A tracker of an alias yields the version that the alias names, and then the one that each move leads to, whose
+    number may be lower.
+
     If the model was deleted and created again while the server was unreachable, its numbers start over, and the tracker
     may not notice: then it yields nothing until they exceed the last number that it yielded.
     """
 
-    def __init__(self, calls: Calls, model_id: str, wait: bool, load: Callable[[VersionInfo], Awaitable[T]]) -> None:
-        self._subscription = Subscription(calls, model_id)
+    def __init__(self, subscription: SubscriptionBase, wait: bool, load: Callable[[VersionInfo], Awaitable[T]]) -> None:
+        self._subscription = subscription
         self._wait = wait
         self._load = load
-        self._last_number = 0
+        self._position = 0
         self._steps = StepRunner()
         self._starting = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -50,8 +53,8 @@ class Tracker(NotPicklable, Generic[T]):
 
     def latest(self) -> VersionInfo | None:
         """
-        Return the latest version, without asking the server, which announces each new one.  After a restart in which
-        the server lost versions, this is the latest of the remaining ones.
+        Return the latest version, or the one that the alias names, without asking the server, which announces each new
+        one.  After a restart in which the server lost versions, this is the latest of the remaining ones.
 
         Returns:
             The version's info; ``None`` while the model has no version, and before the tracker has started; after the
@@ -59,6 +62,7 @@ class Tracker(NotPicklable, Generic[T]):
 
         Raises:
             UnknownModel: the model was deleted.
+            UnknownAlias: the alias was deleted.
             ModelReplaced: the model was deleted and created again.
             ClientUnusable: the client was inherited by a fork.
         """
@@ -87,6 +91,7 @@ class Tracker(NotPicklable, Generic[T]):
 
         Raises:
             UnknownModel: there is no such model, and the tracker does not wait for it.
+            UnknownAlias: there is no such alias, and the tracker does not wait for it.
             Unavailable: the server is away, and the tracker does not wait for it.
             ClientUnusable: the tracker is closed.
         """
@@ -121,17 +126,18 @@ class Tracker(NotPicklable, Generic[T]):
 
     async def __anext__(self) -> T:
         """
-        Wait for a newer version than the last one yielded.
+        Wait for another version than the last one yielded: a newer one, or the one that the alias has moved to.
 
         Raises:
             UnknownModel: the model was deleted.
+            UnknownAlias: the alias was deleted.
             ModelReplaced: the model was deleted and created again.
             CorruptVersion: the version's data is damaged.  The next step waits for a newer version.
             ClientUnusable: the client was inherited by a fork.
         """
         fork_guard.check()
         async with self._reading:
-            self._last_number, item = await self._steps.run(self._load_newest())
+            self._position, item = await self._steps.run(self._load_newest())
             return item
 
     async def _start(self) -> None:
@@ -146,33 +152,38 @@ class Tracker(NotPicklable, Generic[T]):
 
     def _is_worth_waiting(self, error: BaseException) -> bool:
         is_temporary = is_retryable_forever(error) and not isinstance(error, CertificateRefused)
-        return self._wait and (isinstance(error, UnknownModel) or is_temporary)
+        return self._wait and (isinstance(error, UnknownModel | UnknownAlias) or is_temporary)
 
     async def _load_newest(self) -> tuple[int, T]:
         """
-        Wait for the next version to yield, and return its number too.
+        Wait for the next version to yield, and return its position too.
         """
         await self._start()
-        while True:
-            info = await self._next_info()
-            try:
-                # There is no time limit, as for the subscription: an actor survives a long absence of the server.
-                subject = self._subscription.subject
-                return info.version_number, await retry(partial(self._load, info), None, is_retryable_forever, subject)
-            except UnknownVersion:
-                # Evicted meanwhile: there is a newer version, or soon will be.
-                self._last_number = info.version_number
-            except CorruptVersion:
-                self._last_number = info.version_number
-                raise
-
-    async def _next_info(self) -> VersionInfo:
         subscription = self._subscription
-        while subscription.latest is None or subscription.latest.version_number <= self._last_number:
+        while True:
+            await self._wait_for_next()
+            position, info = subscription.position, subscription.latest
+            try:
+                if subscription.damage is not None:
+                    raise subscription.damage
+                # There is no time limit, as for the subscription: an actor survives a long absence of the server.
+                if info is not None:
+                    return position, await retry(
+                        partial(self._load, info), None, is_retryable_forever, subscription.subject
+                    )
+            except UnknownVersion:
+                pass  # evicted or deleted meanwhile: there is a newer version, or soon will be
+            except CorruptVersion:
+                self._position = position
+                raise
+            self._position = position
+
+    async def _wait_for_next(self) -> None:
+        subscription = self._subscription
+        while subscription.position <= self._position:
             subscription.check()
             subscription.changed.clear()
             await subscription.changed.wait()
-        return subscription.latest
 
 
 def _cancel(loop: asyncio.AbstractEventLoop, listening: "asyncio.Task[None]") -> None:
