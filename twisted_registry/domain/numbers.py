@@ -77,6 +77,12 @@ class VersionNumbers:
         """
         return self._all.ascending(number)
 
+    def ending_at(self, number: int | None = None) -> Iterator[int]:
+        """
+        Iterate in descending order over the numbers that are not above the given one, or over all.
+        """
+        return self._all.descending(number)
+
     def transient(self) -> Iterator[int]:
         """
         Iterate in ascending order over the numbers of the transient versions.

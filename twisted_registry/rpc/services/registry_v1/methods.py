@@ -14,14 +14,17 @@ from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import Reads
+from twisted_registry.application.replies import ListReplies
 from twisted_registry.application.retention import RetentionRules
+from twisted_registry.application.search import Searches
 from twisted_registry.application.versions import Versions
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
-from twisted_registry.rpc.budgets import ReplyBudget
+from twisted_registry.rpc.budgets import ListSlots, ReplyBudget
 from twisted_registry.rpc.methods import Action, Handler, Method, Service
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
 from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls
+from twisted_registry.rpc.services.registry_v1.search import SearchCalls
 from twisted_registry.rpc.services.registry_v1.transfers import ReadCalls
 
 
@@ -37,6 +40,7 @@ def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudge
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
         *_version_methods(VersionCalls(versions)),
+        *_search_methods(SearchCalls(Searches(queries), ListReplies(ListSlots()), reply_budget)),
         *_transfer_methods(ReadCalls(reads, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries, versions))),
         *_retention_methods(RetentionCalls(RetentionRules(queries))),
@@ -67,6 +71,13 @@ def _version_methods(calls: VersionCalls) -> Sequence[Method]:
         method("UpdateVersion", calls.update, Action.DESCRIBE, request=v1.UpdateVersionRequest, reply=v1.Version),
         method("ArchiveVersion", calls.archive, Action.ARCHIVE, request=v1.ArchiveVersionRequest, reply=v1.Version),
         method("DeleteVersion", calls.delete, Action.DELETE, request=v1.DeleteVersionRequest, reply=Empty),
+    )
+
+
+def _search_methods(calls: SearchCalls) -> Sequence[Method]:
+    return (
+        Method("ListModels", calls.models, Action.READ, request=v1.ListModelsRequest),
+        Method("ListVersions", calls.versions, Action.READ, _model_id, v1.ListVersionsRequest),
     )
 
 

@@ -1,0 +1,318 @@
+"""
+Searches of versions and models: filtered, ordered, in pages.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from heapq import nsmallest
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from attrs import frozen
+
+from twisted_registry.application.models import model_record
+from twisted_registry.application.page_tokens import PageTokens, not_from_this_list
+from twisted_registry.application.queries import Queries
+from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS, Fields
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.domain.query import Order, Position, Query
+from twisted_registry.domain.records import ModelRecord, VersionRecord
+from twisted_registry.domain.search import VersionSearch
+from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.domain.version_index import VersionIndex
+
+T = TypeVar("T", VersionRecord, ModelRecord)
+
+MAX_PAGE_BYTES = 1024 * 1024
+"""A page ends when it has so much text, so that its message stays below the 4 MiB that clients accept by default."""
+
+_AT_ONCE = 64
+"""So many versions are examined at once in the thread of the use cases: waking another one takes as long."""
+
+_PER_JOB = 2048
+_BATCH = 256
+_LOADED_TOGETHER = 64
+
+
+@frozen
+class SearchRequest:
+    """
+    The part of a list that a client asks for.
+
+    Attributes:
+        filter: a filter; empty for everything.
+        order_by: an order; empty for the order of numbers or ids.
+        page_size: the most entries of the page.
+        page_token: ``Page.next_token`` of the page before; empty to begin.
+    """
+
+    filter: str = ""
+    order_by: str = ""
+    page_size: int = 100
+    page_token: str = ""
+
+
+@frozen
+class Page(Generic[T]):
+    """
+    A page of a list.
+
+    Attributes:
+        next_token: continues the list; empty at its end.
+    """
+
+    records: Sequence[T]
+    next_token: str
+
+
+class Search(Protocol[T]):
+    """
+    A search that is ready to be made.
+    """
+
+    async def page(self) -> Page[T]:
+        """
+        Return the page that the client asks for.  Each call searches again.
+        """
+
+
+@frozen
+class Searches:
+    """
+    Searches of a registry.
+    """
+
+    _queries: Queries
+    _now_ns: Callable[[], int] = time.time_ns
+
+    async def versions(self, model_id: str, request: SearchRequest) -> Search[VersionRecord]:
+        """
+        Prepare a search of a model's versions.  The first one of a model reads all of its versions.
+
+        Raises:
+            InvalidFilter: the filter or the order cannot be understood.
+            InvalidRequest: the token is not from this list.
+            UnknownModel: there is no such model.
+            TooLarge: the model has too many versions to search them.
+            StorageFailure: the archive cannot be read.
+        """
+        prepared = self._prepare(request, VERSION_FIELDS, "versions", model_id)
+        snapshot = await self._queries.snapshot(model_id)
+        if prepared.is_plain:
+            return _NumberedVersions(self._queries, snapshot, prepared)
+        search = _FoundVersions(self._queries, snapshot, prepared)
+        await search.index()
+        return search
+
+    async def models(self, request: SearchRequest) -> Search[ModelRecord]:
+        """
+        Prepare a search of the models.
+
+        Raises:
+            InvalidFilter: the filter or the order cannot be understood.
+            InvalidRequest: the token is not from this list.
+            StorageFailure: the archive cannot be read.
+        """
+        return _Models(self._queries, self._prepare(request, MODEL_FIELDS, "models"))
+
+    def _prepare(self, request: SearchRequest, fields: Fields, *subject: str) -> "_Prepared":
+        query = Query.parse(request.filter, request.order_by, fields, self._now_ns())
+        tokens = PageTokens.of(*subject, request.filter, request.order_by)
+        after = tokens.decode(request.page_token)
+        if after is not None and (query.order.key_at(after)[0] and query.order.keys[0].field == fields.tie_break):
+            raise not_from_this_list()  # every record has a number or an id
+        is_plain = not request.filter.strip() and query.order.keys[0].field == fields.tie_break
+        return _Prepared(query, request.page_size, tokens, after, is_plain)
+
+
+@frozen
+class _Prepared:
+    """
+    A request that was understood.
+
+    Attributes:
+        after: the position of the last entry of the page before; ``None`` to begin.
+        is_plain: everything is listed by number or id, in either direction.
+    """
+
+    query: Query
+    page_size: int
+    tokens: PageTokens
+    after: Position | None
+    is_plain: bool
+
+    @property
+    def order(self) -> Order:
+        """
+        The order of the list.
+        """
+        return self.query.order
+
+    @property
+    def is_descending(self) -> bool:
+        """
+        Return whether a plain list begins at its end.
+        """
+        return self.order.keys[0].is_descending
+
+    def page(self, records: Iterable[T], *, is_end: bool) -> Page[T]:
+        """
+        Return a page.
+
+        Args:
+            records: what follows the page before.
+            is_end: whether nothing follows these.
+        """
+        entries: list[T] = []
+        size_bytes = 0
+        for record in records:
+            size_bytes += _text_bytes(record)
+            if len(entries) == self.page_size or (entries and size_bytes > MAX_PAGE_BYTES):
+                is_end = False
+                break
+            entries.append(record)
+        is_last = is_end or not entries
+        return Page(entries, "" if is_last else self.tokens.encode(self.order.position(entries[-1])))
+
+
+def _text_bytes(record: VersionRecord | ModelRecord) -> int:
+    texts: list[Mapping[str, object]] = [record.metadata]
+    texts += [record.labels, record.metrics] if isinstance(record, VersionRecord) else [record.aliases]
+    return sum(
+        len(key.encode()) + (len(value.encode()) if isinstance(value, str) else 8)
+        for each in texts
+        for key, value in each.items()
+    )
+
+
+@frozen
+class _NumberedVersions:
+    """
+    All versions of a model by number.  They need no index.
+    """
+
+    _queries: Queries
+    _snapshot: ModelSnapshot
+    _prepared: _Prepared
+
+    async def page(self) -> Page[VersionRecord]:
+        """See ``Search.page``."""
+        after, numbers = self._prepared.after, self._snapshot.numbers
+        if self._prepared.is_descending:
+            rest = numbers.ending_at(None if after is None else after[0] - 1)
+        else:
+            rest = numbers.starting_at(1 if after is None else after[0] + 1)
+        found: list[VersionRecord] = []
+        size_bytes = 0
+        # A damaged version is skipped, and the next one takes its place.
+        while len(found) <= self._prepared.page_size and size_bytes <= MAX_PAGE_BYTES:
+            batch = list(islice(rest, _LOADED_TOGETHER))
+            if not batch:
+                return self._prepared.page(found, is_end=True)
+            read = await self._read(batch)
+            found += read
+            size_bytes += sum(map(_text_bytes, read))
+        return self._prepared.page(found, is_end=False)
+
+    async def _read(self, numbers: Sequence[int]) -> list[VersionRecord]:
+        registry, snapshot = self._queries.registry, self._snapshot
+        known = {number: registry.version_record(snapshot, number) for number in numbers}
+        missing = [number for number, record in known.items() if record is None]
+        if missing:
+            loaded = await self._queries.runtime.call(lambda: registry.load_version_records(snapshot, missing))
+            known.update(
+                {
+                    number: None if isinstance(record, CorruptVersion) else record
+                    for number, record in zip(missing, loaded, strict=True)
+                }
+            )
+        return [record for record in known.values() if record is not None]
+
+
+@frozen
+class _FoundVersions:
+    """
+    The versions of a model that match a filter, or in any other order.
+    """
+
+    _queries: Queries
+    _snapshot: ModelSnapshot
+    _prepared: _Prepared
+
+    async def index(self) -> VersionIndex:
+        """
+        Return the model's index.
+        """
+        registry, key = self._queries.registry, self._prepared.order.keys[0]
+        index = registry.version_index(self._snapshot, key)
+        if index is None:
+            index = await self._queries.runtime.call(lambda: registry.load_version_index(self._snapshot, key))
+        return index
+
+    async def page(self) -> Page[VersionRecord]:
+        """See ``Search.page``."""
+        prepared = self._prepared
+        search = VersionSearch(await self.index(), prepared.query, prepared.page_size + 1, prepared.after)
+        if not search.step(_AT_ONCE):
+            executor = self._queries.registry.search_executor()
+            step = partial(search.step, _PER_JOB)
+            while not await self._queries.runtime.result(executor.submit(step, 0)):
+                pass
+        return prepared.page(search.found, is_end=True)
+
+
+@frozen
+class _Models:
+    """
+    The models that match a filter.
+    """
+
+    _queries: Queries
+    _prepared: _Prepared
+
+    async def page(self) -> Page[ModelRecord]:
+        """See ``Search.page``."""
+        model_ids = await self._queries.model_ids()
+        if self._prepared.is_plain:
+            return await self._listed(model_ids)
+        prepared, matching = self._prepared, []
+        matches, key = prepared.query.filter.matches, prepared.order.key
+        after = None if prepared.after is None else prepared.order.key_at(prepared.after)
+        for start in range(0, len(model_ids), _BATCH):
+            records = filter(matches, await self._read(model_ids[start : start + _BATCH]))
+            matching += [record for record in records if after is None or key(record) > after]
+            await self._queries.runtime.pause()
+        return prepared.page(nsmallest(prepared.page_size + 1, matching, key=key), is_end=True)
+
+    async def _listed(self, model_ids: Sequence[str]) -> Page[ModelRecord]:
+        prepared = self._prepared
+        if prepared.is_descending:
+            model_ids = model_ids[::-1]
+        rest = iter(model_ids[self._start(model_ids) :])
+        found: list[ModelRecord] = []
+        while len(found) <= prepared.page_size:
+            batch = list(islice(rest, _LOADED_TOGETHER))
+            if not batch:
+                return prepared.page(found, is_end=True)
+            found += await self._read(batch)
+        return prepared.page(found, is_end=False)
+
+    def _start(self, model_ids: Sequence[str]) -> int:
+        if self._prepared.after is None:
+            return 0
+        (first, *_), after = self._prepared.order.keys, self._prepared.after[0]
+        return bisect_right(model_ids, first.comparable(after), key=first.comparable)
+
+    async def _read(self, model_ids: Sequence[str]) -> list[ModelRecord]:
+        # What was deleted meanwhile, or is damaged, is skipped.
+        records = []
+        for info in await self._queries.models(model_ids):
+            if isinstance(info, ModelInfo):
+                try:
+                    records.append(model_record(info, await self._queries.snapshot(info.model_id)))
+                except (UnknownModel, CorruptModel):
+                    continue
+        return records
