@@ -38,7 +38,9 @@ _log = Logger()
 
 
 WRITEBACK_BYTES = 1024 * 1024
-"""The number of bytes after which their writeback is started."""
+"""The number of bytes after which their writeback is started; more for a large file, with fewer and larger requests."""
+
+_MOST_WRITEBACK_BYTES = 8 * WRITEBACK_BYTES
 
 
 class _Stage(Enum):
@@ -77,7 +79,7 @@ class FileWriter:
     def _start_writeback(self, descriptor: int) -> None:
         # The disk writes while the next data arrives.
         size_bytes = self._size_bytes - self._writeback_bytes
-        if size_bytes >= WRITEBACK_BYTES:
+        if size_bytes >= max(WRITEBACK_BYTES, min(self._size_bytes // 4, _MOST_WRITEBACK_BYTES)):
             self._staging.system.start_writeback(descriptor, self._writeback_bytes, size_bytes)
             self._writeback_bytes = self._size_bytes
 
