@@ -79,6 +79,7 @@ class NewNameTests(FilesystemCase):
             self.assertEqual(len(claims), int(way == CLAIM))
             self.assertEqual(any(call.startswith("link ") for call in self.system.calls), way != "rename_noreplace")
             self.archive.delete_model("m")
+            self.archive.remove_some()
 
     def test_data_is_there(self) -> None:
         """

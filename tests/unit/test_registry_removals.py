@@ -65,6 +65,28 @@ class RemovalTests(PumpedRegistryCase):
         self.check()
         self.assertEqual(self.archive.left, 0)
 
+    def test_deleted_model(self) -> None:
+        """
+        The deletion of a model is answered after one job has removed files; the rest follows by itself.
+        """
+        self.save()
+        self.archive.left = 3
+        deletion = self.registry.delete_model("m")
+        while not deletion.called:
+            self.assertEqual(self.archive.left, 3)
+            self.step()
+        self.assertEqual(self.archive.left, 2)
+        self.pump()
+        self.assertEqual(self.archive.left, 0)
+
+    def test_failing_removal(self) -> None:
+        """
+        A deletion succeeds even if nothing can be removed now.
+        """
+        self.save()
+        self.archive.left, self.archive.error = 1, StorageFailure("I/O error")
+        self.done(self.registry.delete_model("m"))
+
     def step(self) -> None:
         """
         Run one job of the archive, and what follows from it in the reactor.

@@ -305,7 +305,12 @@ class Registry:
 
     def delete_model(self, model_id: str, check: Callable[[ModelInfo], None] | None = None) -> Deferred[None]:
         """See ``IRegistry.delete_model``."""
-        return self._run(self._changes.delete(model_id, check))
+        return self._run(self._delete_model(model_id, check))
+
+    async def _delete_model(self, model_id: str, check: Callable[[ModelInfo], None] | None) -> None:
+        await self._changes.delete(model_id, check)
+        await self._removal.begin()
+        self._run(self._removal.run())
 
     def archive_version(self, snapshot: ModelSnapshot, version_number: int) -> Deferred[VersionInfo]:
         """See ``IVersionChanges.archive_version``."""

@@ -37,6 +37,17 @@ class BackgroundRemoval:
         finally:
             self._is_running = False
 
+    async def begin(self) -> None:
+        """
+        Remove some of what is due.  A small model is gone completely then, and its space on the disk is free.
+        """
+        if self._is_running or self._archive.removal_seconds() != 0.0:
+            return
+        try:
+            await self._executor.defer(self._archive.remove_some)
+        except RegistryError as error:
+            _log.debug("deleted files stay for now: {error}", error=error)
+
     def stop(self) -> None:
         """
         Stop after the present job.  The next start of the registry goes on.
