@@ -41,6 +41,34 @@ class LifecycleContract(LifecycleCase):
     Run for each style.
     """
 
+    # Models
+
+    def test_model_record(self) -> None:
+        """
+        A model's record has its metadata, the number of its versions, and its aliases.
+        """
+        self.registry.call("set_alias", self.at(1), "production")
+        self.registry.call("update_model", self.model_id, {"task": "walk"})
+        record = self.registry.call("model_record", self.model_id)
+        self.assertEqual((record.model_id, record.metadata), (self.model_id, {"task": "walk"}))
+        self.assertEqual((record.latest_number, record.version_count, record.archived_count), (2, 2, 1))
+        self.assertEqual(record.aliases, {"production": 1})
+        self.assertRaises(errors.UnknownModel, self.registry.call, "model_record", f"{self.model_id}-2")
+
+    def test_update_of_what_was_read(self) -> None:
+        """
+        With an etag, a model is updated only if nobody has changed it since.
+        """
+        read = self.registry.call("model_record", self.model_id)
+        updated = self.registry.call("update_model", self.model_id, {"production": "1"}, etag=read.etag)
+        self.assertEqual(updated.metadata, {"production": "1"})
+        with self.assertRaises(errors.EtagChanged) as caught:
+            self.registry.call("update_model", self.model_id, {"production": "2"}, etag=read.etag)
+        present = self.registry.call("model_record", self.model_id)
+        self.assertEqual((caught.exception.present_etag, present.metadata), (present.etag, {"production": "1"}))
+        self.registry.call("update_model", self.model_id, remove="production", etag=present.etag)
+        self.assertEqual(self.registry.call("model_record", self.model_id).etag, read.etag)
+
     # Versions by reference
 
     def test_version_by_reference(self) -> None:

@@ -27,6 +27,7 @@ from twisted_registry.client._transfer.upload import Upload
 from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.connection import Connection
+from twisted_registry.client._transport.model_records import ModelRecords
 from twisted_registry.client._transport.models import Models
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._transport.queries import Queries
@@ -47,6 +48,7 @@ class Session:
     Attributes:
         queries: calls that read.
         models: calls that change models.
+        model_records: calls of ``twisted_registry.v1`` about models.
         versions: calls about single versions, by reference.
         aliases: calls about aliases.
     """
@@ -55,8 +57,9 @@ class Session:
         self._connection = Connection(options, is_closed=is_closed)
         self._calls = Calls(self._connection, options)
         self.queries = Queries(self._calls)
-        self.models = Models(self._calls)
         api = RegistryApi(self._calls)
+        self.model_records = ModelRecords(api)
+        self.models = Models(self._calls, self.model_records)
         self.versions = Versions(api)
         self.aliases = Aliases(api)
         self._trackers: WeakSet[Tracker[Any]] = WeakSet()

@@ -18,7 +18,7 @@ from twisted_registry.client._transport.options import Options, Tls
 from twisted_registry.client._types import AnyReference, Data, Event, Progress, Version
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.models import ModelInfo, VersionInfo
-from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.records import ModelRecord, VersionRecord
 
 if TYPE_CHECKING:
     from twisted_registry.client._iterators import Items
@@ -132,9 +132,9 @@ class Client:
     async def ensure_model(self, model_id: str, metadata: Mapping[str, str] | None = None) -> ModelInfo:
         """
         Create a model if it does not exist.  An existing model keeps all its metadata, and gets those pairs whose keys
-        it does not have, so a trainer can call this each time it starts.
+        it does not have, so a trainer can call this each time it starts.  Nothing is written if no pair is missing.
 
-        Like ``update_model``, this method reads, merges and writes; it writes only if a pair is missing.
+        On a server without ``twisted_registry.v1``, this reads, merges and writes, like ``update_model``.
 
         Args:
             model_id: 1 to 200 bytes of UTF-8 without control characters.
@@ -151,29 +151,38 @@ class Client:
         return await self._session.models.ensure(model_id, metadata)
 
     async def update_model(
-        self, model_id: str, metadata: Mapping[str, str] | None = None, *, remove: Iterable[str] = ()
+        self,
+        model_id: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        remove: Iterable[str] = (),
+        etag: str = "",
     ) -> ModelInfo:
         """
-        Set some pairs of a model's metadata, and remove some.  All other pairs stay.
+        Set some pairs of a model's metadata, and remove some, in one step.  All other pairs stay.
 
-        The server can only replace all metadata at once, so this reads, merges and writes.  Changes by one client
-        follow one another.  If several clients change a model at the same time, each checks a tenth of a second later
-        whether another one has overwritten its change, and repeats it if so.
+        A server without ``twisted_registry.v1`` can only replace all metadata at once.  There, this reads, merges and
+        writes.  Changes by one client follow one another.  If several clients change a model at the same time, each
+        checks a tenth of a second later whether another one has overwritten its change, and repeats it if so.
 
         Args:
             model_id: the model.
             metadata: the pairs to set, at most 256 KiB; ``None`` for none.
             remove: the keys to remove; missing ones are ignored.
+            etag: the etag of the record on which the change is based, from ``model_record``: if the metadata has
+                changed since, nothing is changed.  Empty for an unconditional change.
 
         Returns:
             The model as it is now.
 
         Raises:
             UnknownModel: there is no such model.
+            EtagChanged: the model's etag is another.
             InvalidRequest: the metadata is too large, or not text.
             CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
+            Unsupported: an etag was given, and the server has no etags.
         """
-        return await self._session.models.update(model_id, metadata, remove)
+        return await self._session.models.update(model_id, metadata, remove, etag)
 
     async def delete_model(self, model_id: str) -> None:
         """
@@ -206,6 +215,23 @@ class Client:
             CorruptModel: the model's metadata is damaged.
         """
         return await self._session.queries.model(model_id)
+
+    async def model_record(self, model_id: str) -> ModelRecord:
+        """
+        Return a model with its aliases, the number of its versions, and its etag.
+
+        Args:
+            model_id: the model.
+
+        Returns:
+            The model's record.
+
+        Raises:
+            UnknownModel: there is no such model.
+            CorruptModel: the model's metadata is damaged.
+            Unsupported: the server does not have this call.
+        """
+        return await self._session.model_records.get(model_id)
 
     def models(self) -> "Items[ModelInfo]":
         """

@@ -29,7 +29,7 @@ def _subject(message: "v1.Event", kind: str) -> dict[str, Any]:
     Raises:
         BadReply: it has impossible values.
     """
-    content: Any = getattr(message, kind)
+    content: Any = getattr(message, kind) if kind else None
     match kind:
         case "version_created" | "version_archived" | "version_updated":
             return {"version": version_record(content, message.model_id)}

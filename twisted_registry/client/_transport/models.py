@@ -5,16 +5,19 @@ Creation, change and deletion of models.
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from attrs import field, frozen
 
 from twisted_registry.client._transport.calls import Calls
+from twisted_registry.client._transport.model_records import ModelRecords
 from twisted_registry.client._transport.queries import Queries
-from twisted_registry.client._transport.requests import sendable_metadata, sendable_model_id
+from twisted_registry.client._transport.requests import sendable_metadata, sendable_model_id, sendable_text
 from twisted_registry.client._transport.retries import retry, retryable_within
-from twisted_registry.domain.errors import UnknownModel
+from twisted_registry.client.errors import UnknownModel, Unsupported
 from twisted_registry.domain.models import ModelInfo, check_model_id
+from twisted_registry.domain.records import ModelRecord
 from twisted_registry.protocol.messages import api
 
 Merge = Callable[[Mapping[str, str]], Mapping[str, str]]
@@ -32,12 +35,14 @@ class Models:
     """
     Calls that change models.
 
-    The wire replaces all metadata of a model at once, so a change of some pairs reads, merges and writes, and
-    overwrites what another client writes between its read and its write.  Therefore each client reads once more soon
-    after its write, and repeats its change if another client has overwritten it.
+    Cogment's service replaces all metadata of a model at once.  So on servers without ``twisted_registry.v1``, a change
+    of some pairs reads, merges and writes, and overwrites what another client writes between its read and its write.
+    Therefore each client reads once more soon after its write, and repeats its change if another client has overwritten
+    it.
     """
 
     _calls: Calls
+    _records: ModelRecords
     _merging: asyncio.Lock = field(factory=asyncio.Lock)
 
     async def save(self, model_id: str, metadata: Mapping[str, str] | None) -> ModelInfo:
@@ -53,13 +58,25 @@ class Models:
         Create a model, or add those pairs to an existing model whose keys it does not have.
         """
         pairs = sendable_metadata(metadata)
-        return await self._merge(check_model_id(model_id), lambda found: {**pairs, **found}, creates=True)
+        check_model_id(model_id)
+        with suppress(Unsupported):
+            return _info(await self._records.ensure(model_id, pairs))
+        return await self._merge(model_id, lambda found: {**pairs, **found}, creates=True)
 
-    async def update(self, model_id: str, metadata: Mapping[str, str] | None, remove: Iterable[str]) -> ModelInfo:
+    async def update(
+        self, model_id: str, metadata: Mapping[str, str] | None, remove: Iterable[str], etag: str
+    ) -> ModelInfo:
         """
         Set and remove some of a model's metadata.
         """
-        pairs, removed = sendable_metadata(metadata), frozenset([remove] if isinstance(remove, str) else remove)
+        removed = frozenset([remove] if isinstance(remove, str) else remove)
+        sendable_metadata(dict.fromkeys(removed, ""))
+        pairs = {key: value for key, value in sendable_metadata(metadata).items() if key not in removed}
+        try:
+            return _info(await self._records.update(model_id, pairs, removed, sendable_text(etag, "etag")))
+        except Unsupported:
+            if etag:
+                raise
 
         def merged(found: Mapping[str, str]) -> Mapping[str, str]:
             return {key: value for key, value in {**found, **pairs}.items() if key not in removed}
@@ -114,6 +131,10 @@ class Models:
         message = api.ModelInfo(model_id=info.model_id, user_data=info.metadata)
         request = api.CreateOrUpdateModelRequest(model_info=message)
         await calls.call("CreateOrUpdateModel", request, api.CreateOrUpdateModelReply, info.model_id)
+
+
+def _info(record: ModelRecord) -> ModelInfo:
+    return ModelInfo(record.model_id, record.metadata)
 
 
 def _repeated(before: Mapping[str, str], wanted: Mapping[str, str], found: Mapping[str, str]) -> Mapping[str, str]:
