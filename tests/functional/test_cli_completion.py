@@ -11,6 +11,7 @@ from click.shell_completion import ShellComplete
 from tests.support.cli import TWISTED_REGISTRY, invoke, settings
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, free_port
 from tests.support.edge import SharedEdgeTestCase
+from tests.support.registry_v1 import RegistryV1
 from twisted_registry.cli.group import command
 
 ODD = ("two words", "-x", "~x", "tab\u2003", "*", "$(reboot)", "`x`", "comma,", "\u202eevil")
@@ -42,8 +43,9 @@ class CompletionTests(SharedEdgeTestCase):
         """
         Each argument that is a model is completed with the registry's models.
         """
-        for name in ("push", "pull", "ls", "versions", "info", "rm", "set", "watch"):
-            self.assertEqual(self.complete(name, "walk"), ["walker", "walker-2"], name)
+        names = ("push", "pull", "ls", "versions", "info", "rm", "set", "watch", "promote", "label", "metric", "events")
+        for words in (*((name,) for name in (*names, "rollback")), ("alias", "set"), ("alias", "ls"), ("alias", "log")):
+            self.assertEqual(self.complete(*words, "walk"), ["walker", "walker-2"], words)
         self.assertEqual(self.complete("ls", "walker", "r"), ["runner"])
 
     def test_odd_models(self) -> None:
@@ -51,6 +53,22 @@ class CompletionTests(SharedEdgeTestCase):
         Ids that a shell would split are left out; an @ of an id is %40.
         """
         self.assertEqual(self.complete("info", ""), ["runner", "team%403", "walker", "walker-2"])
+
+    def test_aliases(self) -> None:
+        """
+        After an @ the aliases of the model are completed, if a version may follow; ``latest`` only where it may stand.
+        """
+        self.client.create("runner", b"data")
+        for alias in ("production", "canary"):
+            RegistryV1(self.client.channel).SetAlias(reference="runner", alias=alias)
+        aliases = ["runner@canary", "runner@production"]
+        for name in ("info", "pull", "rm", "promote", "label", "metric"):
+            self.assertEqual(self.complete(name, "runner@"), ["runner@canary", "runner@latest", aliases[1]], name)
+        for words in (("rollback",), ("alias", "rm"), ("alias", "log")):
+            self.assertEqual(self.complete(*words, "runner@"), aliases, words)
+        self.assertEqual(self.complete("info", "runner@p"), ["runner@production"])
+        for words in (("push", "runner@"), ("ls", "runner@"), ("info", "nobody@"), ("info", "a b@")):
+            self.assertEqual(self.complete(*words), [], words)
 
     def test_flag(self) -> None:
         """
@@ -71,6 +89,7 @@ class CompletionTests(SharedEdgeTestCase):
         Commands and options are completed too.
         """
         self.assertEqual(self.complete("pu"), ["pull", "push"])
+        self.assertEqual(self.complete("alias", "s"), ["set"])
         self.assertIn("--user-data", self.complete("push", "--"))
 
     def test_scripts(self) -> None:

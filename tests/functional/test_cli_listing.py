@@ -119,11 +119,14 @@ class ListingTests(SharedEdgeTestCase):
 
     def test_json_is_the_same_everywhere(self) -> None:
         """
-        The JSON object of a version is the same in every command.
+        The JSON object of a version has the same values in every command; some also know its labels, metrics and
+        aliases.
         """
-        found = self.output("info", "--json", f"{self.model_id}@3")
-        self.assertEqual(self.output("versions", "--json", f"{self.model_id}@3"), found)
-        self.assertEqual(json.loads(self.output("ls", "-l", "--json", self.model_id))["latest"], json.loads(found))
+        common = json.loads(self.output("ls", "-l", "--json", self.model_id))["latest"]
+        more: dict[str, object] = {"labels": {}, "metrics": {}, "aliases": []}
+        self.assertEqual(json.loads(self.output("info", "--json", f"{self.model_id}@3")), {**common, **more})
+        found = json.loads(self.output("versions", "--json", f"{self.model_id}@3"))
+        self.assertEqual({**found, **more}, {**common, **more})
 
     def test_not_there(self) -> None:
         """

@@ -87,14 +87,22 @@ class RemoveTests(SharedEdgeTestCase):
         """
         self.assertEqual(invoke(self.daemon.address, "rm", "--yes", "nobody").exit_code, 1)
 
-    def test_version(self) -> None:
+    def test_asked_about_a_version(self) -> None:
         """
-        A single version cannot be deleted: 2.
+        Before it deletes a version it names it, with its number, size and kind.
         """
-        done = invoke(self.daemon.address, "rm", "--yes", f"{self.model_id}@1")
-        self.assertEqual(done.exit_code, 2)
-        self.assertIn("not single versions", done.stderr)
-        self.assertTrue(self.is_there())
+        with (
+            Terminal() as terminal,
+            started(
+                self.daemon.address, "rm", f"{self.model_id}@latest", stdin=terminal.child, stderr=terminal.child
+            ) as process,
+        ):
+            terminal.let_go()
+            terminal.wait_for(f"Delete {self.model_id}@1 (4 bytes, transient)? [y/N]".encode())
+            terminal.type(b"n\n")
+            terminal.read_all()
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 1)
+        self.assertEqual(len(self.client.infos(self.model_id).version_infos), 1)
 
 
 class SetTests(SharedEdgeTestCase):

@@ -7,12 +7,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.functional.test_readme import README, ROOT, fenced
-from tests.support.cli import TWISTED_REGISTRY, settings, subcommands
+from tests.support.cli import TWISTED_REGISTRY, all_commands, settings
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.cli.group import command
@@ -41,7 +42,7 @@ def options_of(name: str) -> set[str]:
     """
     Return the long flags of a command.
     """
-    return {flag for option in subcommands()[name].params for flag in option.opts if flag.startswith("--")}
+    return {flag for option in all_commands()[name].params for flag in option.opts if flag.startswith("--")}
 
 
 def examples(text: str) -> Iterator[list[str]]:
@@ -49,9 +50,14 @@ def examples(text: str) -> Iterator[list[str]]:
     Return the arguments of each run of the program in a text.
     """
     for line in text.splitlines():
-        for part in re.split(r"[|>]| && |\|\|", line):
-            if part.strip().startswith(f"{PROGRAM} "):
-                yield shlex.split(part)[1:]
+        if not re.search(rf"(^|[|&] ){PROGRAM} ", line.strip()):
+            continue
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&<>")
+        lexer.whitespace_split = True
+        for is_command, words in groupby(lexer, lambda word: word.strip("|&<>") != ""):
+            program, *arguments = words
+            if is_command and program == PROGRAM:
+                yield arguments
 
 
 class PageTests(SynchronousTestCase):
@@ -64,14 +70,14 @@ class PageTests(SynchronousTestCase):
         Each command has a section with all its flags, except the flags that all commands have.
         """
         self.assertEqual(flags(section("Where the registry is")), SHARED - {"--json"})
-        for name in subcommands().keys() - {"archive"}:
+        for name in all_commands():
             self.assertLessEqual(options_of(name) - (SHARED - {"--json"}), flags(section(name)), name)
 
     def test_no_other_flags(self) -> None:
         """
         No section names a flag that its command does not have, except for other programs in a pipe.
         """
-        for name in subcommands().keys() - {"archive"}:
+        for name in all_commands():
             text = re.sub(r"\| (?!twisted-registry).*|tar .*? \|", "", section(name))
             self.assertLessEqual(flags(text), options_of(name), name)
 
@@ -79,21 +85,23 @@ class PageTests(SynchronousTestCase):
         """
         Each example of the page, the README and the help is valid for its command.
         """
-        helps = [each.help or "" for each in subcommands().values()]
+        helps = [each.help or "" for each in all_commands().values()]
         found = [words for text in (PAGE, README, command.help or "", *helps) for words in examples(text)]
         self.assertGreater(len(found), 50)
-        for name, *words in found:
-            if name not in ("archive", "--help") and words != ["--help"]:
-                subcommands()[name].make_context(name, words)
+        for words in found:
+            if "--help" in words:
+                continue
+            name = words[0] if words[0] in all_commands() else " ".join(words[:2])
+            all_commands()[name].make_context(name, words[len(name.split()) :])
 
     def test_help_has_examples(self) -> None:
         """
         The help of each command has an example and explains its statuses.
         """
-        for name, each in subcommands().items():
-            if name != "archive":
-                self.assertIn("Example", each.help or "", name)
-                self.assertTrue(name == "completion" or "Exit status:" in (each.epilog or ""), name)
+        for name, each in all_commands().items():
+            self.assertIn("Example", each.help or "", name)
+            says = "Exit status:" in (each.epilog or "") + (each.help or "")
+            self.assertTrue(says or name == "completion", name)
 
     def test_statuses(self) -> None:
         """

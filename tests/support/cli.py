@@ -25,13 +25,24 @@ _REPEAT_SECONDS = 5.0
 TWISTED_REGISTRY = str(Path(sys.executable).with_name("twisted-registry"))
 
 
-def subcommands() -> dict[str, click.Command]:
+def subcommands(group: click.Group = command) -> dict[str, click.Command]:
     """
-    Return the commands by name.
+    Return the commands of a group by name.
     """
-    context = click.Context(command)
-    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
     return {name: each for name, each in found.items() if each is not None}
+
+
+def all_commands() -> dict[str, click.Command]:
+    """
+    Return all commands by name, such as ``info`` and ``alias set``, and no groups.
+    """
+    found: dict[str, click.Command] = {}
+    for name, each in subcommands().items():
+        inner = subcommands(each) if isinstance(each, click.Group) else None
+        found |= {name: each} if inner is None else {f"{name} {word}": one for word, one in inner.items()}
+    return found
 
 
 def settings(server: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -53,7 +53,10 @@ class AdviceTests(SynchronousTestCase):
         for kind, named in {
             errors.UnknownModel: "'push --create'",
             errors.UnknownVersion: "'twisted-registry versions walker'",
-            errors.UnknownAlias: "'twisted-registry versions walker'",
+            errors.UnknownAlias: "'twisted-registry alias ls walker'",
+            errors.AliasMoved: "'twisted-registry alias log walker@production'",
+            errors.AliasedVersion: "'twisted-registry alias rm walker@production'",
+            errors.CursorExpired: "'twisted-registry events'",
             errors.ModelReplaced: "'twisted-registry push --create'",
             errors.Overloaded: "(the cause); try again later, or retry for longer, for example with --patience 60",
             errors.StorageFull: "'twisted-registry rm'",

@@ -6,19 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.cli import invoke, subcommands
 from tests.support.daemon import TIMEOUT_SECONDS
 from twisted_registry.cli import commands
-from twisted_registry.cli.commands.archive import archive
 from twisted_registry.cli.group import command
+from twisted_registry.cli.lazy_group import LazyGroup
 
 FOLDER = Path(commands.__file__).parent
 
 HEAVY = ("grpc", "rich", "attrs", "twisted", "yaml", "asyncio", "twisted_registry.client", "twisted_registry.storage")
 """Modules that the help does without."""
+
+
+def groups() -> dict[str, LazyGroup]:
+    """
+    Return the groups of commands by name.
+    """
+    return {name: each for name, each in subcommands().items() if isinstance(each, LazyGroup)}
 
 
 class TableTests(SynchronousTestCase):
@@ -30,12 +36,11 @@ class TableTests(SynchronousTestCase):
         """
         The table has an entry for each file, and each entry is a command of that name.
         """
-        named = {name: each.name for name, each in subcommands().items()}
-        context = click.Context(archive)
-        for name in archive.list_commands(context):
-            found = archive.get_command(context, name)
-            assert found is not None
-            named[f"archive_{name.replace('-', '_')}"] = f"archive_{(found.name or '').replace('-', '_')}"
+        named = {}
+        for group_name, group in {"": command, **groups()}.items():
+            for name, each in subcommands(group).items():
+                prefix = f"{group_name}_" if group_name else ""
+                named[prefix + name.replace("-", "_")] = prefix + (each.name or "").replace("-", "_")
         self.assertEqual(named, {name: name for name in named})
         files = {file.stem.rstrip("_") for file in FOLDER.glob("*.py")} - {"__init"}
         self.assertEqual(set(named), files)
@@ -48,12 +53,15 @@ class TableTests(SynchronousTestCase):
         for name in subcommands():
             self.assertRegex(command.summary(name), r"^[A-Z].*\.$")
             self.assertIn(f"{name} {command.summary(name)}", said)
+        for group in groups().values():
+            for name in subcommands(group):
+                self.assertRegex(group.summary(name), r"^[A-Z].*\.$")
 
     def test_unknown(self) -> None:
         """
         An unknown command is wrong usage, at both levels.
         """
-        for words in (["nope"], ["archive", "nope"]):
+        for words in (["nope"], *([name, "nope"] for name in groups())):
             done = invoke("", *words)
             self.assertEqual(done.exit_code, 2)
             self.assertIn("No such command 'nope'", done.stderr)
@@ -92,5 +100,5 @@ class ImportTests(SynchronousTestCase):
         """
         The help of a command that calls the registry imports neither gRPC nor the client.
         """
-        for name in ("push", "pull", "ls", "watch", "health"):
-            self.assertLessEqual(self.imported(name, "--help"), {"attrs", "rich"}, name)
+        for words in (["push"], ["pull"], ["ls"], ["watch"], ["health"], ["alias", "set"], ["metric"], ["events"]):
+            self.assertLessEqual(self.imported(*words, "--help"), {"attrs", "rich"}, words)

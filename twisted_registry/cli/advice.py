@@ -8,10 +8,13 @@ here names the command instead.
 from collections.abc import Callable
 from typing import Any
 
-from twisted_registry.cli.references import model_word
+from twisted_registry.cli.references import model_word, reference_word
 from twisted_registry.cli.text import harmless_id
 from twisted_registry.client import errors
 from twisted_registry.domain.errors import REWRITE_MODEL
+from twisted_registry.domain.references import Reference
+
+_QUERY_OPTIONS = {"filter": "--filter", "order_by": "--sort"}
 
 
 def explain(error: errors.RegistryError) -> str:
@@ -39,8 +42,46 @@ def _unknown_version(error: errors.UnknownVersion) -> str:
 
 def _unknown_alias(error: errors.UnknownAlias) -> str:
     return (
-        f"model {harmless_id(error.model_id)} has no alias {harmless_id(error.alias)}; 'twisted-registry versions "
-        f"{model_word(error.model_id)}' lists its versions by number, and an @ in a model's id is written %40"
+        f"model {harmless_id(error.model_id)} has no alias {harmless_id(error.alias)}; 'twisted-registry alias ls "
+        f"{model_word(error.model_id)}' lists those it has, and an @ in a model's id is written %40"
+    )
+
+
+def _alias_moved(error: errors.AliasMoved) -> str:
+    present = f"names version {error.present_number}" if error.present_number else "does not exist"
+    expected = f"version {error.expected_number}" if error.expected_number else "no such alias"
+    word = reference_word(Reference(error.model_id, alias=error.alias))
+    return (
+        f"alias {harmless_id(error.alias)} of model {harmless_id(error.model_id)} {present}, and {expected} was "
+        f"expected, so nothing was changed; 'twisted-registry alias log {word}' shows its moves"
+    )
+
+
+def _aliased_version(error: errors.AliasedVersion) -> str:
+    word = reference_word(Reference(error.model_id, alias=error.alias))
+    return (
+        f"version {error.version_number} of model {harmless_id(error.model_id)} was not deleted, because the alias "
+        f"{harmless_id(error.alias)} names it; move it with 'twisted-registry alias set', or remove it with "
+        f"'twisted-registry alias rm {word}'"
+    )
+
+
+def _invalid_filter(error: errors.InvalidFilter) -> str:
+    option = _QUERY_OPTIONS.get(error.parameter, error.parameter)
+    return f"{option}, column {error.column}: {error.reason}"
+
+
+def _cursor_expired(error: errors.CursorExpired) -> str:
+    return (
+        "events have been missed: the registry has restarted, or no longer keeps those after the last one that was "
+        "received; 'twisted-registry events' without --cursor begins again"
+    )
+
+
+def _unsupported(error: errors.Unsupported) -> str:
+    return (
+        f"the registry does not have what this command needs ({error.reason}); is this the address of a "
+        "twisted-registry that is new enough?"
     )
 
 
@@ -101,6 +142,11 @@ _DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {
     errors.UnknownModel: _unknown_model,
     errors.UnknownVersion: _unknown_version,
     errors.UnknownAlias: _unknown_alias,
+    errors.AliasMoved: _alias_moved,
+    errors.AliasedVersion: _aliased_version,
+    errors.InvalidFilter: _invalid_filter,
+    errors.CursorExpired: _cursor_expired,
+    errors.Unsupported: _unsupported,
     errors.ModelReplaced: _model_replaced,
     errors.Overloaded: _overloaded,
     errors.StorageFull: _storage_full,

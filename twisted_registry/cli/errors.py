@@ -113,6 +113,17 @@ def exit_on_interrupt(describe_outcome: Callable[[], str] | None = None) -> Iter
 
 
 @contextmanager
+def exit_quietly_on_interrupt() -> Iterator[None]:
+    """
+    Exit without a line if the context is interrupted: for work that nobody else ends.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, _Terminated) as interruption:
+        sys.exit(interruption.code if isinstance(interruption, _Terminated) else ExitStatus.INTERRUPTED)
+
+
+@contextmanager
 def exit_on_error(status_for: "Callable[[RegistryError], ExitStatus]" = status_for) -> Iterator[None]:
     """
     Exit with one line on stderr if the context fails with an expected error, or is interrupted.

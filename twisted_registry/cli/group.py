@@ -15,7 +15,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 _HELP = """Use and operate a model registry.
 
-MODEL is a model, MODEL@3 is its version 3, and MODEL@-1 is its latest version. --server or TWISTED_REGISTRY_SERVER is
+MODEL is a model, MODEL@3 is its version 3, MODEL@-1 is its latest version, and MODEL@ALIAS is the version that an alias
+names. --server or TWISTED_REGISTRY_SERVER is
 the address of the registry. An access token is read only from TWISTED_REGISTRY_TOKEN.
 
 \b
@@ -26,14 +27,20 @@ Examples:
 """
 
 _COMMANDS = {
+    "alias": "Set, remove and list aliases of versions.",
     "archive": "Verify and repair an archive on disk.",
     "completion": "Print a shell's completion script.",
+    "events": "Print what happens in the registry, as it happens.",
     "health": "Check whether the daemon on this machine is serving.",
     "info": "Show everything about a model or a version.",
+    "label": "Set or remove labels of a version.",
     "ls": "List models.",
+    "metric": "Set or remove metrics of a version.",
+    "promote": "Archive a version, or copy it to another model.",
     "pull": "Retrieve a version to a file or stdout.",
     "push": "Create a version from a file or stdin.",
-    "rm": "Delete a model.",
+    "rm": "Delete a model or a version.",
+    "rollback": "Move an alias back to where it was before.",
     "set": "Set a model's metadata.",
     "status": "Show the state of the registry.",
     "versions": "List a model's versions.",

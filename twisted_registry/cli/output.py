@@ -24,8 +24,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 _GAP = 2
 """Spaces between the columns of a table."""
 
-_WORD = 12
-"""The longest word, in characters, that is not split in a table; longer ones, such as ids, may be."""
+_WORD = 24
+"""The longest word, in characters, that is not split in a table; longer ones, such as ids, may be.  On a narrow
+terminal it is half of the width."""
 
 
 def kind(info: VersionInfo) -> str:
@@ -151,7 +152,8 @@ def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
         full.append(max(head_width, *map(len, cells)))
         # Numbers are not wrapped; other cells are, between words.
         words = (len(word) for cell in cells for word in cell.split())
-        least.append(full[-1] if is_number else max(head_width, min(max(words, default=0), _WORD)))
+        longest = min(max(words, default=0), _WORD, width // 2)
+        least.append(full[-1] if is_number else max(head_width, longest))
     spare = width - (len(heads) - 1) * _GAP - sum(least)
     wanted = sum(full) - sum(least)
     if spare < 0:

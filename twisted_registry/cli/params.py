@@ -1,9 +1,11 @@
 """
-Types of the arguments: models, versions, metadata.
+Types of the arguments: models, versions, aliases, metadata.
 """
 
+import re
 import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,6 +15,8 @@ from twisted_registry.cli.text import is_word
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.references import Reference
 
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?", re.IGNORECASE)
+
 _COMPLETION_SECONDS = 3.0
 """How long the shell may wait for completions: short for a person, but enough for a busy registry."""
 
@@ -20,9 +24,15 @@ _COMPLETION_SECONDS = 3.0
 class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
     """
     A model or a version.
+
+    Attributes:
+        takes_versions: whether a version may be named.
+        words: what names a version besides numbers and aliases.
     """
 
     name = "reference"
+    takes_versions: ClassVar[bool] = True
+    words: ClassVar[tuple[str, ...]] = ("latest",)
 
     def convert(self, value: "str | Reference", param: click.Parameter | None, ctx: click.Context | None) -> Reference:
         """
@@ -37,16 +47,24 @@ class ReferenceType(click.ParamType):  # type: ignore[type-arg]  # at run time o
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """
-        Complete the id of a model of the registry.
+        Complete the id of a model of the registry, or the alias of a version after an ``@``.
         """
         if ctx.params.get("server") is None:
             return []  # The given address is not valid.
         try:
             server = Server.from_options(ctx.params)
-            return [CompletionItem(text) for text in _models(server) if text.startswith(incomplete)]
+            return [
+                CompletionItem(text) for text in self._candidates(server, incomplete) if text.startswith(incomplete)
+            ]
         except (RegistryError, OSError, click.ClickException):
             # There is no registry to ask, and nowhere to report it.
             return []
+
+    def _candidates(self, server: Server, incomplete: str) -> Iterator[str]:
+        model, at, _ = incomplete.rpartition("@")
+        if not at:
+            return _models(server)
+        return _versions(server, Reference.parse(model), self.words) if self.takes_versions else iter(())
 
 
 def _models(server: Server) -> Iterator[str]:
@@ -63,6 +81,13 @@ def _models(server: Server) -> Iterator[str]:
                 return
 
 
+def _versions(server: Server, model: Reference, words: tuple[str, ...]) -> Iterator[str]:
+    if is_word(model.model_id):
+        with server.client(retry_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
+            for name in sorted([*client.aliases(model.model_id), *words]):
+                yield f"{model}@{name}"
+
+
 class ModelType(ReferenceType):
     """
     A model, without a version.
@@ -72,6 +97,7 @@ class ModelType(ReferenceType):
     """
 
     name = "model"
+    takes_versions = False
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -84,6 +110,30 @@ class ModelType(ReferenceType):
         if not reference.is_model:
             hint = f" (a model with this id is written {str(Reference(str(value)))!r})" if reference.alias else ""
             self.fail(f"{str(value)!r} names a version: {self.why}{hint}", param, ctx)
+        return reference
+
+
+class AliasType(ReferenceType):
+    """
+    An alias of a model, ``MODEL@ALIAS``.
+
+    Attributes:
+        may_be_model: whether a model is accepted, too.
+    """
+
+    name = "alias"
+    words = ()
+
+    def __init__(self, may_be_model: bool = False) -> None:
+        self.may_be_model = may_be_model
+
+    def convert(self, value: "str | Reference", param: click.Parameter | None, ctx: click.Context | None) -> Reference:
+        """
+        Parse a reference to an alias.
+        """
+        reference = super().convert(value, param, ctx)
+        if reference.alias is None and not (self.may_be_model and reference.is_model):
+            self.fail(f"{str(value)!r} names no alias: write MODEL@ALIAS, such as walker@production", param, ctx)
         return reference
 
 
@@ -110,3 +160,52 @@ class PairType(click.ParamType):  # type: ignore[type-arg]  # at run time older 
         except UnicodeEncodeError:
             self.fail(f"{value!r} is not Unicode text", param, ctx)
         return key, rest
+
+
+class LabelType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
+    """
+    A change of a label: ``KEY=VALUE`` sets it, ``KEY-`` removes it.
+    """
+
+    name = "label"
+
+    def convert(
+        self, value: "str | tuple[str, str | None]", param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str | None]:
+        """
+        Parse a change.
+
+        Returns:
+            the key, and its value; ``None`` to remove it.
+        """
+        if not isinstance(value, str):
+            return value
+        if "=" not in value and len(value) > 1 and value.endswith("-"):
+            return value[:-1], None
+        return PairType().convert(value, param, ctx)
+
+
+class MetricType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
+    """
+    A change of a metric: ``NAME=NUMBER`` sets it, ``NAME-`` removes it.
+    """
+
+    name = "metric"
+
+    def convert(
+        self, value: "str | tuple[str, float | None]", param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float | None]:
+        """
+        Parse a change.
+
+        Returns:
+            the name, and its value; ``None`` to remove it.
+        """
+        if not isinstance(value, str):
+            return value
+        name, text = LabelType().convert(value, param, ctx)
+        if text is None:
+            return name, None
+        if not _NUMBER.fullmatch(text):
+            self.fail(f"{text!r} in {value!r} is not a number, such as 203.5, 1e-3 or Infinity", param, ctx)
+        return name, float(text)

@@ -10,6 +10,7 @@ from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ReferenceType
 from twisted_registry.cli.progress import ByteProgress
+from twisted_registry.cli.records import read_info
 from twisted_registry.cli.references import REFERENCES
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.target import Target
@@ -26,7 +27,7 @@ matched; if it does not match, the exit status is not 0.
 \b
 Examples:
   twisted-registry pull walker walker.pt
-  twisted-registry pull walker@3 walker.pt
+  twisted-registry pull walker@production walker.pt
   twisted-registry pull walker@-2 - | tar -x
 """
 
@@ -46,7 +47,7 @@ def pull(server: Server, reference: Reference, file: str, as_json: bool) -> None
     with exit_on_interrupt(target.outcome):
         target.check()
         with server.client() as client:
-            info = client.version(reference.model_id, reference.version)
+            info = read_info(client, reference)
             with ByteProgress("receiving") as bar:
                 bar.set_total(info.size_bytes)
                 target.retrieve(client, info, bar)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
+from twisted_registry.cli.outcomes import outcome
 from twisted_registry.cli.output import json_option, model_object, print_object, print_table
 from twisted_registry.cli.params import ModelType, PairType
 from twisted_registry.cli.references import model_word
@@ -72,13 +73,11 @@ def update_outcome(server: Server, wanted: ModelInfo, unset: Collection[str] | N
         unset: the keys that were to be removed; ``None`` for all other keys.
     """
 
-    def is_set(client: "BlockingClient") -> bool | None:
+    def is_set(client: "BlockingClient") -> bool:
         found = client.model(wanted.model_id).metadata
         if unset is None:
-            return found == wanted.metadata or None
-        return (found.items() >= wanted.metadata.items() and not found.keys() & unset) or None
+            return found == wanted.metadata
+        return found.items() >= wanted.metadata.items() and not found.keys() & unset
 
     fact = f"the metadata of model {harmless_id(wanted.model_id)} was set"
-    if server.poll(is_set):
-        return fact
-    return f"it is not known whether {fact}: 'twisted-registry info {model_word(wanted.model_id)}' shows it"
+    return outcome(server, is_set, fact, f"info {model_word(wanted.model_id)}")
