@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 from tests.support.client import data_hash
 from tests.support.edge import SharedEdgeTestCase
 from tests.support.styles import Style
-from twisted_registry.client import Event, Reference, errors
+from twisted_registry.client import (
+    Event,
+    KeepBest,
+    Pruned,
+    PrunedModel,
+    Reference,
+    Retention,
+    RetentionPolicy,
+    errors,
+)
 
 
 class LifecycleCase(SharedEdgeTestCase):
@@ -256,6 +265,125 @@ class LifecycleContract(LifecycleCase):
         ]
         self.assertEqual(list(self.registry.iterate("alias_moves", self.model_id)), moves[::-1])
         self.assertEqual(list(self.registry.iterate("alias_moves", self.model_id, "a1")), moves[::-1][1::2])
+
+    # Searches
+
+    def annotate(self, metrics: dict[int, float]) -> None:
+        """
+        Set a metric of some versions.
+        """
+        for number, value in metrics.items():
+            self.registry.call("annotate", self.at(number), metrics={"return": value, 'a."b"\\': -value})
+
+    def numbers(self, *arguments: str) -> list[int]:
+        """
+        Return the numbers of the versions that a search finds.
+        """
+        return [record.number for record in self.registry.iterate("search", self.model_id, *arguments)]
+
+    def test_search(self) -> None:
+        """
+        Versions are found by a filter, in an order, with all that is known of them.
+        """
+        self.registry.call("store", self.model_id, b"third")
+        self.annotate({1: 1, 2: 30, 3: 4})
+        self.assertEqual(self.numbers(), [1, 2, 3])
+        self.assertEqual(self.numbers("archived", "metrics.return desc"), [3, 1])
+        self.assertEqual(self.numbers("metrics.return > 100"), [])
+        self.registry.call("set_alias", self.at(3), "production")
+        (record,) = self.registry.iterate("search", self.model_id, "aliases:production")
+        self.assertEqual(record, self.registry.call("get", self.at(3)))
+
+    def test_search_in_pages_nobody_sees(self) -> None:
+        """
+        All versions are found, also if there are more than go on a page.
+        """
+        for _ in range(205):
+            self.client.create(self.model_id, b"x", archived=True)
+        self.assertEqual(self.numbers("", "number desc"), list(range(207, 0, -1)))
+
+    def test_mistakes_in_searches(self) -> None:
+        """
+        A mistake in a filter or an order is an error that says where it is.
+        """
+        for arguments in (("archived AND",), ("", "metrics.return upwards"), ("size > 3",)):
+            with self.assertRaises(errors.InvalidFilter):
+                self.numbers(*arguments)
+        with self.assertRaises(errors.UnknownModel):
+            list(self.registry.iterate("search", f"{self.model_id}-2"))
+
+    def test_best_version(self) -> None:
+        """
+        The best version has the highest value of a metric, or the lowest.
+        """
+        self.registry.call("store", self.model_id, b"without metrics")
+        self.annotate({1: 1, 2: float("inf")})
+        best = self.registry.call
+        self.assertEqual(best("best", self.model_id, "return").number, 2)
+        self.assertEqual(best("best", self.model_id, "return", lowest=True).number, 1)
+        self.assertEqual(best("best", self.model_id, "return", filter="NOT archived OR number = 1").number, 2)
+        self.assertEqual(best("best", self.model_id, "return", filter="archived").number, 1)
+        self.assertEqual(best("best", self.model_id, 'a."b"\\').number, 1)
+        for metric, keywords in (("loss", {}), ("return", {"filter": "number > 2"})):
+            with self.assertRaises(errors.NoMatchingVersion):
+                self.registry.call("best", self.model_id, metric, **keywords)
+
+    def test_search_for_models(self) -> None:
+        """
+        Models are found by a filter, in an order.
+        """
+        ids = [f"{self.model_id}-{number:03}" for number in range(105)]
+        for model_id in ids:
+            self.client.save_model(model_id, search=self.model_id)
+        found = self.registry.iterate("search_models", f'metadata.search = "{self.model_id}"', "model_id desc")
+        self.assertEqual([record.model_id for record in found], ids[::-1])
+        (record,) = self.registry.iterate("search_models", f'model_id = "{self.model_id}"')
+        self.assertEqual(record, self.registry.call("model_record", self.model_id))
+
+    # Retention
+
+    def test_retention(self) -> None:
+        """
+        A policy is set for a model or a prefix, and removed.
+        """
+        policy = RetentionPolicy(3, (KeepBest("return", 2), KeepBest("loss", 1, lowest=True)), 10, 3600.5)
+        self.registry.call("set_retention", policy, self.model_id)
+        self.assertEqual(self.registry.call("retention", self.model_id), Retention(policy, self.model_id))
+        prefix, of_prefix = self.model_id[:-1], RetentionPolicy(keep_last=1)
+        self.registry.call("set_retention", of_prefix, prefix=prefix)
+        self.registry.call("set_retention", None, self.model_id)
+        for scope in ({"model_id": self.model_id}, {"prefix": prefix}):
+            self.assertEqual(self.registry.call("retention", **scope), Retention(of_prefix, prefix=prefix))
+        self.registry.call("set_retention", None, prefix=prefix)
+        self.assertIsNone(self.registry.call("retention", self.model_id).policy)
+
+    def test_prune(self) -> None:
+        """
+        Versions that a policy does not keep are reported, or deleted.
+        """
+        self.registry.call("store", self.model_id, b"third")
+        keep_one = RetentionPolicy(keep_last=1)
+        would_be = self.registry.call("prune", self.model_id, policy=keep_one, dry_run=True)
+        self.assertEqual(would_be, Pruned((PrunedModel(self.model_id, (1, 2), 15),), 2, 15))
+        self.assertEqual(self.numbers(), [1, 2, 3])
+        self.assertEqual(self.registry.call("prune", prefix=self.model_id, policy=keep_one), would_be)
+        self.assertEqual(self.numbers(), [3])
+        self.assertEqual(self.registry.call("prune", self.model_id), Pruned((), 0, 0))
+
+    def test_impossible_retention(self) -> None:
+        """
+        A policy that is not allowed, and a scope that is not one, are refused.
+        """
+        for arguments, keywords in (
+            ((RetentionPolicy(keep_last=-1), self.model_id), {}),
+            ((None,), {}),
+            ((None, self.model_id), {"prefix": ""}),
+        ):
+            with self.assertRaises(errors.InvalidRequest):
+                self.registry.call("set_retention", *arguments, **keywords)
+        for name in ("retention", "prune"):
+            self.assertRaises(errors.InvalidRequest, self.registry.call, name)
+            self.assertRaises(errors.UnknownModel, self.registry.call, name, f"{self.model_id}-2")
 
     # Events
 

@@ -484,6 +484,46 @@ class WrongAnswerTests(FakeRegistryCase):
         ):
             self.assert_bad(lambda client: list(client.alias_moves("walker", "production")), v1_ListAliasEvents=wrong)
 
+    def test_searches(self) -> None:
+        """
+        Pages of versions and models that are too long, do not lead forward, or were not asked for.
+        """
+        response = v1.ListVersionsResponse
+        for wrong in (
+            response(versions=[version(number) for number in range(1, 102)]),
+            response(versions=[version(model_id="runner")]),
+            response(versions=[version()], next_page_token="same"),
+            response(next_page_token="more"),
+        ):
+            self.assert_bad(lambda client: list(client.search("walker")), v1_ListVersions=always(wrong))
+        for wrong in (response(versions=[version(), version(4)]), response(versions=[version()])):
+            self.assert_bad(lambda client: client.best("walker", "return"), v1_ListVersions=always(wrong))
+        unnamed = always(v1.ListModelsResponse(models=[v1.Model()]))
+        self.assert_bad(lambda client: list(client.search_models()), v1_ListModels=unnamed)
+
+    def test_retention(self) -> None:
+        """
+        Policies and pruned versions of other models.
+        """
+        for wrong in (v1.Retention(), v1.Retention(model_id="runner"), v1.Retention(prefix="r")):
+            self.assert_bad(lambda client: client.retention("walker"), v1_GetRetention=always(wrong))
+        pruned = [{"model_id": "walker", "numbers": [1, 2]}]
+        for answer in (
+            v1.PruneResponse(models=[{"model_id": "runner", "numbers": [1]}], version_count=1),
+            v1.PruneResponse(models=[{"model_id": "walker", "numbers": [0]}], version_count=1),
+            v1.PruneResponse(models=pruned, version_count=3),
+        ):
+            self.assert_bad(lambda client: client.prune("walker"), v1_Prune=always(answer))
+
+    def test_prune_is_not_repeated(self) -> None:
+        """
+        A prune whose answer is lost is not repeated; a dry run is.
+        """
+        client = self.connect(v1_Prune=in_turn(LOST, always(v1.PruneResponse())))
+        self.assertRaises(errors.Unavailable, client.prune, "walker")
+        client = self.connect(v1_Prune=in_turn(LOST, always(v1.PruneResponse())))
+        self.assertEqual(client.prune("walker", dry_run=True).version_count, 0)
+
 
 class OtherServerTests(FakeRegistryCase):
     """
@@ -506,6 +546,12 @@ class OtherServerTests(FakeRegistryCase):
             lambda: client.aliases("walker"),
             lambda: list(client.alias_moves("walker")),
             lambda: client.model_record("walker"),
+            lambda: list(client.search("walker")),
+            lambda: list(client.search_models()),
+            lambda: client.best("walker", "return"),
+            lambda: client.set_retention(None, "walker"),
+            lambda: client.retention("walker"),
+            lambda: client.prune("walker"),
             lambda: client.update_model("walker", {"a": "b"}, etag="x"),
             lambda: next(client.events()),
             lambda: next(client.track("walker@production", wait=True)),

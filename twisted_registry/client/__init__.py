@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from twisted_registry.client._tracking.tracker import Tracker
     from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
     from twisted_registry.client._transport.options import Tls
-    from twisted_registry.client._types import AnyReference, Data, Event, RemovedVersion, Version
+    from twisted_registry.client._types import (
+        AnyReference,
+        Data,
+        Event,
+        Pruned,
+        PrunedModel,
+        RemovedVersion,
+        Retention,
+        Version,
+    )
     from twisted_registry.client.aio import Client
     from twisted_registry.client.blocking import BlockingClient, BlockingTracker
     from twisted_registry.client.deferred import DeferredClient, DeferredTracker
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from twisted_registry.domain.models import ModelInfo, VersionInfo
     from twisted_registry.domain.records import ModelRecord, VersionRecord
     from twisted_registry.domain.references import Reference
+    from twisted_registry.domain.retention import KeepBest, RetentionPolicy
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -43,10 +53,15 @@ __all__ = [
     "DeferredTracker",
     "Event",
     "Items",
+    "KeepBest",
     "ModelInfo",
     "ModelRecord",
+    "Pruned",
+    "PrunedModel",
     "Reference",
     "RemovedVersion",
+    "Retention",
+    "RetentionPolicy",
     "Tls",
     "Tracker",
     "Version",
@@ -68,10 +83,15 @@ _MODULES = {
     "DeferredTracker": "client.deferred",
     "Event": "client._types",
     "Items": "client._iterators",
+    "KeepBest": "domain.retention",
     "ModelInfo": "domain.models",
     "ModelRecord": "domain.records",
+    "Pruned": "client._types",
+    "PrunedModel": "client._types",
     "Reference": "domain.references",
     "RemovedVersion": "client._types",
+    "Retention": "client._types",
+    "RetentionPolicy": "domain.retention",
     "Tls": "client._transport.options",
     "Tracker": "client._tracking.tracker",
     "Version": "client._types",

@@ -33,6 +33,7 @@ from twisted_registry.client._transport.options import Options
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
+from twisted_registry.client._transport.retention import RetentionCalls
 from twisted_registry.client._transport.versions import Versions
 from twisted_registry.client._types import Data, Event, Progress, Version, no_progress
 from twisted_registry.client.errors import DeadlineExceeded, InvalidRequest
@@ -51,6 +52,7 @@ class Session:
         model_records: calls of ``twisted_registry.v1`` about models.
         versions: calls about single versions, by reference.
         aliases: calls about aliases.
+        retention: calls about retention.
     """
 
     def __init__(self, options: Options, is_closed: bool) -> None:
@@ -62,6 +64,7 @@ class Session:
         self.models = Models(self._calls, self.model_records)
         self.versions = Versions(api)
         self.aliases = Aliases(api)
+        self.retention = RetentionCalls(api)
         self._trackers: WeakSet[Tracker[Any]] = WeakSet()
 
     async def close(self) -> None:

@@ -111,12 +111,12 @@ class Retention:
     A retention policy, and where it is set.
 
     Attributes:
-        policy: the policy.
+        policy: the policy; ``None`` if there is none.
         model_id: the model that has the policy; ``None`` if it is set for a prefix.
         prefix: the beginning of the ids of the models that have the policy; ``None`` if it is set for a model.
     """
 
-    policy: RetentionPolicy
+    policy: RetentionPolicy | None
     model_id: str | None = None
     prefix: str | None = None
 

@@ -15,10 +15,11 @@ from attrs import asdict
 
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Options, Tls
-from twisted_registry.client._types import AnyReference, Data, Event, Progress, Version
+from twisted_registry.client._types import AnyReference, Data, Event, Progress, Pruned, Retention, Version
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.records import ModelRecord, VersionRecord
+from twisted_registry.domain.retention import RetentionPolicy
 
 if TYPE_CHECKING:
     from twisted_registry.client._iterators import Items
@@ -243,6 +244,27 @@ class Client:
         from twisted_registry.client._iterators import Items
 
         return Items(self._session.queries.models())
+
+    def search_models(self, filter: str = "", order_by: str = "") -> "Items[ModelRecord]":
+        """
+        List the models that match a filter, in an order.  The list is fetched in pages during the iteration.
+        ``docs/reference/filters.md`` describes filters and orders.
+
+        Args:
+            filter: such as ``metadata.owner = ada``; empty for all models.
+            order_by: such as ``version_count desc``; empty for by id.
+
+        Returns:
+            An iterator over the models' records.
+
+        Raises:
+            InvalidFilter: the filter or the order has a mistake.  This and the other errors are raised during the
+                iteration.
+            Unsupported: the server does not have this call.
+        """
+        from twisted_registry.client._iterators import Items
+
+        return Items(self._session.model_records.search(filter, order_by))
 
     # Versions
 
@@ -529,6 +551,54 @@ class Client:
         """
         return await self._session.versions.get(version)
 
+    def search(self, model_id: str, filter: str = "", order_by: str = "") -> "Items[VersionRecord]":
+        """
+        List the versions of a model that match a filter, in an order::
+
+            async for record in client.search("walker", "archived AND metrics.return > 200", "metrics.return desc"):
+                print(record.number, record.metrics["return"])
+
+        The list is fetched in pages during the iteration.  ``docs/reference/filters.md`` describes filters and orders.
+
+        Args:
+            model_id: the model.
+            filter: such as ``archived AND metrics.return > 200``; empty for all versions.
+            order_by: such as ``metrics.return desc, number``; empty for by number.
+
+        Returns:
+            An iterator over the versions' records.
+
+        Raises:
+            InvalidFilter: the filter or the order has a mistake.  This and the other errors are raised during the
+                iteration.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        from twisted_registry.client._iterators import Items
+
+        return Items(self._session.versions.search(model_id, filter, order_by))
+
+    async def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> VersionRecord:
+        """
+        Return the version with the best value of a metric; among equal ones, the one with the lowest number.
+
+        Args:
+            model_id: the model.
+            metric: the metric, such as ``return``.
+            lowest: whether lower values are better.
+            filter: selects the versions to compare, such as ``archived``; empty for all.
+
+        Returns:
+            The version's record.
+
+        Raises:
+            NoMatchingVersion: no version has the metric and matches the filter.
+            InvalidFilter: the filter has a mistake.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        return await self._session.versions.best(model_id, metric, lowest, filter)
+
     async def annotate(
         self,
         version: AnyReference,
@@ -729,6 +799,83 @@ class Client:
         from twisted_registry.client._iterators import Items
 
         return Items(self._session.aliases.moves(model_id, alias))
+
+    # Retention
+
+    async def set_retention(
+        self, policy: RetentionPolicy | None, model_id: str | None = None, *, prefix: str | None = None
+    ) -> None:
+        """
+        Set the retention policy of a model, or of all models whose ids begin with a prefix.
+
+        A policy of a model takes precedence over that of a prefix, and a longer prefix over a shorter one.  The server
+        deletes in the background the versions that no rule keeps.  It never deletes a model's latest version, a version
+        that an alias names, or one with the label ``pin``.
+
+        Args:
+            policy: the policy; ``None`` to remove the one that is set.
+            model_id: the model; ``None`` if a prefix is given.
+            prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
+
+        Raises:
+            InvalidRequest: the policy or the prefix is not allowed; or neither a model nor a prefix is given, or both.
+            UnknownModel: there is no such model.
+            StorageFull: the server's disk is full.
+            UnsupportedByArchive: the server's archive cannot store policies.
+            Unsupported: the server does not have this call.
+        """
+        await self._session.retention.set(policy, model_id, prefix)
+
+    async def retention(self, model_id: str | None = None, *, prefix: str | None = None) -> Retention:
+        """
+        Return the retention policy that applies to a model, or that is set for a prefix.
+
+        Args:
+            model_id: the model; ``None`` if a prefix is given.
+            prefix: the beginning of the models' ids; ``None`` if a model is given.
+
+        Returns:
+            The policy, and where it is set.
+
+        Raises:
+            InvalidRequest: the prefix is not allowed; or neither a model nor a prefix is given, or both.
+            UnknownModel: there is no such model.
+            CorruptRetention: the policy is damaged.
+            Unsupported: the server does not have this call.
+        """
+        return await self._session.retention.get(model_id, prefix)
+
+    async def prune(
+        self,
+        model_id: str | None = None,
+        *,
+        prefix: str | None = None,
+        policy: RetentionPolicy | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """
+        Delete the versions that the retention policies do not keep, and wait until that is done.
+
+        If the connection is lost before the answer, this fails with ``Unavailable`` and is not retried, because the
+        answer would lack what was deleted before.
+
+        Args:
+            model_id: the model; ``None`` if a prefix is given.
+            prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
+            policy: the policy to use; ``None`` for those that are set.
+            dry_run: only report what would be deleted.
+
+        Returns:
+            The versions that were, or would be, deleted.
+
+        Raises:
+            InvalidRequest: the policy or the prefix is not allowed; or neither a model nor a prefix is given, or both.
+            UnknownModel: there is no such model.
+            CorruptRetention: a policy is damaged.
+            Unavailable: the connection was lost; some versions may be deleted.
+            Unsupported: the server does not have this call.
+        """
+        return await self._session.retention.prune(model_id, prefix, policy, dry_run)
 
     # Following
 
