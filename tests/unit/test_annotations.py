@@ -4,11 +4,14 @@ Labels and metrics of versions.
 
 from math import inf, nan
 
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.json_format import MessageToJson, Parse
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate, check_annotations
 from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.domain.masks import decode_key, encode_key
 
 keys = st.sampled_from(["a", "b", "c.d", "e f"])
 annotations = st.builds(
@@ -106,6 +109,25 @@ class UpdateTests(SynchronousTestCase):
         given = Annotations({"a.b": "1", "c d": "2"}, {"eval.return": 3.0})
         updated = AnnotationUpdate.from_mask(given, ["labels.a.b", "labels.`c d`", "metrics.eval.return"])
         self.assertEqual(updated.apply(), given)
+
+    def test_encoded_keys(self) -> None:
+        """
+        In backquotes, a percent sign and two digits are a byte of UTF-8; elsewhere the percent sign is one.
+        """
+        given = Annotations({"a_B": "1", "%41": "2", "50%": "3"})
+        paths = ["labels.`a%5f%42`", "labels.%41", "labels.`50%`"]
+        self.assertEqual(AnnotationUpdate.from_mask(given, paths).apply(), given)
+        self.assertRaises(InvalidRequest, AnnotationUpdate.from_mask, given, ["labels.`%ff`"])
+
+    @given(st.text(min_size=1))
+    def test_every_key(self, key: str) -> None:
+        """
+        Every key can be written so that it is read again, and JSON changes nothing in it.
+        """
+        text = encode_key(key)
+        self.assertEqual(decode_key(text), key)
+        path = f"labels.{text}"
+        self.assertEqual(list(Parse(MessageToJson(FieldMask(paths=[path])), FieldMask()).paths), [path])
 
     def test_other_paths(self) -> None:
         """

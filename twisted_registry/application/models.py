@@ -11,6 +11,7 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.validation import checked_metadata
 from twisted_registry.domain.errors import EtagChanged, InvalidRequest, ModelExists, UnknownModel, shown
+from twisted_registry.domain.masks import decode_key
 from twisted_registry.domain.models import ModelInfo, check_model_id
 from twisted_registry.domain.records import ModelRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -73,7 +74,7 @@ class ModelUpdate:
         if _METADATA in self.mask:
             return self.metadata
         merged = dict(present)
-        for key in (path.removeprefix(_KEY_PREFIX) for path in self.mask):
+        for key in (decode_key(path.removeprefix(_KEY_PREFIX)) for path in self.mask):
             if key in self.metadata:
                 merged[key] = self.metadata[key]
             else:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from attrs import evolve, field, frozen
 
 from twisted_registry.domain.errors import InvalidRequest, shown
+from twisted_registry.domain.masks import decode_key
 
 MAX_LABELS = 256
 MAX_METRICS = 256
@@ -121,8 +122,8 @@ class AnnotationUpdate:
         Return the update that a field mask describes.
 
         ``labels`` and ``metrics`` replace all of them, ``*`` both.  ``labels.KEY`` and ``metrics.KEY`` set a key, or
-        remove it if the given annotations lack it.  The key is all that follows the first dot; it may be in backquotes.
-        What the mask does not name is ignored.
+        remove it if the given annotations lack it; see ``masks`` for how a key is written.  What the mask does not name
+        is ignored.
 
         Args:
             given: the new values.
@@ -182,8 +183,7 @@ def _split(path: str) -> tuple[str, str]:
         raise InvalidRequest(
             f"the update mask contains {shown(path)}; only labels, labels.KEY, metrics, metrics.KEY and * can change"
         )
-    is_quoted = len(key) > 2 and key[0] == key[-1] == "`"
-    return name, key[1:-1] if is_quoted else key
+    return name, decode_key(key)
 
 
 def _changed(present: Mapping[str, Value], changes: Mapping[str, Value | None]) -> dict[str, Value]:

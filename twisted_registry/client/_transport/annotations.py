@@ -9,6 +9,7 @@ from typing import Any
 from twisted_registry.client._transport.requests import sendable_metadata
 from twisted_registry.domain.annotations import Annotations, check_annotations
 from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.domain.masks import encode_key
 from twisted_registry.protocol.messages import v1
 
 
@@ -50,8 +51,8 @@ def _names(names: Iterable[str]) -> list[str]:
 
 
 def _quoted(key: str) -> str:
-    # The server removes backquotes around a key.
-    return f"`{key}`" if key.startswith("`") and key.endswith("`") else key
+    # The server reads a key in backquotes in another way.
+    return encode_key(key) if key.startswith("`") and key.endswith("`") else key
 
 
 def _sendable_metrics(metrics: Mapping[str, float] | None) -> dict[str, float]:
