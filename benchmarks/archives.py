@@ -5,11 +5,14 @@ Large archives, laid out as if they had been there for long: nothing is synced, 
 import hashlib
 import os
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import evolve
 
+from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.models import ModelInfo, VersionInfo
+from twisted_registry.storage.filesystem.annotations import format_annotations
 from twisted_registry.storage.filesystem.layout import model_folder
 from twisted_registry.storage.filesystem.metadata import dump_model, dump_version
 
@@ -35,6 +38,21 @@ def lay_out_model(archive: Path, model_id: str, versions: int) -> None:
         else:
             os.link(first, data)
         Path(folder.version_yaml(number)).write_bytes(dump_version(evolve(info, version_number=number)))
+
+
+def lay_out_annotations(
+    archive: Path, model_id: str, versions: int, annotations_of: Callable[[int], Annotations]
+) -> None:
+    """
+    Lay out the labels and metrics of a model's versions.
+
+    Args:
+        annotations_of: returns those of a version.
+    """
+    folder = model_folder(str(archive), model_id)
+    for number in range(1, versions + 1):
+        content = format_annotations(annotations_of(number))
+        Path(folder.path, folder.annotations_name(number)).write_bytes(content)
 
 
 def lay_out_models(archive: Path, count: int) -> None:

@@ -120,6 +120,14 @@ def page_request(model_id: str, start: int, length: int = PAGE_LENGTH) -> bytes:
     return request.SerializeToString()
 
 
+def search_request(model_id: str, filter_text: str, order: str, length: int) -> bytes:
+    """
+    Search the versions of a model.
+    """
+    request = v1.ListVersionsRequest(model_id=model_id, filter=filter_text, order_by=order, page_size=length)
+    return request.SerializeToString()
+
+
 def unlike(request: bytes, times: int) -> list[list[bytes]]:
     """
     Make requests that say the same in other bytes than any before, by a field that nobody knows: no reply can be used a

@@ -2,10 +2,13 @@
 The loads that clients put on a server.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 
 from benchmarks.client.connection import Call, CallFailed, Connection, Loop, cut
+
+_PAUSE_SECONDS = 0.002
 
 
 def repeat(
@@ -88,6 +91,43 @@ class Caller:
         Close the connection.
         """
         self._connection.close()
+
+
+class Bystander:
+    """
+    A client in a separate thread that makes a small call again and again, to see how long others make it wait.
+    """
+
+    def __init__(self, port: int, path: str, request: bytes) -> None:
+        """
+
+        Args:
+            request: with its prefix.
+        """
+        self._over = threading.Event()
+        self._ready = threading.Event()
+        self._seconds: list[float] = []
+        self._thread = threading.Thread(target=self._run, args=(port, path, request))
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> list[float]:
+        """
+        Return the seconds of each call.
+        """
+        self._over.set()
+        self._thread.join()
+        return self._seconds
+
+    def _run(self, port: int, path: str, request: bytes) -> None:
+        caller = Caller(port, path, request)
+        for _ in range(20):  # the first one reads the model
+            caller.call()
+        self._ready.set()
+        while not self._over.is_set():
+            self._seconds.append(caller.call())
+            time.sleep(_PAUSE_SECONDS)  # it is to see how long others wait, not to make them wait
+        caller.close()
 
 
 class Audience:

@@ -2,14 +2,12 @@
 The same with a hundred versions and with a hundred thousand, and among ten thousand models.
 """
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from benchmarks import archives, messages
 from benchmarks.case import Fact, Operation
-from benchmarks.client.loads import Caller, repeat
+from benchmarks.client.loads import Bystander, repeat
 from benchmarks.context import Context
 from benchmarks.messages import KIB, path, prefixed
 from benchmarks.servers import Server
@@ -19,7 +17,6 @@ _FEW_VERSIONS, _MANY_VERSIONS, _MODELS = 100, 100_000, 10_000
 _SHORT_MANY, _SHORT_MODELS = 1000, 200
 _MOST_READY_SECONDS, _MOST_FIRST_MS = 2.0, 250.0
 _LEAST_RATIO = 0.8
-_PAUSE_SECONDS = 0.002
 _PAGE_LENGTH = 25
 _ACTORS = 16
 _AGAINST = f"{_FEW_VERSIONS} versions, 1 model"
@@ -46,45 +43,11 @@ def run(context: Context) -> Iterator[Operation | Fact]:
 
 
 def _first(server: Server, many: int) -> Iterator[Fact]:
-    others = _Others(server.port)
+    others = Bystander(server.port, path("RetrieveVersionInfos"), prefixed(messages.latest_request("model-000001")))
     first = _ask(server.port, messages.latest_request("many"), 1)
-    slowest = others.stop()
+    slowest = max(others.stop())
     yield Fact(f"first '-1' of {many:,} versions after a start, ms", first * 1000, _MOST_FIRST_MS)
     yield Fact("slowest latest info of another model meanwhile, ms", slowest * 1000)
-
-
-class _Others:
-    """
-    A client in a separate thread that requests the latest info of a small model again and again.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._over = threading.Event()
-        self._ready = threading.Event()
-        self._slowest = 0.0
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        self._ready.wait()
-
-    def stop(self) -> float:
-        """
-        Return the seconds of the slowest call.
-        """
-        self._over.set()
-        self._thread.join()
-        return self._slowest
-
-    def _run(self) -> None:
-        request = prefixed(messages.latest_request("model-000001"))
-        caller = Caller(self._port, path("RetrieveVersionInfos"), request)
-        for _ in range(20):  # the first one reads the model
-            caller.call()
-        self._ready.set()
-        while not self._over.is_set():
-            self._slowest = max(self._slowest, caller.call())
-            time.sleep(_PAUSE_SECONDS)  # it is to see how long others wait, not to make them wait
-        caller.close()
 
 
 def _ask(port: int, request: bytes, times: int) -> float:

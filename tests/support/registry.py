@@ -18,7 +18,7 @@ from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.execution import executor_for
-from twisted_registry.registry import Framing, Registry
+from twisted_registry.registry import Framing, Heap, Registry
 from twisted_registry.registry.searches import MAX_INDEX_BYTES
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.memory import MemoryStore
@@ -52,6 +52,7 @@ class PumpedRegistryCase(SynchronousTestCase):
         self.disk, self.processor = PumpedPool(), PumpedPool()
         self.medium = MemoryMedium()
         self.archive = self.make_archive(self.medium)
+        self.heap_calls: list[str] = []
         self.open()
 
     def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
@@ -85,6 +86,7 @@ class PumpedRegistryCase(SynchronousTestCase):
             now_ns=lambda: int(self.clock.seconds() * 10**9),
             seconds=self.clock.seconds,
             max_index_bytes=self.max_index_bytes,
+            heap=Heap(lambda: self.heap_calls.append("settle"), lambda: self.heap_calls.append("unsettle")),
         )
         self.registry.open()
 

@@ -25,13 +25,22 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.search import VersionSearch
 from twisted_registry.domain.version_index import VersionIndex, sorted_records
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
-ORDERS = ("number", "metrics.x", "metrics.x desc", "labels.env", "size_bytes", "created desc", "archived", "sha256")
+ORDERS = (
+    "number",
+    "metrics.x",
+    "metrics.x desc",
+    "labels.env, metrics.x desc",
+    "size_bytes",
+    "created desc",
+    "archived",
+    "sha256",
+)
 VERSIONS_PER_JOB = 64
 
 Act = tuple[str, int, int]
@@ -47,12 +56,12 @@ acts = st.lists(
 )
 
 
-def order_key(text: str) -> OrderKey:
+def order_of(text: str) -> Order:
     """
-    Return the first field of an order.
+    Parse an order.
     """
-    key: OrderKey = query("", text).order.keys[0]
-    return key
+    order: Order = query("", text).order
+    return order
 
 
 class TestedArchive(MemoryArchive):
@@ -109,7 +118,7 @@ class SearchCase(PumpedRegistryCase):
         """
         Begin to make the model's index.
         """
-        return self.registry.load_version_index(self.snapshot(), order_key(order))
+        return self.registry.load_version_index(self.snapshot(), order_of(order))
 
     def index(self, order: str = "number") -> VersionIndex:
         """
@@ -121,7 +130,7 @@ class SearchCase(PumpedRegistryCase):
         """
         Return the model's index, if it is in memory.
         """
-        found: VersionIndex | None = self.registry.version_index(self.snapshot(), order_key(order))
+        found: VersionIndex | None = self.registry.version_index(self.snapshot(), order_of(order))
         return found
 
     def restart(self) -> None:
@@ -295,8 +304,8 @@ class LifeTests(SearchCase):
         snapshot = self.snapshot()
         self.index()
         self.done(self.registry.delete_model("m"))
-        self.assertIsNone(self.registry.version_index(snapshot, order_key("number")))
-        self.fails(self.registry.load_version_index(snapshot, order_key("number")), UnknownModel)
+        self.assertIsNone(self.registry.version_index(snapshot, order_of("number")))
+        self.fails(self.registry.load_version_index(snapshot, order_of("number")), UnknownModel)
         self.save()
         self.assertEqual(len(self.index().records), 0)
 
@@ -371,7 +380,7 @@ class BudgetTests(SearchCase):
         """
         Search a model.
         """
-        self.done(self.registry.load_version_index(self.snapshot(model_id), order_key("number")))
+        self.done(self.registry.load_version_index(self.snapshot(model_id), order_of("number")))
 
     def has_index(self, model_id: str) -> bool:
         """
@@ -391,12 +400,25 @@ class BudgetTests(SearchCase):
         self.search("b")
         self.assertEqual([self.has_index(model_id) for model_id in "abc"], [False, True, True])
 
+    def test_heap(self) -> None:
+        """
+        The heap is settled when an index or an order is made, and unsettled when an index is dropped.
+        """
+        for model_id in "abc":
+            self.fill(model_id, 8)
+        self.search("a")
+        self.done(self.registry.load_version_index(self.snapshot("a"), order_of("metrics.x")))
+        self.assertEqual(self.heap_calls, ["settle", "settle"])
+        self.search("b")
+        self.search("c")
+        self.assertEqual(self.heap_calls, ["settle"] * 4 + ["unsettle"])
+
     def test_too_many_versions(self) -> None:
         """
         A model that does not fit is refused.
         """
         self.fill("a", 30)
-        error = self.fails(self.registry.load_version_index(self.snapshot("a"), order_key("number")), TooLarge)
+        error = self.fails(self.registry.load_version_index(self.snapshot("a"), order_of("number")), TooLarge)
         self.assertIn("without a filter", str(error))
         self.assertFalse(self.has_index("a"))
 
@@ -419,7 +441,7 @@ class AdoptedTests(StrangersCase):
         """
         They are found as soon as the registry knows them.
         """
-        key = order_key("number")
+        key = order_of("number")
         self.done(self.registry.load_version_index(self.snapshot(), key))
         write_version(self.root / "m", 4, b"restored")
         self.create(archived=True)

@@ -246,10 +246,10 @@ class _FoundVersions:
         """
         Return the model's index.
         """
-        registry, key = self._queries.registry, self._prepared.order.keys[0]
-        index = registry.version_index(self._snapshot, key)
+        registry, order = self._queries.registry, self._prepared.order
+        index = registry.version_index(self._snapshot, order)
         if index is None:
-            index = await self._queries.runtime.call(lambda: registry.load_version_index(self._snapshot, key))
+            index = await self._queries.runtime.call(lambda: registry.load_version_index(self._snapshot, order))
         return index
 
     async def page(self) -> Page[VersionRecord]:

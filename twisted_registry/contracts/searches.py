@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from twisted_registry.contracts.execution import ISerialExecutor
-from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.query import Order
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.domain.version_index import VersionIndex
 
@@ -16,19 +16,19 @@ class ISearches(Interface):
     The indexes in which versions are found.
     """
 
-    def version_index(snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex | None:
+    def version_index(snapshot: ModelSnapshot, order: Order) -> VersionIndex | None:
         """
         Return the index of a model as it is now.  May be called in any thread.
 
         Args:
             snapshot: the model.
-            order_key: an order that the index is to have.
+            order: an order that the index is to have.
 
         Returns:
             ``None`` if the index, or this order of it, is not in memory.
         """
 
-    def load_version_index(snapshot: ModelSnapshot, order_key: OrderKey) -> Deferred[VersionIndex]:
+    def load_version_index(snapshot: ModelSnapshot, order: Order) -> Deferred[VersionIndex]:
         """
         Make the index of a model, or one more order of it, unless it is in memory.  The archive is read in the
         background.  From then on the index is kept current, until others need its memory.  Called in the reactor's
@@ -36,7 +36,7 @@ class ISearches(Interface):
 
         Args:
             snapshot: the model.
-            order_key: an order that the index is to have.
+            order: an order that the index is to have.
 
         Returns:
             Fires with the index, without damaged versions; fails with ``UnknownModel`` if the model was deleted, with

@@ -19,6 +19,7 @@ from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArc
 from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
+from twisted_registry.daemon.heap import SETTLING
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
 from twisted_registry.daemon.logging import LoggedService
 from twisted_registry.daemon.malloc import reuse_memory, trim_heap
@@ -118,6 +119,7 @@ class RegistryService(Service):
             LocalCoordination(archive, archive_executor),
             checking_executor=PooledExecutor(reactor, pools.checking),
             search_executor=PooledExecutor(reactor, pools.searching),
+            heap=SETTLING,
         )
 
     # --- Start ---

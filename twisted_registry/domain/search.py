@@ -3,27 +3,21 @@ Searches: the versions that match a query, found in an index step by step.
 """
 
 from collections.abc import Iterator
-from heapq import nsmallest
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Any
 
 from twisted_registry.domain.query import OrderKey, Position, Query, Range
 from twisted_registry.domain.records import VersionRecord
-from twisted_registry.domain.version_index import NUMBER, OrderTree, Records, VersionIndex
+from twisted_registry.domain.version_index import OrderTree, Records, VersionIndex, is_by_number
 
 _Item = tuple[Any, Any]
-
-_MOST_IN_GROUP = 4096
-"""So many candidates of equal first value are kept, in addition to those wanted, before the worst are dropped."""
 
 
 class VersionSearch:
     """
     A search for the first versions of an index that match a query, after a position.
 
-    It walks along the tree of the order's first field.  If the order has further fields, versions with the same
-    first value are sorted by these when all of them are known.
+    It begins and ends where the filter limits the first field of the order.
 
     Attributes:
         found: the versions found so far, in order.
@@ -33,7 +27,7 @@ class VersionSearch:
         """
 
         Args:
-            index: has the order of the query's first field.
+            index: has the query's order.
             count: the most versions to find.
             after: the position of the last version of the page before; ``None`` to begin.
 
@@ -41,22 +35,9 @@ class VersionSearch:
             InvalidRequest: the position is not from the query's order.
         """
         self.found: list[VersionRecord] = []
-        self._query = query
+        self._matches = query.filter.matches
         self._count = count
-        self._after = None if after is None else query.order.key_at(after)
-        keys = query.order.keys
-        self._is_grouped = keys[0].field != NUMBER.field and keys[1:] != (NUMBER,)
-        self._group_key: Any = None
-        self._group: list[tuple[Any, VersionRecord]] = []
-        self._items = self._walk(index, keys[0], query.seek_range)
-
-    def _walk(self, index: VersionIndex, first: OrderKey, values: Range) -> Iterator[_Item]:
-        if values.is_empty:
-            return iter(())
-        if first.field == NUMBER.field:
-            after = None if self._after is None else self._after[1]
-            return _by_number(index.records, first, values, after)
-        return _by_value(index.orders[first], first, values, self._after, self._is_grouped)
+        self._items = _walk(index, query, None if after is None else query.order.key_at(after))
 
     def step(self, most: int) -> bool:
         """
@@ -66,36 +47,22 @@ class VersionSearch:
             whether the search has ended.
         """
         items = list(islice(self._items, most))
-        matches, add = self._query.filter.matches, self._add_to_group if self._is_grouped else self._add
-        for key, record in items:
-            if self._is_grouped and key[:2] != self._group_key:
-                self._end_group()
-                self._group_key = key[:2]
+        matches = self._matches
+        for _, record in items:
             if len(self.found) == self._count:
                 return True
             if matches(record):
-                add(record)
-        if len(items) == most:
-            return False
-        self._end_group()
-        return True
+                self.found.append(record)
+        return len(items) < most
 
-    def _add(self, record: VersionRecord) -> None:
-        self.found.append(record)
 
-    def _add_to_group(self, record: VersionRecord) -> None:
-        key = self._query.order.key(record)
-        if self._after is not None and key <= self._after:
-            return
-        self._group.append((key, record))
-        wanted = self._count - len(self.found)
-        if len(self._group) >= wanted + _MOST_IN_GROUP:
-            self._group = nsmallest(wanted, self._group, key=itemgetter(0))
-
-    def _end_group(self) -> None:
-        self._group.sort(key=itemgetter(0))
-        self.found += [record for _, record in self._group[: self._count - len(self.found)]]
-        self._group = []
+def _walk(index: VersionIndex, query: Query, after: tuple[Any, ...] | None) -> Iterator[_Item]:
+    values, first = query.seek_range, query.order.keys[0]
+    if values.is_empty:
+        return iter(())
+    if is_by_number(query.order):
+        return _by_number(index.records, first, values, None if after is None else after[1])
+    return _by_value(index.tree(query.order), first, values, after)
 
 
 def _by_number(records: Records, first: OrderKey, values: Range, after: Any) -> Iterator[_Item]:
@@ -130,23 +97,20 @@ def _until_above(items: Iterator[_Item], high: Any) -> Iterator[_Item]:
         yield item
 
 
-def _by_value(
-    tree: OrderTree, first: OrderKey, values: Range, after: tuple[Any, ...] | None, is_grouped: bool
-) -> Iterator[_Item]:
+def _by_value(tree: OrderTree, first: OrderKey, values: Range, after: tuple[Any, ...] | None) -> Iterator[_Item]:
     """
-    Iterate over versions by the value of a field.
+    Iterate over versions in an order.
 
     Args:
         after: the key of the last version before; ``None`` to begin.
-        is_grouped: begin with all versions whose value is that version's.
     """
     low, high = (values.high, values.low) if first.is_descending else (values.low, values.high)
+    # A short key comes before all keys that begin with it.
     starts: list[tuple[Any, ...]] = [] if low is None else [(False, first.comparable(low))]
     if after is not None:
-        # The shorter key comes before all keys that begin with it.
-        starts.append(after[:2] if is_grouped else after)
+        starts.append(after)
     items = tree.ascending_items(max(starts, default=None))
-    if after is not None and not is_grouped:
+    if after is not None:
         items = _without_first(items, after)
     return _until_value(items, None if high is None else first.comparable(high), values.includes_absent)
 

@@ -2,16 +2,15 @@
 An index of a model's versions: immutable, so that any thread may search it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
 from twisted_registry.domain.fields import VERSION_FIELDS
-from twisted_registry.domain.query import Order, OrderKey
+from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.sorted_tree import SortedTree
 
@@ -19,40 +18,44 @@ Records: TypeAlias = SortedTree[int, VersionRecord]
 """Versions by number."""
 
 OrderTree: TypeAlias = SortedTree[Any, VersionRecord]
-"""Versions by the value of a field and, where that is equal, by number."""
+"""Versions by their keys in an order."""
 
-_Entry = tuple[Any, VersionRecord]
-
-NUMBER = OrderKey(VERSION_FIELDS.tie_break)
+_Key = tuple[Any, ...]
 
 _RUN_LENGTH = 1024
 """So many records are sorted at once.  A sort holds the interpreter's lock: of all records, it would be for long."""
 
 
-def entry_key(order_key: OrderKey, record: VersionRecord) -> tuple[Any, ...]:
+def is_by_number(order: Order) -> bool:
     """
-    Return the key of a version in the tree of an order.
+    Return whether an order is that of the numbers, in either direction.
     """
-    return Order((order_key, NUMBER)).key(record)
+    return order.keys[0].field == VERSION_FIELDS.tie_break
 
 
-def sorted_records(records: Records, order_key: OrderKey) -> OrderTree:
+def sorted_records(records: Records, order: Order) -> OrderTree:
     """
     Return the tree of an order, which takes O(n log n).
     """
-    items = (record for _, record in records.ascending_items())
-    merged = list(merge(*_runs(items, Order((order_key, NUMBER))), key=itemgetter(0)))
-    return SortedTree.from_sorted([key for key, _ in merged], [record for _, record in merged])
+    keys = list(merge(*_runs((record for _, record in records.ascending_items()), order)))
+    numbers = _numbers(keys, order)
+    return SortedTree.from_sorted(keys, [records.get(number) for number in numbers])
 
 
-def _runs(records: Iterator[VersionRecord | None], order: Order) -> Iterator[list[_Entry]]:
-    while run := [(order.key(record), record) for record in islice(records, _RUN_LENGTH) if record is not None]:
-        run.sort(key=itemgetter(0))
+def _runs(records: Iterator[VersionRecord | None], order: Order) -> Iterator[list[_Key]]:
+    while run := [order.key(record) for record in islice(records, _RUN_LENGTH)]:
+        run.sort()
         yield run
 
 
+def _numbers(keys: Sequence[_Key], order: Order) -> Iterator[int]:
+    # To keep each record beside its key would make many more objects, at which the garbage collector looks.
+    place = next(place for place, key in enumerate(order.keys) if key.field == VERSION_FIELDS.tie_break)
+    return (abs(each[2 * place + 1]) for each in keys)
+
+
 def changed_order(
-    tree: OrderTree, order_key: OrderKey, before: VersionRecord | None, after: VersionRecord | None
+    tree: OrderTree, order: Order, before: VersionRecord | None, after: VersionRecord | None
 ) -> OrderTree:
     """
     Return the tree of an order after a change of one version.
@@ -61,8 +64,8 @@ def changed_order(
         before: the version as the tree has it; ``None`` if it does not.
         after: the version as it is now; ``None`` if it is gone.
     """
-    old = None if before is None else entry_key(order_key, before)
-    new = None if after is None else entry_key(order_key, after)
+    old = None if before is None else order.key(before)
+    new = None if after is None else order.key(after)
     if old is not None and old == new:
         return tree.replace(new, after)
     if old is not None:
@@ -73,23 +76,32 @@ def changed_order(
 @frozen(eq=False)
 class VersionIndex:
     """
-    The versions of a model by number, and sorted by the fields that orders begin with.
+    The versions of a model by number, and in other orders.
 
-    A change takes O(log n) for each of these orders.
+    A change takes O(log n) for each order.
 
     Attributes:
         records: the versions by number.
-        orders: the versions sorted by a field, for each that was asked for.
+        orders: the versions in each order that was asked for.
     """
 
     records: Records = field(factory=SortedTree)
-    orders: Mapping[OrderKey, OrderTree] = field(factory=dict)
+    orders: Mapping[Order, OrderTree] = field(factory=dict)
 
-    def has_order(self, order_key: OrderKey) -> bool:
+    def has_order(self, order: Order) -> bool:
         """
-        Return whether versions can be found in the order of a field.
+        Return whether versions can be found in an order.
         """
-        return order_key.field == NUMBER.field or order_key in self.orders
+        return is_by_number(order) or order in self.orders
+
+    def tree(self, order: Order) -> OrderTree:
+        """
+        Return the versions in an order.
+
+        Raises:
+            KeyError: the index does not have it, or it is by number.
+        """
+        return self.orders[order]
 
     def with_record(self, record: VersionRecord) -> "VersionIndex":
         """
@@ -108,22 +120,22 @@ class VersionIndex:
         """
         return VersionIndex(self.records.remove(number), self._changed(self.records.get(number), None))
 
-    def _changed(self, before: VersionRecord | None, after: VersionRecord | None) -> Mapping[OrderKey, OrderTree]:
+    def _changed(self, before: VersionRecord | None, after: VersionRecord | None) -> Mapping[Order, OrderTree]:
         if not self.orders:
             return self.orders
-        return {key: changed_order(tree, key, before, after) for key, tree in self.orders.items()}
+        return {order: changed_order(tree, order, before, after) for order, tree in self.orders.items()}
 
-    def with_order(self, order_key: OrderKey, tree: OrderTree) -> "VersionIndex":
+    def with_order(self, order: Order, tree: OrderTree) -> "VersionIndex":
         """
         Return the index with one more order.
 
         Args:
             tree: the versions of this index in that order.
         """
-        return evolve(self, orders={**self.orders, order_key: tree})
+        return evolve(self, orders={**self.orders, order: tree})
 
-    def without_order(self, order_key: OrderKey) -> "VersionIndex":
+    def without_order(self, order: Order) -> "VersionIndex":
         """
         Return the index without an order.
         """
-        return evolve(self, orders={key: tree for key, tree in self.orders.items() if key != order_key})
+        return evolve(self, orders={other: tree for other, tree in self.orders.items() if other != order})

@@ -6,5 +6,6 @@ Its state belongs to the reactor's thread, which publishes frozen snapshots for 
 
 from twisted_registry.registry.downloads import Framing
 from twisted_registry.registry.registry import Registry
+from twisted_registry.registry.searches import Heap
 
-__all__ = ["Framing", "Registry"]
+__all__ = ["Framing", "Heap", "Registry"]

@@ -9,7 +9,7 @@ from itertools import count
 from attrs import define, evolve, field
 
 from twisted_registry.domain.aliases import AliasMove, aliases_of
-from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.version_index import OrderTree, Records, VersionIndex, changed_order
 
@@ -18,8 +18,8 @@ MAX_ORDERS = 8
 
 _RECORD_BYTES = 800
 _PAIR_BYTES = 150
-_ORDER_ENTRY_BYTES = 200
-"""The approximate memory for a version, for a pair of metadata, and for a version's entry in an order."""
+_ORDERED_FIELD_BYTES = 100
+"""The approximate memory for a version, for a pair of metadata, and for a version's value of a field in an order."""
 
 _GROWTH_BYTES = 1024 * 1024
 
@@ -61,7 +61,7 @@ class ModelSearch:
     last_use: int = 0
     records_bytes: int = 0
     _grown_bytes: int = 0
-    _order_uses: dict[OrderKey, int] = field(factory=dict)
+    _order_uses: dict[Order, int] = field(factory=dict)
     _observed: list[set[int]] = field(factory=list)
     _renamed: set[int] = field(factory=set)
 
@@ -70,13 +70,14 @@ class ModelSearch:
         """
         The approximate memory for the index, in bytes.
         """
-        return self.records_bytes + len(self.index.orders) * len(self.index.records) * _ORDER_ENTRY_BYTES
+        fields = sum(len(order.keys) for order in self.index.orders)
+        return self.records_bytes + fields * len(self.index.records) * _ORDERED_FIELD_BYTES
 
-    def use(self, order_key: OrderKey) -> None:
+    def use(self, order: Order) -> None:
         """
         Record that somebody searches in an order.  May be called in any thread.
         """
-        self.last_use = self._order_uses[order_key] = next(_uses)
+        self.last_use = self._order_uses[order] = next(_uses)
 
     # Changes of the model
 
@@ -169,7 +170,7 @@ class ModelSearch:
         self.records_bytes += size_bytes
         self.is_loaded = True
 
-    def add_order(self, order_key: OrderKey, tree: OrderTree, sorted_from: Records, changed: set[int]) -> None:
+    def add_order(self, order: Order, tree: OrderTree, sorted_from: Records, changed: set[int]) -> None:
         """
         Add an order.
 
@@ -179,9 +180,9 @@ class ModelSearch:
             changed: the numbers of the versions that have changed since.
         """
         for number in changed:
-            tree = changed_order(tree, order_key, sorted_from.get(number), self.index.records.get(number))
+            tree = changed_order(tree, order, sorted_from.get(number), self.index.records.get(number))
         index = self.index
         if len(index.orders) >= MAX_ORDERS:
             index = index.without_order(min(index.orders, key=lambda each: self._order_uses.get(each, 0)))
-        self.index = index.with_order(order_key, tree)
+        self.index = index.with_order(order, tree)
         self._order_uses = {key: uses for key, uses in self._order_uses.items() if key in self.index.orders}

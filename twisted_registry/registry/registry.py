@@ -30,7 +30,7 @@ from twisted_registry.domain.errors import (
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
-from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.query import Order
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -50,7 +50,7 @@ from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.pruning import Pruner
 from twisted_registry.registry.removals import BackgroundRemoval
 from twisted_registry.registry.retention import Retention
-from twisted_registry.registry.searches import MAX_INDEX_BYTES, Searches
+from twisted_registry.registry.searches import MAX_INDEX_BYTES, Heap, Searches
 from twisted_registry.registry.state import State
 from twisted_registry.registry.transfers import Transfers
 from twisted_registry.registry.transients import Transients
@@ -81,6 +81,7 @@ class Registry:
         checking_executor: IExecutor | None = None,
         search_executor: IExecutor | None = None,
         max_index_bytes: int = MAX_INDEX_BYTES,
+        heap: Heap | None = None,
     ) -> None:
         """
 
@@ -95,6 +96,7 @@ class Registry:
             search_executor: runs the work of searches, which keeps the processor busy; ``None`` for
                 ``archive_executor``.
             max_index_bytes: the approximate memory for the indexes of searches.
+            heap: what is done about the garbage collector when an index is made; ``None`` for nothing.
         """
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
@@ -110,7 +112,9 @@ class Registry:
         self._annotations = VersionAnnotations(self._state, self._loader)
         self._aliases = AliasChanges(self._state, self._promoter, now_ns)
         self._deletion = VersionDeletion(self._state)
-        self._searches = Searches(self._state, search_executor or archive_executor, seconds, max_index_bytes)
+        self._searches = Searches(
+            self._state, search_executor or archive_executor, seconds, max_index_bytes, heap or Heap()
+        )
         self.retention = Retention(
             self._state, self._loader, Pruner(self._state, self._deletion), self._run, now_ns, seconds
         )
@@ -232,9 +236,9 @@ class Registry:
         """See ``ISnapshots.download_range``."""
         return self._transfers.download_range(snapshot, info, part)
 
-    def version_index(self, snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex | None:
+    def version_index(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex | None:
         """See ``ISearches.version_index``."""
-        return self._searches.find(snapshot, order_key)
+        return self._searches.find(snapshot, order)
 
     def search_executor(self) -> ISerialExecutor:
         """See ``ISearches.search_executor``."""
@@ -242,9 +246,9 @@ class Registry:
 
     # Called in the reactor's thread
 
-    def load_version_index(self, snapshot: ModelSnapshot, order_key: OrderKey) -> Deferred[VersionIndex]:
+    def load_version_index(self, snapshot: ModelSnapshot, order: Order) -> Deferred[VersionIndex]:
         """See ``ISearches.load_version_index``."""
-        return self._run(self._searches.load(snapshot, order_key))
+        return self._run(self._searches.load(snapshot, order))
 
     def load_snapshot(self, model_id: str) -> Deferred[ModelSnapshot]:
         """See ``IRegistry.load_snapshot``."""

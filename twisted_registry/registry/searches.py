@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
@@ -14,7 +14,7 @@ from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, TooLarge
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.domain.query import OrderKey
+from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.domain.sorted_tree import SortedTree
@@ -33,7 +33,24 @@ _RETRY_SECONDS = 60.0
 
 _log = Logger(namespace="twisted_registry.registry")
 
+_SETTLED_TOGETHER = 8192
+"""After so many versions the heap is settled: collecting garbage among more would stop all threads for long."""
+
 _Read = tuple[VersionInfo | CorruptVersion, Annotations | CorruptAnnotations]
+
+
+@frozen
+class Heap:
+    """
+    Control of the garbage collector, which stops all threads while it looks at every object.
+
+    Attributes:
+        settle: takes all objects out of its sight: those of an index live long.
+        unsettle: returns them, because an index is dropped.
+    """
+
+    settle: Callable[[], None] = lambda: None
+    unsettle: Callable[[], None] = lambda: None
 
 
 @define(eq=False)
@@ -49,6 +66,7 @@ class Searches:
     _executor: IExecutor
     _seconds: Callable[[], float]
     _max_bytes: int = MAX_INDEX_BYTES
+    _heap: Heap = field(factory=Heap)
     _models: list[Model] = field(factory=list)
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
 
@@ -58,7 +76,7 @@ class Searches:
         """
         return self._executor.serial()
 
-    def find(self, snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex | None:
+    def find(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex | None:
         """
         See ``ISearches.version_index``.
         """
@@ -67,15 +85,15 @@ class Searches:
         if search is None or not search.is_loaded or self._is_retry_due(search):
             return None
         index = search.index
-        if not index.has_order(order_key):
+        if not index.has_order(order):
             return None
-        search.use(order_key)
+        search.use(order)
         return index
 
     def _is_retry_due(self, search: ModelSearch) -> bool:
         return bool(search.damaged) and self._seconds() >= search.retry_seconds
 
-    async def load(self, snapshot: ModelSnapshot, order_key: OrderKey) -> VersionIndex:
+    async def load(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex:
         """
         See ``ISearches.load_version_index``.
         """
@@ -86,9 +104,9 @@ class Searches:
                 search = await self._load(model)
             if self._is_retry_due(search):
                 await self._read_damaged(model, search)
-            search.use(order_key)
-            if not search.index.has_order(order_key):
-                await self._add_order(search, order_key)
+            search.use(order)
+            if not search.index.has_order(order):
+                await self._add_order(search, order)
                 self._trim(model)
             return search.index
 
@@ -112,6 +130,7 @@ class Searches:
             if model.search is search:
                 model.search = None
             raise
+        self._heap.settle()
         self._trim(model)
         return search
 
@@ -132,7 +151,7 @@ class Searches:
             UnknownModel: the model was deleted meanwhile.
             StorageFailure: the archive cannot be read.
         """
-        last = 0
+        last = settled = 0
         snapshot = model.loaded
         while numbers := _next_numbers(self._state.model(snapshot), last):
             last = numbers[-1]
@@ -148,6 +167,9 @@ class Searches:
                 else:
                     search.damaged.add(number)  # or it is being deleted
             self._check_size(model, loaded.size_bytes)
+            if loaded.count >= settled + _SETTLED_TOGETHER:
+                settled = loaded.count
+                self._heap.settle()
 
     async def _read(self, model: Model, numbers: Sequence[int]) -> Sequence[_Read]:
         return await self._state.executor.defer(partial(self._read_now, model.model_id, numbers)) if numbers else ()
@@ -195,11 +217,12 @@ class Searches:
                         search.put(self._record(snapshot, info, annotations, names))
         search.retry_seconds = self._seconds() + _RETRY_SECONDS
 
-    async def _add_order(self, search: ModelSearch, order_key: OrderKey) -> None:
+    async def _add_order(self, search: ModelSearch, order: Order) -> None:
         records = search.index.records
         with search.observed() as changed:
-            tree = await self._executor.defer(partial(sorted_records, records, order_key))
-            search.add_order(order_key, tree, records, changed)
+            tree = await self._executor.defer(partial(sorted_records, records, order))
+            search.add_order(order, tree, records, changed)
+        self._heap.settle()
 
     # The budget
 
@@ -220,6 +243,7 @@ class Searches:
                 return
             size_bytes -= search.size_bytes
             model.search = None
+            self._heap.unsettle()
             _log.info("the search index of {id!r} is dropped: others need its memory", id=model.model_id)
 
 
@@ -240,6 +264,13 @@ class _Loaded:
     changed: set[int]
     size_bytes: int = 0
     _records: list[VersionRecord] = field(factory=list)
+
+    @property
+    def count(self) -> int:
+        """
+        The number of versions.
+        """
+        return len(self._records)
 
     def add(self, record: VersionRecord) -> None:
         """
