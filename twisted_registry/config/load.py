@@ -231,13 +231,20 @@ def _keys(tables: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 def _suggestion(key: str, known: Iterable[str]) -> str:
     """
-    Return a question that names the nearest known key.
+    Return advice for an unknown key: the nearest known one, or the sections.
     """
+    if key in SECTIONS:
+        return f"; it is a section: write [{key}]"
     # A key in the wrong section is nearest to the same key in the right one.
-    last = key.rpartition(".")[2].replace("_", "-")
-    candidates = sorted(known)
-    same = [each for each in candidates if each.endswith(f".{last}")]
-    nearest = same or get_close_matches(key, candidates, n=1, cutoff=0.4)
+    section, _, last = key.rpartition(".")
+    last = last.replace("_", "-")
+    candidates = {each.rpartition(".")[2]: each for each in sorted(known)}
+    if last in candidates:
+        nearest = [candidates[last]]
+    elif section:
+        nearest = get_close_matches(key, candidates.values(), n=1, cutoff=0.4)
+    else:
+        nearest = [candidates[each] for each in get_close_matches(last, candidates, n=1)]
     return f"; did you mean {nearest[0]}?" if nearest else f"; the sections are {', '.join(SECTIONS)}"
 
 
