@@ -61,6 +61,7 @@ PHRASES = [
         ("anew", "'again'"),
         ("(?:not|nothing|nobody|never) (?:[a-z]+ ){0,3}any more", "'no longer'"),
         ("mend(?:s|ed|ing)?", "'fix', 'repair'"),
+        ("can(?:not|'t) be found out", "'cannot be determined'"),
         ("user data", "'metadata' (`user_data` only on the wire)"),
     )
 ] + [

@@ -28,7 +28,7 @@ class Aliases:
         self, reference: Reference, alias: str, expected_number: int | None, reason: str, actor: str = ""
     ) -> AliasMove:
         """
-        Make an alias name a version; see ``IVersionChanges.move_alias``.
+        Point an alias at a version; see ``IVersionChanges.move_alias``.
 
         Args:
             reference: the version.

@@ -29,7 +29,7 @@ class ReplyCache:
     A cache of replies by the bytes of their requests, within a budget; the oldest are dropped first.
 
     A snapshot never changes, so neither does a reply that is made from it: hundreds of actors that ask for the latest
-    version get the same bytes.  A reply holds as long as its snapshot is the model's.
+    version get the same bytes.  A reply is valid while its snapshot is the model's current one.
     """
 
     def __init__(self, snapshots: ISnapshots) -> None:
@@ -39,7 +39,7 @@ class ReplyCache:
 
     def find(self, raw: bytes) -> bytes | None:
         """
-        Return the reply to a request; ``None`` if none is kept that still holds.
+        Return the reply to a request; ``None`` if no valid one is kept.
 
         Raises:
             UnknownModel: the model of the request is deleted.

@@ -171,7 +171,7 @@ def os_errors_about(file: str) -> Iterator[None]:
     """
     Set the file name of every ``OSError`` raised in the context.
 
-    The system names no file once it is open, and the name of a temporary file helps nobody.
+    Errors on an open file have no file name, and the name of a temporary file does not help the user.
     """
     try:
         yield

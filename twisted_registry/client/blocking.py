@@ -757,8 +757,8 @@ class BlockingClient:
         self, version: AnyReference, alias: str, *, expected_number: int | None = None, reason: str = ""
     ) -> AliasMove:
         """
-        Make an alias name a version.  A transient version is archived first.  The alias is on the server's disk before
-        the answer, and an aliased version is never evicted, pruned or deleted.
+        Point an alias at a version.  A transient version is archived first.  The server writes the alias to its disk
+        before it replies.  An aliased version is never evicted, pruned or deleted.
 
         If the answer is lost, the call is repeated only if the alias does not name the version with this reason.
 

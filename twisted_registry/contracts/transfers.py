@@ -79,7 +79,7 @@ class IUpload(Interface):
 
     def abort() -> None:
         """
-        Discard the version, after the jobs under way.  Does nothing after the commit.
+        Discard the version once its running jobs have ended.  Does nothing after the commit.
         """
 
 

@@ -69,11 +69,11 @@ class IVersionChanges(Interface):
 
     def move_alias(snapshot: ModelSnapshot, change: AliasChange) -> Deferred[AliasMove]:
         """
-        Make an alias name another version, or delete it.  A transient version is archived first.
+        Point an alias at another version, or delete it.  A transient version is archived first.
 
         Args:
             snapshot: the alias's model.
-            change: the alias, and what it shall name.
+            change: the alias, and the version that it is to name.
 
         Returns:
             Fires with the move, or with the last one if the alias names the version already; fails with ``AliasMoved``

@@ -18,7 +18,7 @@ class EventBus:
     """
 
     def __init__(self) -> None:
-        # Replaced whole, so that a listener may unsubscribe while an event is being published.
+        # The tuples are replaced, never changed, so that a listener may unsubscribe while an event is being published.
         self._listeners: dict[type[Event], tuple[Listener, ...]] = {}
 
     def subscribe(self, listener: Listener, *kinds: type[Event]) -> None:

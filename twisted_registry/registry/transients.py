@@ -98,7 +98,7 @@ class Transients:
 
         Args:
             xxh3: see ``IDownload.xxh3``.
-            select: returns a reader of the wanted part, made from one of all data; ``None`` to read all of it.
+            select: returns a reader of a part, made from a reader of all the data; ``None`` to read all of it.
 
         Raises:
             UnknownVersion: it was evicted.

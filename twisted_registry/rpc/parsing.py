@@ -73,7 +73,7 @@ def _after_fields(raw: bytes, position: int) -> int:
     for _ in range(_FIELDS_AT_ONCE):
         if position >= end:
             break
-        # Nearly always a tag and a length of a byte each.
+        # The usual case: the tag and the length take one byte each.
         if position + 1 < end and raw[position] == _FIRST_TAG and raw[position + 1] < 0x80:
             position += 2 + raw[position + 1]
             continue

@@ -259,7 +259,7 @@ class TransientStoreContract(ContractCase):
 
     def test_copy_displaces_no_version(self) -> None:
         """
-        If transient versions have used the budget, a new copy itself is evicted.
+        If transient versions fill the budget, a new copy is evicted instead of one of them.
         """
         for number in (1, 2, 3, 4):
             self.put(number)

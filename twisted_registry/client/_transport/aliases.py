@@ -36,7 +36,7 @@ class Aliases:
 
     async def set(self, version: AnyReference, alias: str, expected_number: int | None, reason: str) -> AliasMove:
         """
-        Make an alias name a version.
+        Point an alias at a version.
         """
         check_alias_name(alias)
         check_reason(reason)
@@ -84,7 +84,7 @@ class Aliases:
 
     async def of_model(self, model_id: str) -> dict[str, AliasMove]:
         """
-        Return the move that made each alias of a model name what it names.
+        Return the move that pointed each alias of a model at its current version.
         """
         request = v1.ListAliasesRequest(model_id=sendable_model_id(model_id))
         reply = await self._api.call("ListAliases", request, v1.ListAliasesResponse, model_id, most=_MOST_ALIASES)

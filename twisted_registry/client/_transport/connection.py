@@ -140,7 +140,7 @@ class Connection:
 
     def subscribe(self, name: str, request: bytes, metadata: tuple[tuple[str, str], ...]) -> Any:
         """
-        Start a call that lasts, on a channel that has few enough of them.
+        Start a long-lived call, on a channel with room for another one.
 
         Args:
             name: the name of the method, as ``method`` takes it.

@@ -42,7 +42,7 @@ def check_health(options: Options) -> bool:
 
 def _channel(options: Options) -> grpc.Channel:
     address, tls = options.parsed, options.tls
-    # A proxy that the environment names is for other machines.
+    # The proxy in the environment variables is meant for other machines.
     arguments: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0)] if address.is_loopback else []
     if tls is None:
         return grpc.insecure_channel(address.target, arguments)

@@ -104,7 +104,7 @@ def has_lost_answer(error: BaseException) -> bool:
 
 def lost_answer(address: str) -> errors.ProxyRefused:
     """
-    Return the error for an upload that was ended several times before all data was sent, by an answer that was lost.
+    Return the error for an upload that was repeatedly ended before all data was sent, without a readable answer.
     """
     return errors.ProxyRefused(
         f"the server at {address}, or a proxy in front of it, ended the upload before all data was sent, and its "

@@ -82,7 +82,7 @@ class Queries:
 
     async def versions(self, model_id: str, since: int = 1) -> AsyncGenerator[VersionInfo, None]:
         """
-        Yield the infos of a model's versions, from a number on.
+        Yield the infos of a model's versions, starting at a number.
 
         Raises:
             BadReply: a page is not in order, is too long, or does not lead forward.

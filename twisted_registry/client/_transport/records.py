@@ -115,7 +115,7 @@ def alias_move(message: "v1.AliasEvent", model_id: str, alias: str = "") -> Alia
 
 def current_move(message: "v1.Alias", model_id: str, alias: str = "") -> AliasMove:
     """
-    Return the move that made an alias name what it names.  See ``alias_move`` for the arguments and errors.
+    Return the move that pointed an alias at its current version.  See ``alias_move`` for the arguments and errors.
     """
     move = alias_move(message.move, model_id, alias)
     said: tuple[Any, ...] = (message.model_id, message.alias, message.number)

@@ -81,7 +81,7 @@ class RetryLog:
 
     def failed(self, subject: Subject, error: BaseException | None) -> None:
         """
-        Record a failure that is followed by another try.
+        Record a failure after which the call is retried.
         """
         _tries.debug("trying again: %s", error)
         now = self._clock()

@@ -158,7 +158,7 @@ class FilesystemArchive:
         Return whether the archive has an id, and whether it is new.
 
         Raises:
-            CannotStart: there is no archive although one must exist, or this cannot be found out.
+            CannotStart: there is no archive although one must exist, or this cannot be determined.
         """
         try:
             is_identified = self._identity_file.exists

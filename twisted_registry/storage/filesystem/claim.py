@@ -103,7 +103,7 @@ class Claim:
         Claim the archive.  Blocks while the mark of another daemon is watched.
 
         Raises:
-            LockFailed: another daemon has the archive, or this cannot be found out.
+            LockFailed: another daemon has the archive, or this cannot be determined.
         """
         device = self._system.fstat(self._root.folder.descriptor).st_dev
         self._mark = Mark(uuid4().hex, self._get_process(), device)
@@ -275,7 +275,7 @@ class Claim:
 
         Raises:
             ArchiveTaken: another daemon has taken the archive.
-            StorageFailure: this cannot be found out.
+            StorageFailure: this cannot be determined.
         """
         with self._mutex, reading():
             self._renew()
@@ -309,7 +309,7 @@ class Claim:
         time; otherwise the mark is checked and renewed first.
 
         Raises:
-            StorageFailure: another daemon has taken it, or this cannot be found out.
+            StorageFailure: another daemon has taken it, or this cannot be determined.
         """
         if self._descriptor is None:
             return

@@ -43,7 +43,7 @@ class IdentityFile:
         Return whether the file exists, even if it is damaged.
 
         Raises:
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         return lexists(self._staging.system, self._path)
 

@@ -399,7 +399,7 @@ def folds_case(system: System, root: Folder) -> bool:
     Return whether an open folder's names are case-insensitive.  Creates a file and looks for it in upper case.
 
     Raises:
-        OSError: this cannot be found out.
+        OSError: this cannot be determined.
     """
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -68,7 +68,7 @@ class ModelFolders:
         Find out how the models' folders are named in this archive.  Called once, when it is opened.
 
         Raises:
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         is_folding = folds_case(self._system, self._root.folder)
         self._names.read(self._system.listdir(self._root.folder), is_folding=is_folding)
@@ -92,7 +92,7 @@ class ModelFolders:
         Return whether there are no models.  Stops at the first model.
 
         Raises:
-            StorageFailure: this cannot be found out.
+            StorageFailure: this cannot be determined.
         """
         with reading():
             return next(self._iterate_ids(), None) is None
@@ -182,7 +182,7 @@ class ModelFolders:
         Return those of some models whose folders are gone; see ``ILocatedArchive.missing``.
 
         Raises:
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         changed_ns = self._system.fstat(self._root.folder.descriptor).st_mtime_ns
         if changed_ns == self._listed_ns:
@@ -198,7 +198,7 @@ class ModelFolders:
         Return whether an open folder holds a model, even a damaged one.
 
         Raises:
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         if lexists(self._system, folder.yaml):
             return True
@@ -271,7 +271,7 @@ class ModelFolders:
         Raises:
             UnknownModel: the model does not exist.
             CorruptModel: its folder is a link.
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         with self.open(model_id) as folder:
             self._check_exists(folder, model_id)
@@ -374,7 +374,7 @@ def leads_to_model(system: System, root: Folder, entry: DirEntry) -> bool:
     Nothing in that folder is read.
 
     Raises:
-        OSError: this cannot be found out.
+        OSError: this cannot be determined.
     """
     try:
         return exists(system, within(root, f"{entry.name}/{entry.name}.yaml"))

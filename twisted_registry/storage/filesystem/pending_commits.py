@@ -74,7 +74,7 @@ class PendingCommits:
         Return whether a version's .yaml has the name of a deleted version's, and no deletion under way may restore it.
 
         Raises:
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         with self._lock:
             is_in_progress = (folder.name, folder.version_data_name(number)) in self._in_progress

@@ -208,7 +208,7 @@ class PinnedDirectory:
         Raises:
             ArchiveMoved: the path leads elsewhere or nowhere.
             StorageFailure: another daemon has taken over the archive.
-            OSError: this cannot be found out.
+            OSError: this cannot be determined.
         """
         self.check_claim()
         try:
@@ -370,7 +370,7 @@ def is_same_mount(system: System, outer: int, inner: int) -> bool:
     Return whether two open folders are on one mount: on the same device, and reached through the same mount point.
 
     Raises:
-        OSError: this cannot be found out.
+        OSError: this cannot be determined.
     """
     if system.fstat(outer).st_dev != system.fstat(inner).st_dev:
         return False

@@ -104,7 +104,7 @@ def parse_policy(content: bytes) -> RetentionPolicy:
 
 def parse_prefixes(content: bytes) -> dict[str, RetentionPolicy]:
     """
-    Parse the file of the prefixes.
+    Parse the file with the policies of prefixes.
 
     Raises:
         Malformed: it is damaged.

@@ -72,10 +72,11 @@ class StagingArea:
 
     def sync_after_rename(self, folder: Folder) -> None:
         """
-        Make the names in a folder durable after a rename, when an error no longer means that nothing has changed.
+        Make the names in a folder durable after a rename.
 
         Raises:
-            StorageFailure: the sync failed, for any reason.
+            StorageFailure: the sync failed, for any reason.  The rename has happened, so no other error is raised:
+                the caller would take it to mean that nothing has changed.
         """
         try:
             self.sync_folder(folder)

@@ -148,7 +148,7 @@ class System:
 
     def is_cached(self, descriptor: int) -> bool:
         """
-        Return whether the page cache holds the beginning of a file; true if that cannot be found out.
+        Return whether the page cache holds the beginning of a file; true if that cannot be determined.
         """
         try:
             return os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT) >= 0
@@ -334,7 +334,7 @@ class System:
     def is_local(self, descriptor: int) -> bool:
         """
         Return whether an open file is on a file system that no other machine can use at the same time; false if that
-        cannot be found out.
+        cannot be determined.
         """
         mount = str(self.mount_of(descriptor))
         try:
@@ -346,7 +346,7 @@ class System:
 
     def mount_of(self, descriptor: int) -> int:
         """
-        Return the id of the mount that holds an open file; 0 if it cannot be found out.
+        Return the id of the mount that holds an open file; 0 if it cannot be determined.
         """
         try:
             with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
@@ -397,7 +397,7 @@ def exists(system: System, path: str) -> bool:
     Return whether a path exists, following links.
 
     Raises:
-        OSError: this cannot be found out.
+        OSError: this cannot be determined.
     """
     return _is_present(system.stat, path)
 
@@ -407,7 +407,7 @@ def lexists(system: System, path: str) -> bool:
     Return whether a path exists, even as a broken link.
 
     Raises:
-        OSError: this cannot be found out.
+        OSError: this cannot be determined.
     """
     return _is_present(system.lstat, path)
 

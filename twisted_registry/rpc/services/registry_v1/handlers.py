@@ -98,7 +98,7 @@ class AliasCalls:
 
     async def set(self, request: Any, call: CallContext) -> Any:
         """
-        Make an alias name a version.
+        Point an alias at a version.
         """
         reference = codec.reference(request.reference)
         expected = codec.expected_number(request)
