@@ -20,6 +20,7 @@ from twisted_registry.testing import (
     ArchiveLifecycleContract,
     ArchiveModelContract,
     ArchiveUnavailableContract,
+    ArchiveUnfinishedContract,
     ArchiveVersionContract,
 )
 
@@ -99,4 +100,10 @@ class FilesystemIdentityTests(_OnFilesystem, ArchiveIdentityContract):
 class FilesystemAnnotationTests(_OnFilesystem, ArchiveAnnotationContract):
     """
     The contract for annotations, aliases and retention, on ``FilesystemArchive``.
+    """
+
+
+class FilesystemUnfinishedTests(_OnFilesystem, ArchiveUnfinishedContract):
+    """
+    The contract for unfinished uploads, on ``FilesystemArchive``.
     """

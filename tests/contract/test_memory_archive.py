@@ -12,6 +12,7 @@ from twisted_registry.testing import (
     ArchiveContract,
     ArchiveLifecycleContract,
     ArchiveModelContract,
+    ArchiveUnfinishedContract,
     ArchiveVersionContract,
     MemoryArchive,
     MemoryMedium,
@@ -82,4 +83,10 @@ class MemoryLifecycleTests(_InMemory, ArchiveLifecycleContract):
 class MemoryAnnotationTests(_InMemory, ArchiveAnnotationContract):
     """
     The contract for annotations, aliases and retention, on ``MemoryArchive``.
+    """
+
+
+class MemoryUnfinishedTests(_InMemory, ArchiveUnfinishedContract):
+    """
+    The contract for unfinished uploads, on ``MemoryArchive``.
     """

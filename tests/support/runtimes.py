@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -52,7 +53,13 @@ class DeferredEvent:
 class DeferredRuntime:
     """
     The runtime of use cases under Twisted, in the reactor's thread.
+
+    Attributes:
+        clock: calls functions later.
     """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
 
     def call(self, function: Callable[[], Deferred[T]]) -> "Deferred[T]":
         """See ``IRuntime.call``."""
@@ -80,6 +87,10 @@ class DeferredRuntime:
     def run_soon(self, function: Callable[[], object]) -> None:
         """See ``IRuntime.run_soon``."""
         function()
+
+    def call_later(self, delay_seconds: float, function: Callable[[], object]) -> None:
+        """See ``IRuntime.call_later``."""
+        self.clock.callLater(delay_seconds, function)
 
     def event(self) -> DeferredEvent:
         """See ``IRuntime.event``."""

@@ -15,10 +15,10 @@ from twisted_registry.domain.errors import ModelReplaced, SizeMismatch, TooLarge
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
-_CHUNKS_PENDING = 2
+CHUNKS_PENDING = 2
 """How much of one upload may wait to be hashed and stored while the next message is received, in chunks."""
 
-_CHUNKS_IN_MEMORY = _CHUNKS_PENDING + 3
+CHUNKS_IN_MEMORY = CHUNKS_PENDING + 3
 """The most chunks of one upload in memory: the pending ones, one being filled, its target, and a message."""
 
 _GATHERED_BYTES = 256 * 1024
@@ -80,7 +80,7 @@ class Uploads:
         known = await self._created(header, snapshot, idempotency_key) if idempotency_key else None
         if known is not None:
             return known
-        self._check_size(header.size_bytes)
+        check_size(header.size_bytes, self._version_max_bytes)
         upload = self._queries.registry.upload(header, snapshot, idempotency_key)
         try:
             reservation = await self._reserve(upload)
@@ -105,23 +105,15 @@ class Uploads:
             return await self._queries.runtime.call(lambda: registry.find_created(header, snapshot, key))
         return known
 
-    def _check_size(self, size_bytes: int) -> None:
-        most = self._version_max_bytes
-        if most and size_bytes > most:
-            raise TooLarge(
-                f"a version of {size_bytes} bytes is larger than the {most} bytes that this registry accepts; "
-                "start it with a larger --version-max-bytes"
-            )
-
     async def _reserve(self, upload: IUpload) -> IReservation:
-        passing_bytes = min(upload.header.size_bytes, _CHUNKS_IN_MEMORY * self._chunk_bytes)
+        passing_bytes = min(upload.header.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
         return await self._budget.reserve(upload.held_bytes + passing_bytes)
 
     async def _receive(self, upload: IUpload, read: ReadPiece, chunk_of: Callable[[bytes], Chunk]) -> None:
         declared_bytes, runtime = upload.header.size_bytes, self._queries.runtime
         received_bytes = 0
         gatherer = Gatherer(self._chunk_bytes)
-        writes = _PendingWrites(upload, _CHUNKS_PENDING * self._chunk_bytes, runtime)
+        writes = PendingWrites(upload, CHUNKS_PENDING * self._chunk_bytes, runtime)
         while (message := await read()) is not None:
             piece = chunk_of(message)
             received_bytes += piece.size_bytes
@@ -139,6 +131,23 @@ class Uploads:
         await runtime.pause()
 
 
+def check_size(size_bytes: int, most_bytes: int) -> None:
+    """
+    Check that a version is not too large.
+
+    Args:
+        most_bytes: size of the largest version taken; 0 for no limit.
+
+    Raises:
+        TooLarge: it is larger.
+    """
+    if most_bytes and size_bytes > most_bytes:
+        raise TooLarge(
+            f"a version of {size_bytes} bytes is larger than the {most_bytes} bytes that this registry accepts; "
+            "start it with a larger --version-max-bytes"
+        )
+
+
 class Gatherer:
     """
     A buffer for the small messages of an upload: to hash and store each separately would cost many times more than its
@@ -154,6 +163,13 @@ class Gatherer:
         self._enough_bytes = min(_GATHERED_BYTES, chunk_bytes)
         self._small_bytes = self._enough_bytes // 4
         self._gathered = bytearray()
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        How many bytes are gathered.
+        """
+        return len(self._gathered)
 
     def add(self, piece: Chunk) -> Iterator[Chunk]:
         """
@@ -176,7 +192,7 @@ class Gatherer:
             yield Chunk(gathered)
 
 
-class _PendingWrites:
+class PendingWrites:
     """
     The pieces of one upload that wait to be hashed and stored.
     """

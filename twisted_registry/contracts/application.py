@@ -97,6 +97,15 @@ class IRuntime(Interface):
             function: called without arguments; its result is ignored.
         """
 
+    def call_later(delay_seconds: float, function: Callable[[], object]) -> None:
+        """
+        Call a function later, in the thread that runs the use cases.
+
+        Args:
+            delay_seconds: how many seconds later.
+            function: called without arguments; its result is ignored.
+        """
+
     def event() -> IEvent:
         """
         Return a new event that is not set.

@@ -11,6 +11,7 @@ from twisted_registry.contracts.coordination import Listener
 from twisted_registry.contracts.retention import IRetention
 from twisted_registry.contracts.searches import ISearches
 from twisted_registry.contracts.snapshots import ISnapshots
+from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.contracts.version_changes import IVersionChanges
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.domain.events import Event
@@ -87,6 +88,33 @@ class IRegistry(ISnapshots, IVersionChanges, ISearches):
             Fires with the version, or with ``None`` if there is none; fails with ``InvalidRequest`` if that creation
             was not the same as this one, with ``CorruptVersion`` if the version is damaged, or with
             ``StorageFailure``.
+        """
+
+    def find_version_with_key(snapshot: ModelSnapshot, idempotency_key: str) -> Deferred[VersionInfo | None]:
+        """
+        Find the version that was created with a key.
+
+        Args:
+            snapshot: the model.
+            idempotency_key: 1 to 128 printable ASCII characters.
+
+        Returns:
+            Fires with the version, or with ``None`` if there is none; fails with ``InvalidRequest`` if the key is not
+            allowed or was used for another model, with ``CorruptVersion`` if the version is damaged, or with
+            ``StorageFailure``.
+        """
+
+    def find_unfinished(snapshot: ModelSnapshot, idempotency_key: str) -> Deferred[UnfinishedUpload | None]:
+        """
+        Find an upload that an earlier process has left.
+
+        Args:
+            snapshot: the model.
+            idempotency_key: 1 to 128 printable ASCII characters.
+
+        Returns:
+            Fires with the upload, or with ``None`` if there is none; fails with ``InvalidRequest`` if the key is not
+            allowed, or with ``StorageFailure``.
         """
 
     def load_version_infos(

@@ -6,6 +6,8 @@ from zope.interface import Interface
 
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import Usage
+from twisted_registry.contracts.unfinished import UnfinishedUpload
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
@@ -106,7 +108,13 @@ class ISnapshots(Interface):
         Return whether the idempotency keys of archived versions survive restarts.
         """
 
-    def upload(header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> IUpload:
+    def upload(
+        header: VersionHeader,
+        snapshot: ModelSnapshot,
+        idempotency_key: str = "",
+        details: CreationDetails = NO_DETAILS,
+        is_resumable: bool = False,
+    ) -> IUpload:
         """
         Start creating a version.
 
@@ -118,6 +126,9 @@ class ISnapshots(Interface):
                 second one.  The registry remembers a key for a day, or until its version or model is deleted; for
                 archived versions across restarts, if the archive can (``IKeyedArchive``).  If two creations with the
                 same key overlap, the first commit makes the version and the second returns it.
+            details: what is set in the same commit.
+            is_resumable: whether the data shall be kept if the process ends before the commit, for ``resume_upload``.
+                This needs a key, and an archive that can do it (``IResumableArchive``).
 
         Returns:
             An upload that expects the first piece of data.
@@ -125,6 +136,28 @@ class ISnapshots(Interface):
         Raises:
             InvalidRequest: the key is not allowed.
             TooLarge: the version can never be stored.
+            UnsupportedByArchive: the archive cannot store the details.
+        """
+
+    def resume_upload(
+        header: VersionHeader,
+        snapshot: ModelSnapshot,
+        idempotency_key: str,
+        details: CreationDetails,
+        unfinished: UnfinishedUpload,
+    ) -> IUpload:
+        """
+        Go on with an upload that an earlier process has left.
+
+        Args:
+            header: the declared properties of the version, the same as before.
+            snapshot: the header's model.
+            idempotency_key: the same as before.
+            details: what is set in the same commit.
+            unfinished: what ``IRegistry.find_unfinished`` found.
+
+        Returns:
+            An upload whose data must be restored (``IUpload.restore``) before more is written.
         """
 
     def download(snapshot: ModelSnapshot, info: VersionInfo) -> IDownload:

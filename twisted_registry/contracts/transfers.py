@@ -8,7 +8,9 @@ from concurrent.futures import Future
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
+from twisted_registry.domain.snapshot import ModelSnapshot
 
 
 class IChunker(Interface):
@@ -43,6 +45,23 @@ class IUpload(Interface):
 
     header: VersionHeader = Attribute("The declared properties of the version.")
     held_bytes: int = Attribute("How many bytes of the data stay in memory until the upload ends.")
+    snapshot: ModelSnapshot = Attribute("The model when the upload began.")
+    details: CreationDetails = Attribute("What is set in the commit.  May be replaced until then.")
+
+    def restore() -> Future[int]:
+        """
+        Read and hash some of the data that an earlier process has written.  Called, until nothing is left, before
+        ``write``.
+
+        Returns:
+            Fires with the number of bytes that were hashed; 0 if nothing is left.  Fails with ``UnknownModel`` or
+            ``StorageFailure``.
+        """
+
+    def suspend() -> None:
+        """
+        Release what is not needed to go on later: the copy of an archived version in memory.
+        """
 
     def write(piece: Chunk) -> Future[None]:
         """
@@ -58,7 +77,7 @@ class IUpload(Interface):
 
     def finish() -> Future[None]:
         """
-        Complete the data.  Called after the last ``write``.
+        Complete the data.  Called after the last ``write``; again, if the upload was interrupted after that.
 
         Returns:
             Fires with ``None`` when the data is durable and only the commit is missing; fails with ``HashMismatch``, or

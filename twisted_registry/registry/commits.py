@@ -2,14 +2,18 @@
 Commits: how an upload becomes a version.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transient import EvictionRank
+from twisted_registry.domain.aliases import AliasChange, AliasMove
+from twisted_registry.domain.annotations import NO_ANNOTATIONS
+from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.errors import (
     ArchiveMoved,
     CommitUncertain,
@@ -21,7 +25,7 @@ from twisted_registry.domain.errors import (
     StorageReadOnly,
     UnknownModel,
 )
-from twisted_registry.domain.events import VersionCommitted
+from twisted_registry.domain.events import AliasChanged, VersionCommitted
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.idempotency import CreationKeys
@@ -93,6 +97,16 @@ class Committer:
                 return None  # the commit reports it
             return await self._keys.find_committed(model, header, header.sha256, key_sha256)
 
+    async def find_version_with_key(self, snapshot: ModelSnapshot, key_sha256: str) -> VersionInfo | None:
+        """
+        See ``IRegistry.find_version_with_key``.
+        """
+        async with self._state.coordination.exclusive(snapshot.model_id):
+            model = self._state.current(snapshot.model_id, snapshot.incarnation)
+            if model is None or model.snapshot is None:
+                return None
+            return await self._keys.find_version(model, key_sha256)
+
     def _model(self, upload: Upload) -> Model:
         model = self._state.current(upload.snapshot.model_id, upload.snapshot.incarnation)
         if model is None:
@@ -111,28 +125,47 @@ class Committer:
     async def _commit_archived(
         self, model: Model, upload: Upload, writer: IArchiveWriter, info: VersionInfo
     ) -> VersionInfo:
+        details = upload.details
         async with self._state.coordination.writing(model.model_id):
-            info = await self._commit_to_archive(model, writer, info)
+            info, moves = await self._commit_to_archive(model, writer, info, details)
         superseded = model.latest_transient()
-        model.add_archived(info)
+        model.add_archived(info, details.annotations, moves)
         key = model.loaded.key(info.version_number)
         self._state.add_version_info(key, info)
+        if details.annotations != NO_ANNOTATIONS:
+            self._state.add_annotations(key, details.annotations)
         if superseded is not None:
             await self._state.transients.supersede(superseded)
         if upload.transient_writer is not None:
             await self._state.keep_copy(key, info, upload.transient_writer)
         # Not earlier: subscribers read the version at once, and would have to read it from the archive.
-        self._state.coordination.publish(VersionCommitted(key, info))
+        self._state.coordination.publish(VersionCommitted(key, info, details.annotations))
+        for move in moves:
+            self._state.coordination.publish(AliasChanged(model.model_id, model.incarnation, move))
         return info
 
-    async def _commit_to_archive(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> VersionInfo:
+    async def _commit_to_archive(
+        self, model: Model, writer: IArchiveWriter, info: VersionInfo, details: CreationDetails
+    ) -> tuple[VersionInfo, Sequence[AliasMove]]:
+        if details.annotations != NO_ANNOTATIONS:
+            ILifecycleWriter(writer).set_annotations(details.annotations)
         while True:
+            moves = self._moves(model, info, details) if details.aliases else ()
+            if moves:
+                ILifecycleWriter(writer).set_alias_moves(moves)
             try:
                 await self._try_number(model, writer, info)
-                return info
+                return info, moves
             except NumberTaken as error:
                 await self._adopt(model, error)
                 info = evolve(info, version_number=model.sequence.next())
+
+    def _moves(self, model: Model, info: VersionInfo, details: CreationDetails) -> Sequence[AliasMove]:
+        moved_ns, moves = self._now_ns(), []
+        for sequence, alias in enumerate(details.aliases, model.alias_sequence + 1):
+            change = AliasChange(alias, info.version_number, None, details.actor, details.reason)
+            moves.append(change.move(change.check(model.model_id, model.loaded.aliases), moved_ns, sequence))
+        return moves
 
     async def _adopt(self, model: Model, error: NumberTaken) -> None:
         numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
@@ -163,8 +196,8 @@ class Committer:
         key = model.loaded.key(info.version_number)
 
         def publish() -> None:
-            model.add_transient(info)
-            self._state.coordination.publish(VersionCommitted(key, info))
+            model.add_transient(info, upload.details.annotations)
+            self._state.coordination.publish(VersionCommitted(key, info, upload.details.annotations))
 
         await self._state.transients.commit(
             upload.transient_writer,

@@ -192,6 +192,20 @@ class CreationKeys:
             CorruptVersion: the version is damaged.
             StorageFailure: the version or the model's keys cannot be read.
         """
+        info = await self.find_version(model, key_sha256)
+        if info is not None:
+            check_same_creation(header, sha256, info)
+        return info
+
+    async def find_version(self, model: Model, key_sha256: str) -> VersionInfo | None:
+        """
+        Return the version that was made with a key; ``None`` if there is none.  The caller owns the model.
+
+        Raises:
+            InvalidRequest: the version is of another model.
+            CorruptVersion: the version is damaged.
+            StorageFailure: the version or the model's keys cannot be read.
+        """
         if not self._are_loaded(model):
             await self._load(model)
         entry = self._find(key_sha256)
@@ -201,8 +215,6 @@ class CreationKeys:
         info = entry.info or await self._archived(model, entry)
         if info is None:
             self._forget(key_sha256)
-            return None
-        check_same_creation(header, sha256, info)
         return info
 
     async def _archived(self, model: Model, entry: _Entry) -> VersionInfo | None:

@@ -12,8 +12,10 @@ from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveW
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import CorruptAnnotations, CorruptModel, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
@@ -61,6 +63,7 @@ class LossDetectingArchive:
         self.description: str = archive.description
         self.is_keyed: bool = IKeyedArchive.providedBy(archive)
         self.has_lifecycle: bool = ILifecycleArchive.providedBy(archive)
+        self._is_resumable = IResumableArchive.providedBy(archive)
         self._defers_removals = IDeferredRemovals.providedBy(archive)
         self._archive = archive
         self._find_model = find_model
@@ -137,6 +140,33 @@ class LossDetectingArchive:
     def create_version(self, model_id: str) -> IArchiveWriter:
         """See ``IVersionStore.create_version``."""
         return _LossDetectingWriter(self._archive.create_version(model_id), self, model_id)
+
+    def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
+        """
+        Call ``IResumableArchive.create_resumable``, or ``create_version`` if the archive keeps no unfinished uploads.
+        """
+        if not self._is_resumable:
+            return self.create_version(model_id)
+        writer = IResumableArchive(self._archive).create_resumable(model_id, key_sha256, facts)
+        return _LossDetectingWriter(writer, self, model_id)
+
+    def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
+        """See ``IResumableArchive.find_unfinished``.  Finds none if the archive keeps none."""
+        if not self._is_resumable:
+            return None
+        upload: UnfinishedUpload | None = IResumableArchive(self._archive).find_unfinished(model_id, key_sha256)
+        return upload
+
+    def resume_version(self, upload: UnfinishedUpload) -> IArchiveWriter:
+        """See ``IResumableArchive.resume_version``."""
+        writer = IResumableArchive(self._archive).resume_version(upload)
+        return _LossDetectingWriter(writer, self, upload.model_id)
+
+    def open_unfinished(self, upload: UnfinishedUpload) -> IArchiveReader:
+        """See ``IResumableArchive.open_unfinished``."""
+        with self.detecting(upload.model_id):
+            reader: IArchiveReader = IResumableArchive(self._archive).open_unfinished(upload)
+        return reader
 
     def high_water_mark(self, model_id: str) -> int:
         """See ``IHighWaterMarks.high_water_mark``."""

@@ -115,23 +115,41 @@ class Model:
         numbers = self.snapshot.numbers
         return numbers.last == number == numbers.last_transient
 
-    def add_archived(self, info: VersionInfo) -> None:
+    def add_archived(
+        self, info: VersionInfo, annotations: Annotations = NO_ANNOTATIONS, moves: Sequence[AliasMove] = ()
+    ) -> None:
         """
-        Publish a new archived version.
+        Publish a new archived version, and the moves of aliases to it.
         """
         self.sequence.use(info.version_number)
         before = self.loaded
-        self._publish(before.numbers.with_archived(info.version_number), before.held, info)
-        self._index(info, NO_ANNOTATIONS)
+        numbers = before.numbers.with_archived(info.version_number)
+        if moves:
+            state = AliasState(before.aliases, self.alias_sequence)
+            for move in moves:
+                state = state.moved(move)
+            self.alias_sequence = state.sequence
+            self.snapshot = evolve(before, numbers=numbers, latest=info, aliases=state.aliases)
+        else:
+            self._publish(numbers, before.held, info)
+        self._index(info, annotations)
+        if self.search is not None:
+            for move in moves:
+                self.search.move_alias(move, self.loaded.aliases)
 
-    def add_transient(self, info: VersionInfo) -> None:
+    def add_transient(self, info: VersionInfo, annotations: Annotations = NO_ANNOTATIONS) -> None:
         """
         Publish a new transient version.
         """
         self.sequence.use(info.version_number)
         before, number = self.loaded, info.version_number
-        self._publish(before.numbers.with_transient(number), {**before.held, number: info}, info)
-        self._index(info, NO_ANNOTATIONS)
+        numbers, held = before.numbers.with_transient(number), {**before.held, number: info}
+        if annotations == NO_ANNOTATIONS:
+            self._publish(numbers, held, info)
+        else:
+            annotated = {**before.annotated, number: annotations}
+            self.snapshot = evolve(before, numbers=numbers, held=held, latest=info, annotated=annotated)
+        self._index(info, annotations)
 
     def hold_copy(self, info: VersionInfo) -> None:
         """

@@ -4,6 +4,7 @@ The registry itself.
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -18,8 +19,10 @@ from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientStore, Usage
+from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import (
     CannotStart,
     CorruptModel,
@@ -220,10 +223,28 @@ class Registry:
         """See ``ISnapshots.keeps_archived_keys``."""
         return self._state.archive.is_keyed
 
-    def upload(self, header: VersionHeader, snapshot: ModelSnapshot, idempotency_key: str = "") -> Upload:
+    def upload(
+        self,
+        header: VersionHeader,
+        snapshot: ModelSnapshot,
+        idempotency_key: str = "",
+        details: CreationDetails = NO_DETAILS,
+        is_resumable: bool = False,
+    ) -> Upload:
         """See ``ISnapshots.upload``."""
         key = key_sha256(idempotency_key) if idempotency_key else ""
-        return self._transfers.upload(header, snapshot, key)
+        return self._transfers.upload(header, snapshot, key, details, is_resumable)
+
+    def resume_upload(
+        self,
+        header: VersionHeader,
+        snapshot: ModelSnapshot,
+        idempotency_key: str,
+        details: CreationDetails,
+        unfinished: UnfinishedUpload,
+    ) -> Upload:
+        """See ``ISnapshots.resume_upload``."""
+        return self._transfers.resume(header, snapshot, key_sha256(idempotency_key), details, unfinished)
 
     def _commit(self, upload: Upload) -> Deferred[VersionInfo]:
         return self._run(self._committer.commit(upload))
@@ -259,6 +280,18 @@ class Registry:
     ) -> Deferred[VersionInfo | None]:
         """See ``IRegistry.find_created``."""
         return self._run(self._committer.find_created(header, snapshot, key_sha256(idempotency_key)))
+
+    def find_version_with_key(self, snapshot: ModelSnapshot, idempotency_key: str) -> Deferred[VersionInfo | None]:
+        """See ``IRegistry.find_version_with_key``."""
+        return self._run(self._committer.find_version_with_key(snapshot, key_sha256(idempotency_key)))
+
+    def find_unfinished(self, snapshot: ModelSnapshot, idempotency_key: str) -> Deferred[UnfinishedUpload | None]:
+        """See ``IRegistry.find_unfinished``."""
+        archive, key = self._state.archive, key_sha256(idempotency_key)
+        return self._run(self._in_archive(partial(archive.find_unfinished, snapshot.model_id, key)))
+
+    async def _in_archive(self, job: Callable[[], T]) -> T:
+        return await self._state.executor.defer(job)
 
     def load_version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]

@@ -13,6 +13,9 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientReader, ITransientWriter
+from twisted_registry.contracts.unfinished import UnfinishedUpload
+from twisted_registry.domain.annotations import NO_ANNOTATIONS
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails, UploadFacts
 from twisted_registry.domain.errors import TooLarge, UnknownVersion
 from twisted_registry.domain.models import VersionHeader, VersionInfo, VersionKey
 from twisted_registry.domain.ranges import ByteRange
@@ -40,7 +43,14 @@ class Transfers:
 
     # Uploads
 
-    def upload(self, header: VersionHeader, snapshot: ModelSnapshot, key_sha256: str) -> Upload:
+    def upload(
+        self,
+        header: VersionHeader,
+        snapshot: ModelSnapshot,
+        key_sha256: str,
+        details: CreationDetails,
+        is_resumable: bool,
+    ) -> Upload:
         """
         Begin an upload; see ``ISnapshots.upload``.
 
@@ -48,11 +58,38 @@ class Transfers:
             key_sha256: the SHA-256 of the idempotency key in hexadecimal; empty if there is none.
         """
         if not header.archived:
-            return self._transient(header, snapshot, key_sha256)
-        archive_writer = self._state.archive.create_version(header.model_id)
-        copy_writer = self._state.transients.copy_writer(header.size_bytes)
-        held_bytes = 0 if copy_writer is None else header.size_bytes
-        return self._upload(header, held_bytes, snapshot, key_sha256, archive_writer, copy_writer)
+            upload = self._transient(header, snapshot, key_sha256)
+        else:
+            if details != NO_DETAILS and (details.aliases or details.annotations != NO_ANNOTATIONS):
+                self._state.check_lifecycle()
+            copy_writer = self._state.transients.copy_writer(header.size_bytes)
+            held_bytes = 0 if copy_writer is None else header.size_bytes
+            writer = self._archive_writer(header, key_sha256, is_resumable)
+            upload = self._upload(header, held_bytes, snapshot, key_sha256, writer, copy_writer)
+        upload.details = details
+        return upload
+
+    def _archive_writer(self, header: VersionHeader, key_sha256: str, is_resumable: bool) -> IArchiveWriter:
+        if is_resumable and key_sha256:
+            return self._state.archive.create_resumable(header.model_id, key_sha256, UploadFacts.of(header))
+        return self._state.archive.create_version(header.model_id)
+
+    def resume(
+        self,
+        header: VersionHeader,
+        snapshot: ModelSnapshot,
+        key_sha256: str,
+        details: CreationDetails,
+        unfinished: UnfinishedUpload,
+    ) -> Upload:
+        """
+        Go on with an upload; see ``ISnapshots.resume_upload``.
+        """
+        writer = self._state.archive.resume_version(unfinished)
+        upload = self._upload(header, 0, snapshot, key_sha256, writer, None)
+        upload.keep_after(partial(self._state.archive.open_unfinished, unfinished))
+        upload.details = details
+        return upload
 
     def _transient(self, header: VersionHeader, snapshot: ModelSnapshot, key: str) -> Upload:
         transients = self._state.transients

@@ -12,13 +12,16 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_registry.contracts.execution import ISerialExecutor
-from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.transfers import IChunker, IUpload
 from twisted_registry.contracts.transient import ITransientWriter
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import HashMismatch
 from twisted_registry.domain.integrity import Sha256, Xxh3
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
+
+_RESTORED_BYTES = 8 * 1024 * 1024
 
 
 @implementer(IUpload)
@@ -36,6 +39,8 @@ class Upload:
         _chunker: makes the chunks that are kept in memory.
         _serial: hashes data, and passes it to memory.
         _archive_serial: runs the archive's calls.
+        details: see ``IUpload.details``.
+        _open_kept: opens the data that an earlier process has written; ``None`` if there is none, or it is restored.
     """
 
     header: VersionHeader
@@ -48,6 +53,10 @@ class Upload:
     _serial: ISerialExecutor
     _archive_serial: ISerialExecutor
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
+    details: CreationDetails = NO_DETAILS
+    _open_kept: Callable[[], IArchiveReader] | None = None
+    _kept_reader: IArchiveReader | None = None
+    _finished: Future[None] | None = None
     _sha256_state: Sha256 = field(factory=Sha256)
     _xxh3_state: Xxh3 = field(factory=Xxh3)
     sha256: str = ""
@@ -70,10 +79,12 @@ class Upload:
 
     def finish(self) -> Future[None]:
         """See ``IUpload.finish``."""
-        hashed = self._serial.submit(self._finish, 0)
-        if self.archive_writer is None:
-            return hashed
-        return all_done(hashed, self._archive_serial.submit(self.archive_writer.finish, 0))
+        if self._finished is None:
+            hashed = self._serial.submit(self._finish, 0)
+            writer = self.archive_writer
+            done = hashed if writer is None else all_done(hashed, self._archive_serial.submit(writer.finish, 0))
+            self._finished = done
+        return self._finished
 
     def _finish(self) -> None:
         self.sha256 = self._sha256_state.text()
@@ -83,6 +94,43 @@ class Upload:
             for chunk in self._chunker.flush():
                 self.transient_writer.write(chunk)
 
+    def keep_after(self, open_kept: Callable[[], IArchiveReader]) -> None:
+        """
+        Go on after the data that an earlier process has written, which ``restore`` hashes.
+        """
+        self._open_kept = open_kept
+
+    def restore(self) -> Future[int]:
+        """See ``IUpload.restore``."""
+        return self._archive_serial.submit(self._restore, _RESTORED_BYTES)
+
+    def _restore(self) -> int:
+        if self._open_kept is None:
+            return 0
+        if self._kept_reader is None:
+            self._kept_reader = self._open_kept()
+        data = self._kept_reader.read(_RESTORED_BYTES)
+        self._take(memoryview(data))
+        if not data:
+            self._close_kept()
+        return len(data)
+
+    def _close_kept(self) -> None:
+        reader, self._kept_reader, self._open_kept = self._kept_reader, None, None
+        if reader is not None:
+            reader.close()
+
+    def suspend(self) -> None:
+        """See ``IUpload.suspend``."""
+        if self.archive_writer is not None:
+            self.held_bytes = 0
+            self._serial.submit(self._drop_copy, 0)
+
+    def _drop_copy(self) -> None:
+        writer, self.transient_writer = self.transient_writer, None
+        if writer is not None:
+            writer.abort()
+
     def commit(self) -> Deferred[VersionInfo]:
         """See ``IUpload.commit``."""
         return self._commit(self)
@@ -90,6 +138,7 @@ class Upload:
     def abort(self) -> None:
         """See ``IUpload.abort``."""
         if self.archive_writer is not None:
+            self._archive_serial.submit(self._close_kept, 0)
             self._archive_serial.submit(self.archive_writer.abort, 0)
         if self.transient_writer is not None:
             self._serial.submit(self.transient_writer.abort, 0)

@@ -89,6 +89,10 @@ class AsyncioRuntime:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(function)
 
+    def call_later(self, delay_seconds: float, function: Callable[[], object]) -> None:
+        """See ``IRuntime.call_later``."""
+        self._loop.call_later(delay_seconds, function)
+
     def event(self) -> IEvent:
         """See ``IRuntime.event``."""
         return _Event()

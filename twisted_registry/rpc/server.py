@@ -24,7 +24,7 @@ from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.bridge import AsyncioRuntime
-from twisted_registry.rpc.budgets import ReplyBudget
+from twisted_registry.rpc.budgets import ReplyBudget, UploadBudget
 from twisted_registry.rpc.chain import ArchiveIdentityCheck, generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
@@ -226,12 +226,15 @@ class RpcServer:
         return server
 
     def _registry_services(self) -> Sequence[Service]:
-        reply_budget = ReplyBudget(self._limits, disconnect)
-        chunk_bytes = self._network.chunk_size_bytes
-        cogment = cogment_service(
-            self._queries, self._subscriptions, self._server_status(), self._limits, reply_budget, chunk_bytes
+        limits, chunk_bytes = self._limits, self._network.chunk_size_bytes
+        reply_budget, upload_budget = ReplyBudget(limits, disconnect), UploadBudget(limits)
+        status = self._server_status()
+        return (
+            cogment_service(
+                self._queries, self._subscriptions, status, limits, reply_budget, upload_budget, chunk_bytes
+            ),
+            registry_service(self._queries, self._feed, limits, reply_budget, upload_budget, chunk_bytes),
         )
-        return cogment, registry_service(self._queries, self._feed, reply_budget, chunk_bytes)
 
     def _server_status(self) -> ServerStatus:
         return ServerStatus(

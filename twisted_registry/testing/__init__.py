@@ -4,7 +4,8 @@ Tests and tools for programs that build on the registry.
 ``start_registry`` and ``running_registry`` start a registry inside the process of a test.  The suites are for those
 who write a provider: ``ArchiveModelContract``, ``ArchiveVersionContract``, ``ArchiveUnavailableContract``,
 ``ArchiveIdentityContract``, ``ArchiveKeyContract``, ``ArchiveLifecycleContract``, ``ArchiveAnnotationContract``,
-``TransientStoreContract`` and ``CoordinationContract``.  All of them work with trial, unittest and pytest.
+``ArchiveUnfinishedContract``, ``TransientStoreContract`` and ``CoordinationContract``.  All of them work with trial,
+unittest and pytest.
 """
 
 from twisted_registry.testing.archive import ArchiveContract, ArchiveModelContract
@@ -15,6 +16,7 @@ from twisted_registry.testing.archive_optional import (
     ArchiveKeyContract,
     ArchiveUnavailableContract,
 )
+from twisted_registry.testing.archive_unfinished import ArchiveUnfinishedContract
 from twisted_registry.testing.archive_versions import ArchiveVersionContract
 from twisted_registry.testing.coordination import CoordinationContract
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
@@ -29,6 +31,7 @@ __all__ = [
     "ArchiveLifecycleContract",
     "ArchiveModelContract",
     "ArchiveUnavailableContract",
+    "ArchiveUnfinishedContract",
     "ArchiveVersionContract",
     "CoordinationContract",
     "InProcessRegistry",

@@ -10,8 +10,10 @@ from zope.interface import implementer
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
+from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import (
     CannotStart,
     CorruptAnnotations,
@@ -37,6 +39,22 @@ class _Model:
 
 
 @define
+class UnfinishedData:
+    """
+    An unfinished upload.
+
+    Attributes:
+        facts: its declared properties.
+        data: what was written.
+        owner: the archive whose writer writes it; ``None`` if that is closed.
+    """
+
+    facts: UploadFacts
+    data: bytearray
+    owner: object
+
+
+@define
 class MemoryMedium:
     """
     The storage of a ``MemoryArchive``, which outlives it as a disk outlives a process.
@@ -45,14 +63,16 @@ class MemoryMedium:
         models: the models by id.
         in_use: whether an open archive uses it.
         prefixes: the retention policies of prefixes.
+        unfinished: the unfinished uploads, by model and key.
     """
 
     models: dict[str, _Model] = field(factory=dict)
     in_use: bool = False
     prefixes: dict[str, RetentionPolicy] = field(factory=dict)
+    unfinished: dict[tuple[str, str], UnfinishedData] = field(factory=dict)
 
 
-@implementer(IArchive, ILifecycleArchive)
+@implementer(IArchive, ILifecycleArchive, IResumableArchive)
 class MemoryArchive:
     """
     An archive in memory.  Archives can be opened on a medium one after the other.
@@ -75,11 +95,17 @@ class MemoryArchive:
         if self._medium.in_use:
             raise CannotStart("the medium is in use")
         self._medium.in_use = self._opened = True
+        self._release_unfinished()
 
     def close(self) -> None:
         """See ``IArchive.close``."""
         if self._opened:
             self._medium.in_use = self._opened = False
+            self._release_unfinished()
+
+    def _release_unfinished(self) -> None:
+        for upload in self._medium.unfinished.values():
+            upload.owner = None
 
     def model_ids(self) -> list[str]:
         """See ``IModelStore.model_ids``."""
@@ -98,6 +124,8 @@ class MemoryArchive:
         """See ``IModelStore.delete_model``."""
         self.model(model_id)
         del self._medium.models[model_id]
+        for key in [key for key in self._medium.unfinished if key[0] == model_id]:
+            del self._medium.unfinished[key]
 
     def version_numbers(self, model_id: str) -> list[int]:
         """See ``IVersionStore.version_numbers``."""
@@ -114,6 +142,39 @@ class MemoryArchive:
     def create_version(self, model_id: str) -> IArchiveWriter:
         """See ``IVersionStore.create_version``."""
         return _Writer(self, model_id)
+
+    def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
+        """See ``IResumableArchive.create_resumable``."""
+        return _ResumableWriter(self, model_id, key=(model_id, key_sha256), facts=facts)
+
+    def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
+        """See ``IResumableArchive.find_unfinished``."""
+        found = self._medium.unfinished.get((model_id, key_sha256))
+        if found is None or found.owner is self:
+            return None
+        return UnfinishedUpload(model_id, key_sha256, found.facts, len(found.data), 0)
+
+    def resume_version(self, upload: UnfinishedUpload) -> IArchiveWriter:
+        """See ``IResumableArchive.resume_version``."""
+        key = upload.model_id, upload.key_sha256
+        kept = self._medium.unfinished[key]
+        kept.owner = self
+        return _ResumableWriter(self, upload.model_id, kept.data, key=key, facts=upload.facts)
+
+    def open_unfinished(self, upload: UnfinishedUpload) -> IArchiveReader:
+        """See ``IResumableArchive.open_unfinished``."""
+        self.model(upload.model_id)
+        kept = self._medium.unfinished.get((upload.model_id, upload.key_sha256))
+        if kept is None:
+            raise StorageFailure("the data is gone")
+        return _Reader(bytes(kept.data))
+
+    @property
+    def medium(self) -> MemoryMedium:
+        """
+        The storage.
+        """
+        return self._medium
 
     def high_water_mark(self, model_id: str) -> int:
         """See ``IHighWaterMarks.high_water_mark``."""
@@ -257,6 +318,32 @@ class _Writer:
     def _check_not_over(self) -> None:
         if self._is_over:
             raise StorageFailure("the version was aborted or committed before")
+
+
+@define
+class _ResumableWriter(_Writer):
+    _key: tuple[str, str] = field(kw_only=True)
+    _facts: UploadFacts = field(kw_only=True)
+
+    def write(self, chunk: Chunk) -> None:
+        """See ``IChunkSink.write``."""
+        super().write(chunk)
+        self._archive.medium.unfinished[self._key] = UnfinishedData(self._facts, self._data, self._archive)
+
+    def commit(self, info: VersionInfo) -> None:
+        """See ``IArchiveWriter.commit``."""
+        super().commit(info)
+        self._forget()
+
+    def abort(self) -> None:
+        """See ``IChunkSink.abort``."""
+        super().abort()
+        self._forget()
+
+    def _forget(self) -> None:
+        kept = self._archive.medium.unfinished.get(self._key)
+        if kept is not None and kept.data is self._data:
+            del self._archive.medium.unfinished[self._key]
 
 
 @implementer(ISeekableReader)

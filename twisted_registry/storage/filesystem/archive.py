@@ -15,8 +15,10 @@ from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
@@ -43,7 +45,15 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     return FilesystemArchive(directory)
 
 
-@implementer(ILocatedArchive, IIdentifiableArchive, IOwnedArchive, IKeyedArchive, ILifecycleArchive, IDeferredRemovals)
+@implementer(
+    ILocatedArchive,
+    IIdentifiableArchive,
+    IOwnedArchive,
+    IKeyedArchive,
+    ILifecycleArchive,
+    IDeferredRemovals,
+    IResumableArchive,
+)
 class FilesystemArchive:
     """
     An archive in a folder, in the layout of the Cogment Model Registry.
@@ -101,6 +111,7 @@ class FilesystemArchive:
     def close(self) -> None:
         """See ``IArchive.close``."""
         self._staging.removals.clear()
+        self._versions.uploads.close()
         self._claim.release()
         self._directory.close()
         path_descriptor, self._path_descriptor = self._path_descriptor, None
@@ -222,6 +233,7 @@ class FilesystemArchive:
             # Nothing may be swept that belongs to another daemon.
             self._claim.acquire()
             self._staging.sweep()
+            self._versions.uploads.load()
             if self._claim.was_abandoned:
                 self._versions.sweep_temp_files()
         except LockFailed as error:
@@ -274,6 +286,26 @@ class FilesystemArchive:
         """See ``IVersionStore.create_version``."""
         return self._versions.create(model_id)
 
+    # Unfinished uploads.
+
+    def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
+        """See ``IResumableArchive.create_resumable``."""
+        return self._versions.write_upload(UnfinishedUpload(model_id, key_sha256, facts, 0, 0))
+
+    def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
+        """See ``IResumableArchive.find_unfinished``."""
+        return self._versions.uploads.find(model_id, key_sha256)
+
+    def resume_version(self, upload: UnfinishedUpload) -> IArchiveWriter:
+        """See ``IResumableArchive.resume_version``."""
+        return self._versions.write_upload(upload)
+
+    def open_unfinished(self, upload: UnfinishedUpload) -> IArchiveReader:
+        """See ``IResumableArchive.open_unfinished``."""
+        return self._versions.read_upload(upload)
+
+    # Deletion.
+
     def delete_version(self, model_id: str, version_number: int) -> None:
         """See ``IVersionRemoval.delete_version``."""
         self._versions.delete(model_id, version_number)
@@ -324,6 +356,7 @@ class FilesystemArchive:
 
     def removal_seconds(self) -> float | None:
         """See ``IDeferredRemovals.removal_seconds``."""
+        self._versions.uploads.expire()
         return self._staging.removals.next_seconds()
 
     def remove_some(self) -> None:

@@ -14,6 +14,7 @@ The layout is version 1 of the archives of the existing Cogment model registry, 
             .aliases                       all moves: see ``twisted_registry.storage.filesystem.alias_journal``
             .retention                     a policy: see ``twisted_registry.storage.filesystem.retention``
             .new-<unique>                  a temp file
+            .upload-<id>-<unique>          data: see ``twisted_registry.storage.filesystem.unfinished``
             .deleted                       the model is deleted, and the rest of it is being removed
             .deleted-000001                the .yaml of a version that is deleted: the rest of it is being removed
             .promoting-000002              a version is being committed whose number may be below others
@@ -22,6 +23,7 @@ The layout is version 1 of the archives of the existing Cogment model registry, 
             trash/<unique>
             identity                       the archive's id: see ``twisted_registry.storage.filesystem.identity``
             retention                      policies for prefixes of ids
+            uploads/<id>                   an unfinished upload: see ``twisted_registry.storage.filesystem.unfinished``
             claim                          the archive's owner: see ``twisted_registry.storage.filesystem.claim``
 
 A version exists from the moment its .yaml has its final name.  The folder's name determines the model's id, and the
@@ -70,6 +72,12 @@ TEMP_PREFIX = ".new-"
 The beginning of the names of temp files.  The existing registry ignores names with neither ``-v`` nor ``.yaml`` in
 them.
 """
+
+UPLOAD_PREFIX = ".upload-"
+"""The beginning of the name of a temp file that may outlive the process, because its upload may go on."""
+
+UPLOADS = "uploads"
+"""The folder with the descriptions of unfinished uploads, in the private folder."""
 
 DELETED = ".deleted"
 """The file that marks a model as deleted, in a model's folder that cannot be moved to the trash."""
@@ -160,7 +168,7 @@ def is_temp_file(name: str) -> bool:
     """
     Return whether a name is that of a temp file.
     """
-    return name.startswith(TEMP_PREFIX)
+    return name.startswith((TEMP_PREFIX, UPLOAD_PREFIX))
 
 
 @frozen

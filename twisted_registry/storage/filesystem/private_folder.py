@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, QUARANTINE
+from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, QUARANTINE, UPLOADS
 from twisted_registry.storage.filesystem.pinned_directory import (
     LinkedFolder,
     PinnedDirectory,
@@ -70,7 +70,7 @@ class PrivateFolders:
         """
         try:
             with self.open_in(self._root.folder, PRIVATE_FOLDER) as private:
-                for name in (*_SWEPT, QUARANTINE):
+                for name in (*_SWEPT, QUARANTINE, UPLOADS):
                     self._check(private, name)
         except FileNotFoundError:
             return
@@ -91,6 +91,7 @@ class PrivateFolders:
             folder = self._pin(name)
         except FileNotFoundError:
             self.prepare()
+            self._create(within(self._root.folder, f"{PRIVATE_FOLDER}/{name}"))
             folder = self._pin(name)
         try:
             yield folder

@@ -125,7 +125,7 @@ class StagingArea:
         try:
             return self.system.open(within(folder, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), name
         except BaseException:
-            self._forget_temp_name(name)
+            self.forget_temp_name(name)
             raise
 
     def _new_temp_name(self) -> str:
@@ -134,9 +134,19 @@ class StagingArea:
             self._temp_names.add(name)
         return name
 
-    def _forget_temp_name(self, name: str) -> None:
+    def forget_temp_name(self, name: str) -> None:
+        """
+        Let a temp file be swept as a leftover.
+        """
         with self._mutex:
             self._temp_names.discard(name)
+
+    def keep_temp_file(self, name: str) -> None:
+        """
+        Keep a temp file, until it is discarded or installed, from being swept as a leftover.
+        """
+        with self._mutex:
+            self._temp_names.add(name)
 
     def write_temp_file(self, folder: Folder, content: bytes) -> str:
         """
@@ -230,7 +240,7 @@ class StagingArea:
             except OSError:
                 self.discard(tmp, temp_name)
                 raise
-            self._forget_temp_name(temp_name)
+            self.forget_temp_name(temp_name)
             self.sync_after_rename(private)
             self.sync_after_rename(root)  # the private folder itself may be new
 
@@ -254,7 +264,7 @@ class StagingArea:
         except OSError:
             self.discard(folder, temp_name)
             raise
-        self._forget_temp_name(temp_name)
+        self.forget_temp_name(temp_name)
 
     def install_new(self, folder: Folder, temp_name: str, name: str, *, is_claimed: bool = False) -> None:
         """
@@ -277,7 +287,7 @@ class StagingArea:
         except OSError:
             self.discard(folder, temp_name)
             raise
-        self._forget_temp_name(temp_name)
+        self.forget_temp_name(temp_name)
 
     def _rename_noreplace(self, source: str, target: str) -> bool:
         """
@@ -424,7 +434,7 @@ class StagingArea:
         Returns:
             whether nothing is left.
         """
-        self._forget_temp_name(name)
+        self.forget_temp_name(name)
         return self._discard(within(folder, name))
 
     def _discard(self, path: str) -> bool:

@@ -331,6 +331,16 @@ class System:
         except OSError:
             return None
 
+    def boot_id(self) -> str:
+        """
+        Return an id of the time since the machine was started; empty if it cannot be determined.
+        """
+        try:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                return file.read().strip()
+        except OSError:
+            return ""
+
     def is_local(self, descriptor: int) -> bool:
         """
         Return whether an open file is on a file system that no other machine can use at the same time; false if that

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.streams import ISeekableReader
+from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.errors import (
     CorruptVersion,
     RegistryError,
@@ -45,8 +46,10 @@ from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pending_commits import PendingCommits
 from twisted_registry.storage.filesystem.pinned_directory import LINK, open_file, read_metadata, read_up_to
+from twisted_registry.storage.filesystem.resumable_writer import ResumableFileWriter
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import System, close_quietly
+from twisted_registry.storage.filesystem.unfinished import UnfinishedUploads
 from twisted_registry.storage.filesystem.writer import FileWriter
 
 _log = Logger()
@@ -99,6 +102,7 @@ class ArchivedVersions:
         self.annotations = AnnotationFiles(staging, models)
         self.aliases = AliasJournals(staging, models)
         self._extras = ExtraFiles(self.keys, self.annotations, self.aliases, self._pending)
+        self.uploads = UnfinishedUploads(staging, models)
         self._swept: set[str] = set()
 
     def forget_sweeps(self) -> None:
@@ -212,6 +216,21 @@ class ArchivedVersions:
         Start writing a version; see ``IVersionStore.create_version``.
         """
         return FileWriter(self._staging, self._models, self._pending, VersionExtras(self._extras), model_id)
+
+    def write_upload(self, upload: UnfinishedUpload) -> ResumableFileWriter:
+        """
+        Start writing a version whose data outlives the process, or go on with it.
+        """
+        extras = VersionExtras(self._extras)
+        return ResumableFileWriter(
+            self._staging, self._models, self._pending, extras, upload.model_id, uploads=self.uploads, upload=upload
+        )
+
+    def read_upload(self, upload: UnfinishedUpload) -> FileReader:
+        """
+        Open the data of an unfinished upload; see ``IResumableArchive.open_unfinished``.
+        """
+        return FileReader(self._system, self.uploads.open(upload), reading("an unfinished upload"))
 
 
 def _subject(model_id: str, version_number: int) -> str:

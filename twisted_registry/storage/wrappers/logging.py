@@ -12,8 +12,10 @@ from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveW
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
+from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import CorruptAnnotations
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
@@ -33,7 +35,7 @@ class LoggingArchive:
         self.description: str = archive.description
         self._archive = archive
         self._errors = errors
-        optional = (IKeyedArchive, ILifecycleArchive, IDeferredRemovals)
+        optional = (IKeyedArchive, ILifecycleArchive, IDeferredRemovals, IResumableArchive)
         alsoProvides(self, *(interface for interface in optional if interface in providedBy(archive)))
 
     def open(self) -> None:
@@ -103,6 +105,26 @@ class LoggingArchive:
     def create_version(self, model_id: str) -> IArchiveWriter:
         """See ``IVersionStore.create_version``."""
         return LoggingWriter(self._archive.create_version(model_id), self._errors)
+
+    def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
+        """See ``IResumableArchive.create_resumable``."""
+        writer = IResumableArchive(self._archive).create_resumable(model_id, key_sha256, facts)
+        return LoggingWriter(writer, self._errors)
+
+    def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
+        """See ``IResumableArchive.find_unfinished``."""
+        with self._errors.reading:
+            upload: UnfinishedUpload | None = IResumableArchive(self._archive).find_unfinished(model_id, key_sha256)
+        return upload
+
+    def resume_version(self, upload: UnfinishedUpload) -> IArchiveWriter:
+        """See ``IResumableArchive.resume_version``."""
+        return LoggingWriter(IResumableArchive(self._archive).resume_version(upload), self._errors)
+
+    def open_unfinished(self, upload: UnfinishedUpload) -> IArchiveReader:
+        """See ``IResumableArchive.open_unfinished``."""
+        with self._errors.reading:
+            return LoggingReader(IResumableArchive(self._archive).open_unfinished(upload), self._errors)
 
     def set_high_water_mark(self, model_id: str, version_number: int) -> None:
         """See ``IHighWaterMarks.set_high_water_mark``."""

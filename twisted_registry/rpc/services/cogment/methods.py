@@ -31,6 +31,7 @@ def cogment_service(
     status: ServerStatus,
     limits: Limits,
     reply_budget: ReplyBudget,
+    upload_budget: UploadBudget,
     chunk_bytes: int,
 ) -> Service:
     """
@@ -44,7 +45,7 @@ def cogment_service(
         Lists(queries),
         ListReplies(ListSlots()),
         ReplyCache(queries.registry),
-        Uploads(queries, UploadBudget(limits), chunk_bytes, limits.version_max_bytes),
+        Uploads(queries, upload_budget, chunk_bytes, limits.version_max_bytes),
         Downloads(queries, chunk_bytes),
         subscriptions,
         status,

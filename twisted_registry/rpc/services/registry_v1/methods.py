@@ -2,6 +2,7 @@
 The method table of ``twisted_registry.v1.Registry``.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 from google.protobuf.message import Message
 
 from twisted_registry.application.aliases import Aliases
+from twisted_registry.application.copies import Copies
+from twisted_registry.application.creations import Creations
 from twisted_registry.application.downloads import Downloads
 from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.kept_uploads import KeptLimits, KeptUploads
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import Reads
@@ -18,17 +22,31 @@ from twisted_registry.application.replies import ListReplies
 from twisted_registry.application.retention import RetentionRules
 from twisted_registry.application.search import Searches
 from twisted_registry.application.versions import Versions
+from twisted_registry.config.limits import Limits
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
-from twisted_registry.rpc.budgets import ListSlots, ReplyBudget
+from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
 from twisted_registry.rpc.methods import Action, Handler, Method, Service
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
 from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls
 from twisted_registry.rpc.services.registry_v1.search import SearchCalls
-from twisted_registry.rpc.services.registry_v1.transfers import ReadCalls
+from twisted_registry.rpc.services.registry_v1.transfers import TransferCalls, creation_header
+
+_KEPT_SHARE = 8
+"""Interrupted uploads of transient versions keep at most this part of the memory for uploads, an eighth."""
+
+_KEPT_DISK_BYTES = 64 * 2**30
+"""Interrupted uploads of archived versions keep at most so much of the archive's space."""
 
 
-def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudget, chunk_bytes: int) -> Service:
+def registry_service(
+    queries: Queries,
+    feed: EventFeed,
+    limits: Limits,
+    reply_budget: ReplyBudget,
+    upload_budget: UploadBudget,
+    chunk_bytes: int,
+) -> Service:
     """
     Return the service to add to a server.
 
@@ -37,11 +55,15 @@ def registry_service(queries: Queries, feed: EventFeed, reply_budget: ReplyBudge
     """
     versions = Versions(queries)
     reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
+    kept_limits = KeptLimits(limits.uploads_max_bytes // _KEPT_SHARE, _KEPT_DISK_BYTES)
+    kept = KeptUploads(queries.runtime, kept_limits, time.time)
+    creations = Creations(queries, versions, upload_budget, kept, chunk_bytes, limits.version_max_bytes)
+    copies = Copies(queries, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
         *_version_methods(VersionCalls(versions)),
         *_search_methods(SearchCalls(Searches(queries), ListReplies(ListSlots()), reply_budget)),
-        *_transfer_methods(ReadCalls(reads, reply_budget)),
+        *_transfer_methods(TransferCalls(reads, creations, copies, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries, versions))),
         *_retention_methods(RetentionCalls(RetentionRules(queries))),
         Method(
@@ -81,8 +103,15 @@ def _search_methods(calls: SearchCalls) -> Sequence[Method]:
     )
 
 
-def _transfer_methods(reads: ReadCalls) -> Sequence[Method]:
-    return (Method("ReadVersion", reads.read, Action.READ, _referenced_model_id, v1.ReadVersionRequest),)
+def _transfer_methods(calls: TransferCalls) -> Sequence[Method]:
+    publish = Action.PUBLISH
+    return (
+        Method("ReadVersion", calls.read, Action.READ, _referenced_model_id, v1.ReadVersionRequest),
+        Method("CreateVersion", calls.create, publish, _created_model_id, reply=v1.Version),
+        _method("GetUpload", calls.get_upload, publish, _model_id, v1.GetUploadRequest, v1.Upload),
+        # It also reads the version that its reference names.
+        _method("CopyVersion", calls.copy, publish, _model_id, v1.CopyVersionRequest, v1.Version),
+    )
 
 
 def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
@@ -126,6 +155,10 @@ def _method(
 
 def _model_id(request: Any) -> str:
     return str(request.model_id)
+
+
+def _created_model_id(raw: bytes) -> str:
+    return str(creation_header(raw).model_id)
 
 
 def _given_model_id(request: Any) -> str:

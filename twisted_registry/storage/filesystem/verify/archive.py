@@ -27,6 +27,7 @@ from twisted_registry.storage.filesystem.layout import (
     PRIVATE_FOLDER,
     QUARANTINE,
     RETENTION_PREFIXES,
+    UPLOADS,
     is_hashed_name,
     model_id_of_any_form,
 )
@@ -41,6 +42,8 @@ from twisted_registry.storage.filesystem.verify.version import PinnedModel, Vers
 _T = TypeVar("_T")
 _POLL_SECONDS = 0.2
 _LEFT_OVERS = ("tmp", "trash")
+_LEFT_OVER = "being written or removed, or left by a crash; the next start removes it"
+_UPLOAD = "it describes an unfinished upload, which its creator may go on with for an hour"
 
 
 def default_jobs() -> int:
@@ -204,12 +207,12 @@ class Scrub:
     def _private(self) -> Iterator[Finding]:
         for name in self._names(PRIVATE_FOLDER):
             path = os.path.join(PRIVATE_FOLDER, name)
-            if name in (*_LEFT_OVERS, QUARANTINE) and is_link(self._system, within(self._opened(), path)):
+            if name in (*_LEFT_OVERS, QUARANTINE, UPLOADS) and is_link(self._system, within(self._opened(), path)):
                 reason = "it is a link; the daemon does not start on an archive with such a private directory"
                 yield Finding(Kind.FOLDER, None, None, path, reason)
-            elif name in _LEFT_OVERS:
+            elif name in _LEFT_OVERS or name == UPLOADS:
                 for rest in self._names(path):
-                    reason = "being written or removed, or left by a crash; the next start removes it"
+                    reason = _UPLOAD if name == UPLOADS else _LEFT_OVER
                     yield Finding(Kind.LEFT_OVER, None, None, os.path.join(path, rest), reason)
             elif name == IDENTITY:
                 yield from self._identity(path)

@@ -18,6 +18,7 @@ from twisted_registry.storage.filesystem.layout import (
     DELETED_PREFIX,
     PROMOTING_PREFIX,
     RETENTION,
+    UPLOAD_PREFIX,
     ModelFolder,
     VersionFiles,
     can_be_named,
@@ -196,7 +197,10 @@ def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -
         known.add(os.path.basename(folder.version_data(number)))
     marks = _marks(folder, names)
     for name in names:
-        if is_temp_file(name):
+        if name.startswith(UPLOAD_PREFIX):
+            reason = "an unfinished upload, which its creator may go on with for an hour"
+            yield model.finding(Kind.LEFT_OVER, None, name, reason)
+        elif is_temp_file(name):
             reason = "being written, or left by a crash; it is removed when the model is first used"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
         elif name in known:

@@ -1,0 +1,217 @@
+"""
+The archive on a file system: unfinished uploads.
+"""
+
+import errno
+import os
+import time
+from pathlib import Path
+
+from tests.support.damage import findings
+from tests.support.faulty_system import failing_where
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT
+from twisted_registry.domain.creation import UploadFacts
+from twisted_registry.domain.errors import StorageFailure
+from twisted_registry.domain.idempotency import key_sha256
+from twisted_registry.domain.models import Chunk, ModelInfo
+from twisted_registry.storage.filesystem.unfinished import upload_id
+from twisted_registry.storage.filesystem.verify.findings import Kind
+from twisted_registry.testing.samples import version_info
+
+KEY = key_sha256("a key")
+FACTS = UploadFacts(True, 8, "", "")
+
+
+class UnfinishedTests(FilesystemCase):
+    """
+    An unfinished upload is a temp file and a description.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a model, and an upload of which a half is written.
+        """
+        super().setUp()
+        self.archive.save_model(ModelInfo("m"))
+        self.writer = self.begin()
+
+    def begin(self, key: str = KEY) -> IArchiveWriter:
+        """
+        Begin an upload.
+        """
+        writer = self.archive.create_resumable("m", key, FACTS)
+        writer.write(Chunk(b"some"))
+        return writer
+
+    def data(self) -> Path:
+        """
+        Return the path of the data.
+        """
+        (path,) = (self.root / "m").glob(".upload-*")
+        return path
+
+    def description(self) -> Path:
+        """
+        Return the path of the description.
+        """
+        (path,) = (self.root / ".0" / "uploads").iterdir()
+        return path
+
+    def left(self) -> list[str]:
+        """
+        Return the names of what is left.
+        """
+        return [path.name for path in (*(self.root / "m").glob(".upload-*"), *(self.root / ".0" / "uploads").glob("*"))]
+
+    def found_bytes(self, key: str = KEY) -> int | None:
+        """
+        Return how much is found after a start.
+        """
+        self.reopen()
+        return self.present_bytes(key)
+
+    def present_bytes(self, key: str = KEY) -> int | None:
+        """
+        Return how much is found.
+        """
+        upload = self.archive.find_unfinished("m", key)
+        return None if upload is None else upload.received_bytes
+
+    def remove_all(self) -> None:
+        """
+        Remove everything that waits for its removal.
+        """
+        while self.archive.removal_seconds() is not None:
+            self.archive.remove_some()
+
+    def test_names(self) -> None:
+        """
+        The existing registry ignores the names, and 'archive verify' knows them.
+        """
+        for name in self.left():
+            self.assertNotIn("-v", name)
+            self.assertNotIn(".yaml", name)
+        self.assertEqual({finding.kind for finding in findings(self.root)}, {Kind.LEFT_OVER})
+        self.assertEqual(len(findings(self.root)), 2)
+
+    def test_no_sync(self) -> None:
+        """
+        Nothing is synced before the commit, which removes the description.
+        """
+        self.system.calls.clear()
+        self.begin(key_sha256("b"))
+        self.assertEqual([call for call in self.system.calls if "sync" in call], [])
+        self.writer.write(Chunk(b"data"))
+        self.writer.finish()
+        self.writer.commit(version_info("m", 1, b"somedata"))
+        self.assertEqual(len(self.left()), 2)  # of the other upload
+
+    def test_sweeps(self) -> None:
+        """
+        The sweep of a model's folder keeps the data, and removes data that nothing describes.
+        """
+        other = self.root / "m" / f".upload-{'0' * 64}-{'0' * 8}"
+        other.write_bytes(b"x")
+        self.reopen()
+        self.assertEqual(self.archive.version_numbers("m"), [])
+        self.assertFalse(other.exists())
+        self.assertEqual(self.present_bytes(), 4)
+
+    def test_expired(self) -> None:
+        """
+        After an hour it is removed: by a start, or while the registry runs.
+        """
+        old = time.time() - KEPT_SECONDS - 1
+        os.utime(self.data(), (old, old))
+        self.assertIsNone(self.found_bytes())
+        self.remove_all()
+        self.assertEqual(self.left(), [])
+        self.begin()
+        self.assertEqual(self.found_bytes(), 4)
+        uploads = self.archive._versions.uploads
+        uploads.now_seconds = lambda: time.time() + KEPT_SECONDS + 1
+        self.assertEqual(self.archive.removal_seconds(), 0.0)
+        self.assertIsNone(self.present_bytes())
+        self.remove_all()
+        self.assertEqual(self.left(), [])
+
+    def test_other_boot(self) -> None:
+        """
+        After another boot, or if the boot is not known, it is dropped.
+        """
+        for boot in ("another boot", ""):
+            self.patch(self.system, "boot_id", lambda boot=boot: boot)
+            self.assertIsNone(self.found_bytes())
+            self.archive.version_numbers("m")
+            self.assertEqual(self.left(), [])
+            self.begin()
+
+    def test_damaged_descriptions(self) -> None:
+        """
+        A description that is damaged, or is not one, is dropped with its data; a start never fails.
+        """
+        whole = self.description().read_bytes()
+        for content in (b"", whole[:-20], whole.replace(b'"m"', b'"n"'), b"{}", b"\xff" * 5000):
+            self.writer.abort()
+            self.writer = self.begin()
+            self.description().write_bytes(content)
+            self.assertIsNone(self.found_bytes())
+            self.archive.version_numbers("m")
+            self.assertEqual(self.left(), [])
+
+    def test_too_many(self) -> None:
+        """
+        A start keeps the hundred that changed last.
+        """
+        for number in range(MAX_KEPT + 2):
+            self.begin(key_sha256(str(number))).write(Chunk(b"x"))
+            os.utime(
+                max((self.root / "m").glob(".upload-*"), key=os.path.getctime), (time.time(), time.time() + number)
+            )
+        os.utime(self.data_of(KEY), (time.time(), time.time() - 5))
+        self.assertIsNone(self.found_bytes())
+        self.assertEqual(self.present_bytes(key_sha256(str(MAX_KEPT + 1))), 5)
+        self.remove_all()
+        self.assertEqual(len(self.left()), 2 * MAX_KEPT)
+
+    def data_of(self, key: str) -> Path:
+        """
+        Return the path of an upload's data.
+        """
+        (path,) = (self.root / "m").glob(f".upload-{upload_id('m', key)}-*")
+        return path
+
+    def test_changed_data(self) -> None:
+        """
+        Data that has another size than before is not continued.
+        """
+        self.reopen()
+        upload = self.archive.find_unfinished("m", KEY)
+        assert upload is not None
+        with self.data().open("ab") as file:
+            file.write(b"x")
+        self.assertIsNone(self.present_bytes())
+        writer = self.archive.resume_version(upload)
+        self.assertRaises(StorageFailure, writer.write, Chunk(b"data"))
+        self.assertEqual(self.left(), [])
+
+    def test_failing_description(self) -> None:
+        """
+        If the description cannot be written, the upload fails and leaves nothing.
+        """
+        self.writer.abort()
+        self.system.disturbance = failing_where("create .0/uploads/.*", errno.EIO)
+        self.assertRaises(StorageFailure, self.begin)
+        self.system.disturbance = None
+        self.assertEqual(self.left(), [])
+        self.begin()
+
+    def test_closed(self) -> None:
+        """
+        A closed archive has no file open.
+        """
+        self.archive.close()
+        self.assertEqual(self.system.descriptors, {})
+        self.archive.open()

@@ -1,0 +1,199 @@
+"""
+Unfinished uploads that are kept for a while, so that their creators can go on with them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from attrs import define, frozen
+
+from twisted_registry.contracts.application import IEvent, IRuntime
+from twisted_registry.contracts.transfers import IUpload
+from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT
+
+UploadKey = tuple[str, str]
+"""A model's id, and an idempotency key."""
+
+
+@frozen
+class KeptLimits:
+    """
+    Limits on what is kept.  The oldest uploads are dropped first.
+
+    Attributes:
+        memory_bytes: the most memory for transient versions.
+        disk_bytes: the most bytes on the archive.
+        count: the most uploads.
+        seconds: how long one is kept.
+    """
+
+    memory_bytes: int
+    disk_bytes: int
+    count: int = MAX_KEPT
+    seconds: float = KEPT_SECONDS
+
+
+@define(eq=False)
+class UnfinishedTransfer:
+    """
+    An upload and how far it is.
+
+    Attributes:
+        received_bytes: how many bytes were written.
+        is_restored: whether what an earlier process has written was hashed.
+        is_committing: whether the commit has begun.
+    """
+
+    upload: IUpload
+    received_bytes: int = 0
+    is_restored: bool = True
+    is_committing: bool = False
+
+    @property
+    def memory_bytes(self) -> int:
+        """
+        How much memory it takes while it is kept.
+        """
+        return min(self.upload.held_bytes, self.received_bytes)
+
+    @property
+    def disk_bytes(self) -> int:
+        """
+        How much of it is on the archive.
+        """
+        return self.received_bytes if self.upload.header.archived else 0
+
+
+@define(eq=False)
+class Claim:
+    """
+    The right of one call to go on with an upload.
+
+    Attributes:
+        interrupt: ends the call soon, with ``UploadTakenOver``.
+        ended: set when the call has ended.
+        transfer: the upload under way; ``None`` before it begins.
+    """
+
+    interrupt: Callable[[], None]
+    ended: IEvent
+    transfer: UnfinishedTransfer | None = None
+
+
+@define(eq=False)
+class _Kept:
+    transfer: UnfinishedTransfer
+    expires_seconds: float
+
+
+class KeptUploads:
+    """
+    The uploads that have a key and are under way or kept.  Used in the thread that runs the use cases.
+    """
+
+    def __init__(self, runtime: IRuntime, limits: KeptLimits, now_seconds: Callable[[], float]) -> None:
+        """
+
+        Args:
+            now_seconds: returns the time in seconds since the Unix epoch.
+        """
+        self._runtime = runtime
+        self._limits = limits
+        self._now_seconds = now_seconds
+        self._claims: dict[UploadKey, Claim] = {}
+        # The oldest first.
+        self._kept: OrderedDict[UploadKey, _Kept] = OrderedDict()
+        self._is_expiring = False
+
+    async def claim(self, key: UploadKey, interrupt: Callable[[], None]) -> Claim:
+        """
+        Interrupt the call that has the same key, if there is one, and take its place.
+
+        A client whose connection broke comes back before the server has noticed, so the newer call wins.
+
+        Args:
+            interrupt: ends this call soon, with ``UploadTakenOver``.
+        """
+        while (older := self._claims.get(key)) is not None:
+            older.interrupt()
+            await older.ended.wait()
+        claim = self._claims[key] = Claim(interrupt, self._runtime.event())
+        return claim
+
+    def release(self, key: UploadKey, claim: Claim) -> None:
+        """
+        End a claim.
+        """
+        del self._claims[key]
+        claim.ended.set()
+
+    def find(self, key: UploadKey, incarnation: int) -> UnfinishedTransfer | None:
+        """
+        Return the upload with a key, under way or kept; ``None`` if there is none.
+
+        Args:
+            incarnation: that of the model; an upload to an earlier model with the same id is dropped.
+        """
+        claim, kept = self._claims.get(key), self._kept.get(key)
+        if claim is not None and claim.transfer is not None and not claim.transfer.is_committing:
+            return claim.transfer
+        if kept is None:
+            return None
+        if kept.transfer.upload.snapshot.incarnation != incarnation:
+            self.drop(key)
+            return None
+        return kept.transfer
+
+    def expires_seconds(self, key: UploadKey) -> float:
+        """
+        Return when an upload is dropped if nothing more arrives, in seconds since the Unix epoch.
+        """
+        kept = self._kept.get(key)
+        return kept.expires_seconds if kept is not None else self._now_seconds() + self._limits.seconds
+
+    def take(self, key: UploadKey) -> None:
+        """
+        Take out an upload that is to go on.
+        """
+        self._kept.pop(key, None)
+
+    def drop(self, key: UploadKey) -> None:
+        """
+        Abort the upload that is kept with a key, if there is one.
+        """
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            kept.transfer.upload.abort()
+
+    def keep(self, key: UploadKey, transfer: UnfinishedTransfer) -> None:
+        """
+        Keep an upload that was interrupted, and drop the oldest ones if that is too much.
+        """
+        self.drop(key)
+        transfer.upload.suspend()
+        self._kept[key] = _Kept(transfer, self._now_seconds() + self._limits.seconds)
+        while self._kept and self._is_too_much():
+            self.drop(next(iter(self._kept)))
+        self._expire_later()
+
+    def _is_too_much(self) -> bool:
+        transfers = [kept.transfer for kept in self._kept.values()]
+        return (
+            len(transfers) > self._limits.count
+            or sum(transfer.memory_bytes for transfer in transfers) > self._limits.memory_bytes
+            or sum(transfer.disk_bytes for transfer in transfers) > self._limits.disk_bytes
+        )
+
+    def _expire_later(self) -> None:
+        if self._kept and not self._is_expiring:
+            self._is_expiring = True
+            oldest = next(iter(self._kept.values()))
+            delay_seconds = min(max(1.0, oldest.expires_seconds - self._now_seconds()), self._limits.seconds)
+            self._runtime.call_later(delay_seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._is_expiring = False
+        now = self._now_seconds()
+        for key in [key for key, kept in self._kept.items() if kept.expires_seconds <= now]:
+            self.drop(key)
+        self._expire_later()

@@ -1,0 +1,88 @@
+"""
+The writer of a version whose data outlives the process.
+"""
+
+import os
+
+from attrs import define, evolve, field
+from zope.interface import implementer
+
+from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.contracts.unfinished import UnfinishedUpload
+from twisted_registry.domain.errors import RegistryError, StorageFailure
+from twisted_registry.domain.models import VersionInfo
+from twisted_registry.storage.filesystem.layout import ModelFolder
+from twisted_registry.storage.filesystem.system import close_quietly, within
+from twisted_registry.storage.filesystem.unfinished import UnfinishedUploads, new_location
+from twisted_registry.storage.filesystem.writer import FileWriter
+
+
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@define(eq=False)
+class ResumableFileWriter(FileWriter):
+    """
+    A writer that leaves its data behind if the process ends before the commit.
+
+    Attributes:
+        _upload: what it writes; with a location if it goes on with data of an earlier process.
+    """
+
+    _uploads: UnfinishedUploads = field(kw_only=True)
+    _upload: UnfinishedUpload = field(kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        self._temp_name = self._upload.location
+        self._size_bytes = self._writeback_bytes = self._upload.received_bytes
+        if self._temp_name:
+            self._uploads.begin(self, self._upload)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._staging.root.check()
+            with self._models.open(self._model_id) as folder:
+                self._descriptor = self._reopen(folder) if self._temp_name else self._create(folder)
+        return self._descriptor
+
+    def _create(self, folder: ModelFolder) -> int:
+        upload = evolve(self._upload, location=new_location(self._model_id, self._upload.key_sha256))
+        left = self._uploads.begin(self, upload)
+        if left is not None:
+            self._staging.discard(folder.handle, left.location)
+        # Before the data, so that a crash leaves no data without a description.
+        self._uploads.describe(upload)
+        self._staging.keep_temp_file(upload.location)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = self._staging.system.open(within(folder.handle, upload.location), flags)
+        self._temp_name = upload.location
+        return descriptor
+
+    def _reopen(self, folder: ModelFolder) -> int:
+        system = self._staging.system
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+        descriptor = system.open(within(folder.handle, self._temp_name), flags)
+        try:
+            size_bytes = system.fstat(descriptor).st_size
+            if size_bytes != self._size_bytes:
+                raise StorageFailure(f"of {self._size_bytes} bytes that were kept, the file has {size_bytes}")
+        except (OSError, RegistryError):
+            close_quietly(system, descriptor)
+            raise
+        return descriptor
+
+    def release(self) -> None:
+        """See ``ReleasedWriter.release``."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            close_quietly(self._staging.system, descriptor)
+        self._staging.forget_temp_name(self._temp_name)  # the next start finds it by its description
+
+    def commit(self, info: VersionInfo) -> None:
+        """See ``IArchiveWriter.commit``."""
+        super().commit(info)
+        self._uploads.end(self, self._upload)
+
+    def abort(self) -> None:
+        """See ``IChunkSink.abort``."""
+        super().abort()
+        self._uploads.end(self, self._upload)

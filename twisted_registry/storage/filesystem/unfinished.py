@@ -1,0 +1,316 @@
+"""
+Unfinished uploads, whose data outlives the process.
+
+The data is in the model's folder, as that of every upload, in ``.upload-<id>-<unique>``; the id is a SHA-256 of the
+idempotency key and the model.  ``.0/uploads/<id>`` describes it: a line of JSON with a checksum.  So a start finds the
+uploads that were left without listing the folders of all models.
+
+Neither is synced before the commit.  A process that is killed loses nothing that it has written, but a machine that
+crashes does: so the description names the boot (``/proc/sys/kernel/random/boot_id``) in which the data was written, and
+after another boot the upload is dropped.
+"""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Generator
+from threading import Lock
+from typing import Protocol
+from uuid import uuid4
+
+from attrs import asdict, frozen
+from twisted.logger import Logger
+
+from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT, UnfinishedUpload
+from twisted_registry.domain.creation import UploadFacts
+from twisted_registry.domain.errors import RegistryError, StorageFailure
+from twisted_registry.storage.filesystem.documents import format_document, parse_document
+from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading
+from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, UPLOAD_PREFIX, UPLOADS
+from twisted_registry.storage.filesystem.model_folders import ModelFolders
+from twisted_registry.storage.filesystem.pinned_directory import open_file, read_metadata, remove
+from twisted_registry.storage.filesystem.staging import StagingArea
+from twisted_registry.storage.filesystem.system import close_quietly, within
+
+_log = Logger()
+
+
+_DATA = re.compile(re.escape(UPLOAD_PREFIX) + "[0-9a-f]{64}-[0-9a-f]{8}")
+
+
+class ReleasedWriter(Protocol):
+    """
+    A writer of an unfinished upload.
+    """
+
+    def release(self) -> None:
+        """
+        Close the file, and keep its data.  Never raises.
+        """
+
+
+def new_location(model_id: str, key_sha256: str) -> str:
+    """
+    Return a new name for the data of an upload.
+    """
+    return f"{UPLOAD_PREFIX}{upload_id(model_id, key_sha256)}-{uuid4().hex[:8]}"
+
+
+def upload_id(model_id: str, key_sha256: str) -> str:
+    """
+    Return the id of an upload.
+    """
+    return hashlib.sha256(f"{key_sha256} {model_id}".encode()).hexdigest()
+
+
+@frozen
+class _Description:
+    """
+    The content of a description.
+
+    Attributes:
+        location: the name of the file with the data.
+        boot: the id of the boot in which the data was written.
+    """
+
+    model_id: str
+    key_sha256: str
+    facts: UploadFacts
+    location: str
+    boot: str
+
+    def format(self) -> bytes:
+        """
+        Return the content of the file.
+        """
+        return format_document(asdict(self))
+
+    @classmethod
+    def parse(cls, content: bytes) -> "_Description":
+        """
+        Parse the content of the file.
+
+        Raises:
+            Malformed: it is damaged.
+        """
+        values = parse_document(content)
+        try:
+            description = cls(facts=UploadFacts(**values.pop("facts")), **values)
+        except (TypeError, KeyError, AttributeError):
+            raise Malformed("it does not describe an upload") from None
+        if not _DATA.fullmatch(description.location):
+            raise Malformed("it names a file that is not an upload's")
+        return description
+
+
+class UnfinishedUploads:
+    """
+    The unfinished uploads of an archive.  May be used in any thread.
+
+    Attributes:
+        now_seconds: returns the time in seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self, staging: StagingArea, models: ModelFolders, now_seconds: Callable[[], float] = time.time
+    ) -> None:
+        self.now_seconds = now_seconds
+        self._staging = staging
+        self._models = models
+        self._system = staging.system
+        self._lock = Lock()
+        self._left: dict[str, UnfinishedUpload] = {}
+        self._writers: dict[str, ReleasedWriter] = {}
+        self._boot = ""
+
+    # Start and stop
+
+    def load(self) -> None:
+        """
+        Find the uploads that earlier processes have left, and remove those that cannot go on.
+
+        Raises:
+            OSError: the descriptions cannot be listed.
+        """
+        self._boot = self._system.boot_id()
+        found = [upload for name in self._names() if (upload := self._load(name)) is not None]
+        found.sort(key=lambda upload: upload.changed_seconds, reverse=True)
+        for upload in found[:MAX_KEPT]:
+            self._left[_id_of(upload)] = upload
+            self._staging.keep_temp_file(upload.location)
+        for upload in found[MAX_KEPT:]:
+            self._remove_later(upload)
+        self.expire()
+
+    def _names(self) -> list[str]:
+        root = self._staging.root.folder
+        try:
+            with self._staging.private.open_in(root, PRIVATE_FOLDER) as private:
+                return self._system.listdir(within(private, UPLOADS))
+        except FileNotFoundError:
+            return []
+
+    def _load(self, name: str) -> UnfinishedUpload | None:
+        try:
+            with self._staging.private.open(UPLOADS) as folder:
+                content = read_metadata(self._system, within(folder, name))
+            description = _Description.parse(content)
+            if upload_id(description.model_id, description.key_sha256) != name:
+                raise Malformed("it has the name of another upload")
+            if self._boot and description.boot == self._boot:
+                return self._described(description)
+            reason = "the machine was started again since"
+        except (Malformed, OSError, RegistryError) as error:
+            reason = str(error)
+        _log.info("the unfinished upload {name} is dropped: {reason}", name=name[:16], reason=reason)
+        self._discard_description(name)
+        return None
+
+    def _described(self, description: _Description) -> UnfinishedUpload:
+        with self._models.open(description.model_id) as folder:
+            status = self._system.lstat(within(folder.path, description.location))
+        return UnfinishedUpload(
+            description.model_id,
+            description.key_sha256,
+            description.facts,
+            status.st_size,
+            int(status.st_mtime),
+            description.location,
+        )
+
+    def close(self) -> None:
+        """
+        Close the files of all uploads that have not ended.  Their data is kept.
+        """
+        with self._lock:
+            writers, left = list(self._writers.values()), list(self._left.values())
+            self._writers.clear()
+            self._left.clear()
+        for writer in writers:
+            writer.release()
+        for upload in left:
+            self._staging.forget_temp_name(upload.location)
+
+    # Expiry
+
+    def expire(self) -> None:
+        """
+        Begin to remove the uploads that nobody went on with in time.  Takes no time if none are left.
+        """
+        with self._lock:
+            now = self.now_seconds()
+            expired = [upload for upload in self._left.values() if abs(now - upload.changed_seconds) >= KEPT_SECONDS]
+            for upload in expired:
+                del self._left[_id_of(upload)]
+        for upload in expired:
+            self._remove_later(upload)
+
+    def _remove_later(self, upload: UnfinishedUpload) -> None:
+        place = f"{PRIVATE_FOLDER}/{UPLOADS}/{_id_of(upload)}"
+        self._staging.removals.add(place, lambda: self._removal_steps(upload))
+
+    def _removal_steps(self, upload: UnfinishedUpload) -> Generator[None, None, None]:
+        name = _id_of(upload)
+        with self._lock:
+            if name in self._writers:  # its creator has begun again
+                return
+        try:
+            with self._models.open(upload.model_id) as folder:
+                self._staging.discard(folder.handle, upload.location)
+        except RegistryError:
+            pass  # it was removed with the model
+        yield
+        self._discard_description(name)
+
+    # Writing
+
+    def begin(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> UnfinishedUpload | None:
+        """
+        Note that a writer has taken an upload.
+
+        Returns:
+            the one with the same key that was left by an earlier process; ``None`` if there is none.
+        """
+        name = _id_of(upload)
+        with self._lock:
+            self._writers[name] = writer
+            return self._left.pop(name, None)
+
+    def describe(self, upload: UnfinishedUpload) -> None:
+        """
+        Write the description of an upload.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        content = _Description(upload.model_id, upload.key_sha256, upload.facts, upload.location, self._boot).format()
+        with self._lock, self._staging.private.open(UPLOADS) as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            descriptor = self._system.open(within(folder, _id_of(upload)), flags)
+            try:
+                self._staging.write_all(descriptor, memoryview(content))
+            finally:
+                close_quietly(self._system, descriptor)
+
+    def end(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> None:
+        """
+        Note that an upload was committed or aborted.  Never raises.
+        """
+        name = _id_of(upload)
+        with self._lock:
+            if self._writers.get(name) is writer:  # else another one has described its own data
+                del self._writers[name]
+                self._discard_description(name)
+
+    def _discard_description(self, name: str) -> None:
+        try:
+            with self._staging.private.open(UPLOADS) as folder:
+                remove(self._system, within(folder, name))
+        except (OSError, RegistryError) as error:
+            _log.warn("the description of an unfinished upload stays for now: {error}", error=error)
+
+    # Reading
+
+    def find(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
+        """
+        See ``IResumableArchive.find_unfinished``.
+        """
+        self.expire()
+        with self._lock:
+            upload = self._left.get(upload_id(model_id, key_sha256))
+        if upload is None:
+            return None
+        with reading("an unfinished upload"):
+            try:
+                with self._models.open(model_id) as folder:
+                    status = self._system.lstat(within(folder.path, upload.location))
+            except RegistryError:
+                return None  # it was removed with the model
+            except OSError as error:
+                if is_absent(error):
+                    return None
+                raise
+        return upload if status.st_size == upload.received_bytes else None
+
+    def open(self, upload: UnfinishedUpload) -> int:
+        """
+        Open the data of an upload for reading.
+
+        Returns:
+            its descriptor.
+
+        Raises:
+            UnknownModel: the model was deleted.
+            StorageFailure: the data cannot be read.
+        """
+        try:
+            with reading("an unfinished upload"), self._models.open(upload.model_id) as folder:
+                descriptor, _ = open_file(self._system, within(folder.path, upload.location))
+        except Malformed as error:
+            raise StorageFailure(error.reason) from error
+        return descriptor
+
+
+def _id_of(upload: UnfinishedUpload) -> str:
+    return upload_id(upload.model_id, upload.key_sha256)
