@@ -35,11 +35,13 @@ class Relay:
         address: where clients connect to.
         port: where the daemon is now; 0 for nowhere.
         carried_bytes: what clients have sent so far.
+        answered_bytes: what the daemon has sent so far.
     """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.carried_bytes = 0
+        self.answered_bytes = 0
         self._rules = _Rules()
         self._ends: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -114,6 +116,8 @@ class Relay:
     def _carry_down(self, daemon: socket.socket, client: socket.socket, rules: _Rules) -> None:
         with suppress(OSError):
             while data := daemon.recv(_BUFFER_BYTES):
+                with self._lock:
+                    self.answered_bytes += len(data)
                 if not rules.is_mute:
                     client.sendall(data)
         self._end(client)

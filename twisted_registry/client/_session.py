@@ -21,8 +21,8 @@ from twisted_registry.client._tracking.subscription import Subscription
 from twisted_registry.client._tracking.tracker import Tracker
 from twisted_registry.client._transfer.download import Download
 from twisted_registry.client._transfer.files import replaced_whole
+from twisted_registry.client._transfer.resumption import write_to
 from twisted_registry.client._transfer.sources import source_of
-from twisted_registry.client._transfer.threads import in_thread
 from twisted_registry.client._transfer.upload import Upload
 from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
@@ -137,12 +137,8 @@ class Session:
         Write a version's data to a file; see ``Client.retrieve_file``.
         """
         info = await self._info(model_id, version)
-        async with (
-            replaced_whole(Path(path), info.size_bytes) as file,
-            aclosing(self._chunks(model_id, info, progress)) as chunks,
-        ):
-            async for chunk in chunks:
-                await in_thread(file.write, chunk)
+        async with replaced_whole(Path(path), info.size_bytes, info.sha256) as file:
+            await write_to(file, await self.download(model_id, info, progress))
         return info
 
     def track(self, followed: str, data: bool, wait: bool) -> Tracker[Any]:

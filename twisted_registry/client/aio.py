@@ -472,14 +472,20 @@ class Client:
     ) -> VersionInfo:
         """
         Retrieve a version's data into a file.  The file gets its name once the hash has matched and the data is synced,
-        so a reader finds the old data or the new data, complete.  If the process is killed, no partial file stays.
+        so a reader finds the old data or the new data, complete.
+
+        If a version of 8 MiB or more has not arrived completely, the data stays beside the file, as
+        ``NAME.XXXXXXXXXXXXXXXX.part``.  The next call for the same version and file goes on from there, in this or
+        another process.  A call for another version of the file removes it.
 
         Args:
             model_id: the model.
             path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
             version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
                 that is known already: then the data must have the SHA-256 of that info, whatever the server says.
-            progress: if given, it is called with the number of bytes received since its last call.
+            progress: if given, it is called with the number of bytes received since its last call.  Data from an
+                earlier call counts, too.  If that turns out to be damaged, the function is called with a negative
+                number that takes back what was counted.
 
         Returns:
             The version's info.

@@ -1,13 +1,14 @@
 """
 Downloads of versions.
 
-A version's bytes never change.  So if the connection is lost, the call is repeated and the bytes received before are
-skipped; the hash of all bytes is checked at the end in any case.
+A version's bytes never change.  So if the connection is lost, the rest is read by ``ReadVersion``.  A server without
+``twisted_registry.v1`` sends all bytes again, and those received before are skipped.  The hash of all bytes is checked
+at the end in any case.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
 from attrs import define
@@ -15,20 +16,25 @@ from grpc.aio import EOF  # type: ignore[attr-defined]  # its stubs leave it out
 
 from twisted_registry.client._transfer.hashing import Hashing, hash_of
 from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
+from twisted_registry.client._transport.connection import registry_method
 from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.records import version_record
+from twisted_registry.client._transport.replies import bad_reply, check_size
 from twisted_registry.client._transport.requests import sendable_model_id, sendable_selector
 from twisted_registry.client._transport.retries import retry, retryable_within
-from twisted_registry.client._types import Progress
+from twisted_registry.client._types import Buffer, Progress
 from twisted_registry.client.errors import (
     CorruptTransfer,
     DeadlineExceeded,
     Unreachable,
+    Unsupported,
 )
 from twisted_registry.domain.integrity import Xxh3
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.call_metadata import Checksum, checksum_in
 from twisted_registry.protocol.framing import DATA_TAG, content_offset
-from twisted_registry.protocol.messages import api
+from twisted_registry.protocol.messages import api, v1
 
 _EMPTY = memoryview(b"")
 
@@ -37,6 +43,9 @@ _LEAST_BYTES = 64 * 1024
 
 _MOST_UNDECLARED_BYTES = 64 * 1024 * 1024
 """How much is received of a version that was selected by number before its size is queried; most are smaller."""
+
+_LEAST_SKIPPED_BYTES = 1024 * 1024
+"""If fewer bytes were received, the version is read again from its beginning."""
 
 _SMALL_BYTES = 4096
 """A smaller piece takes less memory as bytes than as an object."""
@@ -67,8 +76,10 @@ class _DataStream:
     _calls: Calls
     _model_id: str
     _version_number: int
-    _call: Any = None
     received_bytes: int = 0
+    _call: Any = None
+    _can_resume: bool = True
+    _awaits_header: bool = False
     _to_skip_bytes: int = 0
     _waited_seconds: float = 0.0
     _recent_bytes: int = 0
@@ -92,7 +103,7 @@ class _DataStream:
     async def _read(self) -> memoryview | None:
         try:
             while True:
-                data = await self._next()
+                data = await self._next_or_fall_back()
                 if data is None:
                     return None
                 skipped = min(self._to_skip_bytes, len(data))
@@ -107,18 +118,22 @@ class _DataStream:
             self.close()
             raise
 
+    async def _next_or_fall_back(self) -> memoryview | None:
+        try:
+            return await self._next()
+        except Unsupported:
+            if not self._awaits_header:
+                raise
+            self._can_resume = False
+            self.close()
+            return await self._next()
+
     async def _next(self) -> memoryview | None:
         connection = self._calls.connection
         idle_seconds = self._calls.options.idle_seconds
         with connection.translating_errors(self._model_id, self._version_number):
             if self._call is None:
-                self._to_skip_bytes = self.received_bytes
-                number = sendable_selector(self._model_id, self._version_number)
-                request = api.RetrieveVersionDataRequest(
-                    model_id=sendable_model_id(self._model_id), version_number=number
-                )
-                method = connection.method("RetrieveVersionData")
-                self._call = method(request.SerializeToString(), metadata=connection.metadata)
+                self._start()
             began = time.monotonic()
             try:
                 async with asyncio.timeout(idle_seconds - self._waited_seconds):
@@ -129,12 +144,44 @@ class _DataStream:
                     "s; try again, or create the client with longer idle_seconds"
                 ) from None
         if message is not EOF:
+            if self._awaits_header:
+                self._check_header(message)
+                return _EMPTY
             data = _data(message)
             self._note_progress(time.monotonic() - began, len(data))
             return data
         self.checksum = checksum_in(await self._call.trailing_metadata())
         await connection.memory.learn(self._call)
         return None
+
+    def _start(self) -> None:
+        model_id, offset = sendable_model_id(self._model_id), self.received_bytes
+        number = sendable_selector(self._model_id, self._version_number)
+        request: Any
+        if self._can_resume and offset >= _LEAST_SKIPPED_BYTES:
+            name, self._awaits_header, self._to_skip_bytes = registry_method("ReadVersion"), True, 0
+            request = v1.ReadVersionRequest(reference=str(Reference(model_id, number)), offset=offset)
+        else:
+            name, self._awaits_header, self._to_skip_bytes = "RetrieveVersionData", False, offset
+            request = api.RetrieveVersionDataRequest(model_id=model_id, version_number=number)
+        connection = self._calls.connection
+        self._call = connection.method(name)(request.SerializeToString(), metadata=connection.metadata)
+
+    def _check_header(self, message: bytes) -> None:
+        """
+        Check the message before the rest of the data.
+
+        Raises:
+            BadReply: it does not announce the rest of the version.
+        """
+        self._awaits_header = False
+        check_size(message, 1, self._model_id, self._version_number)
+        header = decoded(v1.ReadVersionResponse, message).header
+        record = version_record(header.version, self._model_id, self._version_number)
+        offset = self.received_bytes
+        if (header.encoding, header.offset, header.length) != ("identity", offset, record.size_bytes - offset):
+            problem = f"it sent {header.length} bytes from {header.offset} on, of {record.size_bytes} bytes"
+            raise bad_reply(f"{problem}, and {offset} were received before", self._model_id, self._version_number)
 
     def _note_progress(self, waited_seconds: float, size_bytes: int) -> None:
         # As in the server, only the time spent waiting for the other end counts: a reader may be slow.
@@ -188,6 +235,7 @@ class Download:
     info: VersionInfo | None
     _progress: Progress
     is_pinned: bool = False
+    _reported_bytes: int = 0
 
     async def whole(self) -> bytes:
         """
@@ -221,16 +269,23 @@ class Download:
             self._check("SHA-256", await hash_of(data), expected.sha256)
         return data
 
-    async def pieces(self) -> AsyncGenerator[memoryview, None]:
+    async def pieces(self, kept: AsyncIterable[Buffer] | None = None) -> AsyncGenerator[memoryview, None]:
         """
         Yield the data as it arrives.  The last piece is held back until the hash has matched, so that a complete
         iteration never yields wrong bytes.
+
+        Args:
+            kept: the beginning of the data, if it has arrived before: only the rest is received.
 
         Raises:
             RegistryError: see ``Client.retrieve``.
         """
         sha256 = Hashing()
-        stream = self._stream()
+        if kept is not None:
+            async for present in kept:
+                await sha256.add(present)
+                self._report(len(present))
+        stream = self._stream(sha256.size_bytes)
         try:
             held = _EMPTY
             while (piece := await self._next(stream)) is not None:
@@ -247,8 +302,18 @@ class Download:
         finally:
             stream.close()
 
-    def _stream(self) -> _DataStream:
-        return _DataStream(self._calls, self._model_id, self._version_number)
+    def take_back(self) -> None:
+        """
+        Report that all data which was received or kept so far does not count.
+        """
+        self._report(-self._reported_bytes)
+
+    def _report(self, size_bytes: int) -> None:
+        self._reported_bytes += size_bytes
+        self._progress(size_bytes)
+
+    def _stream(self, received_bytes: int = 0) -> _DataStream:
+        return _DataStream(self._calls, self._model_id, self._version_number, received_bytes)
 
     async def _next(self, stream: _DataStream) -> memoryview | None:
         piece = await stream.read()
@@ -257,7 +322,7 @@ class Download:
                 self.info = await Queries(self._calls).version(self._model_id, self._version_number)
             if self.info is not None and stream.received_bytes > self.info.size_bytes:
                 self._refuse(f"more than its {self.info.size_bytes} bytes arrived")
-            self._progress(len(piece))
+            self._report(len(piece))
         return piece
 
     async def _expected(self, stream: _DataStream) -> Checksum:

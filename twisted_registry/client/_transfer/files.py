@@ -4,6 +4,8 @@ Atomic replacement of a file.
 If the file system supports it, the data is written to a file without a name (O_TMPFILE), which disappears if the
 process is killed.  Otherwise the file has a temporary name and is locked, and the next replacement of the same file
 removes temporary files that are not locked.
+
+A large file whose SHA-256 is known is written to a part file instead, which stays if the replacement fails.
 """
 
 import errno
@@ -18,11 +20,16 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from twisted_registry.client._transfer import part_file
 from twisted_registry.client._transfer.permissions import Permissions
 from twisted_registry.client._transfer.threads import in_thread
+from twisted_registry.client.errors import BadReply, CorruptVersion, UnknownModel, UnknownVersion
 
 _MOST_NAME_CHARACTERS = 60
 """How much of the file's name the temporary name has: in any script, that fits in the 255 bytes of a name."""
+
+_FINAL = (OSError, UnknownModel, UnknownVersion, CorruptVersion, BadReply)
+"""Errors after which a part file is of no use, or is better removed, such as on a full disk."""
 
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 _PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
@@ -30,29 +37,35 @@ _DESCRIPTORS = "/proc/self/fd"
 
 
 @asynccontextmanager
-async def replaced_whole(path: Path, size_bytes: int = 0) -> AsyncIterator[BinaryIO]:
+async def replaced_whole(path: Path, size_bytes: int = 0, sha256: str = "") -> AsyncIterator[BinaryIO]:
     """
     Write a new file, and let it replace another one when the context ends without an error.  It is synced first.
 
     The new file has the mode and, if possible, the owner of the old one.
 
+    If the file is large and its SHA-256 is given, the context may begin with a part of it that an earlier attempt has
+    kept: the file's position is then behind that part.  It is kept again if the context is cancelled, or ends with an
+    error for which the same data can arrive later.
+
     Args:
         path: the file to replace; if it is a link, the link itself is replaced, not its target.
         size_bytes: the size of the new file, in bytes.
+        sha256: the SHA-256 of the new file, in base64; empty if it is not known.
 
     Raises:
         OSError: the file cannot be written, or its disk has too little space; or the path cannot be replaced, such as a
             folder, a device, a pipe or a mount point.
     """
     check_replaceable(path)
-    await in_thread(_remove_abandoned, path)
+    part = part_file.part_name(path.name, sha256) if sha256 and size_bytes >= part_file.LEAST_BYTES else ""
+    await in_thread(_remove_abandoned, path, part)
     # No thread is used: if this were cancelled, the thread would still create the file.
-    replacement = _Replacement(path, size_bytes)
+    replacement = _Replacement(path, size_bytes, part)
     try:
         yield replacement.file
         await in_thread(replacement.commit)
-    except BaseException:
-        replacement.discard()
+    except BaseException as error:
+        replacement.discard(keeps_part=not isinstance(error, _FINAL))
         raise
 
 
@@ -113,14 +126,15 @@ def _temporary_stem(name: str) -> str:
     return f".{name[:_MOST_NAME_CHARACTERS]}."
 
 
-def _remove_abandoned(path: Path) -> None:
+def _remove_abandoned(path: Path, kept: str) -> None:
     """
-    Remove the temporary files that killed processes left behind.
+    Remove the temporary files that killed processes left behind, and all part files but one.
     """
     temporary = re.compile(rf"{re.escape(_temporary_stem(path.name))}[0-9a-f]{{8}}\.part", re.DOTALL)
+    parts = part_file.part_names(path.name)
     with suppress(OSError):  # a folder that cannot be listed may still be writable
         for name in os.listdir(path.parent):
-            if temporary.fullmatch(name):
+            if name != kept and (temporary.fullmatch(name) or parts.fullmatch(name)):
                 _remove_unlocked(path.with_name(name))
 
 
@@ -146,18 +160,17 @@ class _Replacement:
         file: the file to write.
     """
 
-    def __init__(self, path: Path, size_bytes: int) -> None:
+    def __init__(self, path: Path, size_bytes: int, part: str) -> None:
         self._path = path
         self._temporary: str | None = None
+        self._has_part = False
         self._mutex = threading.Lock()
         self._has_started = False
         self._is_discarded = False
         self._permissions = Permissions.of(path)
         self._folder = os.open(path.parent, _PATH_ONLY | os.O_DIRECTORY)
         try:
-            self._check_space(size_bytes)
-            descriptor = self._open_unnamed()
-            self.file: BinaryIO = os.fdopen(self._open_named() if descriptor is None else descriptor, "wb")
+            self.file: BinaryIO = self._opened_part(part, size_bytes) if part else self._opened(size_bytes)
         except BaseException:
             os.close(self._folder)
             raise
@@ -185,16 +198,41 @@ class _Replacement:
             with self._mutex:
                 self._close()
 
-    def discard(self) -> None:
+    def discard(self, keeps_part: bool = False) -> None:
         """
         Delete the new file, unless it was already renamed.  After this returns, it is never renamed.
+
+        Args:
+            keeps_part: whether a part file stays, if it is worth it.
         """
         with self._mutex:
             self._is_discarded = True
+            if keeps_part and self._has_part and part_file.is_worth_keeping(self.file.fileno()):
+                self._temporary = None
             if self._has_started:
                 self._unlink()
             else:
                 self._close()
+
+    def _opened(self, size_bytes: int) -> BinaryIO:
+        self._check_space(size_bytes)
+        descriptor = self._open_unnamed()
+        return os.fdopen(self._open_named() if descriptor is None else descriptor, "wb")
+
+    def _opened_part(self, name: str, size_bytes: int) -> BinaryIO:
+        descriptor = part_file.open_part(name, self._folder, self._mode, size_bytes)
+        if descriptor is None:
+            return self._opened(size_bytes)
+        file = os.fdopen(descriptor, "r+b")
+        try:
+            self._check_space(size_bytes - file.tell())
+            if self._permissions is not None:
+                os.fchmod(descriptor, self._mode)  # it may be older than the file that it replaces
+        except BaseException:
+            file.close()
+            raise
+        self._temporary, self._has_part = name, True
+        return file
 
     def _check_space(self, size_bytes: int) -> None:
         system = os.fstatvfs(self._folder)
