@@ -50,7 +50,7 @@ def run(context: Context) -> Iterator[Operation | Fact]:
             request = messages.search_request(_MODEL, filter_text, order, length)
             search = partial(_ask, own, registry_path("ListVersions"), request)
             title = f"{name}, {versions:,} versions"
-            yield Operation(title, search, latest, own, own, _AGAINST, context.times(100), bar)
+            yield Operation(title, search, latest, own, own, _AGAINST, context.times(100 if bar else 10), bar)
 
 
 def _annotations(number: int) -> Annotations:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
+from twisted.logger import capturedLogs
 
 from tests.support.registry import BUDGET, PumpedRegistryCase
 from twisted_registry.domain.aliases import AliasChange, AliasMove
@@ -289,6 +290,25 @@ class DeletionTests(LifecycleCase):
             assert first is not None
             self.delete(info.version_number)
             self.assertEqual(bytes(first.data) + b"".join(bytes(c.data) for c in self.chunks(download)), data)
+
+    def test_read_meanwhile(self) -> None:
+        """
+        A version that cannot be read because it is being deleted, or was, is not logged as damaged.
+        """
+        for _ in range(2):
+            self.create(archived=True)
+        for number, deliver in ((1, self.reactor.pump_last), (2, self.reactor.pump)):
+            self.restart()
+            with capturedLogs() as events:
+                deletion = self.registry.delete_version(self.snapshot(), number)
+                loading = self.registry.load_version_infos(self.snapshot(), [number])
+                self.disk.pump(2)
+                self.assertEqual(len(self.reactor), 2)
+                deliver()
+                self.assertTrue(loading.called)
+                self.done(deletion)
+            self.assertEqual([event for event in events if "damage" in str(event["log_format"])], [])
+            self.assertNotIn(number, self.numbers())
 
     def test_unknown(self) -> None:
         """

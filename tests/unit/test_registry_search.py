@@ -408,10 +408,10 @@ class BudgetTests(SearchCase):
             self.fill(model_id, 8)
         self.search("a")
         self.done(self.registry.load_version_index(self.snapshot("a"), order_of("metrics.x")))
-        self.assertEqual(self.heap_calls, ["settle", "settle"])
+        self.assertEqual(self.heap_calls, ["settle"] * 3)
         self.search("b")
         self.search("c")
-        self.assertEqual(self.heap_calls, ["settle"] * 4 + ["unsettle"])
+        self.assertEqual(self.heap_calls, ["settle"] * 7 + ["unsettle"])
 
     def test_too_many_versions(self) -> None:
         """

@@ -29,8 +29,9 @@ T = TypeVar("T", VersionRecord, ModelRecord)
 MAX_PAGE_BYTES = 1024 * 1024
 """A page ends when it has so much text, so that its message stays below the 4 MiB that clients accept by default."""
 
-_AT_ONCE = 64
-"""So many versions are examined at once in the thread of the use cases: waking another one takes as long."""
+_AT_ONCE = 256
+"""So many versions are examined in the thread of the use cases, in about 200 microseconds: waking another one takes as
+long."""
 
 _PER_JOB = 2048
 _BATCH = 256

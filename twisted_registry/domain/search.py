@@ -46,14 +46,15 @@ class VersionSearch:
         Returns:
             whether the search has ended.
         """
-        items = list(islice(self._items, most))
-        matches = self._matches
-        for _, record in items:
-            if len(self.found) == self._count:
-                return True
+        examined = 0
+        matches, found, count = self._matches, self.found, self._count
+        for _, record in islice(self._items, most):
+            examined += 1
             if matches(record):
-                self.found.append(record)
-        return len(items) < most
+                found.append(record)
+                if len(found) == count:
+                    return True
+        return examined < most
 
 
 def _walk(index: VersionIndex, query: Query, after: tuple[Any, ...] | None) -> Iterator[_Item]:

@@ -2,7 +2,7 @@
 The deletion of single versions.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -47,7 +47,8 @@ class VersionDeletion:
         info = self._state.version_info(before, number)
         was_latest = before.numbers.last == number
         if not before.numbers.is_transient(number):
-            await self._delete_archived(model, partial(self._state.archive.delete_version, model.model_id, number))
+            job = partial(self._state.archive.delete_version, model.model_id, number)
+            await self._delete_archived(model, [number], job)
         key = before.key(number)
         model.remove(number)
         self._state.forget_version(key)
@@ -82,7 +83,7 @@ class VersionDeletion:
             archived = [number for number in numbers if not before.numbers.is_transient(number)]
             if archived:
                 job = partial(self._state.archive.delete_versions, model.model_id, archived)
-                await self._delete_archived(model, job)
+                await self._delete_archived(model, archived, job)
             deleted = {number: sizes[number] for number in numbers}
             await self._publish(model, deleted)
             return deleted
@@ -101,7 +102,11 @@ class VersionDeletion:
         key = model.latest_transient()
         return key if key is not None and model.is_latest_transient(key.version_number) else None
 
-    async def _delete_archived(self, model: Model, job: Callable[[], None]) -> None:
+    async def _delete_archived(self, model: Model, numbers: Sequence[int], job: Callable[[], None]) -> None:
         self._state.check_lifecycle()
         async with self._state.coordination.writing(model.model_id):
-            await self._state.executor.defer(job)
+            model.deleting = frozenset(numbers)
+            try:
+                await self._state.executor.defer(job)
+            finally:
+                model.deleting = frozenset()

@@ -208,5 +208,5 @@ class Loader:
         if isinstance(result, VersionInfo):
             self._state.add_version_info(key, result)
             model.know_latest(result)
-        else:
+        elif not model.may_be_gone(result.version_number):
             self._state.note_damage(key, result)

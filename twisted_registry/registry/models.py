@@ -41,6 +41,7 @@ class Model:
         are_aliases_damaged: whether a part of the history of its aliases cannot be read.
         annotations_revision: rises before and after each change of an archived version's labels and metrics.
         search: the index of its versions; ``None`` unless somebody searches them.
+        deleting: the numbers of archived versions whose deletion is under way.
     """
 
     model_id: str
@@ -58,6 +59,13 @@ class Model:
     are_aliases_damaged: bool = False
     annotations_revision: int = 0
     search: ModelSearch | None = None
+    deleting: frozenset[int] = frozenset()
+
+    def may_be_gone(self, number: int) -> bool:
+        """
+        Return whether a version is being deleted, or does not exist: that it cannot be read is not damage.
+        """
+        return number in self.deleting or (self.snapshot is not None and number not in self.snapshot.numbers)
 
     def load(self, archived: Sequence[int], aliases: AliasState) -> ModelSnapshot:
         """

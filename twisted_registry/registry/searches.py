@@ -33,7 +33,7 @@ _RETRY_SECONDS = 60.0
 
 _log = Logger(namespace="twisted_registry.registry")
 
-_SETTLED_TOGETHER = 8192
+_SETTLED_TOGETHER = 4096
 """After so many versions the heap is settled: collecting garbage among more would stop all threads for long."""
 
 _Read = tuple[VersionInfo | CorruptVersion, Annotations | CorruptAnnotations]
@@ -118,6 +118,7 @@ class Searches:
         self._models = [other for other in self._models if other is not model and other.search is not None]
         self._models.append(model)
         try:
+            self._heap.settle()
             with search.observed() as changed:
                 self._add_transient(model, search)
                 loaded = _Loaded(changed)
