@@ -41,7 +41,7 @@ class PruneRun:
         deleted: how many bytes each version had that was deleted, by number.
         annotated: the versions whose labels or metrics have changed since the start, about which the plan may be wrong.
         is_outdated: whether the run must delete nothing more, because another policy applies now.
-        busy_seconds: how long it has worked so far.
+        planning_seconds: how long the plan has taken so far.
     """
 
     snapshot: ModelSnapshot
@@ -52,7 +52,15 @@ class PruneRun:
     deleted: dict[int, int] = field(factory=dict)
     annotated: set[int] = field(factory=set)
     is_outdated: bool = False
-    busy_seconds: float = 0.0
+    planning_seconds: float = 0.0
+
+    @property
+    def next_planning_seconds(self) -> float:
+        """
+        How long the plan of the next run will take about, because it has fewer versions.
+        """
+        count = len(self.snapshot.numbers)
+        return self.planning_seconds * (count - len(self.deleted)) / max(count, 1)
 
     @property
     def model_id(self) -> str:

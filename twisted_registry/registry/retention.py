@@ -37,7 +37,7 @@ _PAUSE_SHARE = 3.0
 
 _REST_SECONDS = 10.0
 _REST_SHARE = 20.0
-"""The pause between the runs of a model, as a time and as a multiple of the time that the last one took."""
+"""The pause between the runs of a model, as a time and as a multiple of the time that the next plan will take."""
 
 _MODELS_AT_ONCE = 64
 
@@ -221,9 +221,7 @@ class Retention:
             model_id = next(iter(self._runs))
             run = self._runs.pop(model_id)
             self._runs[model_id] = run  # the last one now
-            step_began = self._seconds()
             is_over, count = await self._advance(run)
-            run.busy_seconds += self._seconds() - step_began
             deleted += count
             if is_over:
                 self._end(run)
@@ -243,7 +241,9 @@ class Retention:
                 if run.is_outdated:
                     return True, 0
                 if run.plan is None:
+                    began = self._seconds()
                     await self._pruner.plan_some(run)
+                    run.planning_seconds += self._seconds() - began
                     return False, 0
                 deleted = await self._pruner.delete_some(run)
                 return deleted == 0, deleted
@@ -254,6 +254,6 @@ class Retention:
     def _end(self, run: PruneRun) -> None:
         del self._runs[run.model_id]
         if not run.is_outdated:
-            rest_seconds = max(_REST_SECONDS, _REST_SHARE * run.busy_seconds)
+            rest_seconds = max(_REST_SECONDS, _REST_SHARE * run.next_planning_seconds)
             self._resting[run.model_id] = self._seconds() + rest_seconds
         log_run(run.model_id, run.deleted)
