@@ -50,7 +50,7 @@ def _pruned(context: Context, server: Server, to: grpc.Channel, many: int) -> It
     began = time.monotonic()
     retention = v1.Retention(model_id="pruned", policy=v1.RetentionPolicy(keep_last=_KEPT))
     _ask(to, "SetRetention", v1.SetRetentionRequest(retention=retention), v1.Retention)
-    meanwhile = []
+    meanwhile: list[float] = []
     while _count(to) > _KEPT + len(before) + len(meanwhile) and time.monotonic() < began + _MOST_SECONDS:
         meanwhile += [caller.call() for _ in range(10)]
     seconds = time.monotonic() - began

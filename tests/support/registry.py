@@ -2,9 +2,10 @@
 A registry whose threads a test pumps by hand.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -38,9 +39,11 @@ class PumpedRegistryCase(SynchronousTestCase):
 
     Attributes:
         max_index_bytes: the memory for the indexes of searches.
+        options: further arguments of the registry.
     """
 
     max_index_bytes = MAX_INDEX_BYTES
+    options: ClassVar[Mapping[str, Any]] = {}
 
     def setUp(self) -> None:
         """
@@ -87,6 +90,7 @@ class PumpedRegistryCase(SynchronousTestCase):
             seconds=self.clock.seconds,
             max_index_bytes=self.max_index_bytes,
             heap=Heap(lambda: self.heap_calls.append("settle"), lambda: self.heap_calls.append("unsettle")),
+            **self.options,
         )
         self.registry.open()
 

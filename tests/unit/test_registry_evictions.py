@@ -2,6 +2,9 @@
 Tests of which versions are evicted, and of the log's lines about it.
 """
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from tests.support.registry import BUDGET, PumpedRegistryCase
@@ -10,7 +13,7 @@ from twisted_registry.domain.errors import UnknownVersion
 MOST = BUDGET.max_items
 
 
-class EvictionTests(PumpedRegistryCase):
+class EvictionCase(PumpedRegistryCase):
     """
     Models that share a budget of four versions.
     """
@@ -37,6 +40,12 @@ class EvictionTests(PumpedRegistryCase):
         """
         numbers = {model_id: self.numbers(model_id) for model_id in self.model_ids}
         return {model_id: found[-1] for model_id, found in numbers.items() if found}
+
+
+class EvictionTests(EvictionCase):
+    """
+    Evictions by default.
+    """
 
     def test_one_model_evicts_no_other(self) -> None:
         """
@@ -87,7 +96,7 @@ class EvictionTests(PumpedRegistryCase):
         self.create(b"x", self.model_ids[0])
         first, second = self.warnings()
         self.assertNotIn("more since", first)
-        self.assertIn("(3 more since", second)
+        self.assertIn("(3 more since the last message; 4 models in all)", second)
         self.assertEqual(self.registry.evicted_latest(), 5)
 
     def test_archived_latest(self) -> None:
@@ -121,3 +130,65 @@ class EvictionTests(PumpedRegistryCase):
         self.create(b"x", "m7")
         self.assertEqual(self.read(infos["m0"]), b"x")
         self.assertRaises(UnknownVersion, self.registry.download, self.snapshot("m2"), infos["m2"])
+
+
+class KeptPerModelTests(EvictionCase):
+    """
+    Evictions if the newest two of each model stay longest.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {"keep_per_model": 2}
+
+    def test_fast_trainer(self) -> None:
+        """
+        However many versions a model gets, another one keeps its newest two, and so does this one.
+        """
+        for _ in range(3):
+            self.create(b"x", "m0")
+        for _ in range(20):
+            self.create(b"x", "m7")
+        self.assertEqual((self.numbers("m0"), self.numbers("m7")), ([2, 3], [19, 20]))
+
+    def test_latest_before_second(self) -> None:
+        """
+        No model loses its latest version while another has two.
+        """
+        for model_id in ("m0", "m0", "m1", "m1", "m2", "m3"):
+            self.create(b"x", model_id)
+        self.assertEqual([self.numbers(f"m{number}") for number in range(4)], [[2], [2], [1], [1]])
+        self.assertEqual(self.registry.evicted_latest(), 0)
+
+    def test_archived_ones_count(self) -> None:
+        """
+        The newest two include archived versions, which need no memory.
+        """
+        self.create(b"x", "m0")
+        self.create(b"x", "m0")
+        self.create(b"x", "m0", archived=True)
+        for _ in range(20):
+            self.create(b"x", "m7")
+        self.assertEqual(self.numbers("m0"), [2, 3])
+
+    def test_after_a_deletion(self) -> None:
+        """
+        If one of the newest two is deleted, the next one takes its place.
+        """
+        for _ in range(3):
+            self.create(b"x", "m0")
+        self.done(self.registry.delete_version(self.snapshot("m0"), 3))
+        for _ in range(20):
+            self.create(b"x", "m7")
+        self.assertEqual(self.numbers("m0"), [1, 2])
+
+    def test_promoted(self) -> None:
+        """
+        A version that is pinned while it is archived, and superseded meanwhile, stays on the archive.
+        """
+        self.create(b"x", "m0")
+        promotion = self.registry.archive_version(self.snapshot("m0"), 1)
+        for _ in range(3):
+            self.create(b"x", "m0")
+        self.done(promotion)
+        for _ in range(20):
+            self.create(b"x", "m7")
+        self.assertEqual(self.numbers("m0"), [1, 3, 4])

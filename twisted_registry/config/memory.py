@@ -16,6 +16,7 @@ class MemorySettings:
     Attributes:
         max_items: how many versions are held in memory at most.
         max_bytes: how many bytes of versions are held in memory at most.
+        keep_per_model: how many of the newest transient versions of each model are evicted after all others.
     """
 
     max_items: int = setting(
@@ -27,4 +28,11 @@ class MemorySettings:
         "maximum size of all versions held in memory, in bytes",
         lambda machine: max(1, machine.memory_bytes // 4),
         "a quarter of the memory that the process may use",
+    )
+    keep_per_model: int = setting(
+        "transient-keep-per-model",
+        whole(1, 1000),
+        "how many of the newest versions of each model, if they are not archived, are evicted after all others, so "
+        "that one fast trainer does not evict the versions of all models",
+        1,
     )

@@ -24,12 +24,15 @@ class EvictionRank(IntEnum):
     """A copy of an archived version, which can be read again from the archive."""
 
     SUPERSEDED = 1
-    """A transient version that is not its model's latest."""
+    """A transient version that is not one of its model's newest."""
 
-    LATEST = 2
+    RECENT = 2
+    """A transient version that is one of its model's newest few, but not the latest."""
+
+    LATEST = 3
     """A transient version that is its model's latest."""
 
-    PINNED = 3
+    PINNED = 4
     """A transient version that is being moved to the archive."""
 
 

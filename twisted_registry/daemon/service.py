@@ -120,6 +120,7 @@ class RegistryService(Service):
             checking_executor=PooledExecutor(reactor, pools.checking),
             search_executor=PooledExecutor(reactor, pools.searching),
             heap=SETTLING,
+            keep_per_model=self._settings.memory.keep_per_model,
         )
 
     # --- Start ---

@@ -128,14 +128,13 @@ class Committer:
         details = upload.details
         async with self._state.coordination.writing(model.model_id):
             info, moves = await self._commit_to_archive(model, writer, info, details)
-        superseded = model.latest_transient()
+        lowered = self._state.ranks.lowered(model.loaded)
         model.add_archived(info, details.annotations, moves)
         key = model.loaded.key(info.version_number)
         self._state.add_version_info(key, info)
         if details.annotations != NO_ANNOTATIONS:
             self._state.add_annotations(key, details.annotations)
-        if superseded is not None:
-            await self._state.transients.supersede(superseded)
+        await self._state.transients.set_ranks((change.key, change.after) for change in lowered)
         if upload.transient_writer is not None:
             await self._state.keep_copy(key, info, upload.transient_writer)
         # Not earlier: subscribers read the version at once, and would have to read it from the archive.
@@ -204,5 +203,5 @@ class Committer:
             key,
             EvictionRank.LATEST,
             Publication(publish, self._state.evict),
-            model.latest_transient(),
+            self._state.ranks.lowered(model.loaded),
         )

@@ -52,7 +52,7 @@ class VersionDeletion:
         key = before.key(number)
         model.remove(number)
         self._state.forget_version(key)
-        await self._state.transients.drop([key], self._latest_transient(model))
+        await self._drop(model, [key])
         self._state.coordination.publish(VersionDeleted(key, 0 if info is None else info.size_bytes, was_latest))
 
     async def delete_unprotected(
@@ -93,14 +93,15 @@ class VersionDeletion:
         for key in keys:
             model.remove(key.version_number)
             self._state.forget_version(key)
-        await self._state.transients.drop(keys, self._latest_transient(model))
+        await self._drop(model, keys)
         for key in keys:
             event = VersionDeleted(key, deleted[key.version_number], is_latest=False)
             self._state.coordination.publish(event)
 
-    def _latest_transient(self, model: Model) -> VersionKey | None:
-        key = model.latest_transient()
-        return key if key is not None and model.is_latest_transient(key.version_number) else None
+    async def _drop(self, model: Model, keys: Sequence[VersionKey]) -> None:
+        transients = self._state.transients
+        await transients.drop(keys)
+        await transients.set_ranks(self._state.ranks.raised(model.loaded))
 
     async def _delete_archived(self, model: Model, numbers: Sequence[int], job: Callable[[], None]) -> None:
         self._state.check_lifecycle()

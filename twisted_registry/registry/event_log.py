@@ -36,6 +36,7 @@ class EvictionLog:
         self._seconds = seconds
         self._logged_seconds = -math.inf
         self._logged_count = 0
+        self._model_ids: set[str] = set()
 
     def follow(self, coordination: ICoordination) -> None:
         """
@@ -47,15 +48,18 @@ class EvictionLog:
         if not event.is_latest:
             return
         self.count += 1
+        self._model_ids.add(event.model_id)
         now = self._seconds()
         if now - self._logged_seconds < _REPEAT_SECONDS:
             return
         more = self.count - self._logged_count - 1
+        models = len(self._model_ids)
+        self._model_ids.clear()
         self._logged_seconds, self._logged_count = now, self.count
         _log.warn(
             "the latest version of model {id!r} was evicted and is not archived{more}: the memory for versions is too "
             "small for the latest version of each model; raise --version-cache-max-{exceeded}",
             id=event.model_id,
-            more=f" ({more} more since the last message)" if more else "",
+            more=f" ({more} more since the last message; {models} models in all)" if more else "",
             exceeded=event.exceeded,
         )

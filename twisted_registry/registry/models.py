@@ -12,7 +12,7 @@ from twisted_registry.contracts.coordination import ICoordination, INumberSequen
 from twisted_registry.domain.aliases import AliasMove, AliasState, aliases_of
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import UnknownModel
-from twisted_registry.domain.models import VersionInfo, VersionKey
+from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.numbers import VersionNumbers
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -106,13 +106,6 @@ class Model:
         was created since the start, the client has seen an earlier model with the same id instead.
         """
         return self.was_found and self.snapshot is not None and seen > self.sequence.last
-
-    def latest_transient(self) -> VersionKey | None:
-        """
-        Return the highest transient version, which the next commit supersedes; ``None`` if there is none.
-        """
-        number = self.loaded.numbers.last_transient
-        return None if number is None else self.loaded.key(number)
 
     def is_latest_transient(self, number: int) -> bool:
         """

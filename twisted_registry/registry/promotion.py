@@ -71,9 +71,9 @@ class Promoter:
 
     def _rank(self, key: VersionKey) -> EvictionRank:
         model = self._state.current(key.model_id, key.incarnation)
-        if model is None or model.snapshot is None or not model.snapshot.numbers.is_transient(key.version_number):
+        if model is None or model.snapshot is None:
             return EvictionRank.COPY
-        return EvictionRank.LATEST if model.is_latest_transient(key.version_number) else EvictionRank.SUPERSEDED
+        return self._state.ranks.rank(model.snapshot.numbers, key.version_number)
 
     async def _write(self, reader: ITransientReader, writer: ILifecycleWriter, info: VersionInfo) -> None:
         written_bytes = 0

@@ -51,6 +51,7 @@ from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.pruning import Pruner
+from twisted_registry.registry.ranks import RankRules
 from twisted_registry.registry.removals import BackgroundRemoval
 from twisted_registry.registry.retention import Retention
 from twisted_registry.registry.searches import MAX_INDEX_BYTES, Heap, Searches
@@ -85,6 +86,7 @@ class Registry:
         search_executor: IExecutor | None = None,
         max_index_bytes: int = MAX_INDEX_BYTES,
         heap: Heap | None = None,
+        keep_per_model: int = 1,
     ) -> None:
         """
 
@@ -100,12 +102,15 @@ class Registry:
                 ``archive_executor``.
             max_index_bytes: the approximate memory for the indexes of searches.
             heap: what is done about the garbage collector when an index is made; ``None`` for nothing.
+            keep_per_model: see ``RankRules``.
         """
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
         )
         transients = Transients(store, store_executor)
-        self._state = State(detecting, archive_executor, transients, framing, coordination, ModelIndex(coordination))
+        ranks = RankRules(keep_per_model)
+        index = ModelIndex(coordination)
+        self._state = State(detecting, archive_executor, transients, framing, coordination, index, ranks)
         self._loader = Loader(self._state)
         self._keys = CreationKeys(self._state, self._loader, now_ns, self._run)
         self._committer = Committer(self._state, self._keys, now_ns)

@@ -32,6 +32,7 @@ from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.downloads import Framing, VersionXxh3
 from twisted_registry.registry.lost_models import LossDetectingArchive, LostModel
 from twisted_registry.registry.models import Model, ModelIndex
+from twisted_registry.registry.ranks import RankRules
 from twisted_registry.registry.transients import Publication, Transients
 
 K = TypeVar("K", bound=Hashable)
@@ -109,6 +110,7 @@ class State:
         executor: runs the archive's calls.
         coordination: decides about numbers and ownership, and publishes events.
         surveys: held while all models are read.
+        ranks: the rules for the ranks of transient versions.
         xxh3: the XXH3 of archived versions whose SHA-256 has matched in this process.
         damaged: the versions whose damage has been logged.
     """
@@ -119,6 +121,7 @@ class State:
     framing: Framing
     coordination: ICoordination
     index: ModelIndex
+    ranks: RankRules
     surveys: KeyedMutexes = field(factory=KeyedMutexes)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))

@@ -2,7 +2,7 @@
 The transient store as the registry uses it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -20,6 +20,7 @@ from twisted_registry.domain.models import VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.downloads import TransientDownload
+from twisted_registry.registry.ranks import RankChange
 
 _COPY_SHARE = 8
 """A copy of an archived version may take at most this part of the budget, an eighth."""
@@ -118,17 +119,17 @@ class Transients:
         key: VersionKey,
         rank: EvictionRank,
         publication: Publication,
-        superseded: VersionKey | None = None,
+        lowered: Sequence[RankChange] = (),
     ) -> None:
         """
         Keep a version, and evict what exceeds the budget.
 
         Args:
-            superseded: the version that is no longer its model's latest.
+            lowered: the versions of the model that have lower ranks from now on.
         """
         async with self._mutexes.hold(_STORE):
             touched, self._touched = self._touched, {}
-            evicted = await self.executor.defer(lambda: self._commit(writer, key, rank, list(touched), superseded))
+            evicted = await self.executor.defer(lambda: self._commit(writer, key, rank, list(touched), lowered))
             publication.kept()
             publication.evicted(evicted)
 
@@ -138,24 +139,26 @@ class Transients:
         key: VersionKey,
         rank: EvictionRank,
         touched: list[VersionKey],
-        superseded: VersionKey | None,
+        lowered: Sequence[RankChange],
     ) -> list[VersionKey]:
         self.store.touch(touched)
-        if superseded is None or superseded in self._pinned:
-            return writer.commit(key, rank)
-        self.store.set_rank(superseded, EvictionRank.SUPERSEDED)
+        changes = [change for change in lowered if change.key not in self._pinned]
+        for change in changes:
+            self.store.set_rank(change.key, change.after)
         try:
             return writer.commit(key, rank)
         except BaseException:
-            self.store.set_rank(superseded, EvictionRank.LATEST)
+            for change in changes:
+                self.store.set_rank(change.key, change.before)
             raise
 
-    async def supersede(self, key: VersionKey) -> None:
+    async def set_ranks(self, ranks: Iterable[tuple[VersionKey, EvictionRank]]) -> None:
         """
-        Record that a version is no longer its model's latest.
+        Change the ranks of versions, except of those that are pinned.
         """
-        if key not in self._pinned:
-            await self._change(partial(self.store.set_rank, key, EvictionRank.SUPERSEDED))
+        for key, rank in ranks:
+            if key not in self._pinned:
+                await self._change(partial(self.store.set_rank, key, rank))
 
     async def pin(self, key: VersionKey) -> ITransientReader:
         """
@@ -183,16 +186,11 @@ class Transients:
         self._pinned.discard(key)
         await self._change(partial(self.store.set_rank, key, rank))
 
-    async def drop(self, keys: Sequence[VersionKey], latest: VersionKey | None) -> None:
+    async def drop(self, keys: Sequence[VersionKey]) -> None:
         """
-        Drop versions of a model that were deleted.
-
-        Args:
-            latest: the transient version that is its model's latest now; ``None`` if that is an archived one.
+        Drop versions that were deleted.
         """
         await self._change(partial(self.store.remove, keys))
-        if latest is not None and latest not in self._pinned:
-            await self._change(partial(self.store.set_rank, latest, EvictionRank.LATEST))
 
     async def remove(self, snapshot: ModelSnapshot) -> None:
         """
