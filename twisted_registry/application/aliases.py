@@ -61,7 +61,7 @@ class Aliases:
 
     async def of_model(self, model_id: str) -> Sequence[AliasMove]:
         """
-        Return the move that made each alias of a model name what it names, sorted by alias.
+        Return the move that pointed each alias of a model at its current version, sorted by alias.
         """
         snapshot = await self._queries.snapshot(model_id)
         return [snapshot.aliases[alias] for alias in sorted(snapshot.aliases)]

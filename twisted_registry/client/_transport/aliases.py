@@ -96,7 +96,7 @@ class Aliases:
 
     async def named(self, reference: Reference) -> AliasMove:
         """
-        Return the move that made an alias name what it names.
+        Return the move that pointed an alias at its current version.
 
         Raises:
             UnknownAlias: there is no such alias.
