@@ -10,6 +10,7 @@ from twisted_registry.storage.wrappers.logging import LoggingArchive
 from twisted_registry.testing import (
     ArchiveAnnotationContract,
     ArchiveContract,
+    ArchiveKeyContract,
     ArchiveLifecycleContract,
     ArchiveModelContract,
     ArchiveUnfinishedContract,
@@ -46,6 +47,12 @@ class MemoryVersionTests(_InMemory, ArchiveVersionContract):
     """
 
 
+class MemoryKeyTests(_InMemory, ArchiveKeyContract):
+    """
+    The contract for idempotency keys, on ``MemoryArchive``.
+    """
+
+
 class _Logging(ArchiveContract, SynchronousTestCase):
     def setUp(self) -> None:
         """
@@ -60,6 +67,12 @@ class _Logging(ArchiveContract, SynchronousTestCase):
         """
         archive = MemoryArchive(self.medium)
         return LoggingArchive(archive, StorageErrorLog(archive.description))
+
+
+class LoggingKeyTests(_Logging, ArchiveKeyContract):
+    """
+    The contract for idempotency keys, on ``LoggingArchive``.
+    """
 
 
 class LoggingLifecycleTests(_Logging, ArchiveLifecycleContract):

@@ -12,9 +12,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.support.client import Client, body, header
 from twisted_registry.client import BlockingClient, DeferredClient
 from twisted_registry.client.errors import UnknownVersion
 from twisted_registry.domain.errors import CannotStart
+from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY
 from twisted_registry.testing import InProcessRegistry, MemoryArchive, MemoryMedium, running_registry, start_registry
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,24 @@ class InProcessRegistryTests(SynchronousTestCase):
             self.assertEqual(registry.address, address)
             self.assertEqual(client.retrieve("m", 1), b"archived")
             self.assertRaises(UnknownVersion, client.retrieve, "m", 2)
+
+    def test_keys_after_restart(self) -> None:
+        """
+        As with a daemon, an archived creation that is repeated with its key after a restart makes no second version.
+        """
+        registry = start_registry(self)
+        client = Client(registry.address)
+        self.addCleanup(client.close)
+        client.save_model("m")
+
+        def create(data: bytes) -> int:
+            messages = iter([header("m", len(data), archived=True), body(data)])
+            reply = client._callable("CreateVersion")(messages, metadata=[(IDEMPOTENCY_KEY_ENTRY, data.decode())])
+            return int(reply.version_info.version_number)
+
+        self.assertEqual([create(b"one"), create(b"two")], [1, 2])
+        registry.restart()
+        self.assertEqual([create(b"one"), create(b"two"), create(b"three")], [1, 2, 3])
 
     def test_several(self) -> None:
         """

@@ -7,10 +7,14 @@ from typing import Any
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from zope.interface import implementer_only
 
 from tests.support.client import data_hash
 from tests.support.registry import BUDGET, PumpedRegistryCase
 from tests.unit.test_registry_models import FaultyWriter
+from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.idempotency import IKeyedArchive
+from twisted_registry.contracts.lifecycle import ILifecycleArchive
 from twisted_registry.contracts.transfers import IUpload
 from twisted_registry.domain.errors import (
     CommitUncertain,
@@ -422,16 +426,29 @@ class FailingArchiveTests(DurableCase):
         self.assertEqual(self.numbers(), [1])
 
 
-class KeylessArchiveTests(KeyedCase):
+@implementer_only(IArchive, ILifecycleArchive)
+class KeylessArchive(MemoryArchive):
     """
     An archive that stores no keys.
     """
+
+
+class KeylessArchiveTests(KeyedCase):
+    """
+    A registry on an archive that stores no keys.
+    """
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """
+        Make an archive that stores no keys.
+        """
+        return KeylessArchive(medium)
 
     def test_in_memory_only(self) -> None:
         """
         The keys of archived versions are remembered until the process ends.
         """
-        self.assertIsInstance(self.archive, MemoryArchive)
+        self.assertFalse(IKeyedArchive.providedBy(self.archive))
         info = self.create_keyed(archived=True)
         self.assertEqual(self.create_keyed(archived=True), info)
         self.open()

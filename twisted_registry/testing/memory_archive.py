@@ -8,6 +8,7 @@ from attrs import define, evolve, field
 from zope.interface import implementer
 
 from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
 from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
@@ -23,6 +24,7 @@ from twisted_registry.domain.errors import (
     UnknownModel,
     UnknownVersion,
 )
+from twisted_registry.domain.idempotency import version_facts
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
 
@@ -32,6 +34,7 @@ class _Model:
     info: ModelInfo
     versions: dict[int, tuple[VersionInfo, bytes]] = field(factory=dict)
     high_water_mark: int = 0
+    keys: set[StoredKey] = field(factory=set)
     annotations: dict[int, Annotations] = field(factory=dict)
     alias_moves: list[AliasMove] = field(factory=list)
     damaged_moves: int = 0
@@ -72,7 +75,7 @@ class MemoryMedium:
     unfinished: dict[tuple[str, str], UnfinishedData] = field(factory=dict)
 
 
-@implementer(IArchive, ILifecycleArchive, IResumableArchive)
+@implementer(IArchive, IKeyedArchive, ILifecycleArchive, IResumableArchive)
 class MemoryArchive:
     """
     An archive in memory.  Archives can be opened on a medium one after the other.
@@ -185,6 +188,16 @@ class MemoryArchive:
         """See ``IHighWaterMarks.set_high_water_mark``."""
         self.model(model_id).high_water_mark = version_number
 
+    def stored_keys(self, model_id: str) -> list[StoredKey]:
+        """See ``IKeyedArchive.stored_keys``."""
+        return list(self.model(model_id).keys)
+
+    def remove_keys(self, model_id: str, keys: Sequence[StoredKey]) -> None:
+        """See ``IKeyedArchive.remove_keys``."""
+        model = self._medium.models.get(model_id)
+        if model is not None:
+            model.keys = model.keys.difference(keys)
+
     def delete_version(self, model_id: str, version_number: int) -> None:
         """See ``IVersionRemoval.delete_version``."""
         model = self.model(model_id)
@@ -193,6 +206,7 @@ class MemoryArchive:
         model.high_water_mark = max(model.high_water_mark, version_number)
         del model.versions[version_number]
         model.annotations.pop(version_number, None)
+        model.keys = {key for key in model.keys if key.version_number != version_number}
 
     def delete_versions(self, model_id: str, version_numbers: Sequence[int]) -> None:
         """See ``IVersionRemoval.delete_versions``."""
@@ -267,7 +281,7 @@ class MemoryArchive:
         return model.versions[number]
 
 
-@implementer(ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
 @define
 class _Writer:
     _archive: MemoryArchive
@@ -275,6 +289,7 @@ class _Writer:
     _data: bytearray = field(factory=bytearray)
     _annotations: Annotations = NO_ANNOTATIONS
     _alias_moves: Sequence[AliasMove] = ()
+    _stored_key: tuple[str, int] | None = None
     _is_over: bool = False
 
     def write(self, chunk: Chunk) -> None:
@@ -294,6 +309,13 @@ class _Writer:
         model.versions[info.version_number] = (info, bytes(self._data))
         model.annotations[info.version_number] = self._annotations
         model.alias_moves.extend(self._alias_moves)
+        if self._stored_key is not None:
+            key_sha256, seconds = self._stored_key
+            model.keys.add(StoredKey(key_sha256, info.version_number, seconds, version_facts(info)))
+
+    def set_key(self, key_sha256: str, now_seconds: int) -> None:
+        """See ``IKeyedArchiveWriter.set_key``."""
+        self._stored_key = (key_sha256, now_seconds)
 
     def set_annotations(self, annotations: Annotations) -> None:
         """See ``ILifecycleWriter.set_annotations``."""
