@@ -39,6 +39,8 @@ class SnippetTests(EdgeTestCase):
         """
         printed = self.run_python(run_session, TYPED)
         self.assertIn("act with version 3 3000000", printed)
+        for line in ("serve version 2", "2 to 3", "the best is 2", "0 versions would be deleted", "started"):
+            self.assertIn(line, printed)
         self.assertIn("walker 99", printed)
         self.assertIn("the token would be sent to registry.example.com:9000 unencrypted", printed)
         self.assertIn("version 1 of a test", printed)
