@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 
 from tests.support.archive_files import write_version
 from tests.support.records import query
@@ -22,6 +23,7 @@ from twisted_registry.domain.errors import (
     RegistryError,
     StorageFailure,
     TooLarge,
+    Unavailable,
     UnknownModel,
 )
 from twisted_registry.domain.models import VersionInfo
@@ -319,6 +321,39 @@ class LifeTests(SearchCase):
         self.pump()
         self.successResultOf(deletion)
         self.failureResultOf(loading, UnknownModel)
+
+    def test_close(self) -> None:
+        """
+        A registry that closes does not wait until an index is made.
+        """
+        for _ in range(3 * VERSIONS_PER_JOB):
+            self.create(archived=True)
+        self.restart()
+        jobs_before = len(self.archive.read_together)
+        errors: list[Failure] = []
+        self.start_index().addErrback(errors.append)
+        self.reactor.pump()
+        self.disk.pump(1)
+        closing = self.registry.close()
+        self.pump()
+        self.successResultOf(closing)
+        self.assertEqual([error.type for error in errors], [Unavailable])
+        self.assertEqual(len(self.archive.read_together) - jobs_before, 1)
+
+    def test_few_loads_at_once(self) -> None:
+        """
+        Only a few models are read at once; all are read in the end.
+        """
+        model_ids = [f"m{number}" for number in range(10)]
+        for model_id in model_ids:
+            self.save(model_id)
+            self.create(model_id=model_id, archived=True)
+        loads = [
+            self.registry.load_version_index(self.snapshot(model_id), order_of("number")) for model_id in model_ids
+        ]
+        self.assertEqual(len(self.disk), 4)
+        self.pump()
+        self.assertEqual([len(self.successResultOf(each).records) for each in loads], [1] * 10)
 
     def test_failed_disk(self) -> None:
         """

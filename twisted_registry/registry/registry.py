@@ -156,6 +156,7 @@ class Registry:
 
     async def _close(self) -> None:
         self._removal.stop()
+        self._searches.stop()
         self.retention.stop()
         while self._pending:
             await DeferredList(list(self._pending), consumeErrors=True)

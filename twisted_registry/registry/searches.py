@@ -7,12 +7,13 @@ from functools import partial
 from itertools import islice
 
 from attrs import define, field, frozen
+from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
 
 from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
-from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, TooLarge
+from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, TooLarge, Unavailable
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
@@ -28,6 +29,9 @@ MAX_INDEX_BYTES = 256 * 1024 * 1024
 """The approximate memory for all indexes together."""
 
 _VERSIONS_PER_JOB = 64
+_MOST_LOADS = 4
+"""The most models read at once: each of them keeps a thread of the archive busy."""
+
 _RETRY_SECONDS = 60.0
 """How long damaged versions are left out before they are read again: a disk may fail for a short time."""
 
@@ -69,6 +73,14 @@ class Searches:
     _heap: Heap = field(factory=Heap)
     _models: list[Model] = field(factory=list)
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
+    _loads: "_Slots" = field(factory=lambda: _Slots(DeferredSemaphore(_MOST_LOADS)))
+    _is_stopped: bool = False
+
+    def stop(self) -> None:
+        """
+        Cancel the loads under way, so that the registry can close.
+        """
+        self._is_stopped = True
 
     def serial(self) -> ISerialExecutor:
         """
@@ -101,7 +113,8 @@ class Searches:
             model = self._state.model(snapshot)
             search = model.search
             if search is None:
-                search = await self._load(model)
+                async with self._loads:
+                    search = await self._load(self._state.model(snapshot))
             if self._is_retry_due(search):
                 await self._read_damaged(model, search)
             search.use(order)
@@ -150,11 +163,14 @@ class Searches:
         Raises:
             TooLarge: they do not fit into the memory for indexes.
             UnknownModel: the model was deleted meanwhile.
+            Unavailable: the registry is stopping.
             StorageFailure: the archive cannot be read.
         """
         last = settled = 0
         snapshot = model.loaded
         while numbers := _next_numbers(self._state.model(snapshot), last):
+            if self._is_stopped:
+                raise Unavailable("the registry is stopping; search again when it is back")
             last = numbers[-1]
             wanted = [number for number in numbers if number not in loaded.changed]
             results = await self._read(model, wanted)
@@ -250,6 +266,21 @@ class Searches:
 
 def _next_numbers(model: Model, last: int) -> list[int]:
     return list(islice(model.loaded.numbers.starting_at(last + 1), _VERSIONS_PER_JOB))
+
+
+@frozen(eq=False)
+class _Slots:
+    """
+    A semaphore as a context.
+    """
+
+    _semaphore: DeferredSemaphore
+
+    async def __aenter__(self) -> None:
+        await self._semaphore.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._semaphore.release()
 
 
 @define(eq=False)
