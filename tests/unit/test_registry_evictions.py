@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from tests.support.registry import BUDGET, PumpedRegistryCase
-from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.errors import StorageFailure, UnknownVersion
 
 MOST = BUDGET.max_items
 
@@ -192,3 +192,129 @@ class KeptPerModelTests(EvictionCase):
         for _ in range(20):
             self.create(b"x", "m7")
         self.assertEqual(self.numbers("m0"), [1, 3, 4])
+
+
+class ArchivedInsteadTests(EvictionCase):
+    """
+    Latest versions that are archived instead of being evicted.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {"archive_evicted_latest": True}
+
+    def setUp(self) -> None:
+        """
+        Reserve numbers for all models, so that later commits need no disk.
+        """
+        super().setUp()
+        for model_id in self.model_ids:
+            self.create(b"x", model_id)
+            self.done(self.registry.delete_version(self.snapshot(model_id), 1))
+
+    def test_archived(self) -> None:
+        """
+        With more models than items, none loses its latest version: those that leave memory are archived, also after a
+        restart, and nothing is counted or logged.
+        """
+        infos = [self.create(model_id.encode(), model_id) for model_id in self.model_ids]
+        self.assertEqual(self.latest(), dict.fromkeys(self.model_ids, 2))
+        self.assertEqual([self.read(info) for info in infos], [model_id.encode() for model_id in self.model_ids])
+        self.assertLessEqual(self.registry.usage().items, MOST)
+        self.assertEqual((self.registry.evicted_latest(), self.warnings()), (0, []))
+        archived = [model_id for model_id in self.model_ids if not self.snapshot(model_id).numbers.is_transient(2)]
+        self.assertEqual(archived, self.model_ids[:-MOST])
+        self.open()
+        self.assertEqual(list(self.done(self.registry.load_snapshot("m0")).numbers), [2])
+
+    def test_read_meanwhile(self) -> None:
+        """
+        A version that leaves memory is read from there until it is archived.
+        """
+        info = self.create(b"first", "m0")
+        for model_id in self.model_ids[1:MOST]:
+            self.create(b"x", model_id)
+        committing = self.upload(b"x", self.model_ids[MOST]).commit()
+        self.reactor.pump()
+        self.successResultOf(committing)
+        self.assertGreater(len(self.disk), 0)
+        before = self.snapshot("m0")
+        self.assertTrue(before.numbers.is_transient(2))
+        download = self.registry.download(before, info)
+        self.assertEqual([bytes(chunk.data) for chunk in download.at_once() or ()], [b"first"])
+        self.pump()
+        self.assertFalse(self.snapshot("m0").numbers.is_transient(2))
+        # Also for a caller that still has the earlier snapshot.
+        after = self.registry.download(before, info)
+        self.assertEqual(b"".join(bytes(chunk.data) for chunk in self.chunks(after)), b"first")
+
+    def test_superseded_meanwhile(self) -> None:
+        """
+        A version that waits to be archived is evicted if a newer one comes.
+        """
+        for model_id in self.model_ids[:MOST]:
+            self.create(b"x", model_id)
+        uploads = [self.upload(b"x", model_id) for model_id in (*self.model_ids[MOST : MOST + 2], "m1")]
+        commits = [upload.commit() for upload in uploads]
+        self.pump()
+        for commit in commits:
+            self.successResultOf(commit)
+        self.assertEqual((self.numbers("m0"), self.numbers("m1")), ([2], [3]))
+        self.assertEqual(self.registry.evicted_latest(), 0)
+
+    def test_failing_archive(self) -> None:
+        """
+        If the archive fails, the version is evicted, counted and logged with the reason.
+        """
+        self.patch(self.archive, "create_version", self.fail_to_create)
+        for model_id in self.model_ids[: MOST + 1]:
+            self.create(b"x", model_id)
+        self.assertNotIn("m0", self.latest())
+        self.assertEqual(self.registry.evicted_latest(), 1)
+        self.assertIn("cannot be archived", "".join(self.warnings()))
+
+    def fail_to_create(self, model_id: str) -> Any:
+        """
+        Fail like an archive whose disk is gone.
+        """
+        raise StorageFailure("a test says so")
+
+    def test_commits_wait(self) -> None:
+        """
+        While much data waits for the archive, commits of transient versions wait as well, and go on afterwards.
+        """
+        size_bytes = BUDGET.max_bytes // MOST
+        for model_id in self.model_ids[:MOST]:
+            self.create(b"x" * size_bytes, model_id)
+        uploads = [self.upload(b"x" * size_bytes, model_id) for model_id in self.model_ids[MOST : MOST + 2]]
+        first, second = (upload.commit() for upload in uploads)
+        self.reactor.pump()
+        self.successResultOf(first)
+        self.assertNoResult(second)
+        self.done(second)
+        self.assertEqual(len(self.latest()), MOST + 2)
+
+    def test_deleted_meanwhile(self) -> None:
+        """
+        A version that is deleted while it leaves memory is neither archived nor counted.
+        """
+        for model_id in self.model_ids[:MOST]:
+            self.create(b"x", model_id)
+        commit = self.upload(b"x", self.model_ids[MOST]).commit()
+        deletion = self.registry.delete_version(self.snapshot("m0"), 2)
+        self.pump()
+        self.successResultOf(commit)
+        self.successResultOf(deletion)
+        self.assertEqual(self.numbers("m0"), [])
+        self.assertEqual((self.registry.evicted_latest(), self.warnings()), (0, []))
+
+    def test_close(self) -> None:
+        """
+        The registry closes when everything that has left memory is archived.
+        """
+        for model_id in self.model_ids[:MOST]:
+            self.create(b"x", model_id)
+        commit = self.upload(b"x", self.model_ids[MOST]).commit()
+        closing = self.registry.close()
+        self.pump()
+        self.successResultOf(commit)
+        self.successResultOf(closing)
+        self.assertEqual(list(self.medium.models["m0"].versions), [2])

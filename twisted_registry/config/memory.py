@@ -5,7 +5,7 @@ Settings of the memory for versions.
 from attrs import frozen
 
 from twisted_registry.config.setting import setting
-from twisted_registry.config.values import whole
+from twisted_registry.config.values import SWITCH, whole
 
 
 @frozen
@@ -17,6 +17,7 @@ class MemorySettings:
         max_items: how many versions are held in memory at most.
         max_bytes: how many bytes of versions are held in memory at most.
         keep_per_model: how many of the newest transient versions of each model are evicted after all others.
+        archive_evicted_latest: whether a model's latest version is archived instead of being evicted.
     """
 
     max_items: int = setting(
@@ -35,4 +36,12 @@ class MemorySettings:
         "how many of the newest versions of each model, if they are not archived, are evicted after all others, so "
         "that one fast trainer does not evict the versions of all models",
         1,
+    )
+    archive_evicted_latest: bool = setting(
+        "archive-evicted-latest",
+        SWITCH,
+        "archive a model's latest version instead of losing it when memory is too small for it; commits wait if the "
+        "archive is slower than they are",
+        False,
+        "off",
     )

@@ -173,3 +173,17 @@ class ITransientStore(Interface):
             size_bytes: the size of the version's data in bytes.
             rank: the version's rank.
         """
+
+
+class IPredictableStore(ITransientStore):
+    """
+    A transient store that knows what it will evict.  Optional; needed to archive versions instead of evicting them.
+    """
+
+    def victims(size_bytes: int) -> Sequence[VersionKey]:
+        """
+        Return which versions a commit would evict now, if it has the rank ``LATEST``.  Leaves out pinned ones.
+
+        Args:
+            size_bytes: the size of the committed version's data in bytes.
+        """

@@ -121,6 +121,7 @@ class RegistryService(Service):
             search_executor=PooledExecutor(reactor, pools.searching),
             heap=SETTLING,
             keep_per_model=self._settings.memory.keep_per_model,
+            archive_evicted_latest=self._settings.memory.archive_evicted_latest,
         )
 
     # --- Start ---

@@ -59,7 +59,10 @@ class Committer:
         See ``IUpload.commit``.
         """
         model_id = upload.header.model_id
+        archiver = self._state.transients.archiver
         try:
+            if archiver is not None and upload.archive_writer is None:
+                await archiver.room()
             if upload.key_sha256:
                 return await self._commit_once_per_key(upload)
             async with self._state.coordination.exclusive(model_id):
@@ -204,4 +207,5 @@ class Committer:
             EvictionRank.LATEST,
             Publication(publish, self._state.evict),
             self._state.ranks.lowered(model.loaded),
+            info.size_bytes,
         )

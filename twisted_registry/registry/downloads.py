@@ -12,7 +12,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.execution import ISerialExecutor
 from twisted_registry.contracts.streams import IArchiveReader
 from twisted_registry.contracts.transfers import IChunker, IDownload
-from twisted_registry.contracts.transient import ITransientReader, ITransientStore, ITransientWriter
+from twisted_registry.contracts.transient import ITransientReader, ITransientWriter
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, StorageFailure, UnknownModel, UnknownVersion
 from twisted_registry.domain.integrity import Sha256, Xxh3, xxh3_digest
 from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
@@ -33,7 +33,7 @@ class TransientDownload:
 
     _key: VersionKey
     _xxh3: str
-    _store: ITransientStore
+    _open_version: Callable[[VersionKey], ITransientReader]
     _make_serial: Callable[[], ISerialExecutor]
     _select: Callable[[ITransientReader], ITransientReader] | None = None
     _reader: ITransientReader | None = None
@@ -52,7 +52,7 @@ class TransientDownload:
 
     def _opened(self) -> ITransientReader:
         try:
-            reader = self._store.open_version(self._key)
+            reader = self._open_version(self._key)
         except KeyError:
             raise UnknownVersion(self._key.model_id, self._key.version_number) from None
         return reader if self._select is None else self._select(reader)

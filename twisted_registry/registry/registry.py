@@ -18,7 +18,7 @@ from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IDownload
-from twisted_registry.contracts.transient import ITransientStore, Usage
+from twisted_registry.contracts.transient import IPredictableStore, ITransientStore, Usage
 from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
@@ -45,6 +45,7 @@ from twisted_registry.registry.commits import Committer
 from twisted_registry.registry.deletion import VersionDeletion
 from twisted_registry.registry.downloads import Framing
 from twisted_registry.registry.event_log import EvictionLog
+from twisted_registry.registry.eviction_archiver import EvictionArchiver
 from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.lost_models import LossDetectingArchive
@@ -87,6 +88,7 @@ class Registry:
         max_index_bytes: int = MAX_INDEX_BYTES,
         heap: Heap | None = None,
         keep_per_model: int = 1,
+        archive_evicted_latest: bool = False,
     ) -> None:
         """
 
@@ -103,6 +105,7 @@ class Registry:
             max_index_bytes: the approximate memory for the indexes of searches.
             heap: what is done about the garbage collector when an index is made; ``None`` for nothing.
             keep_per_model: see ``RankRules``.
+            archive_evicted_latest: whether a model's latest version is archived instead of being evicted.
         """
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
@@ -117,6 +120,8 @@ class Registry:
         self._changes = ModelChanges(self._state, self._loader)
         self._removal = BackgroundRemoval(detecting, archive_executor)
         self._promoter = Promoter(self._state, self._loader)
+        if archive_evicted_latest:
+            transients.archiver = EvictionArchiver(self._state, self._promoter, self._run)
         self._annotations = VersionAnnotations(self._state, self._loader)
         self._aliases = AliasChanges(self._state, self._promoter, now_ns)
         self._deletion = VersionDeletion(self._state)
@@ -136,6 +141,7 @@ class Registry:
 
     def open(self) -> None:
         """See ``IRegistry.open``."""
+        self._check_archiver()
         self._state.archive.open()
         try:
             model_ids = self._state.archive.model_ids()
@@ -149,6 +155,18 @@ class Registry:
             archive=self._state.archive.description,
             count=len(model_ids),
         )
+
+    def _check_archiver(self) -> None:
+        transients, archive = self._state.transients, self._state.archive
+        if transients.archiver is None:
+            return
+        if not (transients.in_memory and IPredictableStore.providedBy(transients.store)):
+            raise CannotStart("--archive-evicted-latest needs --transient memory; leave one of them out")
+        if not archive.has_lifecycle:
+            raise CannotStart(
+                f"the archive {archive.description} cannot take a version after its creation; leave out "
+                "--archive-evicted-latest"
+            )
 
     def close(self) -> Deferred[None]:
         """See ``IRegistry.close``."""

@@ -137,11 +137,19 @@ class Transfers:
                 # The copy of an archived version was made while that was read, so its XXH3 is known.
                 return self._state.transients.download(key, xxh3.whole if xxh3 else info.xxh3)
             except UnknownVersion:
-                if snapshot.numbers.is_transient(info.version_number):
+                if snapshot.numbers.is_transient(info.version_number) and not self._is_archived(key):
                     raise
         elif info.version_number not in snapshot.numbers:
             raise UnknownVersion(info.model_id, info.version_number)
         return self._archive_download(key, info, xxh3)
+
+    def _is_archived(self, key: VersionKey) -> bool:
+        # It may have been archived, and have left memory, since the caller took the snapshot.
+        model = self._state.current(key.model_id, key.incarnation)
+        snapshot = None if model is None else model.snapshot
+        if snapshot is None or key.version_number not in snapshot.numbers:
+            return False
+        return not snapshot.numbers.is_transient(key.version_number)
 
     def _archive_download(self, key: VersionKey, info: VersionInfo, xxh3: VersionXxh3 | None) -> ArchiveDownload:
         state = self._state
@@ -164,7 +172,7 @@ class Transfers:
             try:
                 return state.transients.download(key, "", partial(self._range_reader, part))
             except UnknownVersion:
-                if snapshot.numbers.is_transient(info.version_number):
+                if snapshot.numbers.is_transient(info.version_number) and not self._is_archived(key):
                     raise
         elif info.version_number not in snapshot.numbers:
             raise UnknownVersion(info.model_id, info.version_number)

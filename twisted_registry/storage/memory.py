@@ -12,8 +12,8 @@ from zope.interface import implementer
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.contracts.transient import (
     EvictionRank,
+    IPredictableStore,
     ITransientReader,
-    ITransientStore,
     ITransientWriter,
     TransientBudget,
     Usage,
@@ -32,7 +32,7 @@ class _Held:
     size_bytes: int
 
 
-@implementer(ITransientStore, INonBlocking)
+@implementer(IPredictableStore, INonBlocking)
 class MemoryStore:
     """
     A transient store in the memory of this process.
@@ -97,6 +97,19 @@ class MemoryStore:
             items = sum(len(self._order[higher]) for higher in above)
             used_bytes = sum(self._rank_bytes[higher] for higher in above)
             return items < self._max_items and used_bytes + size_bytes <= self.max_bytes
+
+    def victims(self, size_bytes: int) -> list[VersionKey]:
+        """See ``IPredictableStore.victims``."""
+        with self._lock:
+            items, used_bytes = len(self._held) + 1, self._size_bytes + size_bytes
+            victims = []
+            for key in (key for rank in EvictionRank if rank < EvictionRank.PINNED for key in self._order[rank]):
+                if items <= self._max_items and used_bytes <= self.max_bytes:
+                    break
+                victims.append(key)
+                items -= 1
+                used_bytes -= self._held[key].size_bytes
+            return victims
 
     def store(self, key: VersionKey, held: _Held) -> list[VersionKey]:
         """

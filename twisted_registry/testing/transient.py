@@ -9,6 +9,7 @@ from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.transient import (
     EvictionRank,
+    IPredictableStore,
     ITransientReader,
     ITransientStore,
     ITransientWriter,
@@ -279,6 +280,21 @@ class TransientStoreContract(ContractCase):
         self.assertFalse(self.store.has_room(4, EvictionRank.COPY))
         self.assertTrue(self.store.has_room(4, EvictionRank.LATEST))
         self.assertEqual(self.put(5, EvictionRank.COPY), [key(5)])
+
+    def test_victims(self) -> None:
+        """
+        If the store can predict its victims, it evicts exactly those; pinned versions are not among them.
+        """
+        if not IPredictableStore.providedBy(self.store):
+            return
+        store = IPredictableStore(self.store)
+        self.put(1, EvictionRank.PINNED, b"x" * 300)
+        for number, rank in ((2, EvictionRank.LATEST), (3, EvictionRank.SUPERSEDED), (4, EvictionRank.RECENT)):
+            self.put(number, rank, b"x" * 200)
+        for size_bytes, expected in ((1, [3]), (300, [3]), (301, [3, 4]), (501, [3, 4, 2]), (1000, [3, 4, 2])):
+            self.assertEqual(store.victims(size_bytes), [key(number) for number in expected])
+        self.assertEqual(self.put(5, EvictionRank.LATEST, b"x" * 400), [key(3), key(4)])
+        self.assertEqual(list(store.victims(100)), [])
 
     def test_remove(self) -> None:
         """
