@@ -17,6 +17,7 @@ from tests.unit.test_registry_strangers import StrangersCase
 from twisted_registry.contracts.transfers import IUpload
 from twisted_registry.domain.aliases import AliasChange
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
+from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.errors import (
     CorruptAnnotations,
     CorruptVersion,
@@ -26,7 +27,7 @@ from twisted_registry.domain.errors import (
     Unavailable,
     UnknownModel,
 )
-from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.search import VersionSearch
@@ -268,6 +269,24 @@ class CurrentTests(SearchCase):
         self.pump()
         first, second = (self.successResultOf(loading) for loading in both)
         self.assertIs(first, second)
+
+    def test_created_with_details(self) -> None:
+        """
+        Labels, metrics and aliases that are set in the commit of a version are in the index, and the alias has left the
+        version that it named before.
+        """
+        self.create(archived=True)
+        self.index("metrics.x")
+        for number in (2, 3):
+            details = CreationDetails(Annotations({"env": "a"}, {"x": float(number)}), ("production",))
+            header = VersionHeader("m", True, 4)
+            upload = self.registry.upload(header, self.snapshot(), details=details)
+            self.settle(upload.write(Chunk(b"data")))
+            self.settle(upload.finish())
+            self.done(upload.commit())
+            self.assert_current("metrics.x")
+        records = self.index().records
+        self.assertEqual([each.aliases for _, each in records.ascending_items() if each], [(), (), ("production",)])
 
     def test_snapshots(self) -> None:
         """

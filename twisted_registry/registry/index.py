@@ -2,7 +2,7 @@
 The search index of one model, kept current.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 
@@ -85,11 +85,19 @@ class ModelSearch:
         """
         Add a version, or replace it.
         """
-        before = self.index.records.get(record.number)
-        self.index = self.index.with_record(record)
-        self.damaged.discard(record.number)
-        self._observe(record.number)
-        self._grow(record_size_bytes(record) - (0 if before is None else record_size_bytes(before)))
+        self._put([record])
+
+    def _put(self, records: Iterable[VersionRecord]) -> None:
+        # All of them appear at once: searches in other threads see an alias name one version at any time.
+        index, grown_bytes = self.index, 0
+        for record in records:
+            before = index.records.get(record.number)
+            index = index.with_record(record)
+            self.damaged.discard(record.number)
+            self._observe(record.number)
+            grown_bytes += record_size_bytes(record) - (0 if before is None else record_size_bytes(before))
+        self.index = index
+        self._grow(grown_bytes)
 
     def remove(self, number: int) -> None:
         """
@@ -102,19 +110,25 @@ class ModelSearch:
             self.index = self.index.without(number)
             self._grow(-record_size_bytes(before))
 
-    def move_alias(self, move: AliasMove, aliases: Mapping[str, AliasMove]) -> None:
+    def move_aliases(
+        self, moves: Iterable[AliasMove], aliases: Mapping[str, AliasMove], added: VersionRecord | None = None
+    ) -> None:
         """
-        Replace the versions that an alias named before and names now.
+        Replace the versions that aliases named before and name now.
 
         Args:
             aliases: the last moves of all aliases.
+            added: a version that appears with the moves.
         """
-        for number in {move.from_number, move.to_number}:
+        changed = [] if added is None else [added]
+        numbers = {number for move in moves for number in (move.from_number, move.to_number)}
+        for number in numbers.difference([record.number for record in changed]):
             record = self.index.records.get(number)
             if record is not None:
-                self.put(evolve(record, aliases=aliases_of(aliases, number)))
+                changed.append(evolve(record, aliases=aliases_of(aliases, number)))
             elif not self.is_loaded:
                 self._renamed.add(number)  # it may be loaded already, with the aliases of before
+        self._put(changed)
 
     def _observe(self, number: int) -> None:
         for observed in self._observed:

@@ -87,10 +87,11 @@ class Model:
             self.model_id, self.incarnation, numbers, held, latest, before.aliases, before.annotated
         )
 
-    def _index(self, info: VersionInfo, annotations: Annotations) -> None:
+    def _index(self, info: VersionInfo, annotations: Annotations, moves: Sequence[AliasMove] = ()) -> None:
         if self.search is not None:
-            aliases = aliases_of(self.loaded.aliases, info.version_number)
-            self.search.put(VersionRecord(info, annotations, aliases))
+            aliases = self.loaded.aliases
+            record = VersionRecord(info, annotations, aliases_of(aliases, info.version_number))
+            self.search.move_aliases(moves, aliases, record)
 
     @property
     def loaded(self) -> ModelSnapshot:
@@ -133,10 +134,7 @@ class Model:
             self.snapshot = evolve(before, numbers=numbers, latest=info, aliases=state.aliases)
         else:
             self._publish(numbers, before.held, info)
-        self._index(info, annotations)
-        if self.search is not None:
-            for move in moves:
-                self.search.move_alias(move, self.loaded.aliases)
+        self._index(info, annotations, moves)
 
     def add_transient(self, info: VersionInfo, annotations: Annotations = NO_ANNOTATIONS) -> None:
         """
@@ -239,7 +237,7 @@ class Model:
         self.alias_sequence = state.sequence
         self.snapshot = evolve(self.loaded, aliases=state.aliases)
         if self.search is not None:
-            self.search.move_alias(move, state.aliases)
+            self.search.move_aliases([move], state.aliases)
 
     def remove(self, number: int) -> None:
         """
