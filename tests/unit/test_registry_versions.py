@@ -12,6 +12,7 @@ from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import ITransientStore, Usage
 from twisted_registry.coordination.local import MAX_RAISED
+from twisted_registry.domain.aliases import AliasChange
 from twisted_registry.domain.errors import (
     CorruptVersion,
     HashMismatch,
@@ -223,6 +224,22 @@ class SeenTests(PumpedRegistryCase):
         """
         self.note_seen(1)
         self.assertEqual((self.create().version_number, self.warnings()), (2, []))
+
+    def test_named_by_an_alias(self) -> None:
+        """
+        If an alias names a higher number than any version has, numbers continue after it, and the log says so.
+        """
+        self.create(archived=True)
+        change = AliasChange("production", 2, None, "", "")
+        self.done(self.registry.move_alias(self.snapshot(), change))
+        model = self.medium.models["m"]
+        del model.versions[2]
+        model.high_water_mark = 0
+        self.reopen()
+        (line,) = self.warnings()
+        for part in ("'m'", "names version 2", "in the archive is 1", "continue after 2", "archive raise-numbers"):
+            self.assertIn(part, line)
+        self.assertEqual(self.create().version_number, 3)
 
     def test_bounded(self) -> None:
         """

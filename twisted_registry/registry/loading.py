@@ -73,7 +73,11 @@ class Loader:
         if model.snapshot is not None:
             return model.snapshot
         numbers, aliases = await self._state.executor.defer(partial(self._load_owned_versions, model.model_id))
-        await model.sequence.load(numbers[-1] if numbers else 0)
+        highest = numbers[-1] if numbers else 0
+        named = max(aliases.numbers.values(), default=0)
+        await model.sequence.load(max(highest, named))
+        if named > highest:
+            _log_went_back(model, named, highest)
         return model.load(numbers, aliases)
 
     def _load_owned_versions(self, model_id: str) -> tuple[list[int], AliasState]:
@@ -210,3 +214,15 @@ class Loader:
             model.know_latest(result)
         elif not model.may_be_gone(result.version_number):
             self._state.note_damage(key, result)
+
+
+def _log_went_back(model: Model, named: int, highest: int) -> None:
+    _log.warn(
+        "an alias of {id!r} names version {named}, and the highest version in the archive is {highest}: the archive "
+        "went back to an earlier state, or has lost versions; numbers continue after {last}. After a backup was "
+        "restored, stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
+        id=model.model_id,
+        named=named,
+        highest=highest,
+        last=model.sequence.last,
+    )
