@@ -102,7 +102,7 @@ class Searches:
         """
         prepared = self._prepare(request, VERSION_FIELDS, "versions", model_id)
         snapshot = await self._queries.snapshot(model_id)
-        if prepared.is_plain:
+        if prepared.is_by_id and not prepared.is_filtered:
             return _NumberedVersions(self._queries, snapshot, prepared)
         search = _FoundVersions(self._queries, snapshot, prepared)
         await search.index()
@@ -123,10 +123,10 @@ class Searches:
         query = Query.parse(request.filter, request.order_by, fields, self._now_ns())
         tokens = PageTokens.of(*subject, request.filter, request.order_by)
         after = tokens.decode(request.page_token)
-        if after is not None and (query.order.key_at(after)[0] and query.order.keys[0].field == fields.tie_break):
+        is_by_id = query.order.keys[0].field == fields.tie_break
+        if after is not None and query.order.key_at(after)[0] and is_by_id:
             raise not_from_this_list()  # every record has a number or an id
-        is_plain = not request.filter.strip() and query.order.keys[0].field == fields.tie_break
-        return _Prepared(query, request.page_size, tokens, after, is_plain)
+        return _Prepared(query, request.page_size, tokens, after, is_by_id, bool(request.filter.strip()))
 
 
 @frozen
@@ -136,14 +136,16 @@ class _Prepared:
 
     Attributes:
         after: the position of the last entry of the page before; ``None`` to begin.
-        is_plain: everything is listed by number or id, in either direction.
+        is_by_id: whether the order is that of numbers or ids, in either direction.
+        is_filtered: whether there is a filter.
     """
 
     query: Query
     page_size: int
     tokens: PageTokens
     after: Position | None
-    is_plain: bool
+    is_by_id: bool
+    is_filtered: bool
 
     @property
     def order(self) -> Order:
@@ -155,7 +157,7 @@ class _Prepared:
     @property
     def is_descending(self) -> bool:
         """
-        Return whether a plain list begins at its end.
+        Return whether a list by number or id begins at its end.
         """
         return self.order.keys[0].is_descending
 
@@ -277,28 +279,34 @@ class _Models:
     async def page(self) -> Page[ModelRecord]:
         """See ``Search.page``."""
         model_ids = await self._queries.model_ids()
-        if self._prepared.is_plain:
-            return await self._listed(model_ids)
-        prepared, matching = self._prepared, []
+        if self._prepared.is_by_id:
+            return await self._by_id(model_ids)
+        prepared = self._prepared
+        first: list[ModelRecord] = []
         matches, key = prepared.query.filter.matches, prepared.order.key
         after = None if prepared.after is None else prepared.order.key_at(prepared.after)
         for start in range(0, len(model_ids), _BATCH):
             records = filter(matches, await self._read(model_ids[start : start + _BATCH]))
-            matching += [record for record in records if after is None or key(record) > after]
+            first += [record for record in records if after is None or key(record) > after]
+            first = nsmallest(prepared.page_size + 1, first, key=key)
             await self._queries.runtime.pause()
-        return prepared.page(nsmallest(prepared.page_size + 1, matching, key=key), is_end=True)
+        return prepared.page(first, is_end=True)
 
-    async def _listed(self, model_ids: Sequence[str]) -> Page[ModelRecord]:
+    async def _by_id(self, model_ids: Sequence[str]) -> Page[ModelRecord]:
         prepared = self._prepared
         if prepared.is_descending:
             model_ids = model_ids[::-1]
         rest = iter(model_ids[self._start(model_ids) :])
         found: list[ModelRecord] = []
-        while len(found) <= prepared.page_size:
+        size_bytes = 0
+        while len(found) <= prepared.page_size and size_bytes <= MAX_PAGE_BYTES:
             batch = list(islice(rest, _LOADED_TOGETHER))
             if not batch:
                 return prepared.page(found, is_end=True)
-            found += await self._read(batch)
+            matching = list(filter(prepared.query.filter.matches, await self._read(batch)))
+            found += matching
+            size_bytes += sum(map(_text_bytes, matching))
+            await self._queries.runtime.pause()
         return prepared.page(found, is_end=False)
 
     def _start(self, model_ids: Sequence[str]) -> int:
