@@ -5,7 +5,6 @@ Tests of ``twisted_registry.v1.Registry``: the data of versions, read, created a
 import hashlib
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -273,12 +272,6 @@ class ResumeCase(TransferCase):
         status = self.v1.GetUpload(model_id=fields["model_id"], idempotency_key=fields["idempotency_key"])
         return int(status.received_bytes)
 
-    def has_received(self, size_bytes: int, fields: Any) -> bool:
-        """
-        Return whether so much of an upload is kept.
-        """
-        return self.received(fields) == size_bytes
-
     def wait(self, condition: Callable[[], bool], fact: str) -> None:
         """
         Wait until a condition holds.
@@ -311,7 +304,7 @@ class ResumeTests(ResumeCase, SharedEdgeTestCase):
             sha256 = hashlib.sha256(DATA).digest()
             self.begin(2 * MIB + 7, sha256=sha256, **header).cancel()
             fields = {"model_id": self.model_id, **header}
-            self.wait(partial(self.has_received, 2 * MIB + 7, fields), "all that arrived is kept")
+            self.assertIn(self.received(fields), (2 * MIB, 2 * MIB + 7))  # the last message may not have arrived
             version = self.go_on(sha256=sha256, labels={"a": "b"}, **header)
             self.assertEqual((version.number, version.sha256, version.archived), (number, sha256, archived))
             self.assertEqual(dict(version.labels), {"a": "b"})

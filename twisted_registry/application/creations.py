@@ -30,6 +30,7 @@ from twisted_registry.domain.errors import (
     RegistryError,
     SizeMismatch,
     Stalled,
+    StorageFull,
     Unavailable,
     UnknownModel,
     UploadTakenOver,
@@ -196,6 +197,8 @@ class Creations:
                 self._kept.keep((request.header.model_id, request.key), transfer)
             elif not transfer.is_committing:  # a commit goes on without its client
                 transfer.upload.abort()
+            if isinstance(error, StorageFull):
+                self._kept.drop_archived()
             raise
 
     async def _created(self, request: CreationRequest, snapshot: ModelSnapshot) -> VersionInfo | None:

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from attrs import define, frozen
 
 from twisted_registry.contracts.application import IEvent, IRuntime
+from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IUpload
 from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT
+from twisted_registry.domain.errors import StorageFull
+from twisted_registry.domain.events import ModelDeleted, StorageFailed
 
 UploadKey = tuple[str, str]
 """A model's id, and an idempotency key."""
@@ -104,6 +107,31 @@ class KeptUploads:
         # The oldest first.
         self._kept: OrderedDict[UploadKey, _Kept] = OrderedDict()
         self._is_expiring = False
+
+    def follow(self, registry: IRegistry) -> None:
+        """
+        Drop uploads whose model is deleted, and those on the archive when its medium is full.
+        """
+        registry.subscribe(self._notice, ModelDeleted, StorageFailed)
+
+    def _notice(self, event: ModelDeleted | StorageFailed) -> None:
+        # Called in the reactor's thread.
+        if isinstance(event, ModelDeleted):
+            self._runtime.run_soon(lambda: self._drop_model(event.model_id, event.incarnation))
+        elif isinstance(event.error, StorageFull):
+            self._runtime.run_soon(self.drop_archived)
+
+    def _drop_model(self, model_id: str, incarnation: int) -> None:
+        for key in [key for key in self._kept if key[0] == model_id]:
+            if self._kept[key].transfer.upload.snapshot.incarnation == incarnation:
+                self.drop(key)
+
+    def drop_archived(self) -> None:
+        """
+        Drop all uploads that are on the archive: their space is needed.
+        """
+        for key in [key for key, kept in self._kept.items() if kept.transfer.disk_bytes]:
+            self.drop(key)
 
     async def claim(self, key: UploadKey, interrupt: Callable[[], None]) -> Claim:
         """

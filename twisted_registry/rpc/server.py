@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.kept_uploads import KeptLimits, KeptUploads
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
@@ -44,6 +45,12 @@ try:
     new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
 except ImportError:  # it does not support every platform
     new_event_loop = asyncio.new_event_loop
+
+_KEPT_SHARE = 8
+"""Interrupted uploads of transient versions keep at most this part of the memory for uploads, an eighth."""
+
+_KEPT_DISK_BYTES = 64 * 2**30
+"""Interrupted uploads of archived versions keep at most so much of the archive's space."""
 
 _FLUSH_SECONDS = 1.0
 """How long gRPC may take to send the last replies and statuses."""
@@ -121,6 +128,7 @@ class RpcServer:
         self._serving = serving
         self._subscriptions.follow(self._registry)
         self._feed.follow(self._registry)
+        self._kept_uploads.follow(self._registry)
         self._loop.call_soon_threadsafe(self._serve.set)
 
     def update_health(self) -> None:
@@ -176,6 +184,8 @@ class RpcServer:
         self._queries = Queries(self._registry, AsyncioRuntime(self._reactor, self._loop))
         self._subscriptions = Subscriptions(self._queries)
         self._feed = EventFeed(self._queries.runtime)
+        kept_limits = KeptLimits(self._limits.uploads_max_bytes // _KEPT_SHARE, _KEPT_DISK_BYTES)
+        self._kept_uploads = KeptUploads(self._queries.runtime, kept_limits, time.time)
         self._health = Health()
         self._tracker = tracker = CallTracker(self._clients)
         self._connections = connections = Connections(
@@ -233,7 +243,9 @@ class RpcServer:
             cogment_service(
                 self._queries, self._subscriptions, status, limits, reply_budget, upload_budget, chunk_bytes
             ),
-            registry_service(self._queries, self._feed, limits, reply_budget, upload_budget, chunk_bytes),
+            registry_service(
+                self._queries, self._feed, limits, reply_budget, upload_budget, self._kept_uploads, chunk_bytes
+            ),
         )
 
     def _server_status(self) -> ServerStatus:

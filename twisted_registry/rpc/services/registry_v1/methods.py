@@ -2,7 +2,6 @@
 The method table of ``twisted_registry.v1.Registry``.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from twisted_registry.application.copies import Copies
 from twisted_registry.application.creations import Creations
 from twisted_registry.application.downloads import Downloads
 from twisted_registry.application.event_feed import EventFeed
-from twisted_registry.application.kept_uploads import KeptLimits, KeptUploads
+from twisted_registry.application.kept_uploads import KeptUploads
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import Reads
@@ -32,12 +31,6 @@ from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls
 from twisted_registry.rpc.services.registry_v1.search import SearchCalls
 from twisted_registry.rpc.services.registry_v1.transfers import TransferCalls, creation_header
 
-_KEPT_SHARE = 8
-"""Interrupted uploads of transient versions keep at most this part of the memory for uploads, an eighth."""
-
-_KEPT_DISK_BYTES = 64 * 2**30
-"""Interrupted uploads of archived versions keep at most so much of the archive's space."""
-
 
 def registry_service(
     queries: Queries,
@@ -45,6 +38,7 @@ def registry_service(
     limits: Limits,
     reply_budget: ReplyBudget,
     upload_budget: UploadBudget,
+    kept_uploads: KeptUploads,
     chunk_bytes: int,
 ) -> Service:
     """
@@ -55,9 +49,7 @@ def registry_service(
     """
     versions = Versions(queries)
     reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
-    kept_limits = KeptLimits(limits.uploads_max_bytes // _KEPT_SHARE, _KEPT_DISK_BYTES)
-    kept = KeptUploads(queries.runtime, kept_limits, time.time)
-    creations = Creations(queries, versions, upload_budget, kept, chunk_bytes, limits.version_max_bytes)
+    creations = Creations(queries, versions, upload_budget, kept_uploads, chunk_bytes, limits.version_max_bytes)
     copies = Copies(queries, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
