@@ -98,6 +98,24 @@ class WatchTests(SharedEdgeTestCase):
         done = invoke(self.daemon.address, "watch", "--once", "team%40eu")
         self.assertEqual((done.exit_code, done.stdout.split()[0]), (0, "team%40eu@1"))
 
+    def test_alias(self) -> None:
+        """
+        With MODEL@ALIAS it prints the version that the alias names, also an older one, until the alias is removed.
+        """
+        self.client.save_model(self.model_id)
+        self.client.create(self.model_id, b"1")
+        self.client.create(self.model_id, b"2")
+        production = f"{self.model_id}@production"
+        with started(self.daemon.address, "watch", "--wait", production) as process:
+            for number in (2, 1):
+                moved = invoke(self.daemon.address, "alias", "set", f"{self.model_id}@{number}", "production")
+                self.assertEqual(moved.exit_code, 0)
+                self.assertEqual(line(process), f"{self.model_id}@{number}  1 byte  archived\n")
+            invoke(self.daemon.address, "alias", "rm", production)
+            self.assertEqual(process.wait(TIMEOUT_SECONDS), 1)
+            assert process.stderr is not None
+            self.assertIn(b"has no alias production", process.stderr.read())
+
     def test_deleted(self) -> None:
         """
         When the model is deleted it exits with 1 and one line.

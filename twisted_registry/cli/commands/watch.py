@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 _HELP = """Print a line for each new version of a model, starting with the latest.
 
-With MODEL@3 it starts with the first version after number 3. A reader slower than the trainer gets the newest version,
-not every version. The command continues through restarts of the registry, and exits when the model is deleted.
+With MODEL@3 it starts with the first version after number 3. With MODEL@ALIAS it prints the version that the alias
+names, and again whenever the alias moves. A reader slower than the trainer gets the newest version, not every version.
+The command continues through restarts of the registry, and exits when the model or the alias is deleted.
 
 With --pull each version is written to FILE before its line is printed. FILE is replaced atomically: a reader sees one
 complete version or the next.
@@ -35,23 +36,23 @@ complete version or the next.
 Examples:
   twisted-registry watch walker
   twisted-registry watch --json walker | jq --unbuffered .version_number
-  twisted-registry watch --wait --pull /models/walker.pt walker
+  twisted-registry watch --wait --pull /models/walker.pt walker@production
   twisted-registry watch --once walker@7
 """
 
 
 @click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
-@click.argument("reference", metavar="MODEL[@NUMBER]", type=ReferenceType())
+@click.argument("reference", metavar="MODEL[@NUMBER|@ALIAS]", type=ReferenceType())
 @click.option("--pull", "file", type=click.Path(), metavar="FILE", help="Retrieve each version to FILE.")
 @click.option("--once", is_flag=True, help="Exit after the first version.")
-@click.option("--wait", is_flag=True, help="Wait for the registry, and for a model that does not exist yet.")
+@click.option("--wait", is_flag=True, help="Wait for the registry, and for a model or alias that does not exist yet.")
 @json_option
 @with_server
 def watch(server: Server, reference: Reference, file: str | None, once: bool, wait: bool, as_json: bool) -> None:
     """
     Run the command.
     """
-    after = 0 if reference.is_model else reference.version
+    after = reference.selector or 0
     if after < 0:
         raise click.UsageError("use MODEL@3 to start after version 3, or MODEL to start with the latest version")
     target = None if file is None else Target(file)
@@ -62,7 +63,8 @@ def watch(server: Server, reference: Reference, file: str | None, once: bool, wa
         client = stack.enter_context(server.client())
         # Retries forever: the tracker would not report the same version again.
         puller = stack.enter_context(server.client(retry_seconds=math.inf))
-        tracker = stack.enter_context(client.track(str(Reference(reference.model_id)), wait=wait))
+        followed = Reference(reference.model_id, alias=reference.alias)
+        tracker = stack.enter_context(client.track(str(followed), wait=wait))
         for info in tracker:
             if info.version_number > after and (target is None or _is_pulled(puller, info, target)):
                 progress.latest = info
