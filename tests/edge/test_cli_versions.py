@@ -88,6 +88,28 @@ class PromoteTests(VersionCase):
         )
         self.assertTrue(self.object("promote", self.model_id)["archived"])
 
+    def test_copied(self) -> None:
+        """
+        A version is copied into another model with its data, metadata, labels and metrics, and gets aliases there.
+        """
+        other = f"{self.model_id}-other"
+        self.client.save_model(other)
+        self.output("metric", self.at(2), "return=3")
+        found = self.object("promote", self.at(2), other, "--alias", "production", "--alias", "best", "--reason", "ok")
+        self.assertEqual((found["model_id"], found["version_number"], found["archived"]), (other, 1, True))
+        self.assertEqual((found["aliases"], found["metrics"]), (["best", "production"], {"return": 3.0}))
+        self.assertEqual(self.client.data(other, 1), bytes(2))
+        self.assertIn("\tok\n", self.output("alias", "log", f"{other}@production"))
+        said = self.output("promote", self.at(3), other, "--transient")
+        self.assertEqual(said, f"{other}@2  3 bytes  transient\n")
+        self.assertEqual(self.numbers(), [1, 2, 3])
+
+    def test_copied_to_nowhere(self) -> None:
+        """
+        A copy into a model that does not exist is 1.
+        """
+        self.assertIn("there is no model nobody", self.refused(1, "promote", self.at(2), "nobody"))
+
     def test_options_of_a_copy(self) -> None:
         """
         Options of a copy without a model to copy to are 2, and so is a transient copy with an alias.

@@ -44,7 +44,11 @@ class CompletionTests(SharedEdgeTestCase):
         Each argument that is a model is completed with the registry's models.
         """
         names = ("push", "pull", "ls", "versions", "info", "rm", "set", "watch", "promote", "label", "metric", "events")
-        for words in (*((name,) for name in (*names, "rollback")), ("alias", "set"), ("alias", "ls"), ("alias", "log")):
+        for words in (
+            *((name,) for name in (*names, "rollback", "search", "prune")),
+            *(("alias", name) for name in ("set", "ls", "log")),
+            *(("retention", name) for name in ("set", "show")),
+        ):
             self.assertEqual(self.complete(*words, "walk"), ["walker", "walker-2"], words)
         self.assertEqual(self.complete("ls", "walker", "r"), ["runner"])
 

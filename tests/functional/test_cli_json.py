@@ -49,10 +49,15 @@ MOVE: Shape = {
     "sequence": int,
 }
 
+RETENTION: Shape = {"model_id": str | None, "prefix": str | None, "policy": dict | None}
+PRUNED: Shape = {"model_id": str, "version_numbers": list, "size_bytes": int, "deleted": bool}
+
 LINES: Sequence[tuple[str, str, Shape]] = (
     ("ls", "{m}", MODEL),
     ("ls", "--long {m}", {**MODEL, "latest": dict}),
-    ("versions", "{m}", VERSION),
+    ("ls", "--sort model_id", {**MODEL, "latest_number": int, "versions": int, "archived": int, "aliases": dict}),
+    ("versions", "{m}", RECORD),
+    ("search", "{m} --filter number>0", RECORD),
     ("info", "{m}@2", RECORD),
     ("info", "{m}", {**MODEL, "versions": int, "archived": int, "size_bytes": int, "aliases": dict, "latest": dict}),
     ("push", "{m} {file} -u loss=0.030", VERSION),
@@ -68,6 +73,9 @@ LINES: Sequence[tuple[str, str, Shape]] = (
     ("alias ls", "{m}", MOVE),
     ("alias log", "{m}@production", MOVE),
     ("alias rm", "{m}@production", {"model_id": str, "alias": str, "deleted": bool}),
+    ("retention set", "{m} --keep-last 1 --keep-best return=1", RETENTION),
+    ("retention show", "{m}", RETENTION),
+    ("prune", "{m} --keep-last 1 --dry-run", PRUNED),
     ("status", "", {"server": str, "serving": bool, "versions": dict, "statuses": dict}),
     ("rm", "--yes {m}@2", {"model_id": str, "version_number": int, "deleted": bool}),
     ("rm", "--yes {m}", {"model_id": str, "deleted": bool}),

@@ -59,6 +59,10 @@ class NarrowTests(SharedEdgeTestCase):
             (("info", f"{self.model}@1"), ("robot-arm/walker@1", "eval/return", "stairs")),
             (("alias", "ls", self.model), ("production", date, time, "stairs", "before")),
             (("alias", "log", self.model), ("production", date, time, "stairs", "before")),
+            (("search", self.model), (sizes, "archived", "production", "return=203.51234", "environment=stairs")),
+            (("ls", "--sort", "model_id"), ("robot-arm/walker", "production=1", "algorithm=ppo")),
+            (("prune", self.model, "--keep-last", "1", "--dry-run"), ("nothing to delete",)),
+            (("retention", "show", self.model), ("all versions",)),
             (("status",), ("serving", r"version")),
         ):
             shown = self.shown(*arguments)

@@ -10,6 +10,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.cli import text as text_of
+from twisted_registry.cli.commands.prune import ranges
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, status_for
 from twisted_registry.cli.output import print_on_terminal, version_object
 from twisted_registry.client import errors
@@ -65,6 +66,20 @@ class TextTests(SynchronousTestCase):
         for created_ns, expected in moments.items():
             fields = version_object(VersionInfo("m", 1, created_ns, False, "", 0))
             self.assertEqual((fields["created"], fields["created_ns"]), (expected, created_ns))
+
+
+class RangesTests(SynchronousTestCase):
+    """
+    Numbers as ranges.
+    """
+
+    def test_ranges(self) -> None:
+        """
+        Neighboring numbers are a range, and of many ranges only some are printed.
+        """
+        self.assertEqual(ranges([]), "")
+        self.assertEqual(ranges([1, 2, 3, 7, 9, 10]), "1-3 7 9-10")
+        self.assertEqual(ranges(range(1, 101, 2)), " ".join([*map(str, range(1, 41, 2)), "..."]))
 
 
 class TableTests(SynchronousTestCase):

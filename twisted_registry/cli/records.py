@@ -4,19 +4,22 @@ JSON.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from twisted_registry.cli.output import print_line, print_object, print_version, version_object
+from twisted_registry.cli.output import kind, print_line, print_object, print_table, print_version, version_object
 from twisted_registry.cli.references import harmless_reference
-from twisted_registry.cli.text import exact_timestamp, harmless, pairs
+from twisted_registry.cli.text import age, exact_timestamp, harmless, harmless_line, pairs, size, timestamp
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.records import ModelRecord, VersionRecord
 from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
     from twisted_registry.client import BlockingClient
+
+_HASH_CHARACTERS = 12
 
 
 def read_record(client: "BlockingClient", reference: Reference) -> VersionRecord:
@@ -78,6 +81,20 @@ def record_object(record: VersionRecord) -> dict[str, Any]:
     }
 
 
+def model_record_object(record: ModelRecord) -> dict[str, Any]:
+    """
+    Return a model with what is known of its versions as a JSON object.
+    """
+    return {
+        "model_id": record.model_id,
+        "user_data": dict(record.metadata),
+        "latest_number": record.latest_number or None,
+        "versions": record.version_count,
+        "archived": record.archived_count,
+        "aliases": dict(record.aliases),
+    }
+
+
 def _json_number(value: float) -> float | str:
     # JSON has no infinite numbers; ProtoJSON writes them as these texts, too.
     return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
@@ -117,6 +134,46 @@ def print_annotations(record: VersionRecord, as_json: bool) -> None:
         name = harmless_reference(record.info.model_id, record.number)
         shown = (pairs(record.labels), metric_pairs(record.metrics))
         print_line("  ".join([name, *filter(None, shown)]))
+
+
+HISTORY_HEADS = (">VERSION", ">SIZE", "CREATED", "KIND", "HASH", "METADATA", "?ALIASES")
+SEARCH_HEADS = (">VERSION", ">SIZE", ">AGE", "KIND", "?ALIASES", "?METRICS", "?LABELS")
+
+
+def history_cells(record: VersionRecord) -> Sequence[str]:
+    """
+    Return a version's row below ``HISTORY_HEADS``: what was fixed when it was created.
+    """
+    sha256 = harmless_line(record.sha256[:_HASH_CHARACTERS])
+    facts = size(record.size_bytes), timestamp(record.created_ns), kind(record.info), sha256
+    return str(record.number), *facts, pairs(record.metadata), _aliases(record)
+
+
+def search_cells(record: VersionRecord) -> Sequence[str]:
+    """
+    Return a version's row below ``SEARCH_HEADS``: what was added to it since it was created.
+    """
+    facts = size(record.size_bytes), age(record.created_ns), kind(record.info), _aliases(record)
+    return str(record.number), *facts, metric_pairs(record.metrics), pairs(record.labels)
+
+
+def print_search(records: Iterable[VersionRecord], limit: int | None, as_json: bool) -> None:
+    """
+    Print versions that were found.
+
+    Args:
+        limit: the most versions to print; ``None`` for all.
+    """
+    found = islice(records, limit)
+    if as_json:
+        for record in found:
+            print_object(record_object(record))
+    else:
+        print_table(SEARCH_HEADS, map(search_cells, found))
+
+
+def _aliases(record: VersionRecord) -> str:
+    return " ".join(map(harmless, record.aliases))
 
 
 def alias_name(model_id: str, alias: str) -> str:

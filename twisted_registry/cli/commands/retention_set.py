@@ -1,0 +1,68 @@
+"""
+The command that sets a retention policy.
+"""
+
+from typing import Any
+
+import click
+
+from twisted_registry.cli.commands.retention_show import print_policy
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
+from twisted_registry.cli.outcomes import outcome
+from twisted_registry.cli.output import json_option
+from twisted_registry.cli.params import ModelType
+from twisted_registry.cli.references import model_word
+from twisted_registry.cli.retention_rules import check_scope, policy_of, scope_text, with_policy
+from twisted_registry.cli.server import Server, with_server
+from twisted_registry.domain.references import Reference
+
+_HELP = """Set the retention policy of MODEL, or of all models whose ids begin with --prefix.
+
+A version is kept if any rule keeps it. The latest version, those that an alias names, and those with the label 'pin'
+are always kept. The registry deletes all others, archived ones as well, in the background. A model's own policy
+replaces that of its prefix, and a longer prefix a shorter one. --keep-all keeps all versions; --unset removes the
+policy. 'prune --dry-run' with the same rules shows what they would delete.
+
+\b
+Examples:
+  twisted-registry retention set walker --keep-last 100 --keep-best return=3 --keep-younger-than 7d
+  twisted-registry retention set --prefix team-a/ --keep-last 20
+  twisted-registry retention set walker --unset
+"""
+
+
+@click.command("set", help=_HELP, epilog=EXIT_STATUS_HELP)
+@click.argument("model", metavar="[MODEL]", required=False, type=ModelType("a policy is for all versions of a model"))
+@click.option("--prefix", metavar="TEXT", help="All models whose ids begin with it.")
+@with_policy
+@click.option("--keep-all", is_flag=True, help="Keep all versions, whatever the policy of a prefix says.")
+@click.option("--unset", is_flag=True, help="Remove the policy.")
+@json_option
+@with_server
+def set_(
+    server: Server,
+    model: Reference | None,
+    prefix: str | None,
+    keep_all: bool,
+    unset: bool,
+    as_json: bool,
+    **rules: Any,
+) -> None:
+    """
+    Run the command.
+    """
+    check_scope(model, prefix)
+    policy = policy_of(rules)
+    if (not policy.keeps_all) + keep_all + unset != 1:
+        raise click.UsageError(
+            "name rules such as --keep-last 100, or --keep-all, or --unset, and only one of the three"
+        )
+    model_id = None if model is None else model.model_id
+    with server.client() as client, exit_on_interrupt(lambda: _outcome(server, model_id, prefix)):
+        client.set_retention(None if unset else policy, model_id=model_id, prefix=prefix)
+        print_policy(None if unset else policy, model_id, prefix, as_json)
+
+
+def _outcome(server: Server, model_id: str | None, prefix: str | None) -> str:
+    scope = f"--prefix {prefix!r}" if model_id is None else model_word(model_id)
+    return outcome(server, None, f"the policy of {scope_text(model_id, prefix)} was changed", f"retention show {scope}")
