@@ -101,6 +101,12 @@ class ListVersionsTests(SearchCase):
             ("", ""),
             ("", "number desc"),
             ("archived", ""),
+            ("NOT archived", ""),
+            ("archived AND number > 7 AND number < 25", "number desc"),
+            ("NOT archived OR number = 5", ""),
+            ("number > 3 AND number < 3", ""),
+            ("number >= 12.5", ""),
+            ("archived OR size_bytes > 28", ""),
             ("", "metrics.return desc"),
             ("", "labels.env, metrics.return desc"),
             ("archived", "labels.env desc, created desc"),
@@ -108,6 +114,8 @@ class ListVersionsTests(SearchCase):
             pages = self.pages(4, filter, order)
             whole = self.numbers(filter, order)
             self.assertEqual([number for page in pages for number in page], whole, (filter, order))
+            in_index = self.numbers(f"size_bytes > 0 AND ({filter})" if filter else "size_bytes > 0", order)
+            self.assertEqual(whole, in_index, (filter, order))
             self.assertEqual([len(page) for page in pages[:-1]], [4] * (len(pages) - 1))
             self.assertEqual(self.pages(len(whole), filter, order), [whole])
 

@@ -12,6 +12,7 @@ from tests.support.records import NOW_NS, NS, SHA256, matches, query, version
 from twisted_registry.domain.errors import InvalidFilter
 from twisted_registry.domain.fields import MODEL_FIELDS
 from twisted_registry.domain.filter_syntax import MAX_CHARACTERS, MAX_COMPARISONS, MAX_DEPTH
+from twisted_registry.domain.filters import fields_named
 from twisted_registry.domain.query import MAX_ORDER_KEYS, Query
 from twisted_registry.domain.records import ModelRecord
 
@@ -37,6 +38,24 @@ WORDS = (
     *("desc", " ", "ab*"),
 )
 """Pieces of filters and orders."""
+
+
+class NameTests(SynchronousTestCase):
+    """
+    ``fields_named``.
+    """
+
+    def test_names(self) -> None:
+        """
+        All fields that a filter names are found, at any depth.
+        """
+        for text, names in (
+            ("", set()),
+            ("archived", {"archived"}),
+            ("NOT (number > 3 OR -labels.env = a) AND metrics:x", {"number", "labels", "metrics"}),
+        ):
+            self.assertEqual(fields_named(text), names, text)
+        self.assertRaises(InvalidFilter, fields_named, "archived archived")
 
 
 class FilterTests(SynchronousTestCase):

@@ -4,10 +4,10 @@ Searches of versions and models: filtered, ordered, in pages.
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
@@ -17,6 +17,7 @@ from twisted_registry.application.page_tokens import PageTokens, not_from_this_l
 from twisted_registry.application.queries import Queries
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS, Fields
+from twisted_registry.domain.filters import fields_named
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.domain.query import Order, Position, Query
 from twisted_registry.domain.records import ModelRecord, VersionRecord
@@ -102,7 +103,7 @@ class Searches:
         """
         prepared = self._prepare(request, VERSION_FIELDS, "versions", model_id)
         snapshot = await self._queries.snapshot(model_id)
-        if prepared.is_by_id and not prepared.is_filtered:
+        if prepared.is_by_id and fields_named(request.filter) <= _KNOWN_BY_NUMBER:
             return _NumberedVersions(self._queries, snapshot, prepared)
         search = _FoundVersions(self._queries, snapshot, prepared)
         await search.index()
@@ -192,9 +193,23 @@ def _text_bytes(record: VersionRecord | ModelRecord) -> int:
 
 
 @frozen
+class _Numbered:
+    """
+    The facts about a version that the numbers of its model contain.
+    """
+
+    number: int
+    archived: bool
+
+
+_KNOWN_BY_NUMBER = frozenset({"number", "archived"})
+
+
+@frozen
 class _NumberedVersions:
     """
-    All versions of a model by number.  They need no index.
+    The versions of a model by number: all of them, or those that match a filter on these facts.
+    They need no index.
     """
 
     _queries: Queries
@@ -203,22 +218,46 @@ class _NumberedVersions:
 
     async def page(self) -> Page[VersionRecord]:
         """See ``Search.page``."""
-        after, numbers = self._prepared.after, self._snapshot.numbers
-        if self._prepared.is_descending:
-            rest = numbers.ending_at(None if after is None else after[0] - 1)
-        else:
-            rest = numbers.starting_at(1 if after is None else after[0] + 1)
+        prepared, numbers = self._prepared, self._numbers()
         found: list[VersionRecord] = []
+        matching: list[int] = []
         size_bytes = 0
         # A damaged version is skipped, and the next one takes its place.
-        while len(found) <= self._prepared.page_size and size_bytes <= MAX_PAGE_BYTES:
-            batch = list(islice(rest, _LOADED_TOGETHER))
-            if not batch:
-                return self._prepared.page(found, is_end=True)
-            read = await self._read(batch)
+        while len(found) <= prepared.page_size and size_bytes <= MAX_PAGE_BYTES:
+            if not matching:
+                examined = list(islice(numbers, _BATCH))
+                if not examined:
+                    return prepared.page(found, is_end=True)
+                matching = await self._matching(examined)
+                continue
+            wanted = min(_LOADED_TOGETHER, prepared.page_size + 1 - len(found))
+            read = await self._read(matching[:wanted])
+            matching = matching[wanted:]
             found += read
             size_bytes += sum(map(_text_bytes, read))
-        return self._prepared.page(found, is_end=False)
+        return prepared.page(found, is_end=False)
+
+    def _numbers(self) -> Iterator[int]:
+        values, numbers = self._prepared.query.seek_range, self._snapshot.numbers
+        after = None if self._prepared.after is None else self._prepared.after[0]
+        low, high = values.low, values.high
+        if values.is_empty:
+            return iter(())
+        if self._prepared.is_descending:
+            start = min(
+                (each for each in (high, None if after is None else after - 1) if each is not None), default=None
+            )
+            return takewhile(lambda number: low is None or number >= low, numbers.ending_at(start))
+        start = max(low or 1, 1 if after is None else after + 1)
+        return takewhile(lambda number: high is None or number <= high, numbers.starting_at(start))
+
+    async def _matching(self, numbers: list[int]) -> list[int]:
+        if not self._prepared.is_filtered:
+            return numbers
+        matches, is_transient = self._prepared.query.filter.matches, self._snapshot.numbers.is_transient
+        found = [number for number in numbers if matches(_Numbered(number, not is_transient(number)))]
+        await self._queries.runtime.pause()
+        return found
 
     async def _read(self, numbers: Sequence[int]) -> list[VersionRecord]:
         registry, snapshot = self._queries.registry, self._snapshot

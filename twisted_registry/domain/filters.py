@@ -2,7 +2,7 @@
 Filters: which versions or models a list contains.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isnan
 from operator import ge, gt, le, lt
 from typing import Any
@@ -68,6 +68,28 @@ def compile_filter(text: str, fields: Fields, now_ns: int) -> Filter:
     if node is None:
         return Filter(lambda record: True)
     return _Compiler(fields, now_ns).compile(node)
+
+
+def fields_named(text: str) -> frozenset[str]:
+    """
+    Return the names of the fields that a filter names.
+
+    Raises:
+        InvalidFilter: it cannot be understood.
+    """
+    node = parse_filter(text)
+    return frozenset() if node is None else frozenset(_names(node))
+
+
+def _names(node: Node) -> Iterator[str]:
+    match node:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _names(part)
+        case Not(part):
+            yield from _names(part)
+        case Comparison():
+            yield node.path.segments[0]
 
 
 @frozen
