@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from twisted.trial import unittest
 
-from tests.support.cli import Terminal, interrupt, started
+from tests.support.cli import Terminal, interrupt, run, started
+from tests.support.client import data_hash
 from tests.support.daemon import TIMEOUT_SECONDS, free_port
 from tests.support.edge import SharedEdgeTestCase
 from tests.support.holds import HeldArchiveTestCase
@@ -19,6 +20,7 @@ from twisted_registry.cli.commands.push import Creation
 from twisted_registry.cli.commands.rm import deletion_outcome
 from twisted_registry.cli.commands.set_ import update_outcome
 from twisted_registry.cli.server import Server
+from twisted_registry.client._transfer.part_file import part_name
 from twisted_registry.domain.models import ModelInfo
 
 
@@ -82,6 +84,21 @@ class TransferTests(HeldArchiveTestCase):
         self.assertEqual(interrupt(self.begin_pull(link)), (130, line(f"{link} is unchanged")))
         self.assertEqual({path.name for path in self.folder.iterdir()}, {"model", "link"})
         self.assertEqual(self.path.read_bytes(), b"before")
+
+    def test_pull_goes_on(self) -> None:
+        """
+        The line says how much is kept, and the next pull goes on from there.
+        """
+        part = self.folder / part_name("model", data_hash(bytes(10_000_000)))
+        part.write_bytes(bytes(6_000_000))
+        part.chmod(0o600)
+        process = self.begin_pull()
+        kept = f"; 6.0 MB of 10.0 MB are kept in {part.name}, and the next pull goes on from there"
+        self.assertEqual(interrupt(process), (130, line(f"{self.path} was not created{kept}")))
+        self.holds.release("read")
+        self.assertEqual(run(self.daemon.address, "pull", "m", self.path).returncode, 0)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["model"])
+        self.assertEqual(self.path.read_bytes(), bytes(10_000_000))
 
     def test_pull_to_stdout(self) -> None:
         """

@@ -16,7 +16,7 @@ import click
 from twisted_registry.cli.errors import os_errors_about
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.references import harmless_reference
-from twisted_registry.cli.text import harmless
+from twisted_registry.cli.text import harmless, size
 from twisted_registry.domain.models import VersionInfo
 
 if TYPE_CHECKING:
@@ -99,7 +99,22 @@ class Target:
         contents = self._complete if self._identity() == self._before else self._pulling
         if contents is not None:
             return f"{name} contains {harmless_reference(contents.model_id, contents.version_number)}"
-        return f"{name} was not created" if self._before is None else f"{name} is unchanged"
+        return (f"{name} was not created" if self._before is None else f"{name} is unchanged") + self._kept()
+
+    def _kept(self) -> str:
+        """
+        Return a clause on the part of the data that is kept for the next retrieval; nothing if none is.
+        """
+        # Imported late: it imports gRPC.
+        from twisted_registry.client._transfer.part_file import part_name
+
+        if self._pulling is None or self._pulling is self._complete:
+            return ""
+        part = self._path.with_name(part_name(self._path.name, self._pulling.sha256))
+        with suppress(OSError):
+            kept = f"{size(part.stat().st_size)} of {size(self._pulling.size_bytes)}"
+            return f"; {kept} are kept in {harmless(part.name)}, and the next pull goes on from there"
+        return ""
 
     def _identity(self) -> tuple[int, int] | None:
         with suppress(OSError):

@@ -18,10 +18,11 @@ from twisted_registry.domain.references import Reference
 
 _HELP = f"""Retrieve the data of a version to FILE, or to stdout if FILE is -.
 
-The data is checked against its SHA-256. FILE is replaced only when all data has arrived and is correct; if that fails,
-FILE is unchanged and nothing is left behind. FILE keeps its mode and, if the system allows it, its owner. A symbolic
-link is followed; a pipe or a device is written directly. On stdout the last piece is written only after the SHA-256 has
-matched; if it does not match, the exit status is not 0.
+The data is checked against its SHA-256. FILE is replaced only when all data has arrived and is correct. If a large
+version is interrupted, what has arrived stays beside FILE in a .part file, and the next pull of the same version goes
+on from there. FILE keeps its mode and, if the system allows it, its owner. A symbolic link is followed; a pipe or a
+device is written directly. On stdout the last piece is written only after the SHA-256 has matched; if it does not
+match, the exit status is not 0.
 
 {REFERENCES}
 \b
