@@ -12,8 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.faulty_system import Disturbance, FaultySystem, Killed
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
+from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import (
     CommitUncertain,
     CorruptAnnotations,
@@ -188,6 +190,47 @@ LIFECYCLE_ACTS: tuple[tuple[Act, Act], ...] = (
     (fill_lifecycle_above, promote_with_extras),
 )
 """Each kind of change of annotations, aliases and policies, after what prepares it."""
+
+
+def create_resumable(archive: FilesystemArchive) -> None:
+    """
+    Create a version whose data outlives the process, and abort it if that fails.
+    """
+    _finish(archive.create_resumable("m", key_sha256("key"), _FACTS), b"data")
+
+
+def fill_interrupted(archive: FilesystemArchive) -> None:
+    """
+    Create a model with such a version of which an earlier process has written a half.
+    """
+    fill(archive)
+    archive.create_resumable("m", key_sha256("key"), _FACTS).write(Chunk(b"da"))
+    archive.close()
+    archive.open()
+
+
+def resume(archive: FilesystemArchive) -> None:
+    """
+    Write the other half of the version, and abort it if that fails.
+    """
+    upload = archive.find_unfinished("m", key_sha256("key"))
+    assert upload is not None
+    _finish(archive.resume_version(upload), b"ta")
+
+
+def _finish(writer: IArchiveWriter, data: bytes) -> None:
+    try:
+        writer.write(Chunk(data))
+        writer.finish()
+        writer.commit(version_info("m", 2, b"data"))
+    finally:
+        writer.abort()
+
+
+_FACTS = UploadFacts(True, 4, "", "")
+
+UNFINISHED_ACTS: tuple[tuple[Act, Act], ...] = ((fill, create_resumable), (fill_interrupted, resume))
+"""Each kind of creation of a version whose data outlives the process, after what prepares it."""
 
 
 def state(archive: FilesystemArchive) -> State:

@@ -4,10 +4,22 @@ The archive on a file system: a fault, or the death of the process, at each sing
 
 import errno
 import os
+from functools import partial
 from itertools import count
 
 from tests.support import fault_suite
-from tests.support.fault_case import ACTS, LIFECYCLE_ACTS, create, delete, delete_version, fill, make, nothing, state
+from tests.support.fault_case import (
+    ACTS,
+    LIFECYCLE_ACTS,
+    UNFINISHED_ACTS,
+    create,
+    delete,
+    delete_version,
+    fill,
+    make,
+    nothing,
+    state,
+)
 from tests.support.faulty_system import failing_at, failing_where
 from twisted_registry.domain.errors import (
     CommitUncertain,
@@ -16,6 +28,7 @@ from twisted_registry.domain.errors import (
     StorageReadOnly,
     TooManyOpenFiles,
 )
+from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import Chunk
 from twisted_registry.testing.samples import version_info
 
@@ -145,3 +158,21 @@ class LifecycleFaultTests(fault_suite.FaultSuite):
 
     acts = LIFECYCLE_ACTS
     errors = (errno.EIO, errno.ENOSPC)
+
+
+class UnfinishedFaultTests(fault_suite.FaultSuite):
+    """
+    Versions whose data outlives the process.
+    """
+
+    acts = UNFINISHED_ACTS
+    errors = (errno.EIO, errno.ENOSPC)
+
+    def test_nothing_left(self) -> None:
+        """
+        An upload that fails leaves neither its data nor its description.
+        """
+        for attempt in self.attempts(partial(failing_at, errno.EIO)):
+            if attempt.error is not None and attempt.archive.find_unfinished("m", key_sha256("key")) is None:
+                left = [*attempt.root.glob("m/.upload-*"), *attempt.root.glob(".0/uploads/*")]
+                self.assertEqual(left, [])
