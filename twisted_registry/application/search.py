@@ -208,7 +208,7 @@ _KNOWN_BY_NUMBER = frozenset({"number", "archived"})
 @frozen
 class _NumberedVersions:
     """
-    The versions of a model by number: all of them, or those that match a filter on these facts.
+    The versions of a model by number: all of them, or those that match a filter on ``number`` and ``archived`` alone.
     They need no index.
     """
 
