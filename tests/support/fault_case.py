@@ -88,6 +88,14 @@ def delete_version(archive: FilesystemArchive) -> None:
     _remove(archive)
 
 
+def delete_versions(archive: FilesystemArchive) -> None:
+    """
+    Delete the version together with one that does not exist, and remove what is left as far as possible.
+    """
+    archive.delete_versions("m", [1, 3])
+    _remove(archive)
+
+
 def _remove(archive: FilesystemArchive) -> None:
     with suppress(StorageFailure, StorageReadOnly):  # the deletion has succeeded
         remove_all(archive)
@@ -121,6 +129,7 @@ ACTS: tuple[tuple[Act, Act], ...] = (
     (fill, delete),
     (fill, create),
     (fill, delete_version),
+    (fill, delete_versions),
     (fill_above, promote),
 )
 """Each kind of change of an archive, after what prepares it."""
@@ -328,6 +337,7 @@ class FaultCase(SynchronousTestCase):
         root = Path(self.mktemp()).absolute()
         system = FaultySystem(str(root))
         archive = FilesystemArchive(str(root), system)
+        archive._staging.removals.seconds = lambda: 0.0  # a slow disk must not make a removal pause
         archive.open()
         self.addCleanup(system.close_all)
         before(archive)

@@ -15,6 +15,7 @@ from tests.support.fault_case import (
     create,
     delete,
     delete_version,
+    delete_versions,
     fill,
     make,
     nothing,
@@ -89,10 +90,10 @@ class FaultTests(fault_suite.FaultSuite):
                 position for position, call in enumerate(calls) if call.startswith(("rename ", "rename_noreplace "))
             )
             for number, kind in KINDS.items():
-                is_deletion = act in (delete, delete_version)
+                is_deletion = act in (delete, delete_version, delete_versions)
                 expected = StorageFailure if is_deletion and kind is StorageFull else kind
                 for position in range(last + 1):
-                    if act is delete_version and calls[position].endswith(" m/.reserved"):
+                    if act in (delete_version, delete_versions) and calls[position].endswith(" m/.reserved"):
                         continue  # the mark is only read
                     error = self.attempt(before, act, failing_at(number, position)).error
                     if error is None and number == errno.EPERM and calls[position].startswith("rename_noreplace "):

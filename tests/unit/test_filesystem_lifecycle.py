@@ -132,6 +132,22 @@ class DeletionTests(LifecycleCase):
         self.assertEqual(self.archive.version_numbers("m"), [3, 5])
         self.assert_not_damaged()
 
+    def test_many_undone(self) -> None:
+        """
+        If one of several deletions fails, or their sync, all versions stay whole.
+        """
+        self.archive.set_high_water_mark("m", 9)
+        for pattern in ("rename m/m-v000003.*", "fsync m"):
+            self.system.disturbance = failing_where(pattern, errno.EIO)
+            self.assertRaises(StorageFailure, self.archive.delete_versions, "m", [1, 3, 5])
+            self.system.disturbance = None
+            remove_all(self.archive)
+            self.assertEqual(self.archive.version_numbers("m"), [1, 3, 5])
+            self.assertEqual([data_of(self.archive, "m", number) for number in (1, 3, 5)], [b"data"] * 3)
+        self.archive.delete_versions("m", [1, 3])
+        self.assertEqual(self.archive.version_numbers("m"), [5])
+        self.assert_not_damaged()
+
     def test_full_disk(self) -> None:
         """
         On a full disk every version can be deleted but the highest, whose number nothing else would prove.

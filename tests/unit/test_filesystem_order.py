@@ -123,6 +123,25 @@ class OrderTests(FilesystemCase):
         remove_all(self.archive)
         self.assertEqual(self.system.changes(), ["fsync m", "fsync m", "unlink m/.deleted-000001"])
 
+    def test_delete_versions(self) -> None:
+        """
+        Many deletions share one sync; the data is removed later, the renamed .yaml files last.
+        """
+        self.archive.save_model(ModelInfo("m"))
+        for number in (1, 2, 3):
+            put(self.archive, "m", number)
+        self.system.calls.clear()
+        self.archive.delete_versions("m", [1, 2])
+        renames = [f"rename m/m-v00000{number}.yaml m/.deleted-00000{number}" for number in (1, 2)]
+        self.assertEqual(self.system.changes()[-3:], [*renames, "fsync m"])
+        self.system.calls.clear()
+        remove_all(self.archive)
+        changes = self.system.changes()
+        self.assertEqual(changes[0], "fsync m")
+        self.assertEqual(sorted(changes[1:3]), [f"unlink m/m-v00000{number}.data" for number in (1, 2)])
+        self.assertEqual(changes[3], "fsync m")
+        self.assertEqual(sorted(changes[4:]), [f"unlink m/.deleted-00000{number}" for number in (1, 2)])
+
     def test_delete_highest(self) -> None:
         """
         The high-water mark is durable before a version above it is deleted, and is written once for many of them.

@@ -129,7 +129,10 @@ class Work:
         if numbers:
             number = self.chance.choice(numbers)
             with self._asked(model_id, DeleteVersion(number), state):
-                self.archive.delete_version(model_id, number)
+                if self.chance.random() < 0.5:
+                    self.archive.delete_version(model_id, number)
+                else:
+                    self.archive.delete_versions(model_id, [number])
 
     def remove_some(self, model_id: str, state: State) -> None:
         """
