@@ -142,6 +142,20 @@ class CreationTests(CreationCase):
         self.assertEqual(record, archived)
         self.assertEqual(self.done(self.registry.alias_moves(self.snapshot()))[0].reason, "why")
 
+    def test_repeated(self) -> None:
+        """
+        A creation that is repeated after a restart returns the version as it is, whatever labels it has now.
+        """
+        stored = Annotations({"a": "b"}, {"return": 1.5})
+        sha256 = data_hash(DATA)
+        first = self.create(DATA, sha256=sha256, annotations=stored)
+        self.archive.close()
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        again = self.create(DATA, sha256=sha256, annotations=Annotations({"c": "d"}))
+        self.assertEqual((again, again.annotations), (first, stored))
+        self.assertEqual(self.create(DATA, annotations=Annotations({"e": "f"})), first)  # found at the commit
+
     def test_resumed(self) -> None:
         """
         The data that was received is kept, and the rest makes the version, however often that happens.

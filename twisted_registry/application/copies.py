@@ -9,10 +9,11 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import OpenedRead, ReadRequest, Reads
 from twisted_registry.application.uploads import CHUNKS_IN_MEMORY, CHUNKS_PENDING, PendingWrites, check_size
+from twisted_registry.application.versions import Versions
 from twisted_registry.contracts.application import IBudget
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.domain.creation import CreationDetails
-from twisted_registry.domain.errors import ModelReplaced, RegistryError, UnknownModel
+from twisted_registry.domain.errors import ModelReplaced, UnknownModel
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
@@ -54,6 +55,7 @@ class Copies:
     """
 
     _queries: Queries
+    _versions: Versions
     _reads: Reads
     _budget: IBudget
     _chunk_bytes: int
@@ -91,7 +93,7 @@ class Copies:
             info = await self._write(opened, upload)
         finally:
             opened.download.close()
-        return self._record(info, details)
+        return await self._versions.created(info, details)
 
     async def _write(self, opened: OpenedRead, upload: IUpload) -> VersionInfo:
         try:
@@ -126,12 +128,3 @@ class Copies:
             return
         while (read := await self._queries.runtime.result(download.read())) is not None:
             yield read
-
-    def _record(self, info: VersionInfo, details: CreationDetails) -> VersionRecord:
-        registry = self._queries.registry
-        try:
-            snapshot = registry.snapshot(info.model_id)
-        except RegistryError:  # it was deleted at once
-            snapshot = None
-        found = None if snapshot is None else registry.version_record(snapshot, info.version_number)
-        return found or VersionRecord(info, details.annotations, tuple(sorted(details.aliases)))

@@ -27,7 +27,6 @@ from twisted_registry.domain.errors import (
     InvalidRequest,
     ModelReplaced,
     Overloaded,
-    RegistryError,
     SizeMismatch,
     Stalled,
     StorageFull,
@@ -187,7 +186,7 @@ class Creations:
         known = await self._created(request, snapshot)
         if known is not None:
             self._kept.drop((request.header.model_id, request.key))
-            return self._record(request, known)
+            return await self._versions.created(known, request.details)
         check_size(request.header.size_bytes, self._version_max_bytes)
         transfer = claim.transfer = await self._begin(request, snapshot)
         try:
@@ -261,16 +260,8 @@ class Creations:
             raise
         # A commit continues without its client, and keeps its reservation until it ends.
         transfer.is_committing = True
-        return self._record(request, await self._queries.runtime.start(upload.commit, reservation.release))
-
-    def _record(self, request: CreationRequest, info: VersionInfo) -> VersionRecord:
-        registry, details = self._queries.registry, request.details
-        try:
-            snapshot = registry.snapshot(info.model_id)
-        except RegistryError:  # it was deleted at once
-            snapshot = None
-        found = None if snapshot is None else registry.version_record(snapshot, info.version_number)
-        return found or VersionRecord(info, details.annotations, tuple(sorted(details.aliases)))
+        info = await self._queries.runtime.start(upload.commit, reservation.release)
+        return await self._versions.created(info, request.details)
 
     async def _reserve(self, transfer: UnfinishedTransfer) -> IReservation:
         passing_bytes = min(transfer.upload.header.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)

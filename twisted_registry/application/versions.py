@@ -6,7 +6,9 @@ from attrs import frozen
 
 from twisted_registry.application.queries import Queries
 from twisted_registry.domain.annotations import AnnotationUpdate
-from twisted_registry.domain.errors import CorruptVersion
+from twisted_registry.domain.creation import CreationDetails
+from twisted_registry.domain.errors import CorruptVersion, RegistryError
+from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -62,6 +64,18 @@ class Versions:
         if isinstance(result, CorruptVersion):
             raise result
         return result
+
+    async def created(self, info: VersionInfo, details: CreationDetails) -> VersionRecord:
+        """
+        Return a version that a creation has made or found.
+
+        Args:
+            details: what the creation has set, if the version has been deleted or evicted since.
+        """
+        try:
+            return await self.record(await self._queries.snapshot(info.model_id), info.version_number)
+        except RegistryError:
+            return VersionRecord(info, details.annotations, tuple(sorted(details.aliases)))
 
     async def archive(self, reference: Reference) -> VersionRecord:
         """

@@ -50,7 +50,7 @@ def registry_service(
     versions = Versions(queries)
     reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
     creations = Creations(queries, versions, upload_budget, kept_uploads, chunk_bytes, limits.version_max_bytes)
-    copies = Copies(queries, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
+    copies = Copies(queries, versions, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
         *_version_methods(VersionCalls(versions)),
