@@ -124,7 +124,8 @@ class InProcessRegistry:
     """
     A registry and its gRPC server in threads of this process, on a loopback port.
 
-    It needs no reactor and no event loop: the test may block, or run its own.
+    It needs no reactor and no event loop: the test may block, or run its own.  It does not apply retention policies by
+    itself; ``Prune`` does.
 
     Attributes:
         archive: the archive; it stays the same over restarts.
