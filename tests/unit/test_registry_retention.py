@@ -7,8 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
+from zope.interface import implementer
 
 from tests.support.registry import PumpedRegistryCase
+from twisted_registry.contracts.lifecycle import IDeferredRemovals
 from twisted_registry.domain.aliases import AliasChange
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
 from twisted_registry.domain.errors import CorruptRetention, InvalidRequest, StorageFailure, UnknownModel
@@ -30,10 +32,13 @@ def prefix(text: str) -> RetentionScope:
     return RetentionScope(None, text)
 
 
+@implementer(IDeferredRemovals)
 class FailingArchive(MemoryArchive):
     """
-    An archive whose policies can be damaged, and whose deletions can fail.
+    An archive whose policies can be damaged, whose deletions can fail, and which has files to remove.
     """
+
+    removals = 0
 
     damaged: Sequence[str] = ()
     are_prefixes_damaged = False
@@ -58,6 +63,14 @@ class FailingArchive(MemoryArchive):
             raise StorageFailure("a test says so")
         self.deletions += 1
         super().delete_versions(model_id, version_numbers)
+
+    def removal_seconds(self) -> float | None:
+        """See ``IDeferredRemovals.removal_seconds``."""
+        return 0.0 if self.removals else None
+
+    def remove_some(self) -> None:
+        """See ``IDeferredRemovals.remove_some``."""
+        self.removals -= 1
 
 
 class RetentionCase(PumpedRegistryCase):
@@ -365,6 +378,23 @@ class BackgroundTests(RetentionCase):
             left.append(len(self.numbers()) + len(self.numbers("many")))
         self.assertGreaterEqual(min(pauses), PAUSE_SECONDS)
         self.assertLessEqual(max(before - after for before, after in pairwise(left)), VERSIONS_AT_ONCE + 3)
+
+    def test_removal_first(self) -> None:
+        """
+        While files of deleted versions are removed, it waits, so that one thread of the archive is busy at most.
+        """
+        self.set_policy(KEEP_TWO)
+        self.archive.removals = 2
+        self.registry.check_archive()
+        while not self.registry._removal.is_running:
+            self.disk.pump(1)
+            self.reactor.pump()
+        waiting = self.registry.retention.apply_policies()
+        self.assertEqual(self.successResultOf(waiting), PAUSE_SECONDS)
+        self.pump()
+        self.assertEqual(self.archive.removals, 0)
+        self.apply_all()
+        self.assertEqual(self.numbers(), [4, 5])
 
     def test_grown_old(self) -> None:
         """

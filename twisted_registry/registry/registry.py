@@ -129,7 +129,13 @@ class Registry:
             self._state, search_executor or archive_executor, seconds, max_index_bytes, heap or Heap()
         )
         self.retention = Retention(
-            self._state, self._loader, Pruner(self._state, self._deletion), self._run, now_ns, seconds
+            self._state,
+            self._loader,
+            Pruner(self._state, self._deletion),
+            self._run,
+            now_ns,
+            seconds,
+            lambda: self._removal.is_running,
         )
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)

@@ -14,34 +14,37 @@ _log = Logger(namespace="twisted_registry.registry")
 class BackgroundRemoval:
     """
     A sequence of short jobs in the archive's executor, so that other jobs run in between.
+
+    Attributes:
+        is_running: whether a removal is under way.
     """
 
     def __init__(self, archive: LossDetectingArchive, executor: IExecutor) -> None:
         self._archive = archive
         self._executor = executor
-        self._is_running = False
+        self.is_running = False
         self._is_stopped = False
 
     async def run(self) -> None:
         """
         Remove everything that is due, unless a removal is under way already.
         """
-        if self._is_running:
+        if self.is_running:
             return
-        self._is_running = True
+        self.is_running = True
         try:
             while not self._is_stopped and self._archive.removal_seconds() == 0.0:
                 await self._executor.defer(self._archive.remove_some)
         except RegistryError as error:
             _log.debug("deleted files stay for now: {error}", error=error)
         finally:
-            self._is_running = False
+            self.is_running = False
 
     async def begin(self) -> None:
         """
         Remove some of what is due.  A small model is gone completely then, and its space on the disk is free.
         """
-        if self._is_running or self._archive.removal_seconds() != 0.0:
+        if self.is_running or self._archive.removal_seconds() != 0.0:
             return
         try:
             await self._executor.defer(self._archive.remove_some)

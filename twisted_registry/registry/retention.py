@@ -61,6 +61,7 @@ class Retention:
         run: Callable[[Coroutine[Deferred[Any], Any, Any]], Deferred[Any]],
         now_ns: Callable[[], int],
         seconds: Callable[[], float],
+        is_busy: Callable[[], bool],
     ) -> None:
         """
 
@@ -68,6 +69,7 @@ class Retention:
             run: starts a coroutine that the registry waits for before it closes.
             now_ns: returns the time in nanoseconds since the Unix epoch.
             seconds: returns the time in seconds from any fixed point.
+            is_busy: returns whether other background work uses the archive, so that this one waits.
         """
         self._state = state
         self._loader = loader
@@ -75,6 +77,7 @@ class Retention:
         self._run = run
         self._now_ns = now_ns
         self._seconds = seconds
+        self._is_busy = is_busy
         self._policies = RetentionPolicies(state)
         # Held while a version is deleted by a policy that is set, and while that is replaced.
         self._mutexes = KeyedMutexes()
@@ -173,6 +176,8 @@ class Retention:
     async def _apply_policies(self) -> float:
         if self._is_stopped or not self._state.archive.has_lifecycle:
             return IDLE_SECONDS
+        if self._is_busy():
+            return PAUSE_SECONDS
         began = self._seconds()
         try:
             await self._look(began)
