@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from attrs import field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transfer.upload import _Attempt
+from twisted_registry.client._transfer.attempt import Attempt
+from twisted_registry.client._transfer.wires import CogmentWire
 from twisted_registry.client._transport.connection import Connection
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._types import Buffer
@@ -64,7 +65,7 @@ class LimitTests(SynchronousTestCase):
         """
         The server has a limited time for each message; the source does not.
         """
-        attempts: list[_Attempt] = []
+        attempts: list[Attempt] = []
 
         def is_limited() -> bool:
             return attempts[0]._waiting_since is not None
@@ -74,9 +75,16 @@ class LimitTests(SynchronousTestCase):
 
         async def send() -> None:
             attempts.append(
-                _Attempt(Connection(Options("localhost:1")), header, source, "key", lambda size_bytes: None, 60.0)
+                Attempt(
+                    Connection(Options("localhost:1")),
+                    header,
+                    source,
+                    CogmentWire("key"),
+                    lambda size_bytes: None,
+                    60.0,
+                )
             )
-            await attempts[0]._write(call)
+            await attempts[0]._write(call, source.pieces(), None)
 
         asyncio.run(send())
         self.assertEqual((source.limited, call.limited), ([False] * 3, [True] * 5))

@@ -23,7 +23,7 @@ from twisted_registry.client._transfer.download import Download
 from twisted_registry.client._transfer.files import replaced_whole
 from twisted_registry.client._transfer.resumption import write_to
 from twisted_registry.client._transfer.sources import source_of
-from twisted_registry.client._transfer.upload import Upload
+from twisted_registry.client._transfer.upload import RESUMABLE_BYTES, Upload
 from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.connection import Connection
@@ -89,6 +89,8 @@ class Session:
         """
         Create a version; see ``Client.publish``.
         """
+        # Only Cogment's service takes a time of creation.
+        may_resume = created_ns is None and not self._connection.lacks_resumable_uploads
         created_ns = time.time_ns() if created_ns is None else sendable_created_ns(created_ns)
         pairs = sendable_metadata(metadata)
         header = VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, pairs)
@@ -96,7 +98,8 @@ class Session:
         try:
             async with limit, source_of(data, size_bytes) as source:
                 header = evolve(header, size_bytes=source.size_bytes)
-                return await Upload(self._calls, header, source, progress or no_progress).create()
+                is_resumable = may_resume and source.repeatable and source.size_bytes >= RESUMABLE_BYTES
+                return await Upload(self._calls, header, source, progress or no_progress, is_resumable).create()
         except TimeoutError:
             if not limit.expired():
                 raise  # the source raised it

@@ -284,7 +284,7 @@ class Client:
 
         The SHA-256 of the data is computed while it is sent, and compared with that of the stored version.  If the
         connection is lost before the answer, the client finds out whether the version exists, and sends it again only
-        if that cannot create it twice.
+        if that cannot create it twice.  Of 32 MiB or more that can be read again, the rest alone is sent.
 
         Args:
             model_id: the model.
@@ -294,10 +294,10 @@ class Client:
             size_bytes: the size of data from an iterable or a pipe, in bytes.  Without it, such data is collected
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
-                clock.
-            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
-                again after a lost connection, it is first called with a negative number that takes back what was
-                counted.
+                clock or the server's.  With a time, an interrupted upload begins again.
+            progress: if given, it is called with the number of bytes sent since its last call.  After a lost
+                connection, it is first called with a negative number that takes back what was counted and did not
+                arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:
@@ -339,7 +339,7 @@ class Client:
 
         The SHA-256 of the data is computed while it is sent, and compared with that of the stored version.  If the
         connection is lost before the answer, the client finds out whether the version exists, and sends it again only
-        if that cannot create it twice.
+        if that cannot create it twice.  Of 32 MiB or more that can be read again, the rest alone is sent.
 
         Args:
             model_id: the model.
@@ -349,10 +349,10 @@ class Client:
             size_bytes: the size of data from an iterable or a pipe, in bytes.  Without it, such data is collected
                 first: up to 64 MiB in memory, more in a temporary file.
             created_ns: the time of creation, in nanoseconds since the Unix epoch; ``None`` for now, by this machine's
-                clock.
-            progress: if given, it is called with the number of bytes sent since its last call.  If the data is sent
-                again after a lost connection, it is first called with a negative number that takes back what was
-                counted.
+                clock or the server's.  With a time, an interrupted upload begins again.
+            progress: if given, it is called with the number of bytes sent since its last call.  After a lost
+                connection, it is first called with a negative number that takes back what was counted and did not
+                arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
 
         Returns:

@@ -106,10 +106,12 @@ class Connection:
     Attributes:
         options: the address, and how to connect to it.
         memory: what the client knows of the archive behind the address.
+        lacks_resumable_uploads: whether the server was found to have none.
     """
 
     options: Options
     memory: ArchiveMemory = field(factory=ArchiveMemory)
+    lacks_resumable_uploads: bool = False
     _is_closed: bool = False
     _channel: grpc.aio.Channel | None = None
     _loop: asyncio.AbstractEventLoop | None = None
