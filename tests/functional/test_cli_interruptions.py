@@ -2,16 +2,17 @@
 Tests of the line that interrupted commands print about their outcome.
 """
 
+import os
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from twisted.trial import unittest
 
-from tests.support.cli import Terminal, interrupt, run, started
+from tests.support.cli import Terminal, interrupt, run, settings, started
 from tests.support.client import data_hash
 from tests.support.daemon import TIMEOUT_SECONDS, free_port
 from tests.support.edge import SharedEdgeTestCase
@@ -20,6 +21,7 @@ from twisted_registry.cli.commands.push import Creation
 from twisted_registry.cli.commands.rm import deletion_outcome
 from twisted_registry.cli.commands.set_ import update_outcome
 from twisted_registry.cli.server import Server
+from twisted_registry.cli.unfinished_pushes import remember
 from twisted_registry.client._transfer.part_file import part_name
 from twisted_registry.domain.models import ModelInfo
 
@@ -59,13 +61,13 @@ class TransferTests(HeldArchiveTestCase):
         self.wait_for_calls("read")
         return process
 
-    def start(self, *arguments: "str | Path") -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: "str | Path", **options: Any) -> "subprocess.Popen[bytes]":
         """
         Start a command, which is killed after the test.
         """
         stack = ExitStack()
         self.addCleanup(stack.close)
-        return stack.enter_context(started(self.daemon.address, *arguments))
+        return stack.enter_context(started(self.daemon.address, *arguments, **options))
 
     def test_pull_new(self) -> None:
         """
@@ -132,7 +134,7 @@ class TransferTests(HeldArchiveTestCase):
 
     def begin_push(self, held_call: str, size_bytes: int, model_id: str, count: int = 1) -> "subprocess.Popen[bytes]":
         """
-        Begin a push, up to the point where the server holds it.
+        Begin a push of stdin, up to the point where the server holds it.
 
         Args:
             count: the number of calls held by then.
@@ -141,7 +143,8 @@ class TransferTests(HeldArchiveTestCase):
             file.truncate(size_bytes)
         self.holds.hold(held_call)
         self.addCleanup(self.holds.release, held_call)
-        process = self.start("push", "--create", "--archive", model_id, self.path)
+        with self.path.open("rb") as file:
+            process = self.start("push", "--create", "--archive", model_id, "-", stdin=file)
         self.wait_for_calls(held_call, count)
         return process
 
@@ -191,6 +194,21 @@ class OutcomeTests(SharedEdgeTestCase):
         self.client.create(self.model_id, b"this", creation_timestamp=5_000_000_000)
         self.client.create(self.model_id, b"another")
         self.assertEqual(creation.outcome(), f"{self.model_id}@2 was created")
+
+    def test_large_push(self) -> None:
+        """
+        If everything of a large file was sent and the registry has not answered, the same push again is safe.
+        """
+        self.client.save_model(self.model_id)
+        path = Path(self.mktemp())
+        path.write_bytes(bytes(9_000_000))
+        self.patch(os, "environ", {**os.environ, **settings(self.daemon.address)})
+        unfinished = remember(self.daemon.address, self.model_id, path, False, {})
+        assert unfinished is not None
+        self.addCleanup(unfinished.forget)
+        creation = Creation(self.server(), self.model_id, unfinished=unfinished, left_bytes=0)
+        said = "it is not known whether a version was created: the same push again goes on, and creates no second one"
+        self.assertEqual(creation.outcome(), said)
 
     def test_deletion(self) -> None:
         """

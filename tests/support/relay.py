@@ -62,6 +62,13 @@ class Relay:
         with self._lock:
             self._rules.upstream_bytes = size_bytes
 
+    def carry_new(self) -> None:
+        """
+        Carry new connections as ever.  Those that are open stay as they are.
+        """
+        with self._lock:
+            self._rules = _Rules()
+
     def cut(self) -> None:
         """
         Break all connections, without a farewell.  New ones are carried as ever.

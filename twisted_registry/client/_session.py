@@ -38,6 +38,7 @@ from twisted_registry.client._transport.versions import Versions
 from twisted_registry.client._types import Data, Event, Progress, Version, no_progress
 from twisted_registry.client.errors import DeadlineExceeded, InvalidRequest
 from twisted_registry.domain.errors import shown
+from twisted_registry.domain.idempotency import check_idempotency_key
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.domain.references import LATEST, Reference
 
@@ -85,6 +86,7 @@ class Session:
         created_ns: int | None,
         progress: Progress | None,
         deadline_seconds: float | None,
+        idempotency_key: str | None,
     ) -> VersionInfo:
         """
         Create a version; see ``Client.publish``.
@@ -98,8 +100,12 @@ class Session:
         try:
             async with limit, source_of(data, size_bytes) as source:
                 header = evolve(header, size_bytes=source.size_bytes)
-                is_resumable = may_resume and source.repeatable and source.size_bytes >= RESUMABLE_BYTES
-                return await Upload(self._calls, header, source, progress or no_progress, is_resumable).create()
+                is_worth_it = source.size_bytes >= RESUMABLE_BYTES or idempotency_key is not None
+                is_resumable = may_resume and source.repeatable and is_worth_it
+                upload = Upload(self._calls, header, source, progress or no_progress, is_resumable)
+                if idempotency_key is not None:
+                    upload.use_key(check_idempotency_key(idempotency_key))
+                return await upload.create()
         except TimeoutError:
             if not limit.expired():
                 raise  # the source raised it

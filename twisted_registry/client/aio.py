@@ -278,6 +278,7 @@ class Client:
         created_ns: int | None = None,
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
+        idempotency_key: str | None = None,
     ) -> VersionInfo:
         """
         Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
@@ -299,6 +300,10 @@ class Client:
                 connection, it is first called with a negative number that takes back what was counted and did not
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same creation with the same key again, within a day, returns the version that it made.  If the
+                first one was interrupted, also in another process, it goes on with the data that the server has not
+                received yet.
 
         Returns:
             The version's info, with its number.
@@ -320,7 +325,7 @@ class Client:
             OSError: a file cannot be read.
         """
         return await self._session.create(
-            model_id, False, data, metadata, size_bytes, created_ns, progress, deadline_seconds
+            model_id, False, data, metadata, size_bytes, created_ns, progress, deadline_seconds, idempotency_key
         )
 
     async def store(
@@ -333,6 +338,7 @@ class Client:
         created_ns: int | None = None,
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
+        idempotency_key: str | None = None,
     ) -> VersionInfo:
         """
         Create an archived version: it is on the server's disk before the answer, and it is never evicted.
@@ -354,6 +360,10 @@ class Client:
                 connection, it is first called with a negative number that takes back what was counted and did not
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same creation with the same key again, within a day, returns the version that it made.  If the
+                first one was interrupted, also in another process, it goes on with the data that the server has not
+                received yet.
 
         Returns:
             The version's info, with its number.
@@ -378,7 +388,7 @@ class Client:
             OSError: a file cannot be read.
         """
         return await self._session.create(
-            model_id, True, data, metadata, size_bytes, created_ns, progress, deadline_seconds
+            model_id, True, data, metadata, size_bytes, created_ns, progress, deadline_seconds, idempotency_key
         )
 
     async def latest(self, model_id: str) -> VersionInfo:

@@ -319,6 +319,7 @@ class DeferredClient(DeferredClientBase):
         created_ns: int | None = None,
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
+        idempotency_key: str | None = None,
     ) -> "Deferred[VersionInfo]":
         """
         Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
@@ -340,6 +341,10 @@ class DeferredClient(DeferredClientBase):
                 connection, it is first called with a negative number that takes back what was counted and did not
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same creation with the same key again, within a day, returns the version that it made.  If the
+                first one was interrupted, also in another process, it goes on with the data that the server has not
+                received yet.
 
         Returns:
             A Deferred that fires with the version's info, with its number.
@@ -369,6 +374,7 @@ class DeferredClient(DeferredClientBase):
                 created_ns=created_ns,
                 progress=progress,
                 deadline_seconds=deadline_seconds,
+                idempotency_key=idempotency_key,
             )
         )
 
@@ -382,6 +388,7 @@ class DeferredClient(DeferredClientBase):
         created_ns: int | None = None,
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
+        idempotency_key: str | None = None,
     ) -> "Deferred[VersionInfo]":
         """
         Create an archived version: it is on the server's disk before the answer, and it is never evicted.
@@ -403,6 +410,10 @@ class DeferredClient(DeferredClientBase):
                 connection, it is first called with a negative number that takes back what was counted and did not
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same creation with the same key again, within a day, returns the version that it made.  If the
+                first one was interrupted, also in another process, it goes on with the data that the server has not
+                received yet.
 
         Returns:
             A Deferred that fires with the version's info, with its number.
@@ -435,6 +446,7 @@ class DeferredClient(DeferredClientBase):
                 created_ns=created_ns,
                 progress=progress,
                 deadline_seconds=deadline_seconds,
+                idempotency_key=idempotency_key,
             )
         )
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 from attrs import define, field
@@ -22,6 +22,7 @@ from twisted_registry.cli.references import harmless_reference, model_word
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.sibling_files import warnings
 from twisted_registry.cli.text import harmless, harmless_id, is_word, timestamp
+from twisted_registry.cli.unfinished_pushes import UnfinishedPush, remember
 from twisted_registry.domain.errors import CorruptVersion, UnknownModel
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.references import Reference
@@ -90,11 +91,15 @@ def push(
         with server.client() as client:
             creation.created_model = _ensure_model(client, model.model_id, create)
             create_version = client.store if archive else client.publish
+            if file != "-":
+                pairs = dict(metadata)
+                creation.unfinished = remember(server.address, model.model_id, Path(file), archive, pairs)
             with ByteProgress("sending") as bar:
                 data, sent = creation.data(source, bar), creation.sent_callback(bar)
                 creation.info = create_version(
-                    model.model_id, data, dict(metadata), created_ns=creation.created_ns, progress=sent
+                    model.model_id, data, dict(metadata), progress=sent, **creation.identity()
                 )
+        creation.finish()
         print_version(creation.info, as_json)
 
 
@@ -133,6 +138,7 @@ class Creation:
         created_ns: its creation time, which identifies it: no other version is created in the same nanosecond.
         created_model: whether its model was created for it.
         info: the version, once it exists.
+        unfinished: the push, if the same one goes on with it.
         left_bytes: bytes that are not sent yet; infinite while the size is unknown.
     """
 
@@ -141,7 +147,23 @@ class Creation:
     created_ns: int = field(factory=time.time_ns)
     created_model: bool = False
     info: VersionInfo | None = None
+    unfinished: UnfinishedPush | None = None
     left_bytes: float = math.inf
+
+    def identity(self) -> dict[str, Any]:
+        """
+        Return the arguments by which the version is recognized: a key, or the time of its creation.
+        """
+        if self.unfinished is None:
+            return {"created_ns": self.created_ns}
+        return {"idempotency_key": self.unfinished.key}
+
+    def finish(self) -> None:
+        """
+        Forget the push: its version exists.
+        """
+        if self.unfinished is not None:
+            self.unfinished.forget()
 
     def data(self, source: IO[bytes], bar: ByteProgress) -> "Data":
         """
@@ -170,19 +192,31 @@ class Creation:
         """
         Return a sentence on whether the version was created, for an interruption.
         """
-        number = None if self.info is None else self.info.version_number
-        if number is None and self.left_bytes <= _MAX_BUFFERED_BYTES:
-            number = self._server.poll(self._find_number)
-            if number is None:
-                word = model_word(self._model_id)
-                return (
-                    f"it is not known whether a version was created: if so, 'twisted-registry versions {word}' lists "
-                    f"one of {timestamp(self.created_ns)}"
-                )
+        if self.info is not None:
+            self.finish()
+            return f"{harmless_reference(self._model_id, self.info.version_number)} was created"
+        if self.left_bytes > _MAX_BUFFERED_BYTES:
+            model = f"; model {harmless_id(self._model_id)} was, and has no versions" if self.created_model else ""
+            goes_on = "; the same push again goes on with what the registry has received" if self._goes_on() else ""
+            return f"no version was created{model}{goes_on}"
+        if self._goes_on():
+            return (
+                "it is not known whether a version was created: the same push again goes on, and creates no second one"
+            )
+        return self._found()
+
+    def _goes_on(self) -> bool:
+        # Other registries have no aliases, and may not remember the keys of creations.
+        return self.unfinished is not None and self._server.poll(_has_aliases(self._model_id)) is not None
+
+    def _found(self) -> str:
+        number = self._server.poll(self._find_number)
         if number is not None:
             return f"{harmless_reference(self._model_id, number)} was created"
-        model = f"; model {harmless_id(self._model_id)} was, and has no versions" if self.created_model else ""
-        return f"no version was created{model}"
+        return (
+            f"it is not known whether a version was created: if so, 'twisted-registry versions "
+            f"{model_word(self._model_id)}' lists one of {timestamp(self.created_ns)}"
+        )
 
     def _read_pipe(self, source: IO[bytes], bar: ByteProgress) -> Iterator[bytes]:
         bar.restart("reading")
@@ -201,3 +235,7 @@ class Creation:
             newest = error.version_number
         infos = client.versions(self._model_id, max(1, newest - _MAX_CANDIDATES + 1))
         return next((info.version_number for info in infos if info.created_ns == self.created_ns), None)
+
+
+def _has_aliases(model_id: str) -> "Callable[[BlockingClient], object]":
+    return lambda client: client.aliases(model_id)

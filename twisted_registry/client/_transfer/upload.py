@@ -73,6 +73,12 @@ class Upload:
     _lost: str = ""
     _key: str = field(factory=lambda: uuid4().hex)
 
+    def use_key(self, key: str) -> None:
+        """
+        Use a key that an earlier upload of the same version may have used, in this or another process.
+        """
+        self._key, self._may_have_begun = key, True
+
     async def create(self) -> VersionInfo:
         """
         Create the version.
