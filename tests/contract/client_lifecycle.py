@@ -176,6 +176,19 @@ class LifecycleContract(LifecycleCase):
                 self.registry.call("annotate", self.at(1), **wrong)
         self.assertEqual(self.registry.call("get", self.at(1)).labels, {})
 
+    def test_creation_with_key(self) -> None:
+        """
+        The same idempotency key again returns the version that was created with it.
+        """
+        for create in ("publish", "store"):
+            infos = [self.registry.call(create, self.model_id, b"x", idempotency_key=create) for _ in range(2)]
+            self.assertEqual(infos[0].version_number, infos[1].version_number)
+            self.assertRaises(
+                errors.InvalidRequest, self.registry.call, create, self.model_id, b"y", idempotency_key=create
+            )
+        with self.assertRaises(errors.InvalidRequest):
+            self.registry.call("publish", self.model_id, b"x", idempotency_key="")
+
     def test_archived_version(self) -> None:
         """
         A transient version is archived with its number and data; an archived one stays as it is.

@@ -78,6 +78,30 @@ class LostConnectionTests(LostAnswerCase, EdgeTestCase):
         self.interrupted(self.registry.store, DATA, restart)
         self.assertEqual(len(list(self.registry.versions("walker"))), 1)
 
+    def test_another_client(self) -> None:
+        """
+        With the same idempotency key, another client goes on; after that, the key returns the version.
+        """
+        impatient = BlockingClient(self.relay.address, retry_seconds=0)
+        self.addCleanup(impatient.close)
+        sent: list[int] = []
+
+        def cut(size_bytes: int) -> None:
+            sent.append(size_bytes)
+            if sum(sent) > len(DATA) * 9 // 10:
+                self.relay.cut()
+
+        with self.assertRaises(errors.Unavailable):
+            impatient.store("walker", DATA, progress=cut, idempotency_key="a key")
+        before, reported = self.relay.carried_bytes, list[int]()
+        for _ in range(2):
+            info = self.registry.store("walker", DATA, progress=reported.append, idempotency_key="a key")
+            self.assertEqual((info.version_number, info.sha256), (1, data_hash(DATA)))
+        self.assertLess(self.relay.carried_bytes - before, len(DATA) // 10 + MOST_AGAIN_BYTES)
+        self.assertEqual((sum(reported), self.numbers()), (2 * len(DATA), [1]))
+        with self.assertRaises(errors.InvalidRequest):
+            self.registry.store("walker", DATA[::-1], idempotency_key="a key")
+
     def test_file_that_is_saved_meanwhile(self) -> None:
         """
         A file that changes between two attempts is refused, and no version is there.

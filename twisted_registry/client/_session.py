@@ -23,7 +23,7 @@ from twisted_registry.client._transfer.download import Download
 from twisted_registry.client._transfer.files import replaced_whole
 from twisted_registry.client._transfer.resumption import write_to
 from twisted_registry.client._transfer.sources import source_of
-from twisted_registry.client._transfer.upload import RESUMABLE_BYTES, Upload
+from twisted_registry.client._transfer.upload import RESUMABLE_BYTES, Upload, hash_of_source
 from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.connection import Connection
@@ -102,6 +102,9 @@ class Session:
                 header = evolve(header, size_bytes=source.size_bytes)
                 is_worth_it = source.size_bytes >= RESUMABLE_BYTES or idempotency_key is not None
                 is_resumable = may_resume and source.repeatable and is_worth_it
+                if idempotency_key is not None and source.repeatable:
+                    # The server refuses to complete what it has received of other data.
+                    header = evolve(header, sha256=await hash_of_source(source))
                 upload = Upload(self._calls, header, source, progress or no_progress, is_resumable)
                 if idempotency_key is not None:
                     upload.use_key(check_idempotency_key(idempotency_key))

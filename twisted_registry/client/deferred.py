@@ -344,7 +344,7 @@ class DeferredClient(DeferredClientBase):
             idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
                 The same creation with the same key again, within a day, returns the version that it made.  If the
                 first one was interrupted, also in another process, it goes on with the data that the server has not
-                received yet.
+                received yet.  The data is hashed before it is sent.
 
         Returns:
             A Deferred that fires with the version's info, with its number.
@@ -413,7 +413,7 @@ class DeferredClient(DeferredClientBase):
             idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
                 The same creation with the same key again, within a day, returns the version that it made.  If the
                 first one was interrupted, also in another process, it goes on with the data that the server has not
-                received yet.
+                received yet.  The data is hashed before it is sent.
 
         Returns:
             A Deferred that fires with the version's info, with its number.

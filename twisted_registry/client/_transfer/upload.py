@@ -26,6 +26,7 @@ from twisted_registry.client.errors import (
     CorruptTransfer,
     CreationUncertain,
     DataChanged,
+    InvalidRequest,
     ModelReplaced,
     RegistryError,
     Unavailable,
@@ -42,6 +43,16 @@ RESUMABLE_BYTES = 32 * 1024 * 1024
 """Smaller data is sent again from its beginning: to keep an unfinished upload costs the server some milliseconds."""
 
 _MOST_LOST_ANSWERS = 3
+
+
+async def hash_of_source(source: Source) -> str:
+    """
+    Return the SHA-256 of a source's data, in base64.
+    """
+    sha256 = Hashing()
+    async for piece in source.pieces():
+        await sha256.add(piece)
+    return await sha256.result()
 
 
 @define
@@ -179,13 +190,14 @@ class Upload:
         Return the version that an earlier attempt has created.
 
         Raises:
+            InvalidRequest: the key was used before, for another version.
             CorruptTransfer: it has other data.
         """
         info = version_record(version, self._header.model_id).info
-        sha256 = Hashing()
-        async for piece in self._source.pieces():
-            await sha256.add(piece)
-        if (info.sha256, info.archived) != (await sha256.result(), self._header.archived):
+        sha256 = self._header.sha256 or await hash_of_source(self._source)
+        if (info.sha256, info.archived) != (sha256, self._header.archived):
+            if self._attempt is None:
+                raise InvalidRequest("the idempotency key was used for another version; use a new key for each version")
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         self._report(self._header.size_bytes - self._reported_bytes)
         self._calls.connection.memory.saw(info.model_id, info.version_number)

@@ -2,6 +2,7 @@
 The messages of uploads, for each of the two services.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -112,6 +113,7 @@ class RegistryWire:
             model_id=header.model_id,
             archived=header.archived,
             size_bytes=header.size_bytes,
+            sha256=b64decode(header.sha256),
             metadata=header.metadata,
             idempotency_key=self._key,
             offset=self._offset,
