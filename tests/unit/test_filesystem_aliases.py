@@ -145,6 +145,58 @@ class TornTests(JournalCase):
         self.assertEqual(self.path.read_bytes(), before)
 
 
+class UncutTests(JournalCase):
+    """
+    A line that could neither be synced nor cut off.
+    """
+
+    def setUp(self) -> None:
+        """
+        Fail a move of an alias to version 1, and leave its line.
+        """
+        super().setUp()
+        self.end = self.path.stat().st_size
+        self.system.disturbance = failing_where("(sync_data|truncate) .*", errno.EIO)
+        self.assertRaises(StorageFailure, self.archive.append_alias_moves, "m", [move(4, "late", 0, 1)])
+        self.assertGreater(self.path.stat().st_size, self.end)
+
+    def test_does_not_count(self) -> None:
+        """
+        It is not reported, and no other move follows it: that one would not be durable.
+        """
+        self.assert_state(prod=2, best=2)
+        self.assertRaises(StorageFailure, self.archive.append_alias_moves, "m", [move(4, "next", 0, 2)])
+        self.system.disturbance = None
+        self.archive.append_alias_moves("m", [move(4, "next", 0, 2)])
+        self.assertEqual(self.archive.alias_moves("m"), [*MOVES, move(4, "next", 0, 2)])
+        self.reopen()
+        self.assert_state(sequence=4, prod=2, best=2, next=2)
+
+    def test_deletion(self) -> None:
+        """
+        The version that it names is deleted only after it is cut off: after a crash an alias would name nothing.
+        """
+        self.assertRaises(StorageFailure, self.archive.delete_version, "m", 1)
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2])
+        self.system.disturbance = None
+        self.archive.delete_version("m", 1)
+        self.assertEqual(self.path.stat().st_size, self.end)
+        self.reopen()
+        self.assert_state(prod=2, best=2)
+
+    def test_model_created_again(self) -> None:
+        """
+        The journal of a later model with the same id is not cut off.
+        """
+        self.system.disturbance = None
+        self.archive.delete_model("m")
+        self.archive.save_model(ModelInfo("m"))
+        put(self.archive, "m", 1)
+        self.archive.append_alias_moves("m", [move(1, "prod", 0, 1)])
+        self.archive.append_alias_moves("m", [move(2, "best", 0, 1)])
+        self.assert_state(sequence=2, prod=1, best=1)
+
+
 class DamageTests(JournalCase):
     """
     A damaged line in the middle.

@@ -10,8 +10,10 @@ the version exists.  If it is the last line, it counts only if that version exis
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from stat import S_ISREG
 from threading import Lock
 from typing import Any
@@ -155,12 +157,15 @@ class AliasJournals:
     # Held while the end of a journal is cut off, if it does not count.
     _lock: Lock = field(factory=Lock, init=False)
     _settled: set[str] = field(factory=set, init=False)
+    # By folder, where a journal ends in which a failed change has left more.
+    _uncut: dict[str, int] = field(factory=dict, init=False)
 
     def forget_settled(self) -> None:
         """
         Settle the end of each journal again when it is next read.
         """
         self._settled.clear()
+        self._uncut.clear()
 
     # Reading.
 
@@ -214,7 +219,8 @@ class AliasJournals:
             yield Line(0, damage=error.reason)
             return
         try:
-            for line in read_lines(system, descriptor):
+            end = self._uncut.get(folder.name, sys.maxsize)
+            for line in takewhile(lambda line: line.start < end, read_lines(system, descriptor)):
                 if last is not None:
                     yield last
                 last = line
@@ -292,7 +298,27 @@ class AliasJournals:
         finally:
             close_quietly(system, descriptor)
 
+    def cut(self, folder: ModelFolder) -> None:
+        """
+        Cut off what a failed change has left, so that it has not happened after a crash either.
+
+        Raises:
+            OSError: it cannot be cut off.
+        """
+        if folder.name in self._uncut:
+            with self._lock, self._opened(folder, os.O_CREAT) as descriptor:
+                self._cut(folder, descriptor)
+
+    def _cut(self, folder: ModelFolder, descriptor: int) -> None:
+        end = self._uncut.get(folder.name)
+        if end is not None:
+            # If the model was deleted and created again, its new journal is empty.
+            if self._staging.system.fstat(descriptor).st_size:
+                self._truncate(descriptor, end)
+            del self._uncut[folder.name]
+
     def _settle(self, folder: ModelFolder, descriptor: int) -> int:
+        self._cut(folder, descriptor)
         size_bytes = self._staging.system.fstat(descriptor).st_size
         if not size_bytes:
             return 0
@@ -311,19 +337,22 @@ class AliasJournals:
         try:
             self._staging.write_all(descriptor, memoryview(content))
         except OSError:
-            self._try_truncate(descriptor, end)
+            self._try_truncate(folder, descriptor, end)
             raise
         try:
             self._staging.system.sync_data(descriptor)
             if end == 0:
                 self._staging.sync_folder(folder.handle)
         except OSError as error:
-            self._try_truncate(descriptor, end)
+            self._try_truncate(folder, descriptor, end)
             raise StorageFailure(reason_of(error)) from error
 
-    def _try_truncate(self, descriptor: int, end: int) -> None:
-        with suppress(OSError):  # a part of a line is ignored
+    def _try_truncate(self, folder: ModelFolder, descriptor: int, end: int) -> None:
+        # What follows a line that could not be synced would not be durable.
+        try:
             self._truncate(descriptor, end)
+        except OSError:
+            self._uncut[folder.name] = end
 
     def withdraw_in(self, folder: ModelFolder, info: VersionInfo) -> None:
         """

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from attrs import frozen
 
 from twisted_registry.domain.errors import StorageFailure, StorageFull, UnknownVersion
+from twisted_registry.storage.filesystem.alias_journal import AliasJournals
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of, removing
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.idempotency import parse_key_file_name
@@ -38,6 +39,7 @@ class VersionDeletion:
     _models: ModelFolders
     _marks: HighWaterMarks
     _pending: PendingCommits
+    _aliases: AliasJournals
 
     def delete(self, model_id: str, number: int) -> None:
         """
@@ -46,6 +48,7 @@ class VersionDeletion:
         with removing(), self._models.open_existing(model_id) as folder:
             self._staging.root.check()
             self._check_exists(folder, model_id, number)
+            self._aliases.cut(folder)
             self._raise_mark(folder, number)
             # The model may be listed meanwhile, and if the rename cannot be synced it is undone.
             with self._pending.in_progress(folder.name, folder.version_data_name(number)):

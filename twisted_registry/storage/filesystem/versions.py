@@ -97,10 +97,10 @@ class ArchivedVersions:
         self._models = models
         self._system = staging.system
         self._pending = PendingCommits(staging)
-        self._deletion = VersionDeletion(staging, models, marks, self._pending)
         self.keys = KeyFiles(staging, models)
         self.annotations = AnnotationFiles(staging, models)
         self.aliases = AliasJournals(staging, models)
+        self._deletion = VersionDeletion(staging, models, marks, self._pending, self.aliases)
         self._extras = ExtraFiles(self.keys, self.annotations, self.aliases, self._pending)
         self.uploads = UnfinishedUploads(staging, models)
         self._swept: set[str] = set()
