@@ -7,13 +7,16 @@ from typing import Any
 
 from attrs import evolve
 from twisted.logger import capturedLogs
+from zope.interface import directlyProvides
 
 from tests.support.registry import BUDGET, PumpedRegistryCase
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.errors import (
     AliasedVersion,
     AliasMoved,
+    CommitUncertain,
     CorruptAliases,
     UnknownAlias,
     UnknownModel,
@@ -30,6 +33,27 @@ from twisted_registry.domain.events import (
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
+
+
+class UncertainWriter:
+    """
+    A writer whose commit succeeds, and whose last sync seems to fail.
+    """
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        directlyProvides(self, ILifecycleWriter)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def commit_between(self, info: VersionInfo) -> None:
+        """
+        Commit, and fail.
+        """
+        self._writer.commit_between(info)
+        raise CommitUncertain("I/O error")
+
 
 KINDS = (AliasChanged, VersionAnnotated, VersionArchived, VersionCommitted, VersionDeleted, VersionEvicted)
 
@@ -293,7 +317,7 @@ class DeletionTests(LifecycleCase):
 
     def test_read_meanwhile(self) -> None:
         """
-        A version that cannot be read because it is being deleted, or was, is not logged as damaged.
+        A version that cannot be read because it is being deleted, or was, does not exist, and is not damaged.
         """
         for _ in range(2):
             self.create(archived=True)
@@ -305,10 +329,27 @@ class DeletionTests(LifecycleCase):
                 self.disk.pump(2)
                 self.assertEqual(len(self.reactor), 2)
                 deliver()
-                self.assertTrue(loading.called)
+                (result,) = self.successResultOf(loading)
+                self.assertIsInstance(result, UnknownVersion)
                 self.done(deletion)
             self.assertEqual([event for event in events if "damage" in str(event["log_format"])], [])
             self.assertNotIn(number, self.numbers())
+
+    def test_opened_too_late(self) -> None:
+        """
+        A download that opens a version after its deletion has begun finds none, and no damage.
+        """
+        info = self.create(archived=True)
+        self.restart()
+        download = self.registry.download(self.snapshot(), info)
+        with capturedLogs() as events:
+            deletion = self.registry.delete_version(self.snapshot(), 1)
+            self.disk.pump(1)
+            first = download.read()
+            self.disk.pump(1)
+            self.assertIsInstance(first.exception(timeout=0), UnknownVersion)
+            self.done(deletion)
+        self.assertEqual([event for event in events if "damage" in str(event["log_format"])], [])
 
     def test_unknown(self) -> None:
         """
@@ -518,3 +559,47 @@ class AnnotationTests(LifecycleCase):
             self.done(self.registry.delete_version(self.snapshot(), number))
             self.fails(self.registry.annotate_version(self.snapshot(), number, AnnotationUpdate()), UnknownVersion)
         self.assertEqual(self.snapshot().annotated, {})
+
+
+class UncertainPromotionTests(LifecycleCase):
+    """
+    A promotion whose commit ended with an error, though the version is in the archive.
+    """
+
+    def setUp(self) -> None:
+        """
+        Fail the promotion of version 1.
+        """
+        super().setUp()
+        self.create(b"one")
+        writer = UncertainWriter(self.archive.create_version("m"))
+        patch = self.patch(self.archive, "create_version", lambda model_id: writer)
+        self.fails(self.registry.archive_version(self.snapshot(), 1), CommitUncertain)
+        patch.restore()
+        self.assertTrue(self.snapshot().numbers.is_transient(1))
+
+    def test_deleted(self) -> None:
+        """
+        If the version is deleted, it does not come back after a restart.
+        """
+        self.done(self.registry.delete_version(self.snapshot(), 1))
+        self.restart()
+        self.assertEqual(self.numbers(), [])
+
+    def test_deleted_twice(self) -> None:
+        """
+        It is deleted from memory too if it is not in the archive.
+        """
+        self.archive.delete_version("m", 1)
+        self.done(self.registry.delete_version(self.snapshot(), 1))
+        self.assertEqual(self.numbers(), [])
+
+    def test_annotated_before_the_next_attempt(self) -> None:
+        """
+        The next attempt finds the version, and stores the labels that were set since.
+        """
+        update = AnnotationUpdate({"stage": "late"})
+        self.done(self.registry.annotate_version(self.snapshot(), 1, update))
+        self.archive_version(1)
+        self.restart()
+        self.assertEqual(dict(self.record(1).annotations.labels), {"stage": "late"})

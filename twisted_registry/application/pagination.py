@@ -15,7 +15,7 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.validation import check_entries
 from twisted_registry.contracts.application import IRuntime
-from twisted_registry.domain.errors import CorruptVersion, InvalidRequest, shown
+from twisted_registry.domain.errors import InvalidRequest, Unreadable, shown
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
@@ -258,10 +258,10 @@ class VersionList:
 
     async def _add_named(self, page: _Page[VersionInfo], numbers: Sequence[int]) -> None:
         results = await self._queries.versions(self.snapshot, numbers)
-        whole = [result for result in results if not isinstance(result, CorruptVersion)]
+        whole = [result for result in results if not isinstance(result, Unreadable)]
         page.extend(whole)
         if len(whole) < len(results):
-            raise next(result for result in results if isinstance(result, CorruptVersion))
+            raise next(result for result in results if isinstance(result, Unreadable))
 
     async def _write_all(self, page: _Page[VersionInfo]) -> int:
         # A damaged version is skipped, and the next one takes its place: a short page would mean the end.
@@ -269,7 +269,7 @@ class VersionList:
         skipped = 0
         while batch := list(islice(numbers, page.room)):
             results = await self._queries.versions(self.snapshot, batch)
-            whole = [result for result in results if not isinstance(result, CorruptVersion)]
+            whole = [result for result in results if not isinstance(result, Unreadable)]
             skipped += len(results) - len(whole)
             page.extend(whole)
             if len(batch) == BATCH:

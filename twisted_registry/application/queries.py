@@ -9,7 +9,7 @@ from attrs import frozen
 
 from twisted_registry.contracts.application import IRuntime
 from twisted_registry.contracts.registry import IRegistry
-from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
@@ -59,19 +59,19 @@ class Queries:
         if info is not None:
             return info
         (result,) = await self.versions(snapshot, [number])
-        if isinstance(result, CorruptVersion):
+        if isinstance(result, Unreadable):
             raise result
         return result
 
-    async def versions(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+    async def versions(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[VersionInfo | Unreadable]:
         """
         Return the infos of versions in the order of their numbers, and for each damaged one its error.
         """
         version_info = self.registry.version_info
         known = [version_info(snapshot, number) for number in numbers]
         if all(known):
-            return cast(list[VersionInfo | CorruptVersion], known)
-        found: dict[int, VersionInfo | CorruptVersion] = {
+            return cast(list[VersionInfo | Unreadable], known)
+        found: dict[int, VersionInfo | Unreadable] = {
             number: info for number, info in zip(numbers, known, strict=True) if info is not None
         }
         missing = [number for number in dict.fromkeys(numbers) if number not in found]

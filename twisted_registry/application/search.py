@@ -15,7 +15,7 @@ from attrs import frozen
 from twisted_registry.application.models import model_record
 from twisted_registry.application.page_tokens import PageTokens, not_from_this_list
 from twisted_registry.application.queries import Queries
-from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable
 from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS, Fields
 from twisted_registry.domain.filters import fields_named
 from twisted_registry.domain.models import ModelInfo
@@ -267,7 +267,7 @@ class _NumberedVersions:
             loaded = await self._queries.runtime.call(lambda: registry.load_version_records(snapshot, missing))
             known.update(
                 {
-                    number: None if isinstance(record, CorruptVersion) else record
+                    number: None if isinstance(record, Unreadable) else record
                     for number, record in zip(missing, loaded, strict=True)
                 }
             )

@@ -7,7 +7,7 @@ from types import TracebackType
 from twisted_registry.application.queries import Queries
 from twisted_registry.contracts.application import IEvent
 from twisted_registry.contracts.registry import IRegistry
-from twisted_registry.domain.errors import CorruptVersion, Unavailable, UnknownModel
+from twisted_registry.domain.errors import Unavailable, UnknownModel, Unreadable
 from twisted_registry.domain.events import ModelDeleted, VersionCommitted
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -154,4 +154,4 @@ class Subscription:
         if not snapshot.numbers or snapshot.select(-1) <= self._last_number:
             return None
         (result,) = await self._queries.versions(snapshot, [snapshot.select(-1)])
-        return None if isinstance(result, CorruptVersion) else result
+        return None if isinstance(result, Unreadable) else result

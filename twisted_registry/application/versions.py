@@ -7,7 +7,7 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.creation import CreationDetails
-from twisted_registry.domain.errors import CorruptVersion, RegistryError
+from twisted_registry.domain.errors import RegistryError, Unreadable
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
@@ -61,7 +61,7 @@ class Versions:
         if known is not None:
             return known
         (result,) = await self._queries.runtime.call(lambda: registry.load_version_records(snapshot, [number]))
-        if isinstance(result, CorruptVersion):
+        if isinstance(result, Unreadable):
             raise result
         return result
 

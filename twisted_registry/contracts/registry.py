@@ -13,7 +13,7 @@ from twisted_registry.contracts.searches import ISearches
 from twisted_registry.contracts.snapshots import ISnapshots
 from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.contracts.version_changes import IVersionChanges
-from twisted_registry.domain.errors import CorruptModel, CorruptVersion, UnknownModel
+from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -119,7 +119,7 @@ class IRegistry(ISnapshots, IVersionChanges, ISearches):
 
     def load_version_infos(
         snapshot: ModelSnapshot, version_numbers: Sequence[int]
-    ) -> Deferred[list[VersionInfo | CorruptVersion]]:
+    ) -> Deferred[list[VersionInfo | Unreadable]]:
         """
         Read the infos of archived versions.
 

@@ -9,7 +9,7 @@ from zope.interface import Interface
 
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
-from twisted_registry.domain.errors import CorruptVersion
+from twisted_registry.domain.errors import Unreadable
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -93,7 +93,7 @@ class IVersionChanges(Interface):
 
     def load_version_records(
         snapshot: ModelSnapshot, version_numbers: Sequence[int]
-    ) -> Deferred[list[VersionRecord | CorruptVersion]]:
+    ) -> Deferred[list[VersionRecord | Unreadable]]:
         """
         Read versions with their labels, metrics and aliases.
 

@@ -68,6 +68,7 @@ __all__ = [
     "UnknownAlias",
     "UnknownModel",
     "UnknownVersion",
+    "Unreadable",
     "UnsupportedByArchive",
     "UploadTakenOver",
     "WrongOffset",
@@ -199,6 +200,10 @@ class UnknownVersion(RegistryError):
             f"model {shown(self.model_id)} has no version {self.selector}; numbers start at 1 and -1 is the latest, "
             "and a version that is not archived may have been evicted"
         )
+
+
+Unreadable = CorruptVersion | UnknownVersion
+"""Why a version of a snapshot cannot be read: it is damaged, or was deleted meanwhile."""
 
 
 @define

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.aliases import aliases_of
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations, AnnotationUpdate
-from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, UnknownVersion
+from twisted_registry.domain.errors import CorruptAnnotations, UnknownVersion, Unreadable
 from twisted_registry.domain.events import VersionAnnotated
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
@@ -34,11 +34,11 @@ class VersionAnnotations:
 
     # Reading
 
-    async def records(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[VersionRecord | CorruptVersion]:
+    async def records(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[VersionRecord | Unreadable]:
         """
         See ``IVersionChanges.load_version_records``.
         """
-        results: list[VersionRecord | CorruptVersion] = []
+        results: list[VersionRecord | Unreadable] = []
         for piece in pieces(numbers):
             infos = await self._infos(snapshot, piece)
             readable = [info.version_number for info in infos if isinstance(info, VersionInfo)]
@@ -53,7 +53,7 @@ class VersionAnnotations:
     def _record(self, snapshot: ModelSnapshot, info: VersionInfo, annotations: Annotations) -> VersionRecord:
         return VersionRecord(info, annotations, aliases_of(snapshot.aliases, info.version_number))
 
-    async def _infos(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+    async def _infos(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[VersionInfo | Unreadable]:
         known = {number: self._state.version_info(snapshot, number) for number in numbers}
         missing = [number for number, info in known.items() if info is None]
         loaded = await self._loader.version_infos(snapshot, missing) if missing else []
@@ -104,7 +104,7 @@ class VersionAnnotations:
         if number not in model.loaded.numbers:
             raise UnknownVersion(model.model_id, number)
         (info,) = await self._infos(model.loaded, [number])
-        if isinstance(info, CorruptVersion):
+        if isinstance(info, Unreadable):
             raise info
         annotations = update.apply(await self._present(model, number, update))
         if info.archived:

@@ -3,6 +3,7 @@ The deletion of single versions.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
@@ -49,11 +50,20 @@ class VersionDeletion:
         if not before.numbers.is_transient(number):
             job = partial(self._state.archive.delete_version, model.model_id, number)
             await self._delete_archived(model, [number], job)
+        elif number in model.uncertain:
+            # Otherwise it would be back after a restart.
+            await self._delete_archived(model, [number], partial(self._delete_if_stored, model.model_id, number))
+            model.uncertain -= {number}
         key = before.key(number)
         model.remove(number)
         self._state.forget_version(key)
         await self._drop(model, [key])
         self._state.coordination.publish(VersionDeleted(key, 0 if info is None else info.size_bytes, was_latest))
+
+    def _delete_if_stored(self, model_id: str, number: int) -> None:
+        # Called in the archive's thread.
+        with suppress(UnknownVersion):
+            self._state.archive.delete_version(model_id, number)
 
     async def delete_unprotected(
         self, snapshot: ModelSnapshot, sizes: Mapping[int, int], kept: Container[int]
@@ -77,9 +87,9 @@ class VersionDeletion:
         async with self._state.coordination.exclusive(snapshot.model_id):
             model = self._state.model(snapshot)
             before = model.loaded
-            aliased = {move.to_number for move in before.aliases.values()}
+            protected = {*(move.to_number for move in before.aliases.values()), *model.uncertain}
             found = [number for number in sizes if number in before.numbers and number != before.numbers.last]
-            numbers = [number for number in found if number not in aliased and number not in kept]
+            numbers = [number for number in found if number not in protected and number not in kept]
             archived = [number for number in numbers if not before.numbers.is_transient(number)]
             if archived:
                 job = partial(self._state.archive.delete_versions, model.model_id, archived)

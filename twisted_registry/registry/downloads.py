@@ -146,11 +146,13 @@ class DownloadCallbacks:
 
     Attributes:
         is_gone: returns whether the model was deleted meanwhile.
+        is_deleted: returns whether the version was deleted meanwhile.
         damaged: called with the damage that was found.
         verified: called with the XXH3 after the SHA-256 has matched.
     """
 
     is_gone: Callable[[], bool]
+    is_deleted: Callable[[], bool]
     damaged: Callable[[CorruptVersion], None]
     verified: Callable[[VersionXxh3], None]
 
@@ -219,6 +221,8 @@ class ArchiveDownload:
     def _reported(self, error: BaseException) -> BaseException:
         if isinstance(error, CorruptModel | CorruptVersion | StorageFailure) and self._callbacks.is_gone():
             return UnknownModel(self._info.model_id)
+        if isinstance(error, CorruptVersion) and self._reader is None and self._callbacks.is_deleted():
+            return UnknownVersion(self._info.model_id, self._info.version_number)
         if isinstance(error, CorruptVersion):
             self._callbacks.damaged(error)
         return error

@@ -10,7 +10,14 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from twisted_registry.domain.aliases import AliasState
-from twisted_registry.domain.errors import CorruptModel, CorruptVersion, RegistryError, UnknownModel
+from twisted_registry.domain.errors import (
+    CorruptModel,
+    CorruptVersion,
+    RegistryError,
+    UnknownModel,
+    UnknownVersion,
+    Unreadable,
+)
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.models import Model
@@ -172,30 +179,29 @@ class Loader:
 
         Raises:
             CorruptVersion: the version is damaged.
+            UnknownVersion: it was deleted meanwhile.
         """
         known = self._state.version_info(snapshot, number)
         if known is not None:
             return known
         (result,) = await self.version_infos(snapshot, [number])
-        if isinstance(result, CorruptVersion):
+        if isinstance(result, Unreadable):
             raise result
         return result
 
     async def version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
-    ) -> list[VersionInfo | CorruptVersion]:
+    ) -> list[VersionInfo | Unreadable]:
         """
         See ``IRegistry.load_version_infos``.
         """
-        results: list[VersionInfo | CorruptVersion] = []
+        results: list[VersionInfo | Unreadable] = []
         for numbers in pieces(version_numbers):
             found = await self._state.executor.defer(partial(self._load_versions, snapshot.model_id, numbers))
             model = self._state.current(snapshot.model_id, snapshot.incarnation)
             if model is None:
                 raise UnknownModel(snapshot.model_id)
-            for result in found:
-                self._take_version(model, snapshot, result)
-            results.extend(found)
+            results.extend(self._take_version(model, snapshot, result) for result in found)
         return results
 
     def _load_versions(self, model_id: str, numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
@@ -207,13 +213,18 @@ class Loader:
         except CorruptVersion as error:
             return error
 
-    def _take_version(self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion) -> None:
-        key = snapshot.key(result.version_number)
+    def _take_version(
+        self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion
+    ) -> VersionInfo | Unreadable:
+        number = result.version_number
         if isinstance(result, VersionInfo):
-            self._state.add_version_info(key, result)
+            self._state.add_version_info(snapshot.key(number), result)
             model.know_latest(result)
-        elif not model.may_be_gone(result.version_number):
-            self._state.note_damage(key, result)
+        elif model.may_be_gone(number):
+            return UnknownVersion(model.model_id, number)
+        else:
+            self._state.note_damage(snapshot.key(number), result)
+        return result
 
 
 def _log_went_back(model: Model, named: int, highest: int) -> None:

@@ -42,6 +42,8 @@ class Model:
         annotations_revision: rises before and after each change of an archived version's labels and metrics.
         search: the index of its versions; ``None`` unless somebody searches them.
         deleting: the numbers of archived versions whose deletion is under way.
+        uncertain: the numbers of transient versions that may be in the archive, too: the commit of their promotion
+            ended with an error.
     """
 
     model_id: str
@@ -60,6 +62,7 @@ class Model:
     annotations_revision: int = 0
     search: ModelSearch | None = None
     deleting: frozenset[int] = frozenset()
+    uncertain: frozenset[int] = frozenset()
 
     def may_be_gone(self, number: int) -> bool:
         """

@@ -9,8 +9,8 @@ from attrs import evolve, field, frozen
 
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.contracts.transient import EvictionRank, ITransientReader
-from twisted_registry.domain.annotations import NO_ANNOTATIONS
-from twisted_registry.domain.errors import NumberTaken, StorageFailure, UnknownVersion
+from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
+from twisted_registry.domain.errors import CommitUncertain, NumberTaken, StorageFailure, UnknownVersion
 from twisted_registry.domain.events import VersionArchived
 from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -91,13 +91,18 @@ class Promoter:
             annotations = model.loaded.annotated.get(key.version_number, NO_ANNOTATIONS)
             writer.set_annotations(annotations)
             async with self._state.coordination.writing(key.model_id):
-                await self._state.executor.defer(partial(self._commit_or_find, writer, info))
+                try:
+                    await self._state.executor.defer(partial(self._commit_or_find, writer, info, annotations))
+                except CommitUncertain:
+                    model.uncertain |= {key.version_number}
+                    raise
             model.promote(info, annotations)
+            model.uncertain -= {key.version_number}
             self._state.add_version_info(key, info)
             self._state.add_annotations(key, annotations)
             self._state.coordination.publish(VersionArchived(key, info, annotations))
 
-    def _commit_or_find(self, writer: ILifecycleWriter, info: VersionInfo) -> None:
+    def _commit_or_find(self, writer: ILifecycleWriter, info: VersionInfo, annotations: Annotations) -> None:
         # Called in the archive's thread.  An earlier attempt whose end was uncertain may have succeeded.
         try:
             writer.commit_between(info)
@@ -105,6 +110,8 @@ class Promoter:
             if self._state.archive.load_version(info.model_id, info.version_number) != info:
                 raise
             writer.abort()
+            # They may have changed since.  Saving them also makes the version durable, whose sync had failed.
+            self._state.archive.save_annotations(info.model_id, info.version_number, annotations)
 
 
 def _write_some(read: Callable[[], Chunk | None], writer: ILifecycleWriter) -> int:

@@ -23,13 +23,7 @@ from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
-from twisted_registry.domain.errors import (
-    CannotStart,
-    CorruptModel,
-    CorruptVersion,
-    StorageFailure,
-    UnknownModel,
-)
+from twisted_registry.domain.errors import CannotStart, CorruptModel, StorageFailure, UnknownModel, Unreadable
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
@@ -325,7 +319,7 @@ class Registry:
 
     def load_version_infos(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
-    ) -> Deferred[list[VersionInfo | CorruptVersion]]:
+    ) -> Deferred[list[VersionInfo | Unreadable]]:
         """See ``IRegistry.load_version_infos``."""
         return self._run(self._loader.version_infos(snapshot, version_numbers))
 
@@ -395,7 +389,7 @@ class Registry:
 
     def load_version_records(
         self, snapshot: ModelSnapshot, version_numbers: Sequence[int]
-    ) -> Deferred[list[VersionRecord | CorruptVersion]]:
+    ) -> Deferred[list[VersionRecord | Unreadable]]:
         """See ``IVersionChanges.load_version_records``."""
         return self._run(self._annotations.records(snapshot, version_numbers))
 

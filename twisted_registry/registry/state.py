@@ -263,6 +263,13 @@ class State:
         if isinstance(error, ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure):
             self.coordination.publish(StorageFailed(operation, model_id, error))
 
+    def may_be_gone(self, key: VersionKey) -> bool:
+        """
+        Return whether a version is being deleted, or does not exist.  May be called in any thread.
+        """
+        model = self.current(key.model_id, key.incarnation)
+        return model is None or model.may_be_gone(key.version_number)
+
     def note_damage(self, key: VersionKey, error: CorruptVersion) -> None:
         """
         Log a damaged version, once.

@@ -186,6 +186,7 @@ class Transfers:
         state, call = self._state, self._reactor.callFromThread
         return DownloadCallbacks(
             is_gone=lambda: state.current(key.model_id, key.incarnation) is None,
+            is_deleted=lambda: state.may_be_gone(key),
             damaged=lambda error: call(state.note_damage, key, error),
             verified=lambda xxh3: call(state.note_xxh3, key, xxh3),
         )
