@@ -2,6 +2,7 @@
 Archives with files as the existing registry writes them.
 """
 
+import os
 from pathlib import Path
 
 from tests.support.client import data_hash
@@ -66,5 +67,22 @@ def temp_files(archive: Path) -> list[Path]:
     """
     Return the temp files, and the files in the private folder's subfolders.
     """
-    paths = [*archive.glob(".0/*/**/*"), *archive.glob("*/.new-*")]
-    return [path for path in paths if path.is_file()]
+    # Not by a glob, which fails if a directory is removed meanwhile.
+    private = [Path(folder, name) for folder, _, names in os.walk(archive / ".0") for name in names]
+    nested = [path for path in private if len(path.relative_to(archive).parts) > 2]
+    return [*nested, *(path for path in archive.glob("*/.new-*") if path.is_file())]
+
+
+def leftover_marks(archive: Path) -> list[str]:
+    """
+    Return the paths of what deletions and promotions leave until it is removed: marks, and annotations of versions that
+    do not exist.
+    """
+    marks = [path for pattern in ("*/.deleted-*", "*/.promoting-*") for path in archive.glob(pattern)]
+    annotations = [path for path in archive.glob("*/.annotations-*") if not _version_exists(path)]
+    return sorted(str(path.relative_to(archive)) for path in (*marks, *annotations))
+
+
+def _version_exists(annotations: Path) -> bool:
+    folder, number = annotations.parent, annotations.name.rpartition("-")[2]
+    return (folder / f"{folder.name}-v{number}.yaml").exists()

@@ -163,11 +163,11 @@ class Client:
         """
         return b"".join(self.chunks(model_id, number))
 
-    def updates(self, model_id: str) -> Any:
+    def updates(self, model_id: str, deadline_seconds: float = DEADLINE_SECONDS) -> Any:
         """
         Subscribe to a model: gives replies, and can be cancelled.
         """
-        return self.call("VersionUpdate", api.VersionUpdateRequest(model_id=model_id))
+        return self.call("VersionUpdate", api.VersionUpdateRequest(model_id=model_id), deadline_seconds)
 
     def statuses(self, *names: str) -> dict[str, str]:
         """

@@ -12,11 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.robustness.oracles.acts import (
     ABSENT,
     Act,
+    Annotate,
     ArchiveVersion,
     CreateVersion,
     DeleteModel,
     DeleteVersion,
     Latest,
+    Move,
+    MoveAlias,
     Outcome,
     ReadData,
     Reply,
@@ -546,6 +549,63 @@ class PromiseTests(SynchronousTestCase):
         self.assertFalse(self.check(self.model()))
         self.promises.acknowledge(second)
         self.assertFalse(self.check(self.model()))
+        self.assertTrue(self.check(self.model(value="1")))
+        self.assertTrue(self.check(self.model(value="2")))
+
+    def test_moves_of_aliases(self) -> None:
+        """
+        An acknowledged move is in the history once, with its place; the alias names an archived version.
+        """
+        self.done(A, numbered(A, 1))
+        self.done(MoveAlias("best", 1, "why", expected=0), Move(1, "best", 0, 1, "why"))
+        move = Move(1, "best", 0, 1, "why")
+        found = evolve(self.model(numbered(A, 1)), aliases=(("best", 1),), moves=(move,))
+        self.assertTrue(self.check(found))
+        self.assertFalse(self.check(evolve(found, aliases=())))
+        self.assertFalse(self.check(evolve(found, moves=())))
+        self.assertFalse(self.check(evolve(found, moves=(move, evolve(move, sequence=2)))))
+        self.assertFalse(self.check(evolve(found, versions=())))
+        self.done(DeleteVersion(1), Outcome.PRECONDITION)
+        self.done(MoveAlias("best", 0, "later", expected=2), Outcome.ABORTED)
+        self.assertEqual(self.promises.wrong, [])
+        self.done(DeleteVersion(1))
+        self.assertIn("cannot end with", self.promises.wrong[0])
+
+    def test_moves_at_once(self) -> None:
+        """
+        Two moves at once happen in any order, each once.
+        """
+        self.done(A, numbered(A, 1))
+        first, second = (self.begin(MoveAlias("best", number, why)) for number, why in ((1, "one"), (0, "two")))
+        self.promises.acknowledge(second, Outcome.NOT_FOUND)
+        self.promises.acknowledge(first, Move(1, "best", 0, 1, "one"))
+        move = Move(1, "best", 0, 1, "one")
+        found = evolve(self.model(numbered(A, 1)), aliases=(("best", 1),), moves=(move,))
+        self.assertTrue(self.check(found))
+        self.assertFalse(self.check(evolve(found, aliases=(), moves=(move, Move(2, "best", 1, 0, "two")))))
+
+    def test_deleted_before_its_creator_learns_of_it(self) -> None:
+        """
+        A version that others have seen and deleted does not exist once its creator has the reply.
+        """
+        begun = self.begin(A)
+        self.promises.see(_MODEL_ID, numbered(A, 1))
+        self.done(DeleteVersion(1))
+        self.promises.acknowledge(begun, numbered(A, 1))
+        self.assertEqual(self.promises.wrong, [])
+        self.assertTrue(self.check(self.model()))
+        self.assertFalse(self.check(self.model(numbered(A, 1))))
+
+    def test_annotations(self) -> None:
+        """
+        Acknowledged labels stay, and go with their version.
+        """
+        self.done(A, numbered(A, 1))
+        self.done(Annotate(1, (("label l", "x"),)))
+        self.assertTrue(self.check(evolve(self.model(numbered(A, 1)), annotations=((1, (("label l", "x"),)),))))
+        self.assertFalse(self.check(self.model(numbered(A, 1))))
+        self.done(DeleteVersion(1))
+        self.assertTrue(self.check(self.model()))
 
     def test_an_act_of_a_later_day(self) -> None:
         """

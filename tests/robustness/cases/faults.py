@@ -15,29 +15,38 @@ from tests.robustness.disk.archive_story import run_stories
 from tests.support.faulty_system import Disturbance
 
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
-_CALLS = frozenset({"open", "create", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close"})
+_CALLS = frozenset(
+    {"open", "create", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "close"} | {"sync_data", "truncate"}
+)
 
 
 @define
-class _Faults:
+class Faults:
+    """
+    Failures of system calls, by chance.
+
+    Attributes:
+        often: how likely each call is to be the first of some that fail.
+    """
+
     chance: random.Random
     often: float
-    left: int = 0
-    number: int = 0
+    _left: int = 0
+    _number: int = 0
 
     def __call__(self, call: str) -> None:
         if call.split(maxsplit=1)[0] not in _CALLS:
             return
-        if not self.left and self.chance.random() < self.often:
-            self.left = self.chance.choice((1, 1, 1, 2, 3, 8))
-            self.number = self.chance.choice(_ERRORS)
-        if self.left:
-            self.left -= 1
-            raise OSError(self.number, os.strerror(self.number))
+        if not self._left and self.chance.random() < self.often:
+            self._left = self.chance.choice((1, 1, 1, 2, 3, 8))
+            self._number = self.chance.choice(_ERRORS)
+        if self._left:
+            self._left -= 1
+            raise OSError(self._number, os.strerror(self._number))
 
 
 def _faults(chance: random.Random) -> Disturbance:
-    return _Faults(chance, chance.choice((0.01, 0.03, 0.1)))
+    return Faults(chance, chance.choice((0.01, 0.03, 0.1)))
 
 
 CASE = Case(

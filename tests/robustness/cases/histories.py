@@ -18,25 +18,38 @@ from attrs import define, evolve, field, frozen
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.oracles.acts import (
     Act,
+    Annotate,
+    ArchiveVersion,
     CreateVersion,
     DeleteModel,
+    DeleteVersion,
     Latest,
     ListVersions,
+    Move,
+    MoveAlias,
     Outcome as Shown,
+    ReadAliases,
     ReadData,
+    ReadHistory,
+    ReadRecord,
     Reply,
     Restart,
     SaveModel,
 )
 from tests.robustness.oracles.linearizability import FOREVER, Operation, find_fault
+from tests.robustness.wire.lifecycle_calls import send as send_v1, some_annotations
 from tests.robustness.wire.readings import sent_version, version_of, versions_of
 from tests.robustness.wire.served import Served
 from tests.support.client import Client, data_hash
+from tests.support.registry_v1 import RegistryV1
 
 _CALLERS = 5
 _INTERRUPTED_SHARE = 0.1
 _HISTORIES_A_DAEMON = 400
 _HIGHEST_READ = 12
+_ALIASES = ("production", "best")
+_UPDATE_SECONDS = 0.2
+"""How long a subscriber of a model without versions waits for one."""
 _UNKNOWN_CODES = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 _FLAGS = ("--version-cache-max-items", "100000", "--grace-seconds", "1")
@@ -56,34 +69,88 @@ class Caller:
     name: str
     chance: random.Random
 
-    def call(self, model_id: str) -> Operation | None:
+    def call(self, model_id: str) -> list[Operation]:
         """
         Make a call.
 
         Returns:
-            its outcome; ``None`` if it certainly had no effect.
+            its outcome; nothing if it certainly had no effect; two operations if it archived a version and moved an
+            alias.
 
         Raises:
             grpc.RpcError: it was refused as it may not be.
         """
         changes = [self._save, self._delete, *[self._create] * 5]
-        reads = [*[self._latest] * 3, *[self._list] * 2, *[self._read] * 3]
-        act, send = self.chance.choice([*changes, *reads])(model_id)
+        changes += [*[self._move] * 3, *[self._archive] * 2, *[self._delete_version] * 2, self._annotate]
+        reads = [*[self._latest] * 3, *[self._list] * 2, *[self._read] * 3, self._subscribe]
+        reads += [self._read_aliases, self._read_history, self._read_record]
+        act, make = self.chance.choice([*changes, *reads])(model_id)
         operation = Operation(act, time.monotonic_ns())
         try:
-            reply = send()
+            reply = make()
         except grpc.RpcError as error:
             return self._refused(operation, error)
-        return evolve(operation, answered_ns=time.monotonic_ns(), reply=reply)
+        return self._with_archiving(evolve(operation, answered_ns=time.monotonic_ns(), reply=reply))
 
-    def _refused(self, operation: Operation, error: Any) -> Operation | None:
+    def _refused(self, operation: Operation, error: Any) -> list[Operation]:
         if error.code() is grpc.StatusCode.NOT_FOUND:
-            return evolve(operation, answered_ns=time.monotonic_ns(), reply=Shown.NOT_FOUND)
+            return [evolve(operation, answered_ns=time.monotonic_ns(), reply=Shown.NOT_FOUND)]
         if error.code() is grpc.StatusCode.ABORTED and isinstance(operation.act, CreateVersion):
-            return None
+            return []
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and isinstance(operation.act, Latest):
+            return []
         if error.code() in _UNKNOWN_CODES:
-            return evolve(operation, answered_ns=FOREVER, reply=Shown.UNKNOWN)
+            return self._with_archiving(evolve(operation, answered_ns=FOREVER, reply=Shown.UNKNOWN))
         raise error
+
+    def _with_archiving(self, operation: Operation) -> list[Operation]:
+        # An alias that comes to name a transient version archives it first, which others may see.
+        act = operation.act
+        if not isinstance(act, MoveAlias) or not act.number:
+            return [operation]
+        reply = None if isinstance(operation.reply, Move) else Shown.UNKNOWN
+        return [evolve(operation, act=ArchiveVersion(act.number), reply=reply), operation]
+
+    def _v1(self, model_id: str, act: Act) -> tuple[Act, Callable[[], Reply]]:
+        return act, partial(send_v1, RegistryV1(self.client.channel), model_id, act)
+
+    def _number(self) -> int:
+        return self.chance.randint(1, _HIGHEST_READ // 2)
+
+    def _move(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        number, reason = self.chance.choice((0, *[self._number()] * 4)), f"{self.name} {self.chance.random()}"
+        expected = self.chance.choice((None, None, 0, self._number()))
+        return self._v1(model_id, MoveAlias(self.chance.choice(_ALIASES), number, reason, expected))
+
+    def _archive(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, ArchiveVersion(self._number()))
+
+    def _delete_version(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, DeleteVersion(self._number()))
+
+    def _annotate(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        annotations = some_annotations(f"{self.name} {self.chance.random()}", self.chance.random())
+        return self._v1(model_id, Annotate(self._number(), annotations))
+
+    def _read_aliases(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, ReadAliases())
+
+    def _read_history(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, ReadHistory())
+
+    def _read_record(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, ReadRecord(self._number()))
+
+    def _subscribe(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return Latest(), partial(self._first_update, model_id)
+
+    def _first_update(self, model_id: str) -> Reply:
+        # If the model has no version, the first one that is created follows.
+        stream = self.client.updates(model_id, deadline_seconds=_UPDATE_SECONDS)
+        try:
+            return version_of(next(stream).version_info)
+        finally:
+            stream.cancel()
 
     def _save(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         return SaveModel(), partial(self.client.save_model, model_id)
@@ -143,15 +210,15 @@ class Recording:
         for _ in range(calls):
             model_id = caller.chance.choice(self.model_ids)
             try:
-                operation = caller.call(model_id)
+                operations = caller.call(model_id)
             except grpc.RpcError as error:
                 self.refused.append(f"{model_id}: a call was refused: {error}")
                 return
-            if operation is not None:
+            for operation in operations:
                 self._add(model_id, operation)
-                if not operation.is_certain:
-                    # Calls that are refused by the dozen would be as many that may have happened, or not.
-                    self._serving.wait()
+            if operations and not operations[-1].is_certain:
+                # Calls that are refused by the dozen would be as many that may have happened, or not.
+                self._serving.wait()
 
     def _add(self, model_id: str, operation: Operation) -> None:
         with self._lock:
@@ -178,7 +245,7 @@ class Recording:
         with self._lock:
             now_ns = time.monotonic_ns()
             self.histories[model_id] = [
-                operation if operation.is_certain else evolve(operation, answered_ns=now_ns)
+                operation if operation.is_certain else evolve(operation, answered_ns=min(operation.answered_ns, now_ns))
                 for operation in self.histories[model_id]
             ]
 

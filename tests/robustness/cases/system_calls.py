@@ -27,9 +27,9 @@ from twisted_registry.domain.models import ModelInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 # With a question mark: not every processor's Linux has them all.
-_CALLS = "openat close write fsync fstat newfstatat getdents64 flock lseek "
+_CALLS = "openat close write fsync fdatasync ftruncate fstat newfstatat getdents64 flock lseek "
 _CALLS += "?open ?rename ?renameat ?renameat2 ?linkat ?mkdir ?mkdirat ?unlink ?unlinkat ?rmdir ?stat ?lstat"
-_FAILING = re.compile(r"openat|write|fsync|rename\w*")
+_FAILING = re.compile(r"openat|write|fsync|fdatasync|ftruncate|rename\w*")
 _ERRORS = ("EIO", "ENOSPC", "EROFS", "EMFILE")
 
 
@@ -116,19 +116,19 @@ def _acts(directory: Path) -> Iterator[_Acts]:
         yield _Acts(process, directory)
 
 
-def _laid_out(acts: _Acts, act: str) -> Promises:
+def _laid_out(acts: _Acts, act: str, seed: int) -> Promises:
     shutil.rmtree(acts.root, ignore_errors=True)
     archive = FilesystemArchive(str(acts.root), UnsyncedSystem())
     archive.open()
     promises = Promises()
-    one_act.before(act, archive, promises)
+    one_act.before(act, seed, archive, promises)
     archive.close()
     return promises
 
 
 def _points(acts: _Acts, seed: int) -> Iterator[_Point]:
     for act in one_act.ACTS:
-        _laid_out(acts, act)
+        _laid_out(acts, act, seed)
         if acts.do(act, seed) != 0:
             raise RuntimeError(f"{act} fails undisturbed")
         for call, times in sorted(acts.counted().items()):
@@ -139,7 +139,7 @@ def _points(acts: _Acts, seed: int) -> Iterator[_Point]:
 
 
 def _try(acts: _Acts, point: _Point) -> tuple[int, list[str]]:
-    promises = _laid_out(acts, point.act)
+    promises = _laid_out(acts, point.act, point.seed)
     act = one_act.described(point.act, point.seed)
     begun = promises.begin(one_act.MODEL_ID, act)
     end = acts.do(point.act, point.seed, f"{point.call}:{point.effect}:when={point.position}")

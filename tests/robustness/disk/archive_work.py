@@ -8,27 +8,42 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from attrs import define, field
 
-from tests.robustness.disk.contents import key_sha256_of, load_model, version_of
+from tests.robustness.disk.contents import key_sha256_of, load_model, stored_annotations, stored_move, version_of
 from tests.robustness.oracles.acts import (
     Act,
+    Annotate,
+    ArchiveVersion,
+    CommitVersion,
     CreateVersion,
     DeleteModel,
     DeleteVersion,
+    Items,
+    Move,
+    MoveAlias,
     ReserveNumbers,
     Restart,
     SaveModel,
     State,
-    Version,
     items,
 )
 from tests.robustness.oracles.promises import Promises, differences
+from tests.robustness.wire.lifecycle_calls import some_annotations
 from tests.support.client import data_hash
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
-from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.domain.errors import (
+    CommitUncertain,
+    NumberTaken,
+    RegistryError,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+)
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 MODEL_IDS = ("m", "walker", "9/odd id")
+_ALIASES = ("production", "best")
 _REFUSED = (StorageFull, StorageReadOnly, StorageFailure)
 
 
@@ -51,6 +66,8 @@ class Work:
     refused: int = 0
     _spent: dict[str, int] = field(factory=dict)
     """The highest number of each model that this process has used, if perhaps for nothing."""
+    _chunks_of: dict[str, list[bytes]] = field(factory=dict)
+    """The data of transient versions, by SHA-256."""
 
     def act(self) -> None:
         """
@@ -61,7 +78,8 @@ class Work:
         acts: list[Callable[[str, State], None]] = [self.save]
         if state.exists:
             acts += [self.create] * 8 + [self.reserve, self.give_out, self.give_out, self.give_up, self.delete]
-            acts += [self.delete_version] * 2 + [self.remove_some]
+            acts += [self.promote] * 3 + [self.delete_version] * 2 + [self.remove_some]
+            acts += [self.move_alias] * 3 + [self.annotate] * 2
         self.chance.choice(acts)(model_id, state)
 
     def now(self, model_id: str) -> State:
@@ -125,7 +143,7 @@ class Work:
         """
         Delete a version, if there is one.
         """
-        numbers = [version.number for version in state.versions if version.archived]
+        numbers = [number for number in _archived(state) if not state.aliases_of(number)]
         if numbers:
             number = self.chance.choice(numbers)
             with self._asked(model_id, DeleteVersion(number), state):
@@ -133,6 +151,58 @@ class Work:
                     self.archive.delete_version(model_id, number)
                 else:
                     self.archive.delete_versions(model_id, [number])
+
+    def annotate(self, model_id: str, state: State) -> None:
+        """
+        Replace the labels and metrics of a version, if there is one.
+        """
+        numbers = _archived(state)
+        if numbers:
+            number, annotations = self.chance.choice(numbers), self._some_annotations()
+            with self._asked(model_id, Annotate(number, annotations), state):
+                self.archive.save_annotations(model_id, number, stored_annotations(annotations))
+
+    def _some_annotations(self) -> Items:
+        return some_annotations(str(self.chance.random()), self.chance.random())
+
+    def move_alias(self, model_id: str, state: State) -> None:
+        """
+        Move an alias to a version, if there is one, or delete it.
+        """
+        alias, number = self.chance.choice(_ALIASES), self.chance.choice([0, *_archived(state)])
+        if number != state.alias_number(alias):
+            move = state.next_move(alias, number, self._some_reason())
+            with self._asked(model_id, MoveAlias(alias, number, move.reason), state):
+                self.archive.append_alias_moves(model_id, [stored_move(move)])
+
+    def _some_reason(self) -> str:
+        return f"{self.chance.random()} ".ljust(self.chance.choice((0, 0, 1000)), "x")
+
+    def promote(self, model_id: str, state: State) -> None:
+        """
+        Archive a transient version, if there is one.
+        """
+        versions = [version for version in state.versions if not version.archived]
+        if not versions:
+            return
+        version = self.chance.choice(versions)
+        facts = model_id, version.number, version.created_ns, True, version.sha256, version.size_bytes
+        info = VersionInfo(*facts, dict(version.metadata))
+        begun = self.promises.begin(model_id, ArchiveVersion(version.number), state)
+        try:
+            self._write(self._chunks_of[version.sha256], info, _commit_between)
+        except NumberTaken:
+            # An earlier attempt whose end was uncertain has succeeded.
+            self.promises.lose(begun)
+        except CommitUncertain:
+            self.refused += 1
+            self.promises.lose(begun)
+        except _REFUSED:
+            self.refused += 1
+            self.promises.refuse(begun)
+        else:
+            self.acknowledged += 1
+            self.promises.acknowledge(begun)
 
     def remove_some(self, model_id: str, state: State) -> None:
         """
@@ -162,7 +232,10 @@ class Work:
         if reserved < number or len(self.promises.life(model_id).states) > 1:
             self.reserve(model_id, state)
         else:
-            version = Version(number, data_hash(b""), metadata=(("n", str(self.chance.random())),))
+            chunks = self._chunks()
+            info = self._info(model_id, number, b"".join(chunks))
+            version = version_of(info)._replace(archived=False)
+            self._chunks_of[version.sha256] = chunks
             self.promises.acknowledge(self.promises.begin(model_id, CreateVersion(version), state), version)
 
     def create(self, model_id: str, state: State) -> None:
@@ -171,9 +244,12 @@ class Work:
         """
         chunks = self._chunks()
         info = self._info(model_id, self.next_number(model_id, state), b"".join(chunks))
-        begun = self.promises.begin(model_id, CreateVersion(version_of(info)), state)
+        act: CreateVersion = CreateVersion(version_of(info))
+        if self.chance.random() < 0.4:
+            act = CommitVersion(act.version, self._some_annotations(), self._some_moves(state, info.version_number))
+        begun = self.promises.begin(model_id, act, state)
         try:
-            self._write(chunks, info)
+            self._write(chunks, info, _commit, act)
         except CommitUncertain:
             self.refused += 1
             self.promises.lose(begun)
@@ -184,6 +260,13 @@ class Work:
         else:
             self.acknowledged += 1
             self.promises.acknowledge(begun, version_of(info))
+
+    def _some_moves(self, state: State, number: int) -> tuple[Move, ...]:
+        moves = []
+        for alias in self.chance.sample(_ALIASES, self.chance.randint(0, len(_ALIASES))):
+            moves.append(state.next_move(alias, number, self._some_reason()))
+            state = state.moved(moves[-1])
+        return tuple(moves)
 
     def give_up(self, model_id: str, state: State) -> None:
         """
@@ -204,10 +287,36 @@ class Work:
         user_data = {"n": str(self.chance.random())}
         return VersionInfo(model_id, number, self.chance.getrandbits(60), True, data_hash(data), len(data), user_data)
 
-    def _write(self, chunks: list[bytes], info: VersionInfo) -> None:
+    def _write(
+        self,
+        chunks: list[bytes],
+        info: VersionInfo,
+        commit: Callable[[ILifecycleWriter, VersionInfo], None],
+        act: Act | None = None,
+    ) -> None:
         writer = self.archive.create_version(info.model_id)
         for chunk in chunks:
             writer.write(Chunk(b"frame" + chunk, 5))
         writer.finish()
         IKeyedArchiveWriter(writer).set_key(key_sha256_of(info.sha256), 1)
-        writer.commit(info)
+        lifecycle = ILifecycleWriter(writer)
+        if isinstance(act, CommitVersion):
+            lifecycle.set_annotations(stored_annotations(act.annotations))
+            lifecycle.set_alias_moves(list(map(stored_move, act.moves)))
+        try:
+            commit(lifecycle, info)
+        except NumberTaken:
+            writer.abort()
+            raise
+
+
+def _commit(writer: ILifecycleWriter, info: VersionInfo) -> None:
+    writer.commit(info)
+
+
+def _commit_between(writer: ILifecycleWriter, info: VersionInfo) -> None:
+    writer.commit_between(info)
+
+
+def _archived(state: State) -> list[int]:
+    return [version.number for version in state.versions if version.archived]

@@ -5,9 +5,13 @@ The contents of an archive, compared with the promises.
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.robustness.oracles.acts import ABSENT, State, Version, items
+from tests.robustness.oracles.acts import ABSENT, Items, Move, State, Version, items
 from tests.robustness.oracles.promises import Promises
+from tests.robustness.wire.lifecycle_calls import annotations_of, labels_and_metrics
+from tests.support.archive_files import leftover_marks
 from tests.support.client import data_hash
+from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import VersionInfo
@@ -44,7 +48,40 @@ def load_model(archive: FilesystemArchive, model_id: str) -> State:
         found = len(data), data_hash(data)
         assert found == (version.size_bytes, version.sha256), f"version {version.number}: wrong bytes"
     last = max([archive.high_water_mark(model_id), *numbers])
-    return State(True, items(metadata), versions, last=last)
+    annotations = _load_annotations(archive, model_id, numbers)
+    aliases = tuple(sorted(archive.load_aliases(model_id).numbers.items()))
+    moves = tuple(map(move_of, archive.alias_moves(model_id)))
+    return State(True, items(metadata), versions, last=last, annotations=annotations, aliases=aliases, moves=moves)
+
+
+def _load_annotations(archive: FilesystemArchive, model_id: str, numbers: list[int]) -> tuple[tuple[int, Items], ...]:
+    found = []
+    for number, annotations in zip(numbers, archive.load_annotations(model_id, numbers), strict=True):
+        if not isinstance(annotations, Annotations):
+            raise annotations
+        found.append((number, annotations_of(annotations.labels, annotations.metrics)))
+    return tuple(pair for pair in found if pair[1])
+
+
+def stored_annotations(annotations: Items) -> Annotations:
+    """
+    Return the model's annotations as the archive stores them.
+    """
+    return Annotations(*labels_and_metrics(annotations))
+
+
+def move_of(move: AliasMove) -> Move:
+    """
+    Return a move as the archive describes it.
+    """
+    return Move(move.sequence, move.alias, move.from_number, move.to_number, move.reason)
+
+
+def stored_move(move: Move) -> AliasMove:
+    """
+    Return the model's move as the archive stores it.
+    """
+    return AliasMove(move.alias, move.from_number, move.to_number, move.sequence, "", move.reason, move.sequence)
 
 
 def key_sha256_of(sha256: str) -> str:
@@ -90,6 +127,7 @@ def check_leftovers(archive: FilesystemArchive, root: Path) -> list[str]:
     while archive.removal_seconds() is not None:
         archive.remove_some()
     left = [path for name in ("tmp", "trash") for path in (root / ".0" / name).iterdir()]
-    left += [path for pattern in ("*/.new-*", "*/.deleted*", "*/.promoting-*") for path in root.glob(pattern)]
+    left += [path for pattern in ("*/.new-*", "*/.deleted") for path in root.glob(pattern)]
+    left += [root / path for path in leftover_marks(root)]
     left += [path for path in root.glob("[!.]*/*.data") if not path.with_suffix(".yaml").exists()]
     return [f"{path.relative_to(root)} was left behind" for path in left]

@@ -71,8 +71,9 @@ class Node:
         Make a file shorter.
         """
         self.content = self.content[:size_bytes]
+        # Up to where it was durable before, nothing was lost.
+        self.lost_bytes = 0 if size_bytes <= self.kept_bytes else min(self.lost_bytes, size_bytes)
         self.kept_bytes = min(self.kept_bytes, size_bytes)
-        self.lost_bytes = min(self.lost_bytes, size_bytes)
 
 
 @define(eq=False)

@@ -31,11 +31,13 @@ class LossySystem(FaultySystem):
         has_rename_noreplace: whether the file system supports ``rename_noreplace``.
         skipped_syncs: a regular expression; matching calls of ``fsync`` seem to succeed and sync nothing.
         end: the number of calls after which the process ends, and the exception raised in place of each later call.
+        is_dead: whether the process has ended.
     """
 
     has_rename_noreplace: bool = True
     skipped_syncs: str | None = None
     end: tuple[int, BaseException] | None = None
+    is_dead: bool = False
     _disk: Disk = field(init=False)
     _nodes: dict[int, Node | None] = field(factory=dict)
 
@@ -54,7 +56,7 @@ class LossySystem(FaultySystem):
         """
         self.close_all()
         self._nodes.clear()
-        self.end = None
+        self.end, self.is_dead = None, False
 
     def cut(self, chance: random.Random, path: str) -> None:
         """
@@ -68,6 +70,7 @@ class LossySystem(FaultySystem):
 
     def _called(self, name: str, *what: object) -> None:
         if self.end is not None and len(self.calls) >= self.end[0]:
+            self.is_dead = True
             raise self.end[1]
         super()._called(name, *what)
 
@@ -118,7 +121,8 @@ class LossySystem(FaultySystem):
         try:
             self._called(name, descriptor)
         except OSError:
-            self._disk.sync_failed(node)
+            if not self.is_dead:
+                self._disk.sync_failed(node)
             raise
         if self.skipped_syncs is None or re.fullmatch(self.skipped_syncs, self.calls[-1]) is None:
             self._disk.sync(node)

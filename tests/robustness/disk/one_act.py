@@ -13,18 +13,26 @@ import random
 import signal
 import sys
 
-from tests.robustness.disk.contents import version_of
+from tests.robustness.disk.contents import stored_annotations, stored_move, version_of
 from tests.robustness.oracles.acts import (
     Act,
+    Annotate,
+    ArchiveVersion,
+    CommitVersion,
     CreateVersion,
     DeleteModel,
     DeleteVersion,
+    Items,
+    Move,
+    MoveAlias,
     ReserveNumbers,
     SaveModel,
     items,
 )
 from tests.robustness.oracles.promises import Promises
+from tests.robustness.wire.lifecycle_calls import some_annotations
 from tests.support.client import data_hash
+from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.domain.errors import CommitUncertain, RegistryError, StorageFailure, StorageFull, StorageReadOnly
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
@@ -33,7 +41,10 @@ REFUSED = 10
 UNCERTAIN = 11
 
 MODEL_ID = "m"
-ACTS = ("make", "update", "reserve", "create", "delete", "delete-version")
+ACTS = (
+    *("make", "update", "reserve", "create", "delete"),
+    *("delete-version", "promote", "annotate", "move-alias", "create-named"),
+)
 
 _RESERVED = 9
 _FIRST_SEED = 10**6
@@ -56,21 +67,38 @@ def version(number: int, seed: int) -> VersionInfo:
     return VersionInfo(MODEL_ID, number, seed, True, data_hash(data), len(data), {"seed": str(seed)})
 
 
-def put(archive: FilesystemArchive, number: int, seed: int) -> None:
+def put(archive: FilesystemArchive, number: int, seed: int, act: str = "create") -> None:
     """
-    Create a version.
+    Create a version, archive a transient one, or create one with labels, metrics and aliases.
     """
-    writer = archive.create_version(MODEL_ID)
+    writer = ILifecycleWriter(archive.create_version(MODEL_ID))
     try:
         for chunk in chunks(seed):
             writer.write(Chunk(chunk))
         writer.finish()
+        if act == "promote":
+            writer.commit_between(version(number, seed))
+            return
+        if act == "create-named":
+            writer.set_annotations(stored_annotations(_annotations(seed)))
+            writer.set_alias_moves([stored_move(_move(number, seed))])
         writer.commit(version(number, seed))
     finally:
         writer.abort()
 
 
-def before(act: str, archive: FilesystemArchive, promises: Promises) -> None:
+def _annotations(seed: int) -> Items:
+    return some_annotations(str(seed), float(seed))
+
+
+def _move(number: int, seed: int) -> Move:
+    return Move(2, "best", 1, number, str(seed))
+
+
+_FIRST_MOVE = Move(1, "best", 0, 1, "first")
+
+
+def before(act: str, seed: int, archive: FilesystemArchive, promises: Promises) -> None:
     """
     Create what an act begins with.
     """
@@ -80,8 +108,17 @@ def before(act: str, archive: FilesystemArchive, promises: Promises) -> None:
     put(archive, 1, _FIRST_SEED)
     archive.set_high_water_mark(MODEL_ID, 3)
     first = version_of(version(1, _FIRST_SEED))
-    for done in (SaveModel(items({"a": "old"})), CreateVersion(first), ReserveNumbers(3)):
-        promises.acknowledge(promises.begin(MODEL_ID, done), first if isinstance(done, CreateVersion) else None)
+    acts: list[Act] = [SaveModel(items({"a": "old"})), CreateVersion(first), ReserveNumbers(3)]
+    if act == "promote":
+        # Version 2 is transient, and version 3 is above it.
+        put(archive, 3, _FIRST_SEED + 1)
+        transient = version_of(version(2, seed))._replace(archived=False)
+        acts[2:2] = [CreateVersion(transient), CreateVersion(version_of(version(3, _FIRST_SEED + 1)))]
+    if act in ("move-alias", "create-named"):
+        archive.append_alias_moves(MODEL_ID, [stored_move(_FIRST_MOVE)])
+        acts.append(MoveAlias("best", 1, "first"))
+    for done in acts:
+        promises.acknowledge(promises.begin(MODEL_ID, done), done.version if isinstance(done, CreateVersion) else None)
 
 
 def described(act: str, seed: int) -> Act:
@@ -93,6 +130,10 @@ def described(act: str, seed: int) -> Act:
         "reserve": ReserveNumbers(_RESERVED),
         "delete": DeleteModel(),
         "delete-version": DeleteVersion(1),
+        "promote": ArchiveVersion(2),
+        "annotate": Annotate(1, _annotations(seed)),
+        "move-alias": MoveAlias("best", 0, str(seed)),
+        "create-named": CommitVersion(version_of(version(4, seed)), _annotations(seed), (_move(4, seed),)),
     }
     return acts.get(act, SaveModel(items({"a": str(seed)})))
 
@@ -101,8 +142,14 @@ def do(act: str, archive: FilesystemArchive, seed: int) -> None:
     """
     Do an act.
     """
-    if act == "create":
-        put(archive, 4, seed)
+    if act in ("create", "create-named"):
+        put(archive, 4, seed, act)
+    elif act == "promote":
+        put(archive, 2, seed, act)
+    elif act == "annotate":
+        archive.save_annotations(MODEL_ID, 1, stored_annotations(_annotations(seed)))
+    elif act == "move-alias":
+        archive.append_alias_moves(MODEL_ID, [stored_move(_move(0, seed))])
     elif act == "reserve":
         archive.set_high_water_mark(MODEL_ID, _RESERVED)
     elif act == "delete":
@@ -121,7 +168,7 @@ def _done(act: str, archive: FilesystemArchive, seed: int) -> int:
     except CommitUncertain:
         return UNCERTAIN
     except StorageFailure:
-        return REFUSED if act == "create" else UNCERTAIN
+        return REFUSED if act in ("create", "create-named", "promote") else UNCERTAIN
     except RegistryError:
         return 1
     return 0

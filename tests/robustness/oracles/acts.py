@@ -30,6 +30,10 @@ class Outcome(Enum):
     """
 
     NOT_FOUND = "not found"
+    ABORTED = "aborted"
+    """An alias does not name the expected version."""
+    PRECONDITION = "precondition"
+    """An alias names the version."""
     UNKNOWN = "unknown"
     """There was no reply: the act may have happened, or not."""
 
@@ -64,10 +68,53 @@ class Version(NamedTuple):
         )
 
 
+@frozen
+class Move:
+    """
+    A move of an alias; ``to_number`` is 0 if it was deleted, ``from_number`` if it did not exist.
+    """
+
+    sequence: int
+    alias: str
+    from_number: int
+    to_number: int
+    reason: str
+
+
+@frozen
+class Aliases:
+    """
+    The aliases of a model: pairs of a name and a number, sorted.
+    """
+
+    pairs: tuple[tuple[str, int], ...] = ()
+
+
+@frozen
+class History:
+    """
+    The moves of a model's aliases, in order.
+    """
+
+    moves: tuple[Move, ...] = ()
+
+
+@frozen
+class Record:
+    """
+    A version with its annotations and its aliases.
+    """
+
+    version: Version
+    annotations: Items = ()
+    aliases: tuple[str, ...] = ()
+
+
 _number = attrgetter("number")
 
-Reply = Outcome | str | Version | tuple[Version, ...] | None
-"""A creation and ``Latest`` return a version, ``ListVersions`` versions, ``ReadData`` a SHA-256, all others nothing."""
+Reply = Outcome | str | Version | tuple[Version, ...] | Move | Aliases | History | Record | None
+"""A creation and ``Latest`` return a version, ``ListVersions`` versions, ``ReadData`` a SHA-256, ``MoveAlias`` the
+move, other reads what their names say, and all others nothing."""
 
 
 @frozen(cache_hash=True)
@@ -82,6 +129,9 @@ class State:
         last: the highest number that anybody has seen.
         reserved: the highest number that was reserved.
         exact: whether the next number is one above the last; after a crash it may be any that is higher.
+        annotations: the labels and metrics of the versions that have any, by rising number.
+        aliases: pairs of an alias and the number that it names, sorted.
+        moves: all moves of aliases, in order.
     """
 
     exists: bool = False
@@ -91,6 +141,9 @@ class State:
     last: int = 0
     reserved: int = 0
     exact: bool = True
+    annotations: tuple[tuple[int, Items], ...] = ()
+    aliases: tuple[tuple[str, int], ...] = ()
+    moves: tuple[Move, ...] = ()
 
     def version(self, number: int) -> Version | None:
         """
@@ -110,6 +163,52 @@ class State:
         last = max(self.last, version.number)
         return evolve(self, versions=(*self.versions[:position], version, *rest), maybe=maybe, last=last)
 
+    def annotations_of(self, number: int) -> Items:
+        """
+        Return the labels and metrics of a version.
+        """
+        return dict(self.annotations).get(number, ())
+
+    def with_annotations(self, number: int, annotations: Items) -> "State":
+        """
+        Return the state in which a version has these labels and metrics.
+        """
+        others = {**dict(self.annotations), number: annotations}
+        return evolve(self, annotations=tuple(sorted(pair for pair in others.items() if pair[1])))
+
+    def aliases_of(self, number: int) -> tuple[str, ...]:
+        """
+        Return the aliases that name a version.
+        """
+        return tuple(alias for alias, named in self.aliases if named == number)
+
+    def alias_number(self, alias: str) -> int:
+        """
+        Return the number that an alias names; 0 if it does not exist.
+        """
+        return dict(self.aliases).get(alias, 0)
+
+    def last_move(self, alias: str) -> Move | None:
+        """
+        Return the last move of an alias.
+        """
+        return next((move for move in reversed(self.moves) if move.alias == alias), None)
+
+    def next_move(self, alias: str, number: int, reason: str) -> Move:
+        """
+        Return the next move, if it is of this alias.
+        """
+        sequence = self.moves[-1].sequence + 1 if self.moves else 1
+        return Move(sequence, alias, self.alias_number(alias), number, reason)
+
+    def moved(self, move: Move) -> "State":
+        """
+        Return the state after a move.
+        """
+        aliases = {**dict(self.aliases), move.alias: move.to_number}
+        named = tuple(sorted(pair for pair in aliases.items() if pair[1]))
+        return evolve(self, aliases=named, moves=(*self.moves, move))
+
     def unordered(self) -> "State":
         """
         Return the state without the order of numbers: of acts at once, the first to end may have the higher number.
@@ -127,6 +226,8 @@ class Act:
 
     changes = True
     """False for acts that only read."""
+    is_one_of_many = False
+    """True if hundreds of such acts may be under way, so that ``begin`` changes a state instead of adding others."""
 
     def fits(self, state: State, reply: Reply) -> bool:
         """
@@ -140,11 +241,11 @@ class Act:
         """
         return state
 
-    def begin(self, state: State) -> tuple[State, ...]:
+    def begin(self, state: State) -> State:
         """
-        Return the states that are possible once the act has begun.
+        Return the state in which the act may happen at any time.  Only for acts that are one of many.
         """
-        return (state, self.apply(state, Outcome.UNKNOWN)) if self.fits(state, Outcome.UNKNOWN) else (state,)
+        return state
 
 
 @frozen
@@ -181,6 +282,7 @@ class CreateVersion(Act):
     The creation of a version, with a number of the registry's choice if that is 0.
     """
 
+    is_one_of_many = True
     version: Version
 
     def fits(self, state: State, reply: Reply) -> bool:
@@ -196,9 +298,32 @@ class CreateVersion(Act):
             return evolve(state.with_version(reply), exact=True)
         return state.with_version(self.version._replace(number=self.version.number or state.last + 1))
 
-    def begin(self, state: State) -> tuple[State, ...]:
-        # One state instead of two: hundreds of creations may be under way.
-        return (evolve(state, maybe=(*state.maybe, self.version)) if state.exists else state,)
+    def begin(self, state: State) -> State:
+        return evolve(state, maybe=(*state.maybe, self.version)) if state.exists else state
+
+
+@frozen
+class CommitVersion(CreateVersion):
+    """
+    The creation of a version of a known number, with labels, metrics and moves of aliases that happen with it or not
+    at all.
+
+    Attributes:
+        annotations: the labels and metrics.
+        moves: the moves, with their sequence numbers.
+    """
+
+    is_one_of_many = False
+    annotations: Items = ()
+    moves: tuple[Move, ...] = ()
+
+    def apply(self, state: State, reply: Reply) -> State:
+        after = super().apply(state, reply)
+        if after.version(self.version.number) is None:
+            return state
+        for move in self.moves:
+            after = after.moved(move)
+        return after.with_annotations(self.version.number, self.annotations)
 
 
 @frozen
@@ -233,13 +358,108 @@ class ArchiveVersion(_ActOnVersion):
 
 
 @frozen
-class DeleteVersion(_ActOnVersion):
+class EvictVersion(_ActOnVersion):
     """
-    The deletion of a version; its number stays used.
+    The eviction of a transient version, if it exists.
     """
 
+    def fits(self, state: State, reply: Reply) -> bool:
+        version = state.version(self.number)
+        return version is None or not version.archived
+
     def apply(self, state: State, reply: Reply) -> State:
-        return evolve(state, versions=tuple(one for one in state.versions if one.number != self.number))
+        return _without(state, self.number)
+
+
+@frozen
+class DeleteVersion(_ActOnVersion):
+    """
+    The deletion of a version that no alias names; its number stays used.
+    """
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        is_refused = reply is Outcome.PRECONDITION
+        return super().fits(state, reply) and (reply is Outcome.UNKNOWN or is_refused == self._is_named(state))
+
+    def apply(self, state: State, reply: Reply) -> State:
+        return state if self._is_named(state) else _without(state, self.number)
+
+    def _is_named(self, state: State) -> bool:
+        return bool(state.aliases_of(self.number))
+
+
+def _without(state: State, number: int) -> State:
+    versions = tuple(one for one in state.versions if one.number != number)
+    return evolve(state.with_annotations(number, ()), versions=versions)
+
+
+@frozen
+class Annotate(_ActOnVersion):
+    """
+    New labels and metrics of a version; those with other keys stay.
+    """
+
+    annotations: Items
+
+    def apply(self, state: State, reply: Reply) -> State:
+        if state.version(self.number) is None:
+            return state
+        return state.with_annotations(self.number, items({**dict(state.annotations_of(self.number)), **self.added}))
+
+    @property
+    def added(self) -> dict[str, str]:
+        """
+        The labels and metrics as a dictionary.
+        """
+        return dict(self.annotations)
+
+
+@frozen
+class MoveAlias(Act):
+    """
+    A move of an alias to an archived version, or its deletion.  A transient version is archived by another act, before.
+
+    Attributes:
+        number: the version that it shall name; 0 to delete it.
+        reason: no two moves have the same.
+        expected: the number that it must name; 0 if it must not exist; ``None`` for any.
+    """
+
+    alias: str
+    number: int
+    reason: str
+    expected: int | None = None
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        if reply is Outcome.UNKNOWN:
+            return True
+        refusals = self._refusals(state)
+        if refusals or isinstance(reply, Outcome):
+            return reply in refusals
+        return self._is_allowed(state) and reply in (None, self._move(state))
+
+    def apply(self, state: State, reply: Reply) -> State:
+        if self._refusals(state) or not self._is_allowed(state) or state.alias_number(self.alias) == self.number:
+            return state
+        return state.moved(self._move(state))
+
+    def _move(self, state: State) -> Move:
+        last = state.last_move(self.alias)
+        if last is not None and last.to_number == self.number:
+            return last
+        return state.next_move(self.alias, self.number, self.reason)
+
+    def _refusals(self, state: State) -> set[Outcome]:
+        if not state.exists:
+            return {Outcome.NOT_FOUND}
+        present = state.alias_number(self.alias)
+        is_there = present if not self.number else state.version(self.number) is not None
+        refusals = set() if is_there else {Outcome.NOT_FOUND}
+        return refusals if self.expected in (None, present) else refusals | {Outcome.ABORTED}
+
+    def _is_allowed(self, state: State) -> bool:
+        version = state.version(self.number)
+        return not self.number or (version is not None and version.archived)
 
 
 @frozen
@@ -256,7 +476,9 @@ class Restart(Act):
     def apply(self, state: State, reply: Reply) -> State:
         versions, maybe = (tuple(one for one in all_ if one.archived) for all_ in (state.versions, state.maybe))
         exact = not state.exists or (state.exact and self.is_clean)
-        return evolve(state, versions=versions, maybe=maybe, exact=exact)
+        numbers = {version.number for version in versions}
+        annotations = tuple(pair for pair in state.annotations if pair[0] in numbers)
+        return evolve(state, versions=versions, maybe=maybe, exact=exact, annotations=annotations)
 
 
 @frozen
@@ -299,3 +521,44 @@ class ReadData(Act):
     def fits(self, state: State, reply: Reply) -> bool:
         version = state.version(self.number)
         return reply == (version.sha256 if version is not None else Outcome.NOT_FOUND)
+
+
+@frozen
+class ReadRecord(Act):
+    """
+    A version with its labels, metrics and aliases.
+    """
+
+    changes = False
+    number: int
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        version = state.version(self.number)
+        if version is None or not isinstance(reply, Record):
+            return version is None and reply is Outcome.NOT_FOUND
+        expected = state.annotations_of(self.number), state.aliases_of(self.number)
+        return reply.version.matches(version) and (reply.annotations, reply.aliases) == expected
+
+
+@frozen
+class ReadAliases(Act):
+    """
+    The aliases of a model.
+    """
+
+    changes = False
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        return reply == (Aliases(state.aliases) if state.exists else Outcome.NOT_FOUND)
+
+
+@frozen
+class ReadHistory(Act):
+    """
+    The moves of all aliases of a model.
+    """
+
+    changes = False
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        return reply == (History(state.moves) if state.exists else Outcome.NOT_FOUND)

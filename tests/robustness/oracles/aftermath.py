@@ -11,9 +11,11 @@ from attrs import field, frozen
 
 from tests.robustness.oracles.acts import CreateVersion, Latest, ReadData, State, Version
 from tests.robustness.oracles.promises import Life, Promises
+from tests.robustness.wire.lifecycle_calls import with_names
 from tests.robustness.wire.readings import make_data, read_model, sent_version, version_of
 from tests.support.client import Client, data_hash
-from twisted_registry.storage.filesystem.layout import ModelFolder, model_folder
+from tests.support.registry_v1 import RegistryV1
+from twisted_registry.storage.filesystem.layout import DELETED_PREFIX, ModelFolder, marked_numbers, model_folder
 
 _SAMPLE = 3
 
@@ -60,11 +62,11 @@ class Aftermath:
         begun = self.promises.begin(life.model_id, act)
         created = version_of(self.client.create(life.model_id, data, archived=archived, user_data={"by": token}))
         self.promises.acknowledge(begun, created)
-        if not any(act.fits(state, created) for state in begun.before):
+        if not any(act.fits(world.state, created) for world in begun.before):
             self.promises.complain(life.model_id, f"after number {begun.floor} comes {created.number}")
 
     def _check_model(self, life: Life) -> None:
-        found = read_model(self.client, life.model_id)
+        found = self._read_model(life)
         self.promises.compare(life.model_id, found)
         folder = model_folder(str(self.archive), life.model_id)
         if found.exists:
@@ -74,6 +76,16 @@ class Aftermath:
             self._read_data(life, folder, found)
         elif Path(folder.path).exists():
             self.promises.complain(life.model_id, "its folder is still there")
+
+    def _read_model(self, life: Life) -> State:
+        found = read_model(self.client, life.model_id)
+        if not found.exists:
+            return found
+        annotated = {number for state in life.states for number, _ in state.annotations}
+        numbers = [version.number for version in found.versions]
+        sample = numbers if self.whole else self.chance.sample(numbers, min(_SAMPLE, len(numbers)))
+        registry = RegistryV1(self.client.channel)
+        return with_names(registry, life.model_id, found, frozenset({*annotated, *sample} & {*numbers}))
 
     def _read_data(self, life: Life, folder: ModelFolder, found: State) -> None:
         read = self._read.setdefault(life, set())
@@ -87,6 +99,8 @@ class Aftermath:
 
     def _check_files(self, life: Life, folder: ModelFolder, found: State) -> None:
         there = {path.name for path in Path(folder.path).glob("[!.]*")}
+        deleted = marked_numbers([path.name for path in Path(folder.path).glob(".*")], DELETED_PREFIX)
+        there -= {folder.version_data_name(number) for number in deleted}  # the background removes them soon
         paths = [f(one.number) for one in found.versions for f in (folder.version_yaml, folder.version_data)]
         expected = {Path(path).name for path in (*paths, folder.yaml)}
         if there != expected:

@@ -57,7 +57,7 @@ class Operation:
         """
         Return whether it changed nothing, whenever it happened.
         """
-        return not self.act.changes or self.reply is Outcome.NOT_FOUND
+        return not self.act.changes or self.reply in (Outcome.NOT_FOUND, Outcome.ABORTED, Outcome.PRECONDITION)
 
 
 def step(state: State, operation: Operation) -> State | None:

@@ -13,7 +13,9 @@ from attrs import define, field
 from tests.robustness.oracles.acts import CreateVersion, DeleteModel, SaveModel
 from tests.robustness.oracles.promises import Promises
 from tests.robustness.wire.readings import sent_version, version_of
+from tests.robustness.wire.version_acts import Permits, VersionActs, VersionChoices
 from tests.support.client import Client
+from tests.support.registry_v1 import RegistryV1
 
 _LARGEST_BYTES = 30_000
 
@@ -21,7 +23,8 @@ _LARGEST_BYTES = 30_000
 @define(eq=False)
 class Clients:
     """
-    Two models with two writers each, and one that comes and goes.
+    Two models with two writers each, whose versions are also archived, deleted, annotated and named by another client,
+    and one that comes and goes.
     """
 
     address: str
@@ -40,7 +43,7 @@ class Clients:
         works: list[tuple[Callable[[Client, random.Random, str], None], str]] = [(self._write, name) for name in "aabb"]
         threads = [
             threading.Thread(target=self._until_over, args=(position, *work))
-            for position, work in enumerate([*works, (self._come_and_go, "c")])
+            for position, work in enumerate([*works, (self._change_versions, "a"), (self._come_and_go, "c")])
         ]
         for thread in threads:
             thread.start()
@@ -72,6 +75,12 @@ class Clients:
         begun = self.promises.begin(model_id, CreateVersion(sent_version(data, archived)))
         info = client.create(model_id, data, piece_bytes=8192, archived=archived)
         self.promises.acknowledge(begun, version_of(info))
+
+    def _change_versions(self, client: Client, chance: random.Random, model_id: str) -> None:
+        choices = VersionChoices(chance, f"{chance.random()}")
+        acts = VersionActs(RegistryV1(client.channel), self.promises, Permits(), choices)
+        for _ in range(20):
+            acts.act(model_id)
 
     def _come_and_go(self, client: Client, chance: random.Random, model_id: str) -> None:
         self._save(client, model_id)

@@ -1,0 +1,92 @@
+"""
+Tests that kills of a registry show the bugs that are planted here.
+"""
+
+import random
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.robustness.disk.registry_story import RegistryStory
+from tests.robustness.disk.scratch import memory_folder
+from twisted_registry.registry import deletion
+from twisted_registry.storage.filesystem.alias_journal import AliasJournals
+from twisted_registry.storage.filesystem.deletion import VersionDeletion
+from twisted_registry.storage.filesystem.writer import FileWriter
+
+_MOST_STORIES = 60
+_KILLS = 20
+
+
+class PlantedBugTests(SynchronousTestCase):
+    """
+    Registries with a bug that only a crash shows.
+    """
+
+    def assert_noticed(self, reported: str, skipped_syncs: str | None = None) -> None:
+        """
+        Check that some kill, or power cut, shows what is wrong.
+
+        Args:
+            reported: a regular expression for what must be reported.
+            skipped_syncs: a regular expression; see ``LossySystem``.
+        """
+        with memory_folder(Path(self.mktemp())) as directory:
+            for number in range(_MOST_STORIES):
+                chance = random.Random(f"planted {number}")
+                story = RegistryStory(chance, directory / str(number), skipped_syncs=skipped_syncs)
+                story.tell(_KILLS)
+                if story.promises.wrong:
+                    self.assertRegex("\n".join(story.promises.wrong), reported)
+                    return
+        self.fail(f"{_MOST_STORIES} archives survived")
+
+    def test_reply_before_the_move(self) -> None:
+        """
+        A move of an alias is stored only after its reply.
+        """
+        append = AliasJournals.append
+        waiting: list[tuple[Any, ...]] = []
+
+        def append_later(*arguments: Any) -> None:
+            before, waiting[:] = waiting[:], [arguments]
+            for each in before:
+                if each[0] is arguments[0]:
+                    append(*each)
+
+        self.patch(AliasJournals, "append", append_later)
+        self.assert_noticed("aliases")
+
+    def test_no_sync_of_the_journal(self) -> None:
+        """
+        A move of an alias is not synced.
+        """
+        self.assert_noticed("aliases", r"sync_data m/\.aliases")
+
+    def test_deletion_of_a_named_version(self) -> None:
+        """
+        A version that an alias names can be deleted.
+        """
+        self.patch(deletion, "aliases_of", lambda aliases, number: ())
+        self.assert_noticed("DeleteVersion.* cannot end with None")
+
+    def test_number_of_a_deleted_version(self) -> None:
+        """
+        The deletion of the highest version leaves no trace of its number.
+        """
+        self.patch(VersionDeletion, "_raise_mark", lambda *arguments: None)
+        self.assert_noticed("numbers up to .* are used|given twice|was begun after number")
+
+    def test_promotion_without_a_mark(self) -> None:
+        """
+        Data that was to be archived looks like that of a damaged version.
+        """
+        self.patch(FileWriter, "_promote", FileWriter._publish)
+        self.assert_noticed("was left behind")
+
+    def test_deletion_that_is_not_synced(self) -> None:
+        """
+        The renamed .yaml of a deleted version is not synced, and its data is removed.
+        """
+        self.assert_noticed("left behind|is damaged|nobody can have created", r"fsync m")
