@@ -28,8 +28,9 @@ class ShortRunTests(SynchronousTestCase):
         words = ["--short", "--rounds", "1", "--json", str(path)]
         self.assertEqual(main(words, Console(file=output)), 0)
         run, shown = report.read(path), report.read(report.RESULTS)
-        self.assertEqual(len(run.rows), len(shown.rows))
-        self.assertEqual(len(run.facts), len(shown.facts))
+        # New suites are shown once all of them were measured in one run.
+        self.assertGreaterEqual(len(run.rows), len(shown.rows))
+        self.assertGreaterEqual(len(run.facts), len(shown.facts))
         self.assertTrue(all(row.registry_ms > 0 and row.opponent_ms > 0 for row in run.rows))
         self.assertIn(run.rows[0].name, output.getvalue())
 

@@ -337,7 +337,6 @@ class FaultCase(SynchronousTestCase):
         root = Path(self.mktemp()).absolute()
         system = FaultySystem(str(root))
         archive = FilesystemArchive(str(root), system)
-        archive._staging.removals.seconds = lambda: 0.0  # a slow disk must not make a removal pause
         archive.open()
         self.addCleanup(system.close_all)
         before(archive)

@@ -47,6 +47,12 @@ class FaultySystem(System):
     disturbance: Disturbance | None = None
     descriptors: dict[int, str] = field(factory=dict)
 
+    def seconds(self) -> float:
+        """
+        Return 0: however slow the machine is, removals are not cut short.
+        """
+        return 0.0
+
     def changes(self) -> list[str]:
         """
         Return the calls that change or sync something.

@@ -13,6 +13,7 @@ from tests.support.faulty_system import Disturbance, failing_at, failing_from, f
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.domain.errors import NumberTaken, StorageFailure
 from twisted_registry.domain.models import ModelInfo
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import data_of, finished, put, version_info
 
 LINK, CLAIM = "link", "claim"
@@ -79,7 +80,7 @@ class NewNameTests(FilesystemCase):
             self.assertEqual(len(claims), int(way == CLAIM))
             self.assertEqual(any(call.startswith("link ") for call in self.system.calls), way != "rename_noreplace")
             self.archive.delete_model("m")
-            self.archive.remove_some()
+            remove_all(self.archive)
 
     def test_data_is_there(self) -> None:
         """

@@ -6,7 +6,6 @@ are removed afterwards, some at a time, so that no thread of a pool is occupied 
 is left.
 """
 
-import time
 from collections.abc import Callable, Generator
 from threading import Lock
 
@@ -36,12 +35,9 @@ class Removals:
     """
     The removals that are waiting or under way.  May be used in any thread.
 
-    Attributes:
-        seconds: returns the time in seconds from any fixed point.
     """
 
-    def __init__(self, root: PinnedDirectory, seconds: Callable[[], float] = time.monotonic) -> None:
-        self.seconds = seconds
+    def __init__(self, root: PinnedDirectory) -> None:
         self._root = root
         # Held while names are removed.
         self._running = Lock()
@@ -60,7 +56,7 @@ class Removals:
             delay_seconds: how long to wait, so that it can do more at once.
         """
         with self._lock:
-            self._waiting.setdefault(place, _Removal(self.seconds() + delay_seconds, start))
+            self._waiting.setdefault(place, _Removal(self._root.system.seconds() + delay_seconds, start))
 
     def discard(self, place: str) -> None:
         """
@@ -89,7 +85,7 @@ class Removals:
             if self._current is not None:
                 return 0.0
             due_seconds = min((removal.due_seconds for removal in self._waiting.values()), default=None)
-        return None if due_seconds is None else max(0.0, due_seconds - self.seconds())
+        return None if due_seconds is None else max(0.0, due_seconds - self._root.system.seconds())
 
     def run(self) -> None:
         """
@@ -102,12 +98,12 @@ class Removals:
         """
         with self._running:
             self._root.check()
-            end_seconds = self.seconds() + SECONDS_AT_ONCE
+            end_seconds = self._root.system.seconds() + SECONDS_AT_ONCE
             for _ in range(NAMES_AT_ONCE):
                 if self._current is None and not self._start_next():
                     return
                 self._step()
-                if self.seconds() >= end_seconds:
+                if self._root.system.seconds() >= end_seconds:
                     return
 
     def _start_next(self) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -111,8 +112,14 @@ class System:
     """
     All calls that an archive makes to the operating system.
 
-    Tests replace it with one that fails or dies at a given call.  All methods raise ``OSError``.
+    Tests replace it with one that fails or dies at a given call.  All methods but ``seconds`` raise ``OSError``.
     """
+
+    def seconds(self) -> float:
+        """
+        Return the time in seconds from any fixed point.
+        """
+        return time.monotonic()
 
     def open(self, path: str, flags: int) -> int:
         """
