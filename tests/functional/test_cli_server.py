@@ -237,4 +237,4 @@ class OtherServerTests(SynchronousTestCase):
         self.addCleanup(server.close)
         done = invoke(server.address, "ls")
         self.assertEqual(done.exit_code, 1)
-        self.assertIn("is this the address of a model registry?", done.stderr)
+        self.assertIn("is this the address of a twisted-registry", done.stderr)
