@@ -103,7 +103,14 @@ class _DataStream:
     async def _read(self) -> memoryview | None:
         try:
             while True:
-                data = await self._next_or_fall_back()
+                try:
+                    data = await self._next()
+                except Unsupported:
+                    if not self._awaits_header:
+                        raise
+                    self._can_resume = False
+                    self.close()
+                    continue
                 if data is None:
                     return None
                 skipped = min(self._to_skip_bytes, len(data))
@@ -117,16 +124,6 @@ class _DataStream:
         except BaseException:
             self.close()
             raise
-
-    async def _next_or_fall_back(self) -> memoryview | None:
-        try:
-            return await self._next()
-        except Unsupported:
-            if not self._awaits_header:
-                raise
-            self._can_resume = False
-            self.close()
-            return await self._next()
 
     async def _next(self) -> memoryview | None:
         connection = self._calls.connection
