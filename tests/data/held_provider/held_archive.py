@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
@@ -100,6 +101,9 @@ class HeldArchive(FilesystemArchive):
 
     def create_version(self, model_id: str) -> IArchiveWriter:
         return HeldWriter(super().create_version(model_id), self._holds)
+
+    def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
+        return HeldWriter(super().create_resumable(model_id, key_sha256, facts), self._holds)
 
 
 @implementer(IKeyedArchiveWriter)
