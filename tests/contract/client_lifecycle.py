@@ -210,6 +210,15 @@ class LifecycleContract(LifecycleCase):
             self.registry.call("delete_version", self.stored)
         self.assertEqual(self.registry.call("publish", self.model_id, b"next").version_number, 3)
 
+    def test_model_is_not_a_version_to_delete(self) -> None:
+        """
+        A deletion names its version: a forgotten number does not delete the latest one.
+        """
+        with self.assertRaises(errors.InvalidRequest):
+            self.registry.call("delete_version", self.model_id)
+        self.registry.call("delete_version", self.at("latest"))
+        self.assertEqual(len(list(self.registry.iterate("versions", self.model_id))), 1)
+
     def test_aliased_version_is_not_deleted(self) -> None:
         """
         A version that an alias names is deleted only after the alias.

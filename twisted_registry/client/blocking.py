@@ -722,9 +722,10 @@ class BlockingClient:
         If the answer is lost, the call is repeated only if the same version still exists.
 
         Args:
-            version: the version; see ``get``.
+            version: the version; see ``get``.  A model alone, which would mean its latest version, is refused.
 
         Raises:
+            InvalidRequest: the reference names a model without a version, or a version that cannot exist.
             AliasedVersion: an alias names the version.
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version.

@@ -735,12 +735,13 @@ class DeferredClient(DeferredClientBase):
         If the answer is lost, the call is repeated only if the same version still exists.
 
         Args:
-            version: the version; see ``get``.
+            version: the version; see ``get``.  A model alone, which would mean its latest version, is refused.
 
         Returns:
             A Deferred that fires with ``None`` when this is done.
 
         Raises:
+            InvalidRequest: the reference names a model without a version, or a version that cannot exist.
             AliasedVersion: an alias names the version.
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version.

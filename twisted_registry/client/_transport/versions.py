@@ -15,7 +15,7 @@ from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.client._transport.requests import reference_of, sendable_model_id, sendable_text
 from twisted_registry.client._types import AnyReference
-from twisted_registry.client.errors import NoMatchingVersion, UnknownModel, UnknownVersion
+from twisted_registry.client.errors import InvalidRequest, NoMatchingVersion, UnknownModel, UnknownVersion
 from twisted_registry.domain.aliases import check_alias_name, check_reason
 from twisted_registry.domain.models import check_model_id
 from twisted_registry.domain.records import VersionRecord
@@ -85,7 +85,12 @@ class Versions:
     async def delete(self, version: AnyReference) -> None:
         """
         Delete a version.  If the answer is lost, the deletion is repeated only if the same version still exists.
+
+        Raises:
+            InvalidRequest: the reference names a model without a version.
         """
+        if reference_of(version).is_model:  # else a forgotten number would delete the latest version
+            raise InvalidRequest("name the version to delete, such as walker@3; delete_model deletes the whole model")
         record = await self.get(version)
         request = v1.DeleteVersionRequest(reference=str(exact(record)))
         api, model_id, number = self._api.without_retries(), record.info.model_id, record.number
