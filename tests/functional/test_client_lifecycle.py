@@ -539,7 +539,7 @@ class OtherServerTests(FakeRegistryCase):
             lambda: client.get("walker"),
             lambda: client.annotate("walker@3", labels={"a": "b"}),
             lambda: client.archive("walker"),
-            lambda: client.delete_version("walker"),
+            lambda: client.delete_version("walker@1"),
             lambda: client.copy("walker", "runner"),
             lambda: client.set_alias("walker", "production"),
             lambda: client.delete_alias("walker", "production"),
