@@ -184,6 +184,16 @@ class UncutTests(JournalCase):
         self.reopen()
         self.assert_state(prod=2, best=2)
 
+    def test_deletion_of_many(self) -> None:
+        """
+        The same holds if versions are deleted together.
+        """
+        self.assertRaises(StorageFailure, self.archive.delete_versions, "m", [1])
+        self.assertEqual(self.archive.version_numbers("m"), [1, 2])
+        self.system.disturbance = None
+        self.archive.delete_versions("m", [1])
+        self.assertEqual(self.path.stat().st_size, self.end)
+
     def test_model_created_again(self) -> None:
         """
         The journal of a later model with the same id is not cut off.

@@ -210,6 +210,7 @@ class OrderTests(SynchronousTestCase):
         for position in ([], ["a"], ["a", True, 1.5, 7, 8], [1, True, 1.5, 7], ["a", 1, 1.5, 7], ["a", True, "x", 7]):
             self.assertRaises(InvalidRequest, order.key_at, position)
         self.assertRaises(InvalidRequest, order.key_at, ["a", True, nan, 7])
+        order.key_at(["a", True, 10**400, 7])  # nothing is converted to a float
         self.assertRaises(InvalidRequest, order.key_at, ["a", True, True, 7])
 
 

@@ -194,6 +194,17 @@ class PruneTests(RetentionCase):
         self.label(3, "other")
         self.assertEqual(self.prune(RetentionPolicy(keep_last=1)), {"m": [3, 4]})
 
+    def test_damaged_aliases(self) -> None:
+        """
+        If the history of the aliases is damaged, an alias may name any archived version, and only transient ones go.
+        """
+        self.medium.models["m"].damaged_moves = 1
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        transient = [self.create(b"0123456789").version_number for _ in range(3)]
+        self.assertEqual(self.prune(KEEP_TWO), {"m": transient[:1]})
+        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5, *transient[1:]])
+
     def test_protected_meanwhile(self) -> None:
         """
         A version that gets an alias or a label after the plan was made stays.

@@ -108,7 +108,8 @@ def _is_value(key: OrderKey, value: Any) -> bool:
         case Kind.TEXT | Kind.SHA256:
             return isinstance(value, str)
         case _:
-            return isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return is_number and not (isinstance(value, float) and isnan(value))
 
 
 def _sorted(records: list[Any], key: OrderKey) -> list[Any]:

@@ -69,7 +69,8 @@ class VersionDeletion:
         self, snapshot: ModelSnapshot, sizes: Mapping[int, int], kept: Container[int]
     ) -> dict[int, int]:
         """
-        Delete those of some versions that exist and that nothing protects: neither an alias nor being the latest.
+        Delete those of some versions that exist and that nothing protects: neither an alias nor being the latest.  If
+        the history of the aliases is damaged, any archived version may have one.
 
         Args:
             snapshot: the versions' model.
@@ -90,6 +91,8 @@ class VersionDeletion:
             protected = {*(move.to_number for move in before.aliases.values()), *model.uncertain}
             found = [number for number in sizes if number in before.numbers and number != before.numbers.last]
             numbers = [number for number in found if number not in protected and number not in kept]
+            if model.are_aliases_damaged:
+                numbers = [number for number in numbers if before.numbers.is_transient(number)]
             archived = [number for number in numbers if not before.numbers.is_transient(number)]
             if archived:
                 job = partial(self._state.archive.delete_versions, model.model_id, archived)

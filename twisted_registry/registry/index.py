@@ -77,7 +77,9 @@ class ModelSearch:
         """
         Record that somebody searches in an order.  May be called in any thread.
         """
-        self.last_use = self._order_uses[order] = next(_uses)
+        self.last_use = next(_uses)
+        if order in self._order_uses:  # changed in the reactor's thread alone, with the orders
+            self._order_uses[order] = self.last_use
 
     # Changes of the model
 
@@ -199,4 +201,4 @@ class ModelSearch:
         if len(index.orders) >= MAX_ORDERS:
             index = index.without_order(min(index.orders, key=lambda each: self._order_uses.get(each, 0)))
         self.index = index.with_order(order, tree)
-        self._order_uses = {key: uses for key, uses in self._order_uses.items() if key in self.index.orders}
+        self._order_uses = {key: self._order_uses.get(key, self.last_use) for key in self.index.orders}

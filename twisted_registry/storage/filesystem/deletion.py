@@ -66,6 +66,7 @@ class VersionDeletion:
             present = [number for number in numbers if lexists(self._staging.system, folder.version_yaml(number))]
             if not present:
                 return
+            self._aliases.cut(folder)
             self._raise_mark(folder, max(present))
             with ExitStack() as in_progress:
                 for number in present:
