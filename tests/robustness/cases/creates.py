@@ -22,6 +22,9 @@ from tests.robustness.wire.served import Served
 from tests.support.client import data_hash
 
 _CONNECTIONS = 6
+_READS_IN_FLIGHT = 4
+"""The model of the promises considers all orders in which the acts under way may happen."""
+
 _IN_FLIGHT = 300
 _CREATES_A_DAEMON = 2500
 _MODEL_IDS = ["one", "one", "one", "two", "three", "4/4"]
@@ -83,9 +86,14 @@ class _Wave:
         versions = versions_of(await self.clients[0].infos(model_id))
         self.promises.compare(model_id, State(True, (), versions))
         chosen = [one.number for one in versions if one.archived or self.chance.random() < _READ_SHARE]
-        await asyncio.gather(*(self._check_data(model_id, number) for number in chosen))
+        in_flight = asyncio.Semaphore(_READS_IN_FLIGHT)
+        await asyncio.gather(*(self._check_data(model_id, number, in_flight) for number in chosen))
 
-    async def _check_data(self, model_id: str, number: int) -> None:
+    async def _check_data(self, model_id: str, number: int, in_flight: asyncio.Semaphore) -> None:
+        async with in_flight:
+            await self._read(model_id, number)
+
+    async def _read(self, model_id: str, number: int) -> None:
         client = self.chance.choice(self.clients)
         begun = self.promises.begin(model_id, ReadData(number))
         try:
