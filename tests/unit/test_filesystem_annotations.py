@@ -12,12 +12,13 @@ from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import (
     CorruptAnnotations,
     CorruptRetention,
+    InvalidRequest,
     RegistryError,
     StorageFailure,
     StorageUnavailable,
 )
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.domain.retention import RetentionPolicy
+from twisted_registry.domain.retention import KeepBest, RetentionPolicy
 from twisted_registry.storage.filesystem.annotations import format_annotations, parse_annotations
 from twisted_registry.storage.filesystem.failures import Malformed
 from twisted_registry.storage.filesystem.layout import version_files
@@ -223,6 +224,17 @@ class RetentionTests(AnnotationCase):
         self.quarantine()
         self.assertEqual(self.archive.load_retention("m"), RetentionPolicy(keep_last=4))
         self.assertEqual(self.archive.retention_prefixes(), {})
+
+    def test_too_large(self) -> None:
+        """
+        Policies that could not be read again are refused, and the others stay.
+        """
+        rule = KeepBest("\u00e9" * 64, 1)  # in ASCII, six times as long
+        policy = RetentionPolicy(keep_best=(rule,) * 20)
+        with self.assertRaises(InvalidRequest):
+            for number in range(1000):
+                self.archive.save_retention_prefix(str(number), policy)
+        self.assertEqual(set(self.archive.retention_prefixes().values()), {policy})
 
     def test_unknown_rules(self) -> None:
         """

@@ -339,6 +339,19 @@ class BackgroundTests(RetentionCase):
     Policies applied in the background.
     """
 
+    def test_replaced_while_it_is_read(self) -> None:
+        """
+        Once a policy is set, the one before deletes nothing more.
+        """
+        self.set_policy(KEEP_TWO)
+        applying = self.registry.retention.apply_policies()
+        setting = self.registry.retention.set_policy(SCOPE, RetentionPolicy(keep_last=100))
+        self.pump()
+        self.successResultOf(applying)
+        self.successResultOf(setting)
+        self.apply_all()
+        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5])
+
     def test_applied(self) -> None:
         """
         A policy is applied once it is set, and after each commit once the model has rested.

@@ -189,6 +189,8 @@ class PolicyTests(SynchronousTestCase):
             (RetentionPolicy(younger_than_seconds=-1), "-1 s"),
             (RetentionPolicy(younger_than_seconds=nan), "nan s"),
             (RetentionPolicy(younger_than_seconds=inf), "inf s"),
+            (RetentionPolicy(younger_than_seconds=2.0**63), "at most 315576000000"),
+            (RetentionPolicy(keep_best=(KeepBest("l" * 129, 1),)), "over 128 bytes"),
         ):
             self.assertIn(said, str(self.assertRaises(InvalidRequest, check_policy, policy)))
 

@@ -256,6 +256,7 @@ class IRetentionStore(Interface):
             policy: the policy; ``None`` to remove it.
 
         Raises:
+            InvalidRequest: the policies of all prefixes would be too large; nothing was changed.
             CorruptRetention: the policies of the prefixes are damaged, and the others would be lost.
             StorageFull: the medium is full; nothing was changed.
             StorageReadOnly: the medium accepts no writes; nothing was changed.

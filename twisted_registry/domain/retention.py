@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from twisted_registry.domain.annotations import MAX_KEY_BYTES
 from twisted_registry.domain.errors import InvalidRequest, shown
 from twisted_registry.domain.records import VersionRecord
 
@@ -17,6 +18,9 @@ PIN = "pin"
 
 MAX_BEST_RULES = 20
 MAX_COUNT = 2**31 - 1
+
+MAX_AGE_SECONDS = 315_576_000_000
+"""The longest ``google.protobuf.Duration``, about ten thousand years."""
 
 _NS = 1_000_000_000
 
@@ -74,6 +78,8 @@ def check_policy(policy: RetentionPolicy) -> RetentionPolicy:
     for rule in policy.keep_best:
         if not rule.metric:
             raise InvalidRequest("a rule of keep_best names no metric; name one")
+        if len(rule.metric.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+            raise InvalidRequest(f"no metric has a name of over {MAX_KEY_BYTES} bytes, as {shown(rule.metric)} has")
         if not rule.count:
             raise InvalidRequest(f"the rule for metric {shown(rule.metric)} keeps 0 versions; keep at least 1")
         counts[f"the count of metric {shown(rule.metric)}"] = rule.count
@@ -85,6 +91,8 @@ def check_policy(policy: RetentionPolicy) -> RetentionPolicy:
     seconds = policy.younger_than_seconds
     if not (isfinite(seconds) and seconds >= 0):
         raise InvalidRequest(f"the age is {seconds:g} s; it must be a finite number of seconds, and not negative")
+    if seconds > MAX_AGE_SECONDS:
+        raise InvalidRequest(f"the age is {seconds:g} s; at most {MAX_AGE_SECONDS} are allowed")
     return policy
 
 

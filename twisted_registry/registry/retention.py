@@ -180,8 +180,9 @@ class Retention:
             return PAUSE_SECONDS
         began = self._seconds()
         try:
-            await self._look(began)
-            await self._start_runs(began)
+            async with self._mutexes.hold("policies"):  # a policy that is saved meanwhile outdates the runs begun here
+                await self._look(began)
+                await self._start_runs(began)
             is_done = await self._step(began)
         except Exception as error:  # the background work goes on, whatever a provider raises
             if not isinstance(error, RegistryError):

@@ -66,8 +66,10 @@ class RetentionPolicies:
     async def _save(self, model_id: str, policy: RetentionPolicy | None) -> None:
         self._state.index.get(model_id)
         async with self._state.coordination.writing(model_id):
-            self._known.pop(model_id, None)
-            await self._state.executor.defer(partial(self._state.archive.save_retention, model_id, policy))
+            try:
+                await self._state.executor.defer(partial(self._state.archive.save_retention, model_id, policy))
+            finally:
+                self._known.pop(model_id, None)
 
     async def _save_prefix(self, prefix: str, policy: RetentionPolicy | None) -> None:
         present = await self._read_prefixes()
@@ -97,12 +99,12 @@ class RetentionPolicies:
         """
         Read the policies of some models, unless they are known.
         """
-        unknown = [model_id for model_id in model_ids if model_id not in self._known]
+        unknown = {model_id: self._state.index.find(model_id) for model_id in model_ids if model_id not in self._known}
         if unknown:
-            for model_id, found in await self._state.executor.defer(partial(self._load, unknown)):
+            for model_id, found in await self._state.executor.defer(partial(self._load, list(unknown))):
                 if isinstance(found, RegistryError):
                     self._note_damage(model_id, found)
-                else:
+                elif self._state.index.find(model_id) is unknown[model_id]:  # else it was deleted meanwhile
                     self._known[model_id] = found
 
     def _load(self, model_ids: Sequence[str]) -> list[tuple[str, RetentionPolicy | RegistryError | None]]:

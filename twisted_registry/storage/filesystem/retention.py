@@ -22,6 +22,7 @@ from twisted_registry.storage.filesystem.failures import (
     writing,
 )
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, RETENTION, RETENTION_PREFIXES
+from twisted_registry.storage.filesystem.metadata import MAX_METADATA_BYTES
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
@@ -75,9 +76,14 @@ class RetentionFiles:
         """
         with self._prefixes, writing():
             policies = {**self.prefixes(), prefix: policy}
-            values = {key: asdict(each) for key, each in policies.items() if each is not None}
+            content = format_document({key: asdict(each) for key, each in policies.items() if each is not None})
+            if len(content) > MAX_METADATA_BYTES:  # it could not be read again
+                raise InvalidRequest(
+                    f"the policies of all prefixes would take {len(content)} bytes, and at most {MAX_METADATA_BYTES} "
+                    "are kept; remove some of them, or some of their rules"
+                )
             self._staging.root.check()
-            self._staging.replace_private_file(RETENTION_PREFIXES, format_document(values))
+            self._staging.replace_private_file(RETENTION_PREFIXES, content)
 
     def _read(self, path: str, parse: Callable[[bytes], T], subject: str) -> T | None:
         try:
