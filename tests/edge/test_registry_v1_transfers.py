@@ -178,6 +178,17 @@ class CreateTests(TransferCase, SharedEdgeTestCase):
         status = self.v1.GetUpload(model_id=self.model_id, idempotency_key=self.model_id)
         self.assertEqual((status.version, status.received_bytes), (first, 0))
 
+    def test_key_of_an_evicted_version(self) -> None:
+        """
+        The key of a transient version that was evicted still names the version that it made.
+        """
+        first = self.create(b"data", idempotency_key=self.model_id)
+        for _ in range(101):
+            self.create(b"more")
+        self.assertEqual(self.v1.fails("GetVersion", reference=self.at(first.number)), grpc.StatusCode.NOT_FOUND)
+        status = self.v1.GetUpload(model_id=self.model_id, idempotency_key=self.model_id)
+        self.assertEqual((status.version.number, status.version.sha256), (first.number, first.sha256))
+
     def test_refused_headers(self) -> None:
         """
         A header that is not allowed is refused, and leaves nothing.

@@ -321,8 +321,7 @@ class Creations:
         if transfer is None:
             info = await runtime.call(lambda: registry.find_version_with_key(snapshot, idempotency_key))
             if info is not None:
-                snapshot = await self._queries.snapshot(model_id)
-                return UploadStatus(version=await self._versions.record(snapshot, info.version_number))
+                return UploadStatus(version=await self._versions.created(info, NO_DETAILS))
             left = await runtime.call(lambda: registry.find_unfinished(snapshot, idempotency_key))
             if left is not None:
                 return UploadStatus(left.received_bytes, left.changed_seconds + KEPT_SECONDS)
