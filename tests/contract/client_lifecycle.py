@@ -114,6 +114,15 @@ class LifecycleContract(LifecycleCase):
                 with self.assertRaises(error):
                     self.registry.call(name, named)
 
+    def test_key_in_backquotes(self) -> None:
+        """
+        A key in backquotes is not the key within them.
+        """
+        self.registry.call("update_model", self.model_id, {"a": "1", "`a`": "2"})
+        self.registry.call("update_model", self.model_id, {"`a`": "3"})
+        metadata = self.registry.call("model", self.model_id).metadata
+        self.assertEqual((metadata["a"], metadata["`a`"]), ("1", "3"))
+
     def test_model_id_with_at_sign(self) -> None:
         """
         An ``@`` of a model's id is written ``%40`` in a reference, and stays as it is elsewhere.

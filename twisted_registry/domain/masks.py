@@ -36,6 +36,13 @@ def encode_key(key: str) -> str:
     return f"`{''.join(map(_encoded, key))}`"
 
 
+def mask_key(key: str) -> str:
+    """
+    Return a key as a path of a mask that does not pass through JSON names it.
+    """
+    return encode_key(key) if key.startswith("`") and key.endswith("`") else key  # else it would be decoded
+
+
 def _encoded(character: str) -> str:
     if character in "_,%" or character.isupper():
         return "".join(f"%{byte:02x}" for byte in character.encode())

@@ -9,7 +9,7 @@ from typing import Any
 from twisted_registry.client._transport.requests import sendable_metadata
 from twisted_registry.domain.annotations import Annotations, check_annotations
 from twisted_registry.domain.errors import InvalidRequest
-from twisted_registry.domain.masks import encode_key
+from twisted_registry.domain.masks import mask_key
 from twisted_registry.protocol.messages import v1
 
 
@@ -37,8 +37,8 @@ def annotations_request(
     request.version.labels.update(given.labels)
     request.version.metrics.update(given.metrics)
     if without_labels or without_metrics:
-        paths = [f"labels.{_quoted(key)}" for key in (*given.labels, *without_labels)]
-        paths += [f"metrics.{_quoted(name)}" for name in (*given.metrics, *without_metrics)]
+        paths = [f"labels.{mask_key(key)}" for key in (*given.labels, *without_labels)]
+        paths += [f"metrics.{mask_key(name)}" for name in (*given.metrics, *without_metrics)]
         request.update_mask.paths.extend(paths)
     return request
 
@@ -48,11 +48,6 @@ def _names(names: Iterable[str]) -> list[str]:
     # They are checked like the keys that are set.
     check_annotations(Annotations(dict.fromkeys(found, "")))
     return found
-
-
-def _quoted(key: str) -> str:
-    # The server reads a key in backquotes in another way.
-    return encode_key(key) if key.startswith("`") and key.endswith("`") else key
 
 
 def _sendable_metrics(metrics: Mapping[str, float] | None) -> dict[str, float]:

@@ -15,6 +15,7 @@ from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.client._transport.requests import sendable_model_id, sendable_text
 from twisted_registry.client.errors import EtagChanged, UnknownModel
+from twisted_registry.domain.masks import mask_key
 from twisted_registry.domain.records import ModelRecord
 from twisted_registry.protocol.messages import v1
 
@@ -88,7 +89,7 @@ class ModelRecords:
         self, model_id: str, pairs: Mapping[str, str], removed: Collection[str], etag: str
     ) -> ModelRecord:
         request = v1.UpdateModelRequest(model=v1.Model(model_id=model_id, metadata=pairs, etag=etag))
-        request.update_mask.paths.extend(f"metadata.{key}" for key in (*pairs, *removed))
+        request.update_mask.paths.extend(f"metadata.{mask_key(key)}" for key in (*pairs, *removed))
         record = model_record(await self._api.call("UpdateModel", request, v1.Model, model_id), model_id)
         if not _has_changed(record, pairs, removed):
             raise bad_reply("it sent the model without the change", model_id)
