@@ -29,117 +29,91 @@ StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 
 
 @frozen
-class VersionCommitted:
+class _VersionEvent:
+    """
+    An event that concerns one version.
+
+    Attributes:
+        key: the version's name in this process.
+    """
+
+    key: VersionKey
+
+    @property
+    def model_id(self) -> str:
+        """
+        The id of the version's model.
+        """
+        return self.key.model_id
+
+
+@frozen
+class VersionCommitted(_VersionEvent):
     """
     A version exists from now on, durably if it is archived.
 
     Attributes:
-        key: the version's name in this process.
         annotations: its labels and metrics.
     """
 
-    key: VersionKey
     info: VersionInfo
     annotations: Annotations = NO_ANNOTATIONS
 
-    @property
-    def model_id(self) -> str:
-        """
-        The id of the version's model.
-        """
-        return self.key.model_id
-
 
 @frozen
-class VersionArchived:
+class VersionArchived(_VersionEvent):
     """
     A transient version was moved to the archive, durably.
 
     Attributes:
-        key: the version's name in this process.
         annotations: its labels and metrics.
     """
 
-    key: VersionKey
     info: VersionInfo
     annotations: Annotations = NO_ANNOTATIONS
 
-    @property
-    def model_id(self) -> str:
-        """
-        The id of the version's model.
-        """
-        return self.key.model_id
-
 
 @frozen
-class VersionAnnotated:
+class VersionAnnotated(_VersionEvent):
     """
     The labels or metrics of a version were changed, durably if it is archived.
 
     Attributes:
-        key: the version's name in this process.
         annotations: its labels and metrics from now on.
     """
 
-    key: VersionKey
     info: VersionInfo
     annotations: Annotations
 
-    @property
-    def model_id(self) -> str:
-        """
-        The id of the version's model.
-        """
-        return self.key.model_id
-
 
 @frozen
-class VersionEvicted:
+class VersionEvicted(_VersionEvent):
     """
     A transient version was dropped, because the transient store's budget was exceeded.
 
     Attributes:
-        key: the version's name in this process.
         size_bytes: the length of its data.
         is_latest: whether it was its model's latest version.
         exceeded: the part of the budget that was exceeded.
     """
 
-    key: VersionKey
     size_bytes: int
     is_latest: bool
     exceeded: Literal["bytes", "items"]
 
-    @property
-    def model_id(self) -> str:
-        """
-        The id of the version's model.
-        """
-        return self.key.model_id
-
 
 @frozen
-class VersionDeleted:
+class VersionDeleted(_VersionEvent):
     """
     A version was deleted, while its model stays.
 
     Attributes:
-        key: the version's name in this process.
         size_bytes: the length of its data; 0 if it is not known.
         is_latest: whether it was its model's latest version.
     """
 
-    key: VersionKey
     size_bytes: int
     is_latest: bool
-
-    @property
-    def model_id(self) -> str:
-        """
-        The id of the version's model.
-        """
-        return self.key.model_id
 
 
 @frozen
