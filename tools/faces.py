@@ -17,6 +17,17 @@ from attrs import frozen
 
 CLIENT = Path(__file__).parents[1] / "twisted_registry" / "client"
 
+_PARTS = {
+    "methods/models": "ModelMethods",
+    "methods/transfers": "TransferMethods",
+    "methods/references": "ReferenceMethods",
+    "methods/aliases": "AliasMethods",
+    "methods/retention": "RetentionMethods",
+    "methods/following": "FollowingMethods",
+    "methods/server": "ServerMethods",
+}
+"""The modules with the methods of the asyncio client, in the order of the faces, and their classes."""
+
 _HEADER = '''"""
 {title}
 
@@ -202,6 +213,11 @@ CLIENT_CLASS = class_of("aio", "Client")
 CONSTRUCTOR = next(
     Method(node) for node in CLIENT_CLASS.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
 )
+CLIENT_METHODS = [
+    method
+    for found in (CLIENT_CLASS, *(class_of(module, name) for module, name in _PARTS.items()))
+    for method in public_methods(found)
+]
 TRACKER_CLASS = class_of("_tracking/tracker", "Tracker")
 ABOUT_TRACKERS = (ast.get_docstring(TRACKER_CLASS) or "").partition("\n\n")[2]
 
@@ -218,7 +234,7 @@ def blocking_source() -> Iterator[str]:
     yield _class_head("BlockingClient", _BLOCKING_CLASS)
     yield _definition(CONSTRUCTOR, "None", CONSTRUCTOR.docstring, f"self._client = Client({CONSTRUCTOR.arguments})")
     yield _BLOCKING_SPECIAL
-    yield from map(_blocking_method, public_methods(CLIENT_CLASS))
+    yield from map(_blocking_method, CLIENT_METHODS)
 
 
 def _blocking_method(method: Method) -> str:
@@ -252,7 +268,7 @@ def deferred_source() -> Iterator[str]:
         f"self._defer = Deferrer(reactor)\n        self._client = Client({CONSTRUCTOR.arguments})",
         CONSTRUCTOR.parameters.replace("self, ", "self, reactor: IReactorFromThreads, ", 1),
     )
-    yield from map(_deferred_method, public_methods(CLIENT_CLASS))
+    yield from map(_deferred_method, CLIENT_METHODS)
 
 
 def _deferred_method(method: Method) -> str:

@@ -20,9 +20,9 @@ from twisted_registry.client._transport.addresses import Address
 
 def methods_of(kind: type) -> dict[str, Callable[..., object]]:
     """
-    Return a class's public methods.
+    Return a class's public methods, inherited ones included.
     """
-    return {name: member for name, member in vars(kind).items() if callable(member) and not name.startswith("_")}
+    return {name: member for name, member in inspect.getmembers(kind, callable) if not name.startswith("_")}
 
 
 def parameters_of(function: Callable[..., object]) -> list[tuple[str, object, object]]:

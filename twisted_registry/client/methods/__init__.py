@@ -1,0 +1,3 @@
+"""
+The methods of the asyncio client, a module per subject.
+"""
