@@ -5,8 +5,8 @@ The language lint: words and sentence shapes that this project does not use.
     python -m tools.language twisted_registry    any others
 
 It reads docstrings, comments, texts and names in Python files, the prose of Markdown pages, and the comments of other
-files that are named, such as the Makefile.  Code in backticks and
-in fenced blocks is skipped.  ``[tool.language]`` in pyproject.toml lists the paths and the exceptions.  The glossary
+files that are named, such as the Makefile.  Code in backticks and in fenced blocks is skipped.  It also checks how wide
+news fragments are.  ``[tool.language]`` in pyproject.toml lists the paths and the exceptions.  The glossary
 (docs/glossary.md) has the words to use.
 """
 
@@ -103,6 +103,9 @@ THIRD_PERSON = {
     "Refuses", "Remembers", "Replaces", "Runs", "Sends", "Serves", "Shares", "Stands", "Takes", "Wakes", "Writes",
 }
 # fmt: on
+
+NEWS_COLUMNS = 118
+"""The width of news fragments."""
 
 FUNCTION_OPENINGS = frozenset(VERBS | RIDDLES) - {"Whatever", "Whichever"}
 """A function's docstring does not begin with these: it begins with another imperative."""
@@ -261,6 +264,15 @@ def check_page(path: str, text: str) -> Iterator[Finding]:
     yield from prose(path, text, 1)
 
 
+def check_news(path: str, text: str) -> Iterator[Finding]:
+    """
+    Check the width of the lines of a news fragment, which become lines of the changelog.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > NEWS_COLUMNS:
+            yield Finding(path, number, line[NEWS_COLUMNS:], f"lines of at most {NEWS_COLUMNS} columns")
+
+
 def check_script(path: str, text: str) -> Iterator[Finding]:
     """
     Check a file of another kind: what follows ``#`` on a line, and at its beginning or a space.
@@ -291,7 +303,10 @@ def check(paths: Sequence[str], config: Config, root: Path = ROOT) -> list[Findi
     findings: set[Finding] = set()
     for file in files_in(paths, config.exclude, root):
         checker = {".py": check_python, ".md": check_page}.get(file.suffix, check_script)
-        findings.update(checker(file.relative_to(root).as_posix(), file.read_text()))
+        name, text = file.relative_to(root).as_posix(), file.read_text()
+        findings.update(checker(name, text))
+        if _is_in(name, "news"):
+            findings.update(check_news(name, text))
     return sorted(each for each in findings if not config.allows(each))
 
 

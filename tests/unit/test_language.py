@@ -9,7 +9,7 @@ from textwrap import dedent
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tools.language import Config, check, check_page, check_python, check_script, main
+from tools.language import NEWS_COLUMNS, Config, check, check_page, check_python, check_script, main
 
 
 def python(text: str) -> list[tuple[int, str]]:
@@ -127,6 +127,23 @@ class ScriptTests(SynchronousTestCase):
         """
         text = "# What is told.\nrun: told  ## It is told\nx = '#told'\n"
         self.assertEqual([each.line for each in check_script("Makefile", text)], [1, 2])
+
+
+class NewsTests(SynchronousTestCase):
+    """
+    News fragments.
+    """
+
+    def test_width(self) -> None:
+        """
+        A line that is too long is refused in the folder of news, and nowhere else.
+        """
+        root = Path(self.mktemp()).absolute()
+        for name in ("news", "docs"):
+            (root / name).mkdir(parents=True)
+            (root / name / "a.md").write_text(f"{'x' * NEWS_COLUMNS}\n{'x' * NEWS_COLUMNS}yz\n")
+        found = check(["news", "docs"], Config(), root)
+        self.assertEqual([(each.path, each.line, each.text) for each in found], [("news/a.md", 2, "yz")])
 
 
 class CommandTests(SynchronousTestCase):
