@@ -199,7 +199,7 @@ class ConnectionsTests(RegistryTestCase):
 
     def test_no_more_than_allowed(self) -> None:
         """
-        Connections beyond the limit are closed at once; silent ones make room, so that others get in; the log tells.
+        Connections beyond the limit are closed at once; silent ones are closed first, and the log says so.
         """
         subscriber = self.connect(**ALONE)
         subscriber.save_model("m")

@@ -311,7 +311,7 @@ class DiskTests(RefusalTestCase):
 
     def test_full(self) -> None:
         """
-        A full disk: make room.
+        A full disk: free some space.
         """
         self.assert_refused_with("ENOSPC", StatusCode.RESOURCE_EXHAUSTED, "full", "free some space, then try again")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.registry import BUDGET
 from tests.unit.test_registry_models import FaultyRegistryCase, FaultyWriter
-from twisted_registry.domain.errors import StorageFailure, StorageFull
+from twisted_registry.domain.errors import StorageFailure, StorageFull, UnknownModel
 from twisted_registry.domain.events import (
     Event,
     ModelDeleted,
@@ -17,6 +17,7 @@ from twisted_registry.domain.events import (
     VersionEvicted,
 )
 from twisted_registry.domain.models import ModelInfo
+from twisted_registry.registry.lost_models import LostModel
 
 KINDS = (VersionCommitted, VersionEvicted, VersionDeleted, ModelSaved, ModelDeleted, StorageFailed)
 
@@ -156,3 +157,22 @@ class EventTests(FaultyRegistryCase):
         self.assertEqual(
             self.take(), [ModelDeleted("m", incarnation, is_lost=True), ModelSaved(ModelInfo("m"), again, True)]
         )
+
+    def test_lost_model_edited(self) -> None:
+        """
+        An edit that may create a model creates a lost one again; another one fails with the loss.
+        """
+        self.save(key="value")
+        self.open()
+        self.archive.delete_model("m")
+
+        def update(present: ModelInfo | None) -> ModelInfo:
+            if present is None:
+                raise UnknownModel("m")
+            return present
+
+        self.fails(self.registry.edit_model("m", update), LostModel)
+        info = ModelInfo("m", {"new": "yes"})
+        self.assertEqual(self.done(self.registry.edit_model("m", lambda present: present or info)), info)
+        self.assertEqual(self.done(self.registry.edit_model("m", update)), info)
+        self.assertEqual(self.create(archived=True).version_number, 1)

@@ -25,8 +25,9 @@ from twisted_registry.domain.errors import (
     StorageFull,
 )
 from twisted_registry.domain.events import VersionCommitted, VersionDeleted
-from twisted_registry.domain.idempotency import KEY_SECONDS
+from twisted_registry.domain.idempotency import KEY_SECONDS, key_sha256
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
+from twisted_registry.registry import idempotency
 from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.claim import ClaimTimes
@@ -219,6 +220,24 @@ class RepeatedTests(KeyedCase):
         self.assertIsNone(self.early("one"))
         self.assertEqual(self.early("two"), other)
 
+    def test_model_created_again(self) -> None:
+        """
+        While the many keys of a deleted model are being forgotten, none is found, and a new model can use them.
+        """
+        for number in range(3):
+            self.create_keyed(str(number))
+        deletion = self.registry.delete_model("m")
+        self.patch(idempotency, "_KEYS_AT_ONCE", 1)
+        while not deletion.called:
+            self.disk.pump(1)
+            self.reactor.pump()
+        self.assertEqual(len(self.registry._keys._entries), 2)
+        self.save()
+        self.assertEqual(self.create_keyed("2").version_number, 1)
+        self.pump()
+        self.assertEqual(self.create_keyed("2").version_number, 1)
+        self.assertEqual(list(self.registry._keys._entries), [key_sha256("2")])
+
     def test_bounds(self) -> None:
         """
         The number and the bytes of remembered keys are bounded; the oldest are forgotten first.
@@ -354,6 +373,41 @@ class DurableTests(DurableCase):
         self.create_keyed("last", archived=True)
         self.pump()
         self.assertEqual(self.key_files(), ["65"])
+
+    def test_many_keys(self) -> None:
+        """
+        Many keys are read in parts; if that is interrupted, it begins again and loses none.
+        """
+        self.patch(idempotency, "_KEYS_AT_ONCE", 2)
+        for number in range(5):
+            self.create_keyed(str(number), archived=True)
+        self.restart()
+        calls: list[int] = []
+        entries_of = self.registry._keys._entries_of
+
+        def fail_once(snapshot: Any, keys: Any) -> Any:
+            calls.append(len(keys))
+            if len(calls) == 2:
+                raise StorageFailure("a test says so")
+            return entries_of(snapshot, keys)
+
+        self.patch(self.registry._keys, "_entries_of", fail_once)
+        self.fails(self.keyed("0", archived=True).commit(), StorageFailure)
+        for number in range(5):
+            self.assertEqual(self.create_keyed(str(number), archived=True).version_number, number + 1)
+        self.assertEqual(calls, [2, 2, 2, 2, 1])
+        self.assertEqual(self.key_files(), ["1", "2", "3", "4", "5"])
+
+    def test_deleted_versions(self) -> None:
+        """
+        The archive removes the key of a deleted version with it: nothing about it is kept in memory until then.
+        """
+        for number in range(3):
+            self.create_keyed(str(number), archived=True)
+        for number in (1, 2):
+            self.done(self.registry.delete_version(self.snapshot(), number))
+        keys = self.registry._keys
+        self.assertEqual((len(keys._entries), keys._stale), (1, []))
 
     def test_key_of_another_version(self) -> None:
         """

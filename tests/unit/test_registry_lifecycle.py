@@ -2,10 +2,12 @@
 Tests of what the registry does to versions after their creation: promotion, deletion, annotations and aliases.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from zope.interface import directlyProvides
 
@@ -18,6 +20,7 @@ from twisted_registry.domain.errors import (
     AliasMoved,
     CommitUncertain,
     CorruptAliases,
+    StorageReadOnly,
     UnknownAlias,
     UnknownModel,
     UnknownVersion,
@@ -33,6 +36,7 @@ from twisted_registry.domain.events import (
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
+from twisted_registry.registry.deletion import VersionDeletion
 
 
 class UncertainWriter:
@@ -53,6 +57,26 @@ class UncertainWriter:
         """
         self._writer.commit_between(info)
         raise CommitUncertain("I/O error")
+
+
+@frozen
+class PausingCoordination:
+    """
+    A coordination that calls a function when a change of the archive is over.
+    """
+
+    _coordination: Any
+    _written: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coordination, name)
+
+    @asynccontextmanager
+    async def writing(self, model_id: str) -> AsyncIterator[None]:
+        """See ``ICoordination.writing``."""
+        async with self._coordination.writing(model_id):
+            yield
+        self._written()
 
 
 KINDS = (AliasChanged, VersionAnnotated, VersionArchived, VersionCommitted, VersionDeleted, VersionEvicted)
@@ -334,6 +358,38 @@ class DeletionTests(LifecycleCase):
                 self.done(deletion)
             self.assertEqual([event for event in events if "damage" in str(event["log_format"])], [])
             self.assertNotIn(number, self.numbers())
+
+    def test_gone_without_a_gap(self) -> None:
+        """
+        From the moment the archive has deleted a version until the snapshot lacks it, it counts as being deleted.
+        """
+        for _ in range(4):
+            self.create(archived=True)
+        state, snapshot = self.registry._state, self.snapshot()
+        keys = [snapshot.key(number) for number in (1, 2, 3)]
+        seen: list[list[bool]] = []
+        coordination: Any = PausingCoordination(
+            state.coordination, lambda: seen.append([state.may_be_gone(key) for key in keys])
+        )
+        deletion = VersionDeletion(evolve(state, coordination=coordination))
+        self.done(Deferred.fromCoroutine(deletion.delete(snapshot, 1)))
+        self.done(Deferred.fromCoroutine(deletion.delete_unprotected(snapshot, {2: 4}, ())))
+        self.assertEqual(seen, [[True, False, False], [True, True, False]])
+        self.assertEqual([state.may_be_gone(key) for key in keys], [True, True, False])
+
+    def test_failed(self) -> None:
+        """
+        A version that could not be deleted is there, and does not count as being deleted.
+        """
+        self.create(archived=True)
+
+        def refuse(model_id: str, version_number: int) -> None:
+            raise StorageReadOnly("read-only")
+
+        self.patch(self.archive, "delete_version", refuse)
+        self.fails(self.registry.delete_version(self.snapshot(), 1), StorageReadOnly)
+        self.assertFalse(self.registry._state.may_be_gone(self.snapshot().key(1)))
+        self.assertEqual(self.numbers(), [1])
 
     def test_opened_too_late(self) -> None:
         """

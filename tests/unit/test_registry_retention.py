@@ -354,7 +354,7 @@ class BackgroundTests(RetentionCase):
 
     def test_applied(self) -> None:
         """
-        A policy is applied once it is set, and after each commit once the model has rested.
+        A policy is applied once it is set, and after each commit, once the pause of the model is over.
         """
         self.set_policy(KEEP_TWO)
         self.apply_all()
@@ -445,7 +445,7 @@ class BackgroundTests(RetentionCase):
 
     def test_damaged_policy(self) -> None:
         """
-        By a damaged policy nothing is deleted; it is logged once, callers learn it, and it can be replaced.
+        A damaged policy deletes nothing; it is logged once, callers learn it, and it can be replaced.
         """
         self.set_policy(KEEP_TWO)
         self.set_policy(KEEP_TWO, prefix(""))

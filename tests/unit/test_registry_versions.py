@@ -440,7 +440,7 @@ class CopyTests(PumpedRegistryCase):
 
     def test_copies_go_first(self) -> None:
         """
-        A copy makes room for a transient version, and its version still exists.
+        A copy is evicted for a transient version, and its version still exists.
         """
         for _ in range(3):
             self.create()

@@ -46,15 +46,22 @@ class ModelChanges:
         """
         try:
             async with self._state.coordination.exclusive(model_id):
-                model = self._state.index.find(model_id)
-                present = None if model is None else await self._loader.owned_model_info(model)
-                info = edit(present)
-                if info != present:
-                    await self._save_owned(info)
-                return info
+                return await self._edit_owned(model_id, edit)
         except BaseException as error:
             self._state.publish_failure("save model", model_id, error)
             raise
+
+    async def _edit_owned(self, model_id: str, edit: Callable[[ModelInfo | None], ModelInfo]) -> ModelInfo:
+        model = self._state.index.find(model_id)
+        try:
+            present = None if model is None else await self._loader.owned_model_info(model)
+            info = edit(present)
+        except LostModel as lost:
+            # An edit that may create the model replaces it, as its advice says.
+            present, info = None, _created(edit, lost)
+        if info != present:
+            await self._save_owned(info)
+        return info
 
     async def _save_owned(self, info: ModelInfo) -> None:
         model_id = info.model_id
@@ -173,3 +180,10 @@ class ModelChanges:
             highest=highest,
             outcome=f"the next number is {seen + 1}" if is_raised else "that is implausible, and is ignored",
         )
+
+
+def _created(edit: Callable[[ModelInfo | None], ModelInfo], lost: LostModel) -> ModelInfo:
+    try:
+        return edit(None)
+    except UnknownModel:
+        raise lost from None

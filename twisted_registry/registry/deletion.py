@@ -2,8 +2,8 @@
 The deletion of single versions.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from attrs import frozen
@@ -47,15 +47,16 @@ class VersionDeletion:
             raise CorruptAliases(model.model_id)
         info = self._state.version_info(before, number)
         was_latest = before.numbers.last == number
-        if not before.numbers.is_transient(number):
-            job = partial(self._state.archive.delete_version, model.model_id, number)
-            await self._delete_archived(model, [number], job)
-        elif number in model.uncertain:
-            # Otherwise it would be back after a restart.
-            await self._delete_archived(model, [number], partial(self._delete_if_stored, model.model_id, number))
-            model.uncertain -= {number}
         key = before.key(number)
-        model.remove(number)
+        with _deleting(model, [number]):
+            if not before.numbers.is_transient(number):
+                job = partial(self._state.archive.delete_version, model.model_id, number)
+                await self._delete_archived(model, job)
+            elif number in model.uncertain:
+                # Otherwise it would be back after a restart.
+                await self._delete_archived(model, partial(self._delete_if_stored, model.model_id, number))
+                model.uncertain -= {number}
+            model.remove(number)
         self._state.forget_version(key)
         await self._drop(model, [key])
         self._state.coordination.publish(VersionDeleted(key, 0 if info is None else info.size_bytes, was_latest))
@@ -94,17 +95,19 @@ class VersionDeletion:
             if model.are_aliases_damaged:
                 numbers = [number for number in numbers if before.numbers.is_transient(number)]
             archived = [number for number in numbers if not before.numbers.is_transient(number)]
-            if archived:
-                job = partial(self._state.archive.delete_versions, model.model_id, archived)
-                await self._delete_archived(model, archived, job)
+            with _deleting(model, numbers):
+                if archived:
+                    job = partial(self._state.archive.delete_versions, model.model_id, archived)
+                    await self._delete_archived(model, job)
+                for number in numbers:
+                    model.remove(number)
             deleted = {number: sizes[number] for number in numbers}
-            await self._publish(model, deleted)
+            await self._publish(before, model, deleted)
             return deleted
 
-    async def _publish(self, model: Model, deleted: Mapping[int, int]) -> None:
-        keys = [model.loaded.key(number) for number in deleted]
+    async def _publish(self, before: ModelSnapshot, model: Model, deleted: Mapping[int, int]) -> None:
+        keys = [before.key(number) for number in deleted]
         for key in keys:
-            model.remove(key.version_number)
             self._state.forget_version(key)
         await self._drop(model, keys)
         for key in keys:
@@ -116,11 +119,20 @@ class VersionDeletion:
         await transients.drop(keys)
         await transients.set_ranks(self._state.ranks.raised(model.loaded))
 
-    async def _delete_archived(self, model: Model, numbers: Sequence[int], job: Callable[[], None]) -> None:
+    async def _delete_archived(self, model: Model, job: Callable[[], None]) -> None:
         self._state.check_lifecycle()
         async with self._state.coordination.writing(model.model_id):
-            model.deleting = frozenset(numbers)
-            try:
-                await self._state.executor.defer(job)
-            finally:
-                model.deleting = frozenset()
+            await self._state.executor.defer(job)
+
+
+@contextmanager
+def _deleting(model: Model, numbers: Sequence[int]) -> Iterator[None]:
+    """
+    Mark versions as being deleted, until the model's snapshot no longer has them: another thread that finds one of them
+    gone from the archive must not take that for damage.
+    """
+    model.deleting = frozenset(numbers)
+    try:
+        yield
+    finally:
+        model.deleting = frozenset()

@@ -2,9 +2,9 @@
 The idempotency keys of creations, and the versions that were made with them.
 """
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -20,6 +20,8 @@ from twisted_registry.registry.models import Model
 from twisted_registry.registry.state import State, info_size_bytes
 from twisted_registry.registry.uploads import Upload
 
+T = TypeVar("T")
+
 MAX_KEYS = 100_000
 MAX_KEY_BYTES = 32 * 1024 * 1024
 _ENTRY_BYTES = 600
@@ -27,6 +29,9 @@ _ENTRY_BYTES = 600
 
 _REMOVED_AT_ONCE = 64
 """The number of keys removed from the archive in one job."""
+
+_KEYS_AT_ONCE = 500
+"""The number of keys that the reactor's thread adds or forgets before it does other work: some milliseconds."""
 
 
 @frozen
@@ -93,7 +98,8 @@ class CreationKeys:
         self._max_keys = max_keys
         self._max_bytes = max_bytes
         self._entries: dict[str, _Entry] = {}
-        self._by_model: dict[int, set[str]] = {}
+        # The keys of each model, by incarnation, and of each of its versions, which are almost never more than one.
+        self._by_model: dict[int, dict[int, tuple[str, ...]]] = {}
         self._size_bytes = 0
         self._committing: dict[str, list[str]] = {}
         self._stale: list[tuple[str, StoredKey]] = []
@@ -137,7 +143,9 @@ class CreationKeys:
 
     def _find(self, key_sha256: str) -> _Entry | None:
         entry = self._entries.get(key_sha256)
-        return None if entry is None or self._is_expired(entry.committed_seconds) else entry
+        if entry is None or self._is_expired(entry.committed_seconds):
+            return None
+        return entry if entry.key.incarnation in self._by_model else None  # else its model was deleted
 
     def _is_expired(self, committed_seconds: int) -> bool:
         # A clock that was set back must not make a key last for years.
@@ -231,14 +239,23 @@ class CreationKeys:
 
     async def _load(self, model: Model) -> None:
         stored = await self._state.executor.defer(partial(self._stored_in_order, model.model_id))
+        for keys in _pieces(stored):
+            entries = await self._state.executor.defer(partial(self._entries_of, model.loaded, keys))
+            for key in keys:
+                if key in entries:
+                    self._add(key.key_sha256, entries[key])
+                else:
+                    self._stale.append((model.model_id, key))
         model.are_keys_loaded = True
-        for key in stored:
-            if self._is_expired(key.committed_seconds) or key.version_number not in model.loaded.numbers:
-                self._stale.append((model.model_id, key))
-            else:
-                version = model.loaded.key(key.version_number)
-                self._add(key.key_sha256, _Entry(version, key.committed_seconds, None, key))
         self._remove_stale()
+
+    def _entries_of(self, snapshot: ModelSnapshot, keys: Sequence[StoredKey]) -> Mapping[StoredKey, _Entry]:
+        # Called in the archive's thread.
+        return {
+            key: _Entry(snapshot.key(key.version_number), key.committed_seconds, None, key)
+            for key in keys
+            if key.version_number in snapshot.numbers and not self._is_expired(key.committed_seconds)
+        }
 
     def _stored_in_order(self, model_id: str) -> list[StoredKey]:
         stored = self._state.archive.stored_keys(model_id)
@@ -256,9 +273,13 @@ class CreationKeys:
             self._remove_stale()
 
     def _add(self, key_sha256: str, entry: _Entry) -> None:
-        self._forget(key_sha256)
+        before = self._entries.get(key_sha256)
+        # The same one is added again if the keys could not be read to the end before.
+        self._forget(key_sha256, is_stored=before is not None and before.stored != entry.stored)
         self._entries[key_sha256] = entry
-        self._by_model.setdefault(entry.key.incarnation, set()).add(key_sha256)
+        of_model = self._by_model.setdefault(entry.key.incarnation, {})
+        number = entry.key.version_number
+        of_model[number] = (*of_model.get(number, ()), key_sha256)
         self._size_bytes += entry.size_bytes
         while self._entries:
             oldest = next(iter(self._entries))
@@ -274,12 +295,21 @@ class CreationKeys:
         if entry is None:
             return
         self._size_bytes -= entry.size_bytes
-        of_model = self._by_model[entry.key.incarnation]
-        of_model.discard(key_sha256)
-        if not of_model:
-            del self._by_model[entry.key.incarnation]
-        if is_stored and entry.stored is not None:
+        is_deleted = entry.key.incarnation not in self._by_model
+        if not is_deleted:
+            self._forget_key_of(entry.key, key_sha256)
+        if is_stored and not is_deleted and entry.stored is not None:
             self._stale.append((entry.key.model_id, entry.stored))
+
+    def _forget_key_of(self, version: VersionKey, key_sha256: str) -> None:
+        of_model = self._by_model[version.incarnation]
+        left = tuple(other for other in of_model[version.version_number] if other != key_sha256)
+        if left:
+            of_model[version.version_number] = left
+            return
+        del of_model[version.version_number]
+        if not of_model:
+            del self._by_model[version.incarnation]
 
     def _remove_stale(self) -> None:
         stale, self._stale = self._stale, []
@@ -293,11 +323,31 @@ class CreationKeys:
         for model_id, keys in by_model.items():
             await self._state.executor.defer(partial(self._state.archive.remove_keys, model_id, keys))
 
+    # The archive deletes the keys of a version and of a model with them.
+
     def _model_deleted(self, event: ModelDeleted) -> None:
-        for key_sha256 in list(self._by_model.get(event.incarnation, ())):
-            self._forget(key_sha256, is_stored=False)
+        of_model = self._by_model.pop(event.incarnation, None)  # from now on none of them is found
+        if of_model:
+            self._background(self._forget_all([key for keys in of_model.values() for key in keys], event.incarnation))
+
+    async def _forget_all(self, keys: Sequence[str], incarnation: int) -> None:
+        for piece in _pieces(keys):
+            for key_sha256 in piece:
+                entry = self._entries.get(key_sha256)
+                if entry is not None and entry.key.incarnation == incarnation:  # else it was used again since
+                    self._forget(key_sha256)
+            await self._state.executor.defer(_do_nothing)
 
     def _version_deleted(self, event: VersionDeleted) -> None:
-        for key_sha256 in list(self._by_model.get(event.key.incarnation, ())):
-            if self._entries[key_sha256].key == event.key:
-                self._forget(key_sha256)
+        of_model = self._by_model.get(event.key.incarnation, {})
+        for key_sha256 in of_model.get(event.key.version_number, ()):
+            self._forget(key_sha256, is_stored=False)
+
+
+def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _KEYS_AT_ONCE] for start in range(0, len(items), _KEYS_AT_ONCE))
+
+
+def _do_nothing() -> None:
+    # Other work of the reactor's thread goes on until this has returned.
+    pass

@@ -35,8 +35,8 @@ _STEP_SECONDS = 0.02
 _PAUSE_SHARE = 3.0
 """A pause takes at least so many times as long as the step before it, so that a slow disk has time for others."""
 
-_REST_SECONDS = 10.0
-_REST_SHARE = 20.0
+_RUN_PAUSE_SECONDS = 10.0
+_RUN_PAUSE_SHARE = 20.0
 """The pause between the runs of a model, as a time and as a multiple of the time that the next plan will take."""
 
 _MODELS_AT_ONCE = 64
@@ -83,7 +83,7 @@ class Retention:
         self._mutexes = KeyedMutexes()
         self._due: dict[str, None] = {}
         self._next_look_seconds = seconds()
-        self._resting: dict[str, float] = {}
+        self._next_run_seconds: dict[str, float] = {}
         self._runs: dict[str, PruneRun] = {}
         self._called: list[PruneRun] = []
         self._is_stopped = False
@@ -104,7 +104,7 @@ class Retention:
                     run.annotated.add(event.key.version_number)
         elif isinstance(event, ModelDeleted):
             self._policies.forget(event.model_id)
-            self._resting.pop(event.model_id, None)
+            self._next_run_seconds.pop(event.model_id, None)
 
     # The calls of clients
 
@@ -120,7 +120,7 @@ class Retention:
                 for run in self._runs.values():
                     run.is_outdated = True
                 self._next_look_seconds = self._seconds()
-                self._resting.clear()
+                self._next_run_seconds.clear()
 
     def find_policy(self, scope: RetentionScope) -> Deferred[tuple[RetentionScope, RetentionPolicy | None]]:
         """See ``IRetention.find_policy``."""
@@ -199,7 +199,7 @@ class Retention:
         self._due.update(dict.fromkeys(model.model_id for model in self._state.index.models()))
 
     async def _start_runs(self, now: float) -> None:
-        ready = [model_id for model_id in self._due if self._resting.get(model_id, now) <= now]
+        ready = [model_id for model_id in self._due if self._next_run_seconds.get(model_id, now) <= now]
         ready = [model_id for model_id in ready if model_id not in self._runs][:_MODELS_AT_ONCE]
         await self._policies.read([model_id for model_id in ready if self._state.index.find(model_id) is not None])
         for model_id in ready:
@@ -260,6 +260,6 @@ class Retention:
     def _end(self, run: PruneRun) -> None:
         del self._runs[run.model_id]
         if not run.is_outdated:
-            rest_seconds = max(_REST_SECONDS, _REST_SHARE * run.next_planning_seconds)
-            self._resting[run.model_id] = self._seconds() + rest_seconds
+            pause_seconds = max(_RUN_PAUSE_SECONDS, _RUN_PAUSE_SHARE * run.next_planning_seconds)
+            self._next_run_seconds[run.model_id] = self._seconds() + pause_seconds
         log_run(run.model_id, run.deleted)

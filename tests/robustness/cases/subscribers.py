@@ -39,7 +39,7 @@ _MORE_THREADS = 10
 """gRPC's own few come and go."""
 
 _GROWTH_BYTES = 48 * 1024 * 1024
-"""More than this in the second half of a run is a leak: an allocator's rests come to less."""
+"""More than this in the second half of a run is a leak: an allocator's leftovers come to less."""
 
 _CLIENT = """
 import sys, time
