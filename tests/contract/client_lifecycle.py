@@ -3,7 +3,10 @@ The contract of a client, for each face: what happens to versions after their cr
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
+
+from attrs import evolve
 
 from tests.support.client import data_hash
 from tests.support.edge import SharedEdgeTestCase
@@ -99,6 +102,52 @@ class LifecycleContract(LifecycleCase):
         for named in (self.model_id, self.at("latest"), self.at(-1)):
             self.assertEqual(self.registry.call("get", named).info, self.published)
 
+    def test_data_by_reference(self) -> None:
+        """
+        Data is retrieved by each form of a reference, by an info, and by a record, however it is retrieved.
+        """
+        self.registry.call("set_alias", self.stored, "production")
+        record = self.registry.call("get", self.at("production"))
+        path = Path(self.mktemp())
+        for named in (self.at(1), self.at("production"), self.at(-2), self.stored, record, Reference(self.model_id, 1)):
+            self.assertEqual(self.registry.call("retrieve", named), b"stored")
+            self.assertEqual(b"".join(self.registry.iterate("retrieve_chunks", named)), b"stored")
+            self.assertEqual(self.registry.call("retrieve_file", named, path), self.stored)
+            self.assertEqual(path.read_bytes(), b"stored")
+        for named in (self.model_id, self.at("latest"), self.at(-1), Reference(self.model_id), self.published):
+            self.assertEqual(self.registry.call("retrieve", named), b"published")
+        self.assertEqual(self.registry.call("retrieve", self.model_id, record), b"stored")
+
+    def test_data_of_a_record_from_elsewhere(self) -> None:
+        """
+        Data that does not have the hash of the caller's info or record is refused.
+        """
+        record = self.registry.call("get", self.at(1))
+        wrong = evolve(record, info=evolve(self.stored, sha256=data_hash(b"other!")))
+        for named in ((wrong,), (wrong.info,), (self.model_id, wrong)):
+            self.assertRaises(errors.CorruptTransfer, self.registry.call, "retrieve", *named)
+
+    def test_data_of_a_model_with_at_sign(self) -> None:
+        """
+        Beside a version, the id of a model is taken as it is; in a reference, its ``@`` is written ``%40``.
+        """
+        model_id = f"{self.model_id}@eu"
+        self.registry.call("save_model", model_id)
+        self.registry.call("store", model_id, b"data")
+        for named in ((model_id, 1), (model_id, -1), (f"{self.model_id}%40eu",), (f"{self.model_id}%40eu@1",)):
+            self.assertEqual(self.registry.call("retrieve", *named), b"data")
+        with self.assertRaises(errors.UnknownAlias):
+            self.registry.call("retrieve", model_id)
+
+    def test_version_to_retrieve_is_named_once(self) -> None:
+        """
+        A reference beside a version is refused, unless it could be the id of a model.
+        """
+        with self.assertRaises(errors.InvalidRequest):
+            self.registry.call("retrieve", self.stored, 1)
+        with self.assertRaises(errors.UnknownModel):
+            self.registry.call("retrieve", self.at(1), 1)
+
     def test_unknown_references(self) -> None:
         """
         A reference to what does not exist, or cannot, raises an error that says which.
@@ -110,7 +159,7 @@ class LifecycleContract(LifecycleCase):
             (self.at("two words"), errors.InvalidRequest),
             ("", errors.InvalidModelId),
         ):
-            for name in ("get", "archive", "delete_version", "annotate"):
+            for name in ("get", "archive", "delete_version", "annotate", *(["retrieve"] if named else [])):
                 with self.assertRaises(error):
                     self.registry.call(name, named)
 

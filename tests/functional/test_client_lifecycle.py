@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.client import data_hash
 from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.fake_server import Answer, FakeServer, failure, in_turn, refusal
 from twisted_registry.client import BlockingClient, errors
@@ -537,6 +538,7 @@ class OtherServerTests(FakeRegistryCase):
         client = self.connect()
         for act in (
             lambda: client.get("walker"),
+            lambda: client.retrieve("walker@production"),
             lambda: client.annotate("walker@3", labels={"a": "b"}),
             lambda: client.archive("walker"),
             lambda: client.delete_version("walker@1"),
@@ -559,3 +561,16 @@ class OtherServerTests(FakeRegistryCase):
             with self.assertRaises(errors.Unsupported) as caught:
                 act()
             self.assertIn("which older and other servers lack", str(caught.exception))
+
+    def test_data_by_numbers(self) -> None:
+        """
+        References by number, and to the latest version, need nothing that it lacks.
+        """
+        sha256 = data_hash(b"data")
+        sent = api.ModelVersionInfo(model_id="walker", version_number=3, data_hash=sha256, data_size=4)
+        client = self.connect(
+            RetrieveVersionInfos=always(api.RetrieveVersionInfosReply(version_infos=[sent])),
+            RetrieveVersionData=lambda request, context: iter([api.RetrieveVersionDataReplyChunk(data_chunk=b"data")]),
+        )
+        for named in ("walker@3", "walker@-1", "walker@latest", "walker"):
+            self.assertEqual(client.retrieve(named), b"data")

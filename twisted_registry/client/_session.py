@@ -32,14 +32,20 @@ from twisted_registry.client._transport.models import Models
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.registry_api import RegistryApi
-from twisted_registry.client._transport.requests import sendable_created_ns, sendable_metadata, sendable_model_id
+from twisted_registry.client._transport.requests import (
+    selected,
+    sendable_created_ns,
+    sendable_metadata,
+    sendable_model_id,
+)
 from twisted_registry.client._transport.retention import RetentionCalls
 from twisted_registry.client._transport.versions import Versions
-from twisted_registry.client._types import Data, Event, Progress, Version, no_progress
+from twisted_registry.client._types import AnyReference, Data, Event, Progress, Version, no_progress
 from twisted_registry.client.errors import DeadlineExceeded, InvalidRequest
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.idempotency import check_idempotency_key
 from twisted_registry.domain.models import VersionHeader, VersionInfo
+from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import LATEST, Reference
 
 
@@ -117,40 +123,50 @@ class Session:
                 "not arrive in time: look at the latest versions before you create it again"
             ) from None
 
-    async def download(self, model_id: str, version: int | VersionInfo, progress: Progress | None) -> Download:
+    async def download(
+        self, model: AnyReference, version: int | VersionInfo | VersionRecord | None, progress: Progress | None
+    ) -> Download:
         """
         Return the download of a version; see ``Client.retrieve``.
         """
         progress = progress or no_progress
-        if isinstance(version, int) and version > 0:
-            return Download(self._calls, model_id, version, None, progress)
-        # '-1' may mean another version later, so it is resolved once.
-        info = await self._info(model_id, version)
-        return Download(self._calls, model_id, info.version_number, info, progress, isinstance(version, VersionInfo))
+        reference, known = selected(model, version)
+        if known is None and (reference.selector or 0) > 0:
+            return Download(self._calls, reference.model_id, reference.version, None, progress)
+        # Other references may name another version later, so they are resolved once.
+        info = known or await self._info(reference)
+        return Download(self._calls, reference.model_id, info.version_number, info, progress, known is not None)
 
-    def chunks(self, model_id: str, version: int | VersionInfo, progress: Progress | None) -> Items[memoryview]:
+    def chunks(
+        self, model: AnyReference, version: int | VersionInfo | VersionRecord | None, progress: Progress | None
+    ) -> Items[memoryview]:
         """
         Return the chunks of a version; see ``Client.retrieve_chunks``.
         """
-        return Items(self._chunks(model_id, version, progress))
+        return Items(self._chunks(model, version, progress))
 
     async def _chunks(
-        self, model_id: str, version: int | VersionInfo, progress: Progress | None
+        self, model: AnyReference, version: int | VersionInfo | VersionRecord | None, progress: Progress | None
     ) -> AsyncGenerator[memoryview, None]:
-        download = await self.download(model_id, version, progress)
+        download = await self.download(model, version, progress)
         async with aclosing(download.pieces()) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def retrieve_file(
-        self, model_id: str, path: "str | os.PathLike[str]", version: int | VersionInfo, progress: Progress | None
+        self,
+        model: AnyReference,
+        path: "str | os.PathLike[str]",
+        version: int | VersionInfo | VersionRecord | None,
+        progress: Progress | None,
     ) -> VersionInfo:
         """
         Write a version's data to a file; see ``Client.retrieve_file``.
         """
-        info = await self._info(model_id, version)
+        reference, known = selected(model, version)
+        info = known or await self._info(reference)
         async with replaced_whole(Path(path), info.size_bytes, info.sha256) as file:
-            await write_to(file, await self.download(model_id, info, progress))
+            await write_to(file, await self.download(reference.model_id, info, progress))
         return info
 
     def track(self, followed: str, data: bool, wait: bool) -> Tracker[Any]:
@@ -168,8 +184,10 @@ class Session:
         """
         return Items(events(self._calls, model_id, prefix, kinds, cursor))
 
-    async def _info(self, model_id: str, version: int | VersionInfo) -> VersionInfo:
-        return version if isinstance(version, VersionInfo) else await self.queries.version(model_id, version)
+    async def _info(self, reference: Reference) -> VersionInfo:
+        if reference.alias is not None:
+            return (await self.versions.get(reference)).info
+        return await self.queries.version(reference.model_id, reference.version)
 
     async def _with_data(self, info: VersionInfo) -> Version:
         # Not pinned: the info came from the server that sends the data.

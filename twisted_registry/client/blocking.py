@@ -491,14 +491,23 @@ class BlockingClient:
         """
         return BlockingItems(self._client.versions(model_id, since))
 
-    def retrieve(self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None) -> bytes:
+    def retrieve(
+        self,
+        model_id: AnyReference,
+        version: int | VersionInfo | VersionRecord | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> bytes:
         """
         Retrieve a version's data.  Its size and hash are checked.
 
         Args:
-            model_id: the model.
-            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
-                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            model_id: a reference, such as ``walker@production``, ``walker@3`` or ``walker@-1``; or the info or record
+                of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written ``%40``
+                in a reference.  If ``version`` is given, this is the id of the model, as it is.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or its info
+                or record; ``None`` if ``model_id`` names the version.  If an info or record is given, the data must
+                have its SHA-256, whatever the server says.
             progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
@@ -507,19 +516,23 @@ class BlockingClient:
         Raises:
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: the text is not a reference, or the version is named twice.
+            InvalidModelId: the text names a model that cannot exist.
             CorruptVersion: the version's files are damaged.
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server was away for longer than ``retry_seconds``.
+            Unsupported: the reference has an alias, and the server has no aliases.
         """
         return event_loop_thread.run(self._client.retrieve(model_id, version, progress=progress))
 
     def retrieve_file(
         self,
-        model_id: str,
+        model_id: AnyReference,
         path: "str | os.PathLike[str]",
-        version: int | VersionInfo = -1,
+        version: int | VersionInfo | VersionRecord | None = None,
         *,
         progress: Progress | None = None,
     ) -> VersionInfo:
@@ -532,10 +545,13 @@ class BlockingClient:
         another process.  A call for another version of the file removes it.
 
         Args:
-            model_id: the model.
+            model_id: a reference, such as ``walker@production``, ``walker@3`` or ``walker@-1``; or the info or record
+                of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written ``%40``
+                in a reference.  If ``version`` is given, this is the id of the model, as it is.
             path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
-            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
-                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or its info
+                or record; ``None`` if ``model_id`` names the version.  If an info or record is given, the data must
+                have its SHA-256, whatever the server says.
             progress: if given, it is called with the number of bytes received since its last call.  Data from an
                 earlier call counts, too.  If that turns out to be damaged, the function is called with a negative
                 number that takes back what was counted.
@@ -548,25 +564,36 @@ class BlockingClient:
                 the data is requested.
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: the text is not a reference, or the version is named twice.
+            InvalidModelId: the text names a model that cannot exist.
             CorruptVersion: the version's files are damaged.
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server was away for longer than ``retry_seconds``.
+            Unsupported: the reference has an alias, and the server has no aliases.
         """
         return event_loop_thread.run(self._client.retrieve_file(model_id, path, version, progress=progress))
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
+        self,
+        model_id: AnyReference,
+        version: int | VersionInfo | VersionRecord | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> BlockingItems[memoryview]:
         """
         Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
         have been checked, so an iteration that ends without an error has yielded the right bytes.
 
         Args:
-            model_id: the model.
-            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
-                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            model_id: a reference, such as ``walker@production``, ``walker@3`` or ``walker@-1``; or the info or record
+                of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written ``%40``
+                in a reference.  If ``version`` is given, this is the id of the model, as it is.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or its info
+                or record; ``None`` if ``model_id`` names the version.  If an info or record is given, the data must
+                have its SHA-256, whatever the server says.
             progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
@@ -575,11 +602,15 @@ class BlockingClient:
         Raises:
             UnknownModel: there is no such model; like all errors, raised during the iteration.
             UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: the text is not a reference, or the version is named twice.
+            InvalidModelId: the text names a model that cannot exist.
             CorruptVersion: the version's files are damaged.
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server was away for longer than ``retry_seconds``.
+            Unsupported: the reference has an alias, and the server has no aliases.
         """
         return BlockingItems(self._client.retrieve_chunks(model_id, version, progress=progress))
 

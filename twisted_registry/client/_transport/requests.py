@@ -8,7 +8,7 @@ from twisted_registry.client._types import AnyReference
 from twisted_registry.domain.errors import InvalidRequest, UnknownModel, UnknownVersion
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
 from twisted_registry.domain.records import VersionRecord
-from twisted_registry.domain.references import Reference
+from twisted_registry.domain.references import LATEST, Reference
 
 _FIRST_NS, _LAST_NS = 1, 2**64 - 1
 
@@ -52,6 +52,34 @@ def reference_of(version: AnyReference) -> Reference:
     if isinstance(version, VersionInfo):
         return Reference(version.model_id, version.version_number)
     return Reference.parse(version)
+
+
+def selected(
+    model: AnyReference, version: int | VersionInfo | VersionRecord | None
+) -> tuple[Reference, VersionInfo | None]:
+    """
+    Return the reference of the version to retrieve, and its info if the caller has one.
+
+    Args:
+        model: the id of a model, if a version is given; otherwise a reference, or a version's info or record.
+        version: the version's number, selector, info or record; ``None`` if ``model`` names the version.
+
+    Raises:
+        InvalidRequest: the version is named twice, or it cannot exist.
+        InvalidModelId: the reference names a model that cannot exist.
+    """
+    if version is not None:
+        if not isinstance(model, str):
+            raise InvalidRequest("name the version once: leave out 'version', or pass the id of the model before it")
+        if isinstance(version, int):
+            return Reference(model, version), None
+        info = version.info if isinstance(version, VersionRecord) else version
+        return Reference(model, info.version_number), info
+    if isinstance(model, str) and "@" not in model and "%" not in model:
+        return Reference(model, LATEST), None  # other servers have ids that no reference may have
+    if isinstance(model, VersionRecord):
+        model = model.info
+    return reference_of(model), model if isinstance(model, VersionInfo) else None
 
 
 def sendable_metadata(metadata: Mapping[str, str] | None, name: str = "metadata") -> dict[str, str]:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from twisted_registry.client._types import Data, Progress
+from twisted_registry.client._types import AnyReference, Data, Progress
 from twisted_registry.client.methods.base import MethodsBase
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.records import VersionRecord
 
 if TYPE_CHECKING:
     from twisted_registry.client._iterators import Items
@@ -197,15 +198,22 @@ class TransferMethods(MethodsBase):
         return Items(self._session.queries.versions(model_id, since))
 
     async def retrieve(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
+        self,
+        model_id: AnyReference,
+        version: int | VersionInfo | VersionRecord | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> bytes:
         """
         Retrieve a version's data.  Its size and hash are checked.
 
         Args:
-            model_id: the model.
-            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
-                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            model_id: a reference, such as ``walker@production``, ``walker@3`` or ``walker@-1``; or the info or record
+                of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written ``%40``
+                in a reference.  If ``version`` is given, this is the id of the model, as it is.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or its info
+                or record; ``None`` if ``model_id`` names the version.  If an info or record is given, the data must
+                have its SHA-256, whatever the server says.
             progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
@@ -214,20 +222,24 @@ class TransferMethods(MethodsBase):
         Raises:
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: the text is not a reference, or the version is named twice.
+            InvalidModelId: the text names a model that cannot exist.
             CorruptVersion: the version's files are damaged.
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server was away for longer than ``retry_seconds``.
+            Unsupported: the reference has an alias, and the server has no aliases.
         """
         download = await self._session.download(model_id, version, progress)
         return await download.whole()
 
     async def retrieve_file(
         self,
-        model_id: str,
+        model_id: AnyReference,
         path: "str | os.PathLike[str]",
-        version: int | VersionInfo = -1,
+        version: int | VersionInfo | VersionRecord | None = None,
         *,
         progress: Progress | None = None,
     ) -> VersionInfo:
@@ -240,10 +252,13 @@ class TransferMethods(MethodsBase):
         another process.  A call for another version of the file removes it.
 
         Args:
-            model_id: the model.
+            model_id: a reference, such as ``walker@production``, ``walker@3`` or ``walker@-1``; or the info or record
+                of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written ``%40``
+                in a reference.  If ``version`` is given, this is the id of the model, as it is.
             path: the file.  An existing file is replaced; its mode and, if possible, its owner are kept.
-            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
-                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or its info
+                or record; ``None`` if ``model_id`` names the version.  If an info or record is given, the data must
+                have its SHA-256, whatever the server says.
             progress: if given, it is called with the number of bytes received since its last call.  Data from an
                 earlier call counts, too.  If that turns out to be damaged, the function is called with a negative
                 number that takes back what was counted.
@@ -256,25 +271,36 @@ class TransferMethods(MethodsBase):
                 the data is requested.
             UnknownModel: there is no such model.
             UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: the text is not a reference, or the version is named twice.
+            InvalidModelId: the text names a model that cannot exist.
             CorruptVersion: the version's files are damaged.
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server was away for longer than ``retry_seconds``.
+            Unsupported: the reference has an alias, and the server has no aliases.
         """
         return await self._session.retrieve_file(model_id, path, version, progress)
 
     def retrieve_chunks(
-        self, model_id: str, version: int | VersionInfo = -1, *, progress: Progress | None = None
+        self,
+        model_id: AnyReference,
+        version: int | VersionInfo | VersionRecord | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> "Items[memoryview]":
         """
         Retrieve a version's data in chunks of some megabytes, as they arrive.  The last chunk comes once size and hash
         have been checked, so an iteration that ends without an error has yielded the right bytes.
 
         Args:
-            model_id: the model.
-            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or an info
-                that is known already: then the data must have the SHA-256 of that info, whatever the server says.
+            model_id: a reference, such as ``walker@production``, ``walker@3`` or ``walker@-1``; or the info or record
+                of a version.  ``walker`` alone means its latest version.  An ``@`` of a model's id is written ``%40``
+                in a reference.  If ``version`` is given, this is the id of the model, as it is.
+            version: the version's number; or -1 for the latest version, -2 for the one before, and so on; or its info
+                or record; ``None`` if ``model_id`` names the version.  If an info or record is given, the data must
+                have its SHA-256, whatever the server says.
             progress: if given, it is called with the number of bytes received since its last call.
 
         Returns:
@@ -283,10 +309,14 @@ class TransferMethods(MethodsBase):
         Raises:
             UnknownModel: there is no such model; like all errors, raised during the iteration.
             UnknownVersion: the model has no such version, or it was evicted.
+            UnknownAlias: the model has no such alias.
+            InvalidRequest: the text is not a reference, or the version is named twice.
+            InvalidModelId: the text names a model that cannot exist.
             CorruptVersion: the version's files are damaged.
             CorruptTransfer: the data was damaged on its way.
             BadReply: the server sent another version.
             DeadlineExceeded: less than 64 KiB arrived within ``idle_seconds``.
             Unavailable: the server was away for longer than ``retry_seconds``.
+            Unsupported: the reference has an alias, and the server has no aliases.
         """
         return self._session.chunks(model_id, version, progress)
