@@ -1,22 +1,26 @@
 """
-Tests that kills of a registry show the bugs that are planted here.
+Tests that kills and power cuts show the bugs that are planted here.
 """
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.robustness.disk.archive_story import Story
 from tests.robustness.disk.registry_story import RegistryStory
 from tests.robustness.disk.scratch import memory_folder
 from twisted_registry.registry import deletion
 from twisted_registry.storage.filesystem.alias_journal import AliasJournals
 from twisted_registry.storage.filesystem.deletion import VersionDeletion
+from twisted_registry.storage.filesystem.retention import RetentionFiles
 from twisted_registry.storage.filesystem.writer import FileWriter
 
 _MOST_STORIES = 60
 _KILLS = 20
+_MOST_ARCHIVES = 400
 
 
 class PlantedBugTests(SynchronousTestCase):
@@ -90,3 +94,67 @@ class PlantedBugTests(SynchronousTestCase):
         The renamed .yaml of a deleted version is not synced, and its data is removed.
         """
         self.assert_noticed("left behind|is damaged|nobody can have created", r"fsync m")
+
+
+class ArchiveBugTests(SynchronousTestCase):
+    """
+    Archives with a bug that only a crash shows.
+    """
+
+    def assert_noticed(self, reported: str) -> None:
+        """
+        Check that some kill, or power cut, shows what is wrong.
+
+        Args:
+            reported: a regular expression for what must be reported.
+        """
+        lines: list[str] = []
+        with memory_folder(Path(self.mktemp())) as directory:
+            for number in range(_MOST_ARCHIVES):
+                story = Story(random.Random(f"planted {number}"), directory / str(number))
+                story.tell()
+                lines += story.promises.wrong
+                if re.search(reported, "\n".join(lines)):
+                    return
+        self.fail(f"{_MOST_ARCHIVES} archives survived: {lines[:5]}")
+
+    def test_moves_one_by_one(self) -> None:
+        """
+        Moves that belong together are stored one by one.
+        """
+        append_in = AliasJournals.append_in
+
+        def append_each(journals: AliasJournals, folder: Any, moves: Any, info: Any = None) -> None:
+            for move in moves:
+                append_in(journals, folder, [move], info)
+
+        self.patch(AliasJournals, "append_in", append_each)
+        self.assert_noticed("its aliases are")
+
+    def test_moves_without_their_version(self) -> None:
+        """
+        The moves of a version's commit happen even if the commit does not.
+        """
+        append_in = AliasJournals.append_in
+
+        def append_without(journals: AliasJournals, folder: Any, moves: Any, info: Any = None) -> None:
+            append_in(journals, folder, moves)
+
+        self.patch(AliasJournals, "append_in", append_without)
+        self.assert_noticed("its aliases are")
+
+    def test_policy_before_it_is_stored(self) -> None:
+        """
+        A retention policy is stored only with the next one.
+        """
+        save = RetentionFiles.save
+        waiting: list[tuple[Any, ...]] = []
+
+        def save_later(*arguments: Any) -> None:
+            before, waiting[:] = waiting[:], [arguments]
+            for each in before:
+                if each[0] is arguments[0]:
+                    save(*each)
+
+        self.patch(RetentionFiles, "save", save_later)
+        self.assert_noticed("its retention policy keeps")

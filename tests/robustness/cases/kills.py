@@ -16,6 +16,7 @@ from attrs import define, field
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.oracles.acts import CreateVersion, DeleteModel, Outcome as Shown, ReadData, SaveModel, items
 from tests.robustness.oracles.aftermath import Aftermath
+from tests.robustness.oracles.counts import counts_of
 from tests.robustness.oracles.promises import Life, Promises, Subscriber
 from tests.robustness.wire.readings import make_data, sent_version, version_of
 from tests.robustness.wire.served import OWN_CONNECTION, Served
@@ -296,10 +297,7 @@ def run(trial: Trial) -> Outcome:
         "acknowledged versions": totals.acknowledged,
         "numbers kept account of": totals.numbers,
         "archives": totals.archives,
-        "moves of aliases": totals.acts["MoveAlias"],
-        "later archived versions": totals.acts["ArchiveVersion"],
-        "deleted versions": totals.acts["DeleteVersion"],
-        "annotated versions": totals.acts["Annotate"],
+        **counts_of(totals.acts),
     }
     return Outcome(totals.kills, totals.wrong, figures)
 

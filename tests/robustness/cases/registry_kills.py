@@ -9,6 +9,7 @@ from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.cases.faults import Faults
 from tests.robustness.disk.registry_story import RegistryStory
 from tests.robustness.disk.scratch import memory_folder
+from tests.robustness.oracles.counts import counts_of
 
 _KILLS_A_STORY = 20
 _FAULTS = (None, None, 0.005, 0.01, 0.02)
@@ -37,10 +38,7 @@ def run(trial: Trial) -> Outcome:
     figures = {
         "power cuts": cuts,
         "archives": number,
-        "moves of aliases": acts["MoveAlias"],
-        "later archived versions": acts["ArchiveVersion"],
-        "deleted versions": acts["DeleteVersion"],
-        "annotated versions": acts["Annotate"],
+        **counts_of(acts),
         "created versions": acts["CreateVersion"],
         "refused acts": refused,
     }

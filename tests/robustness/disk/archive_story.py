@@ -4,6 +4,7 @@ The life of an archive through several power cuts.
 
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.robustness.disk.archive_work import MODEL_IDS, Work
 from tests.robustness.disk.contents import check_archive, check_leftovers
 from tests.robustness.disk.lossy_system import LossySystem, PowerCut, UnsyncedSystem
 from tests.robustness.disk.scratch import memory_folder
+from tests.robustness.oracles.counts import counts_of
 from tests.robustness.oracles.promises import Promises
 from tests.support.faulty_system import Disturbance, Killed
 from twisted_registry.domain.errors import RegistryError
@@ -138,6 +140,7 @@ def run_stories(trial: Trial, disturbance: Callable[[random.Random], Disturbance
     """
     done = kills = acknowledged = refused = number = 0
     wrong: list[str] = []
+    acts: Counter[str] = Counter()
     with memory_folder(trial.directory) as directory:
         while done < trial.count:
             number += 1
@@ -146,7 +149,9 @@ def run_stories(trial: Trial, disturbance: Callable[[random.Random], Disturbance
             story.tell()
             done, kills = done + story.cuts, kills + story.kills
             acknowledged, refused = acknowledged + story.acknowledged, refused + story.refused
+            acts += story.promises.acts
             wrong += [f"story {number}: {line}" for line in story.promises.wrong]
             trial.progress(done)
     figures = {"acknowledged acts": acknowledged, "kills in between": kills, "archives": number}
+    figures |= counts_of(acts)
     return Outcome(done, wrong, figures | ({"refused acts": refused} if refused else {}))

@@ -8,11 +8,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from attrs import define, field
 
-from tests.robustness.disk.contents import key_sha256_of, load_model, stored_annotations, stored_move, version_of
+from tests.robustness.disk.contents import (
+    key_sha256_of,
+    load_model,
+    stored_annotations,
+    stored_move,
+    stored_retention,
+    version_of,
+)
 from tests.robustness.oracles.acts import (
     Act,
     Annotate,
-    ArchiveVersion,
     CommitVersion,
     CreateVersion,
     DeleteModel,
@@ -20,9 +26,12 @@ from tests.robustness.oracles.acts import (
     Items,
     Move,
     MoveAlias,
+    MoveAliases,
+    PromoteVersion,
     ReserveNumbers,
     Restart,
     SaveModel,
+    SetRetention,
     State,
     items,
 )
@@ -78,8 +87,8 @@ class Work:
         acts: list[Callable[[str, State], None]] = [self.save]
         if state.exists:
             acts += [self.create] * 8 + [self.reserve, self.give_out, self.give_out, self.give_up, self.delete]
-            acts += [self.promote] * 3 + [self.delete_version] * 2 + [self.remove_some]
-            acts += [self.move_alias] * 3 + [self.annotate] * 2
+            acts += [self.promote] * 3 + [self.delete_version] * 2 + [self.remove_some] * 3
+            acts += [self.move_aliases] * 3 + [self.annotate] * 2 + [self.set_retention]
         self.chance.choice(acts)(model_id, state)
 
     def now(self, model_id: str) -> State:
@@ -89,8 +98,12 @@ class Work:
         states = self.promises.life(model_id).states
         if len(states) == 1:
             return states[0]
-        with self.undisturbed():
-            found = load_model(self.archive, model_id)
+        try:
+            with self.undisturbed():
+                found = load_model(self.archive, model_id)
+        except (RegistryError, AssertionError) as error:
+            self.promises.complain(model_id, str(error))
+            return states[0]
         for state in states:
             if not list(differences(Restart().apply(state, None), found)):
                 return state
@@ -165,22 +178,36 @@ class Work:
     def _some_annotations(self) -> Items:
         return some_annotations(str(self.chance.random()), self.chance.random())
 
-    def move_alias(self, model_id: str, state: State) -> None:
+    def move_aliases(self, model_id: str, state: State) -> None:
         """
-        Move an alias to a version, if there is one, or delete it.
+        Move an alias to a version, if there is one, or delete it; sometimes several times at once.
         """
-        alias, number = self.chance.choice(_ALIASES), self.chance.choice([0, *_archived(state)])
-        if number != state.alias_number(alias):
-            move = state.next_move(alias, number, self._some_reason())
-            with self._asked(model_id, MoveAlias(alias, number, move.reason), state):
-                self.archive.append_alias_moves(model_id, [stored_move(move)])
+        moves, after = [], state
+        for _ in range(self.chance.choice((1, 1, 2, 3))):
+            alias, number = self.chance.choice(_ALIASES), self.chance.choice([0, *_archived(state)])
+            if number != after.alias_number(alias):
+                moves.append(after.next_move(alias, number, self._some_reason()))
+                after = after.moved(moves[-1])
+        if moves:
+            is_one, first = len(moves) == 1, moves[0]
+            act = MoveAlias(first.alias, first.to_number, first.reason) if is_one else MoveAliases(tuple(moves))
+            with self._asked(model_id, act, state):
+                self.archive.append_alias_moves(model_id, list(map(stored_move, moves)))
+
+    def set_retention(self, model_id: str, state: State) -> None:
+        """
+        Replace the retention policy of a model, or remove it.
+        """
+        kept_last = self.chance.choice((0, self.chance.randint(1, 10**9)))
+        with self._asked(model_id, SetRetention(kept_last), state):
+            self.archive.save_retention(model_id, stored_retention(kept_last))
 
     def _some_reason(self) -> str:
         return f"{self.chance.random()} ".ljust(self.chance.choice((0, 0, 1000)), "x")
 
     def promote(self, model_id: str, state: State) -> None:
         """
-        Archive a transient version, if there is one.
+        Archive a transient version, if there is one; sometimes with annotations and aliases.
         """
         versions = [version for version in state.versions if not version.archived]
         if not versions:
@@ -188,9 +215,12 @@ class Work:
         version = self.chance.choice(versions)
         facts = model_id, version.number, version.created_ns, True, version.sha256, version.size_bytes
         info = VersionInfo(*facts, dict(version.metadata))
-        begun = self.promises.begin(model_id, ArchiveVersion(version.number), state)
+        act = PromoteVersion(version.number)
+        if self.chance.random() < 0.4:
+            act = PromoteVersion(version.number, self._some_annotations(), self._some_moves(state, version.number))
+        begun = self.promises.begin(model_id, act, state)
         try:
-            self._write(self._chunks_of[version.sha256], info, _commit_between)
+            self._write(self._chunks_of[version.sha256], info, _commit_between, act)
         except NumberTaken:
             # An earlier attempt whose end was uncertain has succeeded.
             self.promises.lose(begun)
@@ -300,7 +330,7 @@ class Work:
         writer.finish()
         IKeyedArchiveWriter(writer).set_key(key_sha256_of(info.sha256), 1)
         lifecycle = ILifecycleWriter(writer)
-        if isinstance(act, CommitVersion):
+        if isinstance(act, CommitVersion | PromoteVersion):
             lifecycle.set_annotations(stored_annotations(act.annotations))
             lifecycle.set_alias_moves(list(map(stored_move, act.moves)))
         try:

@@ -10,11 +10,12 @@ from tests.robustness.oracles.promises import Promises
 from tests.robustness.wire.lifecycle_calls import annotations_of, labels_and_metrics
 from tests.support.archive_files import leftover_marks
 from tests.support.client import data_hash
-from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
 
@@ -32,7 +33,7 @@ def load_model(archive: FilesystemArchive, model_id: str) -> State:
 
     Raises:
         RegistryError: something in it is damaged.
-        AssertionError: the bytes of a version are not what its info says.
+        AssertionError: its parts contradict each other.
     """
     if model_id not in archive.model_ids():
         return ABSENT
@@ -49,9 +50,32 @@ def load_model(archive: FilesystemArchive, model_id: str) -> State:
         assert found == (version.size_bytes, version.sha256), f"version {version.number}: wrong bytes"
     last = max([archive.high_water_mark(model_id), *numbers])
     annotations = _load_annotations(archive, model_id, numbers)
-    aliases = tuple(sorted(archive.load_aliases(model_id).numbers.items()))
-    moves = tuple(map(move_of, archive.alias_moves(model_id)))
-    return State(True, items(metadata), versions, last=last, annotations=annotations, aliases=aliases, moves=moves)
+    aliases, moves = archive.load_aliases(model_id), archive.alias_moves(model_id)
+    assert aliases == AliasState.after(moves), f"{aliases} is not where {moves} end"
+    return State(
+        True,
+        items(metadata),
+        versions,
+        last=last,
+        annotations=annotations,
+        aliases=tuple(sorted(aliases.numbers.items())),
+        moves=tuple(map(move_of, moves)),
+        kept_last=_kept_last(archive, model_id),
+    )
+
+
+def _kept_last(archive: FilesystemArchive, model_id: str) -> int:
+    policy = archive.load_retention(model_id)
+    kept = 0 if policy is None else policy.keep_last
+    assert policy == stored_retention(kept), f"nobody has set {policy}"
+    return kept
+
+
+def stored_retention(kept_last: int) -> RetentionPolicy | None:
+    """
+    Return the model's retention policy as the archive stores it.
+    """
+    return RetentionPolicy(keep_last=kept_last) if kept_last else None
 
 
 def _load_annotations(archive: FilesystemArchive, model_id: str, numbers: list[int]) -> tuple[tuple[int, Items], ...]:

@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 
-from tests.robustness.disk.contents import stored_annotations, stored_move, version_of
+from tests.robustness.disk.contents import stored_annotations, stored_move, stored_retention, version_of
 from tests.robustness.oracles.acts import (
     Act,
     Annotate,
@@ -27,6 +27,7 @@ from tests.robustness.oracles.acts import (
     MoveAlias,
     ReserveNumbers,
     SaveModel,
+    SetRetention,
     items,
 )
 from tests.robustness.oracles.promises import Promises
@@ -43,7 +44,7 @@ UNCERTAIN = 11
 MODEL_ID = "m"
 ACTS = (
     *("make", "update", "reserve", "create", "delete"),
-    *("delete-version", "promote", "annotate", "move-alias", "create-named"),
+    *("delete-version", "promote", "annotate", "move-alias", "create-named", "set-retention"),
 )
 
 _RESERVED = 9
@@ -133,6 +134,7 @@ def described(act: str, seed: int) -> Act:
         "promote": ArchiveVersion(2),
         "annotate": Annotate(1, _annotations(seed)),
         "move-alias": MoveAlias("best", 0, str(seed)),
+        "set-retention": SetRetention(1 + seed),
         "create-named": CommitVersion(version_of(version(4, seed)), _annotations(seed), (_move(4, seed),)),
     }
     return acts.get(act, SaveModel(items({"a": str(seed)})))
@@ -150,6 +152,8 @@ def do(act: str, archive: FilesystemArchive, seed: int) -> None:
         archive.save_annotations(MODEL_ID, 1, stored_annotations(_annotations(seed)))
     elif act == "move-alias":
         archive.append_alias_moves(MODEL_ID, [stored_move(_move(0, seed))])
+    elif act == "set-retention":
+        archive.save_retention(MODEL_ID, stored_retention(1 + seed))
     elif act == "reserve":
         archive.set_high_water_mark(MODEL_ID, _RESERVED)
     elif act == "delete":

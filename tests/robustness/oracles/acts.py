@@ -132,6 +132,7 @@ class State:
         annotations: the labels and metrics of the versions that have any, by rising number.
         aliases: pairs of an alias and the number that it names, sorted.
         moves: all moves of aliases, in order.
+        kept_last: how many of the newest versions its retention policy keeps; 0 without a policy.
     """
 
     exists: bool = False
@@ -144,6 +145,7 @@ class State:
     annotations: tuple[tuple[int, Items], ...] = ()
     aliases: tuple[tuple[str, int], ...] = ()
     moves: tuple[Move, ...] = ()
+    kept_last: int = 0
 
     def version(self, number: int) -> Version | None:
         """
@@ -321,9 +323,13 @@ class CommitVersion(CreateVersion):
         after = super().apply(state, reply)
         if after.version(self.version.number) is None:
             return state
-        for move in self.moves:
-            after = after.moved(move)
-        return after.with_annotations(self.version.number, self.annotations)
+        return _moved(after.with_annotations(self.version.number, self.annotations), self.moves)
+
+
+def _moved(state: State, moves: tuple[Move, ...]) -> State:
+    for move in moves:
+        state = state.moved(move)
+    return state
 
 
 @frozen
@@ -355,6 +361,26 @@ class ArchiveVersion(_ActOnVersion):
     def apply(self, state: State, reply: Reply) -> State:
         version = state.version(self.number)
         return state.with_version(version._replace(archived=True)) if version is not None else state
+
+
+@frozen
+class PromoteVersion(ArchiveVersion):
+    """
+    The same with labels, metrics and moves of aliases that happen with it or not at all.
+
+    Attributes:
+        annotations: the labels and metrics.
+        moves: the moves, with their sequence numbers.
+    """
+
+    annotations: Items = ()
+    moves: tuple[Move, ...] = ()
+
+    def apply(self, state: State, reply: Reply) -> State:
+        after = super().apply(state, reply)
+        if after.version(self.number) is None:
+            return state
+        return _moved(after.with_annotations(self.number, self.annotations), self.moves)
 
 
 @frozen
@@ -460,6 +486,36 @@ class MoveAlias(Act):
     def _is_allowed(self, state: State) -> bool:
         version = state.version(self.number)
         return not self.number or (version is not None and version.archived)
+
+
+@frozen
+class MoveAliases(Act):
+    """
+    Moves of aliases that happen together or not at all.
+
+    Attributes:
+        moves: the moves, with their sequence numbers.
+    """
+
+    moves: tuple[Move, ...]
+
+    def apply(self, state: State, reply: Reply) -> State:
+        return _moved(state, self.moves) if state.exists else state
+
+
+@frozen
+class SetRetention(Act):
+    """
+    A new retention policy of a model.
+
+    Attributes:
+        kept_last: how many of the newest versions it keeps; 0 to remove the policy.
+    """
+
+    kept_last: int
+
+    def apply(self, state: State, reply: Reply) -> State:
+        return evolve(state, kept_last=self.kept_last) if state.exists else state
 
 
 @frozen

@@ -58,6 +58,8 @@ def differences(state: State, found: State) -> Iterator[str]:
             yield f"{expected} is now {version}"
     if found.last and found.last < max(state.last, state.reserved):
         yield f"numbers up to {max(state.last, state.reserved)} are used, and the next follows {found.last}"
+    if found.kept_last != state.kept_last:
+        yield f"its retention policy keeps {found.kept_last} versions, not {state.kept_last}"
     yield from _differences_of_names(state, found)
 
 
