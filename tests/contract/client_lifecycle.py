@@ -183,6 +183,42 @@ class LifecycleContract(LifecycleCase):
         self.assertEqual(self.registry.call("set_alias", info, "production").to_number, 1)
         self.assertEqual(list(self.registry.call("aliases", model_id)), ["production"])
 
+    def test_created_with_details(self) -> None:
+        """
+        Labels, metrics and aliases are set in the commit of a version, of small data and of data that is read once.
+        """
+        annotated: dict[str, Any] = {"labels": {"task": "walk"}, "metrics": {"return": 7, "loss": float("inf")}}
+        aliased: dict[str, Any] = {"aliases": ["production", "canary"], "reason": "passed"}
+        for data, size in ((b"small", None), (iter([b"sma", b"ll"]), 5)):
+            info = self.registry.call("publish", self.model_id, data, {"step": "2"}, size_bytes=size, **annotated)
+            record = self.registry.call("get", info)
+            self.assertEqual((info.archived, info.metadata, info.sha256), (False, {"step": "2"}, data_hash(b"small")))
+            self.assertEqual((record.info, record.labels, record.aliases), (info, {"task": "walk"}, ()))
+            self.assertEqual(record.metrics, {"return": 7.0, "loss": float("inf")})
+        info = self.registry.call("store", self.model_id, b"small", **annotated, **aliased)
+        record = self.registry.call("get", self.at("production"))
+        self.assertEqual((record.info, record.aliases), (info, ("canary", "production")))
+        self.assertEqual((record.labels, len(record.metrics)), ({"task": "walk"}, 2))
+        moves = list(self.registry.iterate("alias_moves", self.model_id))
+        self.assertEqual([(move.to_number, move.reason) for move in moves], [(info.version_number, "passed")] * 2)
+
+    def test_details_that_are_not_allowed(self) -> None:
+        """
+        Details that are not allowed, or given with a time of creation, are refused before anything is sent.
+        """
+        for refused in (
+            {"labels": {"": "empty"}},
+            {"labels": {"step": 1}},
+            {"metrics": {"return": float("nan")}},
+            {"metrics": {"return": "7"}},
+            {"aliases": ["3"]},
+            {"aliases": ["a", "a"]},
+            {"aliases": "production", "created_ns": 7},
+        ):
+            with self.assertRaises(errors.InvalidRequest):
+                self.registry.call("store", self.model_id, b"data", **refused)
+        self.assertEqual(self.registry.call("model_record", self.model_id).latest_number, 2)
+
     def test_annotations(self) -> None:
         """
         Labels and metrics are set and removed one by one; the others stay.

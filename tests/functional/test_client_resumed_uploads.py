@@ -17,7 +17,7 @@ from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import Answer, FakeServer, failure, in_turn, refusal
 from twisted_registry.client import BlockingClient, VersionInfo, errors
 from twisted_registry.client._types import Data
-from twisted_registry.protocol.messages import api, v1
+from twisted_registry.protocol.messages import api, common, v1
 
 DATA = os.urandom(40_000_000)
 MOST_AGAIN_BYTES = 8 * 1024 * 1024
@@ -187,6 +187,19 @@ class OtherServerTests(SynchronousTestCase):
             self.assertEqual(client.store("walker", DATA, progress=reported.append).sha256, data_hash(DATA))
         self.assertEqual((self.called, sum(reported)), (["CreateVersion"] * 2, 2 * len(DATA)))
 
+    def test_details_need_the_api(self) -> None:
+        """
+        A server without ``twisted_registry.v1`` cannot set labels, metrics and aliases with a version: nothing is
+        created, and the error says what would work.
+        """
+        client = self.connect(CreateVersion=self.take)
+        for details in ({"labels": {"a": "b"}}, {"metrics": {"return": 1.0}}, {"aliases": "production"}):
+            for data in (b"small", DATA):
+                with self.assertRaises(errors.Unsupported) as caught:
+                    client.store("walker", data, **details)
+                self.assertIn("without labels, metrics and aliases", str(caught.exception))
+        self.assertEqual(self.called, [])
+
     def test_smaller_and_unrepeatable_data(self) -> None:
         """
         Small data, data that can be read once, and data with a time of creation are sent by Cogment's service.
@@ -238,6 +251,39 @@ class OtherServerTests(SynchronousTestCase):
 
         client = self.connect(retry_seconds=0.1, v1_CreateVersion=take, v1_GetUpload=LOST)
         self.assertRaises(errors.CreationUncertain, client.store, "walker", DATA)
+
+    def test_lost_answer_to_data_that_is_read_once(self) -> None:
+        """
+        If only the answer is lost, the version is found although the data cannot be read again.
+        """
+
+        def take(request: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+            self.take(request, context)
+            return LOST(request, context)
+
+        client = self.connect(
+            v1_CreateVersion=take, v1_GetUpload=in_turn(self.upload(), self.upload(version=self.version()))
+        )
+        info = client.store("walker", iter([DATA]), size_bytes=len(DATA), labels={"a": "b"})
+        self.assertEqual((info.version_number, info.sha256), (1, data_hash(DATA)))
+        self.assertEqual(self.called, ["v1_CreateVersion", "v1_GetUpload", "v1_GetUpload"])
+
+    def test_server_that_lost_the_api(self) -> None:
+        """
+        If the answer is lost, and the server that comes back has neither ``twisted_registry.v1`` nor keys, nothing is
+        sent again: the version may exist.
+        """
+
+        def take(request: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+            self.take(request, context)
+            return LOST(request, context)
+
+        client = self.connect(
+            v1_CreateVersion=take, CreateVersion=self.take, Status=lambda request, context: common.StatusReply()
+        )
+        with self.assertRaises(errors.CreationUncertain):
+            client.store("walker", DATA)
+        self.assertEqual(self.called, ["v1_CreateVersion", "Status"])
 
     def test_everything_was_received(self) -> None:
         """

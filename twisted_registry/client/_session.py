@@ -4,8 +4,7 @@ The connected side of a client.  This module loads gRPC and protobuf; ``Client``
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from twisted_registry.client._tracking.subscription import Subscription
 from twisted_registry.client._tracking.tracker import Tracker
 from twisted_registry.client._transfer.download import Download
 from twisted_registry.client._transfer.files import replaced_whole
+from twisted_registry.client._transfer.new_version import NewVersion
 from twisted_registry.client._transfer.resumption import write_to
-from twisted_registry.client._transfer.sources import source_of
+from twisted_registry.client._transfer.sources import Source, source_of
 from twisted_registry.client._transfer.upload import RESUMABLE_BYTES, Upload, hash_of_source
 from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
@@ -34,17 +34,14 @@ from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import (
     selected,
-    sendable_created_ns,
-    sendable_metadata,
-    sendable_model_id,
 )
 from twisted_registry.client._transport.retention import RetentionCalls
 from twisted_registry.client._transport.versions import Versions
-from twisted_registry.client._types import AnyReference, Data, Event, Progress, Version, no_progress
+from twisted_registry.client._types import AnyReference, Event, Progress, Version, no_progress
 from twisted_registry.client.errors import DeadlineExceeded, InvalidRequest
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import shown
-from twisted_registry.domain.idempotency import check_idempotency_key
-from twisted_registry.domain.models import VersionHeader, VersionInfo
+from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import LATEST, Reference
 
@@ -82,46 +79,36 @@ class Session:
             await tracker.aclose()
         await self._connection.close()
 
-    async def create(
-        self,
-        model_id: str,
-        archived: bool,
-        data: Data,
-        metadata: Mapping[str, str] | None,
-        size_bytes: int | None,
-        created_ns: int | None,
-        progress: Progress | None,
-        deadline_seconds: float | None,
-        idempotency_key: str | None,
-    ) -> VersionInfo:
+    async def create(self, new: NewVersion) -> VersionInfo:
         """
         Create a version; see ``Client.publish``.
         """
-        # Only Cogment's service takes a time of creation.
-        may_resume = created_ns is None and not self._connection.lacks_resumable_uploads
-        created_ns = time.time_ns() if created_ns is None else sendable_created_ns(created_ns)
-        pairs = sendable_metadata(metadata)
-        header = VersionHeader(sendable_model_id(model_id), archived, 0, "", created_ns, pairs)
-        limit = asyncio.timeout(deadline_seconds)
+        header, details, key = new.header(), new.details(), new.key()
+        limit = asyncio.timeout(new.deadline_seconds)
         try:
-            async with limit, source_of(data, size_bytes) as source:
+            async with limit, source_of(new.data, new.size_bytes) as source:
                 header = evolve(header, size_bytes=source.size_bytes)
-                is_worth_it = source.size_bytes >= RESUMABLE_BYTES or idempotency_key is not None
-                is_resumable = may_resume and source.repeatable and is_worth_it
-                if idempotency_key is not None and source.repeatable:
+                if key is not None and source.repeatable:
                     # The server refuses to complete what it has received of other data.
                     header = evolve(header, sha256=await hash_of_source(source))
-                upload = Upload(self._calls, header, source, progress or no_progress, is_resumable)
-                if idempotency_key is not None:
-                    upload.use_key(check_idempotency_key(idempotency_key))
+                upload = Upload(self._calls, header, source, new.report, details, self._uses_v1(new, source, details))
+                if key is not None:
+                    upload.use_key(key)
                 return await upload.create()
         except TimeoutError:
             if not limit.expired():
                 raise  # the source raised it
             raise DeadlineExceeded(
-                f"no version of model {shown(model_id)} was created within {deadline_seconds:g} s, or the answer did "
-                "not arrive in time: look at the latest versions before you create it again"
+                f"no version of model {shown(new.model_id)} was created within {new.deadline_seconds:g} s, or the "
+                "answer did not arrive in time: look at the latest versions before you create it again"
             ) from None
+
+    def _uses_v1(self, new: NewVersion, source: Source, details: CreationDetails) -> bool:
+        if details != NO_DETAILS:
+            return True
+        if new.created_ns is not None or self._connection.lacks_resumable_uploads:
+            return False  # only Cogment's service takes a time of creation
+        return new.idempotency_key is not None or (source.repeatable and source.size_bytes >= RESUMABLE_BYTES)
 
     async def download(
         self, model: AnyReference, version: int | VersionInfo | VersionRecord | None, progress: Progress | None

@@ -309,6 +309,8 @@ class BlockingClient:
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
         idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> VersionInfo:
         """
         Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
@@ -331,9 +333,12 @@ class BlockingClient:
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
             idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
-                The same creation with the same key again, within a day, returns the version that it made.  If the
-                first one was interrupted, also in another process, it goes on with the data that the server has not
-                received yet.  The data is hashed before it is sent.
+                The same creation with the same key again, within a day, returns the version that it made; its labels,
+                metrics and aliases are not set again.  If the first one was interrupted, also in another process, it
+                goes on with the data that the server has not received yet.  The data is hashed before it is sent.
+            labels: labels of the version, set in the same commit; at most 256, each at most 4 KiB.  Labels and metrics
+                need a server with ``twisted_registry.v1``, and no ``created_ns``.
+            metrics: metrics of the version, set in the same commit; at most 256.
 
         Returns:
             The version's info, with its number.
@@ -341,8 +346,10 @@ class BlockingClient:
         Raises:
             UnknownModel: there is no such model.
             ModelReplaced: the model was deleted during the call.
-            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
-                at its end; or an iterable was used up before.
+            InvalidRequest: the metadata is too large, or not text; or a label or metric is not allowed; or a time or a
+                size is out of range; or a file is at its end; or an iterable was used up before; or the key was used
+                for another creation.
+            HashMismatch: the data changed after it was hashed; only with a key.
             DataChanged: a file changed while it was sent.
             SizeMismatch: the data has another size than ``size_bytes``.
             TooLarge: the server does not accept versions of this size.
@@ -351,6 +358,8 @@ class BlockingClient:
             CorruptTransfer: other bytes were stored than were sent.
             DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
             Unavailable: the server is away; no version was created.
+            UnsupportedByArchive: the server's archive cannot store labels and metrics.
+            Unsupported: labels or metrics were given, and the server cannot set them with a version.
             TypeError: the data is of a type that cannot be published.
             OSError: a file cannot be read.
         """
@@ -364,6 +373,8 @@ class BlockingClient:
                 progress=progress,
                 deadline_seconds=deadline_seconds,
                 idempotency_key=idempotency_key,
+                labels=labels,
+                metrics=metrics,
             )
         )
 
@@ -378,6 +389,10 @@ class BlockingClient:
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
         idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        aliases: Iterable[str] = (),
+        reason: str = "",
     ) -> VersionInfo:
         """
         Create an archived version: it is on the server's disk before the answer, and it is never evicted.
@@ -400,9 +415,15 @@ class BlockingClient:
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
             idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
-                The same creation with the same key again, within a day, returns the version that it made.  If the
-                first one was interrupted, also in another process, it goes on with the data that the server has not
-                received yet.  The data is hashed before it is sent.
+                The same creation with the same key again, within a day, returns the version that it made; its labels,
+                metrics and aliases are not set again.  If the first one was interrupted, also in another process, it
+                goes on with the data that the server has not received yet.  The data is hashed before it is sent.
+            labels: labels of the version, set in the same commit; at most 256, each at most 4 KiB.  Labels, metrics
+                and aliases need a server with ``twisted_registry.v1``, and no ``created_ns``.
+            metrics: metrics of the version, set in the same commit; at most 256.
+            aliases: aliases to point at the version in the same commit, at most 64.  If the version is not created,
+                none of them moves.
+            reason: why the aliases are set, at most 1 KiB; may be empty.  Their history keeps it.
 
         Returns:
             The version's info, with its number.
@@ -413,8 +434,10 @@ class BlockingClient:
             StorageFailure: the server's disk failed.
             UnknownModel: there is no such model.
             ModelReplaced: the model was deleted during the call.
-            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
-                at its end; or an iterable was used up before.
+            InvalidRequest: the metadata is too large, or not text; or a label, metric or alias is not allowed; or a
+                time or a size is out of range; or a file is at its end; or an iterable was used up before; or the key
+                was used for another creation.
+            HashMismatch: the data changed after it was hashed; only with a key.
             DataChanged: a file changed while it was sent.
             SizeMismatch: the data has another size than ``size_bytes``.
             TooLarge: the server does not accept versions of this size.
@@ -423,6 +446,8 @@ class BlockingClient:
             CorruptTransfer: other bytes were stored than were sent.
             DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
             Unavailable: the server is away; no version was created.
+            UnsupportedByArchive: the server's archive cannot store labels, metrics and aliases.
+            Unsupported: labels, metrics or aliases were given, and the server cannot set them with a version.
             TypeError: the data is of a type that cannot be published.
             OSError: a file cannot be read.
         """
@@ -436,6 +461,10 @@ class BlockingClient:
                 progress=progress,
                 deadline_seconds=deadline_seconds,
                 idempotency_key=idempotency_key,
+                labels=labels,
+                metrics=metrics,
+                aliases=aliases,
+                reason=reason,
             )
         )
 

@@ -72,7 +72,7 @@ class Attempt:
 
     def __attrs_post_init__(self) -> None:
         self._allowed_seconds = self._idle_seconds
-        if self._header.archived or not self._source.repeatable:
+        if not self._header.sha256 and (self._header.archived or not self._source.repeatable):
             self._sha256 = Hashing()
 
     async def send(self) -> VersionInfo:
@@ -168,6 +168,8 @@ class Attempt:
         Raises:
             DataChanged: the file has changed since.
         """
+        if self._header.sha256:
+            return self._header.sha256
         if self._sha256 is not None:
             return await self._sha256.result()
         sha256 = Hashing()

@@ -18,7 +18,7 @@ from twisted_registry.client._transport.final_status import NO_STATUS
 from twisted_registry.client._transport.proxies import has_lost_answer, lost_answer
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.records import version_record
-from twisted_registry.client._transport.registry_api import RegistryApi
+from twisted_registry.client._transport.registry_api import RegistryApi, unsupported
 from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.client._transport.retries import had_no_effect, is_retryable, is_retryable_forever, retry
 from twisted_registry.client._types import Progress
@@ -26,7 +26,6 @@ from twisted_registry.client.errors import (
     CorruptTransfer,
     CreationUncertain,
     DataChanged,
-    InvalidRequest,
     ModelReplaced,
     RegistryError,
     Unavailable,
@@ -35,6 +34,8 @@ from twisted_registry.client.errors import (
     Unsupported,
     WrongOffset,
 )
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
+from twisted_registry.domain.idempotency import check_same_creation
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.call_metadata import IDEMPOTENCY_STATUS
 from twisted_registry.protocol.messages import v1
@@ -63,10 +64,12 @@ class Upload:
     All attempts have the same idempotency key.  If the answer to a complete attempt is lost, and the server remembers
     keys, the version is simply sent again, and the server returns the version that it may have created already.
 
-    If the upload is resumable, the server is first asked how much of it has arrived, and the rest alone is sent.
+    If ``twisted_registry.v1`` is used, the server is first asked how much of it has arrived, and the rest alone is
+    sent.
 
     Attributes:
-        _is_resumable: whether to use ``twisted_registry.v1``, if the server has it.
+        _details: what only ``twisted_registry.v1`` can set.
+        _uses_v1: whether to use ``twisted_registry.v1``, if the server has it.
         _may_have_begun: whether the server may know the key.
         _progress: called with the number of bytes sent; with a negative number when a new attempt starts.
         _lost: how the answer to a complete attempt was lost; empty if none was.
@@ -76,7 +79,8 @@ class Upload:
     _header: VersionHeader
     _source: Source
     _progress: Progress
-    _is_resumable: bool = False
+    _details: CreationDetails = NO_DETAILS
+    _uses_v1: bool = False
     _may_have_begun: bool = False
     _attempt: Attempt | None = None
     _reported_bytes: int = 0
@@ -121,16 +125,20 @@ class Upload:
         return error
 
     def _is_worth_it(self, error: BaseException) -> bool:
-        can_be_sent = self._source.repeatable or self._attempt is None or not self._attempt.has_started
-        return (is_retryable(error) or isinstance(error, WrongOffset)) and can_be_sent
+        # Data that cannot be sent again may have arrived.
+        may_exist = self._uses_v1 and self._lost != ""
+        return (is_retryable(error) or isinstance(error, WrongOffset)) and (self._can_be_sent or may_exist)
+
+    @property
+    def _can_be_sent(self) -> bool:
+        return self._source.repeatable or self._attempt is None or not self._attempt.has_started
 
     async def _try(self) -> VersionInfo:
-        if self._is_resumable:
+        if self._uses_v1:
             try:
                 return await self._try_to_resume()
             except Unsupported:
-                self._is_resumable = False
-                self._calls.connection.lacks_resumable_uploads = True
+                await self._fall_back()
         attempt = self._new_attempt(CogmentWire(self._key), 0)
         try:
             return await attempt.send()
@@ -146,6 +154,22 @@ class Upload:
                 elif (info := await self._reconcile(attempt, lost, str(error))) is not None:
                     return info
             raise
+
+    async def _fall_back(self) -> None:
+        """
+        Use Cogment's service from now on.
+
+        Raises:
+            Unsupported: the version has properties that the service lacks.
+            CreationUncertain: another server may have created the version, and this one does not know its key.
+        """
+        if self._details != NO_DETAILS:
+            reason = unsupported("CreateVersion").reason
+            raise Unsupported(f"{reason}; without labels, metrics and aliases, the version could be created")
+        self._uses_v1 = False
+        self._calls.connection.lacks_resumable_uploads = True
+        if self._lost and not await self._can_repeat(self._lost):
+            raise CreationUncertain(self._header.model_id, self._lost, is_absent=False)
 
     def _new_attempt(self, wire: UploadWire, offset: int) -> Attempt:
         self._report(offset - self._reported_bytes)
@@ -169,11 +193,13 @@ class Upload:
             upload = await api.call("GetUpload", request, v1.Upload, self._header.model_id)
             if upload.HasField("version"):
                 return await self._created(upload.version)
-            offset = upload.received_bytes
+            if not self._can_be_sent:
+                raise Unavailable(self._lost)
+            offset = upload.received_bytes if self._source.repeatable else 0
             if offset > self._header.size_bytes:
                 raise bad_reply(f"it has received {offset} of {self._header.size_bytes} bytes", self._header.model_id)
         self._may_have_begun = True
-        attempt = self._new_attempt(RegistryWire(self._key, offset), offset)
+        attempt = self._new_attempt(RegistryWire(self._key, offset, self._details), offset)
         try:
             return await attempt.send()
         except Unreachable as error:
@@ -193,15 +219,23 @@ class Upload:
             InvalidRequest: the key was used before, for another version.
             CorruptTransfer: it has other data.
         """
-        info = version_record(version, self._header.model_id).info
-        sha256 = self._header.sha256 or await hash_of_source(self._source)
-        if (info.sha256, info.archived) != (sha256, self._header.archived):
-            if self._attempt is None:
-                raise InvalidRequest("the idempotency key was used for another version; use a new key for each version")
+        info, header = version_record(version, self._header.model_id).info, self._header
+        sha256 = await self._sha256()
+        if self._attempt is None:
+            # A version that has been annotated since is the same.
+            check_same_creation(evolve(header, created_ns=0), sha256, info)
+        elif (info.sha256, info.archived) != (sha256, header.archived):
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         self._report(self._header.size_bytes - self._reported_bytes)
         self._calls.connection.memory.saw(info.model_id, info.version_number)
         return info
+
+    async def _sha256(self) -> str:
+        if self._header.sha256:
+            return self._header.sha256
+        if self._attempt is not None and self._attempt.is_complete:
+            return await self._attempt.sha256()
+        return await hash_of_source(self._source)
 
     async def _can_repeat(self, lost: str) -> bool:
         """

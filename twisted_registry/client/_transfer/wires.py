@@ -13,6 +13,7 @@ from twisted_registry.client._transport.connection import registry_method
 from twisted_registry.client._transport.records import version_record
 from twisted_registry.client._transport.replies import version_info
 from twisted_registry.client._types import Buffer
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY
 from twisted_registry.protocol.framing import BODY_TAG, DATA_TAG, field_header
@@ -104,6 +105,7 @@ class RegistryWire:
 
     _key: str
     _offset: int = 0
+    _details: CreationDetails = NO_DETAILS
     method: str = registry_method("CreateVersion")
     metadata: Sequence[tuple[str, str]] = ()
 
@@ -115,6 +117,10 @@ class RegistryWire:
             size_bytes=header.size_bytes,
             sha256=b64decode(header.sha256),
             metadata=header.metadata,
+            labels=self._details.annotations.labels,
+            metrics=self._details.annotations.metrics,
+            aliases=self._details.aliases,
+            alias_reason=self._details.reason,
             idempotency_key=self._key,
             offset=self._offset,
         )

@@ -3,12 +3,10 @@ Changes of labels and metrics as they are sent.
 """
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Any
 
-from twisted_registry.client._transport.requests import sendable_metadata
+from twisted_registry.client._transport.requests import sendable_metadata, sendable_metrics, sendable_names
 from twisted_registry.domain.annotations import Annotations, check_annotations
-from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.masks import mask_key
 from twisted_registry.protocol.messages import v1
 
@@ -30,7 +28,7 @@ def annotations_request(
     given = check_annotations(
         Annotations(
             {key: label for key, label in sendable_metadata(labels, "labels").items() if key not in without_labels},
-            {name: number for name, number in _sendable_metrics(metrics).items() if name not in without_metrics},
+            {name: number for name, number in sendable_metrics(metrics).items() if name not in without_metrics},
         )
     )
     request = v1.UpdateVersionRequest(reference=reference)
@@ -43,19 +41,8 @@ def annotations_request(
     return request
 
 
-def _names(names: Iterable[str]) -> list[str]:
-    found = [names] if isinstance(names, str) else list(names)
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    found = sendable_names(names)
     # They are checked like the keys that are set.
     check_annotations(Annotations(dict.fromkeys(found, "")))
     return found
-
-
-def _sendable_metrics(metrics: Mapping[str, float] | None) -> dict[str, float]:
-    return {name: _sendable_metric(name, number) for name, number in (metrics or {}).items()}
-
-
-def _sendable_metric(name: object, number: object) -> float:
-    # Such as a number of NumPy's.
-    if not isinstance(name, str) or not isinstance(number, Real):
-        raise InvalidRequest(f"metrics must map text to numbers; {name!r}: {number!r} does not")
-    return float(number)

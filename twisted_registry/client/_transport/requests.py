@@ -2,9 +2,11 @@
 Values as they are sent; values that the wire cannot carry are refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Real
 
 from twisted_registry.client._types import AnyReference
+from twisted_registry.domain.annotations import Annotations, check_annotations
 from twisted_registry.domain.errors import InvalidRequest, UnknownModel, UnknownVersion
 from twisted_registry.domain.models import MAX_VERSION_NUMBER, VersionInfo
 from twisted_registry.domain.records import VersionRecord
@@ -98,6 +100,42 @@ def sendable_metadata(metadata: Mapping[str, str] | None, name: str = "metadata"
         if not (_is_text(key) and _is_text(value)):
             raise InvalidRequest(f"{name} must map text to text; {key!r}: {value!r} does not")
     return pairs
+
+
+def sendable_metrics(metrics: Mapping[str, float] | None) -> dict[str, float]:
+    """
+    Return metrics as a dictionary of numbers.
+
+    Args:
+        metrics: the metrics, such as numbers of NumPy's; ``None`` for none.
+
+    Raises:
+        InvalidRequest: a name is not text, or a value not a number.
+    """
+    return {name: _sendable_metric(name, number) for name, number in (metrics or {}).items()}
+
+
+def _sendable_metric(name: object, number: object) -> float:
+    if not isinstance(name, str) or not isinstance(number, Real):
+        raise InvalidRequest(f"metrics must map text to numbers; {name!r}: {number!r} does not")
+    return float(number)
+
+
+def sendable_annotations(labels: Mapping[str, str] | None, metrics: Mapping[str, float] | None) -> Annotations:
+    """
+    Return labels and metrics.
+
+    Raises:
+        InvalidRequest: they are not allowed.
+    """
+    return check_annotations(Annotations(sendable_metadata(labels, "labels"), sendable_metrics(metrics)))
+
+
+def sendable_names(names: Iterable[str]) -> tuple[str, ...]:
+    """
+    Return names: several, or one as text.
+    """
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def sendable_text(text: str, name: str) -> str:

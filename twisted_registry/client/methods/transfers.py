@@ -3,9 +3,10 @@ Methods of the client that create, list and retrieve versions.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from twisted_registry.client._transfer.new_version import NewVersion
 from twisted_registry.client._types import AnyReference, Data, Progress
 from twisted_registry.client.methods.base import MethodsBase
 from twisted_registry.domain.models import VersionInfo
@@ -31,6 +32,8 @@ class TransferMethods(MethodsBase):
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
         idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> VersionInfo:
         """
         Create a transient version: the server keeps it in memory, announces it at once, and may evict it later.
@@ -53,9 +56,12 @@ class TransferMethods(MethodsBase):
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
             idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
-                The same creation with the same key again, within a day, returns the version that it made.  If the
-                first one was interrupted, also in another process, it goes on with the data that the server has not
-                received yet.  The data is hashed before it is sent.
+                The same creation with the same key again, within a day, returns the version that it made; its labels,
+                metrics and aliases are not set again.  If the first one was interrupted, also in another process, it
+                goes on with the data that the server has not received yet.  The data is hashed before it is sent.
+            labels: labels of the version, set in the same commit; at most 256, each at most 4 KiB.  Labels and metrics
+                need a server with ``twisted_registry.v1``, and no ``created_ns``.
+            metrics: metrics of the version, set in the same commit; at most 256.
 
         Returns:
             The version's info, with its number.
@@ -63,8 +69,10 @@ class TransferMethods(MethodsBase):
         Raises:
             UnknownModel: there is no such model.
             ModelReplaced: the model was deleted during the call.
-            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
-                at its end; or an iterable was used up before.
+            InvalidRequest: the metadata is too large, or not text; or a label or metric is not allowed; or a time or a
+                size is out of range; or a file is at its end; or an iterable was used up before; or the key was used
+                for another creation.
+            HashMismatch: the data changed after it was hashed; only with a key.
             DataChanged: a file changed while it was sent.
             SizeMismatch: the data has another size than ``size_bytes``.
             TooLarge: the server does not accept versions of this size.
@@ -73,12 +81,25 @@ class TransferMethods(MethodsBase):
             CorruptTransfer: other bytes were stored than were sent.
             DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
             Unavailable: the server is away; no version was created.
+            UnsupportedByArchive: the server's archive cannot store labels and metrics.
+            Unsupported: labels or metrics were given, and the server cannot set them with a version.
             TypeError: the data is of a type that cannot be published.
             OSError: a file cannot be read.
         """
-        return await self._session.create(
-            model_id, False, data, metadata, size_bytes, created_ns, progress, deadline_seconds, idempotency_key
+        new = NewVersion(
+            model_id=model_id,
+            archived=False,
+            data=data,
+            metadata=metadata,
+            size_bytes=size_bytes,
+            created_ns=created_ns,
+            progress=progress,
+            deadline_seconds=deadline_seconds,
+            idempotency_key=idempotency_key,
+            labels=labels,
+            metrics=metrics,
         )
+        return await self._session.create(new)
 
     async def store(
         self,
@@ -91,6 +112,10 @@ class TransferMethods(MethodsBase):
         progress: Progress | None = None,
         deadline_seconds: float | None = None,
         idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        aliases: Iterable[str] = (),
+        reason: str = "",
     ) -> VersionInfo:
         """
         Create an archived version: it is on the server's disk before the answer, and it is never evicted.
@@ -113,9 +138,15 @@ class TransferMethods(MethodsBase):
                 arrive.
             deadline_seconds: how long the whole call may take, in seconds; ``None`` for no limit.
             idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
-                The same creation with the same key again, within a day, returns the version that it made.  If the
-                first one was interrupted, also in another process, it goes on with the data that the server has not
-                received yet.  The data is hashed before it is sent.
+                The same creation with the same key again, within a day, returns the version that it made; its labels,
+                metrics and aliases are not set again.  If the first one was interrupted, also in another process, it
+                goes on with the data that the server has not received yet.  The data is hashed before it is sent.
+            labels: labels of the version, set in the same commit; at most 256, each at most 4 KiB.  Labels, metrics
+                and aliases need a server with ``twisted_registry.v1``, and no ``created_ns``.
+            metrics: metrics of the version, set in the same commit; at most 256.
+            aliases: aliases to point at the version in the same commit, at most 64.  If the version is not created,
+                none of them moves.
+            reason: why the aliases are set, at most 1 KiB; may be empty.  Their history keeps it.
 
         Returns:
             The version's info, with its number.
@@ -126,8 +157,10 @@ class TransferMethods(MethodsBase):
             StorageFailure: the server's disk failed.
             UnknownModel: there is no such model.
             ModelReplaced: the model was deleted during the call.
-            InvalidRequest: the metadata is too large, or not text; or a time or a size is out of range; or a file is
-                at its end; or an iterable was used up before.
+            InvalidRequest: the metadata is too large, or not text; or a label, metric or alias is not allowed; or a
+                time or a size is out of range; or a file is at its end; or an iterable was used up before; or the key
+                was used for another creation.
+            HashMismatch: the data changed after it was hashed; only with a key.
             DataChanged: a file changed while it was sent.
             SizeMismatch: the data has another size than ``size_bytes``.
             TooLarge: the server does not accept versions of this size.
@@ -136,12 +169,27 @@ class TransferMethods(MethodsBase):
             CorruptTransfer: other bytes were stored than were sent.
             DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
             Unavailable: the server is away; no version was created.
+            UnsupportedByArchive: the server's archive cannot store labels, metrics and aliases.
+            Unsupported: labels, metrics or aliases were given, and the server cannot set them with a version.
             TypeError: the data is of a type that cannot be published.
             OSError: a file cannot be read.
         """
-        return await self._session.create(
-            model_id, True, data, metadata, size_bytes, created_ns, progress, deadline_seconds, idempotency_key
+        new = NewVersion(
+            model_id=model_id,
+            archived=True,
+            data=data,
+            metadata=metadata,
+            size_bytes=size_bytes,
+            created_ns=created_ns,
+            progress=progress,
+            deadline_seconds=deadline_seconds,
+            idempotency_key=idempotency_key,
+            labels=labels,
+            metrics=metrics,
+            aliases=aliases,
+            reason=reason,
         )
+        return await self._session.create(new)
 
     async def latest(self, model_id: str) -> VersionInfo:
         """
