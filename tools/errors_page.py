@@ -54,6 +54,11 @@ SERVER = {
     "AliasedVersion": Advice(
         "the version cannot be deleted while `alias` names it", "move or delete the alias", "after that"
     ),
+    "TooManyAliases": Advice(
+        "the model has `max_aliases` aliases, and this one would be new",
+        "delete aliases that nobody needs, or use labels",
+        "after that",
+    ),
     "ModelExists": Advice("there is such a model already", "update it, or use `ensure_model`", "no"),
     "EtagChanged": Advice(
         "the model has changed since it was read",

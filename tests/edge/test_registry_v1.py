@@ -3,6 +3,7 @@ Tests of ``twisted_registry.v1.Registry``: models, versions, aliases and events.
 """
 
 from typing import Any
+from uuid import uuid4
 
 import grpc
 
@@ -188,6 +189,25 @@ class AliasTests(RegistryV1Case):
         events = self.v1.ListAliasEvents(model_id=self.model_id).events
         self.assertEqual([(event.from_number, event.to_number) for event in events], [(2, 0), (1, 2), (0, 1)])
         self.assertEqual([event.reason for event in events], ["", "better", "first"])
+
+    def test_repeated(self) -> None:
+        """
+        A repeated request with its id returns the first answer, and undoes nothing; another one with it is refused.
+        """
+        request = {"reference": self.at(1), "alias": "production", "request_id": str(uuid4()), "expected_number": 0}
+        first = self.v1.SetAlias(**request)
+        self.v1.SetAlias(reference=self.at(2), alias="production")
+        self.assertEqual(self.v1.SetAlias(**request), first)
+        self.assertEqual([a.number for a in self.v1.ListAliases(model_id=self.model_id).aliases], [2])
+        code = self.v1.fails("SetAlias", **{**request, "reference": self.at(2)})
+        self.assertEqual(code, grpc.StatusCode.INVALID_ARGUMENT)
+        removal = {"model_id": self.model_id, "alias": "production", "request_id": str(uuid4())}
+        self.v1.DeleteAlias(**removal)
+        self.v1.SetAlias(reference=self.at(1), alias="production")
+        self.v1.DeleteAlias(**removal)
+        self.assertEqual([a.number for a in self.v1.ListAliases(model_id=self.model_id).aliases], [1])
+        code = self.v1.fails("SetAlias", reference=self.at(1), alias="production", request_id="1")
+        self.assertEqual(code, grpc.StatusCode.INVALID_ARGUMENT)
 
     def test_refused(self) -> None:
         """

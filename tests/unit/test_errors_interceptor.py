@@ -28,6 +28,7 @@ EXAMPLES = [
     (errors.UnknownAlias("m", "prod"), grpc.StatusCode.NOT_FOUND, ["'m'", "'prod'", "by its number", "%40"]),
     (errors.AliasMoved("m", "prod", 3, 5), grpc.StatusCode.ABORTED, ["'prod'", "names version 5", "expects version 3"]),
     (errors.AliasedVersion("m", 3, "prod"), grpc.StatusCode.FAILED_PRECONDITION, ["'m'", "3", "'prod'", "delete the"]),
+    (errors.TooManyAliases("m", 9), grpc.StatusCode.FAILED_PRECONDITION, ["'m'", "more than 9 aliases", "delete"]),
     (errors.ModelExists("m"), grpc.StatusCode.ALREADY_EXISTS, ["'m'", "allow_existing"]),
     (errors.EtagChanged("m", "0a"), grpc.StatusCode.ABORTED, ["'m'", "0a", "read it again"]),
     (errors.CursorExpired("a-1"), grpc.StatusCode.OUT_OF_RANGE, ["'a-1'", "without a cursor"]),

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.runtimes import DeferredRuntime
-from twisted_registry.application.event_feed import EventFeed, EventFilter, FeedEvent
+from twisted_registry.application.event_feed import MAX_AT_ONCE, MAX_BYTES, EventFeed, EventFilter, FeedEvent
 from twisted_registry.domain.errors import CursorExpired, InvalidRequest, Unavailable
 from twisted_registry.domain.events import ModelDeleted, ModelSaved
 from twisted_registry.domain.models import ModelInfo
@@ -39,6 +39,14 @@ class FeedCase(SynchronousTestCase):
         self.registry = registry
         self.feed = EventFeed(DeferredRuntime(), lambda: 7, max_events=3, max_bytes=10_000)
         self.feed.follow(registry)
+
+    def make_feed(self, max_events: int, max_bytes: int = MAX_BYTES) -> EventFeed:
+        """
+        Make a feed of another size, which gets the events from now on.
+        """
+        feed = EventFeed(DeferredRuntime(), lambda: 7, max_events=max_events, max_bytes=max_bytes)
+        feed.follow(self.registry)
+        return feed
 
     def happen(self, *model_ids: str) -> None:
         """
@@ -133,6 +141,18 @@ class FeedTests(FeedCase):
         with self.feed.watch(EventFilter(), self.feed.cursor(1)) as last:
             self.assertEqual(self.models(last), ["large"])
 
+    def test_at_once(self) -> None:
+        """
+        A client that is far behind gets the events in parts, and all of them.
+        """
+        feed = self.make_feed(max_events=10_000)
+        with feed.watch(EventFilter(prefix="a")) as watch:
+            self.happen(*["a", "b"] * 100)
+            parts = [self.take(watch) for _ in range(2)]
+            self.assertEqual([len(part) for part in parts], [MAX_AT_ONCE, 100 - MAX_AT_ONCE])
+            self.assertEqual([event.sequence for part in parts for event in part], list(range(1, 201, 2)))
+            self.assertNoResult(self.ensure(watch.next()))
+
     def test_malformed(self) -> None:
         """
         A malformed cursor, and one that was never sent, are refused.
@@ -152,3 +172,69 @@ class FeedTests(FeedCase):
             self.assertNoResult(waiting)
             self.feed.close()
             self.failureResultOf(waiting, Unavailable)
+
+
+class CheckpointTests(FeedCase):
+    """
+    Watches that nothing concerns get a new cursor before theirs expires.
+    """
+
+    def test_quiet(self) -> None:
+        """
+        A watch of a quiet model can go on after many events of others, and misses nothing.
+        """
+        feed = self.make_feed(max_events=100)
+        for wanted in (EventFilter("quiet"), EventFilter(prefix="q"), EventFilter(kinds=frozenset(["model_created"]))):
+            with feed.watch(wanted) as watch:
+                for _ in range(30):
+                    waiting = self.ensure(watch.next())
+                    self.happen(*["other"] * 9)
+                    self.assertNoResult(waiting)
+                    self.happen("other")
+                    self.assertEqual(self.successResultOf(waiting), [])
+                cursor = watch.cursor
+            self.registry.publish(ModelSaved(ModelInfo("quiet"), 1, is_new=True))
+            self.happen(*["other"] * 89)
+            with feed.watch(wanted, cursor) as again:
+                self.assertEqual(self.models(again), ["quiet"])
+
+    def test_large_events(self) -> None:
+        """
+        A new cursor comes earlier if the events are large, because fewer of them are kept.
+        """
+        feed = self.make_feed(max_events=10_000, max_bytes=100_000)
+        with feed.watch(EventFilter("quiet")) as watch:
+            waiting = self.ensure(watch.next())
+            self.registry.publish(ModelSaved(ModelInfo("large", {"key": "x" * 3_000}), 1, is_new=True))
+            self.assertNoResult(waiting)
+            self.registry.publish(ModelSaved(ModelInfo("large", {"key": "x" * 3_000}), 1, is_new=True))
+            self.assertEqual(self.successResultOf(waiting), [])
+
+    def test_busy(self) -> None:
+        """
+        A watch that gets events has their cursors, and no others.
+        """
+        feed = self.make_feed(max_events=100)
+        with feed.watch(EventFilter("a")) as watch:
+            for _ in range(10):
+                waiting = self.ensure(watch.next())
+                self.happen(*"bbbbbbbbba")
+                self.assertEqual(len(self.successResultOf(waiting)), 1)
+            self.assertNoResult(self.ensure(watch.next()))
+
+    def test_far_behind(self) -> None:
+        """
+        A watch that comes back gets a new cursor before it has looked at all events.
+        """
+        feed = self.make_feed(max_events=10_000)
+        with feed.watch(EventFilter("quiet")) as watch:
+            cursor = watch.cursor
+        self.happen(*["other"] * 2_500)
+        with feed.watch(EventFilter("quiet"), cursor) as again:
+            positions = []
+            for _ in range(2):
+                self.assertEqual(self.take(again), [])
+                positions.append(again.position)
+            self.assertEqual(positions, [1000, 2000])
+            self.assertNoResult(self.ensure(again.next()))
+            self.assertEqual(again.position, 2500)

@@ -5,6 +5,8 @@ The archive on a file system: the journal of aliases.
 import errno
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 from twisted.logger import LogLevel, capturedLogs
 
@@ -15,7 +17,7 @@ from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.errors import StorageFailure, StorageFull
 from twisted_registry.domain.models import ModelInfo
-from twisted_registry.storage.filesystem.alias_journal import BLOCK_BYTES, TAIL_BYTES, format_line, parse_line
+from twisted_registry.storage.filesystem.alias_lines import BLOCK_BYTES, TAIL_BYTES, format_line, parse_line
 from twisted_registry.storage.filesystem.verify.findings import Kind
 from twisted_registry.storage.filesystem.verify.quarantine import Quarantine
 from twisted_registry.testing.archive_annotations import move
@@ -143,6 +145,106 @@ class TornTests(JournalCase):
         self.system.disturbance = failing_where("sync_data .*", errno.EIO)
         self.assertRaises(StorageFailure, self.archive.append_alias_moves, "m", [move(4, "prod", 2, 1)])
         self.assertEqual(self.path.read_bytes(), before)
+
+
+class HistoryTests(JournalCase):
+    """
+    A long history, read in pages from its end.
+    """
+
+    def write(self, lines: list[bytes]) -> None:
+        """
+        Replace the journal.
+        """
+        self.path.write_bytes(b"".join(lines))
+
+    def pages(self, limit: int, alias: str | None = None) -> list[AliasMove]:
+        """
+        Read all pages, and return their moves in order.
+        """
+        found: list[AliasMove] = []
+        while page := self.archive.alias_moves("m", alias, found[0].sequence if found else None, limit):
+            self.assertLessEqual(len(page), limit)
+            found = page + found
+        return found
+
+    def test_little_is_read(self) -> None:
+        """
+        A page takes a small part of the journal, wherever it is.
+        """
+        moves = [move(n, "prod", n - 1, n) for n in range(1, 10_001)]
+        self.write([format_line([each]) for each in moves])
+        size_bytes, read_at, read = self.path.stat().st_size, self.system.read_at, 0
+
+        def count(descriptor: int, wanted_bytes: int, start: int) -> bytes:
+            nonlocal read
+            read += wanted_bytes
+            return read_at(descriptor, wanted_bytes, start)
+
+        self.patch(self.system, "read_at", count)
+        for before in (None, 9_990, 5_000, 17, 2):
+            read = 0
+            expected = moves[: None if before is None else before - 1][-100:]
+            self.assertEqual(self.archive.alias_moves("m", None, before, 100), expected)
+            self.assertLess(read, size_bytes / 8)
+
+    def test_damage(self) -> None:
+        """
+        The pages together are the whole history, without the damaged lines, whatever their number and length.
+        """
+        random = Random(1)
+        for share in (0.0, 0.1, 0.9):
+            lines, expected = [], []
+            for n in range(1, 600):
+                each = move(n, f"a{n % 2}", n - 1, n)
+                if random.random() < share:
+                    lines.append(random.choice([b"\n", b"x" * TAIL_BYTES * 2 + b"\n", format_line([each])[1:]]))
+                else:
+                    lines.append(format_line([each]))
+                    expected.append(each)
+            self.write(lines)
+            for limit in (20, 1000):
+                self.assertEqual(self.pages(limit), expected)
+            self.assertEqual(self.pages(7, "a1"), [each for each in expected if each.alias == "a1"])
+
+    def test_end(self) -> None:
+        """
+        No page has a line that a crash has cut off, or one that could not be cut off.
+        """
+        with self.path.open("ab") as file:
+            file.write(format_line([move(4, "prod", 2, 1)])[:-3])
+        self.assertEqual(self.pages(2), MOVES)
+        self.system.disturbance = failing_where("(sync_data|truncate) .*", errno.EIO)
+        self.assertRaises(StorageFailure, self.archive.append_alias_moves, "m", [move(4, "late", 0, 1)])
+        self.assertEqual(self.pages(2), MOVES)
+
+
+class LockTests(JournalCase):
+    """
+    Journals of several models.
+    """
+
+    def test_slow_sync(self) -> None:
+        """
+        While the journal of one model is being synced, the aliases of another one move.
+        """
+        self.archive.save_model(ModelInfo("other"))
+        put(self.archive, "other", 1)
+        self.reopen()
+        pool = ThreadPoolExecutor(1)
+        self.addCleanup(pool.shutdown)
+        moved: list[object] = []
+
+        def move_other(call: str) -> None:
+            if call == "sync_data m/.aliases":
+                self.system.disturbance = None
+                append = pool.submit(self.archive.append_alias_moves, "other", [move(1, "prod", 0, 1)])
+                moved.append(append.result(timeout=60))
+
+        self.system.disturbance = move_other
+        self.assert_state(prod=2, best=2)
+        self.assertEqual(moved, [None])
+        self.assertEqual(self.archive.load_aliases("other").numbers, {"prod": 1})
 
 
 class UncutTests(JournalCase):

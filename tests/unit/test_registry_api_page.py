@@ -7,11 +7,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.application.event_feed import KINDS, MAX_EVENTS
-from twisted_registry.domain import annotations
+from twisted_registry.application.event_feed import CHECKPOINTS, KINDS, MAX_BYTES, MAX_EVENTS
+from twisted_registry.domain import aliases, annotations
+from twisted_registry.domain.idempotency import KEY_SECONDS
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.error_map import CODES, REASONS
 from twisted_registry.protocol.messages import POOL, REGISTRY_SERVICE_NAME
+from twisted_registry.registry.alias_requests import MAX_REQUESTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "registry-api.md").read_text(encoding="utf-8")
 
@@ -59,6 +61,12 @@ class PageTests(SynchronousTestCase):
         The limits are the present ones.
         """
         self.assertIn(f"the last {MAX_EVENTS:,} events", section("Events"))
+        self.assertIn(f"after every {MAX_EVENTS // CHECKPOINTS:,} events", section("Events"))
+        self.assertIn(f"{MAX_BYTES / CHECKPOINTS / 2**20:.1f} MiB", section("Events"))
+        self.assertIn(f"at most {aliases.MAX_ALIASES_PER_MODEL:,} aliases", section("Aliases"))
+        self.assertIn(f"the last {aliases.MAX_READ_REQUESTS:,} moves", section("Aliases"))
+        self.assertIn(f"up to {MAX_REQUESTS:,} ids", section("Aliases"))
+        self.assertEqual(KEY_SECONDS, 24 * 60 * 60)
         for text in (
             f"{annotations.MAX_LABELS} labels",
             f"{annotations.MAX_METRICS} metrics",
@@ -74,6 +82,7 @@ class PageTests(SynchronousTestCase):
         """
         for code, reason in (
             ("FAILED_PRECONDITION", "ALIASED_VERSION"),
+            ("FAILED_PRECONDITION", "TOO_MANY_ALIASES"),
             ("ABORTED", "ALIAS_MOVED"),
             ("OUT_OF_RANGE", "CURSOR_EXPIRED"),
         ):

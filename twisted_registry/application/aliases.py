@@ -2,17 +2,15 @@
 Aliases: set, deleted and listed, with the history of their moves.
 """
 
-import sys
 from collections.abc import Sequence
-from itertools import islice
 
 from attrs import frozen
 
 from twisted_registry.application.queries import Queries
-from twisted_registry.application.versions import Versions
-from twisted_registry.domain.aliases import AliasChange, AliasMove, check_alias_name, check_reason
+from twisted_registry.domain.aliases import AliasChange, AliasMove, AliasRequest, check_alias_name, check_reason
 from twisted_registry.domain.errors import InvalidRequest, shown
 from twisted_registry.domain.references import Reference
+from twisted_registry.domain.snapshot import ModelSnapshot
 
 
 @frozen
@@ -22,10 +20,15 @@ class Aliases:
     """
 
     _queries: Queries
-    _versions: Versions
 
     async def set(
-        self, reference: Reference, alias: str, expected_number: int | None, reason: str, actor: str = ""
+        self,
+        reference: Reference,
+        alias: str,
+        expected_number: int | None,
+        reason: str,
+        actor: str = "",
+        request_id: str = "",
     ) -> AliasMove:
         """
         Point an alias at a version; see ``IVersionChanges.move_alias``.
@@ -35,28 +38,45 @@ class Aliases:
             expected_number: the number that the alias must name now; 0 if it must not exist; ``None`` for any.
             reason: why; may be empty.
             actor: who moves it; empty without access control.
+            request_id: a UUID: the same request with the same one makes no second move.  Empty for none.
 
         Raises:
-            InvalidRequest: the alias or the reason is not allowed.
+            InvalidRequest: the alias, the reason or the id is not allowed, or the id was that of another request.
         """
         check_alias_name(alias)
         check_reason(reason)
-        snapshot, number = await self._versions.resolve(reference)
-        change = AliasChange(alias, number, expected_number, actor, reason)
+        request = AliasRequest.of(request_id, "set", str(reference), alias, expected_number, reason)
+        snapshot = await self._queries.snapshot(reference.model_id)
+        # The reference may name another version by now, or none.
+        known = self._made(snapshot, request)
+        if known is not None:
+            return known
+        change = AliasChange(alias, snapshot.resolve(reference), expected_number, actor, reason, request)
         return await self._queries.runtime.call(lambda: self._queries.registry.move_alias(snapshot, change))
 
+    def _made(self, snapshot: ModelSnapshot, request: AliasRequest | None) -> AliasMove | None:
+        return None if request is None else self._queries.registry.find_alias_move(snapshot, request)
+
     async def delete(
-        self, model_id: str, alias: str, expected_number: int | None, reason: str, actor: str = ""
+        self,
+        model_id: str,
+        alias: str,
+        expected_number: int | None,
+        reason: str,
+        actor: str = "",
+        request_id: str = "",
     ) -> AliasMove:
         """
         Delete an alias; its history stays.  See ``set`` for the arguments.
 
         Raises:
+            InvalidRequest: the reason or the id is not allowed, or the id was that of another request.
             UnknownAlias: the model has no such alias.
         """
         check_reason(reason)
+        request = AliasRequest.of(request_id, "delete", alias, expected_number, reason)
         snapshot = await self._queries.snapshot(model_id)
-        change = AliasChange(alias, 0, expected_number, actor, reason)
+        change = AliasChange(alias, 0, expected_number, actor, reason, request)
         return await self._queries.runtime.call(lambda: self._queries.registry.move_alias(snapshot, change))
 
     async def of_model(self, model_id: str) -> Sequence[AliasMove]:
@@ -80,9 +100,11 @@ class Aliases:
         """
         before = _sequence(token)
         snapshot = await self._queries.snapshot(model_id)
-        moves = await self._queries.runtime.call(lambda: self._queries.registry.alias_moves(snapshot))
-        wanted = (move for move in reversed(moves) if move.sequence < before and alias in ("", move.alias))
-        page = list(islice(wanted, count + 1))
+        registry = self._queries.registry
+        moves = await self._queries.runtime.call(
+            lambda: registry.alias_moves(snapshot, alias or None, before, count + 1)
+        )
+        page = moves[::-1]
         return AliasMoves(page[:count], str(page[count - 1].sequence) if len(page) > count else "")
 
 
@@ -100,9 +122,9 @@ class AliasMoves:
     next_token: str
 
 
-def _sequence(token: str) -> int:
+def _sequence(token: str) -> int | None:
     if not token:
-        return sys.maxsize
+        return None
     if not (token.isascii() and token.isdecimal() and len(token) < 19):
         raise InvalidRequest(f"{shown(token)} is not a page token; use the next_page_token of the page before")
     return int(token)

@@ -5,6 +5,7 @@ The feed of events: what has happened in the registry lately, for clients that w
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from types import TracebackType
 from uuid import uuid4
 
@@ -30,6 +31,15 @@ MAX_EVENTS = 10_000
 
 MAX_BYTES = 16 * 1024 * 1024
 """The approximate memory for them: an event may hold the metadata of a version."""
+
+CHECKPOINTS = 10
+"""How many checkpoints are made while the kept events are replaced.  The cursors of quiet watches are renewed there."""
+
+MAX_AT_ONCE = 64
+"""The most events that a watch returns, so that other clients are served between."""
+
+_MAX_SEEN = 1000
+"""The most events that a watch looks at between two waits."""
 
 _EVENT_BYTES = 1000
 _PAIR_BYTES = 150
@@ -127,6 +137,11 @@ class EventFeed:
     and fails if it falls too far behind.
 
     Events arrive in the reactor's thread; watches are used in the thread that runs the use cases.
+
+    Attributes:
+        last: the sequence of the last event; 0 if there was none.
+        checkpoint: the sequence of the event at the last checkpoint.  All watches are woken there, also those that the
+            event does not concern.
     """
 
     def __init__(
@@ -150,7 +165,9 @@ class EventFeed:
         self._max_bytes = max_bytes
         self._events: deque[FeedEvent] = deque()
         self._size_bytes = 0
-        self._last = 0
+        self._size_since_checkpoint_bytes = 0
+        self.last = 0
+        self.checkpoint = 0
         self._watching: dict[str, set[IEvent]] = {}
         self._is_closed = False
 
@@ -165,14 +182,23 @@ class EventFeed:
         self._runtime.run_soon(lambda: self._append(event, happened_ns))
 
     def _append(self, event: Event, happened_ns: int) -> None:
-        self._last += 1
-        added = FeedEvent(self._last, self.cursor(self._last), happened_ns, event, _size_bytes(event))
+        self.last += 1
+        added = FeedEvent(self.last, self.cursor(self.last), happened_ns, event, _size_bytes(event))
         self._events.append(added)
         self._size_bytes += added.size_bytes
         while len(self._events) > 1 and (len(self._events) > self._max_events or self._size_bytes > self._max_bytes):
             self._size_bytes -= self._events.popleft().size_bytes
-        for model_id in ("", event.model_id):
+        is_checkpoint = self._is_checkpoint(added)
+        for model_id in self._watching if is_checkpoint else ("", event.model_id):
             self._wake(model_id)
+
+    def _is_checkpoint(self, added: FeedEvent) -> bool:
+        self._size_since_checkpoint_bytes += added.size_bytes
+        are_enough = (added.sequence - self.checkpoint) * CHECKPOINTS >= self._max_events
+        if not are_enough and self._size_since_checkpoint_bytes * CHECKPOINTS < self._max_bytes:
+            return False
+        self.checkpoint, self._size_since_checkpoint_bytes = added.sequence, 0
+        return True
 
     def _wake(self, model_id: str) -> None:
         for changed in self._watching.get(model_id, ()):
@@ -196,7 +222,7 @@ class EventFeed:
             InvalidRequest: this is not a cursor.
             CursorExpired: events after the cursor are no longer kept.
         """
-        return EventWatch(self, wanted, self._sequence(cursor) if cursor else self._last)
+        return EventWatch(self, wanted, self._sequence(cursor) if cursor else self.last)
 
     def _sequence(self, cursor: str) -> int:
         process, _, digits = cursor.partition("-")
@@ -205,7 +231,7 @@ class EventFeed:
         if process != self._process:
             raise CursorExpired(cursor)
         sequence = int(digits)
-        if sequence > self._last:
+        if sequence > self.last:
             raise InvalidRequest(f"{shown(cursor)} is not a cursor of an event that was sent; use none")
         return sequence
 
@@ -216,7 +242,7 @@ class EventFeed:
         Raises:
             CursorExpired: some of them are no longer kept.
         """
-        first = self._last - len(self._events) + 1
+        first = self.last - len(self._events) + 1
         if sequence + 1 < first:
             raise CursorExpired(self.cursor(sequence))
         return (self._events[index] for index in range(sequence + 1 - first, len(self._events)))
@@ -263,13 +289,17 @@ class EventWatch:
     A client's place in the feed.
 
     Attributes:
-        position: the sequence of the last event that the client has.
+        position: the sequence of the last event that the client has, or does not watch.
     """
 
     _feed: EventFeed
     _wanted: EventFilter
     position: int
     _changed: IEvent = field(init=False)
+    _sent: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sent = self.position
 
     def __enter__(self) -> "EventWatch":
         self._changed = self._feed.begin(self._wanted)
@@ -293,7 +323,7 @@ class EventWatch:
         Wait for the next events that the client watches.
 
         Returns:
-            at least one event.
+            The events, at most ``MAX_AT_ONCE``.  None at a checkpoint: there is only a new cursor for the client.
 
         Raises:
             CursorExpired: the client is too slow: events that it has not read are no longer kept.
@@ -303,9 +333,19 @@ class EventWatch:
             await self._changed.wait()
             self._feed.check_open()
             self._changed.clear()
-            found = list(self._feed.after(self.position))
-            if found:
-                self.position = found[-1].sequence
-            wanted = [event for event in found if self._wanted.matches(event.event)]
-            if wanted:
+            wanted = self._take()
+            if self.position < self._feed.last:
+                self._changed.set()
+            if wanted or self._sent < self._feed.checkpoint:
+                self._sent = wanted[-1].sequence if wanted else self.position
                 return wanted
+
+    def _take(self) -> list[FeedEvent]:
+        wanted: list[FeedEvent] = []
+        for entry in islice(self._feed.after(self.position), _MAX_SEEN):
+            self.position = entry.sequence
+            if self._wanted.matches(entry.event):
+                wanted.append(entry)
+                if len(wanted) == MAX_AT_ONCE:
+                    break
+        return wanted

@@ -175,14 +175,18 @@ class IAliasJournal(Interface):
             StorageFailure: the medium failed.
         """
 
-    def alias_moves(model_id: str, alias: str | None = None) -> list[AliasMove]:
+    def alias_moves(
+        model_id: str, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> list[AliasMove]:
         """
-        Return the moves of a model's aliases, in order, also those of aliases that were deleted.  Damaged ones are left
-        out.
+        Return moves of a model's aliases, in order, also those of aliases that were deleted.  Damaged ones are left
+        out.  Should take only as long as what it returns, however long the history is.
 
         Args:
             model_id: the model's id.  A model that does not exist has no aliases.
             alias: the alias whose moves to return; ``None`` for all.
+            before: return only moves with a lower sequence number; ``None`` for all.
+            limit: how many moves to return, the last ones; ``None`` for all.
 
         Raises:
             StorageFailure: the medium failed.

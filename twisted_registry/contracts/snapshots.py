@@ -7,6 +7,7 @@ from zope.interface import Interface
 from twisted_registry.contracts.transfers import IDownload, IUpload
 from twisted_registry.contracts.transient import Usage
 from twisted_registry.contracts.unfinished import UnfinishedUpload
+from twisted_registry.domain.aliases import AliasMove, AliasRequest
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.ranges import ByteRange
@@ -91,6 +92,21 @@ class ISnapshots(Interface):
 
         Raises:
             InvalidRequest: the key is not allowed, or the earlier creation differs from this one.
+        """
+
+    def find_alias_move(snapshot: ModelSnapshot, request: AliasRequest) -> AliasMove | None:
+        """
+        Return the move of an alias that a request has made before.
+
+        Args:
+            snapshot: the alias's model.
+            request: the request.
+
+        Returns:
+            ``None`` if the request is new, or was forgotten.
+
+        Raises:
+            InvalidRequest: there was another request with the same id.
         """
 
     def may_be_created(snapshot: ModelSnapshot, idempotency_key: str) -> bool:

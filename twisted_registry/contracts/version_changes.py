@@ -76,16 +76,23 @@ class IVersionChanges(Interface):
             change: the alias, and the version that it is to name.
 
         Returns:
-            Fires with the move, or with the last one if the alias names the version already; fails with ``AliasMoved``
-            if the alias does not name the expected version, or with ``UnknownAlias`` if there is nothing to delete.
+            Fires with the move, or with the last one if the alias names the version already.  If the same request was
+            made before, fires with its move, and changes nothing.  Fails with ``AliasMoved`` if the alias does not name
+            the expected version, with ``UnknownAlias`` if there is nothing to delete, with ``TooManyAliases``, or with
+            ``InvalidRequest`` if another request had the same id.
         """
 
-    def alias_moves(snapshot: ModelSnapshot) -> Deferred[Sequence[AliasMove]]:
+    def alias_moves(
+        snapshot: ModelSnapshot, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> Deferred[Sequence[AliasMove]]:
         """
-        Read all moves of a model's aliases, also of those that were deleted.
+        Read moves of a model's aliases, also of those that were deleted; see ``IAliasJournal.alias_moves``.
 
         Args:
             snapshot: the model.
+            alias: one alias; ``None`` for all.
+            before: read only moves with a lower sequence number; ``None`` for all.
+            limit: how many moves to read, the last ones; ``None`` for all.
 
         Returns:
             Fires with the moves in their order.

@@ -2,18 +2,29 @@
 Names for versions that can move from one version to another, and the history of these moves.
 """
 
+import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
 
 from attrs import field, frozen
 
-from twisted_registry.domain.errors import AliasMoved, InvalidRequest, UnknownAlias, shown
+from twisted_registry.domain.errors import AliasMoved, InvalidRequest, TooManyAliases, UnknownAlias, shown
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")
 RESERVED = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 """Names that no alias may have: a reference would read them as versions."""
 
 MAX_REASON_BYTES = 1024
+
+MAX_ALIASES_PER_MODEL = 1000
+"""Each move copies the aliases of the model, and each list of versions looks at all of them."""
+
+MAX_READ_REQUESTS = 1000
+"""How many moves of a model are recognized after a restart if their request is repeated: the last ones."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def check_alias_name(alias: str) -> str:
@@ -53,6 +64,55 @@ def check_reason(reason: str) -> str:
 
 
 @frozen
+class AliasRequest:
+    """
+    The request for a move, by which a repetition of it is recognized.
+
+    Attributes:
+        request_id: a UUID that the client has made for it.
+        content: 32 hexadecimal digits that tell it from requests for anything else.
+    """
+
+    request_id: str
+    content: str
+
+    @classmethod
+    def of(cls, request_id: str, *content: str | int | None) -> "AliasRequest | None":
+        """
+        Return a request; ``None`` if it has no id.
+
+        Args:
+            request_id: the id; empty for none.
+            content: all that is asked for.
+
+        Raises:
+            InvalidRequest: the id is not a UUID, or has only zeros.
+        """
+        if not request_id:
+            return None
+        lower = request_id.lower()
+        if not _UUID.fullmatch(lower) or not UUID(lower).int:
+            raise InvalidRequest(
+                f"{shown(request_id)} cannot be a request_id: use a random UUID, such as "
+                "'f81d4fae-7dec-41d0-a765-00a0c91e6bf6', or none"
+            )
+        return cls(lower, hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()[:32])
+
+    def check_same(self, other: "AliasRequest") -> None:
+        """
+        Check that a request with the same id asks for the same.
+
+        Raises:
+            InvalidRequest: it asks for something else.
+        """
+        if self.content != other.content:
+            raise InvalidRequest(
+                f"the request_id {self.request_id} was used before for another move of this model's aliases; use a "
+                "new one for each move, and the same one only to repeat it unchanged"
+            )
+
+
+@frozen
 class AliasMove:
     """
     A move of an alias from one version of its model to another.
@@ -65,6 +125,7 @@ class AliasMove:
         actor: who moved it; empty without access control.
         reason: why; may be empty.
         sequence: counts the moves of all aliases of the model, from 1.
+        request: the request for it; ``None`` if that had no id.
     """
 
     alias: str
@@ -74,6 +135,7 @@ class AliasMove:
     actor: str = ""
     reason: str = ""
     sequence: int = 0
+    request: AliasRequest | None = None
 
 
 @frozen
@@ -87,6 +149,7 @@ class AliasChange:
         expected_number: the number that it must name now; 0 if it must not exist; ``None`` for an unconditional move.
         actor: who asks; empty without access control.
         reason: why; may be empty.
+        request: the request for it; ``None`` if that had no id.
     """
 
     alias: str
@@ -94,6 +157,7 @@ class AliasChange:
     expected_number: int | None = None
     actor: str = ""
     reason: str = ""
+    request: AliasRequest | None = None
 
     def check(self, model_id: str, aliases: Mapping[str, AliasMove]) -> int:
         """
@@ -106,6 +170,7 @@ class AliasChange:
         Raises:
             AliasMoved: the alias does not name the expected version.
             UnknownAlias: the alias is to be deleted, and does not exist.
+            TooManyAliases: the alias would be new, and the model has as many as it may have.
         """
         present = aliases.get(self.alias)
         present_number = 0 if present is None else present.to_number
@@ -113,6 +178,8 @@ class AliasChange:
             raise AliasMoved(model_id, self.alias, self.expected_number or 0, present_number)
         if not present_number and not self.to_number:
             raise UnknownAlias(model_id, self.alias)
+        if not present_number:
+            check_alias_count(model_id, aliases, (self.alias,))
         return present_number
 
     def move(self, from_number: int, moved_ns: int, sequence: int) -> AliasMove:
@@ -124,7 +191,24 @@ class AliasChange:
             moved_ns: the time in nanoseconds since the Unix epoch.
             sequence: the sequence number of the move.
         """
-        return AliasMove(self.alias, from_number, self.to_number, moved_ns, self.actor, self.reason, sequence)
+        return AliasMove(
+            self.alias, from_number, self.to_number, moved_ns, self.actor, self.reason, sequence, self.request
+        )
+
+
+def check_alias_count(model_id: str, aliases: Mapping[str, AliasMove], set_: Iterable[str]) -> None:
+    """
+    Check that a model may have some more aliases.
+
+    Args:
+        aliases: the last move of each alias of the model.
+        set_: the aliases to set; those that exist do not count.
+
+    Raises:
+        TooManyAliases: there would be too many.
+    """
+    if len(aliases) + sum(alias not in aliases for alias in set_) > MAX_ALIASES_PER_MODEL:
+        raise TooManyAliases(model_id, MAX_ALIASES_PER_MODEL)
 
 
 @frozen
@@ -137,11 +221,13 @@ class AliasState:
         sequence: the highest sequence number of any move; 0 if there was none.
         damaged_moves: how many parts of the history are damaged, each of one move or more.  An alias may have moved
             there, and may name another version than it should.
+        requested: the last moves whose requests have an id, in order, at most ``MAX_READ_REQUESTS``.
     """
 
     aliases: Mapping[str, AliasMove] = field(factory=dict)
     sequence: int = 0
     damaged_moves: int = 0
+    requested: Sequence[AliasMove] = ()
 
     @classmethod
     def after(cls, moves: Iterable[AliasMove]) -> "AliasState":
@@ -152,11 +238,14 @@ class AliasState:
             moves: all moves, in order.
         """
         aliases: dict[str, AliasMove] = {}
+        requested = deque[AliasMove](maxlen=MAX_READ_REQUESTS)
         sequence = 0
         for move in moves:
             sequence = max(sequence, move.sequence)
             apply_move(move, aliases)
-        return cls(aliases, sequence)
+            if move.request is not None:
+                requested.append(move)
+        return cls(aliases, sequence, 0, tuple(requested))
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -167,7 +256,7 @@ class AliasState:
 
     def moved(self, move: AliasMove) -> "AliasState":
         """
-        Return the state after one more move.
+        Return the state after one more move, without ``requested``.
         """
         aliases = dict(self.aliases)
         apply_move(move, aliases)

@@ -1,6 +1,7 @@
 """
 Errors that the registry raises.  Those of the storage are defined in ``twisted_registry.domain.storage_errors``,
-and those of transfers in ``twisted_registry.domain.transfer_errors``.
+those of transfers in ``twisted_registry.domain.transfer_errors``, and those of aliases in
+``twisted_registry.domain.alias_errors``.
 
 Each error carries its facts as attributes, and its text says what the caller can do.
 ``twisted_registry.protocol.error_map`` maps errors to gRPC status codes.  A client raises the same classes; the errors
@@ -9,6 +10,7 @@ that only a client can meet are in ``twisted_registry.client.errors``.
 
 from attrs import define
 
+from twisted_registry.domain.alias_errors import AliasedVersion, AliasMoved, TooManyAliases, UnknownAlias
 from twisted_registry.domain.error_base import RegistryError, shown
 from twisted_registry.domain.storage_errors import (
     REWRITE_MODEL,
@@ -63,6 +65,7 @@ __all__ = [
     "StorageReadOnly",
     "StorageUnavailable",
     "TooLarge",
+    "TooManyAliases",
     "TooManyOpenFiles",
     "Unavailable",
     "UnknownAlias",
@@ -204,74 +207,6 @@ class UnknownVersion(RegistryError):
 
 Unreadable = CorruptVersion | UnknownVersion
 """Why a version of a snapshot cannot be read: it is damaged, or was deleted meanwhile."""
-
-
-@define
-class UnknownAlias(RegistryError):
-    """
-    The model has no such alias.
-
-    Attributes:
-        model_id: the model's id.
-        alias: the name of the alias.
-    """
-
-    model_id: str
-    alias: str
-
-    def __str__(self) -> str:
-        return (
-            f"model {shown(self.model_id)} has no alias {shown(self.alias)}; name a version by its number or by "
-            "another alias, and write %40 for an @ in a model's id"
-        )
-
-
-@define
-class AliasMoved(RegistryError):
-    """
-    An alias does not name the version that the request expects.
-
-    Attributes:
-        model_id: the model's id.
-        alias: the name of the alias.
-        expected_number: the number that the request expects; 0 if it expects that there is no such alias.
-        present_number: the number that the alias names; 0 if there is no such alias.
-    """
-
-    model_id: str
-    alias: str
-    expected_number: int
-    present_number: int
-
-    def __str__(self) -> str:
-        present = f"names version {self.present_number}" if self.present_number else "does not exist"
-        expected = f"version {self.expected_number}" if self.expected_number else "no such alias"
-        return (
-            f"alias {shown(self.alias)} of model {shown(self.model_id)} {present}, and the request expects {expected}; "
-            "look at what has moved it, then try again with the present number"
-        )
-
-
-@define
-class AliasedVersion(RegistryError):
-    """
-    The version cannot be deleted, because an alias names it.
-
-    Attributes:
-        model_id: the model's id.
-        version_number: the version's number.
-        alias: the alias, or the first of several.
-    """
-
-    model_id: str
-    version_number: int
-    alias: str
-
-    def __str__(self) -> str:
-        return (
-            f"version {self.version_number} of model {shown(self.model_id)} cannot be deleted while the alias "
-            f"{shown(self.alias)} names it; move or delete the alias first"
-        )
 
 
 @define

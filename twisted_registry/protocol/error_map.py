@@ -40,6 +40,7 @@ CODES: dict[type, str] = {
     errors.UnknownAlias: "NOT_FOUND",
     errors.AliasMoved: "ABORTED",
     errors.AliasedVersion: "FAILED_PRECONDITION",
+    errors.TooManyAliases: "FAILED_PRECONDITION",
     errors.ModelExists: "ALREADY_EXISTS",
     errors.EtagChanged: "ABORTED",
     errors.CursorExpired: "OUT_OF_RANGE",

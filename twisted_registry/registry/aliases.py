@@ -31,22 +31,39 @@ class AliasChanges:
         See ``IVersionChanges.move_alias``.
         """
         try:
-            await self._prepare(snapshot, change)
+            known = await self._prepare(snapshot, change)
+            if known is not None:
+                return known
             async with self._state.coordination.exclusive(snapshot.model_id):
                 return await self._move_owned(self._state.model(snapshot), change)
         except BaseException as error:
             self._state.publish_failure("move alias", snapshot.model_id, error)
             raise
 
-    async def _prepare(self, snapshot: ModelSnapshot, change: AliasChange) -> None:
+    async def _prepare(self, snapshot: ModelSnapshot, change: AliasChange) -> AliasMove | None:
+        """
+        Check a change and archive its version.  Returns the move that the same request has made before.
+        """
         self._state.check_lifecycle()
         model = self._state.model(snapshot)
+        known = self._state.alias_requests.find(model.incarnation, change.request)
+        if known is not None:
+            return known
         # Checked again when the model is owned.  Now it keeps a version from being archived for nothing.
         change.check(model.model_id, model.loaded.aliases)
         if change.to_number:
             await self._promoter.archive(snapshot, change.to_number)
+        return None
 
     async def _move_owned(self, model: Model, change: AliasChange) -> AliasMove:
+        known = self._state.alias_requests.find(model.incarnation, change.request)
+        if known is not None:  # repeated while the first request was under way
+            return known
+        move = await self._change_owned(model, change)
+        self._state.alias_requests.add(model.incarnation, change.request, move)
+        return move
+
+    async def _change_owned(self, model: Model, change: AliasChange) -> AliasMove:
         aliases = model.loaded.aliases
         from_number = change.check(model.model_id, aliases)
         if change.to_number and change.to_number not in model.loaded.numbers:  # deleted meanwhile
@@ -60,9 +77,11 @@ class AliasChanges:
         self._state.coordination.publish(AliasChanged(model.model_id, model.incarnation, move))
         return move
 
-    async def moves(self, snapshot: ModelSnapshot) -> Sequence[AliasMove]:
+    async def moves(
+        self, snapshot: ModelSnapshot, alias: str | None, before: int | None, limit: int | None
+    ) -> Sequence[AliasMove]:
         """
         See ``IVersionChanges.alias_moves``.
         """
-        model = self._state.model(snapshot)
-        return await self._state.executor.defer(partial(self._state.archive.alias_moves, model.model_id))
+        read = partial(self._state.archive.alias_moves, self._state.model(snapshot).model_id, alias, before, limit)
+        return await self._state.executor.defer(read)

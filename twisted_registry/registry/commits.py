@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transient import EvictionRank
-from twisted_registry.domain.aliases import AliasChange, AliasMove
+from twisted_registry.domain.aliases import AliasChange, AliasMove, check_alias_count
 from twisted_registry.domain.annotations import NO_ANNOTATIONS
 from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.errors import (
@@ -164,6 +164,7 @@ class Committer:
 
     def _moves(self, model: Model, info: VersionInfo, details: CreationDetails) -> Sequence[AliasMove]:
         moved_ns, moves = self._now_ns(), []
+        check_alias_count(model.model_id, model.loaded.aliases, details.aliases)
         for sequence, alias in enumerate(details.aliases, model.alias_sequence + 1):
             change = AliasChange(alias, info.version_number, None, details.actor, details.reason)
             moves.append(change.move(change.check(model.model_id, model.loaded.aliases), moved_ns, sequence))

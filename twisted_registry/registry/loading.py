@@ -85,6 +85,7 @@ class Loader:
         await model.sequence.load(max(highest, named))
         if named > highest:
             _log_went_back(model, named, highest)
+        self._state.alias_requests.load(model.incarnation, aliases.requested)
         return model.load(numbers, aliases)
 
     def _load_owned_versions(self, model_id: str) -> tuple[list[int], AliasState]:

@@ -210,10 +210,12 @@ class LossDetectingArchive:
             state: AliasState = ILifecycleArchive(self._archive).load_aliases(model_id)
         return state
 
-    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+    def alias_moves(
+        self, model_id: str, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> list[AliasMove]:
         """See ``IAliasJournal.alias_moves``."""
         with self.detecting(model_id):
-            moves: list[AliasMove] = ILifecycleArchive(self._archive).alias_moves(model_id, alias)
+            moves: list[AliasMove] = ILifecycleArchive(self._archive).alias_moves(model_id, alias, before, limit)
         return moves
 
     def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:

@@ -20,7 +20,7 @@ from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import IPredictableStore, ITransientStore, Usage
 from twisted_registry.contracts.unfinished import UnfinishedUpload
-from twisted_registry.domain.aliases import AliasChange, AliasMove
+from twisted_registry.domain.aliases import AliasChange, AliasMove, AliasRequest
 from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import CannotStart, CorruptModel, StorageFailure, UnknownModel, Unreadable
@@ -32,6 +32,7 @@ from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.domain.version_index import VersionIndex
+from twisted_registry.registry.alias_requests import AliasRequests
 from twisted_registry.registry.aliases import AliasChanges
 from twisted_registry.registry.annotations import VersionAnnotations
 from twisted_registry.registry.changes import ModelChanges
@@ -107,7 +108,8 @@ class Registry:
         transients = Transients(store, store_executor)
         ranks = RankRules(keep_per_model)
         index = ModelIndex(coordination)
-        self._state = State(detecting, archive_executor, transients, framing, coordination, index, ranks)
+        requests = AliasRequests(now_ns)
+        self._state = State(detecting, archive_executor, transients, framing, coordination, index, ranks, requests)
         self._loader = Loader(self._state)
         self._keys = CreationKeys(self._state, self._loader, now_ns, self._run)
         self._committer = Committer(self._state, self._keys, now_ns)
@@ -397,6 +399,12 @@ class Registry:
         """See ``IVersionChanges.move_alias``."""
         return self._run(self._aliases.move(snapshot, change))
 
-    def alias_moves(self, snapshot: ModelSnapshot) -> Deferred[Sequence[AliasMove]]:
+    def find_alias_move(self, snapshot: ModelSnapshot, request: AliasRequest) -> AliasMove | None:
+        """See ``ISnapshots.find_alias_move``."""
+        return self._state.alias_requests.find(snapshot.incarnation, request)
+
+    def alias_moves(
+        self, snapshot: ModelSnapshot, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> Deferred[Sequence[AliasMove]]:
         """See ``IVersionChanges.alias_moves``."""
-        return self._run(self._aliases.moves(snapshot))
+        return self._run(self._aliases.moves(snapshot, alias, before, limit))

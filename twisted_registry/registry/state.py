@@ -29,6 +29,7 @@ from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
+from twisted_registry.registry.alias_requests import AliasRequests
 from twisted_registry.registry.downloads import Framing, VersionXxh3
 from twisted_registry.registry.lost_models import LossDetectingArchive, LostModel
 from twisted_registry.registry.models import Model, ModelIndex
@@ -111,6 +112,7 @@ class State:
         coordination: decides about numbers and ownership, and publishes events.
         surveys: held while all models are read.
         ranks: the rules for the ranks of transient versions.
+        alias_requests: the requests for moves of aliases.
         xxh3: the XXH3 of archived versions whose SHA-256 has matched in this process.
         damaged: the versions whose damage has been logged.
     """
@@ -122,6 +124,7 @@ class State:
     coordination: ICoordination
     index: ModelIndex
     ranks: RankRules
+    alias_requests: AliasRequests
     surveys: KeyedMutexes = field(factory=KeyedMutexes)
     model_infos: InfoCache[str, ModelInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     version_infos: InfoCache[VersionKey, VersionInfo] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))

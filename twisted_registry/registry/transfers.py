@@ -14,6 +14,7 @@ from twisted_registry.contracts.streams import IArchiveWriter
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientReader, ITransientWriter
 from twisted_registry.contracts.unfinished import UnfinishedUpload
+from twisted_registry.domain.aliases import check_alias_count
 from twisted_registry.domain.annotations import NO_ANNOTATIONS
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails, UploadFacts
 from twisted_registry.domain.errors import TooLarge, UnknownVersion
@@ -62,6 +63,8 @@ class Transfers:
         else:
             if details != NO_DETAILS and (details.aliases or details.annotations != NO_ANNOTATIONS):
                 self._state.check_lifecycle()
+            # Checked again in the commit.  Now it saves the caller from sending all data for nothing.
+            check_alias_count(snapshot.model_id, snapshot.aliases, details.aliases)
             copy_writer = self._state.transients.copy_writer(header.size_bytes)
             held_bytes = 0 if copy_writer is None else header.size_bytes
             writer = self._archive_writer(header, key_sha256, is_resumable)

@@ -4,8 +4,10 @@ The contract of archives that keep labels and metrics, aliases and retention pol
 
 from math import inf
 
+from attrs import evolve
+
 from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
-from twisted_registry.domain.aliases import AliasMove, AliasState
+from twisted_registry.domain.aliases import AliasMove, AliasRequest, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import UnknownModel, UnknownVersion
 from twisted_registry.domain.retention import KeepBest, RetentionPolicy
@@ -182,6 +184,38 @@ class ArchiveAnnotationContract(ArchiveContract):
         moves = [AliasMove("prod", 0, 1, CREATED_NS + n, text, text, n + 1) for n, text in enumerate(ODD_TEXTS)]
         self.lifecycle.append_alias_moves("m", moves)
         self.assert_moves(*moves, prod=1)
+
+    def test_pages(self) -> None:
+        """
+        The history can be read in parts, from its end backwards, of all aliases or of one.
+        """
+        moves = [move(n, "prod" if n % 3 else "best", n - 1, n) for n in range(1, 11)]
+        self.lifecycle.append_alias_moves("m", moves[:4])
+        for each in moves[4:]:
+            self.lifecycle.append_alias_moves("m", [each])
+        for alias in (None, "prod", "best", "other"):
+            wanted = [each for each in moves if alias in (None, each.alias)]
+            self.assertEqual(self.lifecycle.alias_moves("m", alias), wanted)
+            for before in range(13):
+                earlier = [each for each in wanted if each.sequence < before]
+                self.assertEqual(self.lifecycle.alias_moves("m", alias, before), earlier)
+                for limit in range(4):
+                    expected = earlier[max(0, len(earlier) - limit) :]
+                    self.assertEqual(self.lifecycle.alias_moves("m", alias, before, limit), expected)
+        self.assertEqual(self.lifecycle.alias_moves("n", "prod", 3, 3), [])
+
+    def test_requests(self) -> None:
+        """
+        The requests for moves are kept, and the last of them are returned with the aliases.
+        """
+        requests = [AliasRequest.of(f"00000000-0000-4000-8000-{n:012d}", "set", n) for n in range(1, 5)]
+        moves = [evolve(move(n, f"a{n}", 0, 1), request=request) for n, request in enumerate(requests, 1)]
+        moves.insert(2, move(5, "without", 0, 1))
+        self.lifecycle.append_alias_moves("m", moves)
+        for _ in range(2):
+            self.assertEqual(self.lifecycle.alias_moves("m"), moves)
+            self.assertEqual(list(self.lifecycle.load_aliases("m").requested), [*moves[:2], *moves[3:]])
+            self.reopen()
 
     def test_committed_moves(self) -> None:
         """

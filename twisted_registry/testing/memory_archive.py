@@ -231,10 +231,14 @@ class MemoryArchive:
         state = AliasState.after(self.alias_moves(model_id))
         return evolve(state, damaged_moves=model.damaged_moves if model else 0)
 
-    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+    def alias_moves(
+        self, model_id: str, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> list[AliasMove]:
         """See ``IAliasJournal.alias_moves``."""
         model = self._medium.models.get(model_id)
-        return [move for move in (model.alias_moves if model else ()) if alias in (None, move.alias)]
+        moves = [move for move in (model.alias_moves if model else ()) if alias in (None, move.alias)]
+        wanted = [move for move in moves if before is None or move.sequence < before]
+        return wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
 
     def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:
         """See ``IAliasJournal.append_alias_moves``."""

@@ -20,6 +20,7 @@ from twisted_registry.client.errors import Unavailable, Unsupported
 from twisted_registry.protocol.messages import v1
 
 STARTED: Final = "started"
+_CHECKPOINT: Final = "checkpoint"
 
 
 def _subject(message: "v1.Event", kind: str) -> dict[str, Any]:
@@ -113,8 +114,8 @@ class EventStream:
         if self._call is None:
             await self.open()
         try:
-            while (event := await self._next()).kind == "":
-                pass  # a kind of a newer server
+            while (event := await self._next()).kind in ("", _CHECKPOINT):
+                pass  # a kind of a newer server, or a new cursor without an event
             if event.kind == STARTED:
                 raise bad_reply("its events began a second time", self.model_id)
         except BaseException:
@@ -137,7 +138,7 @@ class EventStream:
         check_size(raw, 1, self.model_id)
         message = decoded(v1.Event, raw)
         kind = message.WhichOneof("kind") or ""
-        if kind not in ("", STARTED):
+        if kind not in ("", STARTED, _CHECKPOINT):
             self._check_wanted(message, kind)
         event = Event(kind, message.cursor, time_ns(message.time), message.model_id, **_subject(message, kind))
         self.cursor = event.cursor or self.cursor

@@ -11,139 +11,29 @@ the version exists.  If it is the last line, it counts only if that version exis
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import takewhile
+from itertools import islice, takewhile
 from stat import S_ISREG
-from threading import Lock
-from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 from twisted.logger import Logger
 
-from twisted_registry.domain.aliases import AliasMove, AliasState, apply_move
+from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.errors import StorageFailure, StorageReadOnly, shown
 from twisted_registry.domain.idempotency import version_facts
 from twisted_registry.domain.models import VersionInfo
-from twisted_registry.storage.filesystem.documents import format_document, parse_document
+from twisted_registry.storage.filesystem.alias_lines import Line, format_line, last_line, moves_back, read_lines
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading, reason_of, writing
+from twisted_registry.storage.filesystem.folder_locks import FolderLocks
 from twisted_registry.storage.filesystem.layout import ALIASES, ModelFolder
 from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import open_file, read_metadata
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import System, close_quietly, lexists, within
-
-BLOCK_BYTES = 256 * 1024
-TAIL_BYTES = 8 * 1024
-MAX_LINE_BYTES = 16 * 1024 * 1024
-"""More than any line has.  What is longer is damage, and is not kept in memory."""
+from twisted_registry.storage.filesystem.system import close_quietly, lexists, within
 
 _log = Logger()
-
-
-@frozen
-class Line:
-    """
-    A line of the journal.
-
-    Attributes:
-        start: its position in bytes.
-        moves: its moves.
-        version: the number and the facts of the version whose commit they belong to; ``None`` if there is none.
-        damage: what is wrong with it; empty if nothing is.
-        is_torn: whether a crash may have cut it off while it was added.
-    """
-
-    start: int
-    moves: tuple[AliasMove, ...] = ()
-    version: tuple[int, str] | None = None
-    damage: str = ""
-    is_torn: bool = False
-
-
-def format_line(moves: Sequence[AliasMove], info: VersionInfo | None = None) -> bytes:
-    """
-    Return a line.
-
-    Args:
-        info: the version whose commit the moves belong to.
-    """
-    values: dict[str, object] = {"moves": [_values(move) for move in moves]}
-    if info is not None:
-        values["with"] = [info.version_number, version_facts(info)]
-    return format_document(values)
-
-
-def _values(move: AliasMove) -> dict[str, object]:
-    return {
-        "sequence": move.sequence,
-        "alias": move.alias,
-        "from": move.from_number,
-        "to": move.to_number,
-        "moved_ns": move.moved_ns,
-        "actor": move.actor,
-        "reason": move.reason,
-    }
-
-
-def parse_line(start: int, content: bytes) -> Line:
-    """
-    Return the line at a position.  Never raises.
-    """
-    try:
-        values = parse_document(content)
-        moves = tuple(map(_move, values["moves"]))
-        version = values.get("with")
-        return Line(start, moves, None if version is None else (int(version[0]), str(version[1])))
-    except Malformed as error:
-        # What was not synced may be missing, or be zeros.
-        return Line(start, damage=error.reason, is_torn=not content.endswith(b"\n") or b"\0" in content)
-    except (TypeError, KeyError, ValueError, AttributeError, IndexError):
-        return Line(start, damage="it does not hold the moves of aliases")
-
-
-def _move(values: Mapping[str, Any]) -> AliasMove:
-    return AliasMove(
-        alias=str(values["alias"]),
-        from_number=int(values["from"]),
-        to_number=int(values["to"]),
-        moved_ns=int(values["moved_ns"]),
-        actor=str(values["actor"]),
-        reason=str(values["reason"]),
-        sequence=int(values["sequence"]),
-    )
-
-
-def read_lines(system: System, descriptor: int) -> Iterator[Line]:
-    """
-    Read the lines of an open journal, with little of it in memory.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    start, rest = 0, b""
-    while block := system.read(descriptor, BLOCK_BYTES):
-        *pieces, rest = (rest + block).split(b"\n")
-        for piece in pieces:
-            yield parse_line(start, piece + b"\n")
-            start += len(piece) + 1
-        if len(rest) > MAX_LINE_BYTES:
-            yield parse_line(start, rest)
-            start, rest = start + len(rest), b""
-    if rest:
-        yield parse_line(start, rest)
-
-
-def _last_line(system: System, descriptor: int, size_bytes: int) -> Line:
-    length = TAIL_BYTES
-    while True:
-        start = max(0, size_bytes - length)
-        content = system.read_at(descriptor, size_bytes - start, start)
-        end_of_last = content.rfind(b"\n", 0, -1)
-        if end_of_last >= 0 or start == 0:
-            return parse_line(start + end_of_last + 1, content[end_of_last + 1 :])
-        length *= 4
 
 
 @define(eq=False)
@@ -154,8 +44,8 @@ class AliasJournals:
 
     _staging: StagingArea
     _models: ModelFolders
-    # Held while the end of a journal is cut off, if it does not count.
-    _lock: Lock = field(factory=Lock, init=False)
+    # Held while the end of a journal is cut off, if it does not count.  A slow sync must not stop other models.
+    _locks: FolderLocks = field(factory=FolderLocks, init=False)
     _settled: set[str] = field(factory=set, init=False)
     # By folder, where a journal ends in which a failed change has left more.
     _uncut: dict[str, int] = field(factory=dict, init=False)
@@ -173,13 +63,15 @@ class AliasJournals:
         """
         Read the last move of each alias; see ``IAliasJournal.load_aliases``.
         """
-        aliases: dict[str, AliasMove] = {}
-        sequence = damaged = 0
-        for line in self._settled_lines(model_id):
-            damaged += bool(line.damage)
-            for move in line.moves:
-                apply_move(move, aliases)
-                sequence = max(sequence, move.sequence)
+        damaged = 0
+
+        def moves() -> Iterator[AliasMove]:
+            nonlocal damaged
+            for line in self._settled_lines(model_id):
+                damaged += bool(line.damage)
+                yield from line.moves
+
+        state = AliasState.after(moves())
         if damaged:
             _log.error(
                 "damage in the archive: {count} lines of the aliases of model {id} are damaged; look at where its "
@@ -187,22 +79,55 @@ class AliasJournals:
                 count=damaged,
                 id=shown(model_id),
             )
-        return AliasState(aliases, sequence, damaged)
+        return evolve(state, damaged_moves=damaged)
 
-    def moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+    def moves(
+        self, model_id: str, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> list[AliasMove]:
         """
-        Read the history of the aliases; see ``IAliasJournal.alias_moves``.
+        Read the history of the aliases; see ``IAliasJournal.alias_moves``.  Only what is returned is read, and moves of
+        other aliases between.
         """
-        moves = (move for line in self._settled_lines(model_id) for move in line.moves)
-        return [move for move in moves if alias in (None, move.alias)]
+        with self._folder(model_id) as folder:
+            if folder is None:
+                return []
+            self._settle_once(folder)
+            try:
+                descriptor, _ = open_file(self._staging.system, within(folder.path, ALIASES))
+            except Malformed:
+                return []
+            try:
+                moves = moves_back(self._staging.system, descriptor, self._end(folder, descriptor), before)
+                found = list(islice((move for move in moves if alias in (None, move.alias)), limit))
+            finally:
+                close_quietly(self._staging.system, descriptor)
+        return found[::-1]
 
-    def _settled_lines(self, model_id: str) -> Iterator[Line]:
+    @contextmanager
+    def _folder(self, model_id: str) -> Iterator[ModelFolder | None]:
         with reading(f"the aliases of model {shown(model_id)}"):
             # Most models have no aliases: to find out takes one call.
             if not lexists(self._staging.system, self._models.path_within(model_id, ALIASES)):
+                yield None
                 return
             with self._models.open(model_id) as folder:
+                yield folder
+
+    def _settled_lines(self, model_id: str) -> Iterator[Line]:
+        with self._folder(model_id) as folder:
+            if folder is not None:
                 yield from self.settled_lines(folder)
+
+    def _end(self, folder: ModelFolder, descriptor: int) -> int:
+        """
+        Return where the lines that count end.
+        """
+        size_bytes = self._staging.system.fstat(descriptor).st_size
+        end = min(size_bytes, self._uncut.get(folder.name, size_bytes))
+        if not end:
+            return 0
+        last = last_line(self._staging.system, descriptor, end)
+        return end if not last.is_torn and self._counts(folder, last) else last.start
 
     def settled_lines(self, folder: ModelFolder) -> Iterator[Line]:
         """
@@ -235,7 +160,7 @@ class AliasJournals:
         if folder.name in self._settled:
             return
         try:
-            with self._lock, self._opened(folder) as descriptor:
+            with self._locks.hold(folder.name), self._opened(folder) as descriptor:
                 if folder.name not in self._settled:
                     self._settle(folder, descriptor)
                     self._staging.system.sync_data(descriptor)
@@ -282,7 +207,7 @@ class AliasJournals:
         self._staging.root.check()
         self._staging.retry_root_sync()
         with self._opened(folder, os.O_CREAT) as descriptor:
-            with self._lock:
+            with self._locks.hold(folder.name):
                 end = self._settle(folder, descriptor)
                 self._settled.add(folder.name)
             self._write(folder, descriptor, end, format_line(moves, info))
@@ -306,7 +231,7 @@ class AliasJournals:
             OSError: it cannot be cut off.
         """
         if folder.name in self._uncut:
-            with self._lock, self._opened(folder, os.O_CREAT) as descriptor:
+            with self._locks.hold(folder.name), self._opened(folder, os.O_CREAT) as descriptor:
                 self._cut(folder, descriptor)
 
     def _cut(self, folder: ModelFolder, descriptor: int) -> None:
@@ -322,7 +247,7 @@ class AliasJournals:
         size_bytes = self._staging.system.fstat(descriptor).st_size
         if not size_bytes:
             return 0
-        last = _last_line(self._staging.system, descriptor, size_bytes)
+        last = last_line(self._staging.system, descriptor, size_bytes)
         if not last.is_torn and self._counts(folder, last):
             return size_bytes
         self._truncate(descriptor, last.start)
@@ -360,6 +285,6 @@ class AliasJournals:
         """
         with suppress(OSError, StorageFailure, StorageReadOnly), self._opened(folder) as descriptor:
             size_bytes = self._staging.system.fstat(descriptor).st_size
-            last = _last_line(self._staging.system, descriptor, size_bytes)
+            last = last_line(self._staging.system, descriptor, size_bytes)
             if last.version == (info.version_number, version_facts(info)):
                 self._truncate(descriptor, last.start)

@@ -328,9 +328,11 @@ class FilesystemArchive:
         """See ``IAliasJournal.load_aliases``."""
         return self._versions.aliases.state(model_id)
 
-    def alias_moves(self, model_id: str, alias: str | None = None) -> list[AliasMove]:
+    def alias_moves(
+        self, model_id: str, alias: str | None = None, before: int | None = None, limit: int | None = None
+    ) -> list[AliasMove]:
         """See ``IAliasJournal.alias_moves``."""
-        return self._versions.aliases.moves(model_id, alias)
+        return self._versions.aliases.moves(model_id, alias, before, limit)
 
     def append_alias_moves(self, model_id: str, moves: Sequence[AliasMove]) -> None:
         """See ``IAliasJournal.append_alias_moves``."""

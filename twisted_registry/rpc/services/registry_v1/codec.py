@@ -225,6 +225,15 @@ def started(cursor: str, now_ns: int) -> bytes:
     return message.SerializeToString()
 
 
+def checkpoint(cursor: str, now_ns: int) -> bytes:
+    """
+    Return the message that brings a new cursor, and no event.
+    """
+    message = v1.Event(cursor=cursor, checkpoint=v1.Checkpoint())
+    message.time.FromNanoseconds(now_ns)
+    return message.SerializeToString()
+
+
 def event_message(entry: FeedEvent) -> bytes:
     """
     Return an event as a message, made once for all clients.

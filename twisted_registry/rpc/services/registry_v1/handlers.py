@@ -102,14 +102,19 @@ class AliasCalls:
         """
         reference = codec.reference(request.reference)
         expected = codec.expected_number(request)
-        move = await self._aliases.set(reference, request.alias, expected, request.reason)
+        move = await self._aliases.set(
+            reference, request.alias, expected, request.reason, request_id=request.request_id
+        )
         return codec.alias(reference.model_id, move)
 
     async def delete(self, request: Any, call: CallContext) -> Any:
         """
         Delete an alias.
         """
-        await self._aliases.delete(request.model_id, request.alias, codec.expected_number(request), request.reason)
+        expected = codec.expected_number(request)
+        await self._aliases.delete(
+            request.model_id, request.alias, expected, request.reason, request_id=request.request_id
+        )
         return Empty()
 
     async def list(self, request: Any, call: CallContext) -> Any:
@@ -145,5 +150,8 @@ class EventCalls:
         with self._feed.watch(codec.event_filter(request), request.cursor) as watch:
             await call.write(codec.started(watch.cursor, time.time_ns()))
             while True:
-                for entry in await watch.next():
+                entries = await watch.next()
+                for entry in entries:
                     await self._reply_budget.write(call, codec.event_message(entry))
+                if not entries:
+                    await call.write(codec.checkpoint(watch.cursor, time.time_ns()))

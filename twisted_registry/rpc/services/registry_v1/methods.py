@@ -56,7 +56,7 @@ def registry_service(
         *_version_methods(VersionCalls(versions)),
         *_search_methods(SearchCalls(Searches(queries), ListReplies(ListSlots()), reply_budget)),
         *_transfer_methods(TransferCalls(reads, creations, copies, reply_budget)),
-        *_alias_methods(AliasCalls(Aliases(queries, versions))),
+        *_alias_methods(AliasCalls(Aliases(queries))),
         *_retention_methods(RetentionCalls(RetentionRules(queries))),
         Method(
             "WatchEvents",

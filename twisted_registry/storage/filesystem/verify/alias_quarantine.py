@@ -4,7 +4,8 @@ The quarantine of a damaged journal of aliases: the whole file gets a second nam
 
 from stat import S_ISREG
 
-from twisted_registry.storage.filesystem.alias_journal import AliasJournals, read_lines
+from twisted_registry.storage.filesystem.alias_journal import AliasJournals
+from twisted_registry.storage.filesystem.alias_lines import read_lines
 from twisted_registry.storage.filesystem.layout import ALIASES, ModelFolder
 from twisted_registry.storage.filesystem.pinned_directory import open_file, read_up_to
 from twisted_registry.storage.filesystem.staging import StagingArea

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from twisted_registry.domain.aliases import AliasMove, apply_move
-from twisted_registry.storage.filesystem.alias_journal import read_lines
+from twisted_registry.storage.filesystem.alias_lines import read_lines
 from twisted_registry.storage.filesystem.annotations import parse_annotations
 from twisted_registry.storage.filesystem.failures import (
     Malformed,
