@@ -146,9 +146,9 @@ class AliasTests(AliasCase):
 
     def test_refused(self) -> None:
         """
-        A name that no alias may have and a version that does not exist are 1; arguments that do not fit are 2.
+        A version that does not exist is 1; a name that no alias may have, and arguments that do not fit, are 2.
         """
-        self.assertIn("choose another name", self.refused(1, "alias", "set", self.at(1), "latest"))
+        self.assertIn("choose another name", self.refused(2, "alias", "set", self.at(1), "latest"))
         self.assertIn("has no version 9", self.refused(1, "alias", "set", self.at(9), "production"))
         for arguments in (("rm", self.model_id), ("rm", self.at(1)), ("log", self.at(1))):
             self.assertIn("write MODEL@ALIAS", self.refused(2, "alias", *arguments))

@@ -20,6 +20,7 @@ from tests.support.holds import HeldArchiveTestCase
 from twisted_registry.cli.commands.push import Creation
 from twisted_registry.cli.commands.rm import deletion_outcome
 from twisted_registry.cli.commands.set_ import update_outcome
+from twisted_registry.cli.details_options import Details
 from twisted_registry.cli.server import Server
 from twisted_registry.cli.unfinished_pushes import remember
 from twisted_registry.client._transfer.part_file import part_name
@@ -195,6 +196,15 @@ class OutcomeTests(SharedEdgeTestCase):
         self.client.create(self.model_id, b"another")
         self.assertEqual(creation.outcome(), f"{self.model_id}@2 was created")
 
+    def test_push_with_details(self) -> None:
+        """
+        A version with labels has the registry's time, and is not recognized: the sentence says from when on it may be.
+        """
+        self.client.save_model(self.model_id)
+        creation = Creation(self.server(), self.model_id, 5_000_000_000, left_bytes=0, details=Details({"a": "b"}))
+        self.client.create(self.model_id, b"other", creation_timestamp=5_000_000_000)
+        self.assertIn("lists one of 1970-01-01 00:00:05Z or later", creation.outcome())
+
     def test_large_push(self) -> None:
         """
         If everything of a large file was sent and the registry has not answered, the same push again is safe.
@@ -203,7 +213,7 @@ class OutcomeTests(SharedEdgeTestCase):
         path = Path(self.mktemp())
         path.write_bytes(bytes(9_000_000))
         self.patch(os, "environ", {**os.environ, **settings(self.daemon.address)})
-        unfinished = remember(self.daemon.address, self.model_id, path, False, {})
+        unfinished = remember(self.daemon.address, self.model_id, path, False, [])
         assert unfinished is not None
         self.addCleanup(unfinished.forget)
         creation = Creation(self.server(), self.model_id, unfinished=unfinished, left_bytes=0)

@@ -14,6 +14,7 @@ from tests.support.cli import invoke, run, started
 from tests.support.client import data_hash
 from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.edge import SharedEdgeTestCase
+from twisted_registry.client import BlockingClient
 
 NOTHING = b"twisted-registry: interrupted: no version was created\n"
 
@@ -52,6 +53,45 @@ class PushTests(SharedEdgeTestCase):
         latest = self.client.latest(self.model_id)
         self.assertEqual(dict(latest.user_data), {"loss": "0.03", "note": "", "query": "a=b"})
         self.assertTrue(latest.archived)
+
+    def test_details(self) -> None:
+        """
+        Labels, metrics and aliases are set with the version, for a file and for a pipe.
+        """
+        self.client.save_model(self.model_id)
+        options = ("--label", "task=walk", "--label", "note=", "--metric", "return=203.5", "--metric", "loss=-inf")
+        done = invoke(self.daemon.address, "push", *options, self.model_id, self.file(b"data"))
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        aliases = ("--alias", "production", "--alias", "canary", "--reason", "better")
+        push = ("push", "--archive", *options, *aliases, self.model_id)
+        done = invoke(self.daemon.address, *push, "-", data=b"data")
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        with BlockingClient(self.daemon.address) as client:
+            records = list(client.search(self.model_id))
+            moves = list(client.alias_moves(self.model_id))
+        for record in records:
+            self.assertEqual(record.labels, {"task": "walk", "note": ""})
+            self.assertEqual(record.metrics, {"return": 203.5, "loss": float("-inf")})
+        self.assertEqual([record.aliases for record in records], [(), ("canary", "production")])
+        self.assertEqual({move.reason for move in moves}, {"better"})
+
+    def test_details_that_do_not_fit(self) -> None:
+        """
+        Options that are malformed, or do not fit the others, are usage errors: nothing is sent.
+        """
+        self.client.save_model(self.model_id)
+        for options, said in (
+            (("--label", "task"), "not KEY=VALUE"),
+            (("--metric", "return-"), "not NAME=NUMBER"),
+            (("--metric", "return=x"), "not a number"),
+            (("--archive", "--alias", "latest"), "choose another name"),
+            (("--alias", "production"), "--alias needs --archive"),
+            (("--archive", "--reason", "x"), "it needs --alias"),
+        ):
+            done = invoke(self.daemon.address, "push", *options, self.model_id, self.file(b"data"))
+            self.assertEqual((done.exit_code, done.stdout), (2, ""))
+            self.assertIn(said, done.stderr)
+        self.assertEqual(len(self.client.infos(self.model_id).version_infos), 0)
 
     def test_json(self) -> None:
         """

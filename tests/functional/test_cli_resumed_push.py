@@ -60,7 +60,7 @@ class ResumedPushTests(EdgeTestCase):
         """
         The same push sends only the rest, and the one after that creates another version.
         """
-        for number, options in ((1, ()), (3, ("--archive", "-u", "epoch=7"))):
+        for number, options in ((1, ()), (3, ("--archive", "-u", "epoch=7", "--label", "a=b", "--alias", "best"))):
             self.interrupted(*options)
             self.assertLess(self.sent_bytes(*options), _BYTES - _CUT_BYTES + _MOST_AGAIN_BYTES)
             self.assertEqual(self.client.data("m", number), self.path.read_bytes())
@@ -69,13 +69,14 @@ class ResumedPushTests(EdgeTestCase):
 
     def test_another_push(self) -> None:
         """
-        A push of a file that has changed, or with other metadata, begins again.
+        A push of a file that has changed, or with other metadata or labels, begins again.
         """
         self.interrupted()
+        self.assertGreater(self.sent_bytes("--label", "a=b"), _BYTES)
         self.assertGreater(self.sent_bytes("-u", "epoch=7"), _BYTES)
         self.path.write_bytes(os.urandom(_BYTES))
         self.assertGreater(self.sent_bytes(), _BYTES)
-        self.assertEqual(self.client.data("m", 2), self.path.read_bytes())
+        self.assertEqual(self.client.data("m", 3), self.path.read_bytes())
 
     def test_nothing_to_remember_with(self) -> None:
         """

@@ -2,6 +2,7 @@
 Tests for ``twisted_registry.cli.unfinished_pushes``.
 """
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class RememberTests(SynchronousTestCase):
         """
         Remember a push, which must be possible.
         """
-        found = remember("localhost:9000", model_id, self.file, archived, {"step": step})
+        found = remember("localhost:9000", model_id, self.file, archived, [["step", step]])
         assert found is not None
         self.addCleanup(found.close)
         return found
@@ -65,19 +66,32 @@ class RememberTests(SynchronousTestCase):
         A push that another process is making has no key: it is another version.
         """
         self.push()
-        self.assertIsNone(remember("localhost:9000", "m", self.file, False, {"step": "1"}))
+        self.assertIsNone(remember("localhost:9000", "m", self.file, False, [["step", "1"]]))
+
+    def test_finished_meanwhile(self) -> None:
+        """
+        If another process finishes the same push between opening the record and locking it, its key is not used again.
+        """
+        first = self.push()
+
+        def lock(descriptor: int, operation: int) -> None:
+            first.forget()
+            fcntl.flock(descriptor, operation)
+
+        self.assertIsNone(remember("localhost:9000", "m", self.file, False, [["step", "1"]], lock))
+        self.assertNotEqual(self.key(), first.key)
 
     def test_not_remembered(self) -> None:
         """
         Small files, devices and directories are not remembered, and neither is anything without a cache.
         """
         for path in (Path(os.devnull), Path(), Path(self.mktemp())):
-            self.assertIsNone(remember("localhost:9000", "m", path, False, {}))
+            self.assertIsNone(remember("localhost:9000", "m", path, False, []))
         os.truncate(self.file, LEAST_BYTES - 1)
-        self.assertIsNone(remember("localhost:9000", "m", self.file, False, {}))
+        self.assertIsNone(remember("localhost:9000", "m", self.file, False, []))
         os.truncate(self.file, LEAST_BYTES)
         os.environ["XDG_CACHE_HOME"] = os.devnull
-        self.assertIsNone(remember("localhost:9000", "m", self.file, False, {}))
+        self.assertIsNone(remember("localhost:9000", "m", self.file, False, []))
 
     def test_damaged(self) -> None:
         """

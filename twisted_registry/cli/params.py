@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from twisted_registry.cli.server import Server
 from twisted_registry.cli.text import is_word
+from twisted_registry.domain.aliases import check_alias_name
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.references import Reference
 
@@ -209,3 +210,36 @@ class MetricType(click.ParamType):  # type: ignore[type-arg]  # at run time olde
         if not _NUMBER.fullmatch(text):
             self.fail(f"{text!r} in {value!r} is not a number, such as 203.5, 1e-3 or Infinity", param, ctx)
         return name, float(text)
+
+
+class SetMetricType(MetricType):
+    """
+    A metric, ``NAME=NUMBER``.
+    """
+
+    def convert(
+        self, value: "str | tuple[str, float | None]", param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float | None]:
+        """
+        Parse a metric.
+        """
+        if isinstance(value, str) and "=" not in value:
+            self.fail(f"{value!r} is not NAME=NUMBER", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class AliasNameType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
+    """
+    The name of an alias.
+    """
+
+    name = "alias"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """
+        Check the name.
+        """
+        try:
+            return check_alias_name(value)
+        except RegistryError as error:
+            self.fail(str(error), param, ctx)

@@ -2,13 +2,14 @@
 Keys of pushes that are not finished, so that the same push goes on in another process.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -55,7 +56,12 @@ class UnfinishedPush:
 
 
 def remember(
-    address: str, model_id: str, file: Path, archived: bool, metadata: Mapping[str, str]
+    address: str,
+    model_id: str,
+    file: Path,
+    archived: bool,
+    properties: Sequence[object],
+    lock: Callable[[int, int], None] = fcntl.flock,
 ) -> UnfinishedPush | None:
     """
     Remember a push, or find the same one that was not finished.
@@ -65,7 +71,8 @@ def remember(
         model_id: the model.
         file: the file that is pushed; if it has changed since, the push is another one.
         archived: whether the version is archived.
-        metadata: the version's metadata.
+        properties: the version's metadata, labels and so on, as JSON.
+        lock: locks a descriptor.
 
     Returns:
         the push; ``None`` if the file is small or not a regular one, if nothing can be remembered, or if another
@@ -75,13 +82,13 @@ def remember(
         status = file.stat()
         if not file.is_file() or status.st_size < LEAST_BYTES:
             return None
-        facts = [address, model_id, archived, sorted(metadata.items()), str(file.resolve())]
+        facts: list[object] = [address, model_id, archived, *properties, str(file.resolve())]
         facts += [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
         folder = _folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_old(folder)
         record = folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return _locked(record)
+        return _locked(record, lock)
     except (OSError, RuntimeError):  # there is no home directory
         return None
 
@@ -91,7 +98,7 @@ def _folder() -> Path:
     return Path(cache) / "twisted-registry" / "pushes"
 
 
-def _locked(record: Path) -> UnfinishedPush:
+def _locked(record: Path, lock: Callable[[int, int], None]) -> UnfinishedPush:
     """
     Open a record, or make it.
 
@@ -100,7 +107,10 @@ def _locked(record: Path) -> UnfinishedPush:
     """
     descriptor = os.open(record, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have finished its push and removed the record before it was locked: its key is used up.
+        if not os.path.samestat(os.fstat(descriptor), os.stat(record, follow_symlinks=False)):
+            raise FileExistsError(errno.EEXIST, "another process has made a new record", str(record))
         key = os.read(descriptor, _KEY_CHARACTERS + 1).decode("ascii", "replace")
         if not _KEY.fullmatch(key):
             key = uuid4().hex

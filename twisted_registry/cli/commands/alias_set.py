@@ -10,7 +10,7 @@ from twisted_registry.cli.alias_options import expected_option, reason_option
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
 from twisted_registry.cli.outcomes import outcome
 from twisted_registry.cli.output import json_option
-from twisted_registry.cli.params import ReferenceType
+from twisted_registry.cli.params import AliasNameType, ReferenceType
 from twisted_registry.cli.records import alias_name, print_move
 from twisted_registry.cli.references import REFERENCES, reference_word
 from twisted_registry.cli.server import Server, with_server
@@ -35,7 +35,7 @@ Examples:
 
 @click.command("set", help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
-@click.argument("alias")
+@click.argument("alias", type=AliasNameType())
 @expected_option
 @reason_option
 @json_option

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from attrs import define, field
 
+from twisted_registry.cli.details_options import NO_DETAILS, Details, details_options
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt, fail, report
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ModelType, PairType
@@ -41,7 +42,8 @@ files next to FILE seem to belong to the same model, a warning on stderr names t
 \b
 Examples:
   twisted-registry push walker walker.pt
-  twisted-registry push --archive walker walker.pt -u loss=0.03 -u epoch=7
+  twisted-registry push --archive walker walker.pt -u epoch=7 --metric return=203.5
+  twisted-registry push --archive --alias production --reason "better on stairs" walker walker.pt
   tar -c checkpoint/ | twisted-registry push --create walker -
   twisted-registry push --json walker walker.pt | jq .version_number
 """
@@ -68,6 +70,7 @@ _MAX_CANDIDATES = 100
     multiple=True,
     help="Metadata of the version; may be repeated.",
 )
+@details_options
 @click.option("--create", is_flag=True, help="Create the model if it does not exist.")
 @json_option
 @with_server
@@ -77,13 +80,14 @@ def push(
     file: str,
     archive: bool,
     metadata: tuple[tuple[str, str], ...],
+    details: Details,
     create: bool,
     as_json: bool,
 ) -> None:
     """
     Run the command.
     """
-    creation = Creation(server, model.model_id)
+    creation = Creation(server, model.model_id, details=details)
     with exit_on_interrupt(creation.outcome), _open(file) as source:
         if file != "-":
             for warning in warnings(Path(file)):
@@ -92,12 +96,12 @@ def push(
             creation.created_model = _ensure_model(client, model.model_id, create)
             create_version = client.store if archive else client.publish
             if file != "-":
-                pairs = dict(metadata)
-                creation.unfinished = remember(server.address, model.model_id, Path(file), archive, pairs)
+                facts = [sorted(dict(metadata).items()), *details.facts()]
+                creation.unfinished = remember(server.address, model.model_id, Path(file), archive, facts)
             with ByteProgress("sending") as bar:
                 data, sent = creation.data(source, bar), creation.sent_callback(bar)
                 creation.info = create_version(
-                    model.model_id, data, dict(metadata), progress=sent, **creation.identity()
+                    model.model_id, data, dict(metadata), progress=sent, **creation.arguments()
                 )
         creation.finish()
         print_version(creation.info, as_json)
@@ -149,14 +153,17 @@ class Creation:
     info: VersionInfo | None = None
     unfinished: UnfinishedPush | None = None
     left_bytes: float = math.inf
+    _details: Details = NO_DETAILS
 
-    def identity(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """
-        Return the arguments by which the version is recognized: a key, or the time of its creation.
+        Return the version's details, and by what it is recognized: a key, or the time of its creation.
         """
-        if self.unfinished is None:
-            return {"created_ns": self.created_ns}
-        return {"idempotency_key": self.unfinished.key}
+        details = self._details.arguments()
+        if self.unfinished is not None:
+            return {"idempotency_key": self.unfinished.key, **details}
+        # The time cannot be sent together with details.
+        return details or {"created_ns": self.created_ns}
 
     def finish(self) -> None:
         """
@@ -210,12 +217,13 @@ class Creation:
         return self.unfinished is not None and self._server.poll(_has_aliases(self._model_id)) is not None
 
     def _found(self) -> str:
-        number = self._server.poll(self._find_number)
+        number = None if self._details.arguments() else self._server.poll(self._find_number)
         if number is not None:
             return f"{harmless_reference(self._model_id, number)} was created"
+        since = " or later" if self._details.arguments() else ""
         return (
             f"it is not known whether a version was created: if so, 'twisted-registry versions "
-            f"{model_word(self._model_id)}' lists one of {timestamp(self.created_ns)}"
+            f"{model_word(self._model_id)}' lists one of {timestamp(self.created_ns)}{since}"
         )
 
     def _read_pipe(self, source: IO[bytes], bar: ByteProgress) -> Iterator[bytes]:
