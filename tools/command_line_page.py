@@ -23,7 +23,7 @@ _PART = re.compile(r"(?<=<!-- the table: )([\w -]+?)( -->\n).*?(?=<!-- the end -
 _REWORDED = ((r" +\[(.*)\]$", r" (\1)"), (r"(\d+)<=x<=(\d+)", r"\1 to \2"), (r"\bx>(\d+)", r"more than \1"))
 """Patterns of what click appends to the help of an option, each with the text of the page."""
 
-_SHARED = ("server", "patience", "tls_ca")
+_SHARED = ("server", "retry_seconds", "tls_ca")
 _EVERY = "all commands"
 
 

@@ -40,7 +40,11 @@ SERVER = {
     "InvalidModelId": Advice("the text is not allowed as an id", "choose another id", "no"),
     "InvalidFilter": Advice("a filter or an order has a mistake at `column`", "correct it as the text says", "no"),
     "SizeMismatch": Advice("the data is not as long as `size_bytes`", "pass the right size", "no"),
-    "HashMismatch": Advice("a declared hash is wrong; this client declares none", "send the right hash, or none", "no"),
+    "HashMismatch": Advice(
+        "the data does not have the declared hash; this client declares one with an `idempotency_key`",
+        "declare the right hash, and do not change the data while it is sent",
+        "after that",
+    ),
     "UnknownModel": Advice("the model does not exist", "create it with `ensure_model`", "after that"),
     "UnknownVersion": Advice("the version does not exist, or was evicted", "use a newer one", "with another version"),
     "UnknownAlias": Advice(
@@ -101,7 +105,7 @@ SERVER = {
     ),
     "NumbersExhausted": Advice("the model has used all numbers", "continue under another id", "no"),
     "StorageFull": Advice(
-        "the server's disk is full; nothing was stored", f"free some space; {_NUMBERS}", "after that"
+        "the server's disk is full; nothing was stored", f"delete versions with `prune`, or free space; {_NUMBERS}", "after that"
     ),
     "StorageReadOnly": Advice(
         "the server's archive cannot be written; nothing was stored", f"check the disk; {_NUMBERS}", "after that"

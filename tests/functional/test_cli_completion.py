@@ -11,6 +11,7 @@ from click.shell_completion import ShellComplete
 from tests.support.cli import TWISTED_REGISTRY, invoke, settings
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, free_port
 from tests.support.edge import SharedEdgeTestCase
+from tests.support.fake_server import FakeServer
 from tests.support.registry_v1 import RegistryV1
 from twisted_registry.cli.group import command
 
@@ -73,6 +74,14 @@ class CompletionTests(SharedEdgeTestCase):
         self.assertEqual(self.complete("info", "runner@p"), ["runner@production"])
         for words in (("push", "runner@"), ("ls", "runner@"), ("info", "nobody@"), ("info", "a b@")):
             self.assertEqual(self.complete(*words), [], words)
+
+    def test_registry_without_aliases(self) -> None:
+        """
+        Where the registry has no aliases, ``latest`` is completed all the same.
+        """
+        other = FakeServer()
+        self.addCleanup(other.stop)
+        self.assertEqual(self.complete("info", "runner@", server=other.address), ["runner@latest"])
 
     def test_flag(self) -> None:
         """

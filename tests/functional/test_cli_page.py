@@ -20,7 +20,7 @@ from twisted_registry.cli.group import command
 
 PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text()
 PROGRAM = "twisted-registry"
-SHARED = {"--server", "--patience", "--tls-ca", "--json"}
+SHARED = {"--server", "--retry-seconds", "--tls-ca", "--json"}
 
 
 def section(name: str) -> str:

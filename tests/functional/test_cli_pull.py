@@ -189,7 +189,7 @@ class AwayTests(RegistryTestCase):
         data = os.urandom(48_000_000)
         self.client.save_model("m")
         self.client.create("m", data, archived=True)
-        with started(self.daemon.address, "pull", "--patience", str(TIMEOUT_SECONDS), "m", "-") as process:
+        with started(self.daemon.address, "pull", "--retry-seconds", str(TIMEOUT_SECONDS), "m", "-") as process:
             assert process.stdout is not None
             begin = process.stdout.read(1000)
             self.daemon.kill()
@@ -203,7 +203,7 @@ class AwayTests(RegistryTestCase):
         """
         self.client.save_model("m")
         self.client.create("m", bytes(48_000_000), archived=True)
-        with started(self.daemon.address, "pull", "--patience", "0.1", "m", "-") as process:
+        with started(self.daemon.address, "pull", "--retry-seconds", "0.1", "m", "-") as process:
             assert process.stdout is not None and process.stderr is not None
             process.stdout.read(1000)
             self.daemon.kill()

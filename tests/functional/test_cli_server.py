@@ -32,7 +32,7 @@ class ServerTests(SharedEdgeTestCase):
         self.assertEqual(invoke(self.daemon.address, "ls").exit_code, 0)
         away = f"localhost:{free_port()}"
         self.assertEqual(invoke(away, "ls", "--server", self.daemon.address).exit_code, 0)
-        self.assertEqual(invoke(self.daemon.address, "ls", "--server", away, "--patience", "0").exit_code, 3)
+        self.assertEqual(invoke(self.daemon.address, "ls", "--server", away, "--retry-seconds", "0").exit_code, 3)
 
     def test_empty_variables(self) -> None:
         """
@@ -43,7 +43,7 @@ class ServerTests(SharedEdgeTestCase):
             "ls",
             "--server",
             self.daemon.address,
-            TWISTED_REGISTRY_PATIENCE="",
+            TWISTED_REGISTRY_RETRY_SECONDS="",
             TWISTED_REGISTRY_TLS_CA="",
             TWISTED_REGISTRY_TOKEN="",
         )
@@ -55,11 +55,22 @@ class ServerTests(SharedEdgeTestCase):
         The retry time may come from a variable, and must not be negative.
         """
         away = f"localhost:{free_port()}"
-        done = invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="0")
+        done = invoke(away, "ls", TWISTED_REGISTRY_RETRY_SECONDS="0")
         self.assertEqual(done.exit_code, 3)
         self.assertRegex(done.stderr, r"^twisted-registry: cannot reach the registry at localhost:\d+ .*\n$")
         for seconds in ("-1", "long", "nan"):
-            self.assertEqual(invoke(away, "ls", "--patience", seconds).exit_code, 2)
+            self.assertEqual(invoke(away, "ls", "--retry-seconds", seconds).exit_code, 2)
+
+    def test_former_names(self) -> None:
+        """
+        The former flag and variable still work, no help shows them, and the present ones win.
+        """
+        away = f"localhost:{free_port()}"
+        self.assertEqual(invoke(away, "ls", "--patience", "0").exit_code, 3)
+        self.assertEqual(invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="0").exit_code, 3)
+        both = invoke(away, "ls", TWISTED_REGISTRY_PATIENCE="odd", TWISTED_REGISTRY_RETRY_SECONDS="0")
+        self.assertEqual(both.exit_code, 3)
+        self.assertNotIn("patience", invoke("", "ls", "--help").stdout.casefold())
 
     def test_odd_addresses(self) -> None:
         """
@@ -113,7 +124,7 @@ class ServerTests(SharedEdgeTestCase):
         """
         status of an unreachable server is 3.
         """
-        done = invoke(f"localhost:{free_port()}", "status", "--patience", "0")
+        done = invoke(f"localhost:{free_port()}", "status", "--retry-seconds", "0")
         self.assertEqual((done.exit_code, done.stdout), (3, ""))
 
 
@@ -139,10 +150,10 @@ class StartingTests(HeldArchiveTestCase):
         status of a server that is not serving shows that, and is 3.
         """
         self.wait_for_calls("open")
-        done = invoke(self.daemon.address, "status", "--patience", "0")
+        done = invoke(self.daemon.address, "status", "--retry-seconds", "0")
         self.assertEqual((done.exit_code, done.stderr), (3, ""))
         self.assertEqual(done.stdout, f"server\t{self.daemon.address}\nstate\tnot serving\n")
-        done = invoke(self.daemon.address, "status", "--json", "--patience", "0")
+        done = invoke(self.daemon.address, "status", "--json", "--retry-seconds", "0")
         self.assertIs(json.loads(done.stdout)["serving"], False)
         self.holds.release("open")
 
@@ -179,7 +190,7 @@ class TlsTests(SynchronousTestCase):
         other = self.mktemp()
         trustme.CA().cert_pem.write_to_path(other)
         for flags in (("--tls-ca", other), ()):
-            done = invoke(self.server.address, "ls", "--patience", "0", *flags)
+            done = invoke(self.server.address, "ls", "--retry-seconds", "0", *flags)
             self.assertEqual(done.exit_code, 3, done.stderr)
 
     def test_token(self) -> None:

@@ -172,7 +172,7 @@ class RestartTests(RegistryTestCase):
         It continues after the server was killed and started again.
         """
         path = Path(self.mktemp())
-        with started(self.daemon.address, "watch", "--patience", "0", "--pull", path, "m") as process:
+        with started(self.daemon.address, "watch", "--retry-seconds", "0", "--pull", path, "m") as process:
             line(process)
             self.wait_for_subscribers(1)
             self.daemon.kill()
@@ -186,7 +186,7 @@ class RestartTests(RegistryTestCase):
         Without --wait an unreachable server is 3; with it, the command waits.
         """
         self.daemon.kill()
-        self.assertEqual(invoke(self.daemon.address, "watch", "--patience", "0", "m").exit_code, 3)
+        self.assertEqual(invoke(self.daemon.address, "watch", "--retry-seconds", "0", "m").exit_code, 3)
         with started(self.daemon.address, "watch", "--wait", "--once", "m") as process:
             self.start_again()
             self.assertTrue(line(process).startswith("m@1 "))

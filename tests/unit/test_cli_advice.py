@@ -58,8 +58,8 @@ class AdviceTests(SynchronousTestCase):
             errors.AliasedVersion: "'twisted-registry alias rm walker@production'",
             errors.CursorExpired: "'twisted-registry events'",
             errors.ModelReplaced: "'twisted-registry push --create'",
-            errors.Overloaded: "(the cause); try again later, or retry for longer, for example with --patience 60",
-            errors.StorageFull: "'twisted-registry rm'",
+            errors.Overloaded: "(the cause); try again later, or retry for longer, for example with --retry-seconds 60",
+            errors.StorageFull: "'twisted-registry prune MODEL --keep-last 10' or 'twisted-registry rm'",
             errors.CorruptModel: "'twisted-registry set --replace walker KEY=VALUE...'",
             errors.CorruptVersion: "'twisted-registry versions walker'",
             errors.Unreachable: "--server or TWISTED_REGISTRY_SERVER",
@@ -75,7 +75,7 @@ class AdviceTests(SynchronousTestCase):
         found = set()
         for kind in REASONS.values():
             for line in re.findall(
-                r"'(?:twisted-registry )?((?:push|set|rm|ls|versions)\b[^']*)'", explain(example(kind))
+                r"'(?:twisted-registry )?((?:push|prune|set|rm|ls|versions)\b[^']*)'", explain(example(kind))
             ):
                 name, *words = shlex.split(line)
                 self.assertLessEqual(
@@ -83,7 +83,7 @@ class AdviceTests(SynchronousTestCase):
                     {flag for option in subcommands()[name].params for flag in option.opts},
                 )
                 found.add(name)
-        self.assertEqual(found, {"push", "set", "rm", "ls", "versions"})
+        self.assertEqual(found, {"push", "prune", "set", "rm", "ls", "versions"})
 
     def test_lost_model(self) -> None:
         """

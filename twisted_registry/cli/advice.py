@@ -94,13 +94,14 @@ def _model_replaced(error: errors.ModelReplaced) -> str:
 
 def _overloaded(error: errors.Overloaded) -> str:
     cause = error.reason.partition(";")[0]
-    return f"the registry is overloaded ({cause}); try again later, or retry for longer, for example with --patience 60"
+    return f"the registry is overloaded ({cause}); try again later, or retry for longer, for example with --retry-seconds 60"
 
 
 def _storage_full(error: errors.StorageFull) -> str:
     return (
-        f"the registry's storage is full ({error.reason}); nothing was stored: free space on its disk, or delete a "
-        "model with 'twisted-registry rm', then try again"
+        f"the registry's storage is full ({error.reason}); nothing was stored: delete versions with "
+        "'twisted-registry prune MODEL --keep-last 10' or 'twisted-registry rm', or free space on its disk, then try "
+        "again"
     )
 
 

@@ -4,8 +4,8 @@ Types of the arguments: models, versions, aliases, metadata.
 
 import re
 import time
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,6 +15,9 @@ from twisted_registry.cli.text import is_word
 from twisted_registry.domain.aliases import check_alias_name
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.references import Reference
+
+if TYPE_CHECKING:
+    from twisted_registry.client import BlockingClient
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?", re.IGNORECASE)
 
@@ -85,8 +88,17 @@ def _models(server: Server) -> Iterator[str]:
 def _versions(server: Server, model: Reference, words: tuple[str, ...]) -> Iterator[str]:
     if is_word(model.model_id):
         with server.client(retry_seconds=0.0, deadline_seconds=_COMPLETION_SECONDS) as client:
-            for name in sorted([*client.aliases(model.model_id), *words]):
+            for name in sorted([*_aliases(client, model.model_id), *words]):
                 yield f"{model}@{name}"
+
+
+def _aliases(client: "BlockingClient", model_id: str) -> Collection[str]:
+    from twisted_registry.client.errors import Unsupported
+
+    try:
+        return client.aliases(model_id)
+    except Unsupported:
+        return ()  # other registries have no aliases, but a latest version
 
 
 class ModelType(ReferenceType):

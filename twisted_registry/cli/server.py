@@ -24,6 +24,9 @@ DEFAULT_ADDRESS = "localhost:9000"
 DEFAULT_RETRY_SECONDS = 5.0
 TOKEN_VARIABLE = "TWISTED_REGISTRY_TOKEN"
 
+_FORMER_RETRY_FLAG = "--patience"
+_FORMER_RETRY_VARIABLE = "TWISTED_REGISTRY_PATIENCE"
+
 _SCHEMES = ("unix:", "unix-abstract:", "xds:")
 """Schemes of addresses that do not end with a port."""
 
@@ -64,7 +67,7 @@ class Server:
         token = os.environ.get(TOKEN_VARIABLE) or None
         if token is not None and not (token.isascii() and token.isprintable()):
             raise click.UsageError(f"{TOKEN_VARIABLE} is not a token: a token is one line of plain text")
-        return cls(options["server"], options["patience"], options["tls_ca"], token)
+        return cls(options["server"], options["retry_seconds"], options["tls_ca"], token)
 
     def client(self, **times: float) -> "BlockingClient":
         """
@@ -166,6 +169,25 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class RetryOption(click.Option):
+    """
+    ``--retry-seconds``, with the former names of the flag and of its variable, which no help shows.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """
+        Accept the former flag, too.
+        """
+        super().add_to_parser(parser, ctx)
+        parser.add_option(self, [_FORMER_RETRY_FLAG], dest=self.name)
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """
+        Read the variable, and the former one if it is not set.
+        """
+        return super().resolve_envvar_value(ctx) or os.environ.get(_FORMER_RETRY_VARIABLE) or None
+
+
 _OPTIONS = (
     click.option(
         "--server",
@@ -178,10 +200,11 @@ _OPTIONS = (
         help="Address of the registry.",
     ),
     click.option(
-        "--patience",
+        "--retry-seconds",
+        cls=RetryOption,
         type=Seconds(min=0),
         metavar="SECONDS",
-        envvar="TWISTED_REGISTRY_PATIENCE",
+        envvar="TWISTED_REGISTRY_RETRY_SECONDS",
         show_envvar=True,
         default=DEFAULT_RETRY_SECONDS,
         show_default=True,
@@ -206,9 +229,10 @@ def with_server(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @wraps(command)
-    def run(server: str, patience: float, tls_ca: str | None, **given: Any) -> None:
+    def run(server: str, retry_seconds: float, tls_ca: str | None, **given: Any) -> None:
+        options = {"server": server, "retry_seconds": retry_seconds, "tls_ca": tls_ca}
         with exit_on_error():
-            command(server=Server.from_options({"server": server, "patience": patience, "tls_ca": tls_ca}), **given)
+            command(server=Server.from_options(options), **given)
 
     wrapped: Callable[..., None] = run
     for option in reversed(_OPTIONS):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _HELP = """Set metadata of MODEL, and create the model if it does not exist.
 
-Other metadata is kept, unless --replace is given. The registry stores all metadata of a model at once: if two commands
-change it at the same time, each reads it back and tries again, and in the worst case the later one wins.
+Other metadata is kept, unless --replace is given. If two commands change a model at the same time, both changes are
+kept; of the same key, the later value.
 
 \b
 Examples:

@@ -21,7 +21,7 @@ The exit status is 0 if the registry is serving, and 3 if not.
 \b
 Examples:
   twisted-registry status
-  twisted-registry status --patience 0 --server models:9000
+  twisted-registry status --retry-seconds 0 --server models:9000
   twisted-registry status --json | jq -r .statuses.subscribers
 """
 
