@@ -105,7 +105,9 @@ SERVER = {
     ),
     "NumbersExhausted": Advice("the model has used all numbers", "continue under another id", "no"),
     "StorageFull": Advice(
-        "the server's disk is full; nothing was stored", f"delete versions with `prune`, or free space; {_NUMBERS}", "after that"
+        "the server's disk is full; nothing was stored",
+        f"delete versions with `prune`, or free space; {_NUMBERS}",
+        "after that",
     ),
     "StorageReadOnly": Advice(
         "the server's archive cannot be written; nothing was stored", f"check the disk; {_NUMBERS}", "after that"

@@ -1,16 +1,16 @@
 """
-Archive the best existing version of a model.  It goes to a separate model, whose versions may all be deployed: in the
-trained model it would be the newest version, and all actors would switch to it.
+Archive the best existing version of a model, and point an alias at it.  Its number stays, so that actors, which follow
+the newest version, do not notice.
 """
 
 import sys
 from argparse import Namespace
 
-from twisted_registry.client import BlockingClient, VersionInfo
-from twisted_registry.client.errors import CorruptModel, UnknownVersion
+from twisted_registry.client import BlockingClient
+from twisted_registry.client.errors import UnknownVersion
 
-from score import Score
-from script import parser, run, say
+from score import METRIC
+from script import ALIAS, parser, run, say
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     Read the arguments and archive.
     """
     parsed = parser(__doc__)
-    parsed.add_argument("--to", default="cartpole-best", help="the model to store it in (%(default)s)")
+    parsed.add_argument("--alias", default=ALIAS, help="the alias that names it from now on (%(default)s)")
     arguments = parsed.parse_args()
     with BlockingClient(arguments.server) as client:
         archive(client, arguments)
@@ -26,45 +26,18 @@ def main() -> None:
 
 def archive(client: BlockingClient, arguments: Namespace) -> None:
     """
-    Archive the best version.
+    Archive the best version; among equals the newest.
     """
-    for score, info in best_first(client, arguments.model):
+    for record in client.search(arguments.model, f"metrics.{METRIC}:*", f"metrics.{METRIC} desc, number desc"):
+        score = f"score {record.metrics[METRIC]:.1f}"
         try:
-            data = client.retrieve(arguments.model, info)
+            client.set_alias(record, arguments.alias, reason=score)  # archives the version first
         except UnknownVersion:
             continue  # it was evicted meanwhile
-        make_model(client, arguments.to)
-        archived = client.store(arguments.to, data, {**info.metadata, **origin(info)})
-        say(f"version {info.version_number} of {arguments.model}, score {score.mean:.1f}, is archived")
-        say(f"it is version {archived.version_number} of {arguments.to}")
+        say(f"version {record.number} of {arguments.model}, {score}, is archived")
+        say(f"{arguments.model}@{arguments.alias} names it")
         return
     sys.exit(f"{sys.argv[0]}: no version of {arguments.model} has a score: has the trainer run?")
-
-
-def make_model(client: BlockingClient, model_id: str) -> None:
-    """
-    Create the model if it does not exist.  Existing metadata stays, unless it is damaged.
-    """
-    metadata = {"task": "cart-pole", "format": "npz"}
-    try:
-        client.ensure_model(model_id, metadata)
-    except CorruptModel:
-        client.save_model(model_id, metadata)
-
-
-def best_first(client: BlockingClient, model_id: str) -> list[tuple[Score, VersionInfo]]:
-    """
-    Return the versions with a score, the best first; among equals the newest.
-    """
-    scored = [(score, info) for info in client.versions(model_id) if (score := Score.from_metadata(info.metadata))]
-    return sorted(scored, key=lambda each: (each[0].mean, each[1].version_number), reverse=True)
-
-
-def origin(info: VersionInfo) -> dict[str, str]:
-    """
-    Return metadata that says where a version came from.
-    """
-    return {"from_model": info.model_id, "from_version": str(info.version_number)}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from twisted_registry.client import BlockingClient, VersionInfo
 
 from cartpole import NotAPolicy, Policy
 from score import Score
-from script import parser, run, say
+from script import ALIAS, parser, run, say
 
 
 class Refused(Exception):
@@ -27,8 +27,7 @@ def main() -> None:
     Read the arguments and deploy.
     """
     parsed = parser(__doc__)
-    parsed.set_defaults(model="cartpole-best")
-    parsed.add_argument("--version", type=int, default=-1, help="its number; -1 for the latest (%(default)s)")
+    parsed.add_argument("--version", default=ALIAS, help="its number, or an alias that names it (%(default)s)")
     parsed.add_argument("--only-verify", action="store_true", help="fetch nothing: verify the file that is there")
     parsed.add_argument("file", type=Path)
     arguments = parsed.parse_args()
@@ -39,11 +38,11 @@ def main() -> None:
             sys.exit(f"{sys.argv[0]}: {error}")
 
 
-def deploy(client: BlockingClient, model_id: str, version: int, file: Path, only_verify: bool) -> None:
+def deploy(client: BlockingClient, model_id: str, version: str, file: Path, only_verify: bool) -> None:
     """
     Fetch a version and verify it, or only verify the file.
     """
-    info = client.version(model_id, version)
+    info = client.get(f"{model_id}@{version}").info
     if only_verify:
         score = verify(file, info)
     else:
@@ -77,4 +76,4 @@ def verify(file: Path, info: VersionInfo) -> Score:
 
 
 if __name__ == "__main__":
-    run(main, "run archive_best.py first")
+    run(main)

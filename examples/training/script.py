@@ -7,10 +7,16 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from twisted_registry.client import DEFAULT_ADDRESS
-from twisted_registry.client.errors import CorruptModel, RegistryError, UnknownModel
+from twisted_registry.client.errors import CorruptModel, RegistryError, UnknownAlias, UnknownModel
 
 NOTICE_SECONDS = 1.0
 """The time after which a script says that it waits, in seconds."""
+
+ARCHIVE_FIRST = "run archive_best.py first"
+"""The advice if the alias does not exist."""
+
+ALIAS = "production"
+"""The alias of the version that is deployed."""
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells."""
@@ -58,6 +64,8 @@ def refusal(error: RegistryError, advice: str = TRAIN_FIRST) -> str:
     text = str(error)
     if isinstance(error, UnknownModel):
         text = f"there is no model {error.model_id!r}: {advice}"
+    elif isinstance(error, UnknownAlias):
+        text = f"model {error.model_id!r} has no alias {error.alias!r}: {ARCHIVE_FIRST}"
     elif isinstance(error, CorruptModel):
         text = f"model {error.model_id!r} is damaged in the archive ({error.reason}): {advice}, which writes it again"
     return f"{sys.argv[0]}: {text}"

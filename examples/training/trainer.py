@@ -16,10 +16,11 @@ from twisted_registry.client.errors import (
     StorageFull,
     StorageReadOnly,
     Unavailable,
+    UnknownVersion,
 )
 
 from cartpole import Evolution
-from score import Score
+from score import METRIC, Score
 from script import NOTICE_SECONDS, parser, run, say
 
 T = TypeVar("T")
@@ -82,15 +83,19 @@ def improve(evolution: Evolution) -> Score:
 
 async def publish(client: Client, retries: "Retries", model_id: str, evolution: Evolution, score: Score) -> None:
     """
-    Publish the policy with its score.
+    Publish the policy with its score: in the metadata, with all that is needed to measure it again, and as a metric, by
+    which the best version is found.
     """
     data = evolution.policy.to_bytes()
     metadata = {**score.to_metadata(), "generation": str(evolution.generation)}
     try:
         info = await retries.run(lambda: client.publish(model_id, data, metadata))
+        await retries.run(lambda: client.annotate(info, metrics={METRIC: score.mean}))
     except CreationUncertain as error:
         say(f"trainer: {error}")  # the next version follows soon in any case
         return
+    except UnknownVersion:
+        return  # the registry was restarted between the two calls
     say(f"trainer: version {info.version_number}, score {score.mean:.1f}")
 
 

@@ -77,7 +77,7 @@ class CompletionTests(SharedEdgeTestCase):
 
     def test_registry_without_aliases(self) -> None:
         """
-        Where the registry has no aliases, ``latest`` is completed all the same.
+        ``latest`` is completed also if the registry has no aliases.
         """
         other = FakeServer()
         self.addCleanup(other.stop)

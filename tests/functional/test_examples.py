@@ -22,7 +22,7 @@ from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import FakeServer, failure, in_turn
 from tests.support.registry_case import RegistryTestCase
 from tests.support.scripts import TRAINING, Script, run_script
-from twisted_registry.client import BlockingClient, VersionInfo
+from twisted_registry.client import BlockingClient, VersionInfo, VersionRecord
 from twisted_registry.client.errors import (
     RegistryError,
     StorageFailure,
@@ -31,10 +31,10 @@ from twisted_registry.client.errors import (
     Unavailable,
     UnknownModel,
 )
-from twisted_registry.protocol.messages import api
+from twisted_registry.protocol.messages import api, v1
 
 ACTORS = ("actor.py", "actor_twisted.py")
-ARCHIVED = "cartpole-best"
+ALIAS = "production"
 
 
 class ExampleTestCase(RegistryTestCase):
@@ -223,6 +223,13 @@ class StorageTests(SynchronousTestCase):
         info.data_hash = data_hash(b"".join(body.body.data_chunk for body in bodies))
         return api.CreateVersionReply(version_info=info)
 
+    def update(self, request: bytes, context: grpc.ServicerContext) -> Any:
+        """
+        Accept a metric.
+        """
+        metrics = v1.UpdateVersionRequest.FromString(request).version.metrics
+        return v1.Version(model_id="cartpole", number=101, sha256=bytes(32), metrics=metrics)
+
     def test_trainer_waits(self) -> None:
         """
         The trainer says once what it waits for, retries, and publishes when it can.
@@ -238,6 +245,7 @@ class StorageTests(SynchronousTestCase):
                 lambda request, context: api.CreateOrUpdateModelReply(),
             ),
             CreateVersion=in_turn(full, full, self.create),
+            v1_UpdateVersion=self.update,
         )
         self.addCleanup(server.stop)
         trainer = Script("trainer.py", ["--server", server.address, "--versions", "1"])
@@ -247,7 +255,7 @@ class StorageTests(SynchronousTestCase):
         for said in ("the registry's archive cannot be written", "the registry's storage is full (No space left"):
             waiting = f"trainer: waiting for the registry at {server.address}: {said}"
             self.assertEqual([line.startswith(waiting) for line in trainer.lines].count(True), 1, trainer.lines)
-        self.assertEqual(len(server.metadata), 8)
+        self.assertEqual(len(server.metadata), 9)
 
 
 class RetriesTests(SynchronousTestCase):
@@ -325,8 +333,14 @@ class DeploymentCase(ExampleTestCase):
         """
         Archive bytes as if they were the best version.
         """
-        self.registry.save_model(ARCHIVED)
-        self.registry.store(ARCHIVED, data, metadata)
+        self.registry.ensure_model("cartpole")
+        self.registry.set_alias(self.registry.publish("cartpole", data, metadata), ALIAS)
+
+    def archived(self) -> VersionRecord:
+        """
+        Return the version that the alias names.
+        """
+        return self.registry.get(f"cartpole@{ALIAS}")
 
     def assert_refuses(self, said: str, *arguments: str) -> None:
         """
@@ -353,25 +367,31 @@ class DeploymentTests(DeploymentCase, EdgeTestCase):
     The best version is archived and deployed.
     """
 
-    def test_best_is_archived_with_its_origin(self) -> None:
+    def test_best_is_archived(self) -> None:
         """
-        The archived bytes are those of the version with the best score, and the metadata names it.
+        The version with the best score is archived under its number, and no other; the alias names it.
         """
         self.archive_and_deploy()
-        best = max(self.versions(), key=lambda info: float(info.metadata["score"]))
-        (archived,) = self.versions(ARCHIVED)
-        self.assertTrue(archived.archived)
-        self.assertEqual(archived.sha256, best.sha256)
-        self.assertEqual(archived.metadata["from_version"], str(best.version_number))
+        best = max(self.versions(), key=lambda info: (float(info.metadata["score"]), info.version_number))
+        self.assertEqual([info for info in self.versions() if info.archived], [best])
+        self.assertEqual(self.archived().info, best)
+
+    def test_score_is_a_metric(self) -> None:
+        """
+        Each version has its score as a number, too.
+        """
+        self.train(3)
+        for record in self.registry.search("cartpole"):
+            self.assertEqual(record.metrics, {"score": float(record.info.metadata["score"])})
 
     def test_deployed_is_as_good_as_archived(self) -> None:
         """
         The deployment measures the archived score, and the file contains the archived bytes.
         """
         self.archive_and_deploy()
-        (archived,) = self.versions(ARCHIVED)
-        self.assertIn(f"score {float(archived.metadata['score']):.1f}, verified", self.deployed)
-        self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.sha256)
+        archived = self.archived()
+        self.assertIn(f"score {archived.metrics['score']:.1f}, verified", self.deployed)
+        self.assertEqual(b64encode(sha256(self.file.read_bytes()).digest()).decode(), archived.info.sha256)
 
     def test_changed_file_is_refused(self) -> None:
         """
@@ -379,7 +399,7 @@ class DeploymentTests(DeploymentCase, EdgeTestCase):
         """
         self.archive_and_deploy()
         self.file.write_bytes(self.file.read_bytes()[:-1] + b"?")
-        self.assert_refuses("its hash is not that of version 1", "--only-verify")
+        self.assert_refuses(f"its hash is not that of version {self.archived().number}", "--only-verify")
 
     def test_worse_version_is_refused(self) -> None:
         """
@@ -405,7 +425,7 @@ class DeploymentTests(DeploymentCase, EdgeTestCase):
         A version that is damaged on the registry's disk is refused.
         """
         self.archive_and_deploy()
-        (data,) = (path for path in self.archive.rglob("*.data") if ARCHIVED in str(path))
+        (data,) = self.archive.rglob("*.data")
         spoil(data)
         self.daemon.stop()
         self.daemon = self.start_daemon()
@@ -413,9 +433,12 @@ class DeploymentTests(DeploymentCase, EdgeTestCase):
 
     def test_refusal_of_the_registry_is_one_line(self) -> None:
         """
-        If the model does not exist, a script says so in one line, and names the script that creates it.
+        If the model or the alias does not exist, a script says so in one line, and names the script that creates it.
         """
-        self.assert_refuses("deploy.py: there is no model 'cartpole-best': run archive_best.py first\n")
+        self.assert_refuses("deploy.py: there is no model 'cartpole': start the trainer first\n")
+        self.registry.save_model("cartpole")
+        self.assert_refuses("deploy.py: model 'cartpole' has no alias 'production': run archive_best.py first\n")
+        self.registry.delete_model("cartpole")
         done = self.run_to_end("archive_best.py")
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"^\S+archive_best.py: there is no model 'cartpole': start the trainer first\n$")
@@ -425,19 +448,21 @@ class DeploymentTests(DeploymentCase, EdgeTestCase):
         If the model is damaged on the registry's disk, the line names the script that repairs it; and that script does.
         """
         self.daemon.stop()
-        write_model(self.archive, ARCHIVED, "{")
+        write_model(self.archive, "cartpole", "{")
         self.daemon = self.start_daemon()
-        self.assert_refuses("run archive_best.py first, which writes it again")
+        self.assert_refuses("start the trainer first, which writes it again")
         self.archive_and_deploy()
 
-    def test_metadata_of_others_stays(self) -> None:
+    def test_history_stays(self) -> None:
         """
-        Metadata that a deployment has added to the model stays when another version is archived.
+        If another version is the best later, the alias moves, and its history says why it named the first one.
         """
         self.archive_and_deploy()
-        self.registry.update_model(ARCHIVED, {"production": "1"})
-        self.archive_and_deploy()
-        self.assertEqual(self.registry.model(ARCHIVED).metadata["production"], "1")
+        first = self.archived()
+        self.registry.annotate(self.registry.publish("cartpole", b"better"), metrics={"score": 501})
+        self.assertEqual(self.run_to_end("archive_best.py").returncode, 0)
+        moves = [(move.to_number, move.reason) for move in self.registry.alias_moves("cartpole", ALIAS)]
+        self.assertEqual(moves, [(5, "score 501.0"), (first.number, f"score {first.metrics['score']:.1f}")])
 
     def test_without_scores_nothing_is_archived(self) -> None:
         """
@@ -463,7 +488,7 @@ class CrashTests(DeploymentCase):
         self.daemon.kill()
         self.daemon = self.start_daemon()
         done = self.run_to_end("deploy.py", str(self.file))
-        self.assertEqual((done.stdout, self.versions()), (self.deployed, []), done.stderr)
+        self.assertEqual((done.stdout, self.versions()), (self.deployed, [self.archived().info]), done.stderr)
 
 
 def spoil(data: Path) -> None:

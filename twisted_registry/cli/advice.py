@@ -94,7 +94,10 @@ def _model_replaced(error: errors.ModelReplaced) -> str:
 
 def _overloaded(error: errors.Overloaded) -> str:
     cause = error.reason.partition(";")[0]
-    return f"the registry is overloaded ({cause}); try again later, or retry for longer, for example with --retry-seconds 60"
+    return (
+        f"the registry is overloaded ({cause}); try again later, or retry for longer, for example with "
+        "--retry-seconds 60"
+    )
 
 
 def _storage_full(error: errors.StorageFull) -> str:
