@@ -14,6 +14,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.testing import (
     ArchiveAnnotationContract,
+    ArchiveBatchContract,
     ArchiveContract,
     ArchiveIdentityContract,
     ArchiveKeyContract,
@@ -45,6 +46,12 @@ class FilesystemModelTests(_OnFilesystem, ArchiveModelContract):
 class FilesystemVersionTests(_OnFilesystem, ArchiveVersionContract):
     """
     The contract for versions, on ``FilesystemArchive``.
+    """
+
+
+class FilesystemBatchTests(_OnFilesystem, ArchiveBatchContract):
+    """
+    The contract for reading several versions at once, on ``FilesystemArchive``.
     """
 
 

@@ -232,7 +232,20 @@ class VersionDamageTests(FilesystemCase):
             self.assertRaises(CorruptModel, self.archive.load_model, "m"),
         ):
             self.assertEqual(error.reason, f"its .yaml: it cannot be read: {os.strerror(errno.ELOOP)}")
+        (found,) = self.archive.load_versions("m", [2])
+        assert isinstance(found, CorruptVersion), found
+        self.assertEqual(found.reason, f"its .yaml: it cannot be read: {os.strerror(errno.ELOOP)}")
         self.assertEqual(list(self.system.descriptors.values()), [str(self.root), str(self.root / ".0" / "claim")])
+
+    def test_batch(self) -> None:
+        """
+        In a batch, damage concerns its version alone.
+        """
+        (self.root / "m" / "m-v000001.yaml").write_bytes(b"{")
+        damaged, whole = self.archive.load_versions("m", [1, 2])
+        assert isinstance(damaged, CorruptVersion), damaged
+        self.assertEqual((damaged.version_number, damaged.reason[:10]), (1, "its .yaml:"))
+        self.assertEqual(whole, self.infos[2])
 
 
 class UnreadTests(FilesystemCase):

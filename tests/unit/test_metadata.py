@@ -2,6 +2,7 @@
 The YAML files, to and from values.
 """
 
+from collections.abc import Callable
 from itertools import count, product
 
 import yaml
@@ -19,6 +20,7 @@ from twisted_registry.domain.models import (
 from twisted_registry.protocol.messages import api
 from twisted_registry.storage.filesystem import metadata as _metadata
 from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.plain_metadata import parse_plain
 from twisted_registry.testing.samples import ODD_TEXTS, hash_of, version_info
 
 TEXTS = strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=60) | strategies.sampled_from(
@@ -157,6 +159,76 @@ class RoundTripTests(SynchronousTestCase):
         written = _metadata.dump_version(info)
         use(self, WITH_LIBYAML)
         self.assertEqual(_metadata.parse_version(written, "m", 2), info)
+
+
+class PlainTests(SynchronousTestCase):
+    """
+    Version files that are read without a YAML parser.
+    """
+
+    def outcome(self, parse: Callable[[], VersionInfo]) -> object:
+        """
+        Return what a parser returns, or that it refuses.
+        """
+        try:
+            return parse()
+        except Malformed:
+            return "malformed"
+
+    def assert_as_yaml(self, content: bytes) -> None:
+        """
+        Check that a file means what it means in YAML.
+        """
+        in_yaml = self.outcome(lambda: _metadata.parse_version_and_claims(content, "m", 2)[0])
+        self.assertEqual(self.outcome(lambda: _metadata.parse_version(content, "m", 2)), in_yaml, content)
+
+    def test_usual(self) -> None:
+        """
+        A file of this registry is read so if its text is printable ASCII without quotes and backslashes.
+        """
+        for metadata, is_plain in (
+            ({}, True),
+            ({"a": "= : # {}", "": ""}, True),
+            ({"a": '"'}, False),
+            ({"a": "\\"}, False),
+            ({"a": "\n"}, False),
+            ({"é": "a"}, False),
+            ({"a": "é"}, False),
+            ({"k" * 200: ""}, False),
+        ):
+            written = _metadata.dump_version(evolve(INFO, metadata=metadata))
+            self.assertEqual(parse_plain(written) is not None, is_plain, metadata)
+            self.assert_as_yaml(written)
+
+    @settings(deadline=None)
+    @given(strategies.booleans(), USER_DATA)
+    def test_written(self, archived: bool, metadata: dict[str, str]) -> None:
+        """
+        All that this registry writes means the same.
+        """
+        self.assert_as_yaml(_metadata.dump_version(evolve(INFO, archived=archived, metadata=metadata)))
+
+    @settings(deadline=None, max_examples=300)
+    @given(
+        strategies.integers(0, 200),
+        strategies.integers(0, 3),
+        strategies.text(" \n\t\"\\':#-?&*!|>%@`{}[],=.019abTZ\x00\x85é", max_size=3),
+    )
+    def test_changed(self, start: int, length: int, text: str) -> None:
+        """
+        So does a file that was changed anywhere.
+        """
+        written = _metadata.dump_version(evolve(INFO, metadata={"a": "b", "c d": "e: f"}))
+        start = min(start, len(written))
+        self.assert_as_yaml(written[:start] + text.encode() + written[start + length :])
+
+    def test_large(self) -> None:
+        """
+        A long file is left to YAML.
+        """
+        written = _metadata.dump_version(evolve(INFO, metadata={"a": "b" * 70_000}))
+        self.assertIsNone(parse_plain(written))
+        self.assert_as_yaml(written)
 
 
 class ReadingTests(SynchronousTestCase):

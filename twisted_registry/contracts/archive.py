@@ -2,9 +2,12 @@
 The contract of an archive: synchronous, and independent of the reactor and the wire.
 """
 
+from collections.abc import Sequence
+
 from zope.interface import Attribute, Interface
 
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.domain.errors import CorruptVersion
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 
 
@@ -129,6 +132,28 @@ class IVersionStore(Interface):
 
         Returns:
             A writer, which the caller commits or aborts.
+        """
+
+
+class IVersionBatches(Interface):
+    """
+    An archive that reads several versions in less time than one after another.  Optional, in addition to ``IArchive``.
+    """
+
+    def load_versions(model_id: str, version_numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        """
+        Read the infos of versions like ``IVersionStore.load_version``.
+
+        Args:
+            model_id: the model's id.
+            version_numbers: the versions' numbers.
+
+        Returns:
+            The infos in the order of the numbers, and for each damaged or missing version its error.
+
+        Raises:
+            UnknownModel: the model was deleted, if the archive can tell.
+            StorageFailure: the medium failed.
         """
 
 

@@ -6,6 +6,8 @@ them: without this, calls that are answered from memory would wait for that time
 """
 
 import gc
+import time
+from functools import partial
 
 from twisted_registry.registry import Heap
 
@@ -21,4 +23,4 @@ def settle() -> None:
     gc.freeze()
 
 
-SETTLING = Heap(settle, gc.unfreeze)
+SETTLING = Heap(settle, gc.unfreeze, partial(time.sleep, 0.0003))

@@ -2,10 +2,10 @@
 An index of a model's versions: immutable, so that any thread may search it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -20,10 +20,13 @@ Records: TypeAlias = SortedTree[int, VersionRecord]
 OrderTree: TypeAlias = SortedTree[Any, VersionRecord]
 """Versions by their keys in an order."""
 
+T = TypeVar("T")
+
 _Key = tuple[Any, ...]
 
-_RUN_LENGTH = 1024
-"""So many records are sorted at once.  A sort holds the interpreter's lock: of all records, it would be for long."""
+_RUN_LENGTH = 256
+"""So many records are sorted at once, and taken between pauses.  A sort holds the interpreter's lock: of all records,
+for long."""
 
 
 def is_by_number(order: Order) -> bool:
@@ -33,19 +36,28 @@ def is_by_number(order: Order) -> bool:
     return order.keys[0].field == VERSION_FIELDS.tie_break
 
 
-def sorted_records(records: Records, order: Order) -> OrderTree:
+def sorted_records(records: Records, order: Order, pause: Callable[[], None] = lambda: None) -> OrderTree:
     """
     Return the tree of an order, which takes O(n log n).
+
+    Args:
+        pause: called now and then, so that other threads can run.
     """
-    keys = list(merge(*_runs((record for _, record in records.ascending_items()), order)))
-    numbers = _numbers(keys, order)
-    return SortedTree.from_sorted(keys, [records.get(number) for number in numbers])
+    all_records = (record for _, record in records.ascending_items())
+    runs = [_run(part, order) for part in _parts(all_records, pause)]
+    keys = [key for part in _parts(merge(*runs), pause) for key in part]
+    found = [records.get(number) for part in _parts(_numbers(keys, order), pause) for number in part]
+    return SortedTree.from_sorted(keys, found)
 
 
-def _runs(records: Iterator[VersionRecord | None], order: Order) -> Iterator[list[_Key]]:
-    while run := [order.key(record) for record in islice(records, _RUN_LENGTH)]:
-        run.sort()
-        yield run
+def _parts(items: Iterator[T], pause: Callable[[], None]) -> Iterator[list[T]]:
+    while part := list(islice(items, _RUN_LENGTH)):
+        yield part
+        pause()
+
+
+def _run(records: Sequence[VersionRecord | None], order: Order) -> list[_Key]:
+    return sorted([order.key(record) for record in records])
 
 
 def _numbers(keys: Sequence[_Key], order: Order) -> Iterator[int]:

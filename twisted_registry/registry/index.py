@@ -30,12 +30,28 @@ def record_size_bytes(record: VersionRecord) -> int:
     """
     Estimate the memory for a version in an index.
     """
-    pairs = sum(
-        _PAIR_BYTES + len(key) + len(value)
-        for texts in (record.metadata, record.labels)
-        for key, value in texts.items()
-    )
-    return _RECORD_BYTES + pairs + sum(_PAIR_BYTES + len(key) for key in record.metrics)
+    info, annotations = record.info, record.annotations
+    size_bytes = _RECORD_BYTES
+    for texts in (info.metadata, annotations.labels):
+        for key, value in texts.items():
+            size_bytes += _PAIR_BYTES + len(key) + len(value)
+    for key in annotations.metrics:
+        size_bytes += _PAIR_BYTES + len(key)
+    return size_bytes
+
+
+def aliases_by_number(aliases: Mapping[str, AliasMove]) -> Mapping[int, tuple[str, ...]]:
+    """
+    Return the aliases of each version that has any, sorted.
+
+    Args:
+        aliases: the last moves of all aliases.
+    """
+    names: dict[int, tuple[str, ...]] = {}
+    for alias in sorted(aliases):
+        number = aliases[alias].to_number
+        names[number] = (*names.get(number, ()), alias)
+    return names
 
 
 @define(eq=False)
@@ -48,6 +64,7 @@ class ModelSearch:
         index: the versions.
         is_loaded: whether the versions that the archive had before are in the index.
         damaged: the numbers of damaged versions, which are not in the index.
+        read_count: how many of these were read so far.
         retry_seconds: when the damaged versions are to be read again, in seconds of the registry's clock.
         last_use: counts the searches of all models.
         records_bytes: the approximate memory for the versions, without the orders.
@@ -57,13 +74,13 @@ class ModelSearch:
     index: VersionIndex = field(factory=VersionIndex)
     is_loaded: bool = False
     damaged: set[int] = field(factory=set)
+    read_count: int = 0
     retry_seconds: float = 0.0
     last_use: int = 0
     records_bytes: int = 0
     _grown_bytes: int = 0
     _order_uses: dict[Order, int] = field(factory=dict)
     _observed: list[set[int]] = field(factory=list)
-    _renamed: set[int] = field(factory=set)
 
     @property
     def size_bytes(self) -> int:
@@ -128,8 +145,6 @@ class ModelSearch:
             record = self.index.records.get(number)
             if record is not None:
                 changed.append(evolve(record, aliases=aliases_of(aliases, number)))
-            elif not self.is_loaded:
-                self._renamed.add(number)  # it may be loaded already, with the aliases of before
         self._put(changed)
 
     def _observe(self, number: int) -> None:
@@ -164,7 +179,8 @@ class ModelSearch:
         Add the versions that the archive had.
 
         Args:
-            records: the versions, none of which has changed since it was read, except those in ``changed``.
+            records: the versions, without their aliases.  None of them has changed since it was read, except those in
+                ``changed``.
             size_bytes: the approximate memory for them.
             changed: the numbers of the versions that have changed since.
             aliases: the last moves of all aliases.
@@ -177,11 +193,10 @@ class ModelSearch:
                 records = records.remove(number) if after is None else records.replace(number, after)
             elif after is not None:
                 records = records.insert(number, after)
-        for number in self._renamed:
+        for number, names in aliases_by_number(aliases).items():
             record = records.get(number)
             if record is not None:
-                records = records.replace(number, evolve(record, aliases=aliases_of(aliases, number)))
-        self._renamed = set()
+                records = records.replace(number, evolve(record, aliases=names))
         self.index = VersionIndex(records)
         self.records_bytes += size_bytes
         self.is_loaded = True

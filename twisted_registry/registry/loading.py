@@ -198,21 +198,13 @@ class Loader:
         """
         results: list[VersionInfo | Unreadable] = []
         for numbers in pieces(version_numbers):
-            found = await self._state.executor.defer(partial(self._load_versions, snapshot.model_id, numbers))
+            job = partial(self._state.archive.load_versions, snapshot.model_id, numbers)
+            found = await self._state.executor.defer(job)
             model = self._state.current(snapshot.model_id, snapshot.incarnation)
             if model is None:
                 raise UnknownModel(snapshot.model_id)
             results.extend(self._take_version(model, snapshot, result) for result in found)
         return results
-
-    def _load_versions(self, model_id: str, numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
-        return [self._load_version(model_id, number) for number in numbers]
-
-    def _load_version(self, model_id: str, number: int) -> VersionInfo | CorruptVersion:
-        try:
-            return self._state.archive.load_version(model_id, number)
-        except CorruptVersion as error:
-            return error
 
     def _take_version(
         self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion

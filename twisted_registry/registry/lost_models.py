@@ -8,6 +8,7 @@ from functools import partial
 from attrs import define
 from zope.interface import implementer
 
+from twisted_registry.contracts.archive import IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
@@ -16,7 +17,7 @@ from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedU
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.creation import UploadFacts
-from twisted_registry.domain.errors import CorruptAnnotations, CorruptModel, UnknownModel
+from twisted_registry.domain.errors import CorruptAnnotations, CorruptModel, CorruptVersion, UnknownModel
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.domain.translation import ErrorTranslation
@@ -63,6 +64,7 @@ class LossDetectingArchive:
         self.description: str = archive.description
         self.is_keyed: bool = IKeyedArchive.providedBy(archive)
         self.has_lifecycle: bool = ILifecycleArchive.providedBy(archive)
+        self._reads_batches = IVersionBatches.providedBy(archive)
         self._is_resumable = IResumableArchive.providedBy(archive)
         self._defers_removals = IDeferredRemovals.providedBy(archive)
         self._archive = archive
@@ -131,6 +133,22 @@ class LossDetectingArchive:
         """See ``IVersionStore.load_version``."""
         with self.detecting(model_id):
             return self._archive.load_version(model_id, version_number)
+
+    def load_versions(self, model_id: str, version_numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        """See ``IVersionBatches.load_versions``.  Reads one after another if the archive has no such call."""
+        if not self._reads_batches:
+            return [self._load_or_error(model_id, number) for number in version_numbers]
+        with self.detecting(model_id):
+            found: list[VersionInfo | CorruptVersion] = IVersionBatches(self._archive).load_versions(
+                model_id, version_numbers
+            )
+        return found
+
+    def _load_or_error(self, model_id: str, version_number: int) -> VersionInfo | CorruptVersion:
+        try:
+            return self.load_version(model_id, version_number)
+        except CorruptVersion as error:
+            return error
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         """See ``IVersionStore.open_version``."""

@@ -3,7 +3,6 @@ The deletion of the versions of one model that a retention policy does not keep,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 
@@ -12,7 +11,7 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.aliases import aliases_of
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
-from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion
+from twisted_registry.domain.errors import CorruptAnnotations
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.retention import PrunedModel, PrunePlan, PrunePlanner, RetentionPolicy
@@ -149,10 +148,9 @@ class Pruner:
 
     def _load(self, model_id: str, numbers: Sequence[int]) -> list[_Loaded]:
         # Called in the archive's thread.
-        archive, infos = self._state.archive, []
-        for number in numbers:
-            with suppress(CorruptVersion):  # damaged, or deleted meanwhile: the plan does not contain it
-                infos.append(archive.load_version(model_id, number))
+        archive = self._state.archive
+        # Those that are damaged, or were deleted meanwhile, are not in the plan.
+        infos = [info for info in archive.load_versions(model_id, numbers) if isinstance(info, VersionInfo)]
         found = archive.load_annotations(model_id, [info.version_number for info in infos])
         return [_loaded(info, annotations) for info, annotations in zip(infos, found, strict=True)]
 

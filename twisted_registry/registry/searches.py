@@ -2,33 +2,35 @@
 The search indexes of the models that somebody searches.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 
 from attrs import define, field, frozen
 from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
 
 from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
-from twisted_registry.domain.aliases import AliasMove
-from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
-from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, TooLarge, Unavailable
-from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.annotations import NO_ANNOTATIONS
+from twisted_registry.domain.errors import Unavailable
 from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
-from twisted_registry.domain.sorted_tree import SortedTree
-from twisted_registry.domain.version_index import Records, VersionIndex, sorted_records
+from twisted_registry.domain.version_index import VersionIndex, sorted_records
 from twisted_registry.mutexes import KeyedMutexes
-from twisted_registry.registry.index import ModelSearch, record_size_bytes
+from twisted_registry.registry.index import ModelSearch
 from twisted_registry.registry.models import Model
+from twisted_registry.registry.search_loading import (
+    VERSIONS_PER_JOB,
+    Loaded,
+    VersionReader,
+    next_numbers,
+    with_aliases,
+)
 from twisted_registry.registry.state import State
 
 MAX_INDEX_BYTES = 256 * 1024 * 1024
 """The approximate memory for all indexes together."""
 
-_VERSIONS_PER_JOB = 64
 _MOST_LOADS = 4
 """The most models read at once: each of them keeps a thread of the archive busy."""
 
@@ -40,21 +42,22 @@ _log = Logger(namespace="twisted_registry.registry")
 _SETTLED_TOGETHER = 4096
 """After so many versions the heap is settled: collecting garbage among more would stop all threads for long."""
 
-_Read = tuple[VersionInfo | CorruptVersion, Annotations | CorruptAnnotations]
-
 
 @frozen
 class Heap:
     """
-    Control of the garbage collector, which stops all threads while it looks at every object.
+    Control of what stops the threads that answer calls: the garbage collector, while it looks at every object, and a
+    thread that computes for long.
 
     Attributes:
-        settle: takes all objects out of its sight: those of an index live long.
+        settle: takes all objects out of the collector's sight: those of an index live long.
         unsettle: returns them, because an index is dropped.
+        pause: sleeps briefly, so that the threads that answer calls can run.
     """
 
     settle: Callable[[], None] = lambda: None
     unsettle: Callable[[], None] = lambda: None
+    pause: Callable[[], None] = lambda: None
 
 
 @define(eq=False)
@@ -75,6 +78,10 @@ class Searches:
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
     _loads: "_Slots" = field(factory=lambda: _Slots(DeferredSemaphore(_MOST_LOADS)))
     _is_stopped: bool = False
+    _reader: VersionReader = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reader = VersionReader(self._state, self._max_bytes)
 
     def stop(self) -> None:
         """
@@ -134,7 +141,7 @@ class Searches:
             self._heap.settle()
             with search.observed() as changed:
                 self._add_transient(model, search)
-                loaded = _Loaded(changed)
+                loaded = Loaded()
                 await self._load_archived(model, search, loaded)
                 records = await self._executor.defer(loaded.tree)
                 aliases = self._state.model(snapshot).loaded.aliases
@@ -156,7 +163,7 @@ class Searches:
                 annotations = snapshot.annotated.get(number, NO_ANNOTATIONS)
                 search.put(VersionRecord(info, annotations))
 
-    async def _load_archived(self, model: Model, search: ModelSearch, loaded: "_Loaded") -> None:
+    async def _load_archived(self, model: Model, search: ModelSearch, loaded: Loaded) -> None:
         """
         Read the archived versions, a few in each job so that other jobs run in between.
 
@@ -168,87 +175,47 @@ class Searches:
         """
         last = settled = 0
         snapshot = model.loaded
-        while numbers := _next_numbers(self._state.model(snapshot), last):
+        while numbers := next_numbers(self._state.model(snapshot), last):
             if self._is_stopped:
                 raise Unavailable("the registry is stopping; search again when it is back")
             last = numbers[-1]
-            wanted = [number for number in numbers if number not in loaded.changed]
-            results = await self._read(model, wanted)
+            known = model.loaded.numbers
+            # What changes from now on is taken from the model when all are read.
+            batch = await self._reader.batch(model, [number for number in numbers if not known.is_transient(number)])
             self._state.model(snapshot)  # checks that it is still there
-            names = _names(model.loaded.aliases)
-            for number, (info, annotations) in zip(wanted, results, strict=True):
-                if number in loaded.changed:
-                    continue
-                if isinstance(info, VersionInfo):
-                    loaded.add(self._record(snapshot, info, annotations, names))
-                else:
-                    search.damaged.add(number)  # or it is being deleted
-            self._check_size(model, loaded.size_bytes)
+            search.damaged.update(error.version_number for error in batch.damaged)  # or they are being deleted
+            self._reader.add(model, loaded, batch)
+            search.read_count = loaded.count
             if loaded.count >= settled + _SETTLED_TOGETHER:
                 settled = loaded.count
                 self._heap.settle()
-
-    async def _read(self, model: Model, numbers: Sequence[int]) -> Sequence[_Read]:
-        return await self._state.executor.defer(partial(self._read_now, model.model_id, numbers)) if numbers else ()
-
-    def _read_now(self, model_id: str, numbers: Sequence[int]) -> Sequence[_Read]:
-        # Called in the archive's thread.  The caches are left alone: they hold what other calls need.
-        infos = [self._read_info(model_id, number) for number in numbers]
-        readable = [info.version_number for info in infos if isinstance(info, VersionInfo)]
-        found = dict(zip(readable, self._state.archive.load_annotations(model_id, readable), strict=True))
-        return [(info, found.get(info.version_number, NO_ANNOTATIONS)) for info in infos]
-
-    def _read_info(self, model_id: str, number: int) -> VersionInfo | CorruptVersion:
-        try:
-            return self._state.archive.load_version(model_id, number)
-        except CorruptVersion as error:
-            return error
-
-    def _record(
-        self,
-        snapshot: ModelSnapshot,
-        info: VersionInfo,
-        annotations: Annotations | CorruptAnnotations,
-        names: Mapping[int, tuple[str, ...]],
-    ) -> VersionRecord:
-        if isinstance(annotations, CorruptAnnotations):
-            self._state.note_corrupt_annotations(snapshot.key(info.version_number), annotations)
-            annotations = NO_ANNOTATIONS
-        return VersionRecord(info, annotations, names.get(info.version_number, ()))
 
     async def _read_damaged(self, model: Model, search: ModelSearch) -> None:
         # Nothing is changed meanwhile: a version that is not damaged but being deleted is gone then.
         snapshot = model.loaded
         remaining = sorted(search.damaged)
         while remaining:
-            numbers, remaining = remaining[:_VERSIONS_PER_JOB], remaining[_VERSIONS_PER_JOB:]
+            numbers, remaining = remaining[:VERSIONS_PER_JOB], remaining[VERSIONS_PER_JOB:]
             async with self._state.coordination.exclusive(model.model_id):
                 present = [number for number in numbers if number in self._state.model(snapshot).loaded.numbers]
-                results = await self._read(model, present)
-                names = _names(self._state.model(snapshot).loaded.aliases)
+                batch = await self._reader.batch(model, present)
+                aliases = self._state.model(snapshot).loaded.aliases
                 search.damaged.difference_update(set(numbers) - set(present))
-                for number, (info, annotations) in zip(present, results, strict=True):
-                    if isinstance(info, CorruptVersion):
-                        self._state.note_damage(snapshot.key(number), info)
-                    elif number in search.damaged:
-                        search.put(self._record(snapshot, info, annotations, names))
+                for error in batch.damaged:
+                    self._state.note_damage(snapshot.key(error.version_number), error)
+                for record in batch.records:
+                    if record.number in search.damaged:
+                        search.put(with_aliases(record, aliases))
         search.retry_seconds = self._seconds() + _RETRY_SECONDS
 
     async def _add_order(self, search: ModelSearch, order: Order) -> None:
         records = search.index.records
         with search.observed() as changed:
-            tree = await self._executor.defer(partial(sorted_records, records, order))
+            tree = await self._executor.defer(partial(sorted_records, records, order, self._heap.pause))
             search.add_order(order, tree, records, changed)
         self._heap.settle()
 
     # The budget
-
-    def _check_size(self, model: Model, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes:
-            raise TooLarge(
-                f"the versions of {model.model_id!r} do not fit into the {self._max_bytes} bytes of memory for "
-                "searches; list them without a filter and by number, or delete some"
-            )
 
     def _trim(self, grown: Model) -> None:
         # The index that grows goes last.
@@ -264,10 +231,6 @@ class Searches:
             _log.info("the search index of {id!r} is dropped: others need its memory", id=model.model_id)
 
 
-def _next_numbers(model: Model, last: int) -> list[int]:
-    return list(islice(model.loaded.numbers.starting_at(last + 1), _VERSIONS_PER_JOB))
-
-
 @frozen(eq=False)
 class _Slots:
     """
@@ -281,46 +244,3 @@ class _Slots:
 
     async def __aexit__(self, *_: object) -> None:
         self._semaphore.release()
-
-
-@define(eq=False)
-class _Loaded:
-    """
-    The archived versions read so far.
-
-    Attributes:
-        changed: the numbers of the versions that have changed since the load began.
-        size_bytes: the approximate memory for the versions.
-    """
-
-    changed: set[int]
-    size_bytes: int = 0
-    _records: list[VersionRecord] = field(factory=list)
-
-    @property
-    def count(self) -> int:
-        """
-        The number of versions.
-        """
-        return len(self._records)
-
-    def add(self, record: VersionRecord) -> None:
-        """
-        Add a version, whose number is higher than those before.
-        """
-        self._records.append(record)
-        self.size_bytes += record_size_bytes(record)
-
-    def tree(self) -> Records:
-        """
-        Return the versions by number.
-        """
-        return SortedTree.from_sorted([record.number for record in self._records], self._records)
-
-
-def _names(aliases: Mapping[str, AliasMove]) -> Mapping[int, tuple[str, ...]]:
-    names: dict[int, tuple[str, ...]] = {}
-    for alias in sorted(aliases):
-        number = aliases[alias].to_number
-        names[number] = (*names.get(number, ()), alias)
-    return names

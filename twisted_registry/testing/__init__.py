@@ -12,6 +12,7 @@ from twisted_registry.testing.archive import ArchiveContract, ArchiveModelContra
 from twisted_registry.testing.archive_annotations import ArchiveAnnotationContract
 from twisted_registry.testing.archive_lifecycle import ArchiveLifecycleContract
 from twisted_registry.testing.archive_optional import (
+    ArchiveBatchContract,
     ArchiveIdentityContract,
     ArchiveKeyContract,
     ArchiveUnavailableContract,
@@ -25,6 +26,7 @@ from twisted_registry.testing.transient import TransientStoreContract
 
 __all__ = [
     "ArchiveAnnotationContract",
+    "ArchiveBatchContract",
     "ArchiveContract",
     "ArchiveIdentityContract",
     "ArchiveKeyContract",

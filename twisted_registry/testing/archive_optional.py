@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 
 from zope.interface.verify import verifyObject
 
-from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.archive import IArchive, IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive
-from twisted_registry.domain.errors import CannotStart, StorageFailure, UnknownModel
+from twisted_registry.domain.errors import CannotStart, CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.testing.archive import ArchiveContract
@@ -72,6 +72,36 @@ class ArchiveUnavailableContract(ArchiveContract):
         self.addCleanup(reader.close)
         with self.unavailable():
             self.assertRaises(StorageFailure, reader.read, 10)
+
+
+class ArchiveBatchContract(ArchiveContract):
+    """
+    The tests of ``IVersionBatches``.
+    """
+
+    def test_interface(self) -> None:
+        """
+        The archive provides ``IVersionBatches``.
+        """
+        self.assertTrue(verifyObject(IVersionBatches, self.archive))
+
+    def test_batch(self) -> None:
+        """
+        Versions come in the order of the numbers that were asked for, and a missing one as an error.
+        """
+        self.save("m")
+        infos = {number: put(self.archive, "m", number, b"%d" % number) for number in (1, 2, 5)}
+        first, missing, second, third = IVersionBatches(self.archive).load_versions("m", [5, 3, 1, 2])
+        self.assertEqual([first, second, third], [infos[5], infos[1], infos[2]])
+        self.assertIsInstance(missing, CorruptVersion)
+        self.assertEqual((missing.model_id, missing.version_number), ("m", 3))
+        self.assertEqual(IVersionBatches(self.archive).load_versions("m", []), [])
+
+    def test_no_model(self) -> None:
+        """
+        A model that does not exist is unknown.
+        """
+        self.assertRaises(UnknownModel, IVersionBatches(self.archive).load_versions, "m", [1])
 
 
 class ArchiveIdentityContract(ArchiveContract):

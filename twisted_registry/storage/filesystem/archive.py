@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_registry.contracts.archive import IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
@@ -19,7 +20,7 @@ from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedU
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.creation import UploadFacts
-from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, StorageFailure
+from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, CorruptVersion, StorageFailure
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
@@ -53,6 +54,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     ILifecycleArchive,
     IDeferredRemovals,
     IResumableArchive,
+    IVersionBatches,
 )
 class FilesystemArchive:
     """
@@ -277,6 +279,10 @@ class FilesystemArchive:
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
         """See ``IVersionStore.load_version``."""
         return self._versions.load(model_id, version_number)
+
+    def load_versions(self, model_id: str, version_numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        """See ``IVersionBatches.load_versions``."""
+        return self._versions.load_all(model_id, version_numbers)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         """See ``IVersionStore.open_version``."""

@@ -33,6 +33,7 @@ from attrs import frozen
 
 from twisted_registry.domain.models import MAX_USER_DATA_BYTES, ModelInfo, VersionInfo
 from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.plain_metadata import parse_plain
 
 MAX_METADATA_BYTES = 4 * MAX_USER_DATA_BYTES + 4096
 """
@@ -111,7 +112,7 @@ def parse_version(content: bytes, model_id: str, version_number: int) -> Version
     Raises:
         Malformed: the file is damaged.
     """
-    return _version(_parse(content), model_id, version_number)
+    return _version(parse_plain(content) or _parse(content), model_id, version_number)
 
 
 def parse_version_and_claims(content: bytes, model_id: str, version_number: int) -> tuple[VersionInfo, Claims]:

@@ -176,11 +176,37 @@ class ArchivedVersions:
         Read a version's info; see ``IVersionStore.load_version``.
         """
         with _damage_of(model_id, version_number, ".yaml"), self._models.open(model_id) as folder:
+            return self._load(folder, model_id, version_number)
+
+    def load_all(self, model_id: str, version_numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        """
+        Read the infos of versions; see ``IVersionBatches.load_versions``.
+        """
+        if not version_numbers:
+            return []
+        try:
+            with _damage_of(model_id, version_numbers[0], ".yaml"), self._models.open(model_id) as folder:
+                return [self._load_or_error(folder, model_id, number) for number in version_numbers]
+        except CorruptVersion as error:  # the folder cannot be opened
+            return [CorruptVersion(model_id, number, error.reason) for number in version_numbers]
+
+    def _load_or_error(self, folder: ModelFolder, model_id: str, version_number: int) -> VersionInfo | CorruptVersion:
+        try:
+            return self._load(folder, model_id, version_number)
+        except CorruptVersion as error:
+            return error
+
+    def _load(self, folder: ModelFolder, model_id: str, version_number: int) -> VersionInfo:
+        # Context managers would take as long as the rest of Python's part here.
+        which = ".yaml"
+        try:
             content = read_metadata(self._system, folder.version_yaml(version_number))
             info = parse_version(content, model_id, version_number)
-            with _damage_of(model_id, version_number, ".data"):
-                self._check_data(folder.version_data(version_number), info.size_bytes)
-            return info
+            which = ".data"
+            self._check_data(folder.version_data(version_number), info.size_bytes)
+        except (OSError, Malformed) as error:
+            raise _damage(error, model_id, version_number, which) from error
+        return info
 
     def _check_data(self, path: str, size_bytes: int) -> None:
         status = self._system.lstat(path)
@@ -237,15 +263,18 @@ def _subject(model_id: str, version_number: int) -> str:
     return f"version {version_number} of model {shown(model_id)}"
 
 
-def _damage_of(model_id: str, version_number: int, which: str) -> ErrorTranslation[OSError | Malformed]:
+def _damage(
+    error: OSError | Malformed, model_id: str, version_number: int, which: str
+) -> CorruptVersion | StorageUnavailable:
     # Damage to a file of a version concerns only that version.
-    def translate(error: OSError | Malformed) -> CorruptVersion | StorageUnavailable:
-        found = damage_or_failure(error, _subject(model_id, version_number)) if isinstance(error, OSError) else error
-        if isinstance(found, Malformed):
-            return CorruptVersion(model_id, version_number, f"its {which}: {found.reason}")
-        return found
+    found = damage_or_failure(error, _subject(model_id, version_number)) if isinstance(error, OSError) else error
+    if isinstance(found, Malformed):
+        return CorruptVersion(model_id, version_number, f"its {which}: {found.reason}")
+    return found
 
-    return ErrorTranslation((OSError, Malformed), translate)
+
+def _damage_of(model_id: str, version_number: int, which: str) -> ErrorTranslation[OSError | Malformed]:
+    return ErrorTranslation((OSError, Malformed), lambda error: _damage(error, model_id, version_number, which))
 
 
 def _log_damage(folder: ModelFolder, files: VersionFiles) -> None:

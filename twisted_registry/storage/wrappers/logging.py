@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field
 from zope.interface import alsoProvides, implementer, providedBy
 
-from twisted_registry.contracts.archive import IArchive
+from twisted_registry.contracts.archive import IArchive, IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
@@ -16,7 +16,7 @@ from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedU
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.creation import UploadFacts
-from twisted_registry.domain.errors import CorruptAnnotations
+from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.domain.translation import ErrorTranslation
@@ -35,7 +35,7 @@ class LoggingArchive:
         self.description: str = archive.description
         self._archive = archive
         self._errors = errors
-        optional = (IKeyedArchive, ILifecycleArchive, IDeferredRemovals, IResumableArchive)
+        optional = (IKeyedArchive, ILifecycleArchive, IDeferredRemovals, IResumableArchive, IVersionBatches)
         alsoProvides(self, *(interface for interface in optional if interface in providedBy(archive)))
 
     def open(self) -> None:
@@ -78,6 +78,14 @@ class LoggingArchive:
         """See ``IVersionStore.load_version``."""
         with self._errors.reading:
             return self._archive.load_version(model_id, version_number)
+
+    def load_versions(self, model_id: str, version_numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        """See ``IVersionBatches.load_versions``."""
+        with self._errors.reading:
+            found: list[VersionInfo | CorruptVersion] = IVersionBatches(self._archive).load_versions(
+                model_id, version_numbers
+            )
+        return found
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         """See ``IVersionStore.open_version``."""
