@@ -142,17 +142,23 @@ SERVER = {
         "follow the text: `save_model` writes the metadata again; it creates a missing model again, without versions",
         "after that",
     ),
-    "CorruptVersion": Advice("the version is damaged on the server's disk", "use another version", "no"),
+    "CorruptVersion": Advice(
+        "the version is damaged on the server's disk", "use another version; `delete_version` deletes it", "no"
+    ),
     "CorruptAnnotations": Advice(
-        "the labels and metrics of a version are damaged on the server's disk", "replace all of them", "after that"
+        "the labels and metrics of a version are damaged on the server's disk",
+        "replace all of them: `annotate(replace=True)`, `twisted-registry label --replace`, or the mask `*`",
+        "after that",
     ),
     "CorruptAliases": Advice(
         "the history of the model's aliases is damaged on the server's disk, so its versions are not deleted",
-        "look at where the aliases are; verify the archive",
+        "set those aliases again that are wrong; then stop the daemon and `archive verify --quarantine`",
         "after that",
     ),
     "CorruptRetention": Advice(
-        "retention policies are damaged on the server's disk", "set them again; verify the archive", "after that"
+        "retention policies are damaged on the server's disk",
+        "set that of a model again; for those of prefixes, stop the daemon and `archive verify --quarantine` first",
+        "after that",
     ),
 }
 """The errors that a server reports."""

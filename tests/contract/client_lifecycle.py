@@ -304,6 +304,32 @@ class LifecycleContract(LifecycleCase):
             self.registry.call("delete_version", self.stored)
         self.assertEqual(self.registry.call("publish", self.model_id, b"next").version_number, 3)
 
+    def test_all_annotations_are_replaced(self) -> None:
+        """
+        With ``replace``, the labels and metrics that are not given are removed.
+        """
+        self.registry.call("annotate", self.stored, labels={"a": "1", "b": "2"}, metrics={"return": 1, "loss": 2})
+        record = self.registry.call("annotate", self.stored, labels={"b": "3"}, metrics={"loss": 4}, replace=True)
+        self.assertEqual((record.labels, record.metrics), ({"b": "3"}, {"loss": 4.0}))
+        record = self.registry.call("annotate", self.stored, replace=True)
+        self.assertEqual((record.labels, record.metrics), ({}, {}))
+
+    def test_copy_with_a_key(self) -> None:
+        """
+        The same copy with the same key returns the version that it made; another one with the key is refused.
+        """
+        key = f"{self.model_id}-{self.style.__name__}"
+        self.registry.call("save_model", f"{self.model_id}-2")
+        copies = [
+            self.registry.call("copy", self.stored, f"{self.model_id}-2", idempotency_key=key).info for _ in range(2)
+        ]
+        self.assertEqual((copies[0].version_number, copies[0]), (1, copies[1]))
+        for source, keywords in ((self.published, {}), (self.stored, {"transient": True})):
+            with self.assertRaises(errors.InvalidRequest):
+                self.registry.call("copy", source, f"{self.model_id}-2", idempotency_key=key, **keywords)
+        with self.assertRaises(errors.InvalidRequest):
+            self.registry.call("copy", self.stored, f"{self.model_id}-2", idempotency_key="")
+
     def test_model_is_not_a_version_to_delete(self) -> None:
         """
         A deletion names its version: a forgotten number does not delete the latest one.
@@ -440,9 +466,28 @@ class LifecycleContract(LifecycleCase):
         self.assertEqual(best("best", self.model_id, "return", filter="NOT archived OR number = 1").number, 2)
         self.assertEqual(best("best", self.model_id, "return", filter="archived").number, 1)
         self.assertEqual(best("best", self.model_id, 'a."b"\\').number, 1)
-        for metric, keywords in (("loss", {}), ("return", {"filter": "number > 2"})):
+        self.annotate({1: 5, 2: 5, 3: 4})
+        self.assertEqual(best("best", self.model_id, "return").number, 2, "the newest of equal ones")
+        self.annotate({1: 4})
+        self.assertEqual(best("best", self.model_id, "return", lowest=True).number, 3, "the newest of equal ones")
+        for metric, keywords in (("loss", {}), ("return", {"filter": "number > 3"})):
             with self.assertRaises(errors.NoMatchingVersion):
                 self.registry.call("best", self.model_id, metric, **keywords)
+
+    def test_mistakes_in_the_filter_of_the_best(self) -> None:
+        """
+        A mistake is reported at its column in the caller's filter.
+        """
+        for matching in ("archived AND", "sise > 3", "number >"):
+            columns = []
+            for name, *arguments in (("best", "return"), ("search",)):
+                with self.assertRaises(errors.InvalidFilter) as caught:
+                    if name == "best":
+                        self.registry.call(name, self.model_id, *arguments, filter=matching)
+                    else:
+                        self.numbers(matching)
+                columns.append(caught.exception.column)
+            self.assertEqual(columns[0], columns[1], matching)
 
     def test_search_for_models(self) -> None:
         """
@@ -463,14 +508,14 @@ class LifecycleContract(LifecycleCase):
         A policy is set for a model or a prefix, and removed.
         """
         policy = RetentionPolicy(3, (KeepBest("return", 2), KeepBest("loss", 1, lowest=True)), 10, 3600.5)
-        self.registry.call("set_retention", policy, self.model_id)
+        self.registry.call("set_retention", self.model_id, policy=policy)
         self.assertEqual(self.registry.call("retention", self.model_id), Retention(policy, self.model_id))
         prefix, of_prefix = self.model_id[:-1], RetentionPolicy(keep_last=1)
-        self.registry.call("set_retention", of_prefix, prefix=prefix)
-        self.registry.call("set_retention", None, self.model_id)
+        self.registry.call("set_retention", policy=of_prefix, prefix=prefix)
+        self.registry.call("set_retention", self.model_id, policy=None)
         for scope in ({"model_id": self.model_id}, {"prefix": prefix}):
             self.assertEqual(self.registry.call("retention", **scope), Retention(of_prefix, prefix=prefix))
-        self.registry.call("set_retention", None, prefix=prefix)
+        self.registry.call("set_retention", prefix=prefix, policy=None)
         self.assertIsNone(self.registry.call("retention", self.model_id).policy)
 
     def test_prune(self) -> None:
@@ -491,9 +536,9 @@ class LifecycleContract(LifecycleCase):
         A policy that is not allowed, and a scope that is not one, are refused.
         """
         for arguments, keywords in (
-            ((RetentionPolicy(keep_last=-1), self.model_id), {}),
-            ((None,), {}),
-            ((None, self.model_id), {"prefix": ""}),
+            ((self.model_id,), {"policy": RetentionPolicy(keep_last=-1)}),
+            ((), {"policy": None}),
+            ((self.model_id,), {"policy": None, "prefix": ""}),
         ):
             with self.assertRaises(errors.InvalidRequest):
                 self.registry.call("set_retention", *arguments, **keywords)

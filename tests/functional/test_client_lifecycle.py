@@ -200,6 +200,28 @@ class LostAnswerTests(FakeRegistryCase):
         client = self.connect(v1_GetVersion=present, v1_DeleteVersion=gone)
         self.assertRaises(errors.UnknownVersion, client.delete_version, "walker@3")
 
+    def test_deleted_damaged_version(self) -> None:
+        """
+        A damaged version is deleted again while a damaged version has its number.
+        """
+        damaged, gone = failure(errors.CorruptVersion("walker", 3, "x")), failure(errors.UnknownVersion("walker", 3))
+        for found, called in (
+            (in_turn(damaged, gone), ["GetVersion", "DeleteVersion", "GetVersion"]),
+            (in_turn(damaged, always(version())), ["GetVersion", "DeleteVersion", "GetVersion"]),
+            (damaged, ["GetVersion", "DeleteVersion"] * 2),
+        ):
+            client = self.connect(v1_GetVersion=found, v1_DeleteVersion=in_turn(LOST, always(Empty())))
+            client.delete_version("walker@-1")
+            self.assertEqual(self.called, called)
+
+    def test_damage_of_another_version(self) -> None:
+        """
+        A server that reports the damage of another model deletes nothing.
+        """
+        client = self.connect(v1_GetVersion=failure(errors.CorruptVersion("runner", 3, "x")))
+        self.assertRaises(errors.CorruptVersion, client.delete_version, "walker@3")
+        self.assertEqual(self.called, ["GetVersion"])
+
     def test_latest_version_that_becomes_another(self) -> None:
         """
         A change of the latest version is repeated for the version that was the latest at first.
@@ -551,7 +573,7 @@ class OtherServerTests(FakeRegistryCase):
             lambda: list(client.search("walker")),
             lambda: list(client.search_models()),
             lambda: client.best("walker", "return"),
-            lambda: client.set_retention(None, "walker"),
+            lambda: client.set_retention("walker", policy=None),
             lambda: client.retention("walker"),
             lambda: client.prune("walker"),
             lambda: client.update_model("walker", {"a": "b"}, etag="x"),

@@ -16,7 +16,7 @@ from twisted_registry.domain.errors import REWRITE_MODEL
 from twisted_registry.protocol.error_map import REASONS
 from twisted_registry.registry.lost_models import LostModel
 
-_CALL = re.compile(r"\b(Create|Retrieve|Delete|Version)[A-Z]\w+")
+_CALL = re.compile(r"\b(Create|Retrieve|Delete|Update|Version)[A-Z]\w+")
 
 
 def example(kind: type, model_id: str = "walker") -> errors.RegistryError:
@@ -61,7 +61,11 @@ class AdviceTests(SynchronousTestCase):
             errors.Overloaded: "(the cause); try again later, or retry for longer, for example with --retry-seconds 60",
             errors.StorageFull: "'twisted-registry prune MODEL --keep-last 10' or 'twisted-registry rm'",
             errors.CorruptModel: "'twisted-registry set --replace walker KEY=VALUE...'",
-            errors.CorruptVersion: "'twisted-registry versions walker'",
+            errors.CorruptVersion: "'twisted-registry rm walker@3'",
+            errors.CorruptAnnotations: "'twisted-registry label --replace walker@3 KEY=VALUE'",
+            errors.CorruptAliases: "'twisted-registry alias ls walker'",
+            errors.CorruptRetention: "'twisted-registry retention set'",
+            errors.UnsupportedByArchive: "another archive provider",
             errors.Unreachable: "--server or TWISTED_REGISTRY_SERVER",
             errors.CreationUncertain: "'twisted-registry versions walker'",
             errors.NotAuthenticated: "TWISTED_REGISTRY_TOKEN",
@@ -75,7 +79,7 @@ class AdviceTests(SynchronousTestCase):
         found = set()
         for kind in REASONS.values():
             for line in re.findall(
-                r"'(?:twisted-registry )?((?:push|prune|set|rm|ls|versions)\b[^']*)'", explain(example(kind))
+                r"'(?:twisted-registry )?((?:push|prune|set|rm|ls|versions|label)\b[^']*)'", explain(example(kind))
             ):
                 name, *words = shlex.split(line)
                 self.assertLessEqual(
@@ -83,7 +87,7 @@ class AdviceTests(SynchronousTestCase):
                     {flag for option in subcommands()[name].params for flag in option.opts},
                 )
                 found.add(name)
-        self.assertEqual(found, {"push", "prune", "set", "rm", "ls", "versions"})
+        self.assertEqual(found, {"push", "prune", "set", "rm", "ls", "versions", "label"})
 
     def test_lost_model(self) -> None:
         """

@@ -122,8 +122,40 @@ def _corrupt_version(error: errors.CorruptVersion) -> str:
     word = model_word(error.model_id)
     return (
         f"version {error.version_number} of model {harmless_id(error.model_id)} is damaged in the archive "
-        f"({error.reason}); use another version ('twisted-registry versions {word}' lists them), or restore its files"
+        f"({error.reason}); use another version ('twisted-registry versions {word}' lists them), restore its files, or "
+        f"delete it with 'twisted-registry rm {word}@{error.version_number}'"
     )
+
+
+def _corrupt_annotations(error: errors.CorruptAnnotations) -> str:
+    word = reference_word(Reference(error.model_id, error.version_number))
+    return (
+        f"the labels and metrics of version {error.version_number} of model {harmless_id(error.model_id)} are damaged "
+        f"in the archive ({error.reason}); its data is not: 'twisted-registry label --replace {word} KEY=VALUE' sets "
+        "labels again and removes all others, and 'twisted-registry metric' sets metrics"
+    )
+
+
+def _corrupt_aliases(error: errors.CorruptAliases) -> str:
+    word = model_word(error.model_id)
+    return (
+        f"the history of the aliases of model {harmless_id(error.model_id)} is damaged in the archive, so an alias may "
+        f"name this version, and it is not deleted; 'twisted-registry alias ls {word}' shows where the aliases are: "
+        "set those that are wrong again, then stop the registry and run 'twisted-registry archive verify --quarantine' "
+        "on its machine"
+    )
+
+
+def _corrupt_retention(error: errors.CorruptRetention) -> str:
+    return (
+        f"{error.subject} cannot be read ({error.reason}), and nothing is deleted by it; set the policy of a model "
+        "again with 'twisted-registry retention set'; for prefixes, stop the registry and run 'twisted-registry "
+        "archive verify --quarantine' on its machine, then set them again"
+    )
+
+
+def _unsupported_by_archive(error: errors.UnsupportedByArchive) -> str:
+    return f"{error.reason}; only with another archive provider, which its operator chooses, could the registry do this"
 
 
 def _unreachable(error: errors.Unreachable) -> str:
@@ -156,6 +188,10 @@ _DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {
     errors.StorageFull: _storage_full,
     errors.CorruptModel: _corrupt_model,
     errors.CorruptVersion: _corrupt_version,
+    errors.CorruptAnnotations: _corrupt_annotations,
+    errors.CorruptAliases: _corrupt_aliases,
+    errors.CorruptRetention: _corrupt_retention,
+    errors.UnsupportedByArchive: _unsupported_by_archive,
     errors.Unreachable: _unreachable,
     errors.CreationUncertain: _creation_uncertain,
     errors.NotAuthenticated: _not_authenticated,

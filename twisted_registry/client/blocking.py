@@ -695,7 +695,7 @@ class BlockingClient:
 
     def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> VersionRecord:
         """
-        Return the version with the best value of a metric; among equal ones, the one with the lowest number.
+        Return the version with the best value of a metric; among equal ones, the newest.
 
         Args:
             model_id: the model.
@@ -722,9 +722,10 @@ class BlockingClient:
         metrics: Mapping[str, float] | None = None,
         remove_labels: Iterable[str] = (),
         remove_metrics: Iterable[str] = (),
+        replace: bool = False,
     ) -> VersionRecord:
         """
-        Set some labels and metrics of a version, and remove some.  All others stay.
+        Set some labels and metrics of a version, and remove some.  All others stay, unless ``replace`` is true.
 
         Args:
             version: the version; see ``get``.
@@ -732,6 +733,7 @@ class BlockingClient:
             metrics: the metrics to set; at most 256 in all.  They may be infinite.
             remove_labels: the labels to remove; missing ones are ignored.
             remove_metrics: the metrics to remove; missing ones are ignored.
+            replace: whether all labels and metrics that are not given here are removed.  Damaged ones are repaired so.
 
         Returns:
             The version as it is now.
@@ -741,14 +743,19 @@ class BlockingClient:
             UnknownVersion: the model has no such version.
             UnknownAlias: the model has no such alias.
             InvalidRequest: a label or metric is not allowed, such as NaN; or there are too many.
-            CorruptAnnotations: the version's labels and metrics are damaged.
+            CorruptAnnotations: the version's labels and metrics are damaged, and ``replace`` is false.
             StorageFull: the server's disk is full.
             UnsupportedByArchive: the server's archive cannot store labels and metrics.
             Unsupported: the server does not have this call.
         """
         return event_loop_thread.run(
             self._client.annotate(
-                version, labels=labels, metrics=metrics, remove_labels=remove_labels, remove_metrics=remove_metrics
+                version,
+                labels=labels,
+                metrics=metrics,
+                remove_labels=remove_labels,
+                remove_metrics=remove_metrics,
+                replace=replace,
             )
         )
 
@@ -777,7 +784,8 @@ class BlockingClient:
 
     def delete_version(self, version: AnyReference) -> None:
         """
-        Delete a version.  No other version gets its number.  Downloads of it that have begun can end.
+        Delete a version, which may be damaged.  No other version gets its number.  Downloads of it that have begun can
+        end.
 
         If the answer is lost, the call is repeated only if the same version still exists.
 
@@ -803,6 +811,7 @@ class BlockingClient:
         transient: bool = False,
         aliases: Iterable[str] = (),
         reason: str = "",
+        idempotency_key: str | None = None,
     ) -> VersionRecord:
         """
         Create a version in another model with the data and metadata of a version.  The data does not cross the wire.
@@ -815,6 +824,9 @@ class BlockingClient:
             transient: whether the new version is transient; otherwise it is archived.
             aliases: aliases of the new version, set in the same commit.  A transient version can have none.
             reason: why the aliases are set, at most 1 KiB; may be empty.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same copy with the same key again, within a day, also in another process, returns the version that
+                it made.
 
         Returns:
             The new version.
@@ -824,12 +836,14 @@ class BlockingClient:
             UnknownVersion: the model has no such version, or it was evicted.
             UnknownAlias: the model has no such alias.
             CorruptVersion: the version's files are damaged.
-            InvalidRequest: an alias or the reason is not allowed.
+            InvalidRequest: an alias, the reason or the key is not allowed; or the key was used for another creation.
             StorageFull: the server's disk is full; nothing was created.
             Unsupported: the server does not have this call.
         """
         return event_loop_thread.run(
-            self._client.copy(version, model_id, transient=transient, aliases=aliases, reason=reason)
+            self._client.copy(
+                version, model_id, transient=transient, aliases=aliases, reason=reason, idempotency_key=idempotency_key
+            )
         )
 
     def set_alias(
@@ -921,7 +935,7 @@ class BlockingClient:
         return BlockingItems(self._client.alias_moves(model_id, alias))
 
     def set_retention(
-        self, policy: RetentionPolicy | None, model_id: str | None = None, *, prefix: str | None = None
+        self, model_id: str | None = None, *, prefix: str | None = None, policy: RetentionPolicy | None
     ) -> None:
         """
         Set the retention policy of a model, or of all models whose ids begin with a prefix.
@@ -931,9 +945,9 @@ class BlockingClient:
         that an alias names, or one with the label ``pin``.
 
         Args:
-            policy: the policy; ``None`` to remove the one that is set.
             model_id: the model; ``None`` if a prefix is given.
             prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
+            policy: the policy; ``None`` to remove the one that is set.
 
         Raises:
             InvalidRequest: the policy or the prefix is not allowed; or neither a model nor a prefix is given, or both.
@@ -942,7 +956,7 @@ class BlockingClient:
             UnsupportedByArchive: the server's archive cannot store policies.
             Unsupported: the server does not have this call.
         """
-        event_loop_thread.run(self._client.set_retention(policy, model_id, prefix=prefix))
+        event_loop_thread.run(self._client.set_retention(model_id, prefix=prefix, policy=policy))
 
     def retention(self, model_id: str | None = None, *, prefix: str | None = None) -> Retention:
         """

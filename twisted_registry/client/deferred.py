@@ -706,7 +706,7 @@ class DeferredClient(DeferredClientBase):
 
     def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> "Deferred[VersionRecord]":
         """
-        Return the version with the best value of a metric; among equal ones, the one with the lowest number.
+        Return the version with the best value of a metric; among equal ones, the newest.
 
         Args:
             model_id: the model.
@@ -733,9 +733,10 @@ class DeferredClient(DeferredClientBase):
         metrics: Mapping[str, float] | None = None,
         remove_labels: Iterable[str] = (),
         remove_metrics: Iterable[str] = (),
+        replace: bool = False,
     ) -> "Deferred[VersionRecord]":
         """
-        Set some labels and metrics of a version, and remove some.  All others stay.
+        Set some labels and metrics of a version, and remove some.  All others stay, unless ``replace`` is true.
 
         Args:
             version: the version; see ``get``.
@@ -743,6 +744,7 @@ class DeferredClient(DeferredClientBase):
             metrics: the metrics to set; at most 256 in all.  They may be infinite.
             remove_labels: the labels to remove; missing ones are ignored.
             remove_metrics: the metrics to remove; missing ones are ignored.
+            replace: whether all labels and metrics that are not given here are removed.  Damaged ones are repaired so.
 
         Returns:
             A Deferred that fires with the version as it is now.
@@ -752,14 +754,19 @@ class DeferredClient(DeferredClientBase):
             UnknownVersion: the model has no such version.
             UnknownAlias: the model has no such alias.
             InvalidRequest: a label or metric is not allowed, such as NaN; or there are too many.
-            CorruptAnnotations: the version's labels and metrics are damaged.
+            CorruptAnnotations: the version's labels and metrics are damaged, and ``replace`` is false.
             StorageFull: the server's disk is full.
             UnsupportedByArchive: the server's archive cannot store labels and metrics.
             Unsupported: the server does not have this call.
         """
         return self._defer(
             self._client.annotate(
-                version, labels=labels, metrics=metrics, remove_labels=remove_labels, remove_metrics=remove_metrics
+                version,
+                labels=labels,
+                metrics=metrics,
+                remove_labels=remove_labels,
+                remove_metrics=remove_metrics,
+                replace=replace,
             )
         )
 
@@ -788,7 +795,8 @@ class DeferredClient(DeferredClientBase):
 
     def delete_version(self, version: AnyReference) -> "Deferred[None]":
         """
-        Delete a version.  No other version gets its number.  Downloads of it that have begun can end.
+        Delete a version, which may be damaged.  No other version gets its number.  Downloads of it that have begun can
+        end.
 
         If the answer is lost, the call is repeated only if the same version still exists.
 
@@ -817,6 +825,7 @@ class DeferredClient(DeferredClientBase):
         transient: bool = False,
         aliases: Iterable[str] = (),
         reason: str = "",
+        idempotency_key: str | None = None,
     ) -> "Deferred[VersionRecord]":
         """
         Create a version in another model with the data and metadata of a version.  The data does not cross the wire.
@@ -829,6 +838,9 @@ class DeferredClient(DeferredClientBase):
             transient: whether the new version is transient; otherwise it is archived.
             aliases: aliases of the new version, set in the same commit.  A transient version can have none.
             reason: why the aliases are set, at most 1 KiB; may be empty.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same copy with the same key again, within a day, also in another process, returns the version that
+                it made.
 
         Returns:
             A Deferred that fires with the new version.
@@ -838,11 +850,15 @@ class DeferredClient(DeferredClientBase):
             UnknownVersion: the model has no such version, or it was evicted.
             UnknownAlias: the model has no such alias.
             CorruptVersion: the version's files are damaged.
-            InvalidRequest: an alias or the reason is not allowed.
+            InvalidRequest: an alias, the reason or the key is not allowed; or the key was used for another creation.
             StorageFull: the server's disk is full; nothing was created.
             Unsupported: the server does not have this call.
         """
-        return self._defer(self._client.copy(version, model_id, transient=transient, aliases=aliases, reason=reason))
+        return self._defer(
+            self._client.copy(
+                version, model_id, transient=transient, aliases=aliases, reason=reason, idempotency_key=idempotency_key
+            )
+        )
 
     def set_alias(
         self, version: AnyReference, alias: str, *, expected_number: int | None = None, reason: str = ""
@@ -936,7 +952,7 @@ class DeferredClient(DeferredClientBase):
         return DeferredIterator(self._defer, self._client.alias_moves(model_id, alias))
 
     def set_retention(
-        self, policy: RetentionPolicy | None, model_id: str | None = None, *, prefix: str | None = None
+        self, model_id: str | None = None, *, prefix: str | None = None, policy: RetentionPolicy | None
     ) -> "Deferred[None]":
         """
         Set the retention policy of a model, or of all models whose ids begin with a prefix.
@@ -946,9 +962,9 @@ class DeferredClient(DeferredClientBase):
         that an alias names, or one with the label ``pin``.
 
         Args:
-            policy: the policy; ``None`` to remove the one that is set.
             model_id: the model; ``None`` if a prefix is given.
             prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
+            policy: the policy; ``None`` to remove the one that is set.
 
         Returns:
             A Deferred that fires with ``None`` when this is done.
@@ -960,7 +976,7 @@ class DeferredClient(DeferredClientBase):
             UnsupportedByArchive: the server's archive cannot store policies.
             Unsupported: the server does not have this call.
         """
-        return self._defer(self._client.set_retention(policy, model_id, prefix=prefix))
+        return self._defer(self._client.set_retention(model_id, prefix=prefix, policy=policy))
 
     def retention(self, model_id: str | None = None, *, prefix: str | None = None) -> "Deferred[Retention]":
         """

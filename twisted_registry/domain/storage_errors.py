@@ -214,7 +214,8 @@ class CorruptAnnotations(RegistryError):
     def __str__(self) -> str:
         return (
             f"the labels and metrics of version {self.version_number} of model {shown(self.model_id)} are damaged in "
-            f"the archive ({self.reason}); its data is not: replace all labels and metrics with UpdateVersion"
+            f"the archive ({self.reason}); its data is not: replace all labels and metrics (annotate "
+            "with replace=True, or UpdateVersion with the mask '*')"
         )
 
 

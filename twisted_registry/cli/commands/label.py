@@ -4,7 +4,7 @@ The command that changes a version's labels.
 
 import click
 
-from twisted_registry.cli.commands.metric import annotation_outcome
+from twisted_registry.cli.commands.metric import annotation_outcome, replace_option
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
 from twisted_registry.cli.output import json_option
 from twisted_registry.cli.params import LabelType, ReferenceType
@@ -29,14 +29,17 @@ Examples:
 @click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
 @click.argument("changes", metavar="{KEY=VALUE|KEY-}...", type=LabelType(), nargs=-1, required=True)
+@replace_option
 @json_option
 @with_server
-def label(server: Server, reference: Reference, changes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
+def label(
+    server: Server, reference: Reference, changes: tuple[tuple[str, str | None], ...], replace: bool, as_json: bool
+) -> None:
     """
     Run the command.
     """
     labels = {key: value for key, value in changes if value is not None}
     removed = [key for key, value in changes if value is None]
     with server.client() as client, exit_on_interrupt(lambda: annotation_outcome(server, reference, labels, removed)):
-        record = client.annotate(str(reference), labels=labels, remove_labels=removed)
+        record = client.annotate(str(reference), labels=labels, remove_labels=removed, replace=replace)
         print_annotations(record, as_json)

@@ -32,19 +32,25 @@ Examples:
 """
 
 
+replace_option = click.option("--replace", is_flag=True, help="Remove all other labels and metrics, also damaged ones.")
+
+
 @click.command(help=_HELP, epilog=EXIT_STATUS_HELP)
 @click.argument("reference", metavar="MODEL[@VERSION]", type=ReferenceType())
 @click.argument("changes", metavar="{NAME=NUMBER|NAME-}...", type=MetricType(), nargs=-1, required=True)
+@replace_option
 @json_option
 @with_server
-def metric(server: Server, reference: Reference, changes: tuple[tuple[str, float | None], ...], as_json: bool) -> None:
+def metric(
+    server: Server, reference: Reference, changes: tuple[tuple[str, float | None], ...], replace: bool, as_json: bool
+) -> None:
     """
     Run the command.
     """
     metrics = {name: value for name, value in changes if value is not None}
     removed = [name for name, value in changes if value is None]
     with server.client() as client, exit_on_interrupt(lambda: annotation_outcome(server, reference, metrics, removed)):
-        record = client.annotate(str(reference), metrics=metrics, remove_metrics=removed)
+        record = client.annotate(str(reference), metrics=metrics, remove_metrics=removed, replace=replace)
         print_annotations(record, as_json)
 
 

@@ -59,7 +59,7 @@ def set_(
         )
     model_id = None if model is None else model.model_id
     with server.client() as client, exit_on_interrupt(lambda: _outcome(server, model_id, prefix)):
-        client.set_retention(None if unset else policy, model_id=model_id, prefix=prefix)
+        client.set_retention(model_id, prefix=prefix, policy=None if unset else policy)
         print_policy(None if unset else policy, model_id, prefix, as_json)
 
 

@@ -16,7 +16,7 @@ from twisted_registry.cli.records import alias_name, read_info
 from twisted_registry.cli.references import harmless_reference, model_word, reference_word
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.text import harmless_id, size
-from twisted_registry.domain.errors import UnknownModel, UnknownVersion
+from twisted_registry.domain.errors import CorruptVersion, UnknownModel, UnknownVersion
 from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _HELP = """Delete MODEL with all its versions, including archived ones; or, with MODEL@3, that version only.
 
 On a terminal the command asks for confirmation; elsewhere it requires --yes. No other version gets the number of one
-that was deleted. A version that an alias names is kept until the alias is moved or removed.
+that was deleted. A version that an alias names is kept until the alias is moved or removed. A damaged version can be
+deleted, too.
 
 \b
 Examples:
@@ -83,17 +84,28 @@ def _delete_version(server: Server, client: "BlockingClient", reference: Referen
     model_id = reference.model_id
     with exit_on_interrupt(lambda: f"{reference_word(reference)} was not deleted"):
         # A reference such as @latest names the version that was confirmed, and not one that was created since.
-        info = read_info(client, reference)
-        name = harmless_reference(model_id, info.version_number)
-        if not yes and not click.confirm(f"Delete {name} ({size(info.size_bytes)}, {kind(info)})?", err=True):
+        number, description = _described(client, reference)
+        name = harmless_reference(model_id, number)
+        if not yes and not click.confirm(f"Delete {name} ({description})?", err=True):
             sys.exit(ExitStatus.FAILED)
-    exact = Reference(model_id, info.version_number)
+    exact = Reference(model_id, number)
     with exit_on_interrupt(lambda: version_deletion_outcome(server, exact)):
         client.delete_version(str(exact))
         if as_json:
-            print_object({"model_id": model_id, "version_number": info.version_number, "deleted": True})
+            print_object({"model_id": model_id, "version_number": number, "deleted": True})
         else:
             print_line(f"deleted {name}")
+
+
+def _described(client: "BlockingClient", reference: Reference) -> tuple[int, str]:
+    """
+    Return the number of the version that a reference names, and its properties for a question.
+    """
+    try:
+        info = read_info(client, reference)
+    except CorruptVersion as damaged:
+        return damaged.version_number, "damaged"
+    return info.version_number, f"{size(info.size_bytes)}, {kind(info)}"
 
 
 def deletion_outcome(server: Server, model_id: str) -> str:

@@ -17,9 +17,13 @@ def annotations_request(
     metrics: Mapping[str, float] | None,
     remove_labels: Iterable[str],
     remove_metrics: Iterable[str],
+    replace: bool,
 ) -> Any:
     """
     Return the request that sets some labels and metrics, and removes some.
+
+    Args:
+        replace: whether all others are removed.
 
     Raises:
         InvalidRequest: a key or a value is not allowed.
@@ -34,7 +38,10 @@ def annotations_request(
     request = v1.UpdateVersionRequest(reference=reference)
     request.version.labels.update(given.labels)
     request.version.metrics.update(given.metrics)
-    if without_labels or without_metrics:
+    if replace:
+        # Of damaged ones, the server needs both masks.
+        request.update_mask.paths.extend(["labels", "metrics"])
+    elif without_labels or without_metrics:
         paths = [f"labels.{mask_key(key)}" for key in (*given.labels, *without_labels)]
         paths += [f"metrics.{mask_key(name)}" for name in (*given.metrics, *without_metrics)]
         request.update_mask.paths.extend(paths)

@@ -6,17 +6,25 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from twisted_registry.client._transport.annotations import annotations_request
 from twisted_registry.client._transport.pages import PAGE, entries
 from twisted_registry.client._transport.records import version_record
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.replies import bad_reply
-from twisted_registry.client._transport.requests import reference_of, sendable_model_id, sendable_text
+from twisted_registry.client._transport.requests import reference_of, sendable_model_id, sendable_names, sendable_text
 from twisted_registry.client._types import AnyReference
-from twisted_registry.client.errors import InvalidRequest, NoMatchingVersion, UnknownModel, UnknownVersion
+from twisted_registry.client.errors import (
+    CorruptVersion,
+    InvalidFilter,
+    InvalidRequest,
+    NoMatchingVersion,
+    UnknownModel,
+    UnknownVersion,
+)
 from twisted_registry.domain.aliases import check_alias_name, check_reason
+from twisted_registry.domain.idempotency import check_idempotency_key
 from twisted_registry.domain.models import check_model_id
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
@@ -53,12 +61,13 @@ class Versions:
         metrics: Mapping[str, float] | None,
         remove_labels: Iterable[str],
         remove_metrics: Iterable[str],
+        replace: bool,
     ) -> VersionRecord:
         """
-        Set some labels and metrics of a version, and remove some.
+        Set some labels and metrics of a version, and remove some, or all others.
         """
         reference = reference_of(version)
-        request = annotations_request("", labels, metrics, remove_labels, remove_metrics)
+        request = annotations_request("", labels, metrics, remove_labels, remove_metrics, replace)
         if (reference.selector or 0) < 1:
             reference = exact(await self.get(reference))
         request.reference = str(reference)
@@ -84,45 +93,72 @@ class Versions:
 
     async def delete(self, version: AnyReference) -> None:
         """
-        Delete a version.  If the answer is lost, the deletion is repeated only if the same version still exists.
+        Delete a version, which may be damaged.  If the answer is lost, the deletion is repeated only if the same
+        version still exists.
 
         Raises:
             InvalidRequest: the reference names a model without a version.
         """
         if reference_of(version).is_model:  # else a forgotten number would delete the latest version
             raise InvalidRequest("name the version to delete, such as walker@3; delete_model deletes the whole model")
-        record = await self.get(version)
-        request = v1.DeleteVersionRequest(reference=str(exact(record)))
-        api, model_id, number = self._api.without_retries(), record.info.model_id, record.number
+        reference, record = await self._found(version)
+        request = v1.DeleteVersionRequest(reference=str(reference))
+        api, model_id, number = self._api.without_retries(), reference.model_id, reference.selector
 
         async def act() -> bool:
             await api.call("DeleteVersion", request, Empty, model_id, number)
             return True
 
         async def find_out() -> bool | None:
-            return None if await Versions(api).exists(record) else True
+            return None if await Versions(api)._exists(reference, record) else True
 
         await self._api.repeat(act, find_out, model_id, (UnknownModel, UnknownVersion))
 
-    async def exists(self, record: VersionRecord) -> bool:
+    async def _found(self, version: AnyReference) -> tuple[Reference, VersionRecord | None]:
         """
-        Return whether a version still exists; another one with its number belongs to a model that was created since.
+        Return the reference of a version by its number, and its record; ``None`` if it is damaged.
         """
         try:
-            present = await self.get(exact(record))
+            record = await self.get(version)
+        except CorruptVersion as damaged:
+            reference, number = reference_of(version), damaged.version_number
+            if damaged.model_id != reference.model_id or number < 1 or number != (reference.selector or -1) > 0:
+                raise  # it does not say which version it is about
+            return Reference(reference.model_id, number), None
+        return exact(record), record
+
+    async def _exists(self, reference: Reference, record: VersionRecord | None) -> bool:
+        """
+        Return whether a version still exists; another one with its number belongs to a model that was created since.
+
+        Args:
+            reference: the version, by its number.
+            record: its record; ``None`` if it was damaged.
+        """
+        try:
+            present = await self.get(reference)
         except (UnknownModel, UnknownVersion):
             return False
-        return (present.created_ns, present.sha256) == (record.created_ns, record.sha256)
+        except CorruptVersion:
+            return True
+        return record is not None and (present.created_ns, present.sha256) == (record.created_ns, record.sha256)
 
     async def copy(
-        self, version: AnyReference, model_id: str, transient: bool, aliases: Iterable[str], reason: str
+        self,
+        version: AnyReference,
+        model_id: str,
+        transient: bool,
+        aliases: Iterable[str],
+        reason: str,
+        idempotency_key: str | None,
     ) -> VersionRecord:
         """
         Create a version in another model with a version's data, which stays in the server.
         """
-        names = [check_alias_name(alias) for alias in ([aliases] if isinstance(aliases, str) else aliases)]
+        names = [check_alias_name(alias) for alias in sendable_names(aliases)]
         check_reason(reason)
         check_model_id(model_id)
+        key = uuid4().hex if idempotency_key is None else check_idempotency_key(idempotency_key)
         record = await self.get(version)
         request = v1.CopyVersionRequest(
             reference=str(exact(record)),
@@ -130,7 +166,7 @@ class Versions:
             transient=transient,
             aliases=names,
             alias_reason=reason,
-            idempotency_key=uuid4().hex,
+            idempotency_key=key,
         )
         reply = await self._api.for_bytes(record.size_bytes).call("CopyVersion", request, v1.Version, model_id)
         copied = version_record(reply, model_id)
@@ -169,11 +205,19 @@ class Versions:
         """
         path = f"metrics.{_quoted(sendable_text(metric, 'metric'))}"
         wanted = f"({matching}) AND {path}:*" if matching.strip() else f"{path}:*"
-        order_by = path if lowest else f"{path} desc"
-        async for record in self.search(model_id, wanted, order_by, 1):
-            if metric not in record.metrics:
-                raise bad_reply("it sent a version without the metric", model_id, record.number)
-            return record
+        # Retention keeps the newest of equal ones, too.
+        order_by = f"{path}{'' if lowest else ' desc'}, number desc"
+        try:
+            async for record in self.search(model_id, wanted, order_by, 1):
+                if metric not in record.metrics:
+                    raise bad_reply("it sent a version without the metric", model_id, record.number)
+                return record
+        except InvalidFilter as error:
+            if error.parameter == "filter" and matching.strip():
+                raise evolve(
+                    error, column=min(max(1, error.column - 1), len(matching) + 1)
+                ) from None  # the parenthesis
+            raise
         raise NoMatchingVersion(model_id, wanted)
 
 

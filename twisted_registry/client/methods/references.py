@@ -72,7 +72,7 @@ class ReferenceMethods(MethodsBase):
 
     async def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> VersionRecord:
         """
-        Return the version with the best value of a metric; among equal ones, the one with the lowest number.
+        Return the version with the best value of a metric; among equal ones, the newest.
 
         Args:
             model_id: the model.
@@ -99,9 +99,10 @@ class ReferenceMethods(MethodsBase):
         metrics: Mapping[str, float] | None = None,
         remove_labels: Iterable[str] = (),
         remove_metrics: Iterable[str] = (),
+        replace: bool = False,
     ) -> VersionRecord:
         """
-        Set some labels and metrics of a version, and remove some.  All others stay.
+        Set some labels and metrics of a version, and remove some.  All others stay, unless ``replace`` is true.
 
         Args:
             version: the version; see ``get``.
@@ -109,6 +110,7 @@ class ReferenceMethods(MethodsBase):
             metrics: the metrics to set; at most 256 in all.  They may be infinite.
             remove_labels: the labels to remove; missing ones are ignored.
             remove_metrics: the metrics to remove; missing ones are ignored.
+            replace: whether all labels and metrics that are not given here are removed.  Damaged ones are repaired so.
 
         Returns:
             The version as it is now.
@@ -118,12 +120,12 @@ class ReferenceMethods(MethodsBase):
             UnknownVersion: the model has no such version.
             UnknownAlias: the model has no such alias.
             InvalidRequest: a label or metric is not allowed, such as NaN; or there are too many.
-            CorruptAnnotations: the version's labels and metrics are damaged.
+            CorruptAnnotations: the version's labels and metrics are damaged, and ``replace`` is false.
             StorageFull: the server's disk is full.
             UnsupportedByArchive: the server's archive cannot store labels and metrics.
             Unsupported: the server does not have this call.
         """
-        return await self._session.versions.annotate(version, labels, metrics, remove_labels, remove_metrics)
+        return await self._session.versions.annotate(version, labels, metrics, remove_labels, remove_metrics, replace)
 
     async def archive(self, version: AnyReference) -> VersionRecord:
         """
@@ -150,7 +152,8 @@ class ReferenceMethods(MethodsBase):
 
     async def delete_version(self, version: AnyReference) -> None:
         """
-        Delete a version.  No other version gets its number.  Downloads of it that have begun can end.
+        Delete a version, which may be damaged.  No other version gets its number.  Downloads of it that have begun can
+        end.
 
         If the answer is lost, the call is repeated only if the same version still exists.
 
@@ -176,6 +179,7 @@ class ReferenceMethods(MethodsBase):
         transient: bool = False,
         aliases: Iterable[str] = (),
         reason: str = "",
+        idempotency_key: str | None = None,
     ) -> VersionRecord:
         """
         Create a version in another model with the data and metadata of a version.  The data does not cross the wire.
@@ -188,6 +192,9 @@ class ReferenceMethods(MethodsBase):
             transient: whether the new version is transient; otherwise it is archived.
             aliases: aliases of the new version, set in the same commit.  A transient version can have none.
             reason: why the aliases are set, at most 1 KiB; may be empty.
+            idempotency_key: a key for the creation, 1 to 128 printable ASCII characters; ``None`` for a random one.
+                The same copy with the same key again, within a day, also in another process, returns the version that
+                it made.
 
         Returns:
             The new version.
@@ -197,8 +204,8 @@ class ReferenceMethods(MethodsBase):
             UnknownVersion: the model has no such version, or it was evicted.
             UnknownAlias: the model has no such alias.
             CorruptVersion: the version's files are damaged.
-            InvalidRequest: an alias or the reason is not allowed.
+            InvalidRequest: an alias, the reason or the key is not allowed; or the key was used for another creation.
             StorageFull: the server's disk is full; nothing was created.
             Unsupported: the server does not have this call.
         """
-        return await self._session.versions.copy(version, model_id, transient, aliases, reason)
+        return await self._session.versions.copy(version, model_id, transient, aliases, reason, idempotency_key)

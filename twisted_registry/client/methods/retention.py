@@ -13,7 +13,7 @@ class RetentionMethods(MethodsBase):
     """
 
     async def set_retention(
-        self, policy: RetentionPolicy | None, model_id: str | None = None, *, prefix: str | None = None
+        self, model_id: str | None = None, *, prefix: str | None = None, policy: RetentionPolicy | None
     ) -> None:
         """
         Set the retention policy of a model, or of all models whose ids begin with a prefix.
@@ -23,9 +23,9 @@ class RetentionMethods(MethodsBase):
         that an alias names, or one with the label ``pin``.
 
         Args:
-            policy: the policy; ``None`` to remove the one that is set.
             model_id: the model; ``None`` if a prefix is given.
             prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
+            policy: the policy; ``None`` to remove the one that is set.
 
         Raises:
             InvalidRequest: the policy or the prefix is not allowed; or neither a model nor a prefix is given, or both.
