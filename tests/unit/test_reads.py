@@ -5,11 +5,12 @@ Tests of reads of whole versions and of parts of them.
 from typing import Any
 
 from hypothesis import given, settings, strategies as st
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from tests.support.ports import Receiver
 from tests.support.registry import BUDGET, CHUNK_BYTES, PumpedRegistryCase
-from tests.support.runtimes import AsyncioDriver, TwistedDriver, UseCaseTestCase
+from tests.support.runtimes import AsyncioDriver, DeferredRuntime, TwistedDriver, UseCaseTestCase
 from twisted_registry.application.downloads import Downloads, SentVersion
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import ReadRequest, Reads
@@ -155,6 +156,60 @@ class TwistedReadTests(ReadTests, TwistedDriver):
 
 
 del ReadTests
+
+
+class DuringDeletionTests(PumpedRegistryCase):
+    """
+    Versions that are read, that memory still has, and the archive no longer.
+    """
+
+    def reads(self, reference: Reference) -> "list[Deferred[Any]]":
+        """
+        Read a version by each API.
+        """
+        queries = Queries(self.registry, DeferredRuntime())
+        downloads = Downloads(queries, CHUNK_BYTES)
+        reads = Reads(queries, Versions(queries), downloads, CHUNK_BYTES)
+        uses = downloads.send(reference, Receiver()), reads.send(ReadRequest(reference), Receiver(), header)
+        return [Deferred.fromCoroutine(use) for use in uses]
+
+    def setUp(self) -> None:
+        """
+        Create two archived versions, which are not in memory.
+        """
+        super().setUp()
+        self.save()
+        for data in (b"one", b"two"):
+            self.create(data, archived=True)
+        self.open()
+        self.done(self.registry.load_snapshot("m"))
+        self.done(self.registry.load_version_records(self.snapshot(), [1, 2]))
+
+    def test_model(self) -> None:
+        """
+        A model is not said to be gone as long as others can see it.
+        """
+        deletion, reads = self.registry.delete_model("m"), self.reads(Reference("m", 1))
+        self.disk.pump()
+        self.assertEqual(self.numbers(), [1, 2])
+        self.assertEqual([read.called for read in reads], [False, False])
+        self.done(deletion)
+        self.assertRaises(UnknownModel, self.registry.snapshot, "m")
+        for read in reads:
+            self.fails(read, UnknownModel)
+
+    def test_version(self) -> None:
+        """
+        A version is not said to be gone as long as others can see it.
+        """
+        deletion = self.registry.delete_version(self.snapshot(), 1)
+        reads = self.reads(Reference("m", 1))
+        self.disk.pump()
+        self.assertEqual(self.numbers(), [1, 2])
+        self.assertEqual([read.called for read in reads], [False, False])
+        self.done(deletion)
+        for read in reads:
+            self.fails(read, UnknownVersion)
 
 
 @implementer(IArchiveReader)

@@ -12,6 +12,7 @@ from twisted.logger import capturedLogs
 from zope.interface import directlyProvides
 
 from tests.support.registry import BUDGET, PumpedRegistryCase
+from tests.unit.test_registry_models import FaultyRegistryCase
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.domain.aliases import AliasChange, AliasMove
 from twisted_registry.domain.annotations import AnnotationUpdate
@@ -33,7 +34,7 @@ from twisted_registry.domain.events import (
     VersionDeleted,
     VersionEvicted,
 )
-from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
 from twisted_registry.registry.deletion import VersionDeletion
@@ -341,7 +342,8 @@ class DeletionTests(LifecycleCase):
 
     def test_read_meanwhile(self) -> None:
         """
-        A version that cannot be read because it is being deleted, or was, does not exist, and is not damaged.
+        A version that cannot be read because it is being deleted, or was, does not exist, and is not damaged.  That is
+        not answered before the snapshot lacks it.
         """
         for _ in range(2):
             self.create(archived=True)
@@ -353,11 +355,34 @@ class DeletionTests(LifecycleCase):
                 self.disk.pump(2)
                 self.assertEqual(len(self.reactor), 2)
                 deliver()
-                (result,) = self.successResultOf(loading)
+                self.assertEqual(loading.called, number not in self.snapshot().numbers)
+                (result,) = self.done(loading)
                 self.assertIsInstance(result, UnknownVersion)
                 self.done(deletion)
             self.assertEqual([event for event in events if "damage" in str(event["log_format"])], [])
             self.assertNotIn(number, self.numbers())
+
+    def test_annotations_read_meanwhile(self) -> None:
+        """
+        A version that is deleted while its annotations are read has its annotations, or does not exist.
+        """
+        for _ in range(2):
+            self.create(archived=True)
+        for number in (1, 2):
+            self.done(self.registry.annotate_version(self.snapshot(), number, AnnotationUpdate({"k": "v"}, {})))
+        for number, deliver in ((1, self.reactor.pump_last), (2, self.reactor.pump)):
+            self.restart()
+            self.done(self.registry.load_version_infos(self.snapshot(), [number]))
+            snapshot = self.snapshot()
+            deletion = self.registry.delete_version(snapshot, number)
+            loading = self.registry.load_version_records(snapshot, [number])
+            self.disk.pump(1)
+            while not deletion.called:
+                self.assertFalse(loading.called and number in self.snapshot().numbers)
+                deliver()
+                self.disk.pump(1)
+            (result,) = self.done(loading)
+            self.assertIsInstance(result, UnknownVersion)
 
     def test_gone_without_a_gap(self) -> None:
         """
@@ -659,3 +684,71 @@ class UncertainPromotionTests(LifecycleCase):
         self.archive_version(1)
         self.restart()
         self.assertEqual(dict(self.record(1).annotations.labels), {"stage": "late"})
+
+
+class DuringDeletionTests(FaultyRegistryCase):
+    """
+    Calls while their model is being deleted, which is still in memory, and already gone from the archive.
+    """
+
+    def setUp(self) -> None:
+        """
+        Create an archived version, of which memory has nothing after a restart, and a transient one.
+        """
+        super().setUp()
+        self.save()
+        self.create(archived=True)
+        self.done(self.registry.move_alias(self.snapshot(), AliasChange("prod", 1)))
+        self.crash()
+        self.create()
+
+    def is_gone(self) -> bool:
+        """
+        Return whether nobody can see the model any more.
+        """
+        try:
+            return self.registry.snapshot("m") is None
+        except UnknownModel:
+            return True
+
+    def calls(self) -> list["Deferred[Any]"]:
+        """
+        Begin calls that do not own the model.
+        """
+        registry, snapshot = self.registry, self.snapshot()
+        return [
+            registry.archive_version(snapshot, 2),
+            registry.move_alias(snapshot, AliasChange("best", 1)),
+            registry.alias_moves(snapshot),
+            registry.load_version_records(snapshot, [1]),
+            registry.load_model_infos(["m"]),
+        ]
+
+    def test_gone(self) -> None:
+        """
+        None of them finds the model gone as long as others can see it.
+        """
+        deletion, calls = self.registry.delete_model("m"), self.calls()
+        while not self.is_gone():
+            self.assertEqual([call.called for call in calls], [False] * len(calls))
+            if not self.disk.pump(1):
+                self.reactor.pump_last()
+        self.done(deletion)
+        for call in calls[:-1]:
+            self.fails(call, UnknownModel)
+        (result,) = self.done(calls[-1])
+        self.assertIsInstance(result, UnknownModel)
+
+    def test_failed(self) -> None:
+        """
+        If the deletion fails, they have their usual results.
+        """
+        self.archive.faults["delete_model"] = StorageReadOnly("read-only")
+        deletion = self.registry.delete_model("m")
+        promotion, move, moves, records, models = self.calls()
+        self.fails(deletion, StorageReadOnly)
+        self.assertTrue(self.done(promotion).archived)
+        self.assertEqual(self.done(move).to_number, 1)
+        self.assertEqual(len(self.done(moves)), 1)
+        self.assertEqual([record.aliases for record in self.done(records)], [("prod",)])
+        self.assertEqual(self.done(models), [ModelInfo("m")])

@@ -11,7 +11,7 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.contracts.application import IReceiver, IReplyReservation, IRuntime
 from twisted_registry.contracts.transfers import IDownload
-from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.errors import UnknownModel, UnknownVersion
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.domain.references import Reference
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -70,6 +70,9 @@ class Downloads:
             else:
                 await send_from_memory(chunks, receiver, reservation)
             return SentVersion(info, download.xxh3())
+        except (UnknownModel, UnknownVersion):
+            await self._queries.settle(reference.model_id)
+            raise
         finally:
             download.close()
 

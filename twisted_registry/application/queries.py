@@ -3,13 +3,14 @@ Queries of models and versions: from memory if possible, through the reactor's t
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 from attrs import frozen
 
 from twisted_registry.contracts.application import IRuntime
 from twisted_registry.contracts.registry import IRegistry
-from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable
+from twisted_registry.domain.errors import CorruptModel, RegistryError, UnknownModel, Unreadable
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
 
@@ -47,6 +48,14 @@ class Queries:
             StorageFailure: the archive cannot be read.
         """
         return await self.runtime.call(lambda: self.registry.load_snapshot(model_id))
+
+    async def settle(self, model_id: str) -> None:
+        """
+        Wait until every commit and deletion under way in a model is done, before a version is said to be gone that
+        others may still see.
+        """
+        with suppress(RegistryError):
+            await self.fresh_snapshot(model_id)
 
     async def version(self, snapshot: ModelSnapshot, number: int) -> VersionInfo:
         """

@@ -18,7 +18,7 @@ from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
 from twisted_registry.contracts.application import IReceiver
 from twisted_registry.contracts.transfers import IDownload
-from twisted_registry.domain.errors import UnknownVersion
+from twisted_registry.domain.errors import UnknownModel, UnknownVersion
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import Reference
@@ -102,6 +102,9 @@ class Reads:
             else:
                 await send_from_memory(chunks, receiver, reservation)
             return SentVersion(opened.record.info, opened.download.xxh3()) if opened.part.is_whole else None
+        except (UnknownModel, UnknownVersion):
+            await self._queries.settle(request.reference.model_id)
+            raise
         finally:
             opened.download.close()
 

@@ -45,6 +45,7 @@ class AliasChanges:
         Check a change and archive its version.  Returns the move that the same request has made before.
         """
         self._state.check_lifecycle()
+        await self._state.settle(snapshot.model_id)
         model = self._state.model(snapshot)
         known = self._state.alias_requests.find(model.incarnation, change.request)
         if known is not None:
@@ -83,5 +84,10 @@ class AliasChanges:
         """
         See ``IVersionChanges.alias_moves``.
         """
+        await self._state.settle(snapshot.model_id)
         read = partial(self._state.archive.alias_moves, self._state.model(snapshot).model_id, alias, before, limit)
-        return await self._state.executor.defer(read)
+        moves = await self._state.executor.defer(read)
+        if await self._state.settle(snapshot.model_id):
+            return await self.moves(snapshot, alias, before, limit)
+        self._state.model(snapshot)  # nothing is read of a deleted model, which is not its history
+        return moves

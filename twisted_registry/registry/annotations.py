@@ -2,7 +2,7 @@
 The labels and metrics of versions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -42,12 +42,15 @@ class VersionAnnotations:
         for piece in pieces(numbers):
             infos = await self._infos(snapshot, piece)
             readable = [info.version_number for info in infos if isinstance(info, VersionInfo)]
-            found = dict(zip(readable, await self._annotations(snapshot, readable), strict=True))
-            for info in infos:
-                if isinstance(info, VersionInfo):
-                    results.append(self._record(snapshot, info, found[info.version_number]))
-                else:
+            found = await self._annotations(snapshot, readable)
+            for number, info in zip(piece, infos, strict=True):
+                annotations = found.get(number)
+                if not isinstance(info, VersionInfo):
                     results.append(info)
+                elif annotations is None:
+                    results.append(UnknownVersion(snapshot.model_id, number))
+                else:
+                    results.append(self._record(snapshot, info, annotations))
         return results
 
     def _record(self, snapshot: ModelSnapshot, info: VersionInfo, annotations: Annotations) -> VersionRecord:
@@ -60,13 +63,20 @@ class VersionAnnotations:
         found = dict(zip(missing, loaded, strict=True))
         return [known[number] or found[number] for number in numbers]
 
-    async def _annotations(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[Annotations]:
+    async def _annotations(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> Mapping[int, Annotations]:
+        # Without those of versions that were deleted meanwhile.
         known = {number: self._state.annotations(snapshot, number) for number in numbers}
-        missing = [number for number, annotations in known.items() if annotations is None]
-        found = dict(zip(missing, await self._load(snapshot, missing), strict=True)) if missing else {}
-        return [known[number] or found[number] for number in numbers]
+        found = {number: annotations for number, annotations in known.items() if annotations is not None}
+        missing = [number for number in known if number not in found]
+        if missing:
+            loaded = await self._load(snapshot, missing)
+            await self._state.settle(snapshot.model_id)
+            present = self._state.model(snapshot).loaded.numbers
+            found |= {number: one for number, one in zip(missing, loaded, strict=True) if number in present}
+        return found
 
     async def _load(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> list[Annotations]:
+        await self._state.settle(snapshot.model_id)
         model = self._state.model(snapshot)
         revision = model.annotations_revision
         found = await self._load_from_archive(model, numbers)

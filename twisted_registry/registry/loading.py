@@ -132,9 +132,10 @@ class Loader:
         self, model_id: str, before: _Before, result: ModelInfo | RegistryError
     ) -> ModelInfo | CorruptModel | UnknownModel:
         model = before.model
+        was_deleting = model is not None and model.is_deleting and await self._state.settle(model_id)
         if model is None or self._state.current(model_id, model.incarnation) is None:
             return UnknownModel(model_id)
-        if model.revision != before.revision:
+        if was_deleting or model.revision != before.revision:
             return await self._read_again(model)
         if not isinstance(result, ModelInfo):
             return self._found_damaged(model, result)
@@ -198,13 +199,19 @@ class Loader:
         """
         results: list[VersionInfo | Unreadable] = []
         for numbers in pieces(version_numbers):
-            job = partial(self._state.archive.load_versions, snapshot.model_id, numbers)
-            found = await self._state.executor.defer(job)
+            found = await self._read_versions(snapshot.model_id, numbers)
             model = self._state.current(snapshot.model_id, snapshot.incarnation)
             if model is None:
                 raise UnknownModel(snapshot.model_id)
             results.extend(self._take_version(model, snapshot, result) for result in found)
         return results
+
+    async def _read_versions(self, model_id: str, numbers: Sequence[int]) -> Sequence[VersionInfo | CorruptVersion]:
+        job = partial(self._state.archive.load_versions, model_id, numbers)
+        found = await self._state.executor.defer(job)
+        if any(isinstance(one, CorruptVersion) for one in found) and await self._state.settle(model_id):
+            return await self._state.executor.defer(job)  # the deletion may have failed
+        return found
 
     def _take_version(
         self, model: Model, snapshot: ModelSnapshot, result: VersionInfo | CorruptVersion

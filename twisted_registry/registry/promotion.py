@@ -40,6 +40,7 @@ class Promoter:
         See ``IVersionChanges.archive_version``.
         """
         key = snapshot.key(number)
+        await self._state.settle(snapshot.model_id)
         async with self._mutexes.hold(str(key)):  # a second caller finds it archived
             model = self._state.model(snapshot)
             if number not in model.loaded.numbers:

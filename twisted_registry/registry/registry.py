@@ -23,7 +23,14 @@ from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.aliases import AliasChange, AliasMove, AliasRequest
 from twisted_registry.domain.annotations import AnnotationUpdate
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
-from twisted_registry.domain.errors import CannotStart, CorruptModel, StorageFailure, UnknownModel, Unreadable
+from twisted_registry.domain.errors import (
+    CannotStart,
+    CorruptModel,
+    StorageFailure,
+    UnknownModel,
+    UnknownVersion,
+    Unreadable,
+)
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
@@ -200,7 +207,18 @@ class Registry:
             self._pending.discard(deferred)
             return result
 
+        deferred.addErrback(self._settle)
         return deferred.addBoth(done)
+
+    def _settle(self, failure: Failure) -> "Failure | Deferred[Failure]":
+        error = failure.value
+        if not isinstance(error, UnknownModel | UnknownVersion):
+            return failure
+        return Deferred.fromCoroutine(self._settled(failure, error.model_id))
+
+    async def _settled(self, failure: Failure, model_id: str) -> Failure:
+        await self._state.settle(model_id)
+        return failure
 
     # Called in any thread
 

@@ -156,6 +156,25 @@ class State:
             raise LostModel(model.model_id)
         return model
 
+    async def settle(self, model_id: str) -> bool:
+        """
+        Wait until a deletion that is under way has ended, of a model or of versions of it.
+
+        Until then memory still has what the archive may have lost, and the deletion may fail.  An answer that it is
+        gone must wait, so that no later answer contradicts it.  The deletion itself must not call this.
+
+        Args:
+            model_id: the model's id.
+
+        Returns:
+            Whether there was such a deletion.
+        """
+        model = self.index.find(model_id)
+        if model is None or not (model.is_deleting or model.deleting):
+            return False
+        async with self.coordination.exclusive(model_id):
+            return True
+
     def check_lifecycle(self) -> None:
         """
         Check that the archive can change versions after their creation.
