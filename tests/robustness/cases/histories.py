@@ -7,6 +7,7 @@ the middle.
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,7 @@ from attrs import define, evolve, field, frozen
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.oracles.acts import (
     Act,
+    Aliases,
     Annotate,
     ArchiveVersion,
     CreateVersion,
@@ -28,13 +30,16 @@ from tests.robustness.oracles.acts import (
     Move,
     MoveAlias,
     Outcome as Shown,
+    ReadAlias,
     ReadAliases,
     ReadData,
     ReadHistory,
     ReadRecord,
+    Record,
     Reply,
     Restart,
     SaveModel,
+    Version,
 )
 from tests.robustness.oracles.linearizability import FOREVER, Operation, find_fault
 from tests.robustness.wire.lifecycle_calls import send as send_v1, some_annotations
@@ -45,8 +50,11 @@ from tests.support.registry_v1 import RegistryV1
 
 _CALLERS = 5
 _INTERRUPTED_SHARE = 0.1
+_DELETING_SHARE = 0.5
+"""Histories in which the models are deleted, and not there at first."""
 _HISTORIES_A_DAEMON = 400
 _HIGHEST_READ = 12
+_RECENT = 4
 _ALIASES = ("production", "best")
 _UPDATE_SECONDS = 0.2
 """How long a subscriber of a model without versions waits for one."""
@@ -63,11 +71,17 @@ class Caller:
 
     Attributes:
         name: a name that distinguishes its data from all others'.
+        deletes_models: whether it deletes models, of which half do not exist then.
+        seen: the number that each alias named when it was last seen, by model and alias; 0 if there was none.
+        highest: the highest number that was seen, by model.
     """
 
     client: Client
     name: str
     chance: random.Random
+    deletes_models: bool = True
+    seen: dict[tuple[str, str], int] = field(factory=dict)
+    highest: dict[str, int] = field(factory=dict)
 
     def call(self, model_id: str) -> list[Operation]:
         """
@@ -80,17 +94,36 @@ class Caller:
         Raises:
             grpc.RpcError: it was refused as it may not be.
         """
-        changes = [self._save, self._delete, *[self._create] * 5]
+        changes = [self._save, *[self._create] * 5, *([self._delete] if self.deletes_models else [])]
         changes += [*[self._move] * 3, *[self._archive] * 2, *[self._delete_version] * 2, self._annotate]
         reads = [*[self._latest] * 3, *[self._list] * 2, *[self._read] * 3, self._subscribe]
-        reads += [self._read_aliases, self._read_history, self._read_record]
-        act, make = self.chance.choice([*changes, *reads])(model_id)
+        reads += [*[self._read_alias] * 3, self._read_aliases, self._read_history, self._read_record]
+        return self._made(model_id, *self.chance.choice([*changes, *reads])(model_id))
+
+    def save(self, model_id: str) -> list[Operation]:
+        """
+        Create a model.
+        """
+        return self._made(model_id, *self._save(model_id))
+
+    def _made(self, model_id: str, act: Act, make: Callable[[], Reply]) -> list[Operation]:
         operation = Operation(act, time.monotonic_ns())
         try:
             reply = make()
         except grpc.RpcError as error:
             return self._refused(operation, error)
+        self._see(model_id, act, reply)
         return self._with_archiving(evolve(operation, answered_ns=time.monotonic_ns(), reply=reply))
+
+    def _see(self, model_id: str, act: Act, reply: Reply) -> None:
+        if isinstance(reply, Version):
+            self.highest[model_id] = max(reply.number, self.highest.get(model_id, 0))
+        if isinstance(act, MoveAlias) and isinstance(reply, Move | None):
+            self.seen[model_id, act.alias] = act.number
+        elif isinstance(act, ReadAlias):
+            self.seen[model_id, act.alias] = reply.version.number if isinstance(reply, Record) else 0
+        elif isinstance(reply, Aliases):
+            self.seen.update({(model_id, alias): dict(reply.pairs).get(alias, 0) for alias in _ALIASES})
 
     def _refused(self, operation: Operation, error: Any) -> list[Operation]:
         if error.code() is grpc.StatusCode.NOT_FOUND:
@@ -114,23 +147,29 @@ class Caller:
     def _v1(self, model_id: str, act: Act) -> tuple[Act, Callable[[], Reply]]:
         return act, partial(send_v1, RegistryV1(self.client.channel), model_id, act)
 
-    def _number(self) -> int:
-        return self.chance.randint(1, _HIGHEST_READ // 2)
+    def _number(self, model_id: str) -> int:
+        highest = max(1, self.highest.get(model_id, 0))
+        return self.chance.randint(max(1, highest - _RECENT), highest)
 
     def _move(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
-        number, reason = self.chance.choice((0, *[self._number()] * 4)), f"{self.name} {self.chance.random()}"
-        expected = self.chance.choice((None, None, 0, self._number()))
-        return self._v1(model_id, MoveAlias(self.chance.choice(_ALIASES), number, reason, expected))
+        number = self.chance.choice((0, *[self._number(model_id)] * 4))
+        reason = f"{self.name} {self.chance.random()}"
+        alias = self.chance.choice(_ALIASES)
+        expected = self.chance.choice((None, *[self.seen.get((model_id, alias), 0)] * 3, self._number(model_id)))
+        return self._v1(model_id, MoveAlias(alias, number, reason, expected))
 
     def _archive(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
-        return self._v1(model_id, ArchiveVersion(self._number()))
+        return self._v1(model_id, ArchiveVersion(self._number(model_id)))
 
     def _delete_version(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
-        return self._v1(model_id, DeleteVersion(self._number()))
+        return self._v1(model_id, DeleteVersion(self._number(model_id)))
 
     def _annotate(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         annotations = some_annotations(f"{self.name} {self.chance.random()}", self.chance.random())
-        return self._v1(model_id, Annotate(self._number(), annotations))
+        return self._v1(model_id, Annotate(self._number(model_id), annotations))
+
+    def _read_alias(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, ReadAlias(self.chance.choice(_ALIASES)))
 
     def _read_aliases(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         return self._v1(model_id, ReadAliases())
@@ -139,7 +178,7 @@ class Caller:
         return self._v1(model_id, ReadHistory())
 
     def _read_record(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
-        return self._v1(model_id, ReadRecord(self._number()))
+        return self._v1(model_id, ReadRecord(self._number(model_id)))
 
     def _subscribe(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         return Latest(), partial(self._first_update, model_id)
@@ -196,15 +235,24 @@ class Recording:
         self._serving.set()
         seeds = [self.chance.randrange(2**32) for _ in clients]
         calls = self.chance.randint(7, 13) * len(self.model_ids)
+        deletes_models = self.chance.random() < _DELETING_SHARE
+        callers = [
+            Caller(client, f"{self.model_ids[0]} {seed}", random.Random(seed), deletes_models)
+            for client, seed in zip(clients, seeds, strict=True)
+        ]
+        if not deletes_models:
+            self._save_models(callers[0])
         with ThreadPoolExecutor(len(clients)) as pool:
-            callers = [
-                pool.submit(self._call, Caller(client, f"{self.model_ids[0]} {seed}", random.Random(seed)), calls)
-                for client, seed in zip(clients, seeds, strict=True)
-            ]
+            tasks = [pool.submit(self._call, caller, calls) for caller in callers]
             if self.chance.random() < _INTERRUPTED_SHARE:
                 self._interrupt()
-            for caller in callers:
-                caller.result()
+            for task in tasks:
+                task.result()
+
+    def _save_models(self, caller: Caller) -> None:
+        for model_id in self.model_ids:
+            for operation in caller.save(model_id):
+                self._add(model_id, operation)
 
     def _call(self, caller: Caller, calls: int) -> None:
         for _ in range(calls):
@@ -256,6 +304,7 @@ class _Totals:
     operations: int = 0
     interrupted: int = 0
     broken: int = 0
+    kinds: Counter[str] = field(factory=Counter)
     wrong: list[str] = field(factory=list)
 
     def take(self, recording: Recording) -> None:
@@ -265,9 +314,23 @@ class _Totals:
             self.operations += len(history)
             self.interrupted += any(isinstance(one.act, Restart) for one in history)
             self.broken += sum(not one.is_certain for one in history)
+            self.kinds.update(filter(None, map(_kind, history)))
             fault = find_fault(history)
             if fault is not None:
                 self.wrong.append(f"{model_id}: {fault}; all of it: {sorted(history, key=lambda one: one.invoked_ns)}")
+
+
+def _kind(operation: Operation) -> str | None:
+    act, reply = operation.act, operation.reply
+    if isinstance(act, MoveAlias) and reply is Shown.ABORTED:
+        return "moves refused because another came first"
+    if isinstance(act, MoveAlias) and isinstance(reply, Move | None):
+        return "moves of aliases" if act.expected is None else "moves with an expected version"
+    if isinstance(act, DeleteVersion) and isinstance(reply, Shown | None):
+        return {None: "deleted versions", Shown.PRECONDITION: "deletions refused because of an alias"}.get(reply)
+    if isinstance(act, ArchiveVersion) and reply is None:
+        return "later archived versions"
+    return "reads by an alias" if isinstance(reply, Record) and isinstance(act, ReadAlias) else None
 
 
 def _serve(trial: Trial, totals: _Totals) -> None:
@@ -296,6 +359,7 @@ def run(trial: Trial) -> Outcome:
         "operations": totals.operations,
         "histories with a stop or a kill": totals.interrupted,
         "operations of unknown outcome": totals.broken,
+        **dict(sorted(totals.kinds.items())),
     }
     return Outcome(totals.histories, totals.wrong, figures)
 

@@ -597,6 +597,20 @@ class ReadRecord(Act):
 
 
 @frozen
+class ReadAlias(Act):
+    """
+    The version that an alias names, by the alias, with its labels, metrics and aliases.
+    """
+
+    changes = False
+    alias: str
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        number = state.alias_number(self.alias)
+        return ReadRecord(number).fits(state, reply) if number else reply is Outcome.NOT_FOUND
+
+
+@frozen
 class ReadAliases(Act):
     """
     The aliases of a model.

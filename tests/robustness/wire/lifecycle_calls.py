@@ -19,6 +19,7 @@ from tests.robustness.oracles.acts import (
     Move,
     MoveAlias,
     Outcome,
+    ReadAlias,
     ReadAliases,
     ReadHistory,
     ReadRecord,
@@ -28,6 +29,7 @@ from tests.robustness.oracles.acts import (
     Version,
     items,
 )
+from tests.support.client import data_hash
 from tests.support.registry_v1 import RegistryV1, v1
 from twisted_registry.domain.references import Reference
 
@@ -105,6 +107,8 @@ def send(registry: RegistryV1, model_id: str, act: Act) -> Reply:
 def _send(registry: RegistryV1, model_id: str, act: Act) -> Reply:
     if isinstance(act, MoveAlias):
         return _move(registry, model_id, act)
+    if isinstance(act, ReadAlias):
+        return read_named(registry, str(Reference(model_id, alias=act.alias)))
     if isinstance(act, ReadAliases):
         aliases = registry.ListAliases(model_id=model_id).aliases
         return Aliases(tuple((one.alias, one.number) for one in aliases))
@@ -122,6 +126,21 @@ def _send(registry: RegistryV1, model_id: str, act: Act) -> Reply:
     else:
         return record_of(registry.GetVersion(reference=reference))
     return None
+
+
+def read_named(registry: RegistryV1, reference: str) -> Record:
+    """
+    Read a version's data, and return what the header of the data says of the version.
+
+    Raises:
+        grpc.RpcError: it was refused.
+        AssertionError: the data is that of another version.
+    """
+    messages = list(registry.ReadVersion(reference=reference))
+    record = record_of(messages[0].header.version)
+    sha256 = data_hash(b"".join(message.chunk for message in messages[1:]))
+    assert sha256 == record.version.sha256, f"{reference} names {record}, and its data has the SHA-256 {sha256}"
+    return record
 
 
 def _move(registry: RegistryV1, model_id: str, act: MoveAlias) -> Reply:
