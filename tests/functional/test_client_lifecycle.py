@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import data_hash
 from tests.support.daemon import TIMEOUT_SECONDS
-from tests.support.fake_server import Answer, FakeServer, failure, in_turn, refusal
+from tests.support.fake_server import Answer, FakeServer, failure, in_turn, refusal, streamed
 from twisted_registry.client import BlockingClient, errors
 from twisted_registry.protocol.messages import Empty, api, v1
 
@@ -536,16 +536,7 @@ class WrongAnswerTests(FakeRegistryCase):
             v1.PruneResponse(models=[{"model_id": "walker", "numbers": [0]}], version_count=1),
             v1.PruneResponse(models=pruned, version_count=3),
         ):
-            self.assert_bad(lambda client: client.prune("walker"), v1_Prune=always(answer))
-
-    def test_prune_is_not_repeated(self) -> None:
-        """
-        A prune whose answer is lost is not repeated; a dry run is.
-        """
-        client = self.connect(v1_Prune=in_turn(LOST, always(v1.PruneResponse())))
-        self.assertRaises(errors.Unavailable, client.prune, "walker")
-        client = self.connect(v1_Prune=in_turn(LOST, always(v1.PruneResponse())))
-        self.assertEqual(client.prune("walker", dry_run=True).version_count, 0)
+            self.assert_bad(lambda client: client.prune("walker"), v1_Prune=streamed(answer))
 
 
 class OtherServerTests(FakeRegistryCase):

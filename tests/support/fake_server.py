@@ -78,6 +78,19 @@ def failing_stream(code: grpc.StatusCode, text: str = "no") -> Answer:
     return answer
 
 
+def streamed(*messages: Any, then: Answer | None = None) -> Answer:
+    """
+    Make an answer whose messages are always the same, with an error at the end if one is given.
+    """
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        yield from messages
+        if then is not None:
+            then(request, context)
+
+    return answer
+
+
 class FakeServer:
     """
     A server that answers the registry's calls with given handlers.  The names of those of ``twisted_registry.v1`` begin

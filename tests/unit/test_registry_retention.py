@@ -2,292 +2,24 @@
 Tests of retention in the registry: policies, what they delete, and when.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from twisted.logger import LogLevel, capturedLogs, formatEvent
-from zope.interface import implementer
+from twisted.logger import LogLevel
 
-from tests.support.registry import PumpedRegistryCase
-from twisted_registry.contracts.lifecycle import IDeferredRemovals
-from twisted_registry.domain.aliases import AliasChange
-from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
-from twisted_registry.domain.errors import CorruptRetention, InvalidRequest, StorageFailure, UnknownModel
-from twisted_registry.domain.events import VersionDeleted
-from twisted_registry.domain.retention import KeepBest, PrunedModel, RetentionPolicy, RetentionScope
+from tests.support.retention import KEEP_TWO, SCOPE, RetentionCase, prefix
+from twisted_registry.domain.errors import (
+    CorruptRetention,
+    InvalidRequest,
+)
+from twisted_registry.domain.retention import (
+    PruneRequest,
+    RetentionPolicy,
+    RetentionScope,
+)
 from twisted_registry.registry.pruning import VERSIONS_AT_ONCE
 from twisted_registry.registry.retention import IDLE_SECONDS, INTERVAL_SECONDS, PAUSE_SECONDS
 from twisted_registry.registry.retention_policies import MAX_PREFIXES
-from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
-
-SCOPE = RetentionScope("m")
-KEEP_TWO = RetentionPolicy(keep_last=2)
-
-
-def prefix(text: str) -> RetentionScope:
-    """
-    Return the scope of a prefix.
-    """
-    return RetentionScope(None, text)
-
-
-@implementer(IDeferredRemovals)
-class FailingArchive(MemoryArchive):
-    """
-    An archive whose policies can be damaged, whose deletions can fail, and which has files to remove.
-    """
-
-    removals = 0
-
-    damaged: Sequence[str] = ()
-    are_prefixes_damaged = False
-    fails_to_delete = False
-    deletions = 0
-
-    def load_retention(self, model_id: str) -> RetentionPolicy | None:
-        """See ``IRetentionStore.load_retention``."""
-        if model_id in self.damaged:
-            raise CorruptRetention(f"the retention policy of model {model_id!r}", "a test says so")
-        return super().load_retention(model_id)
-
-    def retention_prefixes(self) -> Any:
-        """See ``IRetentionStore.retention_prefixes``."""
-        if self.are_prefixes_damaged:
-            raise CorruptRetention("the retention policies of prefixes", "a test says so")
-        return super().retention_prefixes()
-
-    def delete_versions(self, model_id: str, version_numbers: Sequence[int]) -> None:
-        """See ``IVersionRemoval.delete_versions``."""
-        if self.fails_to_delete:
-            raise StorageFailure("a test says so")
-        self.deletions += 1
-        super().delete_versions(model_id, version_numbers)
-
-    def removal_seconds(self) -> float | None:
-        """See ``IDeferredRemovals.removal_seconds``."""
-        return 0.0 if self.removals else None
-
-    def remove_some(self) -> None:
-        """See ``IDeferredRemovals.remove_some``."""
-        self.removals -= 1
-
-
-class RetentionCase(PumpedRegistryCase):
-    """
-    A model with five archived versions of ten bytes.
-    """
-
-    archive: FailingArchive
-
-    def setUp(self) -> None:
-        """
-        Make it, and listen to deletions and the log.
-        """
-        super().setUp()
-        self.logged = self.enterContext(capturedLogs())
-        self.make()
-
-    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
-        """
-        Make the archive.
-        """
-        return FailingArchive(medium)
-
-    def make(self, model_id: str = "m", count: int = 5) -> None:
-        """
-        Make a model with archived versions.
-        """
-        self.save(model_id)
-        for _ in range(count):
-            self.create(b"0123456789", model_id, archived=True)
-
-    def set_policy(self, policy: RetentionPolicy | None, scope: RetentionScope = SCOPE) -> None:
-        """
-        Set a policy.
-        """
-        self.done(self.registry.retention.set_policy(scope, policy))
-
-    def prune(
-        self, policy: RetentionPolicy | None = None, scope: RetentionScope = SCOPE, *, dry_run: bool = False
-    ) -> dict[str, list[int]]:
-        """
-        Prune, and return the numbers of each model.
-        """
-        pruned: Sequence[PrunedModel] = self.done(self.registry.retention.prune(scope, policy, dry_run))
-        for each in pruned:
-            self.assertEqual(each.plan.size_bytes, 10 * len(each.plan.numbers))
-        return {each.model_id: each.plan.numbers for each in pruned}
-
-    def apply(self) -> float:
-        """
-        Call the background work once.
-        """
-        return self.done(self.registry.retention.apply_policies())
-
-    def apply_all(self) -> None:
-        """
-        Call the background work until it has nothing to do.
-        """
-        while self.apply() != IDLE_SECONDS:
-            pass
-
-    def label(self, number: int, label: str) -> None:
-        """
-        Set a label of a version.
-        """
-        update = AnnotationUpdate.from_mask(Annotations({label: ""}), [])
-        self.done(self.registry.annotate_version(self.snapshot(), number, update))
-
-    def lines(self, level: LogLevel) -> list[str]:
-        """
-        Return the log's lines of a level that are about retention.
-        """
-        lines = [formatEvent(event) for event in self.logged if event["log_level"] is level]
-        return [line for line in lines if "polic" in line]
-
-
-class PruneTests(RetentionCase):
-    """
-    Pruning on request.
-    """
-
-    def test_dry_run(self) -> None:
-        """
-        A dry run reports what pruning deletes, and deletes nothing.
-        """
-        self.assertEqual(self.prune(KEEP_TWO, dry_run=True), {"m": [1, 2, 3]})
-        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5])
-        self.assertEqual(self.prune(KEEP_TWO), {"m": [1, 2, 3]})
-        self.assertEqual(self.numbers(), [4, 5])
-        self.assertEqual(self.prune(KEEP_TWO), {})
-
-    def test_restart(self) -> None:
-        """
-        Pruned versions are gone after a restart, and their numbers are not used again.
-        """
-        self.prune(RetentionPolicy(keep_last=1))
-        self.open()
-        self.done(self.registry.load_snapshot("m"))
-        self.assertEqual(self.numbers(), [5])
-        self.assertEqual(self.create().version_number, 6)
-
-    def test_events(self) -> None:
-        """
-        Each deletion is an event, and a run is a line in the log, with numbers and bytes.
-        """
-        events: list[VersionDeleted] = []
-        self.registry.subscribe(events.append, VersionDeleted)
-        self.prune(KEEP_TWO)
-        key = self.snapshot().key
-        self.assertEqual(events, [VersionDeleted(key(number), 10, is_latest=False) for number in (1, 2, 3)])
-        (line,) = self.lines(LogLevel.info)
-        self.assertIn("deleted 3 versions of 'm'", line)
-        self.assertIn("of 30 bytes, with numbers from 1 to 3", line)
-
-    def test_protected(self) -> None:
-        """
-        The latest version, and those with an alias or the label pin, stay.
-        """
-        self.done(self.registry.move_alias(self.snapshot(), AliasChange("production", 1, None, "", "")))
-        self.label(2, "pin")
-        self.label(3, "other")
-        self.assertEqual(self.prune(RetentionPolicy(keep_last=1)), {"m": [3, 4]})
-
-    def test_damaged_aliases(self) -> None:
-        """
-        If the history of the aliases is damaged, an alias may name any archived version, and only transient ones go.
-        """
-        self.medium.models["m"].damaged_moves = 1
-        self.open()
-        self.done(self.registry.load_snapshot("m"))
-        transient = [self.create(b"0123456789").version_number for _ in range(3)]
-        self.assertEqual(self.prune(KEEP_TWO), {"m": transient[:1]})
-        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5, *transient[1:]])
-
-    def test_protected_meanwhile(self) -> None:
-        """
-        A version that gets an alias or a label after the plan was made stays.
-        """
-        pruning = self.registry.retention.prune(SCOPE, KEEP_TWO, False)
-        # Both own the model before the pruning does, which has begun to read the versions.
-        change = AliasChange("production", 1, None, "", "")
-        update = AnnotationUpdate.from_mask(Annotations({}, {"return": 1.0}), [])
-        moving = self.registry.move_alias(self.snapshot(), change)
-        annotating = self.registry.annotate_version(self.snapshot(), 2, update)
-        self.assertEqual([each.plan.numbers for each in self.done(pruning)], [[3]])
-        self.assertEqual(self.numbers(), [1, 2, 4, 5])
-        self.successResultOf(moving)
-        self.successResultOf(annotating)
-
-    def test_transient(self) -> None:
-        """
-        Transient versions are pruned as well, and leave memory.
-        """
-        for _ in range(3):
-            self.create(b"0123456789")
-        self.assertEqual(self.prune(RetentionPolicy(keep_last=1)), {"m": [1, 2, 3, 4, 5, 6, 7]})
-        self.assertEqual((self.numbers(), self.registry.usage().items), ([8], 1))
-
-    def test_best(self) -> None:
-        """
-        Metrics on the archive and in memory count.
-        """
-        for number, value in ((2, 3.0), (3, 9.0)):
-            update = AnnotationUpdate.from_mask(Annotations({}, {"return": value}), [])
-            self.done(self.registry.annotate_version(self.snapshot(), number, update))
-        self.open()
-        self.done(self.registry.load_snapshot("m"))
-        policy = RetentionPolicy(keep_best=(KeepBest("return", 1),))
-        self.assertEqual(self.prune(policy), {"m": [1, 2, 4]})
-
-    def test_damaged_version(self) -> None:
-        """
-        A damaged version, which might be protected, is not deleted.
-        """
-        del self.medium.models["m"].versions[2]
-        self.open()
-        self.done(self.registry.load_snapshot("m"))
-        self.assertEqual(self.prune(KEEP_TWO), {"m": [1, 3]})
-
-    def test_many(self) -> None:
-        """
-        Many versions are deleted a part at a time.
-        """
-        self.make("many", 2 * VERSIONS_AT_ONCE + 3)
-        numbers = list(range(1, 2 * VERSIONS_AT_ONCE + 3))
-        self.assertEqual(self.prune(RetentionPolicy(keep_last=1), RetentionScope("many")), {"many": numbers})
-        self.assertEqual(self.archive.deletions, 3)
-
-    def test_prefix(self) -> None:
-        """
-        With a prefix, each model is pruned by the policy that applies to it; a given one is used for all.
-        """
-        self.make("mm")
-        self.make("x")
-        self.set_policy(KEEP_TWO, prefix("m"))
-        self.set_policy(RetentionPolicy(), RetentionScope("mm"))
-        self.assertEqual(self.prune(scope=prefix(""), dry_run=True), {"m": [1, 2, 3]})
-        four = RetentionPolicy(keep_last=4)
-        self.assertEqual(self.prune(four, prefix("m"), dry_run=True), {"m": [1], "mm": [1]})
-        self.assertEqual(self.prune(four, prefix("")), {"m": [1], "mm": [1], "x": [1]})
-
-    def test_failure(self) -> None:
-        """
-        If the archive fails, the caller learns it, and the versions stay.
-        """
-        self.archive.fails_to_delete = True
-        self.fails(self.registry.retention.prune(SCOPE, KEEP_TWO, False), StorageFailure)
-        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5])
-
-    def test_unknown(self) -> None:
-        """
-        A model that does not exist is not pruned, and has no policy.
-        """
-        scope = RetentionScope("no")
-        self.fails(self.registry.retention.prune(scope, KEEP_TWO, False), UnknownModel)
-        self.fails(self.registry.retention.set_policy(scope, KEEP_TWO), UnknownModel)
-        self.fails(self.registry.retention.find_policy(scope), UnknownModel)
 
 
 class PolicyTests(RetentionCase):
@@ -459,7 +191,7 @@ class BackgroundTests(RetentionCase):
         (line,) = self.lines(LogLevel.error)
         self.assertIn("'m'", line)
         self.fails(self.registry.retention.find_policy(SCOPE), CorruptRetention)
-        self.fails(self.registry.retention.prune(SCOPE, None, False), CorruptRetention)
+        self.fails(self.begin(PruneRequest(SCOPE)).next(), CorruptRetention)
         self.archive.damaged = []
         self.set_policy(KEEP_TWO)
         self.apply_all()
@@ -476,6 +208,7 @@ class BackgroundTests(RetentionCase):
         self.apply_all()
         self.assertEqual((self.numbers(), self.numbers("n")), ([1, 2, 3, 4, 5], [4, 5]))
         self.fails(self.registry.retention.find_policy(SCOPE), CorruptRetention)
+        self.fails(self.registry.retention.prune(PruneRequest(prefix(""))), CorruptRetention)
 
     def test_failure(self) -> None:
         """

@@ -2,17 +2,21 @@
 Retention: policies set and found, and versions pruned on request.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
 
 from attrs import frozen
 
 from twisted_registry.application.queries import Queries
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import MAX_MODEL_ID_BYTES
-from twisted_registry.domain.retention import PrunedModel, RetentionPolicy, RetentionScope, check_policy
-
-_MAX_NUMBERS = 500_000
-"""The most version numbers in a reply, which must fit into a message of 4 MiB."""
+from twisted_registry.domain.retention import (
+    PrunedModel,
+    PruneRequest,
+    RetentionPolicy,
+    RetentionScope,
+    SkippedModel,
+    check_policy,
+)
 
 
 @frozen
@@ -50,32 +54,32 @@ class RetentionRules:
         retention = self._queries.registry.retention
         return await self._queries.runtime.call(lambda: retention.find_policy(scope))
 
-    async def prune(
-        self, scope: RetentionScope, policy: RetentionPolicy | None, *, dry_run: bool
-    ) -> Sequence[PrunedModel]:
+    async def prune(self, request: PruneRequest) -> AsyncGenerator[PrunedModel | SkippedModel, None]:
         """
-        Delete the versions that policies do not keep; see ``IRetention.prune``.
+        Delete the versions that policies do not keep, for as long as the caller asks for more; see
+        ``IRetention.prune``.
 
-        Args:
-            dry_run: delete nothing.
+        Yields:
+            Versions that were deleted, or would be; and, of several models, those that were left out.
 
         Raises:
-            InvalidRequest: the policy or the prefix is not allowed, or the reply would be too large.
+            InvalidRequest: the policy or the prefix is not allowed.
             UnknownModel: there is no such model.
             CorruptRetention: a policy is damaged.
+            Unavailable: the registry is stopping.
         """
-        _check_scope(scope)
-        if policy is not None:
-            check_policy(policy)
-        retention = self._queries.registry.retention
-        pruned = await self._queries.runtime.call(lambda: retention.prune(scope, policy, dry_run))
-        count = sum(len(each.plan.sizes) for each in pruned)
-        if count > _MAX_NUMBERS:
-            done = "would be" if dry_run else "were"
-            raise InvalidRequest(
-                f"{count} versions {done} deleted, more than a reply can list ({_MAX_NUMBERS}); name a longer prefix"
-            )
-        return pruned
+        _check_scope(request.scope)
+        if request.policy is not None:
+            check_policy(request.policy)
+        runtime, retention = self._queries.runtime, self._queries.registry.retention
+        pruning = await runtime.call(lambda: retention.prune(request))
+        try:
+            while (step := await runtime.call(pruning.next)) is not None:
+                if isinstance(step, SkippedModel) or step.plan.sizes:
+                    yield step
+        finally:
+            # Not awaited: if the caller was cancelled, it is gone.
+            runtime.start(pruning.close, lambda: None)
 
 
 def _check_scope(scope: RetentionScope) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PrunedModel,
         RemovedVersion,
         Retention,
+        SkippedModel,
         Version,
     )
     from twisted_registry.client.aio import Client
@@ -62,6 +63,7 @@ __all__ = [
     "RemovedVersion",
     "Retention",
     "RetentionPolicy",
+    "SkippedModel",
     "Tls",
     "Tracker",
     "Version",
@@ -92,6 +94,7 @@ _MODULES = {
     "RemovedVersion": "client._types",
     "Retention": "client._types",
     "RetentionPolicy": "domain.retention",
+    "SkippedModel": "client._types",
     "Tls": "client._transport.options",
     "Tracker": "client._tracking.tracker",
     "Version": "client._types",

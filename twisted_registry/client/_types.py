@@ -138,6 +138,22 @@ class PrunedModel:
 
 
 @frozen
+class SkippedModel:
+    """
+    A model that was left out, or not pruned to the end.
+
+    Attributes:
+        model_id: the model's id.
+        reason: why, such as ``UNKNOWN_MODEL`` for a model that was deleted meanwhile, or ``CORRUPT_RETENTION``.
+        message: the same for people.
+    """
+
+    model_id: str
+    reason: str
+    message: str
+
+
+@frozen
 class Pruned:
     """
     The versions that were pruned.
@@ -146,8 +162,14 @@ class Pruned:
         models: by model.
         version_count: how many versions they are.
         size_bytes: the size of their data, in bytes.
+        skipped: models of a prefix that were left out.
     """
 
     models: tuple[PrunedModel, ...]
     version_count: int
     size_bytes: int
+    skipped: tuple[SkippedModel, ...] = ()
+
+
+PruneProgress = Callable[[PrunedModel], object]
+"""A function that is called with each part of what was pruned."""

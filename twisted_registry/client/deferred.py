@@ -14,7 +14,16 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted_registry.client._deferred import DeferredClientBase, DeferredIterator, DeferredTrackerBase, Deferrer
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
-from twisted_registry.client._types import AnyReference, Data, Event, Progress, Pruned, Retention, Version
+from twisted_registry.client._types import (
+    AnyReference,
+    Data,
+    Event,
+    Progress,
+    Pruned,
+    PruneProgress,
+    Retention,
+    Version,
+)
 from twisted_registry.client.aio import Client
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.models import ModelInfo, VersionInfo
@@ -1004,30 +1013,40 @@ class DeferredClient(DeferredClientBase):
         prefix: str | None = None,
         policy: RetentionPolicy | None = None,
         dry_run: bool = False,
+        only: Pruned | None = None,
+        progress: PruneProgress | None = None,
     ) -> "Deferred[Pruned]":
         """
         Delete the versions that the retention policies do not keep, and wait until that is done.
 
-        If the connection is lost before the answer, this fails with ``Unavailable`` and is not retried, because the
-        answer would lack what was deleted before.
+        If this is cancelled, the server deletes no more than some tens of further versions.  If the connection is lost,
+        it fails with ``Unavailable`` and is not retried, because the result would lack what was deleted before;
+        ``progress`` knows that.
 
         Args:
             model_id: the model; ``None`` if a prefix is given.
             prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
             policy: the policy to use; ``None`` for those that are set.
             dry_run: only report what would be deleted.
+            only: what a dry run has reported: nothing else is deleted, and of these versions only those that the policy
+                still does not keep.
+            progress: if given, it is called with the versions that were deleted since its last call, of one model each
+                time.
 
         Returns:
-            A Deferred that fires with the versions that were, or would be, deleted.
+            A Deferred that fires with the versions that were, or would be, deleted; and the models of a prefix that
+            were left out because they were deleted meanwhile, or are damaged.
 
         Raises:
             InvalidRequest: the policy or the prefix is not allowed; or neither a model nor a prefix is given, or both.
             UnknownModel: there is no such model.
-            CorruptRetention: a policy is damaged.
-            Unavailable: the connection was lost; some versions may be deleted.
+            CorruptRetention: the policy is damaged.
+            Unavailable: the connection was lost, or the server is stopping; some versions may be deleted.
             Unsupported: the server does not have this call.
         """
-        return self._defer(self._client.prune(model_id, prefix=prefix, policy=policy, dry_run=dry_run))
+        return self._defer(
+            self._client.prune(model_id, prefix=prefix, policy=policy, dry_run=dry_run, only=only, progress=progress)
+        )
 
     @overload
     def track(

@@ -2,12 +2,42 @@
 The contract of retention, for the edges and the daemon.
 """
 
-from collections.abc import Sequence
-
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from twisted_registry.domain.retention import PrunedModel, RetentionPolicy, RetentionScope
+from twisted_registry.domain.retention import (
+    PrunedModel,
+    PruneRequest,
+    RetentionPolicy,
+    RetentionScope,
+    SkippedModel,
+)
+
+
+class IPruning(Interface):
+    """
+    The pruning of models, a few versions at a time.  Nothing is deleted between the steps, so a caller that goes away
+    ends it.  Called in the reactor's thread.
+    """
+
+    def next() -> Deferred[PrunedModel | SkippedModel | None]:
+        """
+        Make the next step.  Never called before the last one has ended.
+
+        Returns:
+            Fires with versions that were deleted, or would be, which may be none; with a model of several that was left
+            out; or with ``None`` at the end.  Fails with ``UnknownModel``, ``CorruptModel`` or ``CorruptRetention`` if
+            only one model was to be pruned; with ``Unavailable`` if the registry is stopping; or with
+            ``StorageReadOnly`` or ``StorageFailure``.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        End it.  May be called at any time, even during a step, which is then the last one.
+
+        Returns:
+            Fires with ``None``, never fails.
+        """
 
 
 class IRetention(Interface):
@@ -44,21 +74,17 @@ class IRetention(Interface):
             there is none.  Fails with ``UnknownModel``, or with ``CorruptRetention``.
         """
 
-    def prune(
-        scope: RetentionScope, policy: RetentionPolicy | None, dry_run: bool = False
-    ) -> Deferred[Sequence[PrunedModel]]:
+    def prune(request: PruneRequest) -> Deferred[IPruning]:
         """
-        Delete the versions that policies do not keep.  A model's latest version, and those that an alias names or that
-        have the label ``pin``, are kept in any case.
+        Begin to delete the versions that policies do not keep.  A model's latest version, and those that an alias names
+        or that have the label ``pin``, are kept in any case.
 
         Args:
-            scope: the model, or the models.
-            policy: used instead of those that are set; ``None`` for those.  It was checked.
-            dry_run: delete nothing.
+            request: the models and the policy, which were checked.
 
         Returns:
-            Fires with what was deleted, or would be, of each model that has such versions, sorted by id; fails with
-            ``UnknownModel``, or with ``CorruptRetention``.
+            Fires with the steps, which go through the models in the order of their ids.  Fails with ``UnknownModel``,
+            or with ``CorruptRetention`` if the policies of prefixes are damaged.
         """
 
     def apply_policies() -> Deferred[float]:
@@ -68,4 +94,9 @@ class IRetention(Interface):
 
         Returns:
             Fires with the number of seconds after which it is to be called again; never fails.
+        """
+
+    def stop() -> None:
+        """
+        Delete nothing more: the registry is stopping.
         """

@@ -249,11 +249,13 @@ class RegistryService(Service):
         _log.info("stopped")
 
     async def _close(self) -> None:
+        # A call that prunes would otherwise use up the grace.
+        self._retention_timer.stop()
+        self._registry.retention.stop()
         await self._rpc.stop(self._settings.network.grace_seconds)
         # Cancelled uploads still clean up, and a stopped pool drops what its jobs submit to it.
         for calls in (self.pools.archive, self.pools.transient, self.pools.hashing):
             await calls.idle()
-        self._retention_timer.stop()
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
         self._supervisor.stop()

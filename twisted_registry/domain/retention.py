@@ -2,7 +2,7 @@
 Retention: which versions of a model are kept.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from heapq import heappush, heapreplace
 from math import isfinite, isnan
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from twisted_registry.domain.annotations import MAX_KEY_BYTES
-from twisted_registry.domain.errors import InvalidRequest, shown
+from twisted_registry.domain.errors import InvalidRequest, RegistryError, shown
 from twisted_registry.domain.records import VersionRecord
 
 PIN = "pin"
@@ -157,13 +157,44 @@ class RetentionScope:
 
 
 @frozen
+class PruneRequest:
+    """
+    A request to delete the versions that policies do not keep.
+
+    Attributes:
+        scope: the model, or the models.
+        policy: used instead of the policies that are set; ``None`` for those.
+        dry_run: whether nothing is deleted.
+        only: the numbers of the versions that may be deleted, by model; ``None`` for all.
+    """
+
+    scope: RetentionScope
+    policy: RetentionPolicy | None = None
+    dry_run: bool = False
+    only: Mapping[str, Collection[int]] | None = None
+
+
+@frozen
 class PrunedModel:
     """
-    The versions that were deleted of a model, or would be.
+    Versions that were deleted of a model, or would be.
     """
 
     model_id: str
     plan: PrunePlan
+
+
+@frozen
+class SkippedModel:
+    """
+    A model that was left out, or not pruned to the end.
+
+    Attributes:
+        error: why: the model was deleted meanwhile, or is damaged.
+    """
+
+    model_id: str
+    error: RegistryError
 
 
 def _is_protected(record: VersionRecord) -> bool:

@@ -96,6 +96,17 @@ def code_of(error: BaseException) -> str:
     return "INTERNAL"
 
 
+def reason_of(error: errors.RegistryError) -> str:
+    """
+    Return the name of an error on the wire, such as UNKNOWN_MODEL.
+    """
+    return _reason(_type_of(error))
+
+
+def _type_of(error: errors.RegistryError) -> Any:
+    return next(base for base in type(error).__mro__ if base in REASONS.values())
+
+
 def to_metadata(error: errors.RegistryError, code: str, text: str) -> tuple[Metadatum, ...]:
     """
     Return the trailing metadata that describe an error, 4 KiB at most.
@@ -104,7 +115,7 @@ def to_metadata(error: errors.RegistryError, code: str, text: str) -> tuple[Meta
         code: the name of the call's status code.
         text: the text of the call's status.
     """
-    error_type = next(base for base in type(error).__mro__ if base in REASONS.values())
+    error_type = _type_of(error)
     facts = {fact.name: str(getattr(error, fact.name))[:_FACT_MAX_CHARACTERS] for fact in fields(error_type)}
     detail = AnyMessage()
     detail.Pack(ErrorInfo(reason=_reason(error_type), domain=DOMAIN, metadata=facts))

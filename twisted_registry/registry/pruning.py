@@ -2,7 +2,8 @@
 The deletion of the versions of one model that a retention policy does not keep, in small steps.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 
@@ -11,10 +12,10 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.aliases import aliases_of
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
-from twisted_registry.domain.errors import CorruptAnnotations
+from twisted_registry.domain.errors import CorruptAnnotations, RegistryError
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
-from twisted_registry.domain.retention import PrunedModel, PrunePlan, PrunePlanner, RetentionPolicy
+from twisted_registry.domain.retention import PrunePlan, PrunePlanner, RetentionPolicy
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.deletion import VersionDeletion
 from twisted_registry.registry.loading import pieces
@@ -36,6 +37,7 @@ class PruneRun:
         snapshot: the model as it was at the start.
         unread: the numbers of the versions that the plan does not contain yet, in pieces.
         plan: what the policy deletes; ``None`` until all versions are read.
+        only: the numbers of the versions that may be deleted; ``None`` for all.
         undeleted: the numbers in the plan that are still to be deleted.
         deleted: how many bytes each version had that was deleted, by number.
         annotated: the versions whose labels or metrics have changed since the start, about which the plan may be wrong.
@@ -46,6 +48,7 @@ class PruneRun:
     snapshot: ModelSnapshot
     planner: PrunePlanner
     unread: Iterator[Sequence[int]]
+    only: Container[int] | None = None
     plan: PrunePlan | None = None
     undeleted: Iterator[int] = field(factory=lambda: iter(()))
     deleted: dict[int, int] = field(factory=dict)
@@ -68,17 +71,12 @@ class PruneRun:
         """
         return self.snapshot.model_id
 
-    def pruned(self) -> PrunedModel:
+    def take(self, count: int) -> dict[int, int]:
         """
-        Return what was deleted.
+        Return the sizes of some more versions that are to be deleted, by number; none if nothing is left.
         """
-        return PrunedModel(self.model_id, PrunePlan(self.deleted))
-
-    def planned(self) -> PrunedModel:
-        """
-        Return what is to be deleted, once all versions are read.
-        """
-        return PrunedModel(self.model_id, self.plan or PrunePlan())
+        assert self.plan is not None, "the plan is not complete"
+        return {number: self.plan.sizes[number] for number in islice(self.undeleted, count)}
 
 
 @frozen
@@ -105,11 +103,13 @@ class Pruner:
     _state: State
     _deletion: VersionDeletion
 
-    def run(self, snapshot: ModelSnapshot, policy: RetentionPolicy, now_ns: int) -> PruneRun:
+    def run(
+        self, snapshot: ModelSnapshot, policy: RetentionPolicy, now_ns: int, only: Container[int] | None = None
+    ) -> PruneRun:
         """
         Start a run.
         """
-        return PruneRun(snapshot, PrunePlanner(policy, now_ns), pieces(list(snapshot.numbers)))
+        return PruneRun(snapshot, PrunePlanner(policy, now_ns), pieces(list(snapshot.numbers)), only)
 
     async def plan_some(self, run: PruneRun) -> None:
         """
@@ -119,10 +119,15 @@ class Pruner:
             UnknownModel: the model was deleted.
             StorageFailure: the medium failed.
         """
+        with self._publishing_failures(run):
+            await self._plan_some(run)
+
+    async def _plan_some(self, run: PruneRun) -> None:
         numbers = next(run.unread, None)
         if numbers is None:
-            run.plan = run.planner.plan()
-            run.undeleted = iter(run.plan.numbers)
+            plan = await self._state.executor.defer(run.planner.plan)
+            run.undeleted = iter([number for number in plan.numbers if run.only is None or number in run.only])
+            run.plan = plan
             return
         model = self._state.model(run.snapshot)
         snapshot = model.loaded
@@ -154,26 +159,33 @@ class Pruner:
         found = archive.load_annotations(model_id, [info.version_number for info in infos])
         return [_loaded(info, annotations) for info, annotations in zip(infos, found, strict=True)]
 
-    async def delete_some(self, run: PruneRun) -> int:
+    async def delete_some(self, run: PruneRun) -> dict[int, int]:
         """
         Delete some versions of the plan.
 
         Returns:
-            how many; 0 if nothing of the plan is left.
+            the sizes of those that were deleted, by number; none if nothing of the plan is left.
 
         Raises:
             UnknownModel: the model was deleted.
             StorageReadOnly: the medium accepts no writes.
             StorageFailure: the medium failed.
         """
-        assert run.plan is not None, "the plan is not complete"
-        while numbers := list(islice(run.undeleted, VERSIONS_AT_ONCE)):
-            sizes = {number: run.plan.sizes[number] for number in numbers}
-            deleted = await self._deletion.delete_unprotected(run.snapshot, sizes, run.annotated)
-            run.deleted.update(deleted)
-            if deleted:
-                return len(deleted)
-        return 0
+        with self._publishing_failures(run):
+            while sizes := run.take(VERSIONS_AT_ONCE):
+                deleted = await self._deletion.delete_unprotected(run.snapshot, sizes, run.annotated)
+                run.deleted.update(deleted)
+                if deleted:
+                    return deleted
+        return {}
+
+    @contextmanager
+    def _publishing_failures(self, run: PruneRun) -> Iterator[None]:
+        try:
+            yield
+        except RegistryError as error:
+            self._state.publish_failure("delete version", run.model_id, error)
+            raise
 
 
 def _loaded(info: VersionInfo, annotations: Annotations | CorruptAnnotations) -> _Loaded:

@@ -2,20 +2,21 @@
 Retention: the policies, and their application in the background.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_registry.contracts.retention import IRetention
+from twisted_registry.contracts.retention import IPruning, IRetention
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.events import AliasChanged, Event, ModelDeleted, VersionAnnotated, VersionCommitted
-from twisted_registry.domain.retention import PrunedModel, RetentionPolicy, RetentionScope
-from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.domain.retention import PruneRequest, RetentionPolicy, RetentionScope
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.loading import Loader
+from twisted_registry.registry.prune_calls import PruneCall
 from twisted_registry.registry.pruning import VERSIONS_AT_ONCE, Pruner, PruneRun, log_run
 from twisted_registry.registry.retention_policies import RetentionPolicies
 from twisted_registry.registry.state import State
@@ -85,22 +86,23 @@ class Retention:
         self._next_look_seconds = seconds()
         self._next_run_seconds: dict[str, float] = {}
         self._runs: dict[str, PruneRun] = {}
-        self._called: list[PruneRun] = []
+        # Those that their callers still hold.
+        self._called: WeakSet[PruneCall] = WeakSet()
         self._is_stopped = False
         if state.archive.has_lifecycle:
             state.coordination.subscribe(self._changed, VersionCommitted, VersionAnnotated, AliasChanged, ModelDeleted)
 
     def stop(self) -> None:
-        """
-        Delete nothing more.
-        """
+        """See ``IRetention.stop``."""
         self._is_stopped = True
+        for call in self._called:
+            call.is_stopped = True
 
     def _changed(self, event: Event) -> None:
         self._due[event.model_id] = None
         if isinstance(event, VersionAnnotated):
-            for run in (*self._runs.values(), *self._called):
-                if run.model_id == event.model_id:
+            for run in (*self._runs.values(), *(call.run for call in self._called)):
+                if run is not None and run.model_id == event.model_id:
                     run.annotated.add(event.key.version_number)
         elif isinstance(event, ModelDeleted):
             self._policies.forget(event.model_id)
@@ -126,46 +128,36 @@ class Retention:
         """See ``IRetention.find_policy``."""
         return self._run(self._policies.find(scope))
 
-    def prune(
-        self, scope: RetentionScope, policy: RetentionPolicy | None, dry_run: bool = False
-    ) -> Deferred[Sequence[PrunedModel]]:
+    def prune(self, request: PruneRequest) -> Deferred[IPruning]:
         """See ``IRetention.prune``."""
-        return self._run(self._prune(scope, policy, dry_run))
+        return self._run(self._prune(request))
 
-    async def _prune(
-        self, scope: RetentionScope, policy: RetentionPolicy | None, dry_run: bool
-    ) -> Sequence[PrunedModel]:
+    async def _prune(self, request: PruneRequest) -> IPruning:
         self._state.check_lifecycle()
-        results = []
-        for model_id in self._model_ids(scope):
-            applying = policy or (await self._policies.find(RetentionScope(model_id)))[1]
-            if applying is None or applying.keeps_all:
-                continue
-            pruned = await self._prune_model(await self._loader.snapshot(model_id), applying, dry_run)
-            if pruned.plan.sizes:
-                results.append(pruned)
-        return results
+        model_ids = self._model_ids(request.scope)
+        if request.only is not None:
+            model_ids = [model_id for model_id in model_ids if model_id in request.only]
+        # They are read once for all models.
+        is_set = request.scope.model_id is None and request.policy is None
+        prefixes = await self._policies.of_prefixes() if is_set else None
+
+        async def start(model_id: str) -> PruneRun | None:
+            policy = request.policy or await self._policies.policy_of(model_id, prefixes)
+            if policy is None or policy.keeps_all:
+                return None
+            only = None if request.only is None else request.only[model_id]
+            return self._pruner.run(await self._loader.snapshot(model_id), policy, self._now_ns(), only)
+
+        call = PruneCall(self._pruner, start, self._run, request, iter(model_ids))
+        call.is_stopped = self._is_stopped
+        self._called.add(call)
+        return call
 
     def _model_ids(self, scope: RetentionScope) -> list[str]:
         if scope.model_id is not None:
             return [self._state.index.get(scope.model_id).model_id]
         ids = (model.model_id for model in self._state.index.models())
         return sorted(model_id for model_id in ids if model_id.startswith(scope.prefix))
-
-    async def _prune_model(self, snapshot: ModelSnapshot, policy: RetentionPolicy, dry_run: bool) -> PrunedModel:
-        run = self._pruner.run(snapshot, policy, self._now_ns())
-        self._called.append(run)
-        try:
-            while run.plan is None:
-                await self._pruner.plan_some(run)
-            if dry_run:
-                return run.planned()
-            while not self._is_stopped and await self._pruner.delete_some(run):
-                pass
-        finally:
-            self._called.remove(run)
-            log_run(run.model_id, run.deleted)
-        return run.pruned()
 
     # In the background
 
@@ -252,9 +244,8 @@ class Retention:
                     run.planning_seconds += self._seconds() - began
                     return False, 0
                 deleted = await self._pruner.delete_some(run)
-                return deleted == 0, deleted
-        except RegistryError as error:
-            self._state.publish_failure("delete version", run.model_id, error)
+                return not deleted, len(deleted)
+        except RegistryError:
             return True, 0
 
     def _end(self, run: PruneRun) -> None:

@@ -40,17 +40,41 @@ class RetentionPolicies:
         """
         self._state.check_lifecycle()
         if scope.model_id is None:
-            return scope, (await self._read_prefixes()).get(scope.prefix)
+            return scope, (await self.of_prefixes()).get(scope.prefix)
         self._state.index.get(scope.model_id)
         own = await self._read(scope.model_id)
-        prefixes = {} if own is not None else await self._read_prefixes()
+        prefixes = {} if own is not None else await self.of_prefixes()
         prefix, policy = policy_for(scope.model_id, own, prefixes)
         return scope if prefix is None else RetentionScope(None, prefix), policy
+
+    async def policy_of(
+        self, model_id: str, prefixes: Mapping[str, RetentionPolicy] | None = None
+    ) -> RetentionPolicy | None:
+        """
+        Return the policy that applies to a model.
+
+        Args:
+            prefixes: the policies of prefixes; ``None`` to read them.
+
+        Raises:
+            UnknownModel: there is no such model.
+            CorruptRetention: the policy is damaged.
+        """
+        if prefixes is None:
+            return (await self.find(RetentionScope(model_id)))[1]
+        self._state.index.get(model_id)
+        return policy_for(model_id, await self._read(model_id), prefixes)[1]
 
     async def _read(self, model_id: str) -> RetentionPolicy | None:
         return await self._state.executor.defer(partial(self._state.archive.load_retention, model_id))
 
-    async def _read_prefixes(self) -> Mapping[str, RetentionPolicy]:
+    async def of_prefixes(self) -> Mapping[str, RetentionPolicy]:
+        """
+        Return the policies of the prefixes.
+
+        Raises:
+            CorruptRetention: they are damaged.
+        """
         return await self._state.executor.defer(self._state.archive.retention_prefixes)
 
     async def save(self, scope: RetentionScope, policy: RetentionPolicy | None) -> None:
@@ -72,7 +96,7 @@ class RetentionPolicies:
                 self._known.pop(model_id, None)
 
     async def _save_prefix(self, prefix: str, policy: RetentionPolicy | None) -> None:
-        present = await self._read_prefixes()
+        present = await self.of_prefixes()
         if policy is not None and prefix not in present and len(present) >= MAX_PREFIXES:
             raise InvalidRequest(f"{MAX_PREFIXES} prefixes have a policy; remove one, or use a shorter prefix")
         await self._state.executor.defer(partial(self._state.archive.save_retention_prefix, prefix, policy))
@@ -91,7 +115,7 @@ class RetentionPolicies:
         """
         self._known_prefixes.clear()
         try:
-            self._known_prefixes.update(await self._read_prefixes())
+            self._known_prefixes.update(await self.of_prefixes())
         except RegistryError as error:
             self._note_damage("", error)
 

@@ -2,24 +2,26 @@
 Calls about retention.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.client._transport.records import check_number
+from twisted_registry.client._transport.pruning import PrunedParts, PruneStream
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.client._transport.requests import sendable_text
-from twisted_registry.client._types import Pruned, PrunedModel, Retention
+from twisted_registry.client._transport.retries import is_safe_to_retry, retry, retryable_within
+from twisted_registry.client._types import Pruned, PruneProgress, Retention
 from twisted_registry.client.errors import InvalidRequest
-from twisted_registry.domain.models import MAX_ENTRIES
 from twisted_registry.domain.retention import KeepBest, RetentionPolicy, check_policy
 from twisted_registry.protocol.messages import v1
 
 _NS = 10**9
 
-_PRUNE_SECONDS = 24 * 60 * 60.0
-"""How long the answer to a prune may take: it comes when all versions are deleted."""
+_NUMBERS_AT_ONCE = 200_000
+_MODELS_AT_ONCE = 2000
+"""The most versions and models in a request, which has at most 4 MiB."""
 
 
 @frozen
@@ -54,7 +56,13 @@ class RetentionCalls:
         raise bad_reply("it sent the retention policy of another model or prefix", model_id or "")
 
     async def prune(
-        self, model_id: str | None, prefix: str | None, policy: RetentionPolicy | None, dry_run: bool
+        self,
+        model_id: str | None,
+        prefix: str | None,
+        policy: RetentionPolicy | None,
+        dry_run: bool,
+        only: Pruned | None = None,
+        progress: PruneProgress | None = None,
     ) -> Pruned:
         """
         Delete the versions that a policy does not keep, or only report them.
@@ -62,14 +70,45 @@ class RetentionCalls:
         request = v1.PruneRequest(dry_run=dry_run, **_scope(model_id, prefix))
         if policy is not None:
             request.policy.CopyFrom(_message(check_policy(policy)))
-        api = RegistryApi(self._api.calls.with_deadline(_PRUNE_SECONDS))
-        # Repeated after a lost answer, it would report less than was deleted.
-        reply = await api.call("Prune", request, v1.PruneResponse, model_id or "", repeatable=dry_run, most=MAX_ENTRIES)
-        models = tuple(_pruned_model(message, model_id, prefix or "") for message in reply.models)
-        count = sum(len(model.numbers) for model in models)
-        if count != reply.version_count:
-            raise bad_reply(f"it sent {count} numbers of {reply.version_count} versions", model_id or "")
-        return Pruned(models, count, reply.size_bytes)
+        parts = PrunedParts(model_id, prefix or "", progress)
+        for models in [()] if only is None else _pieces(only):
+            del request.only[:]
+            request.only.extend(models)
+            await self._prune(request, parts)
+        return parts.pruned()
+
+    async def _prune(self, request: "v1.PruneRequest", parts: PrunedParts) -> None:
+        async def attempt() -> None:
+            if request.dry_run:
+                parts.clear()
+            call = PruneStream(self._api.calls, request, parts)
+            await call.run()
+
+        def is_retryable(error: BaseException) -> bool:
+            # Repeated after a lost answer, it would report less than was deleted.
+            return can_repeat(error) if request.dry_run else parts.is_empty and is_safe_to_retry(error)
+
+        seconds = self._api.calls.options.retry_seconds
+        can_repeat = retryable_within(seconds)
+        await retry(attempt, seconds, is_retryable, (self._api.calls.connection.address, parts.model_id or ""))
+
+
+def _pieces(only: Pruned) -> Iterator[list[Any]]:
+    """
+    Divide the versions of a dry run into requests that are not too large.
+    """
+    piece: list[Any] = []
+    count = 0
+    for model in only.models:
+        for start in range(0, len(model.numbers), _NUMBERS_AT_ONCE):
+            numbers = model.numbers[start : start + _NUMBERS_AT_ONCE]
+            if piece and (count + len(numbers) > _NUMBERS_AT_ONCE or len(piece) >= _MODELS_AT_ONCE):
+                yield piece
+                piece, count = [], 0
+            piece.append(v1.PrunedModel(model_id=model.model_id, numbers=numbers))
+            count += len(numbers)
+    if piece:
+        yield piece
 
 
 def _scope(model_id: str | None, prefix: str | None) -> Any:
@@ -107,12 +146,3 @@ def _policy(reply: "v1.Retention") -> RetentionPolicy | None:
         message.keep_every,
         age.seconds + age.nanos / _NS,
     )
-
-
-def _pruned_model(message: "v1.PrunedModel", model_id: str | None, prefix: str) -> PrunedModel:
-    found = message.model_id
-    if not found or model_id not in (None, found) or not found.startswith(prefix):
-        raise bad_reply(f"it pruned model {found[:200]!r}", model_id or "")
-    for number in message.numbers:
-        check_number(number, found)
-    return PrunedModel(found, tuple(message.numbers), message.size_bytes)

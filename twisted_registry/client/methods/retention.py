@@ -2,7 +2,7 @@
 Methods of the client that are about retention.
 """
 
-from twisted_registry.client._types import Pruned, Retention
+from twisted_registry.client._types import Pruned, PruneProgress, Retention
 from twisted_registry.client.methods.base import MethodsBase
 from twisted_registry.domain.retention import RetentionPolicy
 
@@ -62,27 +62,35 @@ class RetentionMethods(MethodsBase):
         prefix: str | None = None,
         policy: RetentionPolicy | None = None,
         dry_run: bool = False,
+        only: Pruned | None = None,
+        progress: PruneProgress | None = None,
     ) -> Pruned:
         """
         Delete the versions that the retention policies do not keep, and wait until that is done.
 
-        If the connection is lost before the answer, this fails with ``Unavailable`` and is not retried, because the
-        answer would lack what was deleted before.
+        If this is cancelled, the server deletes no more than some tens of further versions.  If the connection is lost,
+        it fails with ``Unavailable`` and is not retried, because the result would lack what was deleted before;
+        ``progress`` knows that.
 
         Args:
             model_id: the model; ``None`` if a prefix is given.
             prefix: the beginning of the models' ids; empty for all models; ``None`` if a model is given.
             policy: the policy to use; ``None`` for those that are set.
             dry_run: only report what would be deleted.
+            only: what a dry run has reported: nothing else is deleted, and of these versions only those that the policy
+                still does not keep.
+            progress: if given, it is called with the versions that were deleted since its last call, of one model each
+                time.
 
         Returns:
-            The versions that were, or would be, deleted.
+            The versions that were, or would be, deleted; and the models of a prefix that were left out because they
+            were deleted meanwhile, or are damaged.
 
         Raises:
             InvalidRequest: the policy or the prefix is not allowed; or neither a model nor a prefix is given, or both.
             UnknownModel: there is no such model.
-            CorruptRetention: a policy is damaged.
-            Unavailable: the connection was lost; some versions may be deleted.
+            CorruptRetention: the policy is damaged.
+            Unavailable: the connection was lost, or the server is stopping; some versions may be deleted.
             Unsupported: the server does not have this call.
         """
-        return await self._session.retention.prune(model_id, prefix, policy, dry_run)
+        return await self._session.retention.prune(model_id, prefix, policy, dry_run, only, progress)

@@ -57,7 +57,7 @@ def registry_service(
         *_search_methods(SearchCalls(Searches(queries), ListReplies(ListSlots()), reply_budget)),
         *_transfer_methods(TransferCalls(reads, creations, copies, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries))),
-        *_retention_methods(RetentionCalls(RetentionRules(queries))),
+        *_retention_methods(RetentionCalls(RetentionRules(queries), reply_budget)),
         Method(
             "WatchEvents",
             EventCalls(feed, reply_budget).watch,
@@ -126,7 +126,7 @@ def _retention_methods(calls: RetentionCalls) -> Sequence[Method]:
     return (
         _method("SetRetention", calls.set, Action.DELETE, _scope, v1.SetRetentionRequest, v1.Retention),
         _method("GetRetention", calls.get, Action.READ, _model_id, v1.GetRetentionRequest, v1.Retention),
-        _method("Prune", calls.prune, Action.DELETE, _model_id, v1.PruneRequest, v1.PruneResponse),
+        Method("Prune", calls.prune, Action.DELETE, _model_id, v1.PruneRequest),
     )
 
 

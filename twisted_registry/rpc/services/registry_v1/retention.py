@@ -2,7 +2,7 @@
 The calls about retention: their handlers, and their messages to values and back.
 """
 
-from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 from attrs import frozen
@@ -10,8 +10,17 @@ from attrs import frozen
 from twisted_registry.application.retention import RetentionRules
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import check_model_id
-from twisted_registry.domain.retention import KeepBest, PrunedModel, RetentionPolicy, RetentionScope
+from twisted_registry.domain.retention import (
+    KeepBest,
+    PrunedModel,
+    PruneRequest,
+    RetentionPolicy,
+    RetentionScope,
+    SkippedModel,
+)
+from twisted_registry.protocol.error_map import reason_of
 from twisted_registry.protocol.messages import v1
+from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.call import CallContext
 
 _NS = 10**9
@@ -24,6 +33,7 @@ class RetentionCalls:
     """
 
     _rules: RetentionRules
+    _reply_budget: ReplyBudget
 
     async def set(self, request: Any, call: CallContext) -> Any:
         """
@@ -46,12 +56,18 @@ class RetentionCalls:
             reply.model_id = scope.model_id
         return reply
 
-    async def prune(self, request: Any, call: CallContext) -> Any:
+    async def prune(self, request: Any, call: CallContext) -> None:
         """
-        Delete the versions that are not kept, or report them.
+        Delete the versions that are not kept, or report them, and send what was done.
         """
-        policy = _policy(request.policy) if request.HasField("policy") else None
-        return _pruned(await self._rules.prune(scope_of(request), policy, dry_run=request.dry_run))
+        count, size_bytes = 0, 0
+        async with aclosing(self._rules.prune(_prune_request(request))) as steps:
+            async for step in steps:
+                if isinstance(step, PrunedModel):
+                    count, size_bytes = count + len(step.plan.sizes), size_bytes + step.plan.size_bytes
+                part = v1.PruneResponse(version_count=count, size_bytes=size_bytes)
+                _add_step(part, step)
+                await self._reply_budget.write(call, part.SerializeToString())
 
 
 def scope_of(message: Any) -> RetentionScope:
@@ -93,13 +109,16 @@ def _policy_message(policy: RetentionPolicy) -> Any:
     return message
 
 
-def _pruned(models: Sequence[PrunedModel]) -> Any:
-    entries = [
-        v1.PrunedModel(model_id=each.model_id, numbers=sorted(each.plan.sizes), size_bytes=each.plan.size_bytes)
-        for each in models
-    ]
-    return v1.PruneResponse(
-        models=entries,
-        version_count=sum(len(each.plan.sizes) for each in models),
-        size_bytes=sum(each.plan.size_bytes for each in models),
-    )
+def _prune_request(request: Any) -> PruneRequest:
+    policy = _policy(request.policy) if request.HasField("policy") else None
+    only: dict[str, set[int]] = {}
+    for model in request.only:
+        only.setdefault(model.model_id, set()).update(model.numbers)
+    return PruneRequest(scope_of(request), policy, request.dry_run, only or None)
+
+
+def _add_step(part: Any, step: PrunedModel | SkippedModel) -> None:
+    if isinstance(step, PrunedModel):
+        part.models.add(model_id=step.model_id, numbers=step.plan.numbers, size_bytes=step.plan.size_bytes)
+    else:
+        part.skipped.add(model_id=step.model_id, reason=reason_of(step.error), message=str(step.error))
