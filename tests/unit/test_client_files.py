@@ -3,6 +3,7 @@ Tests of the atomic replacement of files.
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import resource
@@ -14,7 +15,8 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transfer import files
+from tests.support.client import data_hash
+from twisted_registry.client._transfer import files, part_file
 from twisted_registry.client._transfer.files import replaced_whole
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +206,63 @@ class NamedTests(ReplacedWholeTests):
 
         (temporary,) = asyncio.run(writing()) - {"model"}
         self.assertRegex(temporary, r"^\.model\.[0-9a-f]{8}\.part$")
+
+
+class PartTests(SynchronousTestCase):
+    """
+    Parts of large files.
+    """
+
+    size_bytes: ClassVar = part_file.LEAST_BYTES
+
+    def setUp(self) -> None:
+        """
+        Make a folder.
+        """
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    async def interrupted(self, path: Path, sha256: str, size_bytes: int) -> int:
+        """
+        Write the first bytes of a large file, and cancel that.
+
+        Returns:
+            How many bytes an earlier attempt has kept.
+        """
+        kept = 0
+        with contextlib.suppress(asyncio.CancelledError):  # trial gives the bare name another meaning
+            async with replaced_whole(path, self.size_bytes, sha256) as file:
+                kept = file.tell()
+                file.write(bytes(size_bytes))
+                file.flush()
+                raise asyncio.CancelledError
+        return kept
+
+    def test_cancelled_after_the_commit(self) -> None:
+        """
+        A cancellation that arrives when the file was just replaced raises nothing else, and leaves the new file.
+        """
+        path = self.folder / "model"
+        replacement = files._Replacement(path, self.size_bytes, part_file.part_name("model", data_hash(b"")))
+        replacement.file.write(bytes(self.size_bytes))
+        replacement.commit()
+        replacement.discard(keeps_part=True)
+        self.assertEqual([each.name for each in self.folder.iterdir()], ["model"])
+
+    def test_long_names_that_begin_alike(self) -> None:
+        """
+        A file keeps its part while another one is written whose long name begins in the same way.
+        """
+        names = ["m" * 60 + end for end in ("-1", "-2")]
+        for _ in range(2):
+            kept = [
+                asyncio.run(self.interrupted(self.folder / name, data_hash(name.encode()), 2_000_000)) for name in names
+            ]
+        self.assertEqual(kept, [2_000_000, 2_000_000])
+        parts = sorted(path.name for path in self.folder.iterdir())
+        self.assertEqual(len(parts), 2)
+        for name in ("模" * 200, "x" * 255):
+            self.assertLessEqual(len(os.fsencode(part_file.part_name(name, data_hash(b"")))), 255)
 
 
 class KilledTests(SynchronousTestCase):

@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Callable
 from attrs import field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.client import data_hash
 from twisted_registry.client._transfer.attempt import Attempt
 from twisted_registry.client._transfer.wires import CogmentWire
 from twisted_registry.client._transport.connection import Connection
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._types import Buffer
-from twisted_registry.domain.models import VersionHeader
+from twisted_registry.client.errors import CorruptTransfer
+from twisted_registry.domain.models import VersionHeader, VersionInfo
 
 
 @frozen
@@ -88,3 +90,29 @@ class LimitTests(SynchronousTestCase):
 
         asyncio.run(send())
         self.assertEqual((source.limited, call.limited), ([False] * 3, [True] * 5))
+
+
+class DeclaredHashTests(SynchronousTestCase):
+    """
+    An upload whose SHA-256 was computed before.
+    """
+
+    def test_hashed_once(self) -> None:
+        """
+        The declared SHA-256 is compared with that of the stored version, and no other is computed.
+        """
+
+        async def check(archived: bool) -> None:
+            source = Pieces(lambda: False)
+            header = VersionHeader("walker", archived, 6, data_hash(b"abcdef"))
+            attempt = Attempt(
+                Connection(Options("localhost:1")), header, source, CogmentWire("key"), lambda size_bytes: None, 60.0
+            )
+            self.assertIsNone(attempt._sha256)
+            self.assertEqual(await attempt.sha256(), data_hash(b"abcdef"))
+            self.assertEqual(source.limited, [], "nothing was read")
+            with self.assertRaises(CorruptTransfer):
+                await attempt._check_stored(VersionInfo("walker", 1, 1, archived, data_hash(b"abcdeg"), 6), None)
+
+        for archived in (False, True):
+            asyncio.run(check(archived))

@@ -207,12 +207,16 @@ class _Replacement:
         """
         with self._mutex:
             self._is_discarded = True
-            if keeps_part and self._has_part and part_file.is_worth_keeping(self.file.fileno()):
+            if keeps_part and self._is_part_worth_keeping():
                 self._temporary = None
             if self._has_started:
                 self._unlink()
             else:
                 self._close()
+
+    def _is_part_worth_keeping(self) -> bool:
+        # A commit that has ended has closed the file.
+        return self._has_part and not self.file.closed and part_file.is_worth_keeping(self.file.fileno())
 
     def _opened(self, size_bytes: int) -> BinaryIO:
         self._check_space(size_bytes)

@@ -3,6 +3,7 @@ Part files: what has arrived of a file, beside its target, so that the next atte
 """
 
 import fcntl
+import hashlib
 import os
 import re
 import stat
@@ -15,6 +16,9 @@ LEAST_BYTES: Final = 8 * 1024 * 1024
 
 _LEAST_KEPT_BYTES = 1024 * 1024
 _MOST_NAME_CHARACTERS = 55
+"""How much of the file's name the name of a part has: in any script, that fits in the 255 bytes of a name."""
+
+_DIGEST_CHARACTERS = 8
 _KEY_CHARACTERS = 16
 _TRIES = 3
 
@@ -27,14 +31,22 @@ def part_name(name: str, sha256: str) -> str:
         name: the name of the file.
         sha256: the SHA-256 of the complete file, in base64.
     """
-    return f"{name[:_MOST_NAME_CHARACTERS]}.{b64decode(sha256).hex()[:_KEY_CHARACTERS]}.part"
+    return f"{_stem(name)}.{b64decode(sha256).hex()[:_KEY_CHARACTERS]}.part"
 
 
 def part_names(name: str) -> "re.Pattern[str]":
     """
     Return the pattern of the names of all parts of a file.
     """
-    return re.compile(rf"{re.escape(name[:_MOST_NAME_CHARACTERS])}\.[0-9a-f]{{{_KEY_CHARACTERS}}}\.part", re.DOTALL)
+    return re.compile(rf"{re.escape(_stem(name))}\.[0-9a-f]{{{_KEY_CHARACTERS}}}\.part", re.DOTALL)
+
+
+def _stem(name: str) -> str:
+    if len(name) <= _MOST_NAME_CHARACTERS:
+        return name
+    # Two long names may begin alike, and the parts of one are not those of the other.
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: _MOST_NAME_CHARACTERS - _DIGEST_CHARACTERS - 1]}~{digest}"
 
 
 def open_part(name: str, folder: int, mode: int, size_bytes: int) -> int | None:
