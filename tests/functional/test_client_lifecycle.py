@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
@@ -100,7 +101,7 @@ class FakeRegistryCase(SynchronousTestCase):
 
 class LostAnswerTests(FakeRegistryCase):
     """
-    A change whose answer is lost is repeated only if it was not made.
+    A change whose answer is lost is made once.
     """
 
     def set_alias(self, client: BlockingClient, **keywords: Any) -> Any:
@@ -109,70 +110,63 @@ class LostAnswerTests(FakeRegistryCase):
         """
         return client.set_alias("walker@3", "production", reason="ours", **keywords)
 
-    def test_alias_that_was_set(self) -> None:
+    def requests(self, kind: Any, *answers: Answer) -> tuple[Answer, list[Any]]:
         """
-        If the alias names the version with the reason of the call, the call has succeeded.
+        Make an answer that is another one each time, and a list of the requests.
         """
-        found = aliases(move(reason="ours", from_number=2))
-        client = self.connect(v1_GetVersion=always(version()), v1_SetAlias=LOST, v1_ListAliases=found)
+        requests: list[Any] = []
+        answer = in_turn(*answers)
+
+        def noted(request: bytes, context: grpc.ServicerContext) -> Any:
+            requests.append(kind.FromString(request))
+            return answer(request, context)
+
+        return noted, requests
+
+    def assert_same(self, requests: list[Any], count: int) -> None:
+        """
+        Check that a request was sent some times unchanged, with an id.
+        """
+        self.assertEqual(len(requests), count)
+        self.assertEqual(len({request.SerializeToString(deterministic=True) for request in requests}), 1)
+        self.assertEqual(str(UUID(requests[0].request_id)), requests[0].request_id)
+
+    def test_set_alias(self) -> None:
+        """
+        A move is repeated with the id of its first attempt, and the answer to that is its result.
+        """
+        first = always(alias(move(reason="ours", from_number=2)))
+        answer, requests = self.requests(v1.SetAliasRequest, LOST, LOST, first)
+        client = self.connect(v1_GetVersion=always(version()), v1_SetAlias=answer)
         self.assertEqual(self.set_alias(client, expected_number=2).from_number, 2)
-        self.assertEqual(self.called, ["GetVersion", "SetAlias", "ListAliases"])
+        self.assertEqual(self.called, ["GetVersion", *["SetAlias"] * 3])
+        self.assert_same(requests, 3)
+        self.set_alias(client, expected_number=2)
+        self.assertNotEqual(requests[3].request_id, requests[2].request_id)
 
-    def test_alias_that_was_not_set(self) -> None:
+    def test_refused_alias(self) -> None:
         """
-        If it names another version, or this one for another reason, it is set again.
-        """
-        done = always(alias(move(reason="ours")))
-        for present in ((), (move(2),), (move(reason="theirs"),), (move(reason="ours", alias="canary"),)):
-            client = self.connect(
-                v1_GetVersion=always(version()), v1_SetAlias=in_turn(LOST, done), v1_ListAliases=aliases(*present)
-            )
-            self.assertEqual(self.set_alias(client).to_number, 3)
-            self.assertEqual(self.called, ["GetVersion", "SetAlias", "ListAliases", "SetAlias"])
-
-    def test_alias_that_was_set_late(self) -> None:
-        """
-        If the first attempt arrives only while the second is on its way, the refusal of the second is not an error.
-        """
-        moved = failure(errors.AliasMoved("walker", "production", 2, 3))
-        listed = in_turn(aliases(move(2)), aliases(move(reason="ours")))
-        client = self.connect(v1_GetVersion=always(version()), v1_SetAlias=in_turn(LOST, moved), v1_ListAliases=listed)
-        self.assertEqual(self.set_alias(client, expected_number=2).reason, "ours")
-
-    def test_alias_that_others_have_moved(self) -> None:
-        """
-        If another client has moved the alias meanwhile, the call fails with where it is.
+        If the first attempt had no effect, and another client has moved the alias meanwhile, the call fails.
         """
         moved = failure(errors.AliasMoved("walker", "production", 2, 9))
-        client = self.connect(
-            v1_GetVersion=always(version()), v1_SetAlias=in_turn(LOST, moved), v1_ListAliases=aliases(move(9))
-        )
+        client = self.connect(v1_GetVersion=always(version()), v1_SetAlias=in_turn(LOST, moved))
         with self.assertRaises(errors.AliasMoved) as caught:
             self.set_alias(client, expected_number=2)
         self.assertEqual(caught.exception.present_number, 9)
-
-    def test_alias_that_was_refused(self) -> None:
-        """
-        A first attempt that is refused is an error, also if the alias names the version with the reason of the call.
-        """
-        moved = failure(errors.AliasMoved("walker", "production", 2, 3))
-        client = self.connect(v1_GetVersion=always(version()), v1_SetAlias=moved)
-        self.assertRaises(errors.AliasMoved, self.set_alias, client, expected_number=2)
-        self.assertEqual(self.called, ["GetVersion", "SetAlias"])
+        full = failure(errors.TooManyAliases("walker", 1000))
+        client = self.connect(v1_GetVersion=always(version()), v1_SetAlias=full)
+        with self.assertRaises(errors.TooManyAliases) as refused:
+            self.set_alias(client)
+        self.assertEqual(refused.exception.max_aliases, 1000)
 
     def test_deleted_alias(self) -> None:
         """
-        An alias that no longer exists was deleted; one that does is deleted again.
+        A deletion is repeated with the id of its first attempt, too.
         """
-        gone, unknown = always(Empty()), failure(errors.UnknownAlias("walker", "production"))
-        for deleted, listed, called in (
-            (LOST, aliases(move(alias="canary")), ["DeleteAlias", "ListAliases"]),
-            (in_turn(LOST, gone), aliases(move()), ["DeleteAlias", "ListAliases", "DeleteAlias"]),
-            (in_turn(LOST, unknown), in_turn(aliases(move()), aliases()), None),
-        ):
-            client = self.connect(v1_DeleteAlias=deleted, v1_ListAliases=listed)
-            client.delete_alias("walker", "production")
-            self.assertIn(called, (None, self.called))
+        answer, requests = self.requests(v1.DeleteAliasRequest, LOST, always(Empty()))
+        self.connect(v1_DeleteAlias=answer).delete_alias("walker", "production")
+        self.assert_same(requests, 2)
+        unknown = failure(errors.UnknownAlias("walker", "production"))
         self.assertRaises(
             errors.UnknownAlias, self.connect(v1_DeleteAlias=unknown).delete_alias, "walker", "production"
         )
@@ -386,6 +380,21 @@ class EventTests(FakeRegistryCase):
         moved.set()
         self.assertEqual(next(tracker).version_number, 4)
         self.assertEqual(tracker.latest(), client.version("walker", 4))
+
+    def test_checkpoint(self) -> None:
+        """
+        A new cursor without an event is not returned, and events go on after it.
+        """
+        checkpoint = v1.Event(cursor="b", checkpoint=v1.Checkpoint())
+        client = self.connect(
+            v1_WatchEvents=in_turn(
+                self.stream(self.started("a"), checkpoint),
+                self.stream(self.started("b"), self.event("c", alias_moved=move())),
+            )
+        )
+        events = islice(client.events("walker", kinds=["alias_moved"]), 2)
+        self.assertEqual([event.kind for event in events], ["started", "alias_moved"])
+        self.assertEqual(self.cursors, ["", "b"])
 
     def test_events_of_a_newer_server(self) -> None:
         """

@@ -223,7 +223,7 @@ class BlockingClient:
 
         Raises:
             UnknownModel: there is no such model.
-            EtagChanged: the model's etag is another.
+            EtagChanged: the model's etag is another.  After a lost answer: and it does not have the change.
             InvalidRequest: the metadata is too large, or not text.
             CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
             Unsupported: an etag was given, and the server has no etags.
@@ -862,7 +862,7 @@ class BlockingClient:
         Point an alias at a version.  A transient version is archived first.  The server writes the alias to its disk
         before it replies.  An aliased version is never evicted, pruned or deleted.
 
-        If the answer is lost, the call is repeated only if the alias does not name the version with this reason.
+        If the answer is lost, the call is repeated without a second move: it does not undo what others have done since.
 
         Args:
             version: the version; see ``get``.
@@ -879,6 +879,7 @@ class BlockingClient:
             UnknownVersion: the model has no such version, or it was evicted.
             UnknownAlias: the reference names an alias that does not exist.
             InvalidRequest: the alias or the reason is not allowed.
+            TooManyAliases: the model has as many aliases as it may have, and this one would be new.
             StorageFull: the server's disk is full; the alias has not moved.
             UnsupportedByArchive: the server's archive cannot store aliases.
             Unsupported: the server does not have this call.
@@ -891,7 +892,7 @@ class BlockingClient:
         """
         Delete an alias.  Its history stays, and the version that it named as well.
 
-        If the answer is lost, the call is repeated only if the alias still exists.
+        If the answer is lost, the call is repeated without a second deletion: an alias that was set since stays.
 
         Args:
             model_id: the model.

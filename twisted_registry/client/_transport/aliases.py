@@ -4,6 +4,7 @@ Calls about aliases.
 
 from collections.abc import AsyncGenerator
 from typing import Any
+from uuid import uuid4
 
 from attrs import frozen
 
@@ -14,7 +15,7 @@ from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.client._transport.requests import sendable_model_id, sendable_text
 from twisted_registry.client._transport.versions import Versions, exact
 from twisted_registry.client._types import AnyReference
-from twisted_registry.client.errors import AliasMoved, InvalidRequest, UnknownAlias
+from twisted_registry.client.errors import InvalidRequest, UnknownAlias
 from twisted_registry.domain.aliases import AliasMove, check_alias_name, check_reason
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.domain.references import Reference
@@ -29,7 +30,7 @@ class Aliases:
     """
     Calls that read and move aliases.
 
-    If the answer to a move is lost, the move is repeated only if the alias is not where the move would put it.
+    Each move has an id.  If its answer is lost, it is repeated with the same id, and the server makes no second move.
     """
 
     _api: RegistryApi
@@ -42,24 +43,14 @@ class Aliases:
         check_reason(reason)
         record = await Versions(self._api).get(version)
         model_id, number = record.info.model_id, record.number
-        request = v1.SetAliasRequest(reference=str(exact(record)), alias=alias, reason=reason)
+        request = v1.SetAliasRequest(reference=str(exact(record)), alias=alias, reason=reason, request_id=str(uuid4()))
         if expected_number is not None:
             request.expected_number = _sendable_expected(expected_number)
-        api = self._api.for_bytes(0 if record.archived else record.size_bytes).without_retries()
-
-        async def act() -> AliasMove:
-            reply = await api.call("SetAlias", request, v1.Alias, model_id, number)
-            move = current_move(reply, model_id, alias)
-            if move.to_number != number:
-                raise bad_reply(f"it sent a move to version {move.to_number}", model_id, number)
-            return move
-
-        async def find_out() -> AliasMove | None:
-            move = (await Aliases(api).of_model(model_id)).get(alias)
-            is_ours = move is not None and (move.to_number, move.reason) == (number, reason)
-            return move if is_ours else None
-
-        return await self._api.repeat(act, find_out, model_id, (AliasMoved, UnknownAlias))
+        api = self._api.for_bytes(0 if record.archived else record.size_bytes)
+        move = current_move(await api.call("SetAlias", request, v1.Alias, model_id, number), model_id, alias)
+        if move.to_number != number:
+            raise bad_reply(f"it sent a move to version {move.to_number}", model_id, number)
+        return move
 
     async def delete(self, model_id: str, alias: str, expected_number: int | None, reason: str) -> None:
         """
@@ -67,20 +58,14 @@ class Aliases:
         """
         check_reason(reason)
         request = v1.DeleteAliasRequest(
-            model_id=sendable_model_id(model_id), alias=sendable_text(alias, "alias"), reason=reason
+            model_id=sendable_model_id(model_id),
+            alias=sendable_text(alias, "alias"),
+            reason=reason,
+            request_id=str(uuid4()),
         )
         if expected_number is not None:
             request.expected_number = _sendable_expected(expected_number)
-        api = self._api.without_retries()
-
-        async def act() -> bool:
-            await api.call("DeleteAlias", request, Empty, model_id)
-            return True
-
-        async def find_out() -> bool | None:
-            return None if alias in await Aliases(api).of_model(model_id) else True
-
-        await self._api.repeat(act, find_out, model_id, (AliasMoved, UnknownAlias))
+        await self._api.call("DeleteAlias", request, Empty, model_id)
 
     async def of_model(self, model_id: str) -> dict[str, AliasMove]:
         """

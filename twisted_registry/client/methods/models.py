@@ -84,7 +84,7 @@ class ModelMethods(MethodsBase):
 
         Raises:
             UnknownModel: there is no such model.
-            EtagChanged: the model's etag is another.
+            EtagChanged: the model's etag is another.  After a lost answer: and it does not have the change.
             InvalidRequest: the metadata is too large, or not text.
             CorruptModel: the model's metadata is damaged; ``save_model`` replaces it.
             Unsupported: an etag was given, and the server has no etags.
