@@ -40,7 +40,7 @@ from collections.abc import Iterable, Mapping
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
 from twisted_registry.client._types import (
-    AnyReference, Data, Event, Progress, Pruned, PruneProgress, Retention, Version
+    AnyReference, Data, Event, Progress, Pruned, PruneProgress, Retention, UploadState, Version
 )
 from twisted_registry.client.aio import Client
 from twisted_registry.domain.aliases import AliasMove

@@ -16,7 +16,6 @@ from twisted_registry.client.errors import (
     StorageFull,
     StorageReadOnly,
     Unavailable,
-    UnknownVersion,
 )
 
 from cartpole import Evolution
@@ -89,13 +88,10 @@ async def publish(client: Client, retries: "Retries", model_id: str, evolution: 
     data = evolution.policy.to_bytes()
     metadata = {**score.to_metadata(), "generation": str(evolution.generation)}
     try:
-        info = await retries.run(lambda: client.publish(model_id, data, metadata))
-        await retries.run(lambda: client.annotate(info, metrics={METRIC: score.mean}))
+        info = await retries.run(lambda: client.publish(model_id, data, metadata, metrics={METRIC: score.mean}))
     except CreationUncertain as error:
         say(f"trainer: {error}")  # the next version follows soon in any case
         return
-    except UnknownVersion:
-        return  # the registry was restarted between the two calls
     say(f"trainer: version {info.version_number}, score {score.mean:.1f}")
 
 

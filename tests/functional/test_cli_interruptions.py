@@ -2,6 +2,7 @@
 Tests of the line that interrupted commands print about their outcome.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,6 +25,16 @@ from twisted_registry.cli.details_options import Details
 from twisted_registry.cli.server import Server
 from twisted_registry.cli.unfinished_pushes import remember
 from twisted_registry.client._transfer.part_file import part_name
+from twisted_registry.client.errors import (
+    CreationUncertain,
+    HashMismatch,
+    InvalidRequest,
+    ModelReplaced,
+    Overloaded,
+    RegistryError,
+    StorageFull,
+    Unavailable,
+)
 from twisted_registry.domain.models import ModelInfo
 
 
@@ -219,6 +230,43 @@ class OutcomeTests(SharedEdgeTestCase):
         creation = Creation(self.server(), self.model_id, unfinished=unfinished, left_bytes=0)
         said = "it is not known whether a version was created: the same push again goes on, and creates no second one"
         self.assertEqual(creation.outcome(), said)
+        with self.server().client() as client:
+            client.publish(self.model_id, path, idempotency_key=unfinished.key)
+        self.assertEqual(creation.outcome(), f"{self.model_id}@1 was created")
+        again = remember(self.daemon.address, self.model_id, path, False, [])
+        assert again is not None
+        self.addCleanup(again.forget)
+        self.assertNotEqual(again.key, unfinished.key)
+
+    def test_refused_push(self) -> None:
+        """
+        The key of a push is forgotten if the registry refuses the version, and kept after errors that pass.
+        """
+        path = Path(self.mktemp())
+        path.write_bytes(bytes(9_000_000))
+        self.patch(os, "environ", {**os.environ, **settings(self.daemon.address)})
+
+        def key_after(error: RegistryError) -> tuple[str, str]:
+            creation = Creation(self.server(), self.model_id)
+            creation.unfinished = found = remember(self.daemon.address, self.model_id, path, False, [])
+            assert found is not None
+            self.addCleanup(found.close)
+            with contextlib.suppress(RegistryError), creation.forgotten_if_refused():
+                raise error
+            found.close()
+            again = remember(self.daemon.address, self.model_id, path, False, [])
+            assert again is not None
+            again.close()
+            return found.key, again.key
+
+        refusals: list[RegistryError] = [InvalidRequest("no"), HashMismatch("a", "b"), ModelReplaced("m")]
+        for error in refusals:
+            first, second = key_after(error)
+            self.assertNotEqual(first, second, error)
+        others: list[RegistryError] = [Unavailable("away"), Overloaded("full"), StorageFull("full")]
+        for error in [*others, CreationUncertain("m", "lost", False)]:
+            first, second = key_after(error)
+            self.assertEqual(first, second, error)
 
     def test_deletion(self) -> None:
         """

@@ -4,6 +4,7 @@ Creations that go on where they were interrupted.
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.functional.test_client_idempotency import LostAnswerCase
 from tests.support.client import data_hash
 from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import Answer, FakeServer, failure, in_turn, refusal
-from twisted_registry.client import BlockingClient, VersionInfo, errors
+from twisted_registry.client import BlockingClient, UploadState, VersionInfo, errors
 from twisted_registry.client._types import Data
 from twisted_registry.protocol.messages import api, common, v1
 
@@ -101,6 +102,33 @@ class LostConnectionTests(LostAnswerCase, EdgeTestCase):
         self.assertEqual((sum(reported), self.numbers()), (2 * len(DATA), [1]))
         with self.assertRaises(errors.InvalidRequest):
             self.registry.store("walker", DATA[::-1], idempotency_key="a key")
+
+    def test_state(self) -> None:
+        """
+        The state of an upload says how much is kept and until when, and later which version was created.
+        """
+        self.assertEqual(self.registry.upload_state("walker", "a key"), UploadState())
+        hasty = BlockingClient(self.relay.address, retry_seconds=0)
+        self.addCleanup(hasty.close)
+        sent: list[int] = []
+
+        def cut(size_bytes: int) -> None:
+            sent.append(size_bytes)
+            if sum(sent) > len(DATA) * 9 // 10:
+                self.relay.cut()
+
+        with self.assertRaises(errors.Unavailable):
+            hasty.store("walker", DATA, progress=cut, idempotency_key="a key")
+        state = self.registry.upload_state("walker", "a key")
+        self.assertGreater(state.received_bytes, len(DATA) * 9 // 10 - MOST_AGAIN_BYTES)
+        assert state.expires_ns is not None
+        self.assertGreater(state.expires_ns, time.time_ns())
+        info = self.registry.store("walker", DATA, idempotency_key="a key")
+        self.assertEqual(self.registry.upload_state("walker", "a key"), UploadState(self.registry.get(info)))
+        with self.assertRaises(errors.UnknownModel):
+            self.registry.upload_state("runner", "a key")
+        with self.assertRaises(errors.InvalidRequest):
+            self.registry.upload_state("walker", "")
 
     def test_file_that_is_saved_meanwhile(self) -> None:
         """

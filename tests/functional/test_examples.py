@@ -16,7 +16,6 @@ import grpc
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.archive_files import write_model
-from tests.support.client import data_hash
 from tests.support.daemon import free_port
 from tests.support.edge import EdgeTestCase
 from tests.support.fake_server import FakeServer, failure, in_turn
@@ -217,18 +216,9 @@ class StorageTests(SynchronousTestCase):
         """
         Accept a version.
         """
-        header, *bodies = map(api.CreateVersionRequestChunk.FromString, requests)
-        info = header.header.version_info
-        info.version_number = 101
-        info.data_hash = data_hash(b"".join(body.body.data_chunk for body in bodies))
-        return api.CreateVersionReply(version_info=info)
-
-    def update(self, request: bytes, context: grpc.ServicerContext) -> Any:
-        """
-        Accept a metric.
-        """
-        metrics = v1.UpdateVersionRequest.FromString(request).version.metrics
-        return v1.Version(model_id="cartpole", number=101, sha256=bytes(32), metrics=metrics)
+        _, *chunks = map(v1.CreateVersionRequest.FromString, requests)
+        data = b"".join(each.chunk for each in chunks)
+        return v1.Version(model_id="cartpole", number=101, size_bytes=len(data), sha256=sha256(data).digest())
 
     def test_trainer_waits(self) -> None:
         """
@@ -244,8 +234,8 @@ class StorageTests(SynchronousTestCase):
                 failure(StorageReadOnly("Read-only file system")),
                 lambda request, context: api.CreateOrUpdateModelReply(),
             ),
-            CreateVersion=in_turn(full, full, self.create),
-            v1_UpdateVersion=self.update,
+            v1_CreateVersion=in_turn(full, full, self.create),
+            v1_GetUpload=lambda request, context: v1.Upload(),
         )
         self.addCleanup(server.stop)
         trainer = Script("trainer.py", ["--server", server.address, "--versions", "1"])
@@ -255,7 +245,7 @@ class StorageTests(SynchronousTestCase):
         for said in ("the registry's archive cannot be written", "the registry's storage is full (No space left"):
             waiting = f"trainer: waiting for the registry at {server.address}: {said}"
             self.assertEqual([line.startswith(waiting) for line in trainer.lines].count(True), 1, trainer.lines)
-        self.assertEqual(len(server.metadata), 9)
+        self.assertEqual(len(server.metadata), 8)
 
 
 class RetriesTests(SynchronousTestCase):

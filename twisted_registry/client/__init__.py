@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         RemovedVersion,
         Retention,
         SkippedModel,
+        UploadState,
         Version,
     )
     from twisted_registry.client.aio import Client
@@ -66,6 +67,7 @@ __all__ = [
     "SkippedModel",
     "Tls",
     "Tracker",
+    "UploadState",
     "Version",
     "VersionInfo",
     "VersionRecord",
@@ -97,6 +99,7 @@ _MODULES = {
     "SkippedModel": "client._types",
     "Tls": "client._transport.options",
     "Tracker": "client._tracking.tracker",
+    "UploadState": "client._types",
     "Version": "client._types",
     "VersionInfo": "domain.models",
     "VersionRecord": "domain.records",

@@ -32,15 +32,15 @@ from twisted_registry.client._transport.models import Models
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.registry_api import RegistryApi
-from twisted_registry.client._transport.requests import (
-    selected,
-)
+from twisted_registry.client._transport.requests import selected, sendable_model_id
 from twisted_registry.client._transport.retention import RetentionCalls
+from twisted_registry.client._transport.uploads import upload_state
 from twisted_registry.client._transport.versions import Versions
-from twisted_registry.client._types import AnyReference, Event, Progress, Version, no_progress
+from twisted_registry.client._types import AnyReference, Event, Progress, UploadState, Version, no_progress
 from twisted_registry.client.errors import DeadlineExceeded, InvalidRequest
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import shown
+from twisted_registry.domain.idempotency import check_idempotency_key
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.references import LATEST, Reference
@@ -102,6 +102,13 @@ class Session:
                 f"no version of model {shown(new.model_id)} was created within {new.deadline_seconds:g} s, or the "
                 "answer did not arrive in time: look at the latest versions before you create it again"
             ) from None
+
+    async def upload_state(self, model_id: str, key: str) -> UploadState:
+        """
+        Return how far a creation is; see ``Client.upload_state``.
+        """
+        api = RegistryApi(self._calls)
+        return await upload_state(api, sendable_model_id(model_id), check_idempotency_key(key))
 
     def _uses_v1(self, new: NewVersion, source: Source, details: CreationDetails) -> bool:
         if details != NO_DETAILS:

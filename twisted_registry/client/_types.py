@@ -61,6 +61,23 @@ class Version:
 
 
 @frozen
+class UploadState:
+    """
+    The state of a creation with an idempotency key on the server.
+
+    Attributes:
+        version: the version, if it exists; otherwise ``None``.
+        received_bytes: how many bytes of its data are kept; 0 if none are, or if the version exists.
+        expires_ns: when they are dropped if nothing more arrives, in nanoseconds since the Unix epoch; ``None`` if none
+            are kept.
+    """
+
+    version: VersionRecord | None = None
+    received_bytes: int = 0
+    expires_ns: int | None = None
+
+
+@frozen
 class RemovedVersion:
     """
     A version that was deleted or evicted.

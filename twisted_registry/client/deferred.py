@@ -22,6 +22,7 @@ from twisted_registry.client._types import (
     Pruned,
     PruneProgress,
     Retention,
+    UploadState,
     Version,
 )
 from twisted_registry.client.aio import Client
@@ -487,6 +488,25 @@ class DeferredClient(DeferredClientBase):
                 reason=reason,
             )
         )
+
+    def upload_state(self, model_id: str, idempotency_key: str) -> "Deferred[UploadState]":
+        """
+        Return how far a creation is that ``publish`` or ``store`` began with an idempotency key, in this or another
+        process.  The same creation with the same key goes on from there.  A creation that is under way goes on.
+
+        Args:
+            model_id: the model.
+            idempotency_key: the key.
+
+        Returns:
+            A Deferred that fires with the version, if it exists; or how much of its data the server keeps.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidRequest: the key is not allowed.
+            Unsupported: the server does not have ``twisted_registry.v1``.
+        """
+        return self._defer(self._client.upload_state(model_id, idempotency_key))
 
     def latest(self, model_id: str) -> "Deferred[VersionInfo]":
         """

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,21 +15,21 @@ import click
 from attrs import define, field
 
 from twisted_registry.cli.details_options import NO_DETAILS, Details, details_options
-from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt, fail, report
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt, fail, report, status_for
 from twisted_registry.cli.output import json_option, print_version
 from twisted_registry.cli.params import ModelType, PairType
 from twisted_registry.cli.progress import ByteProgress
 from twisted_registry.cli.references import harmless_reference, model_word
 from twisted_registry.cli.server import Server, with_server
 from twisted_registry.cli.sibling_files import warnings
-from twisted_registry.cli.text import harmless, harmless_id, is_word, timestamp
+from twisted_registry.cli.text import harmless, harmless_id, is_word, size, timestamp
 from twisted_registry.cli.unfinished_pushes import UnfinishedPush, remember
-from twisted_registry.domain.errors import CorruptVersion, UnknownModel
+from twisted_registry.domain.errors import CorruptVersion, RegistryError, UnknownModel
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
-    from twisted_registry.client import BlockingClient, Data
+    from twisted_registry.client import BlockingClient, Data, UploadState
 
 _HELP = """Create a version of MODEL from FILE, or from stdin if FILE is -.
 
@@ -100,9 +100,10 @@ def push(
                 creation.unfinished = remember(server.address, model.model_id, Path(file), archive, facts)
             with ByteProgress("sending") as bar:
                 data, sent = creation.data(source, bar), creation.sent_callback(bar)
-                creation.info = create_version(
-                    model.model_id, data, dict(metadata), progress=sent, **creation.arguments()
-                )
+                with creation.forgotten_if_refused():
+                    creation.info = create_version(
+                        model.model_id, data, dict(metadata), progress=sent, **creation.arguments()
+                    )
         creation.finish()
         print_version(creation.info, as_json)
 
@@ -153,6 +154,7 @@ class Creation:
     info: VersionInfo | None = None
     unfinished: UnfinishedPush | None = None
     left_bytes: float = math.inf
+    _size_bytes: int = 0
     _details: Details = NO_DETAILS
 
     def arguments(self) -> dict[str, Any]:
@@ -167,10 +169,22 @@ class Creation:
 
     def finish(self) -> None:
         """
-        Forget the push: its version exists.
+        Forget the push: its outcome is known.
         """
         if self.unfinished is not None:
             self.unfinished.forget()
+
+    @contextmanager
+    def forgotten_if_refused(self) -> Iterator[None]:
+        """
+        Forget the push if the registry refuses it, so that a later one begins with another key.
+        """
+        try:
+            yield
+        except RegistryError as error:
+            if _is_refusal(error):
+                self.finish()
+            raise
 
     def data(self, source: IO[bytes], bar: ByteProgress) -> "Data":
         """
@@ -179,8 +193,8 @@ class Creation:
         if not source.seekable():
             return self._read_pipe(source, bar)
         start = source.tell()
-        self.left_bytes = source.seek(0, os.SEEK_END) - start
-        bar.set_total(int(self.left_bytes))
+        self.left_bytes = self._size_bytes = source.seek(0, os.SEEK_END) - start
+        bar.set_total(self._size_bytes)
         source.seek(start)
         return source
 
@@ -202,19 +216,47 @@ class Creation:
         if self.info is not None:
             self.finish()
             return f"{harmless_reference(self._model_id, self.info.version_number)} was created"
-        if self.left_bytes > _MAX_BUFFERED_BYTES:
+        state = self._upload_state()
+        if state is not None and state.version is not None:
+            self.finish()
+            return f"{harmless_reference(self._model_id, state.version.number)} was created"
+        if self._is_partly_sent:
             model = f"; model {harmless_id(self._model_id)} was, and has no versions" if self.created_model else ""
-            goes_on = "; the same push again goes on with what the registry has received" if self._goes_on() else ""
-            return f"no version was created{model}{goes_on}"
-        if self._goes_on():
+            return f"no version was created{model}{self._kept(state)}"
+        if state is not None:
             return (
                 "it is not known whether a version was created: the same push again goes on, and creates no second one"
             )
         return self._found()
 
-    def _goes_on(self) -> bool:
-        # Other registries have no aliases, and may not remember the keys of creations.
-        return self.unfinished is not None and self._server.poll(_has_aliases(self._model_id)) is not None
+    @property
+    def _is_partly_sent(self) -> bool:
+        return self.left_bytes > _MAX_BUFFERED_BYTES
+
+    def _upload_state(self) -> "UploadState | None":
+        """
+        Ask the registry how far a push is that can go on.
+
+        Returns:
+            ``None`` if the push cannot go on, or the registry cannot be asked.
+        """
+        if self.unfinished is None:
+            return None
+        key, states = self.unfinished.key, list["UploadState"]()
+
+        def find(client: "BlockingClient") -> "UploadState | None":
+            states.append(client.upload_state(self._model_id, key))
+            # If everything was sent, the registry may still be committing the version.
+            return states[-1] if states[-1].version is not None or self._is_partly_sent else None
+
+        self._server.poll(find)
+        return states[-1] if states else None
+
+    def _kept(self, state: "UploadState | None") -> str:
+        if state is None or state.expires_ns is None:
+            return ""
+        kept = f"{size(state.received_bytes)} of {size(self._size_bytes)} until {timestamp(state.expires_ns)}"
+        return f"; the registry keeps {kept}, and the same push again goes on from there"
 
     def _found(self) -> str:
         number = None if self._details.arguments() else self._server.poll(self._find_number)
@@ -245,5 +287,12 @@ class Creation:
         return next((info.version_number for info in infos if info.created_ns == self.created_ns), None)
 
 
-def _has_aliases(model_id: str) -> "Callable[[BlockingClient], object]":
-    return lambda client: client.aliases(model_id)
+def _is_refusal(error: RegistryError) -> bool:
+    """
+    Return whether the registry refused a version, and will do so again.  After other errors the same push may go on.
+    """
+    # Imported late: it imports gRPC.
+    from twisted_registry.client.errors import BadReply, IncidentReported, Overloaded, StorageFull, StorageReadOnly
+
+    passing = BadReply | IncidentReported | Overloaded | StorageFull | StorageReadOnly
+    return status_for(error) in (ExitStatus.FAILED, ExitStatus.USAGE) and not isinstance(error, passing)

@@ -17,10 +17,9 @@ from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.final_status import NO_STATUS
 from twisted_registry.client._transport.proxies import has_lost_answer, lost_answer
 from twisted_registry.client._transport.queries import Queries
-from twisted_registry.client._transport.records import version_record
 from twisted_registry.client._transport.registry_api import RegistryApi, unsupported
-from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.client._transport.retries import had_no_effect, is_retryable, is_retryable_forever, retry
+from twisted_registry.client._transport.uploads import upload_state
 from twisted_registry.client._types import Progress
 from twisted_registry.client.errors import (
     CorruptTransfer,
@@ -38,7 +37,6 @@ from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.idempotency import check_same_creation
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.call_metadata import IDEMPOTENCY_STATUS
-from twisted_registry.protocol.messages import v1
 
 RESUMABLE_BYTES = 32 * 1024 * 1024
 """Smaller data is sent again from its beginning: to keep an unfinished upload costs the server some milliseconds."""
@@ -188,16 +186,13 @@ class Upload:
         """
         offset = 0
         if self._may_have_begun:
-            request = v1.GetUploadRequest(model_id=self._header.model_id, idempotency_key=self._key)
             api = RegistryApi(self._calls.without_retries())
-            upload = await api.call("GetUpload", request, v1.Upload, self._header.model_id)
-            if upload.HasField("version"):
-                return await self._created(upload.version)
+            state = await upload_state(api, self._header.model_id, self._key, self._header.size_bytes)
+            if state.version is not None:
+                return await self._created(state.version.info)
             if not self._can_be_sent:
                 raise Unavailable(self._lost)
-            offset = upload.received_bytes if self._source.repeatable else 0
-            if offset > self._header.size_bytes:
-                raise bad_reply(f"it has received {offset} of {self._header.size_bytes} bytes", self._header.model_id)
+            offset = state.received_bytes if self._source.repeatable else 0
         self._may_have_begun = True
         attempt = self._new_attempt(RegistryWire(self._key, offset, self._details), offset)
         try:
@@ -211,7 +206,7 @@ class Upload:
                 self._lost = self._lost or str(error)
             raise
 
-    async def _created(self, version: "v1.Version") -> VersionInfo:
+    async def _created(self, info: VersionInfo) -> VersionInfo:
         """
         Return the version that an earlier attempt has created.
 
@@ -219,8 +214,7 @@ class Upload:
             InvalidRequest: the key was used before, for another version.
             CorruptTransfer: it has other data.
         """
-        info, header = version_record(version, self._header.model_id).info, self._header
-        sha256 = await self._sha256()
+        header, sha256 = self._header, await self._sha256()
         if self._attempt is None:
             # A version that has been annotated since is the same.
             check_same_creation(evolve(header, created_ns=0), sha256, info)

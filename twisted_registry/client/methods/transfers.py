@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from twisted_registry.client._transfer.new_version import NewVersion
-from twisted_registry.client._types import AnyReference, Data, Progress
+from twisted_registry.client._types import AnyReference, Data, Progress, UploadState
 from twisted_registry.client.methods.base import MethodsBase
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
@@ -190,6 +190,25 @@ class TransferMethods(MethodsBase):
             reason=reason,
         )
         return await self._session.create(new)
+
+    async def upload_state(self, model_id: str, idempotency_key: str) -> UploadState:
+        """
+        Return how far a creation is that ``publish`` or ``store`` began with an idempotency key, in this or another
+        process.  The same creation with the same key goes on from there.  A creation that is under way goes on.
+
+        Args:
+            model_id: the model.
+            idempotency_key: the key.
+
+        Returns:
+            The version, if it exists; or how much of its data the server keeps.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidRequest: the key is not allowed.
+            Unsupported: the server does not have ``twisted_registry.v1``.
+        """
+        return await self._session.upload_state(model_id, idempotency_key)
 
     async def latest(self, model_id: str) -> VersionInfo:
         """
