@@ -467,6 +467,7 @@ class DeferredClient(DeferredClientBase):
             CorruptTransfer: other bytes were stored than were sent.
             DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
             Unavailable: the server is away; no version was created.
+            TooManyAliases: the model has as many aliases as it may have, and one of these would be new.
             UnsupportedByArchive: the server's archive cannot store labels, metrics and aliases.
             Unsupported: labels, metrics or aliases were given, and the server cannot set them with a version.
             TypeError: the data is of a type that cannot be published.
@@ -880,6 +881,7 @@ class DeferredClient(DeferredClientBase):
             UnknownAlias: the model has no such alias.
             CorruptVersion: the version's files are damaged.
             InvalidRequest: an alias, the reason or the key is not allowed; or the key was used for another creation.
+            TooManyAliases: the target has as many aliases as it may have, and one of these would be new.
             StorageFull: the server's disk is full; nothing was created.
             Unsupported: the server does not have this call.
         """

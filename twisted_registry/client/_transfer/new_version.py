@@ -64,10 +64,10 @@ class NewVersion:
         Raises:
             InvalidRequest: a value is not allowed, or cannot be sent with a time of creation.
         """
+        if not (self.labels or self.metrics or self.aliases or self.reason):
+            return NO_DETAILS  # nearly always
         annotations = sendable_annotations(self.labels, self.metrics)
         details = CreationDetails(annotations, sendable_names(self.aliases), reason=self.reason)
-        if details == NO_DETAILS:
-            return NO_DETAILS
         details.check(self.header())
         if self.created_ns is not None:
             raise InvalidRequest(

@@ -205,6 +205,7 @@ class ReferenceMethods(MethodsBase):
             UnknownAlias: the model has no such alias.
             CorruptVersion: the version's files are damaged.
             InvalidRequest: an alias, the reason or the key is not allowed; or the key was used for another creation.
+            TooManyAliases: the target has as many aliases as it may have, and one of these would be new.
             StorageFull: the server's disk is full; nothing was created.
             Unsupported: the server does not have this call.
         """

@@ -169,6 +169,7 @@ class TransferMethods(MethodsBase):
             CorruptTransfer: other bytes were stored than were sent.
             DeadlineExceeded: the call took longer than ``deadline_seconds``; the version may exist or not.
             Unavailable: the server is away; no version was created.
+            TooManyAliases: the model has as many aliases as it may have, and one of these would be new.
             UnsupportedByArchive: the server's archive cannot store labels, metrics and aliases.
             Unsupported: labels, metrics or aliases were given, and the server cannot set them with a version.
             TypeError: the data is of a type that cannot be published.
