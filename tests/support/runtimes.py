@@ -61,9 +61,15 @@ class DeferredRuntime:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
 
-    def call(self, function: Callable[[], Deferred[T]]) -> "Deferred[T]":
+    def call(self, function: Callable[[], Deferred[T]], timeout_seconds: float | None = None) -> "Deferred[T]":
         """See ``IRuntime.call``."""
-        return maybeDeferred(function)
+        result = maybeDeferred(function)
+        if timeout_seconds is None:
+            return result
+        waiter: Deferred[T] = Deferred()
+        self.clock.callLater(timeout_seconds, lambda: None if waiter.called else waiter.errback(TimeoutError()))
+        result.addBoth(lambda outcome: None if waiter.called else waiter.callback(outcome))
+        return waiter
 
     def start(self, function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> "Deferred[T]":
         """See ``IRuntime.start``."""

@@ -238,3 +238,22 @@ class ListSlotsTests(SynchronousTestCase):
 
         verifyObject(IBudget, ListSlots())
         asyncio.run(test())
+
+    def test_searches(self) -> None:
+        """
+        The slots for long searches say what to do when they are exhausted.
+        """
+
+        async def test() -> None:
+            slots = ListSlots.for_searches()
+            taken = [await slots.reserve(1) for _ in range(4)]
+            waiting = [asyncio.create_task(slots.reserve(1)) for _ in range(100)]
+            await asyncio.sleep(0)
+            with self.assertRaisesRegex(Overloaded, "100 long searches .* make the filter simpler"):
+                await slots.reserve(1)
+            for slot in taken:
+                slot.release()
+            for task in waiting:
+                (await task).release()
+
+        asyncio.run(test())

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.records import NOW_NS, NS, SHA256, matches, query, version
 from twisted_registry.domain.errors import InvalidFilter
-from twisted_registry.domain.fields import MODEL_FIELDS
+from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS
 from twisted_registry.domain.filter_syntax import MAX_CHARACTERS, MAX_COMPARISONS, MAX_DEPTH
-from twisted_registry.domain.filters import fields_named
+from twisted_registry.domain.filters import MAX_INFIXES, compile_filter
 from twisted_registry.domain.query import MAX_ORDER_KEYS, Query
 from twisted_registry.domain.records import ModelRecord
 
@@ -42,7 +42,7 @@ WORDS = (
 
 class NameTests(SynchronousTestCase):
     """
-    ``fields_named``.
+    The names of the fields that a filter names.
     """
 
     def test_names(self) -> None:
@@ -54,8 +54,54 @@ class NameTests(SynchronousTestCase):
             ("archived", {"archived"}),
             ("NOT (number > 3 OR -labels.env = a) AND metrics:x", {"number", "labels", "metrics"}),
         ):
-            self.assertEqual(fields_named(text), names, text)
-        self.assertRaises(InvalidFilter, fields_named, "archived archived")
+            self.assertEqual(compile_filter(text, VERSION_FIELDS, 0).names, names, text)
+
+
+class CostTests(SynchronousTestCase):
+    """
+    The cost of filters, and its bounds.
+    """
+
+    def test_cost(self) -> None:
+        """
+        The comparisons are counted, and a text that is looked for anywhere counts as ten.
+        """
+        for text, cost in (
+            ("", 0),
+            ("archived", 1),
+            ("NOT (number > 3 OR -labels.env = a*) AND metrics:x", 3),
+            ("labels.env = *a OR labels.env = *a*", 11),
+        ):
+            self.assertEqual(compile_filter(text, VERSION_FIELDS, 0).cost, cost, text)
+
+    def test_infixes(self) -> None:
+        """
+        Few texts can be looked for anywhere.
+        """
+        most = " OR ".join(["labels.env = *a*"] * MAX_INFIXES)
+        compile_filter(most, VERSION_FIELDS, 0)
+        with self.assertRaises(InvalidFilter) as caught:
+            compile_filter(f"{most} OR labels.env != *b*", VERSION_FIELDS, 0)
+        self.assertEqual(caught.exception.column, len(f"{most} OR labels.env != ") + 1)
+
+    def test_long_text(self) -> None:
+        """
+        A text is found anywhere in a long one.
+        """
+        needle = "needle" * 100
+        found = compile_filter(f"metadata.a = *{needle}*", VERSION_FIELDS, 0)
+        for length in (0, 16_383, 16_384, 16_384 - 300, 16_385, 100_000):
+            for rest in ("", "y" * 20_000):
+                self.assertTrue(found.matches(version(metadata={"a": "x" * length + needle + rest})), length)
+                self.assertFalse(found.matches(version(metadata={"a": "x" * length + needle[:-1] + rest})), length)
+
+    def test_many_dots(self) -> None:
+        """
+        A field with very many dots is refused where there are too many.
+        """
+        with self.assertRaises(InvalidFilter) as caught:
+            compile_filter("a." * 8000 + "a", VERSION_FIELDS, 0)
+        self.assertEqual(caught.exception.column, 65)
 
 
 class FilterTests(SynchronousTestCase):

@@ -5,7 +5,6 @@ Searches of versions and models: filtered, ordered, in pages.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from heapq import nsmallest
 from itertools import islice, takewhile
 from typing import Generic, Protocol, TypeVar
@@ -15,9 +14,9 @@ from attrs import frozen
 from twisted_registry.application.models import model_record
 from twisted_registry.application.page_tokens import PageTokens, not_from_this_list
 from twisted_registry.application.queries import Queries
-from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable
+from twisted_registry.application.search_work import SearchWork
+from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable, index_loading
 from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS, Fields
-from twisted_registry.domain.filters import fields_named
 from twisted_registry.domain.models import ModelInfo
 from twisted_registry.domain.query import Order, Position, Query
 from twisted_registry.domain.records import ModelRecord, VersionRecord
@@ -30,11 +29,6 @@ T = TypeVar("T", VersionRecord, ModelRecord)
 MAX_PAGE_BYTES = 1024 * 1024
 """A page ends when it has so much text, so that its message stays below the 4 MiB that clients accept by default."""
 
-_AT_ONCE = 256
-"""So many versions are examined in the thread of the use cases, in about 200 microseconds: waking another one takes as
-long."""
-
-_PER_JOB = 2048
 _BATCH = 256
 _LOADED_TOGETHER = 64
 
@@ -77,7 +71,7 @@ class Search(Protocol[T]):
 
     async def page(self) -> Page[T]:
         """
-        Return the page that the client asks for.  Each call searches again.
+        Return the page that the client asks for.
         """
 
 
@@ -88,46 +82,61 @@ class Searches:
     """
 
     _queries: Queries
+    _work: SearchWork
     _now_ns: Callable[[], int] = time.time_ns
 
-    async def versions(self, model_id: str, request: SearchRequest) -> Search[VersionRecord]:
+    async def versions(
+        self, model_id: str, request: SearchRequest, remaining_seconds: float | None = None
+    ) -> Search[VersionRecord]:
         """
         Prepare a search of a model's versions.  The first one of a model reads all of its versions.
 
+        Args:
+            model_id: the model.
+            request: what to search.
+            remaining_seconds: the time until the client's deadline; ``None`` if it set none.
+
         Raises:
+            Unavailable: the versions are still being read shortly before the deadline.
+            Overloaded: too many searches wait already.
             InvalidFilter: the filter or the order cannot be understood.
             InvalidRequest: the token is not from this list.
             UnknownModel: there is no such model.
             TooLarge: the model has too many versions to search them.
             StorageFailure: the archive cannot be read.
         """
-        prepared = self._prepare(request, VERSION_FIELDS, "versions", model_id)
+        prepared = await self._prepare(request, VERSION_FIELDS, "versions", model_id)
         snapshot = await self._queries.snapshot(model_id)
-        if prepared.is_by_id and fields_named(request.filter) <= _KNOWN_BY_NUMBER:
-            return _NumberedVersions(self._queries, snapshot, prepared)
-        search = _FoundVersions(self._queries, snapshot, prepared)
-        await search.index()
-        return search
+        if prepared.is_by_id and prepared.query.filter.names <= _KNOWN_BY_NUMBER:
+            return await _ready(prepared, _NumberedVersions(self._queries, self._work, snapshot, prepared))
+        search = _FoundVersions(self._queries, self._work, snapshot, prepared)
+        await search.load(remaining_seconds)
+        return await _ready(prepared, search)
 
     async def models(self, request: SearchRequest) -> Search[ModelRecord]:
         """
         Prepare a search of the models.
 
         Raises:
+            Overloaded: too many searches wait already.
             InvalidFilter: the filter or the order cannot be understood.
             InvalidRequest: the token is not from this list.
             StorageFailure: the archive cannot be read.
         """
-        return _Models(self._queries, self._prepare(request, MODEL_FIELDS, "models"))
+        prepared = await self._prepare(request, MODEL_FIELDS, "models")
+        return await _ready(prepared, _Models(self._queries, self._work, prepared))
 
-    def _prepare(self, request: SearchRequest, fields: Fields, *subject: str) -> "_Prepared":
-        query = Query.parse(request.filter, request.order_by, fields, self._now_ns())
+    async def _prepare(self, request: SearchRequest, fields: Fields, *subject: str) -> "_Prepared":
+        query = await self._work.compiled(
+            len(request.filter) + len(request.order_by),
+            lambda: Query.parse(request.filter, request.order_by, fields, self._now_ns()),
+        )
         tokens = PageTokens.of(*subject, request.filter, request.order_by)
         after = tokens.decode(request.page_token)
         is_by_id = query.order.keys[0].field == fields.tie_break
         if after is not None and query.order.key_at(after)[0] and is_by_id:
             raise not_from_this_list()  # every record has a number or an id
-        return _Prepared(query, request.page_size, tokens, after, is_by_id, bool(request.filter.strip()))
+        return _Prepared(query, request.page_size, tokens, after, is_by_id)
 
 
 @frozen
@@ -138,7 +147,6 @@ class _Prepared:
     Attributes:
         after: the position of the last entry of the page before; ``None`` to begin.
         is_by_id: whether the order is that of numbers or ids, in either direction.
-        is_filtered: whether there is a filter.
     """
 
     query: Query
@@ -146,7 +154,6 @@ class _Prepared:
     tokens: PageTokens
     after: Position | None
     is_by_id: bool
-    is_filtered: bool
 
     @property
     def order(self) -> Order:
@@ -182,6 +189,24 @@ class _Prepared:
         return Page(entries, "" if is_last else self.tokens.encode(self.order.position(entries[-1])))
 
 
+@frozen
+class _Ready(Generic[T]):
+    """
+    A search that was made already.
+    """
+
+    _page: Page[T]
+
+    async def page(self) -> Page[T]:
+        """See ``Search.page``."""
+        return self._page
+
+
+async def _ready(prepared: _Prepared, search: Search[T]) -> Search[T]:
+    # A filter may take long, and the slots for long lists are for the lists.
+    return _Ready(await search.page()) if prepared.query.filter.cost else search
+
+
 def _text_bytes(record: VersionRecord | ModelRecord) -> int:
     texts: list[Mapping[str, object]] = [record.metadata]
     texts += [record.labels, record.metrics] if isinstance(record, VersionRecord) else [record.aliases]
@@ -213,6 +238,7 @@ class _NumberedVersions:
     """
 
     _queries: Queries
+    _work: SearchWork
     _snapshot: ModelSnapshot
     _prepared: _Prepared
 
@@ -252,10 +278,11 @@ class _NumberedVersions:
         return takewhile(lambda number: high is None or number <= high, numbers.starting_at(start))
 
     async def _matching(self, numbers: list[int]) -> list[int]:
-        if not self._prepared.is_filtered:
+        condition, is_transient = self._prepared.query.filter, self._snapshot.numbers.is_transient
+        if not condition.cost:
             return numbers
-        matches, is_transient = self._prepared.query.filter.matches, self._snapshot.numbers.is_transient
-        found = [number for number in numbers if matches(_Numbered(number, not is_transient(number)))]
+        records = [_Numbered(number, not is_transient(number)) for number in numbers]
+        found = [record.number for record in await self._work.matching(records, condition)]
         await self._queries.runtime.pause()
         return found
 
@@ -281,28 +308,37 @@ class _FoundVersions:
     """
 
     _queries: Queries
+    _work: SearchWork
     _snapshot: ModelSnapshot
     _prepared: _Prepared
 
-    async def index(self) -> VersionIndex:
+    async def load(self, remaining_seconds: float | None) -> VersionIndex:
         """
-        Return the model's index.
+        Return the model's index, once it is in memory.
+
+        Args:
+            remaining_seconds: the time until the client's deadline; ``None`` if it set none.
+
+        Raises:
+            Unavailable: it still is not, shortly before the deadline.
         """
-        registry, order = self._queries.registry, self._prepared.order
-        index = registry.version_index(self._snapshot, order)
-        if index is None:
-            index = await self._queries.runtime.call(lambda: registry.load_version_index(self._snapshot, order))
-        return index
+        registry, snapshot, order = self._queries.registry, self._snapshot, self._prepared.order
+        index = registry.version_index(snapshot, order)
+        if index is not None:
+            return index
+        # The answer has to arrive in time, on a busy machine, too.
+        wait_seconds = None if remaining_seconds is None else remaining_seconds - min(1.0, 0.2 * remaining_seconds)
+        try:
+            return await self._queries.runtime.call(lambda: registry.load_version_index(snapshot, order), wait_seconds)
+        except TimeoutError:
+            read, total = registry.index_progress(snapshot)
+            raise index_loading(snapshot.model_id, read, total) from None
 
     async def page(self) -> Page[VersionRecord]:
         """See ``Search.page``."""
         prepared = self._prepared
-        search = VersionSearch(await self.index(), prepared.query, prepared.page_size + 1, prepared.after)
-        if not search.step(_AT_ONCE):
-            executor = self._queries.registry.search_executor()
-            step = partial(search.step, _PER_JOB)
-            while not await self._queries.runtime.result(executor.submit(step, 0)):
-                pass
+        search = VersionSearch(await self.load(None), prepared.query, prepared.page_size + 1, prepared.after)
+        await self._work.finish(search, prepared.query.filter)
         return prepared.page(search.found, is_end=True)
 
 
@@ -313,6 +349,7 @@ class _Models:
     """
 
     _queries: Queries
+    _work: SearchWork
     _prepared: _Prepared
 
     async def page(self) -> Page[ModelRecord]:
@@ -322,10 +359,11 @@ class _Models:
             return await self._by_id(model_ids)
         prepared = self._prepared
         first: list[ModelRecord] = []
-        matches, key = prepared.query.filter.matches, prepared.order.key
+        key = prepared.order.key
         after = None if prepared.after is None else prepared.order.key_at(prepared.after)
         for start in range(0, len(model_ids), _BATCH):
-            records = filter(matches, await self._read(model_ids[start : start + _BATCH]))
+            read = await self._read(model_ids[start : start + _BATCH])
+            records = await self._work.matching(read, prepared.query.filter)
             first += [record for record in records if after is None or key(record) > after]
             first = nsmallest(prepared.page_size + 1, first, key=key)
             await self._queries.runtime.pause()
@@ -342,7 +380,7 @@ class _Models:
             batch = list(islice(rest, _LOADED_TOGETHER))
             if not batch:
                 return prepared.page(found, is_end=True)
-            matching = list(filter(prepared.query.filter.matches, await self._read(batch)))
+            matching = await self._work.matching(await self._read(batch), prepared.query.filter)
             found += matching
             size_bytes += sum(map(_text_bytes, matching))
             await self._queries.runtime.pause()

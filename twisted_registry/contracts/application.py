@@ -43,7 +43,7 @@ class IRuntime(Interface):
     All methods but ``run_soon`` are called in the thread that runs the use cases.
     """
 
-    def call(function: Callable[[], Deferred[T]]) -> Awaitable[T]:
+    def call(function: Callable[[], Deferred[T]], timeout_seconds: float | None = None) -> Awaitable[T]:
         """
         Call a function in the reactor's thread, and wait for its Deferred.
 
@@ -52,9 +52,11 @@ class IRuntime(Interface):
 
         Args:
             function: called once, in the reactor's thread.
+            timeout_seconds: the longest time to wait; ``None`` for no limit.
 
         Returns:
-            Completes with the result of the Deferred, or raises its error.
+            Completes with the result of the Deferred, or raises its error; raises ``TimeoutError`` after the longest
+            time.
         """
 
     def start(function: Callable[[], Deferred[T]], when_done: Callable[[], None]) -> Awaitable[T]:

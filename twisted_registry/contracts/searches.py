@@ -28,6 +28,15 @@ class ISearches(Interface):
             ``None`` if the index, or this order of it, is not in memory.
         """
 
+    def index_progress(snapshot: ModelSnapshot) -> tuple[int, int]:
+        """
+        Return how many versions of a model were read for its index so far, and how many it has.  May be called in any
+        thread.
+
+        Args:
+            snapshot: the model.
+        """
+
     def load_version_index(snapshot: ModelSnapshot, order: Order) -> Deferred[VersionIndex]:
         """
         Make the index of a model, or one more order of it, unless it is in memory.  The archive is read in the
@@ -40,7 +49,8 @@ class ISearches(Interface):
 
         Returns:
             Fires with the index, without damaged versions; fails with ``UnknownModel`` if the model was deleted, with
-            ``TooLarge`` if its versions do not fit into the memory for indexes, or with ``StorageFailure``.
+            ``TooLarge`` if its versions do not fit into the memory for indexes, with ``Unavailable`` if too many
+            searches of the model wait already, or with ``StorageFailure``.
         """
 
     def search_executor() -> ISerialExecutor:

@@ -75,6 +75,7 @@ __all__ = [
     "UnsupportedByArchive",
     "UploadTakenOver",
     "WrongOffset",
+    "index_loading",
     "shown",
 ]
 
@@ -378,16 +379,31 @@ class NumbersExhausted(RegistryError):
 @define
 class Unavailable(RegistryError):
     """
-    The registry is starting or stopping.
+    The registry is starting or stopping, or is still reading the versions that a search needs.
 
     Attributes:
-        reason: which of the two, and what to do.
+        reason: which of these, and what to do.
     """
 
     reason: str
 
     def __str__(self) -> str:
         return self.reason
+
+
+def index_loading(model_id: str, read_count: int, version_count: int) -> Unavailable:
+    """
+    Return the error of a search whose index is still being made.
+
+    Args:
+        model_id: the model's id.
+        read_count: how many of its versions were read so far.
+        version_count: how many it has.
+    """
+    return Unavailable(
+        f"the index of {shown(model_id)} is being loaded ({read_count} of {version_count} versions); search again in a "
+        "few seconds, or with a later deadline"
+    )
 
 
 @define

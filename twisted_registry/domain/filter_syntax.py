@@ -17,6 +17,8 @@ MAX_COMPARISONS = 500
 MAX_DEPTH = 32
 """How deep parentheses may be nested."""
 
+_MAX_SEGMENTS = 32
+
 _TOKEN = re.compile(
     r"""
     (?P<space>[ \t\r\n]+)
@@ -324,6 +326,8 @@ def read_path(tokens: Tokens) -> Path:
         token = tokens.next
         if token.kind not in ("word", "string") or token.text in _KEYWORDS or (token.kind == "string" and not segments):
             tokens.fail(token.column, f"expected a field, found {token.shown}")
+        if len(segments) == _MAX_SEGMENTS:
+            tokens.fail(token.column, "there are too many dots; a key with dots is written in quotes")
         tokens.take()
         segments.append(token.text if token.value is None else token.value.text)
         columns.append(token.column)

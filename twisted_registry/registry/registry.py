@@ -305,6 +305,10 @@ class Registry:
         """See ``ISearches.version_index``."""
         return self._searches.find(snapshot, order)
 
+    def index_progress(self, snapshot: ModelSnapshot) -> tuple[int, int]:
+        """See ``ISearches.index_progress``."""
+        return self._searches.progress(snapshot)
+
     def search_executor(self) -> ISerialExecutor:
         """See ``ISearches.search_executor``."""
         return self._searches.serial()

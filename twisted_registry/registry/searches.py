@@ -2,16 +2,20 @@
 The search indexes of the models that somebody searches.
 """
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
+from typing import TypeVar
 
 from attrs import define, field, frozen
 from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
 from twisted_registry.domain.annotations import NO_ANNOTATIONS
-from twisted_registry.domain.errors import Unavailable
+from twisted_registry.domain.errors import Unavailable, index_loading
 from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -28,11 +32,16 @@ from twisted_registry.registry.search_loading import (
 )
 from twisted_registry.registry.state import State
 
+T = TypeVar("T")
+
 MAX_INDEX_BYTES = 256 * 1024 * 1024
 """The approximate memory for all indexes together."""
 
 _MOST_LOADS = 4
 """The most models read at once: each of them keeps a thread of the archive busy."""
+
+_MOST_WAITING = 1000
+"""The most searches that wait for the index of a model: those that were given up wait, too."""
 
 _RETRY_SECONDS = 60.0
 """How long damaged versions are left out before they are read again: a disk may fail for a short time."""
@@ -77,6 +86,7 @@ class Searches:
     _models: list[Model] = field(factory=list)
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
     _loads: "_Slots" = field(factory=lambda: _Slots(DeferredSemaphore(_MOST_LOADS)))
+    _waiting: Counter[str] = field(factory=Counter)
     _is_stopped: bool = False
     _reader: VersionReader = field(init=False)
 
@@ -93,7 +103,17 @@ class Searches:
         """
         Make an executor for long searches.  May be called in any thread.
         """
-        return self._executor.serial()
+        return _Pausing(self._executor.serial(), self._heap.pause)
+
+    def progress(self, snapshot: ModelSnapshot) -> tuple[int, int]:
+        """
+        See ``ISearches.index_progress``.
+        """
+        model = self._state.current(snapshot.model_id, snapshot.incarnation)
+        if model is None or model.snapshot is None:
+            return 0, len(snapshot.numbers)
+        search = model.search
+        return 0 if search is None else search.read_count, len(model.snapshot.numbers)
 
     def find(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex | None:
         """
@@ -116,6 +136,17 @@ class Searches:
         """
         See ``ISearches.load_version_index``.
         """
+        waiting = self._waiting[snapshot.model_id]
+        if waiting >= _MOST_WAITING:
+            raise index_loading(snapshot.model_id, *self.progress(snapshot))
+        self._waiting[snapshot.model_id] += 1
+        try:
+            return await self._load_in_turn(snapshot, order)
+        finally:
+            self._waiting[snapshot.model_id] -= 1
+            self._waiting += Counter()  # without those that are zero
+
+    async def _load_in_turn(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex:
         async with self._mutexes.hold(snapshot.model_id):  # a second caller finds what the first has made
             model = self._state.model(snapshot)
             search = model.search
@@ -229,6 +260,23 @@ class Searches:
             model.search = None
             self._heap.unsettle()
             _log.info("the search index of {id!r} is dropped: others need its memory", id=model.model_id)
+
+
+@implementer(ISerialExecutor)
+@frozen(eq=False)
+class _Pausing:
+    """
+    A serial executor that pauses after each job.
+    """
+
+    _executor: ISerialExecutor
+    _pause: Callable[[], None]
+
+    def submit(self, job: Callable[[], T], size_bytes: int) -> Future[T]:
+        """See ``ISerialExecutor.submit``."""
+        future: Future[T] = self._executor.submit(job, size_bytes)
+        self._executor.submit(self._pause, 0)
+        return future
 
 
 @frozen(eq=False)

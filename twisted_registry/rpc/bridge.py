@@ -37,7 +37,7 @@ class AsyncioRuntime:
         # An event loop keeps only weak references to its tasks, and these must outlive the calls that started them.
         self._started: set[asyncio.Task[Any]] = set()
 
-    async def call(self, function: Callable[[], Deferred[T]]) -> T:
+    async def call(self, function: Callable[[], Deferred[T]], timeout_seconds: float | None = None) -> T:
         """See ``IRuntime.call``."""
         # An error in a future holds, by its traceback, the frame that awaits it.  If that frame held the future too,
         # the request of the call would stay in memory until the garbage collector runs.
@@ -58,7 +58,9 @@ class AsyncioRuntime:
 
         self._reactor.callFromThread(lambda: maybeDeferred(function).addBoth(deliver))
         try:
-            return await waiters[0]
+            if timeout_seconds is None:
+                return await waiters[0]
+            return await asyncio.wait_for(waiters[0], timeout_seconds)
         finally:
             waiters.clear()
 

@@ -30,6 +30,10 @@ _UPLOADS_WAITING_MAX = 200
 
 _LISTS_AT_ONCE = 2
 _LISTS_WAITING_MAX = 100
+_SMALL_PAGES = "ask for small pages"
+
+_SEARCHES_AT_ONCE = 4
+"""They take turns in one thread."""
 
 COUNTED_BYTES = 1024
 """Replies and updates of this size or more are counted.  Shorter ones are bounded by the number of calls."""
@@ -184,18 +188,33 @@ class UploadBudget:
 @implementer(IBudget)
 class ListSlots:
     """
-    The slots for long lists that are being made.
+    The slots for long lists that are being made, or for long searches.
     """
 
-    def __init__(self) -> None:
-        self._slots = ByteSemaphore(_LISTS_AT_ONCE)
+    def __init__(self, at_once: int = _LISTS_AT_ONCE, kind: str = "long lists", advice: str = _SMALL_PAGES) -> None:
+        """
+
+        Args:
+            at_once: how many there are.
+            kind: what they are for, in errors.
+            advice: what a client can do, besides waiting.
+        """
+        self._slots = ByteSemaphore(at_once)
         self._waiting = 0
+        self._kind, self._advice = kind, advice
+
+    @classmethod
+    def for_searches(cls) -> "ListSlots":
+        """
+        Return the slots for searches that take long.
+        """
+        return cls(_SEARCHES_AT_ONCE, "long searches", "make the filter simpler")
 
     async def reserve(self, amount: int) -> Reservation:
         """See ``IBudget.reserve``."""
         if self._waiting >= _LISTS_WAITING_MAX:
             raise Overloaded(
-                f"{_LISTS_WAITING_MAX} long lists are already waiting; try again later, or ask for small pages"
+                f"{_LISTS_WAITING_MAX} {self._kind} are already waiting; try again later, or {self._advice}"
             )
         self._waiting += 1
         try:

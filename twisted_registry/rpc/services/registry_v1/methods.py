@@ -20,6 +20,7 @@ from twisted_registry.application.reads import Reads
 from twisted_registry.application.replies import ListReplies
 from twisted_registry.application.retention import RetentionRules
 from twisted_registry.application.search import Searches
+from twisted_registry.application.search_work import SearchWork
 from twisted_registry.application.versions import Versions
 from twisted_registry.config.limits import Limits
 from twisted_registry.domain.references import Reference
@@ -50,11 +51,12 @@ def registry_service(
     versions = Versions(queries)
     reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
     creations = Creations(queries, versions, upload_budget, kept_uploads, chunk_bytes, limits.version_max_bytes)
+    searches = Searches(queries, SearchWork(queries, ListSlots.for_searches()))
     copies = Copies(queries, versions, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
         *_version_methods(VersionCalls(versions)),
-        *_search_methods(SearchCalls(Searches(queries), ListReplies(ListSlots()), reply_budget)),
+        *_search_methods(SearchCalls(searches, ListReplies(ListSlots()), reply_budget)),
         *_transfer_methods(TransferCalls(reads, creations, copies, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries))),
         *_retention_methods(RetentionCalls(RetentionRules(queries), reply_budget)),
