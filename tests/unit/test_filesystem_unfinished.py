@@ -6,7 +6,9 @@ import errno
 import os
 import time
 from pathlib import Path
+from threading import Thread
 
+from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import findings
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
@@ -136,6 +138,59 @@ class UnfinishedTests(FilesystemCase):
         self.assertIsNone(self.present_bytes())
         self.remove_all()
         self.assertEqual(self.left(), [])
+
+    def expire(self) -> None:
+        """
+        Let everything that an earlier process has left expire.
+        """
+        self.reopen()
+        uploads = self.archive._versions.uploads
+        uploads.now_seconds = lambda: time.time() + KEPT_SECONDS + 1
+        self.assertEqual(self.archive.removal_seconds(), 0.0)
+        uploads.now_seconds = time.time
+
+    def test_begun_during_removal(self) -> None:
+        """
+        An upload that begins while an expired one with its key is being removed keeps its description.
+        """
+        self.expire()
+
+        def begin(call: str) -> None:
+            if call.startswith("unlink m/.upload-"):
+                self.system.disturbance = None
+                self.begin()
+
+        self.system.disturbance = begin
+        self.remove_all()
+        self.assertEqual((self.found_bytes(), len(self.left())), (4, 2))
+
+    def test_begun_before_removal(self) -> None:
+        """
+        An expired upload is removed although one with its key has begun meanwhile.
+        """
+        self.expire()
+        self.begin()
+        self.remove_all()
+        self.assertEqual((len(self.left()), self.found_bytes()), (2, 4))
+
+    def test_not_locked_by_files(self) -> None:
+        """
+        While a description is written or removed, the reactor need not wait to ask what is to be removed.
+        """
+        answered: list[bool] = []
+
+        def ask(call: str) -> None:
+            if ".0/uploads/" in call:
+                thread = Thread(target=self.archive.removal_seconds, daemon=True)
+                thread.start()
+                thread.join(TIMEOUT_SECONDS)
+                answered.append(not thread.is_alive())
+
+        self.system.disturbance = ask
+        self.begin().abort()
+        self.system.disturbance = None
+        self.assertGreater(len(answered), 3)  # created, written, closed and removed
+        self.assertTrue(all(answered))
 
     def test_other_boot(self) -> None:
         """

@@ -35,7 +35,7 @@ class ResumableFileWriter(FileWriter):
         self._temp_name = self._upload.location
         self._size_bytes = self._writeback_bytes = self._upload.received_bytes
         if self._temp_name:
-            self._uploads.begin(self, self._upload)
+            self._uploads.take(self, self._upload)
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -45,16 +45,13 @@ class ResumableFileWriter(FileWriter):
         return self._descriptor
 
     def _create(self, folder: ModelFolder) -> int:
-        upload = evolve(self._upload, location=new_location(self._model_id, self._upload.key_sha256))
-        left = self._uploads.begin(self, upload)
-        if left is not None:
-            self._staging.discard(folder.handle, left.location)
-        # Before the data, so that a crash leaves no data without a description.
-        self._uploads.describe(upload)
-        self._staging.keep_temp_file(upload.location)
+        location = new_location(self._model_id, self._upload.key_sha256)
+        self._upload = evolve(self._upload, location=location)
+        self._uploads.begin(self, self._upload)
+        self._staging.keep_temp_file(location)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = self._staging.system.open(within(folder.handle, upload.location), flags)
-        self._temp_name = upload.location
+        descriptor = self._staging.system.open(within(folder.handle, location), flags)
+        self._temp_name = location
         return descriptor
 
     def _reopen(self, folder: ModelFolder) -> int:
@@ -80,9 +77,13 @@ class ResumableFileWriter(FileWriter):
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
         super().commit(info)
-        self._uploads.end(self, self._upload)
+        self._end()
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
         super().abort()
-        self._uploads.end(self, self._upload)
+        self._end()
+
+    def _end(self) -> None:
+        if self._upload.location:  # else nothing was written
+            self._uploads.end(self._upload)

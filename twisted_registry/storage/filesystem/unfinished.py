@@ -2,8 +2,8 @@
 Unfinished uploads, whose data outlives the process.
 
 The data is in the model's folder, as that of every upload, in ``.upload-<id>-<unique>``; the id is a SHA-256 of the
-idempotency key and the model.  ``.0/uploads/<id>`` describes it: a line of JSON with a checksum.  So a start finds the
-uploads that were left without listing the folders of all models.
+idempotency key and the model.  ``.0/uploads/<id>-<unique>`` describes it: a line of JSON with a checksum.  So a start
+finds the uploads that were left without listing the folders of all models.
 
 Neither is synced before the commit.  A process that is killed loses nothing that it has written, but a machine that
 crashes does: so the description names the boot (``/proc/sys/kernel/random/boot_id``) in which the data was written, and
@@ -11,32 +11,25 @@ after another boot the upload is dropped.
 """
 
 import hashlib
-import os
-import re
 import time
 from collections.abc import Callable, Generator
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
 
-from attrs import asdict, frozen
 from twisted.logger import Logger
 
 from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT, UnfinishedUpload
-from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import RegistryError, StorageFailure
-from twisted_registry.storage.filesystem.documents import format_document, parse_document
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, UPLOAD_PREFIX, UPLOADS
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
-from twisted_registry.storage.filesystem.pinned_directory import open_file, read_metadata, remove
+from twisted_registry.storage.filesystem.pinned_directory import open_file
 from twisted_registry.storage.filesystem.staging import StagingArea
-from twisted_registry.storage.filesystem.system import close_quietly, within
+from twisted_registry.storage.filesystem.system import within
+from twisted_registry.storage.filesystem.upload_descriptions import Description, UploadDescriptions, description_name
 
 _log = Logger()
-
-
-_DATA = re.compile(re.escape(UPLOAD_PREFIX) + "[0-9a-f]{64}-[0-9a-f]{8}")
 
 
 class ReleasedWriter(Protocol):
@@ -64,46 +57,6 @@ def upload_id(model_id: str, key_sha256: str) -> str:
     return hashlib.sha256(f"{key_sha256} {model_id}".encode()).hexdigest()
 
 
-@frozen
-class _Description:
-    """
-    The content of a description.
-
-    Attributes:
-        location: the name of the file with the data.
-        boot: the id of the boot in which the data was written.
-    """
-
-    model_id: str
-    key_sha256: str
-    facts: UploadFacts
-    location: str
-    boot: str
-
-    def format(self) -> bytes:
-        """
-        Return the content of the file.
-        """
-        return format_document(asdict(self))
-
-    @classmethod
-    def parse(cls, content: bytes) -> "_Description":
-        """
-        Parse the content of the file.
-
-        Raises:
-            Malformed: it is damaged.
-        """
-        values = parse_document(content)
-        try:
-            description = cls(facts=UploadFacts(**values.pop("facts")), **values)
-        except (TypeError, KeyError, AttributeError):
-            raise Malformed("it does not describe an upload") from None
-        if not _DATA.fullmatch(description.location):
-            raise Malformed("it names a file that is not an upload's")
-        return description
-
-
 class UnfinishedUploads:
     """
     The unfinished uploads of an archive.  May be used in any thread.
@@ -119,8 +72,12 @@ class UnfinishedUploads:
         self._staging = staging
         self._models = models
         self._system = staging.system
+        self._descriptions = UploadDescriptions(staging)
+        # Held briefly, and never while a file is used: the reactor takes it, too.
         self._lock = Lock()
+        # What earlier processes have left, by the upload's id.
         self._left: dict[str, UnfinishedUpload] = {}
+        # The writers of this process, by the name of their data.
         self._writers: dict[str, ReleasedWriter] = {}
         self._boot = ""
 
@@ -134,29 +91,20 @@ class UnfinishedUploads:
             OSError: the descriptions cannot be listed.
         """
         self._boot = self._system.boot_id()
-        found = [upload for name in self._names() if (upload := self._load(name)) is not None]
+        found = [upload for name in self._descriptions.names() if (upload := self._load(name)) is not None]
         found.sort(key=lambda upload: upload.changed_seconds, reverse=True)
-        for upload in found[:MAX_KEPT]:
-            self._left[_id_of(upload)] = upload
-            self._staging.keep_temp_file(upload.location)
-        for upload in found[MAX_KEPT:]:
-            self._remove_later(upload)
+        for upload in found:
+            if len(self._left) < MAX_KEPT and _id_of(upload) not in self._left:
+                self._left[_id_of(upload)] = upload
+                self._staging.keep_temp_file(upload.location)
+            else:
+                self._remove_later(upload)
         self.expire()
-
-    def _names(self) -> list[str]:
-        root = self._staging.root.folder
-        try:
-            with self._staging.private.open_in(root, PRIVATE_FOLDER) as private:
-                return self._system.listdir(within(private, UPLOADS))
-        except FileNotFoundError:
-            return []
 
     def _load(self, name: str) -> UnfinishedUpload | None:
         try:
-            with self._staging.private.open(UPLOADS) as folder:
-                content = read_metadata(self._system, within(folder, name))
-            description = _Description.parse(content)
-            if upload_id(description.model_id, description.key_sha256) != name:
+            description = self._descriptions.read(name)
+            if not name.startswith(upload_id(description.model_id, description.key_sha256)):
                 raise Malformed("it has the name of another upload")
             if self._boot and description.boot == self._boot:
                 return self._described(description)
@@ -167,7 +115,7 @@ class UnfinishedUploads:
         self._discard_description(name)
         return None
 
-    def _described(self, description: _Description) -> UnfinishedUpload:
+    def _described(self, description: Description) -> UnfinishedUpload:
         with self._models.open(description.model_id) as folder:
             status = self._system.lstat(within(folder.path, description.location))
         return UnfinishedUpload(
@@ -207,66 +155,60 @@ class UnfinishedUploads:
             self._remove_later(upload)
 
     def _remove_later(self, upload: UnfinishedUpload) -> None:
-        place = f"{PRIVATE_FOLDER}/{UPLOADS}/{_id_of(upload)}"
+        place = f"{PRIVATE_FOLDER}/{UPLOADS}/{description_name(upload.location)}"
         self._staging.removals.add(place, lambda: self._removal_steps(upload))
 
     def _removal_steps(self, upload: UnfinishedUpload) -> Generator[None, None, None]:
-        name = _id_of(upload)
-        with self._lock:
-            if name in self._writers:  # its creator has begun again
-                return
+        self._discard_data(upload)
+        yield
+        self._discard_description(description_name(upload.location))
+
+    def _discard_data(self, upload: UnfinishedUpload) -> None:
         try:
             with self._models.open(upload.model_id) as folder:
                 self._staging.discard(folder.handle, upload.location)
         except RegistryError:
             pass  # it was removed with the model
-        yield
-        self._discard_description(name)
 
     # Writing
 
-    def begin(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> UnfinishedUpload | None:
+    def take(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> None:
         """
-        Note that a writer has taken an upload.
-
-        Returns:
-            the one with the same key that was left by an earlier process; ``None`` if there is none.
+        Note that a writer goes on with an upload that an earlier process has left.
         """
-        name = _id_of(upload)
         with self._lock:
-            self._writers[name] = writer
-            return self._left.pop(name, None)
+            self._writers[upload.location] = writer
+            self._left.pop(_id_of(upload), None)
 
-    def describe(self, upload: UnfinishedUpload) -> None:
+    def begin(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> None:
         """
-        Write the description of an upload.
+        Describe the upload of a new writer, and discard what an earlier process has left of one with the same key.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the description cannot be written.
         """
-        content = _Description(upload.model_id, upload.key_sha256, upload.facts, upload.location, self._boot).format()
-        with self._lock, self._staging.private.open(UPLOADS) as folder:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            descriptor = self._system.open(within(folder, _id_of(upload)), flags)
-            try:
-                self._staging.write_all(descriptor, memoryview(content))
-            finally:
-                close_quietly(self._system, descriptor)
+        with self._lock:
+            self._writers[upload.location] = writer
+            left = self._left.pop(_id_of(upload), None)
+        if left is not None:
+            self._discard_data(left)
+            self._discard_description(description_name(left.location))
+        # Before the data, so that a crash leaves no data without a description.
+        self._descriptions.write(
+            Description(upload.model_id, upload.key_sha256, upload.facts, upload.location, self._boot)
+        )
 
-    def end(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> None:
+    def end(self, upload: UnfinishedUpload) -> None:
         """
         Note that an upload was committed or aborted.  Never raises.
         """
-        name = _id_of(upload)
         with self._lock:
-            if self._writers.get(name) is writer:  # else another one has described its own data
-                del self._writers[name]
-                self._discard_description(name)
+            self._writers.pop(upload.location, None)
+        self._discard_description(description_name(upload.location))
 
     def _discard_description(self, name: str) -> None:
         try:
-            with self._staging.private.open(UPLOADS) as folder:
-                remove(self._system, within(folder, name))
+            self._descriptions.remove(name)
         except (OSError, RegistryError) as error:
             _log.warn("the description of an unfinished upload stays for now: {error}", error=error)
 
