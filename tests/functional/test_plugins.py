@@ -121,6 +121,19 @@ class WheelTests(PluginTestCase):
         ended = run_twistd(self.directory, *command, environment=self.daemon.environment)
         self.assertIn("known: filesystem, sqlite", ended.stderr)
 
+    def test_broken_plugin(self) -> None:
+        """
+        A plugin that cannot be imported is named in one sentence, after the traceback of twistd's own search.
+        """
+        folder = self.directory / "broken" / "twisted" / "plugins"
+        folder.mkdir(parents=True)
+        (folder / "broken_plugin.py").write_text("import missing  # for twisted_registry\n")
+        path = f"{folder.parents[1]}:{self.daemon.environment['PYTHONPATH']}"
+        command = ("--nodaemon", "--pidfile=", "model-registry", "--archive", "tape")
+        ended = run_twistd(self.directory, *command, environment={**self.daemon.environment, "PYTHONPATH": path})
+        self.assertEqual(ended.stderr.count("Traceback"), 1)
+        self.assertIn("broken_plugin.py cannot be imported (No module named 'missing')", ended.stderr.splitlines()[-1])
+
 
 class ArchivePluginTests(PluginTestCase):
     """

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
 from attrs import evolve, frozen
-from twisted.plugin import IPlugin, getPlugins
+from twisted.plugin import IPlugin
 from twisted.python.modules import getModule
 from twisted.python.reflect import ObjectNotFound, namedAny
 from zope.interface import Interface, implementer
@@ -24,6 +24,8 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import IIdentifiableArchive
 from twisted_registry.contracts.providers import IArchiveProvider, ITransientProvider
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
+from twisted_registry.contracts.unfinished import IResumableArchive
+from twisted_registry.daemon.plugins import installed_plugins
 from twisted_registry.domain.errors import CannotStart, shown
 
 _GUIDE = "docs/guides/write-a-provider.md"
@@ -310,7 +312,9 @@ def _parse(description: str) -> tuple[Description, int | None]:
     return evolve(parsed, options=options), threads
 
 
-def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, must_exist: bool = False) -> IArchive:
+def create_archive(
+    description: str, find_plugins: FindPlugins = installed_plugins, *, must_exist: bool = False
+) -> IArchive:
     """
     Make the archive of a description, without opening it.
 
@@ -334,7 +338,7 @@ def create_archive(description: str, find_plugins: FindPlugins = getPlugins, *, 
 
 
 def create_transient_store(
-    description: str, budget: TransientBudget, find_plugins: FindPlugins = getPlugins
+    description: str, budget: TransientBudget, find_plugins: FindPlugins = installed_plugins
 ) -> ITransientStore:
     """
     Make the transient store of a description.
@@ -365,7 +369,7 @@ class Stores:
     transient_threads: int | None
 
 
-def create_stores(settings: Settings, find_plugins: FindPlugins = getPlugins) -> Stores:
+def create_stores(settings: Settings, find_plugins: FindPlugins = installed_plugins) -> Stores:
     """
     Make the storage that the settings describe, without opening it.
 
@@ -375,6 +379,8 @@ def create_stores(settings: Settings, find_plugins: FindPlugins = getPlugins) ->
     storage, memory = settings.storage, settings.memory
     archive = create_archive(storage.archive_description, find_plugins, must_exist=storage.archive_must_exist)
     _check_complete("archive", storage.archive_description, archive, IArchive)
+    if IResumableArchive.providedBy(archive):
+        archive.limit_unfinished(settings.limits.unfinished)
     budget = TransientBudget(memory.max_items, memory.max_bytes)
     transient = create_transient_store(storage.transient, budget, find_plugins)
     _check_complete("transient store", storage.transient, transient, ITransientStore)
