@@ -11,6 +11,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests.support.archive_files import all_files, temp_files
 from tests.support.registry_case import RegistryTestCase
+from tests.support.registry_v1 import RegistryV1
 
 DISK_BYTES = 8 * 2**20
 PIECE = bytes(2**20)
@@ -111,6 +112,63 @@ class FullDiskTests(SmallDiskTestCase):
         self.assertEqual(info.version_number, self.count + 1)
         self.restart()
         self.assertEqual(self.client.data("m", self.count + 1), PIECE)
+
+
+class InterruptedUploadTests(SmallDiskTestCase):
+    """
+    Interrupted uploads fill the disk.
+    """
+
+    def setUp(self) -> None:
+        """
+        Interrupt two uploads of 3 MiB each.
+        """
+        super().setUp()
+        self.v1 = RegistryV1(self.client.channel)
+        self.v1.CreateModel(model={"model_id": "m"})
+        for key in ("older", "newer"):
+            upload = self.v1.begin(model_id="m", archived=True, size_bytes=2**30, idempotency_key=key)
+            upload.feed(bytes(3 * 2**20))
+            self.assertEqual(upload.code(), StatusCode.INVALID_ARGUMENT)  # it sent less than it declared
+            self.assertTrue(self.is_at(key, 3 * 2**20))
+
+    def is_at(self, key: str, size_bytes: int) -> bool:
+        """
+        Return whether so much is kept of an upload.
+        """
+        status = self.v1.GetUpload(model_id="m", idempotency_key=key)
+        return bool(status.received_bytes == size_bytes)
+
+    def test_space_for_a_version(self) -> None:
+        """
+        A version for which there is no space takes that of the oldest upload, whichever service creates it.
+        """
+        self.assertEqual(self.client.create("m", bytes(4 * 2**20), archived=True).version_number, 1)
+        self.assertTrue(self.is_at("older", 0))
+        self.assertTrue(self.is_at("newer", 3 * 2**20))
+        self.wait_until_logged("what was kept of an interrupted upload to 'm' is dropped")
+
+    def test_space_after_a_restart(self) -> None:
+        """
+        So does that of the uploads that an earlier process has left.
+        """
+        self.restart()
+        self.v1 = RegistryV1(self.client.channel)
+        self.assertEqual(self.client.create("m", bytes(7 * 2**20), archived=True).version_number, 1)
+        self.assertTrue(self.is_at("older", 0) and self.is_at("newer", 0))
+        self.assertEqual(temp_files(self.archive), [])
+
+    def test_space_for_aliases(self) -> None:
+        """
+        When the disk is full to the last byte, aliases and models are still changed.
+        """
+        self.client.create("m", b"x", archived=True)
+        free = os.statvfs(self.archive)
+        (self.archive / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize))
+        self.v1.SetAlias(reference="m@1", alias="production")
+        self.v1.CreateModel(model={"model_id": "n"})
+        self.assertTrue(self.is_at("older", 0))
+        self.assertTrue(self.is_at("newer", 3 * 2**20))
 
 
 class ReadOnlyDiskTests(SmallDiskTestCase):

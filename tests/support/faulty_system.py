@@ -69,8 +69,10 @@ class FaultySystem(System):
     def _called(self, name: str, *what: object) -> None:
         call = " ".join([name, *(self._shown(thing) for thing in what)])
         self.calls.append(call)
-        if self.disturbance is not None:
-            self.disturbance(call)
+        disturbance = self.disturbance
+        if disturbance is not None:
+            repeat = self.space.freeing if name in ("fsync", "sync_data") else self.space.retrying
+            repeat(lambda: disturbance(call))
 
     def _shown(self, thing: object) -> str:
         path = self.descriptors[thing] if isinstance(thing, int) else str(thing)

@@ -29,11 +29,13 @@ from twisted_registry.domain.errors import (
     WrongOffset,
 )
 from twisted_registry.domain.events import AliasChanged, StorageFailed, VersionCommitted
+from twisted_registry.domain.idempotency import key_sha256
+from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
 from twisted_registry.domain.records import VersionRecord
 
 DATA = bytes(range(200))
-LIMITS = KeptLimits(memory_bytes=300, disk_bytes=300, count=3, seconds=100.0)
+LIMITS = KeptLimits(300, UnfinishedLimits(count=3, size_bytes=300, seconds=100.0), least_bytes=10)
 
 
 class Messages:
@@ -84,8 +86,9 @@ class CreationCase(UseCaseTestCase):
         Return a request to create a version.
         """
         details = CreationDetails(fields.pop("annotations", Annotations()), fields.pop("aliases", ()), reason="why")
+        owner = fields.pop("owner", "")
         header = VersionHeader("m", fields.pop("archived", True), len(data), **fields)
-        return CreationRequest(header, details, key, offset)
+        return CreationRequest(header, details, key, offset, owner)
 
     def create(self, sent: bytes, error: Exception | None = None, **fields: Any) -> VersionRecord:  # type: ignore[override]
         """
@@ -271,18 +274,47 @@ class CreationTests(CreationCase):
 
     def test_limits(self) -> None:
         """
-        The oldest uploads are dropped, if there are too many, or too much of one kind.
+        Of too many uploads the smallest is dropped, and of too much data of one kind the oldest.
         """
-        for number in range(5):
-            self.interrupt(10, key=str(number))
-        self.assertEqual([self.received(str(number)) for number in range(5)], [0, 0, 10, 10, 10])
+        for number, size_bytes in enumerate((30, 10, 40, 20)):
+            self.interrupt(size_bytes, key=str(number))
+        self.assertEqual([self.received(str(number)) for number in range(4)], [30, 0, 40, 20])
         self.interrupt(150, key="a")
         self.interrupt(150, key="b")
-        self.interrupt(10, key="c")
-        self.assertEqual([self.received(key) for key in "4abc"], [0, 0, 150, 10])
-        for key in "def":
+        self.assertEqual([self.received(key) for key in "0123ab"], [0, 0, 0, 0, 150, 150])
+        for key in "cde":
             self.interrupt(140, key=key, archived=False)
-        self.assertEqual([self.received(key) for key in "bcdef"], [0, 0, 0, 140, 140])
+        self.assertEqual([self.received(key) for key in "abcde"], [150, 150, 0, 0, 140])
+
+    def test_much_in_memory(self) -> None:
+        """
+        Of too much data of transient versions the oldest is dropped.
+        """
+        for key in "abc":
+            self.interrupt(140, key=key, archived=False)
+        self.assertEqual([self.received(key) for key in "abc"], [0, 140, 140])
+
+    def test_displaced_by_empty_ones(self) -> None:
+        """
+        However many uploads a client opens without data, or with little, what others have sent stays.
+        """
+        self.interrupt(150, owner="trainer")
+        for number in range(300):
+            self.interrupt(number % 10, key=f"empty {number}", owner="hostile")
+            self.interrupt(0, key=f"empty {number}", owner=f"hostile {number}")
+        self.assertEqual((self.received(), list(self.medium.unfinished)), (150, [("m", key_sha256("key"))]))
+        for number in range(50):
+            self.interrupt(10 + number, key=f"small {number}", owner=("hostile", "trainer", f"{number}")[number % 3])
+        self.assertEqual(self.received(), 150)
+
+    def test_shares(self) -> None:
+        """
+        A client that sends too much displaces its own uploads.
+        """
+        self.interrupt(100, owner="trainer")
+        self.interrupt(80, key="a", owner="other")
+        self.interrupt(190, key="b", owner="other")
+        self.assertEqual([self.received(key) for key in ("key", "a", "b")], [100, 0, 190])
 
     def test_full_disk(self) -> None:
         """
@@ -293,6 +325,34 @@ class CreationTests(CreationCase):
         self.kept._notice(StorageFailed("create version", "m", StorageFull("no space")))
         self.pump()
         self.assertEqual((self.received(), self.received("b")), (0, 100))
+
+    def test_discarded(self) -> None:
+        """
+        An upload whose data the archive has discarded begins again, whenever its creator learns of it.
+        """
+        self.interrupt(100)
+        self.archive.discard_suspended()
+        self.assertEqual(self.received(), 0)
+        self.interrupt(100)
+        self.medium.unfinished.clear()
+        self.assertRaises(WrongOffset, self.create, DATA[100:], offset=100)
+        self.assertEqual(self.create(DATA).sha256, data_hash(DATA))
+
+    def test_not_discarded(self) -> None:
+        """
+        The archive discards no upload that goes on.
+        """
+        self.interrupt(100)
+
+        class Discarding(Messages):
+            async def read(this) -> bytes | None:  # noqa: N805
+                self.archive.discard_suspended()
+                return await super().read()
+
+        request = self.request(offset=100)
+        messages = Discarding([DATA[100:]])
+        record = self.drive(lambda runtime: self.creations(runtime).create(request, messages, Chunk))
+        self.assertEqual(record.sha256, data_hash(DATA))
 
 
 class AsyncioCreationTests(CreationTests, AsyncioDriver):

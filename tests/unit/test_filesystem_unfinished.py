@@ -5,6 +5,7 @@ The archive on a file system: unfinished uploads.
 import errno
 import os
 import time
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -13,16 +14,18 @@ from tests.support.damage import findings
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.contracts.streams import IArchiveWriter
-from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT
+from twisted_registry.contracts.unfinished import IResumableWriter
 from twisted_registry.domain.creation import UploadFacts
-from twisted_registry.domain.errors import StorageFailure
+from twisted_registry.domain.errors import StorageFailure, StorageFull
 from twisted_registry.domain.idempotency import key_sha256
+from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.domain.models import Chunk, ModelInfo
 from twisted_registry.storage.filesystem.unfinished import upload_id
 from twisted_registry.storage.filesystem.verify.findings import Kind
 from twisted_registry.testing.samples import version_info
 
 KEY = key_sha256("a key")
+KEPT_SECONDS = UnfinishedLimits().seconds
 FACTS = UploadFacts(True, 8, "", "")
 
 
@@ -218,18 +221,19 @@ class UnfinishedTests(FilesystemCase):
 
     def test_too_many(self) -> None:
         """
-        A start keeps the hundred that changed last.
+        Of too many uploads a start drops the smallest, and of too much data the oldest.
         """
-        for number in range(MAX_KEPT + 2):
-            self.begin(key_sha256(str(number))).write(Chunk(b"x"))
-            os.utime(
-                max((self.root / "m").glob(".upload-*"), key=os.path.getctime), (time.time(), time.time() + number)
-            )
-        os.utime(self.data_of(KEY), (time.time(), time.time() - 5))
-        self.assertIsNone(self.found_bytes())
-        self.assertEqual(self.present_bytes(key_sha256(str(MAX_KEPT + 1))), 5)
+        self.archive.limit_unfinished(UnfinishedLimits(count=3, size_bytes=20))
+        keys = [key_sha256(str(number)) for number in range(4)]
+        for number, key in enumerate(keys):
+            self.begin(key).write(Chunk(b"x" * number))
+            os.utime(self.data_of(key), (time.time(), time.time() + number))
+        self.assertIsNone(self.found_bytes(keys[0]))
+        self.assertEqual([self.present_bytes(key) for key in (KEY, *keys)], [None, None, 5, 6, 7])
         self.remove_all()
-        self.assertEqual(len(self.left()), 2 * MAX_KEPT)
+        self.assertEqual(len(self.left()), 6)
+        self.archive.limit_unfinished(UnfinishedLimits(count=3, size_bytes=17))
+        self.assertEqual([self.found_bytes(keys[1]), *map(self.present_bytes, keys[2:])], [None, 6, 7])
 
     def data_of(self, key: str) -> Path:
         """
@@ -237,6 +241,77 @@ class UnfinishedTests(FilesystemCase):
         """
         (path,) = (self.root / "m").glob(f".upload-{upload_id('m', key)}-*")
         return path
+
+    def test_full(self) -> None:
+        """
+        If the disk is full, a change discards uploads that nobody is sending, the oldest first, until it succeeds.
+        """
+        self.begin(key_sha256("b"))
+        os.utime(self.data_of(KEY), (time.time(), time.time() - 9))
+        self.reopen()
+        dropped: list[str] = []
+        for key in "cd":
+            self.archive._versions.uploads.now_seconds = partial(float, time.time() + ord(key))
+            writer = IResumableWriter(self.begin(key_sha256(key)))
+            writer.suspend(partial(dropped.append, key))
+        active = self.begin(key_sha256("e"))
+        self.fill(2 * 2)
+        self.archive.save_model(ModelInfo("n"))
+        self.assertEqual((dropped, len(self.left())), (["c"], 4))
+        self.assertTrue(self.data_of(key_sha256("d")).exists())
+        self.assertEqual(self.archive.model_ids(), ["m", "n"])
+        active.write(Chunk(b"data"))
+
+    def test_nothing_to_discard(self) -> None:
+        """
+        If nothing is left to discard, a change is refused; uploads under way are left alone.
+        """
+        self.fill(0)
+        self.assertRaises(StorageFull, self.archive.save_model, ModelInfo("n"))
+        self.assertEqual(len(self.left()), 2)
+
+    def test_full_sync(self) -> None:
+        """
+        A sync that fails because the disk is full is not repeated, and the next change has more space.
+        """
+        IResumableWriter(self.writer).suspend(lambda: None)
+        self.system.disturbance = failing_where("fsync .*", errno.ENOSPC)
+        self.assertRaises(StorageFull, self.archive.save_model, ModelInfo("n"))
+        self.assertEqual(self.left(), [])
+
+    def test_dropped_and_aborted(self) -> None:
+        """
+        An upload that was discarded for its space does not go on, and can be aborted; its file is closed once.
+        """
+        writer = IResumableWriter(self.writer)
+        writer.suspend(lambda: None)
+        before = len(self.system.descriptors)
+        self.assertTrue(self.archive._versions.uploads.free())
+        self.assertFalse(writer.resume())
+        self.assertEqual(len(self.system.descriptors), before - 1)
+        writer.abort()
+        self.assertEqual(self.left(), [])
+
+    def test_resumed(self) -> None:
+        """
+        An upload that goes on is not discarded.
+        """
+        writer = IResumableWriter(self.writer)
+        writer.suspend(lambda: None)
+        self.assertTrue(writer.resume())
+        self.assertFalse(self.archive._versions.uploads.free())
+        self.assertEqual(len(self.left()), 2)
+
+    def fill(self, fitting: int) -> None:
+        """
+        Fail writes for lack of space while there are more files of uploads than fit.
+        """
+
+        def check(call: str) -> None:
+            if call.startswith("write") and len(self.left()) > fitting:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.system.disturbance = check
 
     def test_changed_data(self) -> None:
         """

@@ -18,6 +18,8 @@ from twisted_registry.config.storage import StorageSettings
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.daemon.memory_limit import usable_memory
 from twisted_registry.daemon.options import Options
+from twisted_registry.domain.kept import UnfinishedLimits
+from twisted_registry.registry.searches import MAX_INDEX_BYTES
 
 PREFIX = "COGMENT_MODEL_REGISTRY_"
 
@@ -148,6 +150,28 @@ class SettingsTests(SynchronousTestCase):
             KEEPALIVE_SECONDS="7",
         )
         self.assertEqual(settings.limits, Limits(1, 2, 0.0, 4.0, 5, 6.5, 7.0))
+
+    def test_kept_uploads(self) -> None:
+        """
+        Settings limit what is kept of interrupted uploads; in memory it is an eighth of that for uploads by default.
+        """
+        limits = parse(
+            "--uploads-max-bytes=80",
+            "--kept-uploads-max-items=0",
+            "--kept-uploads-max-bytes=2",
+            KEPT_UPLOADS_SECONDS="3",
+        ).limits
+        self.assertEqual(limits.unfinished, UnfinishedLimits(0, 2, 3.0))
+        self.assertEqual(limits.kept_uploads_max_memory_bytes, 10)
+        self.assertEqual(parse("--kept-uploads-max-memory-bytes=4").limits.kept_uploads_max_memory_bytes, 4)
+        self.assertEqual(parse().limits.unfinished, UnfinishedLimits())
+
+    def test_search_index(self) -> None:
+        """
+        The memory for the indexes of searches is a setting.
+        """
+        self.assertEqual(parse("--search-index-max-bytes=5").memory.search_index_max_bytes, 5)
+        self.assertEqual(parse().memory.search_index_max_bytes, MAX_INDEX_BYTES)
 
     def test_client_limits(self) -> None:
         """

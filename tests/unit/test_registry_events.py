@@ -2,6 +2,7 @@
 Tests of the events that the registry publishes.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 from tests.support.registry import BUDGET
@@ -16,7 +17,7 @@ from twisted_registry.domain.events import (
     VersionDeleted,
     VersionEvicted,
 )
-from twisted_registry.domain.models import ModelInfo
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
 from twisted_registry.registry.lost_models import LostModel
 
 KINDS = (VersionCommitted, VersionEvicted, VersionDeleted, ModelSaved, ModelDeleted, StorageFailed)
@@ -129,6 +130,24 @@ class EventTests(FaultyRegistryCase):
         upload: Any = self.upload(archived=True)
         upload.archive_writer = FaultyWriter(error)
         self.fails(upload.commit(), StorageFull)
+        self.assertEqual(self.take(), [StorageFailed("create version", "m", error)])
+
+    def test_failed_write(self) -> None:
+        """
+        Data that cannot be written is published once, before any commit.
+        """
+        self.save()
+        self.take()
+        error = StorageFull("no room")
+        upload: Any = self.registry.upload(VersionHeader("m", True, 8), self.snapshot())
+
+        def fail(*_: object) -> None:
+            raise error
+
+        upload.archive_writer = SimpleNamespace(write=fail, finish=fail)
+        for future in (upload.write(Chunk(b"some")), upload.write(Chunk(b"data")), upload.finish()):
+            with self.assertRaises(StorageFull):
+                self.settle(future)
         self.assertEqual(self.take(), [StorageFailed("create version", "m", error)])
 
     def test_listener_that_fails(self) -> None:

@@ -76,7 +76,7 @@ class ToysTestCase(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         reactor: Any = InlineReactor()
         registry: Any = EmptyRegistry()
-        limits = Limits(0, 2**20, 1.0, 10.0, 2**20, 10.0, 60.0)
+        limits = Limits(uploads_max_bytes=2**20, downloads_max_bytes=2**20)
         self.server = RpcServer(
             reactor,
             registry,

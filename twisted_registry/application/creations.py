@@ -21,7 +21,6 @@ from twisted_registry.application.uploads import (
 )
 from twisted_registry.application.versions import Versions
 from twisted_registry.contracts.application import IBudget, IReservation
-from twisted_registry.contracts.unfinished import KEPT_SECONDS
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails, UploadFacts
 from twisted_registry.domain.errors import (
     InvalidRequest,
@@ -29,7 +28,6 @@ from twisted_registry.domain.errors import (
     Overloaded,
     SizeMismatch,
     Stalled,
-    StorageFull,
     Unavailable,
     UnknownModel,
     UploadTakenOver,
@@ -72,12 +70,14 @@ class CreationRequest:
         details: what is set in the same commit.
         key: the idempotency key; empty for none.
         offset: where the data begins that is sent.
+        owner: the address of the client; empty if it is not known.
     """
 
     header: VersionHeader
     details: CreationDetails = NO_DETAILS
     key: str = ""
     offset: int = 0
+    owner: str = ""
 
     def check(self) -> None:
         """
@@ -196,8 +196,6 @@ class Creations:
                 self._kept.keep((request.header.model_id, request.key), transfer)
             elif not transfer.is_committing:  # a commit goes on without its client
                 transfer.upload.abort()
-            if isinstance(error, StorageFull):
-                self._kept.drop_archived()
             raise
 
     async def _created(self, request: CreationRequest, snapshot: ModelSnapshot) -> VersionInfo | None:
@@ -216,12 +214,13 @@ class Creations:
             self._kept.drop(key)
             is_resumable = self._is_resumable(header)
             upload = self._queries.registry.upload(header, snapshot, request.key, request.details, is_resumable)
-            return UnfinishedTransfer(upload)
+            return UnfinishedTransfer(upload, request.owner)
         kept = self._kept.find(key, snapshot.incarnation)
         if kept is None:
             return await self._restore(request, snapshot)
         _check_offset(request, UploadFacts.of(kept.upload.header), kept.received_bytes)
         self._kept.take(key)
+        kept.owner = request.owner
         kept.upload.details = request.details
         return kept
 
@@ -232,7 +231,7 @@ class Creations:
             raise WrongOffset(request.offset, 0)
         _check_offset(request, left.facts, left.received_bytes)
         upload = registry.resume_upload(header, snapshot, request.key, request.details, left)
-        return UnfinishedTransfer(upload, left.received_bytes, is_restored=False)
+        return UnfinishedTransfer(upload, request.owner, left.received_bytes, is_restored=False)
 
     async def _complete(
         self,
@@ -245,8 +244,7 @@ class Creations:
         try:
             reservation = await self._reserve(transfer)
             try:
-                while not transfer.is_restored:
-                    transfer.is_restored = not await self._queries.runtime.result(upload.restore())
+                await self._resume(request, transfer)
                 await self._receive(request, transfer, messages, chunk_of)
             except BaseException:
                 reservation.release()
@@ -262,6 +260,15 @@ class Creations:
         transfer.is_committing = True
         info = await self._queries.runtime.start(upload.commit, reservation.release)
         return await self._versions.created(info, request.details)
+
+    async def _resume(self, request: CreationRequest, transfer: UnfinishedTransfer) -> None:
+        upload, runtime = transfer.upload, self._queries.runtime
+        if transfer.is_suspended:
+            if not await runtime.result(upload.resume()):
+                raise WrongOffset(request.offset, 0)
+            transfer.is_suspended = False
+        while not transfer.is_restored:
+            transfer.is_restored = not await runtime.result(upload.restore())
 
     async def _reserve(self, transfer: UnfinishedTransfer) -> IReservation:
         passing_bytes = min(transfer.upload.header.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
@@ -324,7 +331,7 @@ class Creations:
                 return UploadStatus(version=await self._versions.created(info, NO_DETAILS))
             left = await runtime.call(lambda: registry.find_unfinished(snapshot, idempotency_key))
             if left is not None:
-                return UploadStatus(left.received_bytes, left.changed_seconds + KEPT_SECONDS)
+                return UploadStatus(left.received_bytes, self._kept.expiry_seconds(left.changed_seconds))
             transfer = self._kept.find(key, snapshot.incarnation)
         if transfer is None:
             return UploadStatus()

@@ -5,35 +5,44 @@ Unfinished uploads that are kept for a while, so that their creators can go on w
 from collections import OrderedDict
 from collections.abc import Callable
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from twisted_registry.contracts.application import IEvent, IRuntime
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.contracts.transfers import IUpload
-from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT
 from twisted_registry.domain.errors import StorageFull
 from twisted_registry.domain.events import ModelDeleted, StorageFailed
+from twisted_registry.domain.kept import KeptData, UnfinishedLimits, first_of_too_many, first_of_too_much
 
 UploadKey = tuple[str, str]
 """A model's id, and an idempotency key."""
 
 
+LEAST_BYTES = 1024 * 1024
+"""Less than this is not kept of an upload."""
+
+
 @frozen
 class KeptLimits:
     """
-    Limits on what is kept.  The oldest uploads are dropped first.
+    Limits on what is kept.  ``twisted_registry.domain.kept`` has the rules by which uploads are dropped.
 
     Attributes:
         memory_bytes: the most memory for transient versions.
-        disk_bytes: the most bytes on the archive.
-        count: the most uploads.
-        seconds: how long one is kept.
+        archive: the limits on all uploads, and on those of archived versions.
+        least_bytes: less is not kept: to send it again costs less than to keep it.
     """
 
     memory_bytes: int
-    disk_bytes: int
-    count: int = MAX_KEPT
-    seconds: float = KEPT_SECONDS
+    archive: UnfinishedLimits = field(factory=UnfinishedLimits)
+    least_bytes: int = LEAST_BYTES
+
+    @property
+    def seconds(self) -> float:
+        """
+        How long an upload is kept.
+        """
+        return self.archive.seconds
 
 
 @define(eq=False)
@@ -42,15 +51,19 @@ class UnfinishedTransfer:
     An upload and how far it is.
 
     Attributes:
+        owner: the address of the client.
         received_bytes: how many bytes were written.
         is_restored: whether what an earlier process has written was hashed.
         is_committing: whether the commit has begun.
+        is_suspended: whether it was kept, and its data may have been dropped since.
     """
 
     upload: IUpload
+    owner: str = ""
     received_bytes: int = 0
     is_restored: bool = True
     is_committing: bool = False
+    is_suspended: bool = False
 
     @property
     def memory_bytes(self) -> int:
@@ -86,7 +99,11 @@ class Claim:
 @define(eq=False)
 class _Kept:
     transfer: UnfinishedTransfer
+    since_seconds: float
     expires_seconds: float
+
+    def data(self, size_bytes: int) -> KeptData:
+        return KeptData(self.transfer.owner, size_bytes, self.since_seconds)
 
 
 class KeptUploads:
@@ -110,7 +127,8 @@ class KeptUploads:
 
     def follow(self, registry: IRegistry) -> None:
         """
-        Drop uploads whose model is deleted, and those on the archive when its medium is full.
+        Drop uploads whose model is deleted, and those on the archive when its medium is full: an archive that can has
+        dropped as many as it needed before it failed.
         """
         registry.subscribe(self._notice, ModelDeleted, StorageFailed)
 
@@ -119,17 +137,14 @@ class KeptUploads:
         if isinstance(event, ModelDeleted):
             self._runtime.run_soon(lambda: self._drop_model(event.model_id, event.incarnation))
         elif isinstance(event.error, StorageFull):
-            self._runtime.run_soon(self.drop_archived)
+            self._runtime.run_soon(self._drop_archived)
 
     def _drop_model(self, model_id: str, incarnation: int) -> None:
         for key in [key for key in self._kept if key[0] == model_id]:
             if self._kept[key].transfer.upload.snapshot.incarnation == incarnation:
                 self.drop(key)
 
-    def drop_archived(self) -> None:
-        """
-        Drop all uploads that are on the archive: their space is needed.
-        """
+    def _drop_archived(self) -> None:
         for key in [key for key, kept in self._kept.items() if kept.transfer.disk_bytes]:
             self.drop(key)
 
@@ -167,7 +182,7 @@ class KeptUploads:
             return claim.transfer
         if kept is None:
             return None
-        if kept.transfer.upload.snapshot.incarnation != incarnation:
+        if kept.transfer.upload.snapshot.incarnation != incarnation or kept.transfer.upload.is_dropped:
             self.drop(key)
             return None
         return kept.transfer
@@ -177,7 +192,13 @@ class KeptUploads:
         Return when an upload is dropped if nothing more arrives, in seconds since the Unix epoch.
         """
         kept = self._kept.get(key)
-        return kept.expires_seconds if kept is not None else self._now_seconds() + self._limits.seconds
+        return kept.expires_seconds if kept is not None else self.expiry_seconds(self._now_seconds())
+
+    def expiry_seconds(self, changed_seconds: float) -> float:
+        """
+        Return when an upload that last changed at some time is dropped, in seconds since the Unix epoch.
+        """
+        return changed_seconds + self._limits.seconds
 
     def take(self, key: UploadKey) -> None:
         """
@@ -195,21 +216,29 @@ class KeptUploads:
 
     def keep(self, key: UploadKey, transfer: UnfinishedTransfer) -> None:
         """
-        Keep an upload that was interrupted, and drop the oldest ones if that is too much.
+        Keep an upload that was interrupted, unless little was received of it, and drop others if that is too much.
         """
         self.drop(key)
+        if transfer.received_bytes < self._limits.least_bytes:
+            transfer.upload.abort()
+            return
+        transfer.is_suspended = True
         transfer.upload.suspend()
-        self._kept[key] = _Kept(transfer, self._now_seconds() + self._limits.seconds)
-        while self._kept and self._is_too_much():
-            self.drop(next(iter(self._kept)))
+        now = self._now_seconds()
+        self._kept[key] = _Kept(transfer, now, now + self._limits.seconds)
+        while (surplus := self._surplus()) is not None:
+            self.drop(surplus)
         self._expire_later()
 
-    def _is_too_much(self) -> bool:
-        transfers = [kept.transfer for kept in self._kept.values()]
+    def _surplus(self) -> UploadKey | None:
+        limits, kept = self._limits, self._kept
+        everything = {key: each.data(each.transfer.received_bytes) for key, each in kept.items()}
+        in_memory = {key: each.data(each.transfer.memory_bytes) for key, each in kept.items()}
+        on_disk = {key: each.data(each.transfer.disk_bytes) for key, each in kept.items()}
         return (
-            len(transfers) > self._limits.count
-            or sum(transfer.memory_bytes for transfer in transfers) > self._limits.memory_bytes
-            or sum(transfer.disk_bytes for transfer in transfers) > self._limits.disk_bytes
+            first_of_too_many(everything, limits.archive.count)
+            or first_of_too_much(in_memory, limits.memory_bytes)
+            or first_of_too_much(on_disk, limits.archive.size_bytes)
         )
 
     def _expire_later(self) -> None:

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from twisted_registry.config.setting import Machine, setting
 from twisted_registry.config.values import seconds, whole
+from twisted_registry.domain.kept import UnfinishedLimits
 
 _MAX_BYTES = 2**63 - 1
 _MAX_COUNT = 10**6
@@ -13,6 +14,9 @@ _MAX_CONNECTIONS = 10_000
 _MAX_CALLS = 20_000
 _CALL_BYTES = 50_000
 """The memory of a waiting call, such as a subscription."""
+
+_KEPT_SHARE = 8
+"""By default interrupted uploads keep at most this part of the memory for uploads, an eighth."""
 
 _RESERVED_DESCRIPTORS = 96
 """Descriptors for the process itself and for the files of archived versions that are created and read."""
@@ -44,6 +48,11 @@ class Limits:
         downloads_max_bytes: how much data is being sent to readers at most.
         download_idle_seconds: how long a reader may take for a chunk while other readers wait.
         keepalive_seconds: how long a connection may be silent before the server pings its client.
+        kept_uploads_max_items: how many interrupted uploads are kept at most.
+        kept_uploads_max_bytes: how many bytes of archived versions they keep on the archive at most.
+        kept_uploads_max_memory_bytes: how many bytes of transient versions they keep in memory at most; 0 becomes an
+            eighth of ``uploads_max_bytes``.
+        kept_uploads_seconds: how long an interrupted upload is kept.
     """
 
     version_max_bytes: int = setting(
@@ -96,6 +105,46 @@ class Limits:
         60.0,
         "60",
     )
+    kept_uploads_max_items: int = setting(
+        "kept-uploads-max-items",
+        whole(0, _MAX_COUNT),
+        "maximum number of interrupted uploads that are kept, to go on with later; 0 to keep none",
+        100,
+    )
+    kept_uploads_max_bytes: int = setting(
+        "kept-uploads-max-bytes",
+        whole(0, _MAX_BYTES, " of bytes"),
+        "maximum size of what is kept of interrupted uploads of archived versions, in bytes on the archive",
+        64 * 2**30,
+    )
+    kept_uploads_max_memory_bytes: int = setting(
+        "kept-uploads-max-memory-bytes",
+        whole(0, _MAX_BYTES, " of bytes"),
+        "maximum size of what is kept of interrupted uploads of transient versions, in bytes of memory",
+        0,
+        "an eighth of --uploads-max-bytes",
+    )
+    kept_uploads_seconds: float = setting(
+        "kept-uploads-seconds",
+        seconds(1),
+        "how long an interrupted upload is kept",
+        3600.0,
+        "3600",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """
+        Compute the default that depends on another setting.
+        """
+        if not self.kept_uploads_max_memory_bytes:
+            object.__setattr__(self, "kept_uploads_max_memory_bytes", self.uploads_max_bytes // _KEPT_SHARE)
+
+    @property
+    def unfinished(self) -> UnfinishedLimits:
+        """
+        The limits on interrupted uploads, without those in memory.
+        """
+        return UnfinishedLimits(self.kept_uploads_max_items, self.kept_uploads_max_bytes, self.kept_uploads_seconds)
 
 
 @frozen

@@ -18,6 +18,7 @@ class MemorySettings:
         max_bytes: how many bytes of versions are held in memory at most.
         keep_per_model: how many of the newest transient versions of each model are evicted after all others.
         archive_evicted_latest: whether a model's latest version is archived instead of being evicted.
+        search_index_max_bytes: the approximate memory for the indexes of searches.
     """
 
     max_items: int = setting(
@@ -44,4 +45,10 @@ class MemorySettings:
         "archive is slower than they are",
         False,
         "off",
+    )
+    search_index_max_bytes: int = setting(
+        "search-index-max-bytes",
+        whole(1, 2**63 - 1, " of bytes"),
+        "maximum size of the indexes of searches, in bytes of memory; a version takes about 1.6 KB",
+        256 * 2**20,
     )

@@ -48,6 +48,8 @@ class IUpload(Interface):
     snapshot: ModelSnapshot = Attribute("The model when the upload began.")
     details: CreationDetails = Attribute("What is set in the commit.  May be replaced until then.")
 
+    is_dropped: bool = Attribute("Whether its data was discarded while it was suspended, because the disk is full.")
+
     def restore() -> Future[int]:
         """
         Read and hash some of the data that an earlier process has written.  Called, until nothing is left, before
@@ -60,7 +62,16 @@ class IUpload(Interface):
 
     def suspend() -> None:
         """
-        Release what is not needed to go on later: the copy of an archived version in memory.
+        Release what is not needed to go on later: the copy of an archived version in memory.  The archive may discard
+        the data, if it needs the space, until ``resume`` is called.
+        """
+
+    def resume() -> Future[bool]:
+        """
+        Go on after ``suspend``.
+
+        Returns:
+            Fires with whether the data is still there; if it is not, the upload can only be aborted.
         """
 
     def write(piece: Chunk) -> Future[None]:

@@ -2,17 +2,14 @@
 The optional contract of an archive that keeps the data of unfinished uploads over a restart of the registry.
 """
 
+from collections.abc import Callable
+
 from attrs import frozen
 from zope.interface import Interface
 
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.creation import UploadFacts
-
-KEPT_SECONDS = 60 * 60
-"""How long the data of an unfinished upload is kept after its last change."""
-
-MAX_KEPT = 100
-"""How many unfinished uploads an archive keeps over a restart."""
+from twisted_registry.domain.kept import UnfinishedLimits
 
 
 @frozen
@@ -37,14 +34,44 @@ class UnfinishedUpload:
     location: str = ""
 
 
+class IResumableWriter(IArchiveWriter):
+    """
+    A writer of an unfinished upload that may be interrupted.
+    """
+
+    def suspend(dropped: Callable[[], None]) -> None:
+        """
+        Note that nobody is sending the upload for now.  Its data may then be discarded for its space.
+
+        Args:
+            dropped: called in any thread if the data is discarded.  Must be fast, and not raise.
+        """
+
+    def resume() -> bool:
+        """
+        Note that the upload goes on.
+
+        Returns:
+            Whether its data is still there.
+        """
+
+
 class IResumableArchive(Interface):
     """
     An archive that keeps what was written of a version, although the process ends before the commit.  Optional, in
     addition to ``IArchive``.
 
-    What is kept need not be durable: after a crash of the machine it is dropped.  It is also dropped after
-    ``KEPT_SECONDS``, or with the model.
+    What is kept need not be durable: after a crash of the machine it is dropped.  It is also dropped with its model,
+    beyond the limits, or if nobody is sending it and its space is needed.
     """
+
+    def limit_unfinished(limits: UnfinishedLimits) -> None:
+        """
+        Limit what is kept over a restart.  Called before ``open``.
+
+        Args:
+            limits: how much is kept, and for how long.
+        """
 
     def create_resumable(model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
         """
@@ -57,7 +84,7 @@ class IResumableArchive(Interface):
             facts: the declared properties of the version.
 
         Returns:
-            A writer, which the caller commits, aborts, or leaves as it is when the archive is closed.
+            An ``IResumableWriter``, which the caller commits, aborts, or leaves as it is when the archive is closed.
         """
 
     def find_unfinished(model_id: str, key_sha256: str) -> UnfinishedUpload | None:

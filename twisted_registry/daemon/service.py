@@ -119,6 +119,7 @@ class RegistryService(Service):
             LocalCoordination(archive, archive_executor),
             checking_executor=PooledExecutor(reactor, pools.checking),
             search_executor=PooledExecutor(reactor, pools.searching),
+            max_index_bytes=self._settings.memory.search_index_max_bytes,
             heap=SETTLING,
             keep_per_model=self._settings.memory.keep_per_model,
             archive_evicted_latest=self._settings.memory.archive_evicted_latest,

@@ -90,9 +90,8 @@ class Supervisor:
 
     def follow(self, registry: IRegistry) -> None:
         """
-        Also check when the storage failed a commit or a change of a model, unless a problem is known already: otherwise
-        health checks would return SERVING until the next periodic check.  An upload that fails before its commit causes
-        no check.
+        Also check when the storage failed an upload or a change, unless a problem is known already: otherwise health
+        checks would return SERVING until the next periodic check.
         """
         registry.subscribe(self._check_now, StorageFailed)
 

@@ -13,7 +13,7 @@ from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveW
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
-from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
+from twisted_registry.contracts.unfinished import IResumableArchive, IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.creation import UploadFacts
@@ -291,7 +291,7 @@ class LossDetectingArchive:
             IKeyedArchive(self._archive).remove_keys(model_id, keys)
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter, IResumableWriter)
 @define(eq=False)
 class _LossDetectingWriter:
     """
@@ -333,6 +333,18 @@ class _LossDetectingWriter:
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
         """See ``IKeyedArchiveWriter.set_key``."""
         IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
+
+    def suspend(self, dropped: Callable[[], None]) -> None:
+        """See ``IResumableWriter.suspend``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""
+        if IResumableWriter.providedBy(self._writer):
+            IResumableWriter(self._writer).suspend(dropped)
+
+    def resume(self) -> bool:
+        """See ``IResumableWriter.resume``.  Returns true if the writer, perhaps itself a wrapper, cannot."""
+        if not IResumableWriter.providedBy(self._writer):
+            return True
+        is_there: bool = IResumableWriter(self._writer).resume()
+        return is_there
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""

@@ -124,7 +124,8 @@ class VersionReader:
         if loaded.size_bytes > self._max_bytes:
             raise TooLarge(
                 f"the versions of {model.model_id!r} do not fit into the {self._max_bytes} bytes of memory for "
-                "searches; list them without a filter and by number, or delete some"
+                "searches; list them without a filter and by number, delete some, or start the registry with a larger "
+                "--search-index-max-bytes"
             )
 
 

@@ -125,7 +125,11 @@ class Transfers:
             state.transients.executor.serial(),
             state.executor.serial(),
             self._commit,
+            partial(self._note_failure, header.model_id),
         )
+
+    def _note_failure(self, model_id: str, error: Exception) -> None:
+        self._reactor.callFromThread(self._state.publish_failure, "create version", model_id, error)
 
     # Downloads
 

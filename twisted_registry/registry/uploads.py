@@ -15,6 +15,7 @@ from twisted_registry.contracts.execution import ISerialExecutor
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.transfers import IChunker, IUpload
 from twisted_registry.contracts.transient import ITransientWriter
+from twisted_registry.contracts.unfinished import IResumableWriter
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import HashMismatch
 from twisted_registry.domain.integrity import Sha256, Xxh3
@@ -40,6 +41,8 @@ class Upload:
         _serial: hashes data, and passes it to memory.
         _archive_serial: runs the archive's calls.
         details: see ``IUpload.details``.
+        is_dropped: see ``IUpload.is_dropped``.
+        _failed: called in any thread with the first error of the archive.
         _open_kept: opens the data that an earlier process has written; ``None`` if there is none, or it is restored.
     """
 
@@ -53,7 +56,10 @@ class Upload:
     _serial: ISerialExecutor
     _archive_serial: ISerialExecutor
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
+    _failed: Callable[[Exception], None] = lambda error: None
     details: CreationDetails = NO_DETAILS
+    is_dropped: bool = False
+    _has_failed: bool = False
     _open_kept: Callable[[], IArchiveReader] | None = None
     _kept_reader: IArchiveReader | None = None
     _finished: Future[None] | None = None
@@ -68,7 +74,20 @@ class Upload:
         writer = self.archive_writer
         if writer is None:
             return hashed
-        return all_done(hashed, self._archive_serial.submit(lambda: writer.write(piece), piece.size_bytes))
+        return all_done(hashed, self._archive_serial.submit(lambda: self._store(writer, piece), piece.size_bytes))
+
+    def _store(self, writer: IArchiveWriter, piece: Chunk) -> None:
+        try:
+            writer.write(piece)
+        except Exception as error:
+            self._note_failure(error)
+            raise
+
+    def _note_failure(self, error: Exception) -> None:
+        # What follows the first error fails because the writer has aborted.
+        if not self._has_failed:
+            self._has_failed = True
+            self._failed(error)
 
     def _take(self, data: memoryview) -> None:
         self._sha256_state.update(data)
@@ -82,9 +101,19 @@ class Upload:
         if self._finished is None:
             hashed = self._serial.submit(self._finish, 0)
             writer = self.archive_writer
-            done = hashed if writer is None else all_done(hashed, self._archive_serial.submit(writer.finish, 0))
-            self._finished = done
+            if writer is None:
+                self._finished = hashed
+            else:
+                stored = self._archive_serial.submit(lambda: self._finish_archive(writer), 0)
+                self._finished = all_done(hashed, stored)
         return self._finished
+
+    def _finish_archive(self, writer: IArchiveWriter) -> None:
+        try:
+            writer.finish()
+        except Exception as error:
+            self._note_failure(error)
+            raise
 
     def _finish(self) -> None:
         self.sha256 = self._sha256_state.text()
@@ -122,9 +151,26 @@ class Upload:
 
     def suspend(self) -> None:
         """See ``IUpload.suspend``."""
-        if self.archive_writer is not None:
+        writer = self.archive_writer
+        if writer is not None:
             self.held_bytes = 0
             self._serial.submit(self._drop_copy, 0)
+            if IResumableWriter.providedBy(writer):
+                self._archive_serial.submit(lambda: IResumableWriter(writer).suspend(self._drop), 0)
+
+    def _drop(self) -> None:
+        # Called in the thread that needs the space.
+        self.is_dropped = True
+
+    def resume(self) -> Future[bool]:
+        """See ``IUpload.resume``."""
+        return self._archive_serial.submit(self._resume, 0)
+
+    def _resume(self) -> bool:
+        is_there: bool = (
+            not IResumableWriter.providedBy(self.archive_writer) or IResumableWriter(self.archive_writer).resume()
+        )
+        return is_there
 
     def _drop_copy(self) -> None:
         writer, self.transient_writer = self.transient_writer, None

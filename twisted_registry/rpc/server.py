@@ -46,12 +46,6 @@ try:
 except ImportError:  # it does not support every platform
     new_event_loop = asyncio.new_event_loop
 
-_KEPT_SHARE = 8
-"""Interrupted uploads of transient versions keep at most this part of the memory for uploads, an eighth."""
-
-_KEPT_DISK_BYTES = 64 * 2**30
-"""Interrupted uploads of archived versions keep at most so much of the archive's space."""
-
 _FLUSH_SECONDS = 1.0
 """How long gRPC may take to send the last replies and statuses."""
 
@@ -184,7 +178,7 @@ class RpcServer:
         self._queries = Queries(self._registry, AsyncioRuntime(self._reactor, self._loop))
         self._subscriptions = Subscriptions(self._queries)
         self._feed = EventFeed(self._queries.runtime)
-        kept_limits = KeptLimits(self._limits.uploads_max_bytes // _KEPT_SHARE, _KEPT_DISK_BYTES)
+        kept_limits = KeptLimits(self._limits.kept_uploads_max_memory_bytes, self._limits.unfinished)
         self._kept_uploads = KeptUploads(self._queries.runtime, kept_limits, time.time)
         self._health = Health()
         self._tracker = tracker = CallTracker(self._clients)

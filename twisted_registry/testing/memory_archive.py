@@ -2,7 +2,7 @@
 An archive in memory, for tests and as the simplest implementation of the contract.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, evolve, field
 from zope.interface import implementer
@@ -11,7 +11,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
-from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
+from twisted_registry.contracts.unfinished import IResumableArchive, IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.creation import UploadFacts
@@ -25,6 +25,7 @@ from twisted_registry.domain.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.idempotency import version_facts
+from twisted_registry.domain.kept import KeptData, UnfinishedLimits, first_of_too_many, first_of_too_much
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
 
@@ -50,11 +51,13 @@ class UnfinishedData:
         facts: its declared properties.
         data: what was written.
         owner: the archive whose writer writes it; ``None`` if that is closed.
+        dropped: what its writer wants to be called if the data is discarded.
     """
 
     facts: UploadFacts
     data: bytearray
     owner: object
+    dropped: Callable[[], None] | None = None
 
 
 @define
@@ -92,6 +95,7 @@ class MemoryArchive:
         """
         self._medium = medium or MemoryMedium()
         self._opened = False
+        self._limits = UnfinishedLimits()
 
     def open(self) -> None:
         """See ``IArchive.open``."""
@@ -107,8 +111,27 @@ class MemoryArchive:
             self._release_unfinished()
 
     def _release_unfinished(self) -> None:
-        for upload in self._medium.unfinished.values():
-            upload.owner = None
+        unfinished = self._medium.unfinished
+        for upload in unfinished.values():
+            upload.owner = upload.dropped = None
+        while (surplus := self._surplus()) is not None:
+            del unfinished[surplus]
+
+    def _surplus(self) -> tuple[str, str] | None:
+        kept = {
+            key: KeptData("", len(upload.data), number)
+            for number, (key, upload) in enumerate(self._medium.unfinished.items())
+        }
+        return first_of_too_many(kept, self._limits.count) or first_of_too_much(kept, self._limits.size_bytes)
+
+    def discard_suspended(self) -> None:
+        """
+        Discard the unfinished uploads that nobody is sending, as on a full disk.
+        """
+        for key, upload in list(self._medium.unfinished.items()):
+            if upload.dropped is not None:
+                del self._medium.unfinished[key]
+                upload.dropped()
 
     def model_ids(self) -> list[str]:
         """See ``IModelStore.model_ids``."""
@@ -149,6 +172,10 @@ class MemoryArchive:
     def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
         """See ``IResumableArchive.create_resumable``."""
         return _ResumableWriter(self, model_id, key=(model_id, key_sha256), facts=facts)
+
+    def limit_unfinished(self, limits: UnfinishedLimits) -> None:
+        """See ``IResumableArchive.limit_unfinished``."""
+        self._limits = limits
 
     def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
         """See ``IResumableArchive.find_unfinished``."""
@@ -346,6 +373,7 @@ class _Writer:
             raise StorageFailure("the version was aborted or committed before")
 
 
+@implementer(IResumableWriter)
 @define
 class _ResumableWriter(_Writer):
     _key: tuple[str, str] = field(kw_only=True)
@@ -360,6 +388,20 @@ class _ResumableWriter(_Writer):
         """See ``IArchiveWriter.commit``."""
         super().commit(info)
         self._forget()
+
+    def suspend(self, dropped: Callable[[], None]) -> None:
+        """See ``IResumableWriter.suspend``."""
+        kept = self._archive.medium.unfinished.get(self._key)
+        if kept is not None and kept.data is self._data:
+            kept.dropped = dropped
+
+    def resume(self) -> bool:
+        """See ``IResumableWriter.resume``."""
+        kept = self._archive.medium.unfinished.get(self._key)
+        if kept is None or kept.data is not self._data:
+            return not self._data
+        kept.dropped = None
+        return True
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""

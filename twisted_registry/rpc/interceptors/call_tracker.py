@@ -231,7 +231,7 @@ class CallTracker:
             raise Overloaded(
                 f"{self._calls} calls are under way; try again later, or start the registry with a larger --max-calls"
             )
-        host = _host_of(call.peer)
+        host = host_of(call.peer)
         calls = self._by_host.get(host, 0)
         if calls >= self._limits.calls_per_client_max:
             raise Overloaded(
@@ -244,7 +244,7 @@ class CallTracker:
         """
         Count a call until it ends, without checking a limit.
         """
-        self._count(call, _host_of(call.peer))
+        self._count(call, host_of(call.peer))
 
     def _count(self, call: CallContext, host: str) -> None:
         peer = call.peer
@@ -304,8 +304,11 @@ class CallTracker:
             self._logged_at, self._disconnected = now, 0
 
 
-def _host_of(peer: str) -> str:
-    return peer.rpartition(":")[0]  # without the port
+def host_of(peer: str) -> str:
+    """
+    Return the address of a client, without its port.
+    """
+    return peer.rpartition(":")[0]
 
 
 def _decrement(counter: dict[str, int], key: str) -> None:

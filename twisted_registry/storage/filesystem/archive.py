@@ -21,6 +21,7 @@ from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, CorruptVersion, StorageFailure
+from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
@@ -32,6 +33,7 @@ from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import LockFailed, PinnedDirectory, in_use
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.retention import RetentionFiles
+from twisted_registry.storage.filesystem.space import Space
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, exists, lexists, within
 from twisted_registry.storage.filesystem.versions import ArchivedVersions
@@ -76,11 +78,13 @@ class FilesystemArchive:
         self.description: str = os.path.abspath(root)
         self._root = self.description
         self._system = system or System()
+        self._system.space = Space()
         self._directory = PinnedDirectory(self._root, self._system)
         self._staging = StagingArea(self._directory)
         self._models = ModelFolders(self._staging)
         self._marks = HighWaterMarks(self._staging, self._models)
         self._versions = ArchivedVersions(self._staging, self._models, self._marks)
+        self._system.space.free = self._versions.uploads.free
         self._retention = RetentionFiles(self._staging, self._models)
         self._claim = Claim(self._staging, times)
         self._directory.check_claim = self._claim.check
@@ -293,6 +297,10 @@ class FilesystemArchive:
         return self._versions.create(model_id)
 
     # Unfinished uploads.
+
+    def limit_unfinished(self, limits: UnfinishedLimits) -> None:
+        """See ``IResumableArchive.limit_unfinished``."""
+        self._versions.uploads.limits = limits
 
     def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
         """See ``IResumableArchive.create_resumable``."""

@@ -3,33 +3,37 @@ The writer of a version whose data outlives the process.
 """
 
 import os
+from collections.abc import Callable
+from threading import Lock
 
 from attrs import define, evolve, field
 from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
-from twisted_registry.contracts.unfinished import UnfinishedUpload
+from twisted_registry.contracts.unfinished import IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.errors import RegistryError, StorageFailure
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.storage.filesystem.layout import ModelFolder
 from twisted_registry.storage.filesystem.system import close_quietly, within
 from twisted_registry.storage.filesystem.unfinished import UnfinishedUploads, new_location
-from twisted_registry.storage.filesystem.writer import FileWriter
+from twisted_registry.storage.filesystem.writer import FileWriter, Stage
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter, IResumableWriter)
 @define(eq=False)
 class ResumableFileWriter(FileWriter):
     """
     A writer that leaves its data behind if the process ends before the commit.
 
     Attributes:
-        _upload: what it writes; with a location if it goes on with data of an earlier process.
+        _upload: what it writes; with a location once there is data.
+        _releasing: held while the file is closed: the archive may discard the data while its creator aborts.
     """
 
     _uploads: UnfinishedUploads = field(kw_only=True)
     _upload: UnfinishedUpload = field(kw_only=True)
+    _releasing: Lock = field(factory=Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._temp_name = self._upload.location
@@ -69,10 +73,21 @@ class ResumableFileWriter(FileWriter):
 
     def release(self) -> None:
         """See ``ReleasedWriter.release``."""
-        descriptor, self._descriptor = self._descriptor, None
+        with self._releasing:
+            descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             close_quietly(self._staging.system, descriptor)
         self._staging.forget_temp_name(self._temp_name)  # the next start finds it by its description
+
+    def suspend(self, dropped: Callable[[], None]) -> None:
+        """See ``IResumableWriter.suspend``."""
+        if self._stage is not Stage.CLOSED and self._temp_name:
+            upload = evolve(self._upload, received_bytes=self._size_bytes)
+            self._uploads.suspend(self, upload, dropped)
+
+    def resume(self) -> bool:
+        """See ``IResumableWriter.resume``."""
+        return not self._upload.location or self._uploads.resume(self._upload)
 
     def commit(self, info: VersionInfo) -> None:
         """See ``IArchiveWriter.commit``."""
@@ -81,6 +96,7 @@ class ResumableFileWriter(FileWriter):
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
+        self.release()
         super().abort()
         self._end()
 

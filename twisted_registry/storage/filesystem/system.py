@@ -12,11 +12,13 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from twisted.logger import Logger
 
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of
+from twisted_registry.storage.filesystem.space import Space
 
 _SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
@@ -38,6 +40,13 @@ def _find_function(name: str, *types: Any) -> Callable[..., int] | None:
 
 _sync_file_range = _find_function("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _renameat2 = _find_function("renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+
+
+def _rename_noreplace(old_folder: int, old: str, new_folder: int, new: str) -> None:
+    assert _renameat2 is not None
+    if _renameat2(old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 class Folder(str):
@@ -113,7 +122,12 @@ class System:
     All calls that an archive makes to the operating system.
 
     Tests replace it with one that fails or dies at a given call.  All methods but ``seconds`` raise ``OSError``.
+
+    Attributes:
+        space: freed if the medium is full, before a call fails for that.
     """
+
+    space = Space()
 
     def seconds(self) -> float:
         """
@@ -127,7 +141,9 @@ class System:
         umask.
         """
         name, folder = _at(path)
-        return os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        if not flags & os.O_CREAT:
+            return os.open(name, flags | os.O_CLOEXEC, dir_fd=folder)
+        return self.space.retrying(lambda: os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder))
 
     def close(self, descriptor: int) -> None:
         """
@@ -180,13 +196,13 @@ class System:
         """
         Write some of the data and return the number of bytes written.
         """
-        return os.write(descriptor, data)
+        return self.space.retrying(lambda: os.write(descriptor, data))
 
     def write_at(self, descriptor: int, data: bytes, start: int) -> int:
         """
         Overwrite a part of a file with some of the data and return the number of bytes written.
         """
-        return os.pwrite(descriptor, data, start)
+        return self.space.retrying(lambda: os.pwrite(descriptor, data, start))
 
     def read_at(self, descriptor: int, size_bytes: int, start: int) -> bytes:
         """
@@ -214,13 +230,13 @@ class System:
         """
         Sync a file or a folder.
         """
-        os.fsync(descriptor)
+        self.space.freeing(lambda: os.fsync(descriptor))
 
     def sync_data(self, descriptor: int) -> None:
         """
         Sync a file's data, without metadata that is not needed to read it.
         """
-        os.fdatasync(descriptor)
+        self.space.freeing(lambda: os.fdatasync(descriptor))
 
     def fstat(self, descriptor: int) -> os.stat_result:
         """
@@ -247,7 +263,7 @@ class System:
         Rename a file or a folder, replacing the target.
         """
         (old, old_folder), (new, new_folder) = _at(source), _at(target)
-        os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
+        self.space.retrying(lambda: os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder))
 
     def rename_noreplace(self, source: str, target: str) -> None:
         """
@@ -264,23 +280,23 @@ class System:
         if old_folder is None or new_folder is None:
             old_folder = new_folder = _AT_FDCWD  # both paths are complete
             old, new = source, target
-        if _renameat2(old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        self.space.retrying(partial(_rename_noreplace, old_folder, old, new_folder, new))
 
     def mkdir(self, path: str) -> None:
         """
         Create a folder that is accessible to the process's user only, whatever the umask.
         """
         name, folder = _at(path)
-        os.mkdir(name, 0o700, dir_fd=folder)
+        self.space.retrying(lambda: os.mkdir(name, 0o700, dir_fd=folder))
 
     def link(self, source: str, target: str) -> None:
         """
         Add a name to a file.  The name must not exist yet.
         """
         (old, old_folder), (new, new_folder) = _at(source), _at(target)
-        os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
+        self.space.retrying(
+            lambda: os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
+        )
 
     def rmdir(self, path: str) -> None:
         """

@@ -12,15 +12,17 @@ after another boot the upload is dropped.
 
 import hashlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
 
+from attrs import frozen
 from twisted.logger import Logger
 
-from twisted_registry.contracts.unfinished import KEPT_SECONDS, MAX_KEPT, UnfinishedUpload
+from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.errors import RegistryError, StorageFailure
+from twisted_registry.domain.kept import KeptData, UnfinishedLimits, first_of_too_many, first_of_too_much
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, UPLOAD_PREFIX, UPLOADS
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
@@ -43,6 +45,22 @@ class ReleasedWriter(Protocol):
         """
 
 
+@frozen
+class _Suspended:
+    """
+    An upload of this process that nobody is sending.
+
+    Attributes:
+        dropped: called if its data is discarded.
+        seconds: when it was suspended, since the Unix epoch.
+    """
+
+    upload: UnfinishedUpload
+    writer: ReleasedWriter
+    dropped: Callable[[], None]
+    seconds: float
+
+
 def new_location(model_id: str, key_sha256: str) -> str:
     """
     Return a new name for the data of an upload.
@@ -63,12 +81,14 @@ class UnfinishedUploads:
 
     Attributes:
         now_seconds: returns the time in seconds since the Unix epoch.
+        limits: see ``IResumableArchive.limit_unfinished``.
     """
 
     def __init__(
         self, staging: StagingArea, models: ModelFolders, now_seconds: Callable[[], float] = time.time
     ) -> None:
         self.now_seconds = now_seconds
+        self.limits = UnfinishedLimits()
         self._staging = staging
         self._models = models
         self._system = staging.system
@@ -79,6 +99,8 @@ class UnfinishedUploads:
         self._left: dict[str, UnfinishedUpload] = {}
         # The writers of this process, by the name of their data.
         self._writers: dict[str, ReleasedWriter] = {}
+        # Those of them that nobody is sending, the oldest first.
+        self._suspended: dict[str, _Suspended] = {}
         self._boot = ""
 
     # Start and stop
@@ -92,14 +114,21 @@ class UnfinishedUploads:
         """
         self._boot = self._system.boot_id()
         found = [upload for name in self._descriptions.names() if (upload := self._load(name)) is not None]
-        found.sort(key=lambda upload: upload.changed_seconds, reverse=True)
+        # Of those with the same key the last one.
+        kept = {_id_of(upload): upload for upload in sorted(found, key=lambda upload: upload.changed_seconds)}
+        while (name := self._surplus(kept)) is not None:
+            del kept[name]
         for upload in found:
-            if len(self._left) < MAX_KEPT and _id_of(upload) not in self._left:
+            if kept.get(_id_of(upload)) is upload:
                 self._left[_id_of(upload)] = upload
                 self._staging.keep_temp_file(upload.location)
             else:
                 self._remove_later(upload)
         self.expire()
+
+    def _surplus(self, uploads: Mapping[str, UnfinishedUpload]) -> str | None:
+        kept = {name: KeptData("", each.received_bytes, each.changed_seconds) for name, each in uploads.items()}
+        return first_of_too_many(kept, self.limits.count) or first_of_too_much(kept, self.limits.size_bytes)
 
     def _load(self, name: str) -> UnfinishedUpload | None:
         try:
@@ -134,6 +163,7 @@ class UnfinishedUploads:
         with self._lock:
             writers, left = list(self._writers.values()), list(self._left.values())
             self._writers.clear()
+            self._suspended.clear()
             self._left.clear()
         for writer in writers:
             writer.release()
@@ -147,8 +177,8 @@ class UnfinishedUploads:
         Begin to remove the uploads that nobody went on with in time.  Takes no time if none are left.
         """
         with self._lock:
-            now = self.now_seconds()
-            expired = [upload for upload in self._left.values() if abs(now - upload.changed_seconds) >= KEPT_SECONDS]
+            now, seconds = self.now_seconds(), self.limits.seconds
+            expired = [upload for upload in self._left.values() if abs(now - upload.changed_seconds) >= seconds]
             for upload in expired:
                 del self._left[_id_of(upload)]
         for upload in expired:
@@ -161,6 +191,10 @@ class UnfinishedUploads:
     def _removal_steps(self, upload: UnfinishedUpload) -> Generator[None, None, None]:
         self._discard_data(upload)
         yield
+        self._discard_description(description_name(upload.location))
+
+    def _discard(self, upload: UnfinishedUpload) -> None:
+        self._discard_data(upload)
         self._discard_description(description_name(upload.location))
 
     def _discard_data(self, upload: UnfinishedUpload) -> None:
@@ -191,8 +225,7 @@ class UnfinishedUploads:
             self._writers[upload.location] = writer
             left = self._left.pop(_id_of(upload), None)
         if left is not None:
-            self._discard_data(left)
-            self._discard_description(description_name(left.location))
+            self._discard(left)
         # Before the data, so that a crash leaves no data without a description.
         self._descriptions.write(
             Description(upload.model_id, upload.key_sha256, upload.facts, upload.location, self._boot)
@@ -204,7 +237,49 @@ class UnfinishedUploads:
         """
         with self._lock:
             self._writers.pop(upload.location, None)
+            self._suspended.pop(upload.location, None)
         self._discard_description(description_name(upload.location))
+
+    # Interruptions
+
+    def suspend(self, writer: ReleasedWriter, upload: UnfinishedUpload, dropped: Callable[[], None]) -> None:
+        """
+        Note that nobody is sending an upload; see ``IResumableWriter.suspend``.
+        """
+        with self._lock:
+            if upload.location in self._writers:  # else it is closed
+                self._suspended[upload.location] = _Suspended(upload, writer, dropped, self.now_seconds())
+
+    def resume(self, upload: UnfinishedUpload) -> bool:
+        """
+        Note that an upload goes on, and return whether its data is still there.
+        """
+        with self._lock:
+            self._suspended.pop(upload.location, None)
+            return upload.location in self._writers
+
+    def free(self) -> bool:
+        """
+        Discard the oldest upload that nobody is sending, because its space is needed.  Never raises.
+
+        Returns:
+            whether there was one.
+        """
+        with self._lock:
+            ages = [(each.seconds, location) for location, each in self._suspended.items()]
+            ages += [(each.changed_seconds, name) for name, each in self._left.items()]
+            if not ages:
+                return False
+            name = min(ages)[1]
+            suspended = self._suspended.pop(name, None)
+            upload = self._left.pop(name) if suspended is None else suspended.upload
+            self._writers.pop(upload.location, None)
+        if suspended is not None:
+            suspended.writer.release()  # an open file keeps its space
+            suspended.dropped()
+        self._discard(upload)
+        _log.warn("the disk is full: what was kept of an interrupted upload to {id!r} is dropped", id=upload.model_id)
+        return True
 
     def _discard_description(self, name: str) -> None:
         try:

@@ -43,7 +43,11 @@ WRITEBACK_BYTES = 1024 * 1024
 _MOST_WRITEBACK_BYTES = 8 * WRITEBACK_BYTES
 
 
-class _Stage(Enum):
+class Stage(Enum):
+    """
+    The stages of a writer.
+    """
+
     WRITING = auto()
     FINISHED = auto()
     CLOSED = auto()
@@ -62,7 +66,7 @@ class FileWriter:
     _pending: PendingCommits
     _extras: VersionExtras
     _model_id: str
-    _stage: _Stage = field(default=_Stage.WRITING, init=False)
+    _stage: Stage = field(default=Stage.WRITING, init=False)
     _descriptor: int | None = field(default=None, init=False)
     _temp_name: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
@@ -70,7 +74,7 @@ class FileWriter:
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
-        with self._aborting_on_failure(_Stage.WRITING), writing():
+        with self._aborting_on_failure(Stage.WRITING), writing():
             descriptor = self._open()
             self._staging.write_all(descriptor, chunk.data)
             self._size_bytes += chunk.size_bytes
@@ -85,7 +89,7 @@ class FileWriter:
 
     def finish(self) -> None:
         """See ``IArchiveWriter.finish``."""
-        with self._aborting_on_failure(_Stage.WRITING), writing():
+        with self._aborting_on_failure(Stage.WRITING), writing():
             system, descriptor = self._staging.system, self._open()
             system.fsync(descriptor)
             size_bytes = system.fstat(descriptor).st_size
@@ -93,7 +97,7 @@ class FileWriter:
                 raise StorageFailure(f"{self._size_bytes} bytes were written, but the file has {size_bytes}")
             self._descriptor = None
             system.close(descriptor)
-            self._stage = _Stage.FINISHED
+            self._stage = Stage.FINISHED
 
     def set_key(self, key_sha256: str, now_seconds: int) -> None:
         """See ``IKeyedArchiveWriter.set_key``."""
@@ -117,7 +121,7 @@ class FileWriter:
 
     def _commit(self, info: VersionInfo, publish: Callable[[ModelFolder, VersionInfo, bytes], None]) -> None:
         content = dump_version(info)
-        with self._aborting_on_failure(_Stage.FINISHED), writing():
+        with self._aborting_on_failure(Stage.FINISHED), writing():
             self._staging.root.check()
             # If somebody has unmounted the model's folder, the folder below the mount does not hold a model.
             with self._models.open_existing(self._model_id) as folder:
@@ -126,11 +130,11 @@ class FileWriter:
                     self._staging.retry_root_sync()
                     self._pending.remove_leftovers(folder)
                     publish(folder, info, content)
-            self._stage = _Stage.CLOSED
+            self._stage = Stage.CLOSED
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
-        self._stage = _Stage.CLOSED
+        self._stage = Stage.CLOSED
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             close_quietly(self._staging.system, descriptor)
@@ -156,7 +160,7 @@ class FileWriter:
         return self._descriptor
 
     @contextmanager
-    def _aborting_on_failure(self, stage: _Stage) -> Iterator[None]:
+    def _aborting_on_failure(self, stage: Stage) -> Iterator[None]:
         if self._stage is not stage:
             raise StorageFailure("the version was aborted, or this call is out of order")
         try:

@@ -2,7 +2,7 @@
 An archive that logs the storage errors of another one, for any provider and any caller.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 from zope.interface import alsoProvides, implementer, providedBy
@@ -12,7 +12,7 @@ from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveW
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
-from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
+from twisted_registry.contracts.unfinished import IResumableArchive, IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.creation import UploadFacts
@@ -257,7 +257,7 @@ class LoggingSeekableReader(LoggingReader):
             ISeekableReader(self._reader).seek(offset)
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter, IResumableWriter)
 @define(eq=False)
 class LoggingWriter:
     """
@@ -306,6 +306,18 @@ class LoggingWriter:
         """See ``IKeyedArchiveWriter.set_key``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""
         if IKeyedArchiveWriter.providedBy(self._writer):
             IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
+
+    def suspend(self, dropped: Callable[[], None]) -> None:
+        """See ``IResumableWriter.suspend``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""
+        if IResumableWriter.providedBy(self._writer):
+            IResumableWriter(self._writer).suspend(dropped)
+
+    def resume(self) -> bool:
+        """See ``IResumableWriter.resume``.  Returns true if the writer, perhaps itself a wrapper, cannot."""
+        if not IResumableWriter.providedBy(self._writer):
+            return True
+        is_there: bool = IResumableWriter(self._writer).resume()
+        return is_there
 
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""

@@ -25,6 +25,7 @@ from twisted_registry.protocol.limits import REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.call_tracker import host_of
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.parsing import parse
 from twisted_registry.rpc.services.registry_v1 import codec
@@ -61,7 +62,8 @@ class TransferCalls:
         raw = await messages.read()
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
-        record = await self._creations.create(creation(raw), InterruptibleMessages(messages), chunk)
+        request = creation(raw, host_of(call.peer))
+        record = await self._creations.create(request, InterruptibleMessages(messages), chunk)
         call.set_trailing_metadata(checksum_metadata(record.size_bytes, record.sha256, record.info.xxh3))
         return codec.version(record)
 
@@ -131,9 +133,12 @@ class InterruptibleMessages:
 # Requests
 
 
-def creation(raw: bytes) -> CreationRequest:
+def creation(raw: bytes, owner: str) -> CreationRequest:
     """
     Read the first message of a ``CreateVersion`` stream.
+
+    Args:
+        owner: the address of the client.
 
     Raises:
         TooLarge: it is too long.
@@ -142,7 +147,7 @@ def creation(raw: bytes) -> CreationRequest:
     header = creation_header(raw)
     annotations = Annotations(dict(header.labels), dict(header.metrics))
     details = CreationDetails(annotations, tuple(header.aliases), reason=header.alias_reason)
-    return CreationRequest(codec.version_header(header), details, header.idempotency_key, header.offset)
+    return CreationRequest(codec.version_header(header), details, header.idempotency_key, header.offset, owner)
 
 
 def creation_header(raw: bytes) -> Any:
