@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.robustness.disk.archive_story import Story
 from tests.robustness.disk.registry_story import RegistryStory
 from tests.robustness.disk.scratch import memory_folder
+from twisted_registry.domain import retention
 from twisted_registry.registry import deletion
 from twisted_registry.storage.filesystem.alias_journal import AliasJournals
 from twisted_registry.storage.filesystem.deletion import VersionDeletion
@@ -81,6 +82,20 @@ class PlantedBugTests(SynchronousTestCase):
         """
         self.patch(VersionDeletion, "_raise_mark", lambda *arguments: None)
         self.assert_noticed("numbers up to .* are used|given twice|was begun after number")
+
+    def test_pruning_of_a_pinned_version(self) -> None:
+        """
+        The label of a version does not protect it from being pruned.
+        """
+        self.patch(retention, "_is_protected", lambda record: bool(record.aliases))
+        self.assert_noticed("PruneVersion.* cannot end with None")
+
+    def test_pruning_only_in_memory(self) -> None:
+        """
+        A version that was pruned is not deleted from the archive.
+        """
+        self.patch(VersionDeletion, "delete_all", lambda *arguments: None)
+        self.assert_noticed("nobody can have created")
 
     def test_promotion_without_a_mark(self) -> None:
         """

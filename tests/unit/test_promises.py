@@ -14,6 +14,7 @@ from tests.robustness.oracles.acts import (
     Act,
     Annotate,
     ArchiveVersion,
+    CopyVersion,
     CreateVersion,
     DeleteModel,
     DeleteVersion,
@@ -21,6 +22,7 @@ from tests.robustness.oracles.acts import (
     Move,
     MoveAlias,
     Outcome,
+    PruneVersion,
     ReadData,
     Reply,
     Restart,
@@ -57,8 +59,12 @@ class Registry:
         elif isinstance(act, DeleteModel):
             self.exists, self.metadata, self.last = False, "", 0
             self.deleted, self.versions = self.versions, {}
+        elif isinstance(act, CopyVersion):
+            return self.copy(act.version)
         elif isinstance(act, CreateVersion):
             return self.create(act.version)
+        elif isinstance(act, PruneVersion):
+            return self.prune(act.number)
         elif isinstance(act, ArchiveVersion):
             self.archive(act.number)
         elif isinstance(act, DeleteVersion):
@@ -73,6 +79,21 @@ class Registry:
         created = version._replace(number=self.last, created_ns=1000 + self.last)
         self.versions[self.last] = created
         return created
+
+    def copy(self, version: Version) -> Version:
+        """
+        Create a version from one of another model.
+        """
+        return self.create(version)
+
+    def prune(self, number: int) -> Reply:
+        """
+        Delete a version that is not the latest.
+        """
+        if number == max(self.versions):
+            return Outcome.KEPT
+        self.deleted[number] = self.versions.pop(number)
+        return None
 
     def archive(self, number: int) -> None:
         """
@@ -192,6 +213,56 @@ class KeepsTransient(Registry):
         super().restart()
 
 
+class PrunesTheLatest(Registry):
+    """The latest version is pruned."""
+
+    def prune(self, number: int) -> Reply:
+        self.deleted[number] = self.versions.pop(number)
+        return None
+
+
+class PrunesMore(Registry):
+    """With a version, the one before it is pruned, too."""
+
+    def prune(self, number: int) -> Reply:
+        reply = super().prune(number)
+        if reply is None:
+            self.versions.pop(max((one for one in self.versions if one < number), default=0), None)
+        return reply
+
+
+class PrunesInMemory(Registry):
+    """A version that was pruned is back after a restart."""
+
+    def prune(self, number: int) -> Reply:
+        self.pruned = self.versions.get(number)
+        return super().prune(number)
+
+    pruned: Version | None = None
+
+    def restart(self) -> None:
+        super().restart()
+        if self.pruned is not None and self.pruned.archived:
+            self.versions[self.pruned.number] = self.pruned
+        self.pruned = None
+
+
+class CopiesOtherBytes(Registry):
+    """A copy has other data."""
+
+    def copy(self, version: Version) -> Version:
+        return super().copy(version._replace(sha256="other"))
+
+
+class CopiesInMemory(Registry):
+    """A copy is lost with the next restart."""
+
+    def copy(self, version: Version) -> Version:
+        created = super().copy(version)
+        self.versions[created.number] = created._replace(archived=False)
+        return created
+
+
 class ArchivesNothing(Registry):
     """A version that was archived later is still transient."""
 
@@ -218,6 +289,11 @@ WRONG: dict[type[Registry], str] = {
     RevivesModels: "it exists, and should not",
     LosesMetadata: "its metadata is",
     KeepsTransient: "nobody can have created",
+    PrunesTheLatest: "PruneVersion.* cannot end with None",
+    PrunesMore: "versions .* are lost",
+    PrunesInMemory: "nobody can have created",
+    CopiesOtherBytes: "CopyVersion.* cannot end with",
+    CopiesInMemory: "versions .* are lost",
     ArchivesNothing: "versions .* are lost",
     StaleLatest: "Latest.* cannot end with",
 }
@@ -252,10 +328,11 @@ class Caller:
         acts: list[Act] = [SaveModel((("a", str(self.chance.random())),))]
         if self.registry.exists:
             version = Version(0, f"sha256 {self.chance.random()}", 10, self.chance.random() < 0.5)
-            acts += [*[CreateVersion(version)] * 6, DeleteModel()]
+            acts += [*[CreateVersion(version)] * 5, CopyVersion(version, "source", 1), DeleteModel()]
         if numbers:
             number = self.chance.choice(numbers)
             acts += [ArchiveVersion(number), DeleteVersion(number), ReadData(number), ReadData(number)]
+            acts += [PruneVersion(number)]
         return self.chance.choice(acts)
 
     def call(self, act: Act) -> None:
@@ -274,7 +351,11 @@ class Caller:
             self._record(act, self.registry.do(act))
 
     def _record(self, act: Act, reply: Reply) -> None:
-        self.promises.acknowledge(self.promises.begin(_MODEL_ID, act), reply)
+        begun = self.promises.begin(_MODEL_ID, act)
+        if reply is Outcome.KEPT:
+            self.promises.deny(begun)
+        else:
+            self.promises.acknowledge(begun, reply)
         self._note(act, reply)
 
     def _note(self, act: Act, reply: Reply) -> None:
@@ -336,7 +417,8 @@ class WrongRegistryTests(SynchronousTestCase):
         """
         The same model refuses histories with replies that a right registry cannot give.
         """
-        for make in (ForgetsNumbers, DoublesNumbers, ChangesBytes, StaleLatest, LosesVersions, DoublesVersions):
+        wrong = ForgetsNumbers, DoublesNumbers, ChangesBytes, StaleLatest, LosesVersions, DoublesVersions
+        for make in (*wrong, PrunesTheLatest, CopiesOtherBytes):
             callers = [Caller(make(), random.Random(seed)) for seed in range(_RUNS)]
             for caller in callers:
                 caller.work(20)

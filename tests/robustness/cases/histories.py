@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from tests.robustness.oracles.acts import (
     Aliases,
     Annotate,
     ArchiveVersion,
+    CopyVersion,
     CreateVersion,
     DeleteModel,
     DeleteVersion,
@@ -30,6 +31,7 @@ from tests.robustness.oracles.acts import (
     Move,
     MoveAlias,
     Outcome as Shown,
+    PruneVersion,
     ReadAlias,
     ReadAliases,
     ReadData,
@@ -56,6 +58,9 @@ _HISTORIES_A_DAEMON = 400
 _HIGHEST_READ = 12
 _RECENT = 4
 _ALIASES = ("production", "best")
+_SOURCE_ID = "source"
+_SOURCES = 15
+_PINNED_SHARE = 0.5
 _UPDATE_SECONDS = 0.2
 """How long a subscriber of a model without versions waits for one."""
 _UNKNOWN_CODES = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
@@ -74,6 +79,8 @@ class Caller:
         deletes_models: whether it deletes models, of which half do not exist then.
         seen: the number that each alias named when it was last seen, by model and alias; 0 if there was none.
         highest: the highest number that was seen, by model.
+        sources: the versions that this caller alone copies.
+        left: those that it has not copied yet, by model.
     """
 
     client: Client
@@ -82,6 +89,8 @@ class Caller:
     deletes_models: bool = True
     seen: dict[tuple[str, str], int] = field(factory=dict)
     highest: dict[str, int] = field(factory=dict)
+    sources: Sequence[Version] = ()
+    left: dict[str, list[Version]] = field(factory=dict)
 
     def call(self, model_id: str) -> list[Operation]:
         """
@@ -95,7 +104,8 @@ class Caller:
             grpc.RpcError: it was refused as it may not be.
         """
         changes = [self._save, *[self._create] * 5, *([self._delete] if self.deletes_models else [])]
-        changes += [*[self._move] * 3, *[self._archive] * 2, *[self._delete_version] * 2, self._annotate]
+        changes += [*[self._move] * 3, *[self._archive] * 2, *[self._delete_version] * 2, *[self._annotate] * 2]
+        changes += [*[self._prune] * 2, self._copy]
         reads = [*[self._latest] * 3, *[self._list] * 2, *[self._read] * 3, self._subscribe]
         reads += [*[self._read_alias] * 3, self._read_aliases, self._read_history, self._read_record]
         return self._made(model_id, *self.chance.choice([*changes, *reads])(model_id))
@@ -164,8 +174,21 @@ class Caller:
     def _delete_version(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
         return self._v1(model_id, DeleteVersion(self._number(model_id)))
 
+    def _prune(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        return self._v1(model_id, PruneVersion(self._number(model_id)))
+
+    def _copy(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
+        # No two versions of a model have the same data.
+        left = self.left.setdefault(model_id, list(self.sources))
+        if not left:
+            return self._create(model_id)
+        source = left.pop()
+        copy = source._replace(number=0, archived=self.chance.random() < 0.4, created_ns=0)
+        return self._v1(model_id, CopyVersion(copy, _SOURCE_ID, source.number))
+
     def _annotate(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
-        annotations = some_annotations(f"{self.name} {self.chance.random()}", self.chance.random())
+        is_pinned = self.chance.random() < _PINNED_SHARE
+        annotations = some_annotations(f"{self.name} {self.chance.random()}", self.chance.random(), is_pinned=is_pinned)
         return self._v1(model_id, Annotate(self._number(model_id), annotations))
 
     def _read_alias(self, model_id: str) -> tuple[Act, Callable[[], Reply]]:
@@ -223,6 +246,7 @@ class Recording:
     served: Served
     chance: random.Random
     model_ids: list[str]
+    sources: Sequence[Version] = ()
     histories: dict[str, list[Operation]] = field(factory=dict)
     refused: list[str] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
@@ -237,8 +261,14 @@ class Recording:
         calls = self.chance.randint(7, 13) * len(self.model_ids)
         deletes_models = self.chance.random() < _DELETING_SHARE
         callers = [
-            Caller(client, f"{self.model_ids[0]} {seed}", random.Random(seed), deletes_models)
-            for client, seed in zip(clients, seeds, strict=True)
+            Caller(
+                client,
+                f"{self.model_ids[0]} {seed}",
+                random.Random(seed),
+                deletes_models,
+                sources=self.sources[number :: len(clients)],
+            )
+            for number, (client, seed) in enumerate(zip(clients, seeds, strict=True))
         ]
         if not deletes_models:
             self._save_models(callers[0])
@@ -320,17 +350,33 @@ class _Totals:
                 self.wrong.append(f"{model_id}: {fault}; all of it: {sorted(history, key=lambda one: one.invoked_ns)}")
 
 
+_DELETIONS: Mapping[tuple[type[Act], Shown | None], str] = {
+    (DeleteVersion, None): "deleted versions",
+    (DeleteVersion, Shown.PRECONDITION): "deletions refused because of an alias",
+    (PruneVersion, None): "pruned versions",
+    (PruneVersion, Shown.KEPT): "versions kept from pruning",
+}
+
+
 def _kind(operation: Operation) -> str | None:
     act, reply = operation.act, operation.reply
     if isinstance(act, MoveAlias) and reply is Shown.ABORTED:
         return "moves refused because another came first"
     if isinstance(act, MoveAlias) and isinstance(reply, Move | None):
         return "moves of aliases" if act.expected is None else "moves with an expected version"
-    if isinstance(act, DeleteVersion) and isinstance(reply, Shown | None):
-        return {None: "deleted versions", Shown.PRECONDITION: "deletions refused because of an alias"}.get(reply)
+    if isinstance(act, DeleteVersion | PruneVersion) and isinstance(reply, Shown | None):
+        return _DELETIONS.get((type(act), reply))
+    if isinstance(act, CopyVersion) and isinstance(reply, Version):
+        return "copied versions"
     if isinstance(act, ArchiveVersion) and reply is None:
         return "later archived versions"
     return "reads by an alias" if isinstance(reply, Record) and isinstance(act, ReadAlias) else None
+
+
+def _make_sources(client: Client) -> list[Version]:
+    client.save_model(_SOURCE_ID)
+    datas = (f"source {number}".encode() for number in range(_SOURCES))
+    return [version_of(client.create(_SOURCE_ID, data, archived=True)) for data in datas]
 
 
 def _serve(trial: Trial, totals: _Totals) -> None:
@@ -339,9 +385,10 @@ def _serve(trial: Trial, totals: _Totals) -> None:
     with Served(trial.directory / str(totals.histories), *_FLAGS) as served:
         served.start()
         clients = [served.connect() for _ in range(_CALLERS)]
+        sources = _make_sources(clients[0])
         while totals.histories < enough:
             model_ids = [f"m{totals.histories}-{index}" for index in range(chance.randint(1, 2))]
-            recording = Recording(served, chance, model_ids)
+            recording = Recording(served, chance, model_ids, sources)
             recording.record(clients)
             totals.take(recording)
             trial.progress(totals.histories)

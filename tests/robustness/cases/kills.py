@@ -14,7 +14,16 @@ import grpc
 from attrs import define, field
 
 from tests.robustness.case import Case, Outcome, Trial
-from tests.robustness.oracles.acts import CreateVersion, DeleteModel, Outcome as Shown, ReadData, SaveModel, items
+from tests.robustness.oracles.acts import (
+    CopyVersion,
+    CreateVersion,
+    DeleteModel,
+    Outcome as Shown,
+    ReadData,
+    SaveModel,
+    Version,
+    items,
+)
 from tests.robustness.oracles.aftermath import Aftermath
 from tests.robustness.oracles.counts import counts_of
 from tests.robustness.oracles.promises import Life, Promises, Subscriber
@@ -30,6 +39,9 @@ from tests.support.registry_v1 import RegistryV1
 _WRITERS = 8
 _KILLS_AN_ARCHIVE = 25
 _MODEL_IDS = ["walker", "runner", "a/../b", "..", "läufer"]
+_SOURCE_ID = "source"
+_SOURCES = 40
+"""Versions that the others are copied from."""
 _SIZES_BYTES = (0, 1, 100, 5000, 5000, 20_000, 100_000)
 _LARGE_SIZE_BYTES = 3_000_000
 _FLAGS = ("--version-cache-max-items", "40")
@@ -65,6 +77,7 @@ class _Writer:
     permits: Permits
     chance: random.Random
     name: str
+    sources: list[Version]
     _count: int = 0
     _versions: VersionActs = field(init=False)
 
@@ -77,7 +90,7 @@ class _Writer:
         Run one operation after the other.
         """
         acts: list[Callable[[str], None]] = [*[self._create] * 10, self._update, self._look, self._look]
-        acts += [self._versions.act] * 12
+        acts += [self._copy, *[self._versions.act] * 12]
         while True:
             model_id = self.chance.choice(_MODEL_IDS)
             turns = self.turns[model_id]
@@ -133,6 +146,14 @@ class _Writer:
         info = self.client.create(model_id, data, archived=archived, user_data=metadata)
         self.promises.acknowledge(begun, version_of(info))
 
+    def _copy(self, model_id: str) -> None:
+        # No two of its versions have the same data and metadata, so each is copied once.
+        if not self.sources:
+            return self._create(model_id)
+        source = self.sources.pop()
+        copy = source._replace(number=0, archived=self.chance.random() < 0.5, created_ns=0)
+        self._versions.do(model_id, CopyVersion(copy, _SOURCE_ID, source.number))
+
     def _update(self, model_id: str) -> None:
         # Each model has one writer of metadata, so that the last value is certain.
         if int(self.name.partition("-")[2]) == _MODEL_IDS.index(model_id):
@@ -186,12 +207,14 @@ class _Story:
     _permits: Permits = field(factory=Permits)
     _read: dict[Life, set[int]] = field(factory=dict)
     _clients: list[Client] = field(factory=list)
+    _sources: list[Version] = field(factory=list)
 
     def tell(self, most_kills: int, progress: Callable[[int], None]) -> None:
         """
         Live it to its end.
         """
         self.served.start()
+        self._make_sources()
         while self.kills < most_kills:
             self._write_and_kill()
             self._begin_again(most_kills)
@@ -202,6 +225,18 @@ class _Story:
         self._check(whole=True)
         wait_until(lambda: not temp_files(self.served.archive), "all that was deleted is removed")
         wait_until(lambda: not leftover_marks(self.served.archive), "all of deleted versions is removed")
+
+    def _make_sources(self) -> None:
+        client = self._connect()
+        begun = self.promises.begin(_SOURCE_ID, SaveModel())
+        client.save_model(_SOURCE_ID)
+        self.promises.acknowledge(begun)
+        for number in range(_SOURCES):
+            token = f"source.{number}"
+            data, metadata = make_data(token, self.chance.choice(_SIZES_BYTES)), {"by": token}
+            begun = self.promises.begin(_SOURCE_ID, CreateVersion(sent_version(data, True, metadata)))
+            self._sources.append(version_of(client.create(_SOURCE_ID, data, archived=True, user_data=metadata)))
+            self.promises.acknowledge(begun, self._sources[-1])
 
     def _write_and_kill(self) -> None:
         seeds = [self.chance.randrange(2**32) for _ in range(_WRITERS)]
@@ -232,7 +267,8 @@ class _Story:
 
     def _writer(self, index: int, seed: int) -> _Writer:
         name = f"{self.kills}-{index}"
-        return _Writer(self._connect(), self.promises, self._turns, self._permits, random.Random(seed), name)
+        chance = random.Random(seed)
+        return _Writer(self._connect(), self.promises, self._turns, self._permits, chance, name, self._sources)
 
     def _subscribe(self, model_id: str) -> None:
         _subscribe(self._connect(), self.promises, model_id)

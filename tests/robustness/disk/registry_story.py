@@ -30,6 +30,7 @@ from tests.robustness.oracles.acts import (
     DeleteVersion,
     MoveAlias,
     Outcome,
+    PruneVersion,
     Reply,
     SaveModel,
 )
@@ -39,6 +40,7 @@ from tests.robustness.wire.readings import sent_version
 from tests.robustness.wire.version_acts import VersionChoices, archived_first, end_act
 from tests.support.faulty_system import Disturbance, Killed
 from tests.support.threads import PumpedPool, PumpedReactor, pump_all
+from twisted_registry.contracts.retention import IPruning
 from twisted_registry.contracts.transient import TransientBudget
 from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.domain.aliases import AliasChange, AliasMove
@@ -54,6 +56,7 @@ from twisted_registry.domain.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.retention import PrunedModel, PruneRequest, RetentionPolicy, RetentionScope
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.execution import executor_for
 from twisted_registry.registry import Framing, Registry
@@ -189,7 +192,7 @@ class _Process:
             self._create()
         else:
             act = self.choices.choose(life.states[-1])
-            if isinstance(act, MoveAlias | ArchiveVersion | DeleteVersion | Annotate):
+            if isinstance(act, MoveAlias | ArchiveVersion | DeleteVersion | PruneVersion | Annotate):
                 snapshot = self._snapshot()
                 first = archived_first(self.promises, _MODEL_ID, act)
                 begun = self.promises.begin(_MODEL_ID, act)
@@ -229,9 +232,21 @@ class _Process:
             return self.registry.archive_version(snapshot, act.number)
         if isinstance(act, DeleteVersion):
             return self.registry.delete_version(snapshot, act.number)
+        if isinstance(act, PruneVersion):
+            return Deferred.fromCoroutine(self._prune(act.number))
         assert isinstance(act, Annotate)
         labels, metrics = labels_and_metrics(act.annotations)
         return self.registry.annotate_version(snapshot, act.number, AnnotationUpdate(labels, metrics))
+
+    async def _prune(self, number: int) -> Outcome | None:
+        only = {_MODEL_ID: {number}}
+        request = PruneRequest(RetentionScope(_MODEL_ID), RetentionPolicy(keep_last=1), only=only)
+        pruning: IPruning = await self.registry.retention.prune(request)
+        reply: Outcome | None = Outcome.KEPT
+        while (step := await pruning.next()) is not None:
+            if isinstance(step, PrunedModel) and step.plan.numbers:
+                reply = None
+        return reply
 
     def _follow(self, deferred: "Deferred[Any]", begun: Begun, first: Begun | None) -> None:
         self.under_way += 1
@@ -265,6 +280,8 @@ class _Process:
 def _reply(result: Any) -> Reply:
     if isinstance(result, VersionInfo):
         return version_of(result)
+    if isinstance(result, Outcome):
+        return result
     return move_of(result) if isinstance(result, AliasMove) else None
 
 

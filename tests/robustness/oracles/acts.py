@@ -16,6 +16,9 @@ from attrs import evolve, frozen
 Items = tuple[tuple[str, str], ...]
 """Metadata, as sorted pairs."""
 
+PIN = "label pin"
+"""The key of the label that protects a version from being pruned, among labels and metrics."""
+
 
 def items(metadata: Mapping[str, str]) -> Items:
     """
@@ -34,6 +37,8 @@ class Outcome(Enum):
     """An alias does not name the expected version."""
     PRECONDITION = "precondition"
     """An alias names the version."""
+    KEPT = "kept"
+    """A version was not pruned."""
     UNKNOWN = "unknown"
     """There was no reply: the act may have happened, or not."""
 
@@ -305,6 +310,20 @@ class CreateVersion(Act):
 
 
 @frozen
+class CopyVersion(CreateVersion):
+    """
+    The creation of a version from one of another model, which is there all the time.
+
+    Attributes:
+        source: the other model's id.
+        source_number: that version's number.
+    """
+
+    source: str = ""
+    source_number: int = 0
+
+
+@frozen
 class CommitVersion(CreateVersion):
     """
     The creation of a version of a known number, with labels, metrics and moves of aliases that happen with it or not
@@ -412,6 +431,31 @@ class DeleteVersion(_ActOnVersion):
 
     def _is_named(self, state: State) -> bool:
         return bool(state.aliases_of(self.number))
+
+
+@frozen
+class PruneVersion(_ActOnVersion):
+    """
+    The deletion of a version, unless it is the latest, an alias names it, or it is pinned.  It may also be kept because
+    its labels or metrics change meanwhile.
+    """
+
+    def fits(self, state: State, reply: Reply) -> bool:
+        if reply in (Outcome.UNKNOWN, Outcome.KEPT):
+            return reply is Outcome.UNKNOWN or state.exists
+        return not state.exists if reply is Outcome.NOT_FOUND else self._may_go(state)
+
+    def apply(self, state: State, reply: Reply) -> State:
+        if reply in (Outcome.KEPT, Outcome.NOT_FOUND):
+            return state
+        return _without(state, self.number) if self._may_go(state) else state
+
+    def _may_go(self, state: State) -> bool:
+        if state.version(self.number) is None:
+            return False
+        # A version that is being created may be the latest.
+        is_latest = state.versions[-1].number == self.number and not state.maybe
+        return not (is_latest or state.aliases_of(self.number) or PIN in dict(state.annotations_of(self.number)))
 
 
 def _without(state: State, number: int) -> State:

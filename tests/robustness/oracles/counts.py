@@ -8,6 +8,8 @@ _COUNTED = {
     "moves of aliases": ("MoveAlias", "MoveAliases"),
     "later archived versions": ("ArchiveVersion", "PromoteVersion"),
     "deleted versions": ("DeleteVersion",),
+    "pruned versions": ("PruneVersion",),
+    "copied versions": ("CopyVersion",),
     "annotated versions": ("Annotate",),
     "retention policies": ("SetRetention",),
 }

@@ -57,7 +57,8 @@ class Operation:
         """
         Return whether it changed nothing, whenever it happened.
         """
-        return not self.act.changes or self.reply in (Outcome.NOT_FOUND, Outcome.ABORTED, Outcome.PRECONDITION)
+        refusals = (Outcome.NOT_FOUND, Outcome.ABORTED, Outcome.PRECONDITION, Outcome.KEPT)
+        return not self.act.changes or self.reply in refusals
 
 
 def step(state: State, operation: Operation) -> State | None:

@@ -9,16 +9,19 @@ import grpc
 from attrs import evolve
 
 from tests.robustness.oracles.acts import (
+    PIN,
     Act,
     Aliases,
     Annotate,
     ArchiveVersion,
+    CopyVersion,
     DeleteVersion,
     History,
     Items,
     Move,
     MoveAlias,
     Outcome,
+    PruneVersion,
     ReadAlias,
     ReadAliases,
     ReadHistory,
@@ -42,11 +45,14 @@ _REFUSALS = {
 }
 
 
-def some_annotations(label: str, metric: float) -> Items:
+def some_annotations(label: str, metric: float, *, is_pinned: bool = False) -> Items:
     """
     Return a label and a metric, as the model has them.
+
+    Args:
+        is_pinned: whether the label that protects from pruning is another one.
     """
-    return items({f"{_LABEL}l": label, f"{_METRIC}m": repr(metric)})
+    return items({f"{_LABEL}l": label, f"{_METRIC}m": repr(metric), **({PIN: ""} if is_pinned else {})})
 
 
 def annotations_of(labels: Any, metrics: Any) -> Items:
@@ -114,7 +120,14 @@ def _send(registry: RegistryV1, model_id: str, act: Act) -> Reply:
         return Aliases(tuple((one.alias, one.number) for one in aliases))
     if isinstance(act, ReadHistory):
         return History(_history(registry, model_id))
-    assert isinstance(act, Annotate | ArchiveVersion | DeleteVersion | ReadRecord)
+    if isinstance(act, CopyVersion):
+        source, is_transient = _reference(act.source, act.source_number), not act.version.archived
+        return record_of(registry.CopyVersion(reference=source, model_id=model_id, transient=is_transient)).version
+    return _send_of_version(registry, model_id, act)
+
+
+def _send_of_version(registry: RegistryV1, model_id: str, act: Act) -> Reply:
+    assert isinstance(act, Annotate | ArchiveVersion | DeleteVersion | PruneVersion | ReadRecord)
     reference = _reference(model_id, act.number)
     if isinstance(act, Annotate):
         labels, metrics = labels_and_metrics(act.annotations)
@@ -123,9 +136,19 @@ def _send(registry: RegistryV1, model_id: str, act: Act) -> Reply:
         registry.ArchiveVersion(reference=reference)
     elif isinstance(act, DeleteVersion):
         registry.DeleteVersion(reference=reference)
+    elif isinstance(act, PruneVersion):
+        return _prune(registry, model_id, act.number)
     else:
         return record_of(registry.GetVersion(reference=reference))
     return None
+
+
+def _prune(registry: RegistryV1, model_id: str, number: int) -> Reply:
+    only = [{"model_id": model_id, "numbers": [number]}]
+    parts = list(registry.Prune(model_id=model_id, policy={"keep_last": 1}, only=only))
+    pruned = [number for part in parts for model in part.models for number in model.numbers]
+    assert pruned in ([], [number]), f"{pruned} were pruned instead of {number}"
+    return None if pruned else Outcome.KEPT
 
 
 def read_named(registry: RegistryV1, reference: str) -> Record:

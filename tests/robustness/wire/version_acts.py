@@ -17,6 +17,7 @@ from tests.robustness.oracles.acts import (
     Move,
     MoveAlias,
     Outcome,
+    PruneVersion,
     ReadAliases,
     ReadHistory,
     ReadRecord,
@@ -29,6 +30,7 @@ from tests.support.registry_v1 import RegistryV1
 
 ALIASES = ("production", "best", "Best")
 _RECENT = 20
+_PINNED_SHARE = 0.3
 _AT_ONCE = 2
 """How many of these acts are under way in one model.  All their orders are possible, so many would be too many."""
 
@@ -71,7 +73,7 @@ class VersionChoices:
             state: the state that it may be in.
         """
         acts: list[Callable[[State], Act | None]] = [*[self._move] * 5, self._remove_alias, *[self._archive] * 3]
-        acts += [*[self._delete] * 3, *[self._annotate] * 2, self._read_aliases]
+        acts += [*[self._delete] * 2, *[self._prune] * 2, *[self._annotate] * 2, self._read_aliases]
         return self.chance.choice(acts)(state)
 
     def _number(self, state: State) -> int:
@@ -103,9 +105,15 @@ class VersionChoices:
             return None
         return DeleteVersion(archived[-1] if self.chance.random() < 0.3 else self.chance.choice(archived))
 
+    def _prune(self, state: State) -> Act | None:
+        number = self._number(state)
+        return PruneVersion(number) if number else None
+
     def _annotate(self, state: State) -> Act | None:
         number = self._number(state)
-        return Annotate(number, some_annotations(self._reason(), self.chance.random())) if number else None
+        is_pinned = self.chance.random() < _PINNED_SHARE
+        annotations = some_annotations(self._reason(), self.chance.random(), is_pinned=is_pinned)
+        return Annotate(number, annotations) if number else None
 
     def _read_aliases(self, state: State) -> Act | None:
         number = self._number(state)
@@ -132,8 +140,11 @@ def end_act(promises: Promises, begun: Begun, first: Begun | None, reply: Reply)
     Args:
         first: the archiving that belongs to it.
     """
+    if reply is Outcome.KEPT:
+        promises.deny(begun)
+        return
     number = getattr(begun.act, "number", 0)
-    if reply is Outcome.NOT_FOUND and number:
+    if reply is Outcome.NOT_FOUND and number and not isinstance(begun.act, PruneVersion):
         model_id = begun.life.model_id
         promises.acknowledge(promises.begin(model_id, EvictVersion(number)))
     if first is not None and isinstance(reply, Move):
