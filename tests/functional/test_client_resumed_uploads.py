@@ -323,6 +323,25 @@ class OtherServerTests(SynchronousTestCase):
         self.assertEqual(client.store("walker", DATA).version_number, 1)
         self.assertEqual(self.offsets, [len(DATA)])
 
+    def test_archived_since(self) -> None:
+        """
+        A transient version that was archived before its creation is repeated is the right one.
+        """
+        archived = self.version(archived=True)
+        client = self.connect(v1_CreateVersion=LOST, v1_GetUpload=self.upload(version=archived))
+        self.assertTrue(client.publish("walker", DATA).archived)
+
+        def take(request: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+            self.take(request, context)
+            return archived
+
+        client = self.connect(v1_CreateVersion=in_turn(LOST, take), v1_GetUpload=self.upload())
+        self.assertTrue(client.publish("walker", DATA).archived)
+        # Only the server knows whether an earlier process has created it transient.
+        client = self.connect(v1_CreateVersion=take, v1_GetUpload=self.upload(version=archived))
+        self.assertTrue(client.publish("walker", DATA, idempotency_key="key").archived)
+        self.assertEqual(self.called, ["v1_GetUpload", "v1_CreateVersion"])
+
     def test_wrong_answers(self) -> None:
         """
         A version with other data, of another model or of the other kind, and an impossible offset are refused.

@@ -314,6 +314,49 @@ class DurableTests(DurableCase):
         self.assertEqual(self.early(archived=True, metadata={"a": "b"}), info)
         self.assertGreater(self.create_keyed("transient").version_number, transient.version_number)
 
+    def test_archived_since(self) -> None:
+        """
+        A transient version that was archived later is found by its key after a restart, too, before the data and with
+        it; the same key for an archived version is refused.
+        """
+        self.create_keyed(metadata={"a": "b"})
+        archived = self.done(self.registry.archive_version(self.snapshot(), 1))
+        for _ in range(2):
+            self.assertEqual(self.create_keyed(metadata={"a": "b"}), archived)
+            self.assertEqual(self.early(metadata={"a": "b"}), archived)
+            self.assertTrue(self.registry.may_be_created(self.snapshot(), "key"))
+            self.refused(self.keyed(archived=True, metadata={"a": "b"}).commit(), "archived")
+            self.refused(self.keyed(metadata={"a": "c"}).commit(), "metadata")
+            self.restart()
+        self.assertEqual(self.done(self.registry.find_version_with_key(self.snapshot(), "key")), archived)
+        self.assertEqual(self.key_files(), ["1"])
+        self.done(self.registry.delete_version(self.snapshot(), 1))
+        self.assertGreater(self.create_keyed(metadata={"a": "b"}).version_number, 1)
+
+    def test_archived_without_a_key(self) -> None:
+        """
+        A version without a key, and one whose key has expired, are archived without one.
+        """
+        self.create()
+        self.create_keyed()
+        self.clock.advance(KEY_SECONDS)
+        for number in (1, 2):
+            self.done(self.registry.archive_version(self.snapshot(), number))
+        self.assertEqual(self.key_files(), [])
+        self.assertEqual(self.create_keyed().version_number, 3)
+
+    def test_expired_since(self) -> None:
+        """
+        The key of a version that was archived later is forgotten a day after the creation.
+        """
+        self.create_keyed()
+        self.done(self.registry.archive_version(self.snapshot(), 1))
+        self.clock.advance(KEY_SECONDS - 1)
+        self.restart()
+        self.assertEqual(self.create_keyed().version_number, 1)
+        self.clock.advance(1)
+        self.assertGreater(self.create_keyed().version_number, 1)
+
     def find(self, key: str, data: bytes = DATA) -> "Deferred[VersionInfo | None]":
         """
         Look up an archived creation before its data arrives, in the archive if necessary.

@@ -38,8 +38,8 @@ class IKeyedArchiveWriter(IArchiveWriter):
 
     def set_key(key_sha256: str, now_seconds: int) -> None:
         """
-        Store a key with the version.  Called before ``commit``, which makes both durable: if the version exists after
-        a crash, so does its key.
+        Store a key with the version.  Called before ``commit``, or ``ILifecycleWriter.commit_between``, which makes
+        both durable: if the version exists after a crash, so does its key.
 
         Args:
             key_sha256: the SHA-256 of the key in hexadecimal.

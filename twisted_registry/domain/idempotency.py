@@ -68,6 +68,17 @@ def key_sha256(key: str) -> str:
     return hashlib.sha256(check_idempotency_key(key).encode()).hexdigest()
 
 
+def transient_key_sha256(sha256: str) -> str:
+    """
+    Return what an archive stores instead of the SHA-256 of a key, if the version was created transient and archived
+    later.  So the creation of an archived version with the same key is recognized as another one.
+
+    Args:
+        sha256: the SHA-256 of the key in hexadecimal.
+    """
+    return hashlib.sha256(f"transient {sha256}".encode()).hexdigest()
+
+
 def version_facts(info: VersionInfo) -> str:
     """
     Return 32 hexadecimal digits that tell a version from every other one that could have its number.

@@ -6,13 +6,13 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 
 from twisted_registry.contracts.idempotency import StoredKey
 from twisted_registry.domain.errors import InvalidRequest, shown
 from twisted_registry.domain.events import ModelDeleted, VersionDeleted
-from twisted_registry.domain.idempotency import KEY_SECONDS, check_same_creation, version_facts
+from twisted_registry.domain.idempotency import KEY_SECONDS, check_same_creation, transient_key_sha256, version_facts
 from twisted_registry.domain.models import VersionHeader, VersionInfo, VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.loading import Loader
@@ -43,12 +43,14 @@ class _Entry:
         committed_seconds: when that was, in seconds since the Unix epoch.
         info: a transient version; ``None`` for an archived one, which is read again if it is needed.
         stored: the key on the archive; ``None`` if it is only in memory.
+        was_transient: whether it was created transient, and archived later.
     """
 
     key: VersionKey
     committed_seconds: int
     info: VersionInfo | None
     stored: StoredKey | None
+    was_transient: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -62,6 +64,12 @@ class _Entry:
         Return whether a version is the one that was made with the key, and not another with its number.
         """
         return self.stored is None or self.stored.facts == version_facts(info)
+
+    def created(self, info: VersionInfo) -> VersionInfo:
+        """
+        Return the version's info as it was when it was created.
+        """
+        return evolve(info, archived=False) if self.was_transient else info
 
 
 class CreationKeys:
@@ -128,7 +136,7 @@ class CreationKeys:
             info = self._state.version_info(snapshot, entry.key.version_number)
         if info is None or not entry.is_of(info):
             return None
-        check_same_creation(header, header.sha256, info)
+        check_same_creation(header, header.sha256, entry.created(info))
         return info if header.sha256 else None
 
     def may_be_created(self, snapshot: ModelSnapshot, key_sha256: str) -> bool:
@@ -136,16 +144,20 @@ class CreationKeys:
         See ``ISnapshots.may_be_created``.
         """
         model = self._state.current(snapshot.model_id, snapshot.incarnation)
-        return (model is not None and not self._are_loaded(model)) or key_sha256 in self._entries
+        return (model is not None and not self._are_loaded(model)) or self._find(key_sha256) is not None
 
     def _are_loaded(self, model: Model) -> bool:
         return model.are_keys_loaded or not model.was_found
 
     def _find(self, key_sha256: str) -> _Entry | None:
-        entry = self._entries.get(key_sha256)
+        entry = self._entries.get(key_sha256) or self._find_transient(key_sha256)
         if entry is None or self._is_expired(entry.committed_seconds):
             return None
         return entry if entry.key.incarnation in self._by_model else None  # else its model was deleted
+
+    def _find_transient(self, key_sha256: str) -> _Entry | None:
+        entry = self._entries.get(transient_key_sha256(key_sha256))
+        return None if entry is None else evolve(entry, was_transient=True)
 
     def _is_expired(self, committed_seconds: int) -> bool:
         # A clock that was set back must not make a key last for years.
@@ -200,9 +212,9 @@ class CreationKeys:
             CorruptVersion: the version is damaged.
             StorageFailure: the version or the model's keys cannot be read.
         """
-        info = await self.find_version(model, key_sha256)
-        if info is not None:
-            check_same_creation(header, sha256, info)
+        entry, info = await self._find_version(model, key_sha256)
+        if entry is not None and info is not None:
+            check_same_creation(header, sha256, entry.created(info))
         return info
 
     async def find_version(self, model: Model, key_sha256: str) -> VersionInfo | None:
@@ -214,16 +226,20 @@ class CreationKeys:
             CorruptVersion: the version is damaged.
             StorageFailure: the version or the model's keys cannot be read.
         """
+        _, info = await self._find_version(model, key_sha256)
+        return info
+
+    async def _find_version(self, model: Model, key_sha256: str) -> tuple[_Entry | None, VersionInfo | None]:
         if not self._are_loaded(model):
             await self._load(model)
         entry = self._find(key_sha256)
         if entry is None:
-            return None
+            return None, None
         self._check_model(model.model_id, entry.key)
         info = entry.info or await self._archived(model, entry)
         if info is None:
-            self._forget(key_sha256)
-        return info
+            self._forget(key_sha256 if key_sha256 in self._entries else transient_key_sha256(key_sha256))
+        return entry, info
 
     async def _archived(self, model: Model, entry: _Entry) -> VersionInfo | None:
         number = entry.key.version_number
@@ -271,6 +287,31 @@ class CreationKeys:
         self._add(upload.key_sha256, _Entry(key, now_seconds, None if info.archived else info, stored))
         if len(self._stale) >= _REMOVED_AT_ONCE:
             self._remove_stale()
+
+    def key_to_archive(self, key: VersionKey) -> tuple[str, int] | None:
+        """
+        Return the key of a transient version as it is stored when the version is archived, and when that was created,
+        in seconds since the Unix epoch; ``None`` if it has no key.
+        """
+        for key_sha256 in self._by_model.get(key.incarnation, {}).get(key.version_number, ()):
+            entry = self._entries[key_sha256]
+            if not self._is_expired(entry.committed_seconds):
+                return transient_key_sha256(key_sha256), entry.committed_seconds
+        return None
+
+    def note_archived(self, key: VersionKey, info: VersionInfo) -> None:
+        """
+        Note that a transient version is archived, with its key if the archive stores keys.
+        """
+        for key_sha256 in self._by_model.get(key.incarnation, {}).get(key.version_number, ()):
+            before = self._entries[key_sha256]
+            stored = None
+            if self._state.archive.is_keyed and not self._is_expired(before.committed_seconds):
+                transient = transient_key_sha256(key_sha256)
+                stored = StoredKey(transient, key.version_number, before.committed_seconds, version_facts(info))
+            entry = evolve(before, info=None, stored=stored, was_transient=True)
+            self._entries[key_sha256] = entry
+            self._size_bytes += entry.size_bytes - before.size_bytes
 
     def _add(self, key_sha256: str, entry: _Entry) -> None:
         before = self._entries.get(key_sha256)

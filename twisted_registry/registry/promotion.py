@@ -15,6 +15,7 @@ from twisted_registry.domain.events import VersionArchived
 from twisted_registry.domain.models import Chunk, VersionInfo, VersionKey
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
+from twisted_registry.registry.idempotency import CreationKeys
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.state import State
 
@@ -33,6 +34,7 @@ class Promoter:
 
     _state: State
     _loader: Loader
+    _keys: CreationKeys
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
 
     async def archive(self, snapshot: ModelSnapshot, number: int) -> VersionInfo:
@@ -91,6 +93,9 @@ class Promoter:
                 raise UnknownVersion(key.model_id, key.version_number)  # deleted or evicted meanwhile
             annotations = model.loaded.annotated.get(key.version_number, NO_ANNOTATIONS)
             writer.set_annotations(annotations)
+            stored = self._keys.key_to_archive(key)
+            if stored is not None:
+                self._state.archive.set_key(writer, *stored)
             async with self._state.coordination.writing(key.model_id):
                 try:
                     await self._state.executor.defer(partial(self._commit_or_find, writer, info, annotations))
@@ -98,6 +103,7 @@ class Promoter:
                     model.uncertain |= {key.version_number}
                     raise
             model.promote(info, annotations)
+            self._keys.note_archived(key, info)
             model.uncertain -= {key.version_number}
             self._state.add_version_info(key, info)
             self._state.add_annotations(key, annotations)

@@ -122,7 +122,7 @@ class Registry:
         self._committer = Committer(self._state, self._keys, now_ns)
         self._changes = ModelChanges(self._state, self._loader)
         self._removal = BackgroundRemoval(detecting, archive_executor)
-        self._promoter = Promoter(self._state, self._loader)
+        self._promoter = Promoter(self._state, self._loader, self._keys)
         if archive_evicted_latest:
             transients.archiver = EvictionArchiver(self._state, self._promoter, self._run)
         self._annotations = VersionAnnotations(self._state, self._loader)

@@ -5,10 +5,10 @@ The contract of archives whose versions can be deleted, and committed in any ord
 from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.archive import IArchive
-from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter
+from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.domain.errors import CorruptVersion, NumberTaken, StorageFailure, UnknownModel, UnknownVersion
-from twisted_registry.domain.idempotency import key_sha256
+from twisted_registry.domain.idempotency import key_sha256, version_facts
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.testing.archive import ArchiveContract
 from twisted_registry.testing.samples import CREATED_NS, data_of, finished, put, version_info
@@ -208,6 +208,22 @@ class ArchiveLifecycleContract(ArchiveContract):
         remove_all(self.archive)
         keys = IKeyedArchive(self.archive).stored_keys("m")
         self.assertEqual([key.version_number for key in keys], [2])
+
+    def test_keys_of_promoted_versions(self) -> None:
+        """
+        A version that is committed between others keeps its idempotency key, with the time that it was given.
+        """
+        if not IKeyedArchive.providedBy(self.archive):
+            return
+        put(self.archive, "m", 2)
+        info = version_info("m", 1, b"data")
+        writer = lifecycle_writer(self.archive, "m", b"data")
+        IKeyedArchiveWriter(writer).set_key(key_sha256("key"), 7)
+        writer.commit_between(info)
+        for _ in range(2):
+            keys = IKeyedArchive(self.archive).stored_keys("m")
+            self.assertEqual(keys, [StoredKey(key_sha256("key"), 1, 7, version_facts(info))])
+            self.reopen()
 
     def test_promoted(self) -> None:
         """

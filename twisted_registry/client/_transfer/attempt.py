@@ -242,9 +242,9 @@ class Attempt:
     def _info(self, raw: bytes) -> VersionInfo:
         check_size(raw, 1, self._header.model_id)
         info = self._wire.info(raw, self._header.model_id)
-        kind = "an archived" if self._header.archived else "a transient"
-        if info.archived != self._header.archived:
-            raise BadReply(f"{kind} version of model {shown(info.model_id)}", "it created one of the other kind")
+        # A transient version may have been archived since.
+        if self._header.archived and not info.archived:
+            raise BadReply(f"an archived version of model {shown(info.model_id)}", "it created a transient one")
         return info
 
     async def _check_stored(self, info: VersionInfo, checksum: Checksum | None) -> None:

@@ -112,5 +112,7 @@ class CreateReconciler:
 
     def _is_sent_version(self, info: VersionInfo) -> bool:
         header = self._header
-        sent = (header.created_ns, self._sha256, header.archived, dict(header.metadata))
-        return sent == (info.created_ns, info.sha256, info.archived, dict(info.metadata))
+        if header.archived and not info.archived:  # the other way, it was archived since
+            return False
+        sent = (header.created_ns, self._sha256, dict(header.metadata))
+        return sent == (info.created_ns, info.sha256, dict(info.metadata))

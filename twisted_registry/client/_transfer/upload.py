@@ -188,7 +188,7 @@ class Upload:
         if self._may_have_begun:
             api = RegistryApi(self._calls.without_retries())
             state = await upload_state(api, self._header.model_id, self._key, self._header.size_bytes)
-            if state.version is not None:
+            if state.version is not None and not self._may_be_another(state.version.info):
                 return await self._created(state.version.info)
             if not self._can_be_sent:
                 raise Unavailable(self._lost)
@@ -206,6 +206,13 @@ class Upload:
                 self._lost = self._lost or str(error)
             raise
 
+    def _may_be_another(self, info: VersionInfo) -> bool:
+        """
+        Return whether only the server knows if a version is the one to create: if another process has created it, and
+        it is archived, it may have been transient at first.
+        """
+        return self._attempt is None and info.archived and not self._header.archived
+
     async def _created(self, info: VersionInfo) -> VersionInfo:
         """
         Return the version that an earlier attempt has created.
@@ -218,7 +225,7 @@ class Upload:
         if self._attempt is None:
             # A version that has been annotated since is the same.
             check_same_creation(evolve(header, created_ns=0), sha256, info)
-        elif (info.sha256, info.archived) != (sha256, header.archived):
+        elif info.sha256 != sha256 or (header.archived and not info.archived):
             raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
         self._report(self._header.size_bytes - self._reported_bytes)
         self._calls.connection.memory.saw(info.model_id, info.version_number)
