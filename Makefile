@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help faces run test test-fast test-functional test-robustness test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
+.PHONY: help faces run test test-fast test-functional test-interpreter test-robustness test-times test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -56,9 +56,26 @@ test-functional: $(INSTALLED_DEV)  ## Run the tests that start daemons and comma
 	@mkdir -p build
 	$(TRIAL) --temp-directory=build/trial$(notdir $(VENV)) tests.functional
 
+# The functional tests of what the interpreter takes part in: signals, forks, threads at the end of a process, pipes and
+# terminals, what it prints, the installed wheel.  What daemons and commands compute is in the fast tests.
+INTERPRETER := $(addprefix tests.functional.test_, cli_interruptions cli_streams cli_terminal client_processes daemon \
+	everything_at_once logs plugins start_failures stop tutorial twistd_log twistd_options)
+
+test-interpreter: $(INSTALLED_DEV)  ## Run the fast tests, and the functional ones that an interpreter may break
+	@status=0; $(MAKE) --no-print-directory test-fast || status=$$?; \
+	mkdir -p build; \
+	$(TRIAL) --temp-directory=build/trial-interpreter$(notdir $(VENV)) $(INTERPRETER) || status=$$?; \
+	exit $$status
+
 test-robustness: $(INSTALLED_DEV)  ## Run the short forms of 'make robustness' and 'make benchmark'
 	@mkdir -p build
 	$(TRIAL) --temp-directory=build/trial-robustness$(notdir $(VENV)) tests.robustness
+
+# Example: make test-times TESTS='tests.unit tests.edge'
+TESTS ?= $(FAST)
+
+test-times: $(INSTALLED_DEV)  ## Run TESTS, one after the other, and print the slowest
+	@$(BIN)/python -m tools.test_times $(TESTS)
 
 # The floor stands in pyproject.toml.  Workers of trial and commands that tests run are measured as well.
 coverage: $(INSTALLED_DEV)  ## Run the fast tests, and fail if they cover less of the package than they must
