@@ -335,13 +335,12 @@ class FaultCase(SynchronousTestCase):
         Attempt an act on a new archive.
         """
         root = Path(self.mktemp()).absolute()
-        system = FaultySystem(str(root))
+        system = FaultySystem(str(root), disturbance=disturbance, is_recording=False)
         archive = FilesystemArchive(str(root), system)
         archive.open()
         self.addCleanup(system.close_all)
         before(archive)
-        system.calls.clear()
-        system.disturbance = disturbance
+        system.is_recording = True
         error: BaseException | None = None
         try:
             act(archive)

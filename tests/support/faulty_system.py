@@ -40,12 +40,14 @@ class FaultySystem(System):
         calls: the calls, such as ``rename .0/tmp/* m/m.yaml``; ``*`` stands for a unique name.
         disturbance: the callback that runs before each call.
         descriptors: the open descriptors and the paths of their files.
+        is_recording: whether calls are recorded and disturbed.
     """
 
     root: str
     calls: list[str] = field(factory=list)
     disturbance: Disturbance | None = None
     descriptors: dict[int, str] = field(factory=dict)
+    is_recording: bool = True
 
     def seconds(self) -> float:
         """
@@ -67,7 +69,9 @@ class FaultySystem(System):
             os.close(self.descriptors.popitem()[0])
 
     def _called(self, name: str, *what: object) -> None:
-        call = " ".join([name, *(self._shown(thing) for thing in what)])
+        if not self.is_recording:
+            return
+        call = " ".join([name, *map(self._shown, what)])
         self.calls.append(call)
         disturbance = self.disturbance
         if disturbance is not None:
@@ -76,7 +80,10 @@ class FaultySystem(System):
 
     def _shown(self, thing: object) -> str:
         path = self.descriptors[thing] if isinstance(thing, int) else str(thing)
-        return _UNIQUE.sub("*", os.path.relpath(path, self.root))
+        # The archive's paths are normalized, and this function is called a million times: relpath would take longer
+        # than the archive itself.
+        inside = path.removeprefix(f"{self.root}/")
+        return _UNIQUE.sub("*", os.path.relpath(path, self.root) if inside is path else inside)
 
     def open(self, path: str, flags: int) -> int:
         """See ``System.open``."""

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import socket
 import struct
 import time
@@ -23,6 +24,7 @@ from twisted_registry.storage.filesystem.space import Space
 _SYNC_FILE_RANGE_WRITE = 2
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
+_MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "bcachefs"})
 
 
@@ -382,11 +384,11 @@ class System:
         Return the id of the mount that holds an open file; 0 if it cannot be determined.
         """
         try:
-            with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
-                lines = dict(line.split(b":", 1) for line in file if b":" in line)
-            return int(lines[b"mnt_id"])
-        except (OSError, KeyError, ValueError):
+            with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as file:
+                found = _MOUNT_ID.search(file.read())
+        except OSError:
             return 0
+        return int(found[1]) if found else 0
 
     def flock(self, descriptor: int) -> None:
         """
