@@ -42,6 +42,8 @@ class BoundsTestCase(ModelCase):
     A test case with a daemon whose memory is measured, and a model.
     """
 
+    is_forked = False
+
     def setUp(self) -> None:
         """
         Measure the memory.

@@ -40,7 +40,7 @@ class DiskAwayTests(RegistryTestCase):
         """
         archive = f"refusing:{self.archive}:{self.control}"
         environment = {"PYTHONPATH": str(self.directory / "plugins")}
-        return Daemon(self.directory, ["--archive", archive, *flags], environment)
+        return Daemon(self.directory, ["--archive", archive, *flags], environment, is_forked=self.is_forked)
 
     def test_nothing_is_empty_or_damaged(self) -> None:
         """

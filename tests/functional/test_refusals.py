@@ -287,7 +287,7 @@ class DiskTests(RefusalTestCase):
         """
         archive = f"refusing:{self.archive}:{self.control}"
         environment = {"PYTHONPATH": str(self.directory / "plugins")}
-        return Daemon(self.directory, ["--archive", archive, *flags], environment)
+        return Daemon(self.directory, ["--archive", archive, *flags], environment, is_forked=self.is_forked)
 
     def assert_refused_with(self, name: str, code: StatusCode, *said: str) -> None:
         """

@@ -95,6 +95,8 @@ class EndOfStartTests(HeldArchiveTestCase):
     A daemon that is stopped before it serves.
     """
 
+    is_forked = False
+
     def start_daemon(self, *flags: str) -> Daemon:
         """
         Start the daemon while its archive hangs.

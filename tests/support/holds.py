@@ -69,7 +69,8 @@ class HeldArchiveTestCase(RegistryTestCase):
         """
         archive = f"held:{self.archive}:{self.directory / 'holds'}"
         environment = {**self.environment, "PYTHONPATH": str(self.directory / "plugins")}
-        return Daemon(self.directory, ["--archive", archive, *self.flags, *flags], environment)
+        flags = ("--archive", archive, *self.flags, *flags)
+        return Daemon(self.directory, flags, environment, is_forked=self.is_forked)
 
     def wait_for_calls(self, call: str, count: int = 1) -> None:
         """

@@ -24,8 +24,10 @@ class RegistryTestCase(SynchronousTestCase):
         environment: its environment variables.
         keeps_port: whether a restarted daemon has the same port.  Another program might take a port that the system had
             assigned.
+        is_forked: see ``Daemon``.
     """
 
+    is_forked: ClassVar[bool] = True
     flags: ClassVar[Sequence[str]] = ()
     environment: ClassVar[Mapping[str, str]] = {}
     keeps_port: ClassVar[bool] = False
@@ -68,7 +70,7 @@ class RegistryTestCase(SynchronousTestCase):
         Make a daemon on the test's archive, not started yet.
         """
         all_flags = ("--archive-dir", str(self.archive), *self._port, *self.flags, *flags)
-        return Daemon(self.directory, all_flags, self.environment)
+        return Daemon(self.directory, all_flags, self.environment, is_forked=self.is_forked)
 
     def connect(self, **options: Any) -> Client:
         """
