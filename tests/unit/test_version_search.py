@@ -97,16 +97,18 @@ class ChangeTests(SynchronousTestCase):
     An index that was changed is the same as one made of all versions.
     """
 
-    @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from([None, 0.0, 1.0, -2.5])), max_size=60))
+    @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from([None, 0.0, 1.0, -2.5]), st.booleans()), max_size=60))
     @settings(deadline=None)
-    def test_changes(self, changes: list[tuple[int, float | None]]) -> None:
+    def test_changes(self, changes: list[tuple[int, float | None, bool]]) -> None:
         """
-        Versions are added, replaced and removed in every order.
+        Versions are added, replaced and removed in every order, whether or not somebody searches in between.
         """
         all_orders = [query("", text).order for text in ("metrics.x", "metrics.x desc", "labels.env desc, metrics.x")]
         index = index_of([], *all_orders)
         expected: dict[int, VersionRecord] = {}
-        for number, value in changes:
+        for number, value, is_searched in changes:
+            if is_searched:
+                self.assertEqual(list(index.records), sorted(expected))
             if number in expected and value is None:
                 del expected[number]
                 index = index.without(number)
@@ -115,10 +117,28 @@ class ChangeTests(SynchronousTestCase):
             metrics: dict[str, Any] = {} if value is None else {"x": value}
             expected[number] = evolve(record, annotations=Annotations(record.labels, metrics))
             index = index.with_record(expected[number])
+        self.assertEqual([index.get(number) for number in range(31)], [expected.get(number) for number in range(31)])
         fresh = index_of(expected.values(), *all_orders)
         self.assertEqual(list(index.records.ascending_items()), list(fresh.records.ascending_items()))
         for order in all_orders:
             self.assertEqual(list(index.tree(order).ascending_items()), list(fresh.tree(order).ascending_items()))
+
+    def test_many(self) -> None:
+        """
+        Many changes without a search in between are in the index, and earlier indexes stay as they were.
+        """
+        by_x = query("", "metrics.x desc").order
+        indexes = [index_of([version(1)], by_x)]
+        for number in range(2, 400):
+            indexes.append(indexes[-1].with_record(version(number, metrics={"x": float(number)})))
+        for number in range(1, 300):
+            indexes.append(indexes[-1].without(number))
+        self.assertEqual(
+            [record.number for _, record in indexes[-1].tree(by_x).ascending_items() if record][:2], [399, 398]
+        )
+        self.assertEqual([len(index.records) for index in indexes], [*range(1, 400), *range(398, 99, -1)])
+        self.assertEqual([len(index.tree(by_x)) for index in indexes], [*range(1, 400), *range(398, 99, -1)])
+        self.assertRaises(KeyError, indexes[-1].without, 1)
 
     def test_orders(self) -> None:
         """

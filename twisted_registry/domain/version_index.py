@@ -7,7 +7,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from twisted_registry.domain.fields import VERSION_FIELDS
 from twisted_registry.domain.query import Order
@@ -27,6 +27,11 @@ _Key = tuple[Any, ...]
 _RUN_LENGTH = 256
 """So many records are sorted at once, and taken between pauses.  A sort holds the interpreter's lock: of all records,
 for long."""
+
+
+_MOST_CHANGES = 128
+"""So many changes are kept beside the trees: a usual cache has fewer transient versions.  A search applies them first,
+which takes one to two milliseconds for each order."""
 
 
 def is_by_number(order: Order) -> bool:
@@ -90,21 +95,41 @@ class VersionIndex:
     """
     The versions of a model by number, and in other orders.
 
-    A change takes O(log n) for each order.
-
-    Attributes:
-        records: the versions by number.
-        orders: the versions in each order that was asked for.
+    A few changes are kept beside the trees until somebody searches: most transient versions are gone before that.
+    Then each takes O(log n) for each order.
     """
 
-    records: Records = field(factory=SortedTree)
-    orders: Mapping[Order, OrderTree] = field(factory=dict)
+    _records: Records = field(factory=SortedTree)
+    _orders: Mapping[Order, OrderTree] = field(factory=dict)
+    _changes: Mapping[int, VersionRecord | None] = field(factory=dict)
+    _applied: "list[VersionIndex]" = field(factory=list, init=False)
+
+    @property
+    def records(self) -> Records:
+        """
+        The versions by number.
+        """
+        return self._current()._records
+
+    @property
+    def orders(self) -> Mapping[Order, OrderTree]:
+        """
+        The versions in each order that was asked for.
+        """
+        return self._current()._orders
+
+    def get(self, number: int) -> VersionRecord | None:
+        """
+        Return a version; ``None`` if it is not in the index.
+        """
+        changes = self._changes
+        return changes[number] if number in changes else self._records.get(number)
 
     def has_order(self, order: Order) -> bool:
         """
         Return whether versions can be found in an order.
         """
-        return is_by_number(order) or order in self.orders
+        return is_by_number(order) or order in self._orders
 
     def tree(self, order: Order) -> OrderTree:
         """
@@ -119,9 +144,7 @@ class VersionIndex:
         """
         Return the index with a version, which may be in it already as it was before.
         """
-        before = self.records.get(record.number)
-        change = self.records.insert if before is None else self.records.replace
-        return VersionIndex(change(record.number, record), self._changed(before, record))
+        return self._changed(record.number, record)
 
     def without(self, number: int) -> "VersionIndex":
         """
@@ -130,12 +153,9 @@ class VersionIndex:
         Raises:
             KeyError: it is not in the index.
         """
-        return VersionIndex(self.records.remove(number), self._changed(self.records.get(number), None))
-
-    def _changed(self, before: VersionRecord | None, after: VersionRecord | None) -> Mapping[Order, OrderTree]:
-        if not self.orders:
-            return self.orders
-        return {order: changed_order(tree, order, before, after) for order, tree in self.orders.items()}
+        if self.get(number) is None:
+            raise KeyError(number)
+        return self._changed(number, None)
 
     def with_order(self, order: Order, tree: OrderTree) -> "VersionIndex":
         """
@@ -144,10 +164,40 @@ class VersionIndex:
         Args:
             tree: the versions of this index in that order.
         """
-        return evolve(self, orders={**self.orders, order: tree})
+        return VersionIndex(self.records, {**self.orders, order: tree})
 
     def without_order(self, order: Order) -> "VersionIndex":
         """
         Return the index without an order.
         """
-        return evolve(self, orders={other: tree for other, tree in self.orders.items() if other != order})
+        return VersionIndex(self.records, {other: tree for other, tree in self.orders.items() if other != order})
+
+    def _changed(self, number: int, record: VersionRecord | None) -> "VersionIndex":
+        base = self._applied[0] if self._applied else self
+        changes = {**base._changes, number: record}
+        if record is None and base._records.get(number) is None:
+            del changes[number]
+        changed = VersionIndex(base._records, base._orders, changes)
+        return changed if len(changes) < _MOST_CHANGES else changed._current()
+
+    def _current(self) -> "VersionIndex":
+        """
+        Return the index with all changes in its trees.  If two threads make it at once, either is as good.
+        """
+        if not self._changes:
+            return self
+        if not self._applied:
+            self._applied.append(self._apply())
+        return self._applied[0]
+
+    def _apply(self) -> "VersionIndex":
+        records, orders = self._records, dict(self._orders)
+        for number, after in self._changes.items():
+            before = records.get(number)
+            for order, tree in orders.items():
+                orders[order] = changed_order(tree, order, before, after)
+            if after is None:
+                records = records.remove(number)
+            else:
+                records = (records.insert if before is None else records.replace)(number, after)
+        return VersionIndex(records, orders)

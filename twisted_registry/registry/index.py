@@ -110,7 +110,7 @@ class ModelSearch:
         # All of them appear at once: searches in other threads see an alias name one version at any time.
         index, grown_bytes = self.index, 0
         for record in records:
-            before = index.records.get(record.number)
+            before = index.get(record.number)
             index = index.with_record(record)
             self.damaged.discard(record.number)
             self._observe(record.number)
@@ -122,7 +122,7 @@ class ModelSearch:
         """
         Remove a version, if it is there.
         """
-        before = self.index.records.get(number)
+        before = self.index.get(number)
         self.damaged.discard(number)
         self._observe(number)
         if before is not None:
@@ -142,7 +142,7 @@ class ModelSearch:
         changed = [] if added is None else [added]
         numbers = {number for move in moves for number in (move.from_number, move.to_number)}
         for number in numbers.difference([record.number for record in changed]):
-            record = self.index.records.get(number)
+            record = self.index.get(number)
             if record is not None:
                 changed.append(evolve(record, aliases=aliases_of(aliases, number)))
         self._put(changed)
@@ -211,7 +211,7 @@ class ModelSearch:
             changed: the numbers of the versions that have changed since.
         """
         for number in changed:
-            tree = changed_order(tree, order, sorted_from.get(number), self.index.records.get(number))
+            tree = changed_order(tree, order, sorted_from.get(number), self.index.get(number))
         index = self.index
         if len(index.orders) >= MAX_ORDERS:
             index = index.without_order(min(index.orders, key=lambda each: self._order_uses.get(each, 0)))

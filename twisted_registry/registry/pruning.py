@@ -148,7 +148,7 @@ class Pruner:
         if model.loaded.key(number) in self._state.damaged:
             return None  # it may have lost a label that protects it
         if model.search is not None and model.search.is_loaded:
-            return model.search.index.records.get(number)
+            return model.search.index.get(number)
         return self._state.version_record(model.loaded, number)
 
     def _load(self, model_id: str, numbers: Sequence[int]) -> list[_Loaded]:
