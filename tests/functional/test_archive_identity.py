@@ -6,7 +6,9 @@ import json
 import logging
 import math
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
@@ -19,6 +21,22 @@ from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient, BlockingTracker, Version
 from twisted_registry.domain import errors
 from twisted_registry.domain.models import VersionInfo
+
+
+@contextmanager
+def warnings_of_clients() -> Iterator[list[str]]:
+    """
+    Collect the warnings of clients in the log.
+    """
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("twisted_registry.client")
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
 
 
 class StartTests(RegistryTestCase):
@@ -194,6 +212,7 @@ class RestoredTests(EdgeTestCase):
         self.addCleanup(self.registry.close)
         self.registry.save_model("walker")
         self.store(b"1")
+        self.registry.set_alias("walker@1", "production")
         self.daemon.stop()
         backup = self.directory / "backup"
         shutil.copytree(self.archive, backup)
@@ -238,6 +257,62 @@ class RestoredTests(EdgeTestCase):
             self.addCleanup(other.close)
             self.assertEqual(other.publish("walker", b"4").version_number, 4)
             self.assertEqual(next(tracker).version_number, 4)
+
+    def test_creator_with_labels(self) -> None:
+        """
+        A creator of the new API gets a higher number, too.
+        """
+        self.restore()
+        self.go_back()
+        info = self.registry.store("walker", b"4", labels={"k": "v"})
+        self.assertEqual(info.version_number, 4)
+        self.assertEqual(self.daemon.log.count("archive raise-numbers"), 1)
+
+    def test_alias_tracker(self) -> None:
+        """
+        A tracker of an alias reports the number that it has seen, and follows the alias to where the backup has it,
+        with a warning, and from there on.
+        """
+        self.restore()
+        with warnings_of_clients() as lines, self.registry.track("walker@production") as tracker:
+            self.assertEqual(next(tracker).version_number, 1)
+            for number in (2, 3):
+                self.registry.set_alias(f"walker@{number}", "production")
+                self.assertEqual(next(tracker).version_number, number)
+            self.go_back()
+            self.assertEqual(next(tracker).version_number, 1)
+            self.wait_until_logged("archive raise-numbers")
+            other = BlockingClient(self.daemon.address)
+            self.addCleanup(other.close)
+            self.assertEqual(other.store("walker", b"4").version_number, 4)
+            other.set_alias("walker@4", "production")
+            self.assertEqual(next(tracker).version_number, 4)
+        self.assertEqual(len(lines), 1)
+        self.assertIn("went back to an earlier state: walker@production names version 1 now, after version 3", lines[0])
+
+    def test_alias_moved_before_the_tracker_is_back(self) -> None:
+        """
+        A tracker of an alias that has moved on since the restore follows it, although its moves count from less.
+        """
+        self.restore()
+        with self.registry.track("walker@production") as tracker:
+            next(tracker)
+            for number in (2, 3):
+                self.registry.set_alias(f"walker@{number}", "production")
+                self.assertEqual(next(tracker).version_number, number)
+            self.daemon.stop()
+            shutil.rmtree(self.archive)
+            shutil.copytree(self.restored_from, self.archive)
+            elsewhere = self.make_daemon("--port", "0")
+            self.addCleanup(elsewhere.kill)
+            elsewhere.start()
+            with BlockingClient(elsewhere.address) as other:
+                other.save_model("walker")
+                number = other.store("walker", b"other").version_number
+                other.set_alias(f"walker@{number}", "production")
+            elsewhere.stop()
+            self.daemon = self.start_daemon()
+            self.assertEqual(next(tracker).version_number, number)
 
 
 class OwnerTests(RegistryTestCase):

@@ -71,6 +71,7 @@ class CreationRequest:
         key: the idempotency key; empty for none.
         offset: where the data begins that is sent.
         owner: the address of the client; empty if it is not known.
+        seen: the highest version number of the model that the client has seen; 0 if it does not say.
     """
 
     header: VersionHeader
@@ -78,6 +79,7 @@ class CreationRequest:
     key: str = ""
     offset: int = 0
     owner: str = ""
+    seen: int = 0
 
     def check(self) -> None:
         """
@@ -164,6 +166,7 @@ class Creations:
         request.check()
         header = request.header
         snapshot = await self._queries.snapshot(header.model_id)
+        await self._queries.note_seen(snapshot, request.seen)
         if not request.key:
             check_size(header.size_bytes, self._version_max_bytes)
             transfer = UnfinishedTransfer(self._queries.registry.upload(header, snapshot, "", request.details))

@@ -135,3 +135,11 @@ class Queries:
         """
         if seen and self.registry.went_back(snapshot.model_id, seen):
             await self.runtime.call(lambda: self.registry.note_seen(snapshot, seen))
+
+    async def note_seen_of(self, model_id: str, seen: int) -> None:
+        """
+        Do the same for a model that need not exist, or that cannot be read now.
+        """
+        if seen and model_id:
+            with suppress(RegistryError):
+                await self.note_seen(await self.snapshot(model_id), seen)

@@ -2,6 +2,8 @@
 The subscription of a tracker of an alias, over as many calls as it takes.
 """
 
+import logging
+
 from twisted_registry.client._tracking.base import SubscriptionBase
 from twisted_registry.client._tracking.event_stream import EventStream
 from twisted_registry.client._transport.aliases import Aliases
@@ -19,6 +21,9 @@ from twisted_registry.client.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.aliases import AliasMove
+from twisted_registry.domain.references import Reference
+
+_log = logging.getLogger("twisted_registry.client")
 
 _MOVED = "alias_moved"
 _DELETED = "model_deleted"
@@ -26,9 +31,10 @@ _DELETED = "model_deleted"
 
 class AliasSubscription(SubscriptionBase):
     """
-    A subscription to the version that an alias names.  The position is the sequence number of the alias's last move.
+    A subscription to the version that an alias names.  The position counts the versions that it has named.
 
     If the connection is lost, the events go on after the last one.  If that is not possible, the alias is read again.
+    If the archive was restored to an earlier state, the alias is followed back.
     """
 
     def __init__(self, calls: Calls, model_id: str, alias: str) -> None:
@@ -88,12 +94,25 @@ class AliasSubscription(SubscriptionBase):
         if move is None:
             raise UnknownAlias(self._model_id, self._alias)
         known = self._move
-        # A model that is deleted and created again counts its moves from 1.
         if known is not None and (
             move.sequence < known.sequence or (move.sequence == known.sequence and move != known)
         ):
-            raise ModelReplaced(self._model_id)
+            await self._check_restored(known)
+            _log.warning(
+                "the archive at %s went back to an earlier state: %s names version %d now, after version %d",
+                self.subject[0],
+                Reference(self._model_id, alias=self._alias),
+                move.to_number,
+                known.to_number,
+            )
         return move
+
+    async def _check_restored(self, known: AliasMove) -> None:
+        # A model that was created again counts its moves from 1, too, but all of them are later.
+        async for move in self._aliases.moves(self._model_id, ""):
+            if move.moved_ns <= known.moved_ns:
+                return
+        raise ModelReplaced(self._model_id)
 
     async def _receive(self) -> None:
         if not self.is_connected:
@@ -138,7 +157,8 @@ class AliasSubscription(SubscriptionBase):
             # The alias has moved on, and the version was deleted: the next event says where to.
             self._loaded = move
             return
-        self._loaded, self.position = move, move.sequence
+        self._loaded, self.position = move, self.position + 1
+        self._calls.connection.memory.saw(self._model_id, move.to_number)
         self.changed.set()
 
     def _forget_cursor(self) -> None:

@@ -10,7 +10,9 @@ from attrs import frozen
 from twisted_registry.application.aliases import Aliases
 from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.models import Models
+from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
+from twisted_registry.protocol.call_metadata import seen_in
 from twisted_registry.protocol.messages import Empty, v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.call import CallContext
@@ -141,12 +143,14 @@ class EventCalls:
     """
 
     _feed: EventFeed
+    _queries: Queries
     _reply_budget: ReplyBudget
 
     async def watch(self, request: Any, call: CallContext) -> None:
         """
         Send events as they happen.
         """
+        await self._queries.note_seen_of(request.model_id, seen_in(call.metadata))
         with self._feed.watch(codec.event_filter(request), request.cursor) as watch:
             await call.write(codec.started(watch.cursor, time.time_ns()))
             while True:

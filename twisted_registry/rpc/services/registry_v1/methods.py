@@ -62,7 +62,7 @@ def registry_service(
         *_retention_methods(RetentionCalls(RetentionRules(queries), reply_budget)),
         Method(
             "WatchEvents",
-            EventCalls(feed, reply_budget).watch,
+            EventCalls(feed, queries, reply_budget).watch,
             Action.READ,
             lambda request: request.model_id,
             request=v1.WatchEventsRequest,

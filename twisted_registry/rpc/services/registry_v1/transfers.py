@@ -19,7 +19,7 @@ from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import Chunk
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
-from twisted_registry.protocol.call_metadata import checksum_metadata
+from twisted_registry.protocol.call_metadata import checksum_metadata, seen_in
 from twisted_registry.protocol.framing import content_offset
 from twisted_registry.protocol.limits import REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import v1
@@ -62,7 +62,7 @@ class TransferCalls:
         raw = await messages.read()
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
-        request = creation(raw, host_of(call.peer))
+        request = creation(raw, host_of(call.peer), seen_in(call.metadata))
         record = await self._creations.create(request, InterruptibleMessages(messages), chunk)
         call.set_trailing_metadata(checksum_metadata(record.size_bytes, record.sha256, record.info.xxh3))
         return codec.version(record)
@@ -133,12 +133,13 @@ class InterruptibleMessages:
 # Requests
 
 
-def creation(raw: bytes, owner: str) -> CreationRequest:
+def creation(raw: bytes, owner: str, seen: int) -> CreationRequest:
     """
     Read the first message of a ``CreateVersion`` stream.
 
     Args:
         owner: the address of the client.
+        seen: the highest version number of the model that the client has seen; 0 if it does not say.
 
     Raises:
         TooLarge: it is too long.
@@ -147,7 +148,7 @@ def creation(raw: bytes, owner: str) -> CreationRequest:
     header = creation_header(raw)
     annotations = Annotations(dict(header.labels), dict(header.metrics))
     details = CreationDetails(annotations, tuple(header.aliases), reason=header.alias_reason)
-    return CreationRequest(codec.version_header(header), details, header.idempotency_key, header.offset, owner)
+    return CreationRequest(codec.version_header(header), details, header.idempotency_key, header.offset, owner, seen)
 
 
 def creation_header(raw: bytes) -> Any:
