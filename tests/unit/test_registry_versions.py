@@ -241,6 +241,19 @@ class SeenTests(PumpedRegistryCase):
             self.assertIn(part, line)
         self.assertEqual(self.create().version_number, 3)
 
+    def test_lost_version_of_an_alias(self) -> None:
+        """
+        The log names the aliases whose versions the archive has lost, also if it has later versions.
+        """
+        for number, alias in ((2, "canary"), (3, "production"), (4, "best")):
+            self.create(archived=True)
+            self.done(self.registry.move_alias(self.snapshot(), AliasChange(alias, number)))
+        del self.medium.models["m"].versions[2]
+        del self.medium.models["m"].versions[3]
+        self.reopen()
+        (line,) = [formatEvent(event) for event in self.events if event["log_level"] is LogLevel.error]
+        self.assertIn("these aliases of 'm' name: canary, production;", line)
+
     def test_bounded(self) -> None:
         """
         Clients can raise the numbers of a model by a million in the life of a process, and no further.

@@ -33,8 +33,8 @@ def log_start(settings: Settings, archive: str, is_new: bool, address: str) -> N
 def _log_archive(settings: Settings, archive: str, is_new: bool) -> None:
     if is_new:
         _log.warn(
-            "new archive: {archive} did not exist and was created; if it should contain models, check --archive-dir "
-            "and whether its disk is mounted",
+            "new archive: {archive} contained no archive, and one was created; if it should contain models, check "
+            "--archive-dir and whether its disk is mounted",
             archive=archive,
         )
     _log.info(

@@ -2,6 +2,7 @@
 The reader of models and versions that are not in memory.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TypeVar
@@ -85,6 +86,9 @@ class Loader:
         await model.sequence.load(max(highest, named))
         if named > highest:
             _log_went_back(model, named, highest)
+        lost = [name for name, number in sorted(aliases.numbers.items()) if not _contains(numbers, number)]
+        if lost:
+            _log_lost(model, lost)
         self._state.alias_requests.load(model.incarnation, aliases.requested)
         return model.load(numbers, aliases)
 
@@ -225,6 +229,20 @@ class Loader:
         else:
             self._state.note_damage(snapshot.key(number), result)
         return result
+
+
+def _contains(numbers: Sequence[int], number: int) -> bool:
+    position = bisect_left(numbers, number)
+    return position < len(numbers) and numbers[position] == number
+
+
+def _log_lost(model: Model, aliases: Sequence[str]) -> None:
+    _log.error(
+        "the archive has lost the versions that these aliases of {id!r} name: {aliases}; restore their files, or move "
+        "or delete the aliases",
+        id=model.model_id,
+        aliases=", ".join(aliases),
+    )
 
 
 def _log_went_back(model: Model, named: int, highest: int) -> None:
