@@ -131,7 +131,7 @@ class WheelTests(PluginTestCase):
         path = f"{folder.parents[1]}:{self.daemon.environment['PYTHONPATH']}"
         command = ("--nodaemon", "--pidfile=", "model-registry", "--archive", "tape")
         ended = run_twistd(self.directory, *command, environment={**self.daemon.environment, "PYTHONPATH": path})
-        self.assertEqual(ended.stderr.count("Traceback"), 1)
+        self.assertEqual(ended.stderr.count("Traceback (most recent call last)"), 1)
         self.assertIn("broken_plugin.py cannot be imported (No module named 'missing')", ended.stderr.splitlines()[-1])
 
 
