@@ -32,6 +32,7 @@ from twisted_registry.daemon.providers import (
     create_transient_store,
 )
 from twisted_registry.domain.errors import CannotStart
+from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.testing.memory_archive import MemoryArchive
 
@@ -377,6 +378,13 @@ class StoresTests(SynchronousTestCase):
         budget, arguments = made.transient.made_with
         self.assertEqual((budget.max_items, arguments), (3, ("b",)))
         self.assertEqual((made.archive_threads, made.transient_threads), (None, None))
+
+    def test_limits(self) -> None:
+        """
+        The archive has the limits on unfinished uploads.
+        """
+        made: Any = self.stores("--archive=one", "--transient=fake", "--kept-uploads-max-items=2")
+        self.assertEqual(made.archive.limits, UnfinishedLimits(count=2))
 
     def test_threads(self) -> None:
         """

@@ -5,10 +5,11 @@ The tests of archives that keep unfinished uploads.
 from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.streams import IArchiveWriter
-from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
+from twisted_registry.contracts.unfinished import IResumableArchive, IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.idempotency import key_sha256
+from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.domain.models import Chunk
 from twisted_registry.testing.archive import ArchiveContract
 from twisted_registry.testing.samples import data_of, version_info
@@ -177,6 +178,51 @@ class ArchiveUnfinishedContract(ArchiveContract):
         self.resume().abort()
         self.reopen()
         self.assertIsNone(self.find())
+
+    def test_limited(self) -> None:
+        """
+        If too many are left, the smallest is dropped, and if they are too large the oldest.
+        """
+        for key in ("one", "two", "three"):
+            self.begin(key.encode(), "m", key_sha256(key))
+        self.restart(UnfinishedLimits(count=2))
+        smaller = [self.find("m", key_sha256(key)) for key in ("one", "two")]
+        self.assertEqual(smaller.count(None), 1)
+        self.assertIsNotNone(self.find("m", key_sha256("three")))
+        self.restart(UnfinishedLimits(size_bytes=5))
+        self.assertEqual(sum(self.find("m", key_sha256(key)) is not None for key in ("one", "two", "three")), 1)
+        self.restart(UnfinishedLimits(count=0))
+        self.assertIsNone(self.find("m", key_sha256("three")))
+
+    def restart(self, limits: UnfinishedLimits) -> None:
+        """
+        Open the archive again, with limits on what is kept.
+
+        Args:
+            limits: how much is kept.
+        """
+        self.archive.close()
+        self.archive = self.make_archive()
+        self.addCleanup(self.archive.close)
+        IResumableArchive(self.archive).limit_unfinished(limits)
+        self.archive.open()
+
+    def test_suspended(self) -> None:
+        """
+        An upload that nobody is sending goes on, unless the archive has said that its data was dropped.
+        """
+        dropped: list[bool] = []
+        writer = IResumableWriter(self.begin(b"some"))
+        for data in (b"da", b"ta"):
+            writer.suspend(lambda: dropped.append(True))
+            self.assertIsNone(self.find())
+            self.assertTrue(writer.resume())
+            writer.write(Chunk(data))
+        writer.finish()
+        writer.suspend(lambda: dropped.append(True))
+        self.assertTrue(writer.resume())
+        writer.commit(version_info("m", 1, b"somedata"))
+        self.assertEqual((data_of(self.archive, "m", 1), dropped), (b"somedata", []))
 
     def test_gone(self) -> None:
         """

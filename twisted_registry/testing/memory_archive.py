@@ -82,6 +82,9 @@ class MemoryMedium:
 class MemoryArchive:
     """
     An archive in memory.  Archives can be opened on a medium one after the other.
+
+    Attributes:
+        limits: the limits on unfinished uploads.
     """
 
     description: str = "memory"
@@ -95,7 +98,7 @@ class MemoryArchive:
         """
         self._medium = medium or MemoryMedium()
         self._opened = False
-        self._limits = UnfinishedLimits()
+        self.limits = UnfinishedLimits()
 
     def open(self) -> None:
         """See ``IArchive.open``."""
@@ -122,7 +125,7 @@ class MemoryArchive:
             key: KeptData("", len(upload.data), number)
             for number, (key, upload) in enumerate(self._medium.unfinished.items())
         }
-        return first_of_too_many(kept, self._limits.count) or first_of_too_much(kept, self._limits.size_bytes)
+        return first_of_too_many(kept, self.limits.count) or first_of_too_much(kept, self.limits.size_bytes)
 
     def discard_suspended(self) -> None:
         """
@@ -175,7 +178,7 @@ class MemoryArchive:
 
     def limit_unfinished(self, limits: UnfinishedLimits) -> None:
         """See ``IResumableArchive.limit_unfinished``."""
-        self._limits = limits
+        self.limits = limits
 
     def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
         """See ``IResumableArchive.find_unfinished``."""

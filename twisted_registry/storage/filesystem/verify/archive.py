@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 _POLL_SECONDS = 0.2
 _LEFT_OVERS = ("tmp", "trash")
 _LEFT_OVER = "being written or removed, or left by a crash; the next start removes it"
-_UPLOAD = "it describes an unfinished upload, which its creator may go on with for an hour"
+_UPLOAD = "it describes an unfinished upload, which its creator may go on with for a while"
 
 
 def default_jobs() -> int:

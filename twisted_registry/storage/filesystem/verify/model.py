@@ -198,7 +198,7 @@ def _foreign_files(model: PinnedModel, listed: VersionFiles, names: list[str]) -
     marks = _marks(folder, names)
     for name in names:
         if name.startswith(UPLOAD_PREFIX):
-            reason = "an unfinished upload, which its creator may go on with for an hour"
+            reason = "an unfinished upload, which its creator may go on with for a while"
             yield model.finding(Kind.LEFT_OVER, None, name, reason)
         elif is_temp_file(name):
             reason = "being written, or left by a crash; it is removed when the model is first used"
