@@ -20,7 +20,12 @@ from twisted_registry.cli.group import command as root
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
 
 _PART = re.compile(r"(?<=<!-- the table: )([\w -]+?)( -->\n).*?(?=<!-- the end -->)", re.DOTALL)
-_REWORDED = ((r" +\[(.*)\]$", r" (\1)"), (r"(\d+)<=x<=(\d+)", r"\1 to \2"), (r"\bx>(\d+)", r"more than \1"))
+_REWORDED = (
+    (r" +\[(.*)\]$", r" (\1)"),
+    (r"(\d+)<=x<=(\d+)", r"\1 to \2"),
+    (r"\bx>=(\d+)", r"at least \1"),
+    (r"\bx>(\d+)", r"more than \1"),
+)
 """Patterns of what click appends to the help of an option, each with the text of the page."""
 
 _SHARED = ("server", "retry_seconds", "tls_ca")

@@ -165,6 +165,8 @@ class AnnotationTests(VersionCase):
             self.assertIn(repr(change), self.refused(2, "metric", self.at(1), "--", change))
         for change in ("a", "=b", "-"):
             self.assertIn(repr(change), self.refused(2, "label", self.at(1), "--", change))
+        self.assertIn("'a' is neither KEY=VALUE nor KEY-", self.refused(2, "label", self.at(1), "a"))
+        self.assertIn("'a' is neither NAME=NUMBER nor NAME-", self.refused(2, "metric", self.at(1), "a"))
         self.assertIn("Missing argument", self.refused(2, "label", self.at(1)))
 
     def test_refused(self) -> None:

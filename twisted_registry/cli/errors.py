@@ -43,8 +43,8 @@ Exit status:
   0    done
   1    the registry refused it, or does not have it
   2    wrong usage, or a local file cannot be read or written
-  3    the registry cannot be reached, is too slow, or cannot read its disk now
-  4    it is not known whether the version was created: check before you push again
+  3    the registry is away, is too slow, or cannot read its disk now
+  4    the version may have been created: check before you push again
   130  interrupted (143 by SIGTERM)
 """
 

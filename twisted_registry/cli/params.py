@@ -178,9 +178,17 @@ class PairType(click.ParamType):  # type: ignore[type-arg]  # at run time older 
 class LabelType(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
     """
     A change of a label: ``KEY=VALUE`` sets it, ``KEY-`` removes it.
+
+    Attributes:
+        setting: how a label is set.
+        removal: how a label is removed.
     """
 
     name = "label"
+
+    def __init__(self, setting: str = "KEY=VALUE", removal: str = "KEY-") -> None:
+        self.setting = setting
+        self.removal = removal
 
     def convert(
         self, value: "str | tuple[str, str | None]", param: click.Parameter | None, ctx: click.Context | None
@@ -195,6 +203,8 @@ class LabelType(click.ParamType):  # type: ignore[type-arg]  # at run time older
             return value
         if "=" not in value and len(value) > 1 and value.endswith("-"):
             return value[:-1], None
+        if "=" not in value:
+            self.fail(f"{value!r} is neither {self.setting} nor {self.removal}", param, ctx)
         return PairType().convert(value, param, ctx)
 
 
@@ -216,7 +226,7 @@ class MetricType(click.ParamType):  # type: ignore[type-arg]  # at run time olde
         """
         if not isinstance(value, str):
             return value
-        name, text = LabelType().convert(value, param, ctx)
+        name, text = LabelType("NAME=NUMBER", "NAME-").convert(value, param, ctx)
         if text is None:
             return name, None
         if not _NUMBER.fullmatch(text):

@@ -24,7 +24,8 @@ and damaged files are moved to DIR/.0/quarantine, with a report. Their version n
 Exit status:
   0    the archive is intact
   1    the archive is damaged
-  2    the archive cannot be verified, or the output cannot be written, or the archive is in use (--quarantine)
+  2    the archive cannot be verified, or the output cannot be written;
+       with --quarantine also: the archive is in use
   130  interrupted
 
 \b

@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 import twisted_registry.cli.shells  # noqa: F401  # registers the scripts with click
 from twisted_registry.cli.output import print_line
 
-_HELP = """Print a script that lets a shell complete commands, options, and the ids of models.
+_HELP = """Print a script that lets a shell complete commands, options, the ids of models and, after an @, aliases.
 
 \b
 To install it:

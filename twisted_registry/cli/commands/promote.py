@@ -24,7 +24,8 @@ _HELP = f"""Archive a version, so that it is on the registry's disk and never ev
 
 With one argument the version moves from the registry's memory to its archive: its number and its data stay the same.
 Nothing happens to an archived version. With TO_MODEL the registry creates an archived version of that model with the
-same data, metadata, labels and metrics; aliases stay where they are. The data crosses no network either way.
+same data, metadata, labels (also 'pin') and metrics; aliases stay where they are. The data crosses no network either
+way.
 
 {REFERENCES}
 \b

@@ -39,6 +39,9 @@ the registry's disk when the command exits, and is never evicted. The registry a
 All of stdin is read before the first byte is sent, into a temporary file if it is large. A version is one file: if
 files next to FILE seem to belong to the same model, a warning on stderr names them.
 
+If a push of a large file is interrupted, the same push again, within an hour, sends only what the registry has not
+received.
+
 \b
 Examples:
   twisted-registry push walker walker.pt
