@@ -15,8 +15,10 @@ from twisted_registry.application.search import Searches, SearchRequest
 from twisted_registry.application.search_work import SearchWork
 from twisted_registry.contracts.application import IBudget, IReservation
 from twisted_registry.domain.annotations import AnnotationUpdate
-from twisted_registry.domain.errors import Overloaded, RegistryError, Unavailable
+from twisted_registry.domain.errors import Overloaded, RegistryError, StorageUnavailable, Unavailable
+from twisted_registry.domain.models import ModelInfo
 from twisted_registry.rpc.budgets import ListSlots
+from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 VERSIONS = 150
 VERSIONS_PER_JOB = 64
@@ -110,6 +112,25 @@ class SearchCase(PumpedRegistryCase):
         return search()
 
 
+class PartlyUnreadable(MemoryArchive):
+    """
+    An archive in which some models cannot be read.
+
+    Attributes:
+        unreadable: their ids.
+    """
+
+    def __init__(self, medium: MemoryMedium) -> None:
+        super().__init__(medium)
+        self.unreadable: set[str] = set()
+
+    def load_model(self, model_id: str) -> ModelInfo:
+        """See ``IModelStore.load_model``."""
+        if model_id in self.unreadable:
+            raise StorageUnavailable("Permission denied", f"model {model_id!r}")
+        return super().load_model(model_id)
+
+
 class LoadingTests(SearchCase):
     """
     Searches while the index is made.
@@ -165,6 +186,46 @@ class LoadingTests(SearchCase):
         self.pump()
         self.assertEqual({len(self.successResultOf(each)) for each in waiting}, {10})
         self.assertEqual(len(self.successResultOf(self.start("size_bytes > 0"))), 10)
+
+
+class UnreadableTests(PumpedRegistryCase):
+    """
+    A list of models of which one cannot be read.
+    """
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """
+        Make an archive with a model that cannot be read at first.
+        """
+        return PartlyUnreadable(medium)
+
+    def search(self) -> "Deferred[list[str]]":
+        """
+        List all models.
+        """
+
+        async def search() -> list[str]:
+            queries = Queries(self.registry, DeferredRuntime(self.clock))
+            searches = Searches(queries, SearchWork(queries, CountedSlots()), lambda: 0)
+            return [record.model_id for record in (await (await searches.models(SearchRequest())).page()).records]
+
+        return Deferred.fromCoroutine(search())
+
+    def test_models(self) -> None:
+        """
+        The list fails as a whole and names the model, as all lists do: a client could not see that it is short.  Once
+        the model can be read, so can the list.
+        """
+        for model_id in ("a", "b", "c"):
+            self.save(model_id)
+        self.open()
+        archive = self.archive
+        assert isinstance(archive, PartlyUnreadable)
+        archive.unreadable = {"b"}
+        error = self.fails(self.search(), StorageUnavailable)
+        self.assertIn("model 'b'", str(error))
+        archive.unreadable = set()
+        self.assertEqual(self.done(self.search()), ["a", "b", "c"])
 
 
 class SlowTests(SearchCase):
