@@ -5,11 +5,14 @@ The command: ``python -m tests.robustness``, or ``make robustness``.
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -23,6 +26,8 @@ from tests.robustness.case import Case, Trial
 from tests.robustness.cases import CASES
 
 _MOST_WRONG_SHOWN = 20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""A case that receives one ends early, and reports what it has done so far."""
 
 
 def _count(text: str) -> int:
@@ -64,6 +69,20 @@ def _commit() -> str:
     return reported.stdout.strip()
 
 
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """
+    Let a signal end a case early instead of losing what it has found.
+    """
+    interrupted = threading.Event()
+    before = [(number, signal.signal(number, lambda *_: interrupted.set())) for number in _SIGNALS]
+    try:
+        yield interrupted.is_set
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
 def _run_one(case: Case, count: int, seed: int, console: Console) -> report.Row:
     bar = Progress(
         TextColumn("{task.description}"),
@@ -77,8 +96,9 @@ def _run_one(case: Case, count: int, seed: int, console: Console) -> report.Row:
     started = time.monotonic()
     with bar, tempfile.TemporaryDirectory(prefix="robustness-") as directory:
         task = bar.add_task(case.name, total=count)
-        trial = Trial(count, seed, Path(directory), lambda done: bar.update(task, completed=done))
-        outcome = case.run(trial)
+        with _interruption() as is_interrupted:
+            trial = Trial(count, seed, Path(directory), lambda done: bar.update(task, completed=done), is_interrupted)
+            outcome = case.run(trial)
     seconds = round(time.monotonic() - started)
     row = report.Row(
         case.name,
@@ -113,14 +133,14 @@ def main(words: Sequence[str] | None = None, cases: Sequence[Case] = CASES, cons
         console: the output; by default stdout.
 
     Returns:
-        the exit status: 0 if nothing was wrong, 1 if something was, 2 if a case cannot run here.
+        the exit status: 0 if nothing was wrong, 1 if something was, 2 if a case cannot run here or was interrupted.
     """
     console = console or Console()
     arguments = _arguments(words, cases)
     run = report.Run(_machine(), report.read(arguments.json).rows if arguments.json and arguments.json.exists() else [])
-    done, hindered = [], False
+    done, hindered, is_early = [], False, False
     for case in cases:
-        if arguments.only and case.name not in arguments.only:
+        if is_early or (arguments.only and case.name not in arguments.only):
             continue
         hindrance = case.hindrance()
         if hindrance is not None:
@@ -128,13 +148,15 @@ def main(words: Sequence[str] | None = None, cases: Sequence[Case] = CASES, cons
             console.print(f"{case.name}: cannot be run here: {hindrance}", markup=False)
             continue
         given = getattr(arguments, case.name.replace("-", "_"))
-        row = _run_one(case, given or (case.short if arguments.short else case.long), arguments.seed, console)
+        count = given or (case.short if arguments.short else case.long)
+        row = _run_one(case, count, arguments.seed, console)
         done.append(row)
+        is_early = row.done < count
         run = run.with_row(row)
         if arguments.json:
             report.write(run, arguments.json)
     _show(report.Run(run.machine, done), console)
-    return 1 if any(row.wrong for row in done) else 2 if hindered else 0
+    return 1 if any(row.wrong for row in done) else 2 if hindered or is_early else 0
 
 
 if __name__ == "__main__":

@@ -18,12 +18,20 @@ class Trial:
         seed: the seed of all random choices, except for the scheduling of threads and processes.
         directory: an empty directory for the case alone.
         progress: a function that receives the number of runs so far, now and then.
+        is_interrupted: a function that returns whether to end early, with the outcome so far.
     """
 
     count: int
     seed: int
     directory: Path
     progress: Callable[[int], None] = field(default=lambda done: None)
+    is_interrupted: Callable[[], bool] = field(default=lambda: False)
+
+    def is_over(self, done: int) -> bool:
+        """
+        Return whether there were enough runs, or the case is to end early.
+        """
+        return done >= self.count or self.is_interrupted()
 
 
 @frozen

@@ -4,6 +4,7 @@ Tests of docs/explanation/reliability.md, and of the runs for it.
 
 import io
 import json
+import signal
 from pathlib import Path
 
 from rich.console import Console
@@ -126,6 +127,25 @@ class CommandTests(SynchronousTestCase):
         """
         status, _, path = self.run_with(Outcome(5, ["it was odd"]))
         self.assertEqual((status, report.read(path).rows[0].wrong), (1, ["it was odd"]))
+
+    def test_interrupted(self) -> None:
+        """
+        A signal ends a case early, and what it has done is reported.
+        """
+        done: list[int] = []
+
+        def run(trial: Trial) -> Outcome:
+            while not trial.is_over(len(done)):
+                done.append(1)
+                if len(done) == 2:
+                    signal.raise_signal(signal.SIGINT)
+            return Outcome(len(done), [])
+
+        before, path = signal.getsignal(signal.SIGINT), Path(self.mktemp())
+        cases = [Case(name, "odd things", "Nothing odd happens.", 2, 20, run) for name in ("odd-case", "next-case")]
+        self.assertEqual(main(["--json", str(path)], cases, Console(file=io.StringIO())), 2)
+        self.assertEqual([row.done for row in report.read(path).rows], [2])
+        self.assertIs(signal.getsignal(signal.SIGINT), before)
 
     def test_hindered(self) -> None:
         """

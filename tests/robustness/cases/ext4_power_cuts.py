@@ -141,7 +141,7 @@ def run(trial: Trial) -> Outcome:
     wrong: list[str] = []
     figures: Counter[str] = Counter()
     done = 0
-    while done < trial.count:
+    while not trial.is_over(done):
         with memory_folder(trial.directory) as directory:
             disk = _Disk(directory, random.Random(f"{trial.seed} {done}"), wrong, figures)
             for _ in disk.cuts(min(_CUTS_TO_A_DISK, trial.count - done)):

@@ -386,7 +386,7 @@ def _serve(trial: Trial, totals: _Totals) -> None:
         served.start()
         clients = [served.connect() for _ in range(_CALLERS)]
         sources = _make_sources(clients[0])
-        while totals.histories < enough:
+        while totals.histories < enough and not trial.is_interrupted():
             model_ids = [f"m{totals.histories}-{index}" for index in range(chance.randint(1, 2))]
             recording = Recording(served, chance, model_ids, sources)
             recording.record(clients)
@@ -400,7 +400,7 @@ def run(trial: Trial) -> Outcome:
     Record histories, and check them.
     """
     totals = _Totals()
-    while totals.histories < trial.count:
+    while not trial.is_over(totals.histories):
         _serve(trial, totals)
     figures = {
         "operations": totals.operations,

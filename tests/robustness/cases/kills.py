@@ -322,7 +322,7 @@ def run(trial: Trial) -> Outcome:
     Kill it again and again.
     """
     totals = _Totals()
-    while totals.kills < trial.count:
+    while not trial.is_over(totals.kills):
         chance = random.Random(f"{trial.seed} {totals.archives}")
         most = min(_KILLS_AN_ARCHIVE, trial.count - totals.kills)
         with Served(trial.directory / str(totals.archives), *_FLAGS) as served:

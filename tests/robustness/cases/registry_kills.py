@@ -24,7 +24,7 @@ def run(trial: Trial) -> Outcome:
     acts: Counter[str] = Counter()
     wrong: list[str] = []
     with memory_folder(trial.directory) as directory:
-        while done < trial.count:
+        while not trial.is_over(done):
             number += 1
             chance = random.Random(f"{trial.seed} {number}")
             often = chance.choice(_FAULTS)

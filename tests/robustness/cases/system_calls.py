@@ -183,7 +183,7 @@ def run(trial: Trial) -> Outcome:
     figures: Counter[str] = Counter()
     done, seed = 0, trial.seed
     with memory_folder(trial.directory) as directory, _acts(directory) as acts:
-        while done < trial.count:
+        while not trial.is_over(done):
             points = list(_points(acts, seed))
             for point in _spread(points, trial.count - done):
                 end, lines = _try(acts, point)
@@ -191,6 +191,8 @@ def run(trial: Trial) -> Outcome:
                 done += 1
                 figures["kills" if end == -signal.SIGKILL else "acknowledged" if end == 0 else "refused"] += 1
                 trial.progress(done)
+                if trial.is_interrupted():
+                    break
             figures["points to disturb"], seed = len(points), seed + 1
     return Outcome(done, wrong, dict(figures))
 

@@ -142,7 +142,7 @@ def run_stories(trial: Trial, disturbance: Callable[[random.Random], Disturbance
     wrong: list[str] = []
     acts: Counter[str] = Counter()
     with memory_folder(trial.directory) as directory:
-        while done < trial.count:
+        while not trial.is_over(done):
             number += 1
             chance = random.Random(f"{trial.seed} {number}")
             story = Story(chance, directory / str(number), disturbance(chance))
