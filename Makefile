@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help faces run test test-fast test-functional test-interpreter test-robustness test-times test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
+.PHONY: help faces run test test-fast test-functional test-robustness test-times test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -52,20 +52,18 @@ test-fast: $(INSTALLED_DEV)  ## Run the tests that start no daemon
 	$(TRIAL) --temp-directory=$(FAST_DIRECTORY) $(FAST)
 	@rm -rf $(FAST_DIRECTORY) $(FAST_DIRECTORY).lock
 
-test-functional: $(INSTALLED_DEV)  ## Run the tests that start daemons and commands
-	@mkdir -p build
-	$(TRIAL) --temp-directory=build/trial$(notdir $(VENV)) tests.functional
-
 # The functional tests of what the interpreter takes part in: signals, forks, threads at the end of a process, pipes and
-# terminals, what it prints, the installed wheel.  What daemons and commands compute is in the fast tests.
+# terminals, what it prints, the installed wheel.
+#
+#   make test FUNCTIONAL='$(INTERPRETER)'      run the fast tests, and these
 INTERPRETER := $(addprefix tests.functional.test_, cli_interruptions cli_streams cli_terminal client_processes daemon \
 	everything_at_once logs plugins start_failures stop tutorial twistd_log twistd_options)
 
-test-interpreter: $(INSTALLED_DEV)  ## Run the fast tests, and the functional ones that an interpreter may break
-	@status=0; $(MAKE) --no-print-directory test-fast || status=$$?; \
-	mkdir -p build; \
-	$(TRIAL) --temp-directory=build/trial-interpreter$(notdir $(VENV)) $(INTERPRETER) || status=$$?; \
-	exit $$status
+FUNCTIONAL ?= tests.functional
+
+test-functional: $(INSTALLED_DEV)  ## Run the tests that start daemons and commands
+	@mkdir -p build
+	$(TRIAL) --temp-directory=build/trial$(notdir $(VENV)) $(FUNCTIONAL)
 
 test-robustness: $(INSTALLED_DEV)  ## Run the short forms of 'make robustness' and 'make benchmark'
 	@mkdir -p build

@@ -82,6 +82,17 @@ class WorkflowTests(SynchronousTestCase):
         modules = {word for command in commands() for word in command if word.startswith("tests.")}
         self.assertEqual({module for module in modules if find_spec(module) is None}, set())
 
+    def test_modules_of_the_second_interpreter(self) -> None:
+        """
+        The script runs the README's command on a second interpreter, with functional tests that exist.
+        """
+        self.assertRegex(SCRIPT.read_text(), r"(?m)^ *tests \S+ test .*FUNCTIONAL='\$\(INTERPRETER\)'$")
+        found = re.search(r"INTERPRETER := \$\(addprefix (\S+), ([^)]*)\)", MAKEFILE)
+        assert found is not None
+        modules = [f"{found[1]}{name}" for name in found[2].replace("\\\n", " ").split()]
+        self.assertGreater(len(modules), 5)
+        self.assertEqual([module for module in modules if find_spec(module) is None], [])
+
     def test_coverage_and_robustness(self) -> None:
         """
         The workflow and the script hold the floor of the coverage, and run the short form of the robustness cases.
