@@ -19,6 +19,7 @@ _CHANGES = frozenset(
         *("rename", "rename_noreplace", "link", "mkdir", "rmdir", "unlink"),
     }
 )
+_TAKING_SPACE = frozenset({"create", "write", "write_at", "rename", "rename_noreplace", "mkdir", "link"})
 
 Disturbance = Callable[[str], None]
 """A callback that runs before each call, with a text such as ``fsync .0/tmp/*``, and may raise in its place."""
@@ -74,9 +75,15 @@ class FaultySystem(System):
         call = " ".join([name, *map(self._shown, what)])
         self.calls.append(call)
         disturbance = self.disturbance
-        if disturbance is not None:
-            repeat = self.space.freeing if name in ("fsync", "sync_data") else self.space.retrying
-            repeat(lambda: disturbance(call))
+        if disturbance is None:
+            return
+        # As the real system does.
+        if name in ("fsync", "sync_data"):
+            self.space.freeing(lambda: disturbance(call))
+        elif name in _TAKING_SPACE:
+            self.space.retrying(lambda: disturbance(call))
+        else:
+            disturbance(call)
 
     def _shown(self, thing: object) -> str:
         path = self.descriptors[thing] if isinstance(thing, int) else str(thing)
