@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.functional.test_readme import README, ROOT, fenced
@@ -102,6 +103,15 @@ class PageTests(SynchronousTestCase):
             self.assertIn("Example", each.help or "", name)
             says = "Exit status:" in (each.epilog or "") + (each.help or "")
             self.assertTrue(says or name == "completion", name)
+
+    def test_help_fits_a_terminal(self) -> None:
+        """
+        The help of each command fits 80 columns, except for examples, which are typed as they are.
+        """
+        for name, each in all_commands().items():
+            shown = each.get_help(click.Context(each, info_name=f"{PROGRAM} {name}", terminal_width=80))
+            lines = [line for line in shown.splitlines() if PROGRAM not in line]
+            self.assertEqual([line for line in lines if len(line) > 80], [], name)
 
     def test_statuses(self) -> None:
         """
