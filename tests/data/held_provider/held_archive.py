@@ -8,6 +8,7 @@ leave a file, ``did-<n>-abort``; the numbers have the order of the calls.
 """
 
 import time
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,7 @@ from zope.interface import implementer
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.domain.creation import UploadFacts
+from twisted_registry.domain.errors import CorruptVersion
 from twisted_registry.domain.models import Chunk, VersionInfo
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 
@@ -94,6 +96,10 @@ class HeldArchive(FilesystemArchive):
     def load_version(self, model_id: str, version_number: int) -> VersionInfo:
         self._holds.enter("load")
         return super().load_version(model_id, version_number)
+
+    def load_versions(self, model_id: str, version_numbers: Sequence[int]) -> list[VersionInfo | CorruptVersion]:
+        self._holds.enter("load")
+        return super().load_versions(model_id, version_numbers)
 
     def open_version(self, model_id: str, version_number: int) -> IArchiveReader:
         self._holds.enter("read")
