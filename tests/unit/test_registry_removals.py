@@ -79,6 +79,21 @@ class RemovalTests(PumpedRegistryCase):
         self.pump()
         self.assertEqual(self.archive.left, 0)
 
+    def test_deleted_large_model(self) -> None:
+        """
+        The deletion of a large model is answered before any file is removed, because its files would be listed first.
+        """
+        self.save()
+        for _ in range(101):
+            self.create(archived=True)
+        self.archive.left = 3
+        deletion = self.registry.delete_model("m")
+        while not deletion.called:
+            self.step()
+        self.assertEqual(self.archive.left, 3)
+        self.pump()
+        self.assertEqual(self.archive.left, 0)
+
     def test_failing_removal(self) -> None:
         """
         A deletion succeeds even if nothing can be removed now.

@@ -108,9 +108,12 @@ class ModelChanges:
             await self._state.transients.remove(snapshot)
         return model
 
-    async def delete(self, model_id: str, check: Callable[[ModelInfo], None] | None = None) -> None:
+    async def delete(self, model_id: str, check: Callable[[ModelInfo], None] | None = None) -> ModelSnapshot | None:
         """
-        See ``IRegistry.delete_model``.
+        Delete a model; see ``IRegistry.delete_model``.
+
+        Returns:
+            the versions that it had; ``None`` if they were not read.
         """
         try:
             async with self._state.coordination.exclusive(model_id):
@@ -118,6 +121,7 @@ class ModelChanges:
                 if check is not None:
                     check(await self._loader.owned_model_info(model))
                 await self._delete_owned(model)
+                return model.snapshot
         except BaseException as error:
             self._state.publish_failure("delete model", model_id, error)
             raise

@@ -65,6 +65,9 @@ from twisted_registry.registry.uploads import Upload
 
 T = TypeVar("T")
 
+_SMALL_VERSIONS = 100
+"""A model with no more versions is removed completely before its deletion is answered."""
+
 _log = Logger(namespace="twisted_registry.registry")
 
 
@@ -393,8 +396,10 @@ class Registry:
         return self._run(self._delete_model(model_id, check))
 
     async def _delete_model(self, model_id: str, check: Callable[[ModelInfo], None] | None) -> None:
-        await self._changes.delete(model_id, check)
-        await self._removal.begin()
+        deleted = await self._changes.delete(model_id, check)
+        # To list the folder of a large model takes as long as to remove a small one.
+        if deleted is not None and len(deleted.numbers) <= _SMALL_VERSIONS:
+            await self._removal.begin()
         self._run(self._removal.run())
 
     def archive_version(self, snapshot: ModelSnapshot, version_number: int) -> Deferred[VersionInfo]:

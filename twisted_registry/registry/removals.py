@@ -42,7 +42,8 @@ class BackgroundRemoval:
 
     async def begin(self) -> None:
         """
-        Remove some of what is due.  A small model is gone completely then, and its space on the disk is free.
+        Remove some of what is due.  A small model is gone completely then, and its space on the disk is free; to begin
+        with a large one takes as long as to list its files.
         """
         if self.is_running or self._archive.removal_seconds() != 0.0:
             return

@@ -127,10 +127,12 @@ class VersionDeletion:
         with self._staging.root.open_folder(folder_name) as handle:
             folder = ModelFolder(folder_name, handle)
             names = self._staging.system.listdir(handle)
-            numbers = {n for n in marked_numbers(names, DELETED_PREFIX) if self._pending.is_deleted(folder, n)}
+            # Few of the hundreds of thousands of names that a folder may have are hidden.
+            hidden = [name for name in names if name[:1] == "."]
+            numbers = {n for n in marked_numbers(hidden, DELETED_PREFIX) if self._pending.is_deleted(folder, n)}
             # The deletion is durable before anything is removed, and all else is durably gone before the .yaml is.
             self._staging.sync_folder(handle)
-            yield from self._removing_steps(folder, _files_of(folder, numbers, names))
+            yield from self._removing_steps(folder, _files_of(folder, numbers, names, hidden))
             self._staging.sync_folder(handle)
             yield from self._removing_steps(folder, map(folder.deleted_name, numbers))
 
@@ -140,10 +142,11 @@ class VersionDeletion:
             yield
 
 
-def _files_of(folder: ModelFolder, numbers: set[int], names: list[str]) -> set[str]:
-    keys = {name for name in names if (key := parse_key_file_name(name)) and key.version_number in numbers}
-    own_files = (name for number in numbers for name in _own_files(folder, number))
-    return keys.union(own_files).intersection(names)
+def _files_of(folder: ModelFolder, numbers: set[int], names: list[str], hidden: list[str]) -> list[str]:
+    keys = [name for name in hidden if (key := parse_key_file_name(name)) and key.version_number in numbers]
+    own_files = {name for number in numbers for name in _own_files(folder, number)}
+    # Not by a set of all names: a single call into C blocks all other threads.
+    return [*keys, *[name for name in names if name in own_files]]
 
 
 def _own_files(folder: ModelFolder, number: int) -> tuple[str, str]:
