@@ -95,7 +95,7 @@ class SearchCase(PumpedRegistryCase):
 
         async def search() -> list[int]:
             request = SearchRequest(filter, order, 10)
-            found = await self.searches.versions("m", request, remaining_seconds)
+            found = await self.searches.versions("m", request, lambda: remaining_seconds)
             return [record.number for record in (await found.page()).records]
 
         return Deferred.fromCoroutine(search())

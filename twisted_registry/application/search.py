@@ -86,7 +86,7 @@ class Searches:
     _now_ns: Callable[[], int] = time.time_ns
 
     async def versions(
-        self, model_id: str, request: SearchRequest, remaining_seconds: float | None = None
+        self, model_id: str, request: SearchRequest, remaining_seconds: Callable[[], float | None] = lambda: None
     ) -> Search[VersionRecord]:
         """
         Prepare a search of a model's versions.  The first one of a model reads all of its versions.
@@ -94,7 +94,7 @@ class Searches:
         Args:
             model_id: the model.
             request: what to search.
-            remaining_seconds: the time until the client's deadline; ``None`` if it set none.
+            remaining_seconds: returns the time until the client's deadline; ``None`` if it set none.
 
         Raises:
             Unavailable: the versions are still being read shortly before the deadline.
@@ -110,7 +110,7 @@ class Searches:
         if prepared.is_by_id and prepared.query.filter.names <= _KNOWN_BY_NUMBER:
             return await _ready(prepared, _NumberedVersions(self._queries, self._work, snapshot, prepared))
         search = _FoundVersions(self._queries, self._work, snapshot, prepared)
-        await search.load(remaining_seconds)
+        await search.load(remaining_seconds())
         return await _ready(prepared, search)
 
     async def models(self, request: SearchRequest) -> Search[ModelRecord]:

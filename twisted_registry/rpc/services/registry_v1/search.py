@@ -39,7 +39,7 @@ class SearchCalls:
         List the versions of a model that match a filter.
         """
         wanted = search_request(request)
-        search = await self._searches.versions(request.model_id, wanted, call.remaining_seconds)
+        search = await self._searches.versions(request.model_id, wanted, lambda: call.remaining_seconds)
 
         async def make() -> bytes:
             page = await search.page()
