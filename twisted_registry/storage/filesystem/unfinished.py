@@ -203,6 +203,8 @@ class UnfinishedUploads:
                 self._staging.discard(folder.handle, upload.location)
         except RegistryError:
             pass  # it was removed with the model
+        except OSError as error:
+            _log.warn("the data of an unfinished upload stays for now: {error}", error=error)
 
     # Writing
 
