@@ -22,12 +22,12 @@ from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 from tests.support.holds import HeldArchiveTestCase
 from tests.support.registry_case import RegistryTestCase
 from tests.support.upload import Upload
-from twisted_registry.protocol.messages import SERVICE_NAME, api, common
+from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME, api, common
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-SERVICES = ("", SERVICE_NAME)
-"""Overall, and the registry by its name."""
+SERVICES = ("", SERVICE_NAME, REGISTRY_SERVICE_NAME)
+"""Overall, and the registry by the names of its services."""
 
 
 class VersionTests(SharedEdgeTestCase):
@@ -153,7 +153,7 @@ class HealthTests(SharedEdgeTestCase):
 
     def test_serving(self) -> None:
         """
-        The daemon as a whole is healthy, and so is its service by name.
+        The daemon as a whole is healthy, and so are its services by name.
         """
         for service in SERVICES:
             self.assertEqual(self.client.health(service), SERVING)
@@ -236,12 +236,12 @@ class HealthWhileItStopsTests(RegistryTestCase):
         watches = [
             stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=DEADLINE_SECONDS) for service in SERVICES
         ]
-        self.assertEqual([next(watch).status for watch in watches], [SERVING, SERVING])
+        self.assertEqual([next(watch).status for watch in watches], [SERVING] * len(SERVICES))
         upload = Upload(self.client, header("m", 4, archived=True), body(b"da"))
         self.addCleanup(upload.end)
         self.wait_until_true(lambda: temp_files(self.archive), "the upload is under way")
         self.daemon.ask_to_stop()
-        self.assertEqual([next(watch).status for watch in watches], [NOT_SERVING, NOT_SERVING])
+        self.assertEqual([next(watch).status for watch in watches], [NOT_SERVING] * len(SERVICES))
         upload.feed_data(b"ta")
         self.assertEqual(upload.finish().version_number, 1)
         for watch in watches:

@@ -10,17 +10,18 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 from twisted_registry.domain.errors import Unavailable
-from twisted_registry.protocol.messages import SERVICE_NAME
+from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Action, Method, Service
 
-_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME)
+_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME, REGISTRY_SERVICE_NAME)
 _Status = health_pb2.HealthCheckResponse
 
 
 class Health:
     """
-    The health of the server, overall and by the registry's name.  It does not serve until ``set_serving`` is called.
+    The health of the server, overall and by the names of the registry's services.  It does not serve until
+    ``set_serving`` is called.
     """
 
     def __init__(self) -> None:
