@@ -196,18 +196,18 @@ class AliasChange:
         )
 
 
-def check_alias_count(model_id: str, aliases: Mapping[str, AliasMove], set_: Iterable[str]) -> None:
+def check_alias_count(model_id: str, aliases: Mapping[str, AliasMove], wanted: Iterable[str]) -> None:
     """
     Check that a model may have some more aliases.
 
     Args:
         aliases: the last move of each alias of the model.
-        set_: the aliases to set; those that exist do not count.
+        wanted: the aliases to set; those that exist do not count.
 
     Raises:
         TooManyAliases: there would be too many.
     """
-    if len(aliases) + sum(alias not in aliases for alias in set_) > MAX_ALIASES_PER_MODEL:
+    if len(aliases) + sum(alias not in aliases for alias in wanted) > MAX_ALIASES_PER_MODEL:
         raise TooManyAliases(model_id, MAX_ALIASES_PER_MODEL)
 
 
