@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.cli import Terminal, started
+from tests.support.cli import Terminal, invoke, started
 from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.edge import SharedEdgeTestCase
 from twisted_registry.cli.commands.prune import _delete
@@ -79,6 +79,26 @@ class ConfirmationTests(SharedEdgeTestCase):
         status, said = self.answer(b"y\n", lambda: self.invoke_label("pin="))
         self.assertEqual((status, self.numbers()), (0, [1, 2, 3]))
         self.assertIn("1 version of the list stayed", said)
+
+    def test_policy(self) -> None:
+        """
+        A policy that deletes versions at once is set only after a yes.
+        """
+        for text, status, policy in ((b"n\n", 1, "there is no policy"), (b"y\n", 0, "the newest 2")):
+            with (
+                Terminal() as terminal,
+                started(
+                    self.daemon.address, "retention", "set", self.model_id, "--keep-last", "2", stdin=terminal.child,
+                    stderr=terminal.child,
+                ) as process,
+            ):  # fmt: skip
+                terminal.let_go()
+                terminal.wait_for(b"The policy deletes 1 version (4 bytes) in the background. Set it? [y/N]")
+                terminal.type(text)
+                terminal.read_all()
+                self.assertEqual(process.wait(TIMEOUT_SECONDS), status)
+            shown = invoke(self.daemon.address, "retention", "show", self.model_id)
+            self.assertIn(policy, shown.stdout)
 
     def invoke_label(self, label: str) -> None:
         """

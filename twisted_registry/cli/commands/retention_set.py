@@ -2,26 +2,33 @@
 The command that sets a retention policy.
 """
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from twisted_registry.cli.commands.retention_show import print_policy
-from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
+from twisted_registry.cli.errors import EXIT_STATUS_HELP, ExitStatus, exit_on_interrupt
 from twisted_registry.cli.outcomes import outcome
 from twisted_registry.cli.output import json_option
 from twisted_registry.cli.params import ModelType
 from twisted_registry.cli.references import model_word
 from twisted_registry.cli.retention_rules import check_scope, policy_of, scope_text, with_policy
 from twisted_registry.cli.server import Server, with_server
+from twisted_registry.cli.text import size
 from twisted_registry.domain.references import Reference
+from twisted_registry.domain.retention import RetentionPolicy
+
+if TYPE_CHECKING:
+    from twisted_registry.client import BlockingClient
 
 _HELP = """Set the retention policy of MODEL, or of all models whose ids begin with --prefix.
 
 A version is kept if any rule keeps it. The latest version, those that an alias names, and those with the label 'pin'
 are always kept. The registry deletes all others, archived ones as well, in the background. A model's own policy
 replaces that of its prefix, and a longer prefix a shorter one. --keep-all keeps all versions; --unset removes the
-policy. 'prune --dry-run' with the same rules shows what they would delete.
+policy. 'prune --dry-run' with the same rules shows what they would delete; on a terminal the command says how many
+versions that is, and asks.
 
 \b
 Examples:
@@ -37,6 +44,7 @@ Examples:
 @with_policy
 @click.option("--keep-all", is_flag=True, help="Keep all versions, whatever the policy of a prefix says.")
 @click.option("--unset", is_flag=True, help="Remove the policy.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @with_server
 def set_(
@@ -45,6 +53,7 @@ def set_(
     prefix: str | None,
     keep_all: bool,
     unset: bool,
+    yes: bool,
     as_json: bool,
     **rules: Any,
 ) -> None:
@@ -58,9 +67,28 @@ def set_(
             "name rules such as --keep-last 100, or --keep-all, or --unset, and only one of the three"
         )
     model_id = None if model is None else model.model_id
-    with server.client() as client, exit_on_interrupt(lambda: _outcome(server, model_id, prefix)):
-        client.set_retention(model_id, prefix=prefix, policy=None if unset else policy)
-        print_policy(None if unset else policy, model_id, prefix, as_json)
+    with server.client() as client:
+        if not yes and not policy.keeps_all and sys.stdin is not None and sys.stdin.isatty():
+            _confirm(client, policy, model_id, prefix)
+        with exit_on_interrupt(lambda: _outcome(server, model_id, prefix)):
+            client.set_retention(model_id, prefix=prefix, policy=None if unset else policy)
+            print_policy(None if unset else policy, model_id, prefix, as_json)
+
+
+def _confirm(client: "BlockingClient", policy: RetentionPolicy, model_id: str | None, prefix: str | None) -> None:
+    """
+    Ask before a policy is set that deletes versions at once.
+    """
+    with exit_on_interrupt(lambda: "the policy was not set"):
+        planned = client.prune(model_id=model_id, prefix=prefix, policy=policy, dry_run=True)
+        count = planned.version_count
+        if not count:
+            return
+        # A model that has its own policy, or that of a longer prefix, keeps that one.
+        up_to = "" if prefix is None else "up to "
+        versions = f"{up_to}{count:,} version{'' if count == 1 else 's'} ({size(planned.size_bytes)})"
+        if not click.confirm(f"The policy deletes {versions} in the background. Set it?", err=True):
+            sys.exit(ExitStatus.FAILED)
 
 
 def _outcome(server: Server, model_id: str | None, prefix: str | None) -> str:
