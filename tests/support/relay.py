@@ -21,10 +21,12 @@ class _Rules:
     Attributes:
         is_mute: whether the daemon's answers are held back.
         upstream_bytes: how many more bytes of clients are carried, if that is limited.
+        downstream_bytes: how many more bytes of the daemon are carried, if that is limited.
     """
 
     is_mute: bool = False
     upstream_bytes: int | None = None
+    downstream_bytes: int | None = None
 
 
 class Relay:
@@ -61,6 +63,13 @@ class Relay:
         """
         with self._lock:
             self._rules.upstream_bytes = size_bytes
+
+    def starve_after(self, size_bytes: int) -> None:
+        """
+        Forward this many more bytes from the daemon, and none after that, until the next cut.
+        """
+        with self._lock:
+            self._rules.downstream_bytes = size_bytes
 
     def carry_new(self) -> None:
         """
@@ -124,6 +133,9 @@ class Relay:
         with suppress(OSError):
             while data := daemon.recv(_BUFFER_BYTES):
                 with self._lock:
+                    if rules.downstream_bytes is not None:
+                        data = data[: rules.downstream_bytes]
+                        rules.downstream_bytes -= len(data)
                     self.answered_bytes += len(data)
                 if not rules.is_mute:
                     client.sendall(data)

@@ -18,6 +18,7 @@ from tests.robustness.cases import (
     registry_kills,
     subscribers,
     system_calls,
+    transfers,
     verify,
 )
 
@@ -37,5 +38,6 @@ CASES: tuple[Case, ...] = (
     subscribers.CASE,
     machines.CASE,
     verify.CASE,
+    transfers.CASE,
 )
 """All of them, in the order they are run in."""
