@@ -45,6 +45,16 @@ SERVER = {
         "declare the right hash, and do not change the data while it is sent",
         "after that",
     ),
+    "NotAuthenticated": Advice(
+        "the registry, or a proxy (HTTP 401), does not accept the credentials, or wants some",
+        "use a valid token or certificate",
+        "with other credentials",
+    ),
+    "NotPermitted": Advice(
+        "the caller lacks a permission, or a proxy does not allow the call (HTTP 403)",
+        "ask for the permission, or use other credentials",
+        "with other credentials",
+    ),
     "UnknownModel": Advice("the model does not exist", "create it with `ensure_model`", "after that"),
     "UnknownVersion": Advice("the version does not exist, or was evicted", "use a newer one", "with another version"),
     "UnknownAlias": Advice(
@@ -206,8 +216,6 @@ CLIENT = {
     "IncidentReported": Advice(
         "a bug in the server", "search its log for the id in the text", "reads: yes; a creation: look first"
     ),
-    "NotAuthenticated": Advice("a proxy does not accept the credentials (HTTP 401)", "use another token", "no"),
-    "NotPermitted": Advice("a proxy does not allow the call (HTTP 403)", "use another token or certificate", "no"),
     "Unsupported": Advice("the server does not know the call", "check the address", "no"),
     "NoMatchingVersion": Advice(
         "the model has no version that matches `filter`", "use another filter or metric", "with another filter"

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 from attrs import define, field
 
+from twisted_registry.domain.access import Action
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.methods import Action, Method
+from twisted_registry.rpc.methods import Method
 
 
 class Aborted(grpc.aio.AbortError):

@@ -9,10 +9,11 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
+from twisted_registry.domain.access import Action
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.protocol.messages import add_files, message_classes
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.methods import Action, Method, Service
+from twisted_registry.rpc.methods import Method, Service
 
 PROTO_ROOT = Path(__file__).parents[1] / "data"
 PROTO = "toys/v1/toys.proto"

@@ -9,9 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import header
 from twisted_registry.config.limits import Limits
+from twisted_registry.domain.access import Action
 from twisted_registry.protocol.messages import SERVICE, SERVICE_NAME, api
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.methods import Action, Method, Service
+from twisted_registry.rpc.methods import Method, Service
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
 
@@ -100,7 +101,8 @@ class TablesTests(SynchronousTestCase):
         actions: dict[Action, set[str]] = {}
         for method in self.methods.values():
             actions.setdefault(method.action, set()).add(method.name)
-        self.assertEqual(actions[Action.ADMIN], {"DeleteModel"})
-        self.assertEqual(actions[Action.PUBLISH], {"CreateOrUpdateModel", "CreateVersion"})
-        self.assertEqual(actions[Action.NONE], {"Version"})
+        self.assertEqual(actions[Action.DELETE], {"DeleteModel"})
+        self.assertEqual(actions[Action.PUBLISH], {"CreateVersion"})
+        self.assertEqual(actions[Action.DESCRIBE], {"CreateOrUpdateModel"})
+        self.assertEqual(actions[Action.IDENTIFY], {"Version"})
         self.assertEqual({method.action for method in Health().service.methods}, {Action.NONE})

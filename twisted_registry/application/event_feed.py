@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from twisted_registry.contracts.application import IEvent, IRuntime
 from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.domain.access import may_read_all
 from twisted_registry.domain.errors import CursorExpired, InvalidRequest, Unavailable, shown
 from twisted_registry.domain.events import (
     AliasChanged,
@@ -115,11 +116,13 @@ class EventFilter:
         model_id: one model; empty for all.
         prefix: models whose ids begin with it.
         kinds: names of kinds; empty for all.
+        may_read: returns whether the client may read a model.
     """
 
     model_id: str = ""
     prefix: str = ""
     kinds: frozenset[str] = frozenset()
+    may_read: Callable[[str], bool] = may_read_all
 
     def matches(self, event: Event) -> bool:
         """
@@ -128,7 +131,9 @@ class EventFilter:
         model_id = event.model_id
         if self.model_id and model_id != self.model_id:
             return False
-        return model_id.startswith(self.prefix) and (not self.kinds or kind_of(event) in self.kinds)
+        if not model_id.startswith(self.prefix) or (self.kinds and kind_of(event) not in self.kinds):
+            return False
+        return self.may_read(model_id)
 
 
 class EventFeed:

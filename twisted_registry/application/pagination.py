@@ -15,6 +15,7 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.validation import check_entries
 from twisted_registry.contracts.application import IRuntime
+from twisted_registry.domain.access import Readable, all_readable
 from twisted_registry.domain.errors import InvalidRequest, Unreadable, shown
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -184,9 +185,13 @@ class Lists:
         start = (parse_listed if query.version_numbers else parse_decimal)(query.handle)
         return VersionList(await self._queries.snapshot(query.model_id), self._queries, query, start)
 
-    async def models(self, query: ModelsQuery) -> "ModelList":
+    async def models(self, query: ModelsQuery, readable: Readable = all_readable) -> "ModelList":
         """
         Return the list of models that a client asks for.
+
+        Args:
+            readable: returns those models of a list that the client may read.  It is asked only for a list of all
+                models.
 
         Raises:
             InvalidRequest: the handle does not continue such a list.
@@ -196,7 +201,7 @@ class Lists:
         check_entries(len(query.model_ids))
         start = parse_decimal(query.handle)
         length = len(query.model_ids) or len(await self._queries.model_ids())
-        return ModelList(min(length, query.count or length), self._queries, query, start)
+        return ModelList(min(length, query.count or length), self._queries, query, start, readable)
 
 
 @frozen
@@ -290,6 +295,7 @@ class ModelList:
     _queries: Queries
     _query: ModelsQuery
     _start: int
+    _readable: Readable = all_readable
 
     async def write(self, add: Callable[[ModelInfo], None]) -> PageEnd:
         """
@@ -306,7 +312,7 @@ class ModelList:
         page = _Page(add, self._query.count)
         if self._query.model_ids:
             await self._check_named()
-        model_ids = self._query.model_ids or await self._queries.model_ids()
+        model_ids = self._query.model_ids or self._readable(await self._queries.model_ids())
         remaining = islice(model_ids, self._start, None)
         # In a list of all models a damaged one is skipped, and the next one takes its place: a short page would mean
         # the end.

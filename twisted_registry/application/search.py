@@ -15,6 +15,7 @@ from twisted_registry.application.models import model_record
 from twisted_registry.application.page_tokens import PageTokens, not_from_this_list
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.search_work import SearchWork
+from twisted_registry.domain.access import Readable, all_readable
 from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable, index_loading
 from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS, Fields
 from twisted_registry.domain.models import ModelInfo
@@ -113,9 +114,12 @@ class Searches:
         await search.load(remaining_seconds())
         return await _ready(prepared, search)
 
-    async def models(self, request: SearchRequest) -> Search[ModelRecord]:
+    async def models(self, request: SearchRequest, readable: Readable = all_readable) -> Search[ModelRecord]:
         """
         Prepare a search of the models.
+
+        Args:
+            readable: returns those models of a list that the client may read.
 
         Raises:
             Overloaded: too many searches wait already.
@@ -124,7 +128,7 @@ class Searches:
             StorageFailure: the archive cannot be read.
         """
         prepared = await self._prepare(request, MODEL_FIELDS, "models")
-        return await _ready(prepared, _Models(self._queries, self._work, prepared))
+        return await _ready(prepared, _Models(self._queries, self._work, prepared, readable))
 
     async def _prepare(self, request: SearchRequest, fields: Fields, *subject: str) -> "_Prepared":
         query = await self._work.compiled(
@@ -351,10 +355,11 @@ class _Models:
     _queries: Queries
     _work: SearchWork
     _prepared: _Prepared
+    _readable: Readable
 
     async def page(self) -> Page[ModelRecord]:
         """See ``Search.page``."""
-        model_ids = await self._queries.model_ids()
+        model_ids = self._readable(await self._queries.model_ids())
         if self._prepared.is_by_id:
             return await self._by_id(model_ids)
         prepared = self._prepared

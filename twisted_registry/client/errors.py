@@ -26,6 +26,8 @@ from twisted_registry.domain.errors import (
     InvalidRequest,
     ModelExists,
     ModelReplaced,
+    NotAuthenticated,
+    NotPermitted,
     NumbersExhausted,
     NumberTaken,
     OutOfRange,
@@ -277,39 +279,6 @@ class IncidentReported(RegistryError):
 
     def __str__(self) -> str:
         return self.reason
-
-
-@define
-class NotAuthenticated(RegistryError):
-    """
-    The server, or a proxy in front of it, does not accept the caller's identity.
-
-    Attributes:
-        reason: the server's text.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return f"the server did not accept your identity ({self.reason}); give the client a valid token or certificate"
-
-
-@define
-class NotPermitted(RegistryError):
-    """
-    The server, or a proxy in front of it, knows the caller and does not permit the call.
-
-    Attributes:
-        reason: the server's text.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"the server does not permit this ({self.reason}); use a token or certificate that has the permission, or "
-            "ask the server's operator for it"
-        )
 
 
 @define

@@ -1,7 +1,7 @@
 """
 Errors that the registry raises.  Those of the storage are defined in ``twisted_registry.domain.storage_errors``,
-those of transfers in ``twisted_registry.domain.transfer_errors``, and those of aliases in
-``twisted_registry.domain.alias_errors``.
+those of transfers in ``twisted_registry.domain.transfer_errors``, those of aliases in
+``twisted_registry.domain.alias_errors``, and those of access control in ``twisted_registry.domain.access_errors``.
 
 Each error carries its facts as attributes, and its text says what the caller can do.
 ``twisted_registry.protocol.error_map`` maps errors to gRPC status codes.  A client raises the same classes; the errors
@@ -10,6 +10,7 @@ that only a client can meet are in ``twisted_registry.client.errors``.
 
 from attrs import define
 
+from twisted_registry.domain.access_errors import NotAuthenticated, NotPermitted
 from twisted_registry.domain.alias_errors import AliasedVersion, AliasMoved, TooManyAliases, UnknownAlias
 from twisted_registry.domain.error_base import RegistryError, shown
 from twisted_registry.domain.storage_errors import (
@@ -53,6 +54,8 @@ __all__ = [
     "InvalidRequest",
     "ModelExists",
     "ModelReplaced",
+    "NotAuthenticated",
+    "NotPermitted",
     "NumberTaken",
     "NumbersExhausted",
     "OutOfRange",

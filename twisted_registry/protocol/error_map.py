@@ -35,6 +35,8 @@ CODES: dict[type, str] = {
     errors.InvalidFilter: "INVALID_ARGUMENT",
     errors.SizeMismatch: "INVALID_ARGUMENT",
     errors.HashMismatch: "INVALID_ARGUMENT",
+    errors.NotAuthenticated: "UNAUTHENTICATED",
+    errors.NotPermitted: "PERMISSION_DENIED",
     errors.UnknownModel: "NOT_FOUND",
     errors.UnknownVersion: "NOT_FOUND",
     errors.UnknownAlias: "NOT_FOUND",

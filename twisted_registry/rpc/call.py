@@ -9,6 +9,7 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 
+from twisted_registry.domain.access import Caller, Need
 from twisted_registry.rpc.methods import Method
 
 REQUEST_ID_KEY = "x-request-id"
@@ -27,7 +28,8 @@ class CallContext:
     Attributes:
         method: the call's entry in the method table.
         peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
-        identity: who makes the call; ``None`` until there is access control.
+        caller: who makes the call, with its permissions; ``None`` without access control.
+        needs: what was checked that the caller may do.
         code: the status it was aborted with; ``OK`` unless it was.
         number: identifies it among the calls under way; the call tracker sets it.
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
@@ -39,9 +41,10 @@ class CallContext:
         "_context",
         "_metadata",
         "_request_id",
+        "caller",
         "code",
-        "identity",
         "method",
+        "needs",
         "number",
         "peer",
         "read",
@@ -59,7 +62,8 @@ class CallContext:
         self._request_id = ""
         self.method = method
         self.peer: str = context.peer()
-        self.identity: object | None = None
+        self.caller: Caller | None = None
+        self.needs: Sequence[Need] = ()
         self.code = grpc.StatusCode.OK
         self.number = 0
         self.read: Callable[[], Awaitable[Any]] = context.read
@@ -83,6 +87,18 @@ class CallContext:
         if not self._request_id:
             self._request_id = request_id_in(self.metadata) or uuid4().hex[:16]
         return self._request_id
+
+    def readable(self, model_ids: Sequence[str]) -> Sequence[str]:
+        """
+        Return those of a list of models that the caller may read, in the same order.
+        """
+        return model_ids if self.caller is None else self.caller.permissions.readable(model_ids)
+
+    def may_read(self, model_id: str) -> bool:
+        """
+        Return whether the caller may read a model.
+        """
+        return self.caller is None or self.caller.permissions.may_read(model_id)
 
     @property
     def remaining_seconds(self) -> float | None:

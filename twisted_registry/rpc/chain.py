@@ -6,8 +6,10 @@ Its order, the outermost first:
 1. The access log, which also sees the status of calls that fail.  Metrics belong next to it.
 2. Errors: whatever the rest raises becomes the call's status.
 3. The call tracker: limits, and whether the registry serves.  Refusing a call here costs least.
-4. The archive's identity.  Authentication belongs before it: it needs the metadata, but no request.
-5. The idle timeout, which receives the request.  Authorization belongs after it: the model is named in the request.
+4. Authentication, with access control.  It needs the metadata, but no request.
+5. The archive's identity.
+6. The idle timeout, which receives the request.
+7. Authorization, with access control: the model is named in the request.
 
 The tracker and the timeout keep the state of calls, each in a separate module; the others are short, and are here.
 Each of them wraps a method's handler once, when the server starts, so a call passes plain coroutines.
@@ -31,6 +33,8 @@ from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol import error_map
 from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, archive_in
 from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.authentication import Authentication
+from twisted_registry.rpc.interceptors.authorization import authorize
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Handler, Method, Service
@@ -166,16 +170,24 @@ class ArchiveIdentityCheck:
 
 
 def interceptors(
-    tracker: CallTracker, identity: ArchiveIdentityCheck, timeout: IdleTimeout, access_log: bool
+    tracker: CallTracker,
+    identity: ArchiveIdentityCheck,
+    timeout: IdleTimeout,
+    access_log: bool,
+    authentication: Authentication | None = None,
 ) -> Sequence[Interceptor]:
     """
     Return the interceptors in their order.
 
     Args:
         access_log: whether calls are logged; if not, the chain is shorter.
+        authentication: finds out who calls; ``None`` without access control: then anyone may do anything.
     """
     logging: list[Interceptor] = [log_calls] if access_log else []
-    return [*logging, end_failed_calls, tracker.intercept, identity.intercept, timeout.intercept]
+    begin: list[Interceptor] = [*logging, end_failed_calls, tracker.intercept]
+    if authentication is None:
+        return [*begin, identity.intercept, timeout.intercept]
+    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, authorize]
 
 
 def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.GenericRpcHandler[Any, Any]":

@@ -2,13 +2,13 @@
 Method tables: what each call of a service takes, does and needs.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from enum import Enum
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
 from google.protobuf.message import Message
 
+from twisted_registry.domain.access import Action, Need, Scope
 from twisted_registry.protocol.messages import POOL
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
@@ -19,25 +19,6 @@ It takes the request and the call's ``CallContext``.  The request is the message
 raw bytes; if the client streams, it is a ``RequestStream`` of these.  It returns the reply; if the server streams, it
 sends each message with ``CallContext.write`` and returns ``None``.  An error that it raises becomes the call's status.
 """
-
-
-class Action(Enum):
-    """
-    The kind of action of a call, for permissions.
-    """
-
-    NONE = "none"
-    """Needs no permission: health, reflection, the service's versions."""
-
-    READ = "read"
-    PUBLISH = "publish"
-    DESCRIBE = "describe"
-    """Create a model, or change metadata, labels and metrics."""
-
-    ARCHIVE = "archive"
-    ALIAS = "alias"
-    DELETE = "delete"
-    ADMIN = "admin"
 
 
 @frozen
@@ -51,6 +32,8 @@ class Method:
         action: what a caller must be permitted to do.
         resource: returns the id of the model that a request is about; takes what the handler takes, or the first
             message if the client streams.  ``None`` if a request is not about a single model.
+        further_needs: returns what a caller must be permitted to do in addition, from the same request; or, if there is
+            no ``resource``, on which models.  ``None`` if the action is all.
         request: the type of a request message; ``None`` if the handler takes raw bytes.
         reply: the type of a reply message; ``None`` if the handler returns raw bytes.
         always_served: calls are also served while the registry starts and while it stops.
@@ -65,6 +48,7 @@ class Method:
     handler: Handler
     action: Action
     resource: Callable[[Any], str] | None = None
+    further_needs: Callable[[Any], Awaitable[Iterable[Need]]] | None = None
     request: type[Message] | None = None
     reply: type[Message] | None = None
     always_served: bool = False
@@ -73,6 +57,20 @@ class Method:
     path: str = ""
     streams_requests: bool = False
     streams_replies: bool = False
+
+    async def needs(self, request: Any) -> Sequence[Need]:
+        """
+        Return what a caller must be permitted to do.
+
+        Args:
+            request: what the handler takes, or the first message if the client streams.
+
+        Raises:
+            RegistryError: the request is not valid.
+        """
+        model_id = "" if self.resource is None else self.resource(request)
+        first = Need(self.action, Scope(model_id) if model_id else None)
+        return [first] if self.further_needs is None else [first, *await self.further_needs(request)]
 
 
 class Service:

@@ -5,7 +5,7 @@ The gRPC server: a thread with its own event loop.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -21,8 +21,10 @@ from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, bracketed
+from twisted_registry.contracts.access import IAccess
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
+from twisted_registry.domain.access import Caller
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.bridge import AsyncioRuntime
 from twisted_registry.rpc.budgets import ReplyBudget, UploadBudget
@@ -30,6 +32,7 @@ from twisted_registry.rpc.chain import ArchiveIdentityCheck, generic_handler, in
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import server_options
+from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Service
@@ -67,12 +70,14 @@ class RpcServer:
         archive_status: ArchiveStatus,
         access_log: bool = False,
         services: Sequence[Service] = (),
+        access: IAccess | None = None,
     ) -> None:
         """
 
         Args:
             access_log: whether each call is logged, at level debug.
             services: further services to serve, in addition to the registry and health.
+            access: says who calls and what they may do; ``None`` without access control.
         """
         self._reactor = reactor
         self._archive_status = archive_status
@@ -82,6 +87,7 @@ class RpcServer:
         self._clients = clients
         self._access_log = access_log
         self._further_services = services
+        self._access = access
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -185,17 +191,22 @@ class RpcServer:
         self._connections = connections = Connections(
             self._clients.connections_max, lambda: tracker.busy_peers, lambda: accepted_on(self._port)
         )
+        self._authentication = self._make_authentication()
         server = self._make_server()
         self._port = await self._bind(server)
         bound.set_result(self._port)
-        watching = self._loop.create_task(connections.watch())
+        watches = [connections.watch()]
+        if self._authentication is not None:
+            watches.append(self._authentication.watch())
+        watching = [self._loop.create_task(watch) for watch in watches]
         if await self._may_serve():
             tracker.open()
             self._health.set_serving(True)
             self._reactor.callFromThread(self._serving)
             await self._stop.wait()
         await self._drain()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         connections.close()
         await server.stop(_FLUSH_SECONDS)
 
@@ -216,13 +227,24 @@ class RpcServer:
         self._health.end_watches()
         await self._tracker.standing.drain(_FLUSH_SECONDS)
 
+    def _make_authentication(self) -> Authentication | None:
+        if self._access is None:
+            return None
+
+        def run(find: Callable[[], Caller]) -> Awaitable[Caller]:
+            return self._loop.run_in_executor(None, find)
+
+        return Authentication(self._access, run, is_encrypted=False)
+
     def _make_server(self) -> grpc.aio.Server:
         services = [*self._registry_services(), self._health.service, *self._further_services]
         if self._network.reflection:
             services.append(reflection_service(services))
         tracker = self._tracker
         timeout = IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
-        chain = interceptors(tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log)
+        chain = interceptors(
+            tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log, self._authentication
+        )
         server = grpc.aio.server(
             options=server_options(self._clients, self._limits.keepalive_seconds, len(self._addresses))
         )

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings
+from twisted_registry.contracts.access import IAccess
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive
 from twisted_registry.contracts.transient import TransientBudget
@@ -140,6 +141,7 @@ class InProcessRegistry:
         clients: ClientLimits = CLIENTS,
         chunk_size_bytes: int = _CHUNK_BYTES,
         port: int = 0,
+        access: IAccess | None = None,
     ) -> None:
         """
 
@@ -150,6 +152,7 @@ class InProcessRegistry:
             clients: the limits on clients.
             chunk_size_bytes: the data in each message of a version that is sent.
             port: the port to listen on; 0 for one that is free.
+            access: says who calls and what they may do; ``None`` if anyone may do anything.
         """
         self.archive: IArchive = MemoryArchive() if archive is None else archive
         self.address = ""
@@ -158,6 +161,7 @@ class InProcessRegistry:
         self._clients = clients
         self._chunk_size_bytes = chunk_size_bytes
         self._port = port
+        self._access = access
         self._is_running = False
 
     def __enter__(self) -> "InProcessRegistry":
@@ -180,7 +184,9 @@ class InProcessRegistry:
         self._registry = self._make_registry()
         status = ArchiveStatus()
         network = NetworkSettings(self._port, _HOST, self._chunk_size_bytes, reflection=True, grace_seconds=0.0)
-        self._server = RpcServer(self._reactor, self._registry, network, self._limits, self._clients, status)
+        self._server = RpcServer(
+            self._reactor, self._registry, network, self._limits, self._clients, status, access=self._access
+        )
         try:
             self._port = self._server.start(lambda: _log.critical("the gRPC server ended"))
             self._open()

@@ -156,6 +156,7 @@ class RequestStream:
         self._waited_seconds = 0.0
         self._bytes = 0
         self._has_begun = False
+        self._unread: Any = None
         timeout.on_wait(call)
 
     async def read(self) -> Any:
@@ -166,6 +167,9 @@ class RequestStream:
             Stalled: nothing came for too long, or next to nothing.
             InvalidRequest: the message cannot be parsed.
         """
+        if self._unread is not None:
+            message, self._unread = self._unread, None
+            return message
         timeout = self._timeout
         began = timeout.now_seconds()
         # A context manager would cost time for each message.
@@ -190,6 +194,12 @@ class RequestStream:
         if self._bytes >= _PROGRESS_BYTES:
             self._waited_seconds, self._bytes = 0.0, 0
         return message if self._type is None else parse(self._type, message)
+
+    def unread(self, message: Any) -> None:
+        """
+        Return a message to the stream, for the next ``read``.
+        """
+        self._unread = message
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """

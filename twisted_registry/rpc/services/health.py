@@ -9,10 +9,11 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from twisted_registry.domain.access import Action
 from twisted_registry.domain.errors import Unavailable
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.methods import Action, Method, Service
+from twisted_registry.rpc.methods import Method, Service
 
 _SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME, REGISTRY_SERVICE_NAME)
 _Status = health_pb2.HealthCheckResponse

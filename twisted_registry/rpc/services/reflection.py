@@ -7,10 +7,11 @@ from typing import Any
 
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from twisted_registry.domain.access import Action
 from twisted_registry.protocol.messages import POOL, add_files
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
-from twisted_registry.rpc.methods import Action, Method, Service
+from twisted_registry.rpc.methods import Method, Service
 
 _aio: Any = reflection.aio  # type: ignore[attr-defined]  # the stubs do not know it
 
@@ -36,7 +37,7 @@ def reflection_service(services: Sequence[Service]) -> Service:
             Method(
                 "ServerReflectionInfo",
                 reflect,
-                Action.NONE,
+                Action.IDENTIFY,
                 request=reflection_pb2.ServerReflectionRequest,
                 reply=reflection_pb2.ServerReflectionResponse,
                 always_served=True,

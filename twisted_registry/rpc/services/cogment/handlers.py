@@ -58,7 +58,7 @@ class Handlers:
         """
         List all models, or those that the request names.
         """
-        models = await self._lists.models(await codec.models_query(raw))
+        models = await self._lists.models(await codec.models_query(raw), call.readable)
 
         async def make() -> bytes:
             page = codec.models_page()

@@ -2,7 +2,7 @@
 The method table of ``cogmentAPI.ModelRegistrySP``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from platform import python_version
 
 import grpc
@@ -17,10 +17,12 @@ from twisted_registry.application.replies import ListReplies, ReplyCache
 from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.application.uploads import Uploads
+from twisted_registry.application.validation import check_entries
 from twisted_registry.config.limits import Limits
+from twisted_registry.domain.access import Action, Need, Scope
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
-from twisted_registry.rpc.methods import Action, Method, Service
+from twisted_registry.rpc.methods import Method, Service
 from twisted_registry.rpc.services.cogment import codec
 from twisted_registry.rpc.services.cogment.handlers import Handlers
 
@@ -59,11 +61,20 @@ def _table(calls: Handlers) -> Sequence[Method]:
     read, publish = Action.READ, Action.PUBLISH
     return (
         Method(
-            "CreateOrUpdateModel", calls.create_or_update_model, publish, lambda raw: codec.model_to_save(raw).model_id
+            "CreateOrUpdateModel",
+            calls.create_or_update_model,
+            Action.DESCRIBE,
+            lambda raw: codec.model_to_save(raw).model_id,
         ),
-        Method("DeleteModel", calls.delete_model, Action.ADMIN, codec.model_to_delete),
-        Method("RetrieveModels", calls.retrieve_models, read),
-        Method("CreateVersion", calls.create_version, publish, lambda raw: codec.version_header(raw).model_id),
+        Method("DeleteModel", calls.delete_model, Action.DELETE, codec.model_to_delete),
+        Method("RetrieveModels", calls.retrieve_models, read, further_needs=_named_models),
+        Method(
+            "CreateVersion",
+            calls.create_version,
+            publish,
+            lambda raw: codec.version_header(raw).model_id,
+            further_needs=_archived,
+        ),
         Method(
             "RetrieveVersionInfos", calls.retrieve_version_infos, read, lambda raw: codec.versions_query(raw).model_id
         ),
@@ -72,9 +83,26 @@ def _table(calls: Handlers) -> Sequence[Method]:
         ),
         Method("VersionUpdate", calls.version_update, read, codec.model_to_follow),
         # Clients find out with these which archive is served.
-        Method("Version", calls.version, Action.NONE, any_archive=True),
-        Method("Status", calls.status, read, any_archive=True),
+        Method("Version", calls.version, Action.IDENTIFY, any_archive=True),
+        Method("Status", calls.status, Action.STATUS, any_archive=True),
     )
+
+
+async def _named_models(raw: bytes) -> Iterable[Need]:
+    """
+    Return the needs of a list of models that the request names.
+    """
+    query = await codec.models_query(raw)
+    check_entries(len(query.model_ids))
+    return (Need(Action.READ, Scope(model_id)) for model_id in query.model_ids)
+
+
+async def _archived(raw: bytes) -> Iterable[Need]:
+    """
+    Return the further need of the creation of an archived version.
+    """
+    header = codec.version_header(raw)
+    return (Need(Action.ARCHIVE, Scope(header.model_id)),) if header.archived else ()
 
 
 def _versions() -> Mapping[str, str]:

@@ -5,7 +5,7 @@ The handlers of the calls about models, versions, aliases and events.
 import time
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from twisted_registry.application.aliases import Aliases
 from twisted_registry.application.event_feed import EventFeed
@@ -151,7 +151,7 @@ class EventCalls:
         Send events as they happen.
         """
         await self._queries.note_seen_of(request.model_id, seen_in(call.metadata))
-        with self._feed.watch(codec.event_filter(request), request.cursor) as watch:
+        with self._feed.watch(evolve(codec.event_filter(request), may_read=call.may_read), request.cursor) as watch:
             await call.write(codec.started(watch.cursor, time.time_ns()))
             while True:
                 entries = await watch.next()

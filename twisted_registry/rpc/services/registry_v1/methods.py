@@ -2,7 +2,7 @@
 The method table of ``twisted_registry.v1.Registry``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,12 +23,13 @@ from twisted_registry.application.search import Searches
 from twisted_registry.application.search_work import SearchWork
 from twisted_registry.application.versions import Versions
 from twisted_registry.config.limits import Limits
+from twisted_registry.domain.access import Action, Need, Scope
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
 from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
-from twisted_registry.rpc.methods import Action, Handler, Method, Service
+from twisted_registry.rpc.methods import Handler, Method, Service
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
-from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls
+from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls, scope_of
 from twisted_registry.rpc.services.registry_v1.search import SearchCalls
 from twisted_registry.rpc.services.registry_v1.transfers import TransferCalls, creation_header
 
@@ -93,18 +94,24 @@ def _version_methods(calls: VersionCalls) -> Sequence[Method]:
 def _search_methods(calls: SearchCalls) -> Sequence[Method]:
     return (
         Method("ListModels", calls.models, Action.READ, request=v1.ListModelsRequest),
-        Method("ListVersions", calls.versions, Action.READ, _model_id, v1.ListVersionsRequest),
+        Method("ListVersions", calls.versions, Action.READ, _model_id, request=v1.ListVersionsRequest),
     )
 
 
 def _transfer_methods(calls: TransferCalls) -> Sequence[Method]:
     publish = Action.PUBLISH
     return (
-        Method("ReadVersion", calls.read, Action.READ, _referenced_model_id, v1.ReadVersionRequest),
-        Method("CreateVersion", calls.create, publish, _created_model_id, reply=v1.Version),
+        Method("ReadVersion", calls.read, Action.READ, _referenced_model_id, request=v1.ReadVersionRequest),
+        Method(
+            "CreateVersion",
+            calls.create,
+            publish,
+            lambda raw: str(creation_header(raw).model_id),
+            _created,
+            reply=v1.Version,
+        ),
         _method("GetUpload", calls.get_upload, publish, _model_id, v1.GetUploadRequest, v1.Upload),
-        # It also reads the version that its reference names.
-        _method("CopyVersion", calls.copy, publish, _model_id, v1.CopyVersionRequest, v1.Version),
+        Method("CopyVersion", calls.copy, publish, _model_id, _copied, v1.CopyVersionRequest, v1.Version),
     )
 
 
@@ -125,15 +132,45 @@ def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
 
 
 def _retention_methods(calls: RetentionCalls) -> Sequence[Method]:
+    def method(
+        name: str, handler: Handler, action: Action, scoped: Callable[[Any], Any], request: Any, reply: Any
+    ) -> Method:
+        async def on_scope(message: Any) -> Iterable[Need]:
+            scope = scope_of(scoped(message))
+            reach = Scope(scope.prefix, is_prefix=True) if scope.model_id is None else Scope(scope.model_id)
+            return (Need(action, reach),)
+
+        return Method(name, handler, action, None, on_scope, request, reply)
+
     return (
-        _method("SetRetention", calls.set, Action.DELETE, _scope, v1.SetRetentionRequest, v1.Retention),
-        _method("GetRetention", calls.get, Action.READ, _model_id, v1.GetRetentionRequest, v1.Retention),
-        Method("Prune", calls.prune, Action.DELETE, _model_id, v1.PruneRequest),
+        method("SetRetention", calls.set, Action.DELETE, lambda it: it.retention, v1.SetRetentionRequest, v1.Retention),
+        method("GetRetention", calls.get, Action.READ, lambda it: it, v1.GetRetentionRequest, v1.Retention),
+        method("Prune", calls.prune, Action.DELETE, lambda it: it, v1.PruneRequest, None),
     )
 
 
-def _scope(request: Any) -> str:
-    return str(request.retention.model_id)
+async def _created(raw: bytes) -> Iterable[Need]:
+    """
+    Return the further needs of a creation.
+    """
+    header = creation_header(raw)
+    return _stored(header.model_id, header.archived, header.aliases)
+
+
+async def _copied(request: Any) -> Iterable[Need]:
+    """
+    Return the further needs of a copy, which also reads the version that its reference names.
+    """
+    source = Scope(_referenced_model_id(request))
+    return (Need(Action.READ, source), *_stored(request.model_id, not request.transient, request.aliases))
+
+
+def _stored(model_id: str, archived: bool, aliases: Sequence[str]) -> Iterable[Need]:
+    scope = Scope(model_id)
+    return (
+        *((Need(Action.ARCHIVE, scope),) if archived else ()),
+        *((Need(Action.ALIAS, scope),) if aliases else ()),
+    )
 
 
 def _method(
@@ -144,15 +181,11 @@ def _method(
     request: type[Message],
     reply: type[Message],
 ) -> Method:
-    return Method(name, handler, action, resource, request, reply)
+    return Method(name, handler, action, resource, None, request, reply)
 
 
 def _model_id(request: Any) -> str:
     return str(request.model_id)
-
-
-def _created_model_id(raw: bytes) -> str:
-    return str(creation_header(raw).model_id)
 
 
 def _given_model_id(request: Any) -> str:

@@ -53,7 +53,7 @@ class SearchCalls:
         List the models that match a filter.
         """
         wanted = search_request(request)
-        search = await self._searches.models(wanted)
+        search = await self._searches.models(wanted, call.readable)
 
         async def make() -> bytes:
             page = await search.page()

@@ -1,0 +1,149 @@
+"""
+Tests for ``twisted_registry.access.callers``.
+"""
+
+from attrs import define
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.support.access import Changing, Grants, NamedTokens, grant
+from twisted_registry.access.callers import Callers
+from twisted_registry.contracts.access import IAccess, IAuthenticator
+from twisted_registry.contracts.execution import INonBlocking
+from twisted_registry.domain.access import ANONYMOUS, Action, Caller, Credentials, Identity, Need, Scope
+from twisted_registry.domain.errors import NotAuthenticated
+
+READ_A = Need(Action.READ, Scope("a"))
+
+
+@implementer(IAuthenticator)
+@define(eq=False)
+class Certificates(Changing):
+    """
+    An authenticator of client certificates by their first name.
+    """
+
+    def authenticate(self, credentials: Credentials) -> Identity | None:
+        """See ``IAuthenticator.authenticate``."""
+        names = credentials.certificate_names
+        return Identity("certificate", names[0]) if names else None
+
+
+class CallersTests(SynchronousTestCase):
+    """
+    ``Callers`` finds out who calls.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make callers with two tokens.
+        """
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.tokens = NamedTokens(names={"ann": None, "bob": 1100.0})
+        self.certificates = Certificates()
+        self.policy = Grants(by_subject={"token:ann": [grant("reader", "a")], "token:bob": [grant("reader", "a")]})
+        self.callers = Callers([self.tokens, self.certificates], self.policy, self.clock.seconds)
+
+    def find(self, token: str = "", *names: str) -> Caller:
+        """
+        Find a caller.
+        """
+        credentials = Credentials(token, names)
+        return self.callers.known_caller(credentials) or self.callers.find_caller(credentials)
+
+    def test_interface(self) -> None:
+        """
+        It provides the contract.
+        """
+        self.assertTrue(verifyObject(IAccess, self.callers))
+
+    def test_token(self) -> None:
+        """
+        A valid token stands for an identity with the permissions of the policy; another one is refused.
+        """
+        caller = self.find("ann")
+        self.assertEqual((caller.identity.subject, caller.ends_seconds), ("token:ann", None))
+        self.assertTrue(caller.permissions.allow(READ_A))
+        self.assertRaises(NotAuthenticated, self.find, "eve")
+
+    def test_anonymous(self) -> None:
+        """
+        A caller without credentials is anonymous, and has what anyone has.
+        """
+        caller = self.find()
+        self.assertEqual((caller.identity, caller.permissions.is_empty), (ANONYMOUS, True))
+        self.policy.by_subject["anyone"] = [grant("reader", "a")]
+        self.policy.change()
+        self.assertTrue(self.find().permissions.allow(READ_A))
+
+    def test_revoked(self) -> None:
+        """
+        A token is refused as soon as it is revoked.
+        """
+        self.find("ann")
+        self.tokens.revoke("ann")
+        self.assertRaises(NotAuthenticated, self.find, "ann")
+
+    def test_policy_changes(self) -> None:
+        """
+        Permissions change with the policy.
+        """
+        self.find("ann")
+        self.policy.by_subject["token:ann"] = []
+        self.policy.change()
+        self.assertFalse(self.find("ann").permissions.allow(READ_A))
+
+    def test_grants_end(self) -> None:
+        """
+        A grant is in force until its end, and the caller must be found again then.
+        """
+        self.policy.by_subject["token:ann"] = [grant("reader", "a", until_seconds=1050.0)]
+        caller = self.find("ann")
+        self.assertEqual(caller.ends_seconds, 1050.0)
+        self.assertTrue(caller.permissions.allow(READ_A))
+        self.clock.advance(50)
+        self.assertFalse(self.find("ann").permissions.allow(READ_A))
+
+    def test_credentials_end(self) -> None:
+        """
+        A caller ends with its token.
+        """
+        self.assertEqual(self.find("bob").ends_seconds, 1100.0)
+
+    def test_kept(self) -> None:
+        """
+        A caller is found once, until something changes.
+        """
+        caller = self.find("ann")
+        self.assertIs(self.find("ann"), caller)
+        self.policy.change()
+        self.assertIsNot(self.find("ann"), caller)
+
+    def test_blocking(self) -> None:
+        """
+        If an authenticator may block, callers that are not known yet must be found in another thread.
+        """
+        self.assertIsNone(self.callers.known_caller(Credentials("ann")))
+        self.assertTrue(INonBlocking.providedBy(self.tokens))
+        callers = Callers([self.tokens], self.policy, self.clock.seconds)
+        self.assertIsNotNone(callers.known_caller(Credentials("ann")))
+
+    def test_certificate_and_token(self) -> None:
+        """
+        A token beside a certificate counts if the certificate has no permission; otherwise the two must agree.
+        """
+        self.assertEqual(self.find("ann", "node-7").identity.subject, "token:ann")
+        self.policy.by_subject["certificate:node-8"] = [grant("reader", "*")]
+        self.assertEqual(self.find("", "node-8").identity.subject, "certificate:node-8")
+        error = self.assertRaises(NotAuthenticated, self.find, "ann", "node-8")
+        self.assertIn("only one", str(error))
+
+    def test_unknown_kind(self) -> None:
+        """
+        A token that no authenticator knows is refused, also beside a certificate.
+        """
+        callers = Callers([self.certificates], self.policy, self.clock.seconds)
+        self.assertRaises(NotAuthenticated, callers.find_caller, Credentials("ann", ("node-8",)))

@@ -1,0 +1,3 @@
+"""
+Access control: who makes a call, and what they may do.
+"""

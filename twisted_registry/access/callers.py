@@ -1,0 +1,122 @@
+"""
+The callers of a registry: identities from credentials, with the permissions that the policy gives them.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twisted_registry.contracts.access import IAccess, IAuthenticator, IPolicy
+from twisted_registry.contracts.execution import INonBlocking
+from twisted_registry.domain.access import ANONYMOUS, Caller, Credentials, Grant, Identity, Permissions
+from twisted_registry.domain.errors import NotAuthenticated
+
+_log = Logger()
+
+_MOST_KEPT = 20_000
+"""The most callers that are kept; the oldest are dropped first."""
+
+
+@frozen
+class _Kept:
+    """
+    A caller that was found.
+
+    Attributes:
+        generation: the state of the credentials and the policy then.
+    """
+
+    caller: Caller
+    generation: int
+
+
+@implementer(IAccess)
+class Callers:
+    """
+    The callers, by their credentials.  Those found are kept until something changes.
+
+    Attributes:
+        generation: see ``IAccess``.
+    """
+
+    def __init__(
+        self,
+        authenticators: Sequence[IAuthenticator],
+        policy: IPolicy,
+        now_seconds: Callable[[], float] = time.time,
+    ) -> None:
+        """
+
+        Args:
+            authenticators: the ways to find out who calls.
+            policy: what identities may do.
+            now_seconds: returns the time in seconds since the Unix epoch.
+        """
+        self.generation = 0
+        self._authenticators = authenticators
+        self._policy = policy
+        self._now_seconds = now_seconds
+        self._is_blocking = not all(INonBlocking.providedBy(each) for each in authenticators)
+        self._kept: dict[Credentials, _Kept] = {}
+        for each in authenticators:
+            each.on_change(self._changed)
+        policy.on_change(self._changed)
+
+    def _changed(self) -> None:
+        self.generation += 1
+
+    def known_caller(self, credentials: Credentials) -> Caller | None:
+        """See ``IAccess.known_caller``."""
+        kept = self._kept.get(credentials)
+        if kept is not None and kept.generation == self.generation:
+            ends_seconds = kept.caller.ends_seconds
+            if ends_seconds is None or self._now_seconds() < ends_seconds:
+                return kept.caller
+        return None if self._is_blocking else self.find_caller(credentials)
+
+    def find_caller(self, credentials: Credentials) -> Caller:
+        """See ``IAccess.find_caller``."""
+        generation = self.generation  # a change meanwhile makes the result outdated
+        caller = self._caller(self._identity(credentials))
+        self._kept.pop(credentials, None)
+        self._kept[credentials] = _Kept(caller, generation)
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        return caller
+
+    def exposed(self, token: str) -> None:
+        """See ``IAccess.exposed``."""
+        try:
+            identity = self._identity(Credentials(token))
+        except NotAuthenticated:
+            return
+        _log.warn(
+            "{identity} sent its token unencrypted from another machine; revoke the token, because others may know it",
+            identity=identity,
+        )
+
+    def _identity(self, credentials: Credentials) -> Identity:
+        found = [identity for each in self._authenticators if (identity := each.authenticate(credentials)) is not None]
+        if credentials.token and not any(identity.is_of_token for identity in found):
+            raise NotAuthenticated("the token is not of a kind that this registry knows; use one that it was given")
+        if len(found) > 1:
+            # A client certificate may serve only the connection: a service mesh gives one to every program.
+            found = [identity for identity in found if identity.is_of_token or self._grants(identity)]
+        if len({identity.subject for identity in found}) > 1:
+            subjects = " and ".join(identity.subject for identity in found)
+            raise NotAuthenticated(f"the credentials stand for {subjects}; present only one of them")
+        return found[0] if found else ANONYMOUS
+
+    def _grants(self, identity: Identity) -> Sequence[Grant]:
+        return [*identity.grants, *self._policy.grants_of(identity)]
+
+    def _caller(self, identity: Identity) -> Caller:
+        now = self._now_seconds()
+        grants = [grant for grant in self._grants(identity) if grant.until_seconds is None or grant.until_seconds > now]
+        ends = [grant.until_seconds for grant in grants if grant.until_seconds is not None]
+        if identity.ends_seconds is not None:
+            ends.append(identity.ends_seconds)
+        return Caller(identity, Permissions(grants), min(ends, default=None))

@@ -1,0 +1,40 @@
+"""
+Errors of access control.  They never contain a credential.
+"""
+
+from attrs import define
+
+from twisted_registry.domain.error_base import RegistryError
+
+
+@define
+class NotAuthenticated(RegistryError):
+    """
+    The registry, or a proxy in front of it, does not accept the caller's identity, or wants to know it.
+
+    Attributes:
+        reason: what is missing or wrong.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server did not accept your identity ({self.reason}); give the client a valid token or certificate"
+
+
+@define
+class NotPermitted(RegistryError):
+    """
+    The registry, or a proxy in front of it, knows the caller and does not permit the call.
+
+    Attributes:
+        reason: who may not do what, and what would permit it.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the server does not permit this ({self.reason}); use a token or certificate that has the permission, or "
+            "ask the server's operator for it"
+        )

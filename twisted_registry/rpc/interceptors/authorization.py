@@ -1,0 +1,72 @@
+"""
+The interceptor that checks whether a caller may make a call.
+
+What a call needs stands in the method table.  The decision never depends on what exists: a caller without the
+permission learns nothing about a model, not even whether there is one.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from twisted_registry.domain.access import Action, Caller, Need, roles_with
+from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, shown
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
+from twisted_registry.rpc.methods import Handler, Method
+
+_NEEDS_AT_ONCE = 256
+"""After so many, other calls get a chance to run."""
+
+
+def authorize(method: Method, handler: Handler) -> Handler:
+    """
+    Wrap a handler so that only permitted calls reach it, before they have any effect.
+    """
+    if method.action in (Action.NONE, Action.IDENTIFY):
+        return handler
+
+    async def check(request: Any, call: CallContext) -> None:
+        caller = call.caller
+        assert caller is not None, "authentication comes first"
+        if method.further_needs is None and caller.permissions.allow_everywhere(method.action):
+            call.needs = (Need(method.action),)
+            return  # the request need not be read to know
+        call.needs = await method.needs(request)
+        for start in range(0, len(call.needs), _NEEDS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            check_needs(caller, call.needs[start : start + _NEEDS_AT_ONCE])
+
+    async def handle_message(request: Any, call: CallContext) -> Any:
+        await check(request, call)
+        return await handler(request, call)
+
+    async def handle_stream(messages: RequestStream, call: CallContext) -> Any:
+        first = await messages.read()
+        if first is not None:
+            await check(first, call)
+            messages.unread(first)
+        return await handler(messages, call)
+
+    return handle_stream if method.streams_requests else handle_message
+
+
+def check_needs(caller: Caller, needs: Iterable[Need]) -> None:
+    """
+    Check that a caller has permissions.
+
+    Raises:
+        NotAuthenticated: it has not, and presented no credentials.
+        NotPermitted: it has not.
+    """
+    missing = next((need for need in needs if not caller.permissions.allow(need)), None)
+    if missing is None:
+        return
+    where = "" if missing.scope is None else f" model {shown(missing.scope.text)}"
+    if missing.scope is not None and missing.scope.is_prefix:
+        where = f" all models that match {shown(str(missing.scope))}"
+    text = f"{caller.identity} lacks the permission '{missing.action.value}'{' on' if where else ''}{where}"
+    if caller.identity.is_anonymous:
+        raise NotAuthenticated(f"{text}; send a token or a client certificate")
+    raise NotPermitted(f"{text}, which the role {roles_with(missing.action)[0]} has")
