@@ -95,20 +95,20 @@ class ForegroundTests(DaemonTestCase):
         """
         hint = re.compile(r"only this machine can connect.*--interface 0\.0\.0\.0.*COGMENT_MODEL_REGISTRY_INTERFACE")
         self.assertRegex(self.start().log, hint)
-        other = self.start("--interface", "0.0.0.0", "--archive-dir", "other")
+        other = self.start("--interface", "0.0.0.0", "--insecure", "--archive-dir", "other")
         self.assertNotIn("only this machine", other.log)
         self.assertIn(f"listening on 0.0.0.0:{other.port}", other.log)
         self.assert_serves(other.port)
 
     def test_warnings(self) -> None:
         """
-        The daemon warns if others can connect, because there is no authentication, and if it runs as root.
+        The daemon warns if others can connect and may do anything, and if it runs as root.
         """
-        hint = "#warn] there is no authentication yet"
+        hint = "#warn] there is no access control: anyone who can connect"
         daemon = self.start()
         self.assertNotIn(hint, daemon.log)
         self.assertEqual("#warn] running as root" in daemon.log, os.geteuid() == 0)
-        self.assertIn(hint, self.start("--interface", "0.0.0.0", "--archive-dir", "other").log)
+        self.assertIn(hint, self.start("--interface", "0.0.0.0", "--insecure", "--archive-dir", "other").log)
 
 
 class SettingsTests(DaemonTestCase):

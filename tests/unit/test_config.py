@@ -131,7 +131,7 @@ class FileTests(FileTestCase):
             ("network = 1\n", "network", "it is a section: write [network]"),
             ("[storage]\nlog-level = 1\n", "storage.log-level", "did you mean logging.log-level?"),
             ("[netwrok]\nport = 1\n", "netwrok.port", "did you mean network.port?"),
-            ("x = 1\n", "x", "the sections are network, storage, memory, limits, clients, logging"),
+            ("x = 1\n", "x", "the sections are network, tls, access, storage, memory, limits, clients, logging"),
         ):
             self.assertEqual(self.errors(toml), [f"FILE: {key!r} is not a setting; {nearest}"])
 
@@ -272,7 +272,8 @@ class TableTests(SynchronousTestCase):
         """
         for section in SECTIONS.values():
             section()
-        self.assertEqual(NetworkSettings(port=1), NetworkSettings(1, "127.0.0.1", 4 * 2**20 - 2**10, False, 10.0))
+        expected = NetworkSettings(1, "127.0.0.1", 4 * 2**20 - 2**10, False, None, 10.0)
+        self.assertEqual(NetworkSettings(port=1), expected)
 
     def test_page(self) -> None:
         """

@@ -23,6 +23,8 @@ EXAMPLES = [
     (errors.InvalidFilter("filter", 7, "expected a value"), INVALID, ["filter, column 7: expected a value"]),
     (errors.SizeMismatch(3, 4), INVALID, ["3", "4"]),
     (errors.HashMismatch("abc=", "def="), INVALID, ["abc=", "def="]),
+    (errors.NotAuthenticated("no token"), grpc.StatusCode.UNAUTHENTICATED, ["no token", "a valid token"]),
+    (errors.NotPermitted("not 'm'"), grpc.StatusCode.PERMISSION_DENIED, ["not 'm'", "has the permission"]),
     (errors.UnknownModel("m"), grpc.StatusCode.NOT_FOUND, ["'m'", "CreateOrUpdateModel"]),
     (errors.UnknownVersion("m", 0), grpc.StatusCode.NOT_FOUND, ["'m'", "numbers start at 1", "-1 is the latest"]),
     (errors.UnknownAlias("m", "prod"), grpc.StatusCode.NOT_FOUND, ["'m'", "'prod'", "by its number", "%40"]),

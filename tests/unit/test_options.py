@@ -8,6 +8,7 @@ from typing import Any
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_registry.config.access import AccessSettings, TlsSettings
 from twisted_registry.config.descriptions import parse_description
 from twisted_registry.config.limits import ClientLimits, Limits, connections_within
 from twisted_registry.config.load import SETTINGS, InvalidConfiguration, Settings
@@ -35,6 +36,14 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("grpc-reflection", "network.reflection", "true", True, ["2", "maybe", "y"]),
     ("log-level", "logging.level", "WARN", "warn", ["loud", "warning"]),
     ("log-format", "logging.format", "json", "json", ["xml"]),
+    ("health-port", "network.health_port", "0", 0, ["x", "65536"]),
+    ("tls-certificate", "tls.certificate", "cert.pem", "cert.pem", ["a\0b"]),
+    ("tls-key", "tls.key", "key.pem", "key.pem", ["a\0b"]),
+    ("tls-client-ca", "tls.client_ca", "ca.pem", "ca.pem", ["a\0b"]),
+    ("tls-client-port", "tls.client_port", "9443", 9443, ["x", "65536"]),
+    ("tokens-file", "access.tokens", "tokens", "tokens", ["a\0b"]),
+    ("policy-file", "access.policy", "policy.toml", "policy.toml", ["a\0b"]),
+    ("insecure", "access.insecure", "true", True, ["maybe"]),
     ("grace-seconds", "network.grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
 ]
 COUNTS = (
@@ -83,8 +92,11 @@ class SettingsTests(SynchronousTestCase):
                     interface="127.0.0.1",
                     chunk_size_bytes=4 * 2**20 - 2**10,
                     reflection=False,
+                    health_port=None,
                     grace_seconds=10.0,
                 ),
+                tls=TlsSettings(certificate=None, key=None, client_ca=None, client_port=None),
+                access=AccessSettings(tokens=None, policy=None, insecure=False),
                 storage=StorageSettings(
                     archive_dir=".cogment_model_registry",
                     archive=None,
@@ -125,7 +137,7 @@ class SettingsTests(SynchronousTestCase):
         Every setting is read from its flag, which overrides the environment.
         """
         for name, attribute, text, value, refused in ROWS:
-            if name != "grpc-reflection":
+            if name not in ("grpc-reflection", "insecure"):
                 settings = Options({variable(name): refused[0]}).parse([f"--{name}", text]).settings
                 self.assertEqual(attrgetter(attribute)(settings), value, name)
 

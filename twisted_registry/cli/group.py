@@ -46,6 +46,7 @@ _COMMANDS = {
     "search": "Find versions by what is known about them.",
     "set": "Set a model's metadata.",
     "status": "Show the state of the registry.",
+    "token": "Create, list and revoke access tokens of a registry.",
     "versions": "List a model's versions.",
     "watch": "Print new versions of a model as they are created.",
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
+from twisted_registry.config.access import AccessSettings, TlsSettings
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.config.memory import MemorySettings
@@ -39,6 +40,8 @@ class Settings:
     """
 
     network: NetworkSettings
+    tls: TlsSettings
+    access: AccessSettings
     storage: StorageSettings
     memory: MemorySettings
     limits: Limits
@@ -48,6 +51,8 @@ class Settings:
 
 SECTIONS: Mapping[str, type] = {
     "network": NetworkSettings,
+    "tls": TlsSettings,
+    "access": AccessSettings,
     "storage": StorageSettings,
     "memory": MemorySettings,
     "limits": Limits,

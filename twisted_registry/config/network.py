@@ -24,6 +24,7 @@ class NetworkSettings:
         interface: an address, without brackets, or a host name.
         chunk_size_bytes: the data in each message of a version that is sent.
         reflection: whether gRPC reflection is served.
+        health_port: the TCP port that serves only health checks; ``None`` for none.
         grace_seconds: how long running calls may take to finish when the daemon stops.
     """
 
@@ -43,6 +44,13 @@ class NetworkSettings:
     )
     reflection: bool = setting(
         "grpc-reflection", SWITCH, "serve the API's description to clients such as grpcurl", False, "off"
+    )
+    health_port: int | None = setting(
+        "health-port",
+        whole(0, 65535),
+        "second TCP port that serves only health checks, without TLS and without tokens, for probes that know neither",
+        None,
+        "none",
     )
     grace_seconds: float = setting(
         "grace-seconds",

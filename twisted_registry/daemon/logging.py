@@ -130,7 +130,7 @@ class LoggedService(MultiService):
             warnings: lines to log at the start.
         """
         super().__init__()
-        self.reload_hooks: list[Callable[[], None]] = []
+        self.reload_hooks: list[Callable[[], object]] = []
         self._settings = settings
         self._twistd_options = twistd_options
         self._warnings = warnings

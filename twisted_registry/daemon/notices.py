@@ -3,12 +3,12 @@ Log lines of a start: the address, the archive, and warnings for the operator.
 """
 
 import os
-from ipaddress import ip_address
 
 from twisted.logger import Logger
 
 from twisted_registry.config.limits import connections_within
 from twisted_registry.config.load import Settings
+from twisted_registry.daemon.access import is_loopback
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
 
 _log = Logger(namespace="twisted_registry")
@@ -45,15 +45,24 @@ def _log_archive(settings: Settings, archive: str, is_new: bool) -> None:
 
 
 def _log_exposure(settings: Settings, address: str) -> None:
-    if _is_loopback(settings.network.interface):
+    knows_callers = settings.access.is_enabled or settings.tls.client_ca is not None
+    if is_loopback(settings.network.interface):
         _log.info(
             "only this machine can connect: to serve others, pass --interface 0.0.0.0 "
             "or set COGMENT_MODEL_REGISTRY_INTERFACE"
         )
-    else:
+        if not knows_callers:
+            _log.info("there is no access control: every user of this machine may do anything")
+    elif not knows_callers:
         _log.warn(
-            "there is no authentication yet: anyone who can connect to {address} can read, create and delete "
-            "models; only a trusted network should reach it",
+            "there is no access control: anyone who can connect to {address} can read, create and delete models; only "
+            "a trusted network should reach it",
+            address=address,
+        )
+    elif not settings.tls.is_enabled:
+        _log.warn(
+            "connections to {address} are not encrypted: tokens are accepted only from this machine, and anyone who "
+            "can read the network can read the models",
             address=address,
         )
     if os.geteuid() == 0:
@@ -72,10 +81,3 @@ def _log_limits(settings: Settings) -> None:
             given=settings.clients.connections_max,
             most=most,
         )
-
-
-def _is_loopback(interface: str) -> bool:
-    try:
-        return ip_address(interface).is_loopback
-    except ValueError:
-        return interface == "localhost"

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.coordination.local import LocalCoordination
+from twisted_registry.daemon.access import AccessControl, AccessReloader, certificate_end, make_access_control
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap import SETTLING
@@ -70,6 +71,7 @@ class RegistryService(Service):
         reactor: Any,
         settings: Settings,
         stores: Stores,
+        access_control: AccessControl,
         terminal: Terminal,
         drain_log: Callable[[], None],
     ) -> None:
@@ -80,6 +82,7 @@ class RegistryService(Service):
             reactor: the reactor.
             settings: the settings.
             stores: the archive and the transient store, not opened.
+            access_control: who may connect, and what they may do.
             terminal: where a failed start is reported.
             drain_log: waits until the log is written, for two seconds at most.
         """
@@ -88,6 +91,7 @@ class RegistryService(Service):
         self._archive = archive = stores.archive
         self._archive_status = ArchiveStatus()
         self._terminal = terminal
+        self._tls = access_control.tls
         self._drain_log = drain_log
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._registry = self._make_registry(stores)
@@ -99,6 +103,12 @@ class RegistryService(Service):
             settings.clients,
             self._archive_status,
             access_log=settings.logging.level == "debug",
+            access=access_control.access,
+            tls=access_control.tls,
+            certificate_end=certificate_end,
+        )
+        self.access_reloader = AccessReloader(
+            reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.checking).defer(check)
         )
         self._retention_timer = RetentionTimer(reactor, self._registry.retention)
         self._supervisor = Supervisor(
@@ -159,6 +169,7 @@ class RegistryService(Service):
         self._supervise_archive()
         self._supervisor.follow(self._registry)
         self._retention_timer.start()
+        self.access_reloader.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
         self._rpc.serve(self._log_start)
         # Again when the reactor runs, because it sets its own handlers when it starts.
@@ -183,6 +194,11 @@ class RegistryService(Service):
     def _log_start(self) -> None:
         is_new = self._archive_status.identity.is_new
         log_start(self._settings, self._archive.description, is_new, f"{self._rpc.host}:{self.port}")
+        client_port, host = None if self._tls is None else self._tls.client_port, self._rpc.host
+        if client_port is not None:
+            _log.info("listening on {host}:{port} with client certificates", host=host, port=client_port)
+        if self._rpc.health_port is not None:
+            _log.info("health checks are answered at {host}:{port}", host=host, port=self._rpc.health_port)
 
     # --- Signals and failures ---
 
@@ -260,6 +276,7 @@ class RegistryService(Service):
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
         self._supervisor.stop()
+        self.access_reloader.stop()
         await self.pools.checking.idle()
 
     def _exit_without_storage(self) -> None:
@@ -281,8 +298,11 @@ def makeService(options: Options) -> IService:
     settings = options.loaded.settings
     try:
         stores = create_stores(settings)
+        access_control = make_access_control(settings)
     except CannotStart as error:
         raise SystemExit(f"{COMMAND}: {error}") from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
-    RegistryService(reactor, settings, stores, Terminal(), root.drain_log).setServiceParent(root)
+    registry = RegistryService(reactor, settings, stores, access_control, Terminal(), root.drain_log)
+    registry.setServiceParent(root)
+    root.reload_hooks.append(registry.access_reloader.check)
     return root

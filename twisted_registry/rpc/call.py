@@ -2,7 +2,7 @@
 The context of one call.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -107,6 +107,13 @@ class CallContext:
         """
         seconds: float | None = self._context.time_remaining()
         return seconds
+
+    def connection_facts(self) -> Mapping[str, Iterable[bytes]]:
+        """
+        Return what gRPC knows of the call's connection, such as the names in the client's certificate.
+        """
+        facts: Mapping[str, Iterable[bytes]] = self._context.auth_context()
+        return facts
 
     async def send_initial_metadata(self, metadata: Sequence[Metadatum]) -> None:
         """

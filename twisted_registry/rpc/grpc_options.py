@@ -49,15 +49,21 @@ _FIXED: list[tuple[str, Any]] = [
 ]
 
 
-def server_options(clients: ClientLimits, keepalive_seconds: float, addresses: int) -> list[tuple[str, Any]]:
+def server_options(
+    clients: ClientLimits, keepalive_seconds: float, addresses: int, most_connection_seconds: float | None = None
+) -> list[tuple[str, Any]]:
     """
     Return the options of a server.
 
     Args:
         keepalive_seconds: the time without a sign of a client after which gRPC pings it.
         addresses: the number of addresses to listen on.
+        most_connection_seconds: the time after which a client is asked to open another connection; ``None`` for never.
     """
-    return [*_FIXED, *_bounds(clients, addresses), *_keepalive(keepalive_seconds)]
+    options = [*_FIXED, *_bounds(clients, addresses), *_keepalive(keepalive_seconds)]
+    if most_connection_seconds is not None:
+        options.append(("grpc.max_connection_age_ms", round(most_connection_seconds * 1000)))
+    return options
 
 
 def _bounds(clients: ClientLimits, addresses: int) -> list[tuple[str, Any]]:

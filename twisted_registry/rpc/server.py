@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 
 import grpc.aio
 from twisted.internet.defer import Deferred
@@ -41,6 +42,7 @@ from twisted_registry.rpc.services.health import Health
 from twisted_registry.rpc.services.reflection import reflection_service
 from twisted_registry.rpc.services.registry_v1.methods import registry_service
 from twisted_registry.rpc.sockets import accepted_on, disconnect
+from twisted_registry.rpc.tls import MOST_CONNECTION_SECONDS, ServerTls, client_certificate
 
 try:
     import uvloop
@@ -56,7 +58,12 @@ _FLUSH_SECONDS = 1.0
 class RpcServer:
     """
     The gRPC server of a registry.
+
+    Attributes:
+        health_port: the port that serves only health checks, once it is bound; ``None`` if there is none.
     """
+
+    health_port: int | None = None
 
     _log = Logger()
 
@@ -71,6 +78,8 @@ class RpcServer:
         access_log: bool = False,
         services: Sequence[Service] = (),
         access: IAccess | None = None,
+        tls: ServerTls | None = None,
+        certificate_end: Callable[[bytes], float | None] = lambda pem: None,
     ) -> None:
         """
 
@@ -78,6 +87,8 @@ class RpcServer:
             access_log: whether each call is logged, at level debug.
             services: further services to serve, in addition to the registry and health.
             access: says who calls and what they may do; ``None`` without access control.
+            tls: the certificates; ``None`` without encryption.
+            certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
         """
         self._reactor = reactor
         self._archive_status = archive_status
@@ -88,6 +99,8 @@ class RpcServer:
         self._access_log = access_log
         self._further_services = services
         self._access = access
+        self._tls = tls
+        self._certificate_end = certificate_end
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -192,8 +205,8 @@ class RpcServer:
             self._clients.connections_max, lambda: tracker.busy_peers, lambda: accepted_on(self._port)
         )
         self._authentication = self._make_authentication()
-        server = self._make_server()
-        self._port = await self._bind(server)
+        server, health = self._make_server(), self._make_health_server()
+        self._port = await self._bind(server, health)
         bound.set_result(self._port)
         watches = [connections.watch()]
         if self._authentication is not None:
@@ -208,7 +221,7 @@ class RpcServer:
         for task in watching:
             task.cancel()
         connections.close()
-        await server.stop(_FLUSH_SECONDS)
+        await asyncio.gather(*(each.stop(_FLUSH_SECONDS) for each in (server, health) if each is not None))
 
     async def _may_serve(self) -> bool:
         waiting = [asyncio.create_task(event.wait()) for event in (self._serve, self._stop)]
@@ -234,19 +247,35 @@ class RpcServer:
         def run(find: Callable[[], Caller]) -> Awaitable[Caller]:
             return self._loop.run_in_executor(None, find)
 
-        return Authentication(self._access, run, is_encrypted=False)
+        certificate_of = None
+        if self._tls is not None and self._tls.asks_clients:
+            certificate_of = client_certificate(self._certificate_end)
+        return Authentication(self._access, run, is_encrypted=self._tls is not None, certificate_of=certificate_of)
+
+    def _make_health_server(self) -> grpc.aio.Server | None:
+        if self._network.health_port is None:
+            return None
+        return self._server_of([self._health.service], None)
 
     def _make_server(self) -> grpc.aio.Server:
         services = [*self._registry_services(), self._health.service, *self._further_services]
         if self._network.reflection:
             services.append(reflection_service(services))
+        return self._server_of(services, self._authentication)
+
+    def _server_of(self, services: Sequence[Service], authentication: Authentication | None) -> grpc.aio.Server:
         tracker = self._tracker
         timeout = IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
         chain = interceptors(
-            tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log, self._authentication
+            tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log, authentication
         )
         server = grpc.aio.server(
-            options=server_options(self._clients, self._limits.keepalive_seconds, len(self._addresses))
+            options=server_options(
+                self._clients,
+                self._limits.keepalive_seconds,
+                len(self._addresses),
+                None if self._tls is None else MOST_CONNECTION_SECONDS,
+            )
         )
         server.add_generic_rpc_handlers([generic_handler(service, chain) for service in services])
         return server
@@ -274,14 +303,25 @@ class RpcServer:
             self._connections.count,
         )
 
-    async def _bind(self, server: grpc.aio.Server) -> int:
-        port = self._network.port
-        for address in self._addresses:
-            try:
-                port = server.add_insecure_port(f"{bracketed(address)}:{port}")
-            except RuntimeError:
-                raise CannotStart(
-                    f"cannot listen on {bracketed(address)}:{port}: another program has just taken it"
-                ) from None
+    async def _bind(self, server: grpc.aio.Server, health: grpc.aio.Server | None) -> int:
+        port = self._listen(server, self._network.port, self._tls and self._tls.credentials(at_client_port=False))
+        if self._tls is not None and self._tls.client_port is not None:
+            credentials = self._tls.credentials(at_client_port=True)
+            self._tls.client_port = self._listen(server, self._tls.client_port, credentials)
+        if health is not None and self._network.health_port is not None:
+            self.health_port = self._listen(health, self._network.health_port, None)
+            await health.start()
         await server.start()
+        return port
+
+    def _listen(self, server: grpc.aio.Server, port: int, credentials: Any) -> int:
+        for address in self._addresses:
+            where = f"{bracketed(address)}:{port}"
+            try:
+                if credentials is None:
+                    port = server.add_insecure_port(where)
+                else:
+                    port = server.add_secure_port(where, credentials)
+            except RuntimeError:
+                raise CannotStart(f"cannot listen on {where}: another program has just taken it") from None
         return port

@@ -16,8 +16,9 @@ from twisted_registry.domain.errors import RegistryError
 
 _HELP = """Check whether the daemon on this machine is serving, for health checks.
 
-The daemon's address is taken from its own variables, COGMENT_MODEL_REGISTRY_PORT and COGMENT_MODEL_REGISTRY_INTERFACE,
-or from the file in COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. The command asks once, and prints one line.
+The daemon's address is taken from its own variables, COGMENT_MODEL_REGISTRY_INTERFACE and
+COGMENT_MODEL_REGISTRY_HEALTH_PORT, or else COGMENT_MODEL_REGISTRY_PORT, or from the file in
+COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. The command asks once, and prints one line.
 
 \b
 Examples:
@@ -86,7 +87,8 @@ def local_address(environ: Mapping[str, str]) -> str:
     """
     network = _network_table(environ.get("COGMENT_MODEL_REGISTRY_CONFIG", ""))
     interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or str(network.get("interface", "127.0.0.1"))
-    port = environ.get("COGMENT_MODEL_REGISTRY_PORT") or network.get("port", 9000)
+    health_port = environ.get("COGMENT_MODEL_REGISTRY_HEALTH_PORT") or network.get("health-port")
+    port = health_port or environ.get("COGMENT_MODEL_REGISTRY_PORT") or network.get("port", 9000)
     if interface in ("0.0.0.0", "::", "[::]"):
         interface = "127.0.0.1"
     if ":" in interface and not interface.startswith("["):

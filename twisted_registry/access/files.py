@@ -1,0 +1,103 @@
+"""
+Files that are read again when they change.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from twisted_registry.access.file_kinds import BadFile, FileKind
+
+_log = Logger()
+
+_SETTLED_NS = 2 * 10**9
+"""A file that has changed less than so long ago may change again without another time: its content is compared."""
+
+_Fingerprint = tuple[int, int, int, int, int]
+
+
+def _fingerprint(found: os.stat_result) -> _Fingerprint:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class WatchedFiles:
+    """
+    Files whose contents are in force, together, until new ones can be used instead.
+
+    ``check`` is called periodically, in a thread that may block, one call at a time.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[tuple[FileKind, Path]],
+        use: Callable[..., object],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """
+
+        Args:
+            files: the files.
+            use: called with the content of each file; puts them in force, or raises ``BadFile`` and changes nothing.
+            now_ns: returns the time in nanoseconds since the Unix epoch.
+        """
+        self._files = files
+        self._use = use
+        self._now_ns = now_ns
+        self._seen: Sequence[_Fingerprint] | None = None
+        self._contents: Sequence[bytes] | None = None
+        self._problem = ""
+        self._is_logged = False
+
+    def load(self) -> None:
+        """
+        Read the files for the first time, and put them in force.
+
+        Raises:
+            BadFile: they cannot be used.
+        """
+        self._look()
+
+    def check(self) -> None:
+        """
+        Read the files again if one has changed.  If they cannot be used, what was read before stays in force.  That is
+        logged, once, unless it is repaired by the next check: files that belong together change one after the other.
+        """
+        try:
+            has_changed = self._look()
+        except BadFile as error:
+            self._note(str(error))
+            return
+        if has_changed or self._is_logged:
+            for kind, path in self._files:
+                _log.info("the {kind} {path} was read again", kind=kind.name, path=path)
+        self._problem, self._is_logged = "", False
+
+    def _note(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem, self._is_logged = problem, False
+        elif not self._is_logged:
+            self._is_logged = True
+            _log.error("{problem}; what was read before stays in force", problem=problem)
+
+    def _look(self) -> bool:
+        fingerprints = [self._stat(kind, path) for kind, path in self._files]
+        if fingerprints == self._seen:
+            return False
+        contents = [kind.read(path) for kind, path in self._files]
+        has_changed = contents != self._contents
+        if has_changed:
+            self._use(*contents)
+        self._contents = contents
+        latest_ns = max(max(fingerprint[3:]) for fingerprint in fingerprints)
+        self._seen = fingerprints if latest_ns < self._now_ns() - _SETTLED_NS else None
+        return has_changed
+
+    def _stat(self, kind: FileKind, path: Path) -> _Fingerprint:
+        try:
+            return _fingerprint(path.stat())
+        except OSError as error:
+            self._seen = None
+            raise kind.bad(path, f"cannot be read: {error.strerror}") from None

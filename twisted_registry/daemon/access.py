@@ -1,0 +1,214 @@
+"""
+The access control of the daemon, from its settings: the files, what is made of them, and their reload.
+"""
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from twisted_registry.access.callers import Callers
+from twisted_registry.access.client_certificates import ClientCertificates
+from twisted_registry.access.file_kinds import BadFile, FileKind
+from twisted_registry.access.files import WatchedFiles
+from twisted_registry.access.own_tokens import OwnTokens
+from twisted_registry.access.policy import Policy
+from twisted_registry.access.policy_file import POLICY_FILE, parse_policy
+from twisted_registry.access.token_file import TOKEN_FILE, parse_tokens
+from twisted_registry.config.access import TlsSettings
+from twisted_registry.config.load import Settings
+from twisted_registry.contracts.access import IAccess, IAuthenticator
+from twisted_registry.domain.errors import CannotStart
+from twisted_registry.rpc.tls import ServerTls
+
+_log = Logger()
+
+_CHECK_SECONDS = 2.0
+
+
+@frozen
+class AccessControl:
+    """
+    The access control of a registry, with its certificates.
+
+    Attributes:
+        access: says who calls; ``None`` if anyone may do anything.
+        tls: the certificates; ``None`` without encryption.
+        files: the files that it is made of.
+    """
+
+    access: IAccess | None
+    tls: ServerTls | None
+    files: Sequence[WatchedFiles]
+
+    def check_files(self) -> None:
+        """
+        Read the files again that have changed.  This blocks.
+        """
+        for each in self.files:
+            each.check()
+
+
+def make_access_control(settings: Settings) -> AccessControl:
+    """
+    Read the files that the settings name.  This blocks.
+
+    Raises:
+        CannotStart: a file cannot be used, settings do not fit together, or other machines could do anything.
+    """
+    _check_settings(settings)
+    access, tls = settings.access, settings.tls
+    files: list[WatchedFiles] = []
+    server_tls = None
+    if tls.certificate is not None and tls.key is not None:
+        server_tls = ServerTls(tls.client_port)
+        files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
+    callers = None
+    if access.is_enabled:
+        policy = Policy()
+        tokens = OwnTokens(lambda: policy.roles)
+        if access.policy is not None:
+            files.append(_watch(POLICY_FILE, access.policy, lambda content: policy.replace(parse_policy(content))))
+        if access.tokens is not None:
+
+            def use_tokens(content: bytes) -> None:
+                tokens.replace({record.id: record for record in parse_tokens(content)})
+
+            files.append(_watch(TOKEN_FILE, access.tokens, use_tokens))
+        authenticators: list[IAuthenticator] = [tokens, ClientCertificates()]
+        callers = Callers(authenticators, policy)
+    try:
+        for each in files:
+            each.load()
+    except BadFile as error:
+        raise CannotStart(str(error)) from None
+    return AccessControl(callers, server_tls, files)
+
+
+def _watch(kind: FileKind, path: str, use: Callable[[bytes], object]) -> WatchedFiles:
+    return WatchedFiles([(kind, Path(path))], use)
+
+
+def _certificate_files(settings: TlsSettings, certificate: str, key: str, tls: ServerTls) -> WatchedFiles:
+    # Imported late: a daemon without TLS does not need the library.
+    from twisted_registry.access import certificates
+
+    files = [(certificates.CERTIFICATE_FILE, Path(certificate)), (certificates.KEY_FILE, Path(key))]
+    if settings.client_ca is not None:
+        files.append((certificates.AUTHORITIES_FILE, Path(settings.client_ca)))
+
+    def use(chain: bytes, private_key: bytes, client_ca: bytes | None = None) -> None:
+        checked = certificates.check_server_certificate(chain, private_key)
+        if client_ca is not None:
+            certificates.check_authorities(client_ca)
+        for note in checked.notes:
+            _log.warn("{note}", note=note)
+        _log.info(
+            "TLS certificate for {names}, valid until {ends}",
+            names=", ".join(checked.names) or "no name",
+            ends=f"{checked.ends:%Y-%m-%dT%H:%M:%SZ}",
+        )
+        tls.use(chain, private_key, client_ca)
+
+    return WatchedFiles(files, use)
+
+
+def certificate_end(pem: bytes) -> float | None:
+    """
+    Return when a certificate expires, in seconds since the Unix epoch; ``None`` if it cannot be read.
+    """
+    from twisted_registry.access.certificates import end_of
+
+    return end_of(pem)
+
+
+def is_loopback(interface: str) -> bool:
+    """
+    Return whether only this machine can connect to an interface.
+    """
+    try:
+        return ip_address(interface).is_loopback
+    except ValueError:
+        return interface == "localhost"
+
+
+def _check_settings(settings: Settings) -> None:
+    access, tls, network = settings.access, settings.tls, settings.network
+    if (tls.certificate is None) != (tls.key is None):
+        raise CannotStart("--tls-certificate and --tls-key go together; pass both, or neither")
+    if tls.client_ca is not None and tls.certificate is None:
+        raise CannotStart("--tls-client-ca needs TLS; pass --tls-certificate and --tls-key too")
+    if tls.client_port is not None and tls.client_ca is None:
+        raise CannotStart("--tls-client-port needs the authorities of client certificates; pass --tls-client-ca too")
+    if tls.client_port is not None and tls.client_port == network.port != 0:
+        raise CannotStart("--tls-client-port and --port are the same; choose another one")
+    if access.insecure or is_loopback(network.interface):
+        return
+    missing = []
+    if tls.certificate is None:
+        missing.append("is not encrypted (pass --tls-certificate and --tls-key)")
+    if not access.is_enabled and tls.client_ca is None:
+        missing.append("does not know its callers (pass --tokens-file, --policy-file or --tls-client-ca)")
+    if missing:
+        raise CannotStart(
+            f"--interface {network.interface} would let other machines connect, but the registry "
+            f"{' and '.join(missing)}; if that is what you want, pass --insecure"
+        )
+
+
+class AccessReloader:
+    """
+    Reloads the files of access control while the daemon runs.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, control: AccessControl, defer: Callable[[Callable[[], None]], "Deferred[None]"]
+    ) -> None:
+        """
+
+        Args:
+            clock: the clock.
+            defer: runs a function that blocks in a thread.
+        """
+        self._control = control
+        self._defer = defer
+        self._loop = LoopingCall(self.check)
+        self._loop.clock = clock
+        self._checking: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """
+        Check the files periodically from now on.
+        """
+        if self._control.files:
+            self._loop.start(_CHECK_SECONDS, now=False)
+
+    def stop(self) -> None:
+        """
+        Check them no more.
+        """
+        if self._loop.running:
+            self._loop.stop()
+
+    def check(self) -> "Deferred[None]":
+        """
+        Check the files now, one check at a time.
+
+        Returns:
+            fires with ``None`` when they are checked.
+        """
+        if self._checking is None:
+            self._checking = self._defer(self._control.check_files)
+            self._checking.addErrback(lambda failure: _log.failure("cannot check the files of access control", failure))
+            self._checking.addBoth(self._checked)
+        checking: Deferred[None] = Deferred()
+        self._checking.addCallback(lambda _: checking.callback(None))
+        return checking
+
+    def _checked(self, _: object) -> None:
+        self._checking = None
