@@ -151,6 +151,26 @@ class LostConnectionTests(LostConnectionCase, EdgeTestCase):
                 mishap,
             )
 
+    def test_archived_since(self) -> None:
+        """
+        A transient version that was archived before its creator asks for it is the one whose answer was lost, also if
+        its data cannot be sent again.
+        """
+        direct = BlockingClient(self.daemon.address)
+        self.addCleanup(direct.close)
+        self.registry.store("walker", SMALL, created_ns=7)
+        self.relay.mute()
+
+        def mishap() -> None:
+            self.wait_until_true(lambda: self.numbers() == [1, 2], "the version is there")
+            direct.archive("walker@2")
+            self.relay.cut()
+
+        info = self.while_running(
+            lambda: self.registry.publish("walker", iter([SMALL]), size_bytes=len(SMALL), created_ns=7), mishap
+        )
+        self.assertEqual((info.version_number, info.archived, self.numbers()), (2, True, [1, 2]))
+
     def test_nobody_knows(self) -> None:
         """
         If all data was sent and cannot be sent again, the same server runs on, and the version does not appear, the

@@ -1,9 +1,11 @@
 """
-The reconciliation of a creation whose answer was lost, with a server that does not support idempotency keys.
+The reconciliation of a creation whose answer was lost and that cannot be repeated, because the server does not support
+idempotency keys, or the data can be read only once.
 
-Such a creation cannot simply be repeated.  But a version can be recognized: the client sends its time of creation in
-nanoseconds, and no other client creates the same bytes in the same nanosecond.  So if the connection is lost before the
-answer, the client looks for the version.  If it does not exist, it is sent again only if the server that received it is
+A server with ``twisted_registry.v1`` knows the version by the key of its creation.  For other servers, and if it was
+forgotten, a version can be recognized: the client sends its time of creation in nanoseconds, and no other client
+creates the same bytes in the same nanosecond.  So if the connection is lost before the answer, the client looks for the
+version.  If it does not exist, it is sent again only if the server that received it is
 certainly gone, because the server that answers was started after the connection was lost.
 """
 
@@ -14,16 +16,20 @@ from attrs import frozen
 
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.queries import Queries
+from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.retries import is_retryable_forever, retry
+from twisted_registry.client._transport.uploads import upload_state
 from twisted_registry.client.errors import (
     ArchiveChanged,
     BadReply,
+    CorruptTransfer,
     CorruptVersion,
     CreationUncertain,
     DeadlineExceeded,
     StorageUnavailable,
     Unavailable,
     UnknownVersion,
+    Unsupported,
 )
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 
@@ -53,6 +59,7 @@ class CreateReconciler:
         _calls: calls without retries.
         _retry_seconds: how long to try.
         _header: the header that was sent.
+        _key: the idempotency key that was sent.
         _lost: the time when the connection was lost, by the monotonic clock in seconds.
         _sha256: the SHA-256 of the data that was sent, in base64.
     """
@@ -60,6 +67,7 @@ class CreateReconciler:
     _calls: Calls
     _retry_seconds: float
     _header: VersionHeader
+    _key: str
     _lost: float
     _sha256: str
 
@@ -75,6 +83,7 @@ class CreateReconciler:
 
         Raises:
             CreationUncertain: it remained uncertain.
+            CorruptTransfer: the version has other data than was sent.
         """
         subject = (self._calls.connection.address, self._header.model_id)
         try:
@@ -87,7 +96,7 @@ class CreateReconciler:
     async def _search(self) -> VersionInfo | None:
         # The order matters: a version that is missing on a server that started after the loss will never be created.
         is_later_server = await self._is_later_server()
-        info = await self._find()
+        info = await self._find_with_key() or await self._find_like_it()
         if info is None and not is_later_server:
             raise _Pending
         return info
@@ -97,7 +106,20 @@ class CreateReconciler:
         uptime = (await Queries(self._calls).statuses("uptime_seconds")).get("uptime_seconds", "")
         return _SECONDS.fullmatch(uptime) is not None and asked - float(uptime) > self._lost + _UPTIME_STEP_SECONDS
 
-    async def _find(self) -> VersionInfo | None:
+    async def _find_with_key(self) -> VersionInfo | None:
+        # The key alone tells a transient version that was archived since from another one that was always archived.
+        try:
+            state = await upload_state(RegistryApi(self._calls), self._header.model_id, self._key)
+        except (Unsupported, CorruptVersion):
+            return None
+        if state.version is None:
+            return None
+        info = state.version.info
+        if info.sha256 != self._sha256 or (self._header.archived and not info.archived):
+            raise CorruptTransfer(info.model_id, info.version_number, "other bytes were stored than were sent")
+        return info
+
+    async def _find_like_it(self) -> VersionInfo | None:
         queries = Queries(self._calls)
         try:
             newest = (await queries.version(self._header.model_id, -1)).version_number
@@ -112,7 +134,5 @@ class CreateReconciler:
 
     def _is_sent_version(self, info: VersionInfo) -> bool:
         header = self._header
-        if header.archived and not info.archived:  # the other way, it was archived since
-            return False
-        sent = (header.created_ns, self._sha256, dict(header.metadata))
-        return sent == (info.created_ns, info.sha256, dict(info.metadata))
+        sent = (header.created_ns, self._sha256, header.archived, dict(header.metadata))
+        return sent == (info.created_ns, info.sha256, info.archived, dict(info.metadata))

@@ -265,7 +265,8 @@ class Upload:
         except DataChanged:
             raise CreationUncertain(self._header.model_id, reason, is_absent=False) from None
         calls, retry_seconds = self._calls.without_retries(), self._calls.options.retry_seconds
-        return await CreateReconciler(calls, retry_seconds, self._header, lost, sha256).reconcile(reason)
+        reconciler = CreateReconciler(calls, retry_seconds, self._header, self._key, lost, sha256)
+        return await reconciler.reconcile(reason)
 
     async def _check_answers(self, attempt: Attempt) -> None:
         """
