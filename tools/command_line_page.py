@@ -28,7 +28,7 @@ _REWORDED = (
 )
 """Patterns of what click appends to the help of an option, each with the text of the page."""
 
-_SHARED = ("server", "retry_seconds", "tls_ca")
+_SHARED = ("server", "retry_seconds", "tls_ca", "tls", "tls_cert", "tls_key", "token_file")
 _EVERY = "all commands"
 
 

@@ -54,6 +54,7 @@ T = TypeVar("T")
 _BLOCKING_HEADER = _HEADER.format(
     title="The client for programs without an event loop.",
     imports="""\
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -65,6 +66,7 @@ from twisted_registry.client._event_loop import event_loop_thread""",
 _DEFERRED_HEADER = _HEADER.format(
     title="The client for Twisted.",
     imports="""\
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, overload
 
 from twisted.internet.defer import Deferred

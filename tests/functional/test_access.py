@@ -18,7 +18,7 @@ from tests.support.cli import TWISTED_REGISTRY
 from tests.support.daemon import Daemon, run_command, wait_until
 from twisted_registry.access.token_file import TokenRecord, editing_tokens
 from twisted_registry.access.tokens import Token
-from twisted_registry.client import BlockingClient, Tls
+from twisted_registry.client import BlockingClient, Tls, TokenFile
 from twisted_registry.client.errors import NotAuthenticated, NotPermitted, RegistryError
 
 _TLS_FLAGS = ("--tls-certificate", "cert.pem", "--tls-key", "key.pem")
@@ -75,12 +75,14 @@ class AccessTestCase(StartFailureTestCase):
         self.addCleanup(daemon.kill)
         return daemon.start()
 
-    def client(self, daemon: Daemon, token: str | None, **tls: Any) -> BlockingClient:
+    def client(
+        self, daemon: Daemon, token: str | TokenFile | None, retry_seconds: float = 0.0, **tls: Any
+    ) -> BlockingClient:
         """
         Return a client with TLS.
         """
         trusted = Tls(root_certificates=self.ca.cert_pem.bytes(), **tls)
-        client = BlockingClient(f"localhost:{daemon.port}", tls=trusted, token=token, retry_seconds=0.0)
+        client = BlockingClient(f"localhost:{daemon.port}", tls=trusted, token=token, retry_seconds=retry_seconds)
         self.addCleanup(client.close)
         return client
 
@@ -137,6 +139,22 @@ class TokenTests(AccessTestCase):
             records[:] = [record for record in records if record.name != "bob"]
         self.wait_until_read()
         self.assertRaises(NotAuthenticated, client.publish, "m", b"")
+
+    def test_token_file(self) -> None:
+        """
+        A client whose token is in a file goes on when the token is replaced, and so does its tracker.
+        """
+        path = self.directory / "bob.token"
+        path.write_text(self.added("bob", "publisher", "*") + "\n")
+        client = self.client(self.daemon, TokenFile(path), retry_seconds=60.0)
+        client.ensure_model("m")
+        with client.track("m") as tracker:
+            path.write_text(self.add_token("bob", "publisher", "*"))
+            with editing_tokens(self.tokens) as records:
+                records[:] = [record for record in records if record.name != "bob"] + records[-1:]
+            self.wait_until_read()
+            client.publish("m", b"1")
+            self.assertEqual(next(tracker).version_number, 1)
 
     def test_damaged_file(self) -> None:
         """
@@ -227,7 +245,7 @@ class ClientCertificateTests(AccessTestCase):
             '[[grants]]\nto = "certificate:trainer.example"\nrole = "publisher"\nmodels = "*"\n'
         )
 
-    def certificate(self, *names: str) -> dict[str, bytes]:
+    def certificate(self, *names: str) -> dict[str, Any]:
         """
         Return a client certificate, as ``Tls`` takes it.
         """

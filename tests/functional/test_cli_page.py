@@ -21,7 +21,7 @@ from twisted_registry.cli.group import command
 
 PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text()
 PROGRAM = "twisted-registry"
-SHARED = {"--server", "--retry-seconds", "--tls-ca", "--json"}
+SHARED = {"--server", "--retry-seconds", "--tls", "--tls-ca", "--tls-cert", "--tls-key", "--token-file", "--json"}
 
 
 def section(name: str) -> str:

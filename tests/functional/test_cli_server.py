@@ -218,6 +218,33 @@ class TlsTests(SynchronousTestCase):
             self.assertEqual(done.exit_code, 2)
             self.assertNotIn("secr", done.stderr)
 
+    def test_token_file(self) -> None:
+        """
+        The token in a file is sent with each call, without the line break after it; a variable beside it is 2.
+        """
+        path = Path(self.mktemp())
+        path.write_text("secret\n")
+        invoke(self.server.address, "ls", "--tls-ca", self.authority, "--token-file", str(path))
+        self.assertEqual(self.server.metadata["authorization"], "Bearer secret")
+        done = invoke(self.server.address, "ls", "--token-file", str(path), TWISTED_REGISTRY_TOKEN="other")
+        self.assertEqual(done.exit_code, 2)
+
+    def test_missing_token_file(self) -> None:
+        """
+        A token file that cannot be read is an error that names it.
+        """
+        done = invoke(self.server.address, "ls", "--tls-ca", self.authority, "--token-file", "/no/such/token")
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("/no/such/token", done.stderr)
+
+    def test_client_certificate(self) -> None:
+        """
+        A client certificate without its key is 2.
+        """
+        done = invoke(self.server.address, "ls", "--tls-ca", self.authority, "--tls-cert", self.authority)
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("go together", done.stderr)
+
     def test_no_authority(self) -> None:
         """
         A missing file of certificates is 2.

@@ -1,5 +1,5 @@
 """
-The policy file, in TOML.
+The policy file, in TOML::
 
     [roles]
     releaser = ["read", "archive", "alias"]

@@ -171,7 +171,10 @@ def _creation_uncertain(error: errors.CreationUncertain) -> str:
 
 
 def _not_authenticated(error: errors.NotAuthenticated) -> str:
-    return f"the registry refused the access token ({error.reason}); set TWISTED_REGISTRY_TOKEN to a valid one"
+    return (
+        f"the registry does not know who you are ({error.reason}); set TWISTED_REGISTRY_TOKEN, or pass --token-file, "
+        "with a valid token"
+    )
 
 
 _DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {

@@ -45,29 +45,42 @@ class Server:
     Attributes:
         address: ``HOST:PORT``.
         retry_seconds: how long to retry while it is unreachable.
-        tls_ca: the PEM file with the certificates of trusted authorities; ``None`` for no TLS.
-        token: the access token.
+        tls_ca: the PEM file with the certificates of trusted authorities; ``None`` for those that gRPC trusts.
+        token: the access token, or what reads it; ``None`` for none.
+        tls: whether to connect with TLS although no file of certificates is given.
+        tls_cert: the PEM file with a client certificate; ``None`` for none.
+        tls_key: the PEM file with its private key.
     """
 
     address: str = DEFAULT_ADDRESS
     retry_seconds: float = DEFAULT_RETRY_SECONDS
     tls_ca: str | None = None
-    token: str | None = field(default=None, repr=False)
+    token: "str | Callable[[], str] | None" = field(default=None, repr=False)
+    tls: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "Server":
         """
         Make a server from a command's options.
 
-        The token comes from the environment only: other users can read the arguments of a process.
+        The token comes from the environment or from a file: other users can read the arguments of a process.
 
         Raises:
-            click.UsageError: the token is malformed.
+            click.UsageError: the token is malformed, or options do not fit together.
         """
-        token = os.environ.get(TOKEN_VARIABLE) or None
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise click.UsageError(f"{TOKEN_VARIABLE} is not a token: a token is one line of plain text")
-        return cls(options["server"], options["retry_seconds"], options["tls_ca"], token)
+        if (options["tls_cert"] is None) != (options["tls_key"] is None):
+            raise click.UsageError("--tls-cert and --tls-key go together; pass both, or neither")
+        return cls(
+            options["server"],
+            options["retry_seconds"],
+            options["tls_ca"],
+            _token(options["token_file"]),
+            options["tls"],
+            options["tls_cert"],
+            options["tls_key"],
+        )
 
     def client(self, **times: float) -> "BlockingClient":
         """
@@ -89,7 +102,7 @@ class Server:
         try:
             return BlockingClient(self.address, tls=tls, token=self.token, **times)
         except ValueError as error:
-            raise click.UsageError(f"{error} (see --server, --tls-ca and {TOKEN_VARIABLE})") from None
+            raise click.UsageError(f"{error} (see --server, --tls, --tls-ca and {TOKEN_VARIABLE})") from None
 
     def check_health(self, deadline_seconds: float) -> bool:
         """
@@ -112,10 +125,12 @@ class Server:
     def _tls(self) -> "Tls | None":
         from twisted_registry.client._transport.options import Tls
 
+        if not (self.tls or self.tls_ca or self.tls_cert):
+            return None
         try:
-            return None if self.tls_ca is None else Tls(root_certificates=Path(self.tls_ca).read_bytes())
+            return Tls(_content(self.tls_ca), _content(self.tls_key), _content(self.tls_cert))
         except ValueError as error:
-            raise click.UsageError(f"{error} (--tls-ca)") from None
+            raise click.UsageError(f"{error} (--tls-ca, --tls-cert and --tls-key)") from None
 
     def poll(
         self, find: "Callable[[BlockingClient], T | None]", pause: Callable[[float], None] = time.sleep
@@ -135,6 +150,23 @@ class Server:
                     return found
                 pause(seconds)
         return None
+
+
+def _content(path: str | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
+
+
+def _token(token_file: str | None) -> "str | Callable[[], str] | None":
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if token is None:
+        from twisted_registry.client._transport.tokens import TokenFile
+
+        return None if token_file is None else TokenFile(token_file)
+    if token_file is not None:
+        raise click.UsageError(f"{TOKEN_VARIABLE} and --token-file cannot be combined; unset one of them")
+    if not (token.isascii() and token.isprintable()):
+        raise click.UsageError(f"{TOKEN_VARIABLE} is not a token: a token is one line of plain text")
+    return token
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none
@@ -218,7 +250,41 @@ _OPTIONS = (
         show_envvar=True,
         help="Connect with TLS, and trust the certificate authorities in this PEM file.",
     ),
+    click.option(
+        "--tls",
+        is_flag=True,
+        envvar="TWISTED_REGISTRY_TLS",
+        show_envvar=True,
+        help="Connect with TLS, and trust the public certificate authorities.",
+    ),
+    click.option(
+        "--tls-cert",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        envvar="TWISTED_REGISTRY_TLS_CERT",
+        show_envvar=True,
+        help="Present the client certificate in this PEM file.",
+    ),
+    click.option(
+        "--tls-key",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        envvar="TWISTED_REGISTRY_TLS_KEY",
+        show_envvar=True,
+        help="The private key of --tls-cert, in PEM format.",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        envvar="TWISTED_REGISTRY_TOKEN_FILE",
+        show_envvar=True,
+        help="Send the access token in this file; read again when it changes.",
+    ),
 )
+
+_NAMES = ("server", "retry_seconds", "tls_ca", "tls", "tls_cert", "tls_key", "token_file")
+"""The names of these options, as the commands get them."""
 
 
 def with_server(command: Callable[..., None]) -> Callable[..., None]:
@@ -229,8 +295,8 @@ def with_server(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @wraps(command)
-    def run(server: str, retry_seconds: float, tls_ca: str | None, **given: Any) -> None:
-        options = {"server": server, "retry_seconds": retry_seconds, "tls_ca": tls_ca}
+    def run(**given: Any) -> None:
+        options = {name: given.pop(name) for name in _NAMES}
         with exit_on_error():
             command(server=Server.from_options(options), **given)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twisted_registry.client._tracking.tracker import Tracker
     from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
     from twisted_registry.client._transport.options import Tls
+    from twisted_registry.client._transport.tokens import TokenFile
     from twisted_registry.client._types import (
         AnyReference,
         Data,
@@ -66,6 +67,7 @@ __all__ = [
     "RetentionPolicy",
     "SkippedModel",
     "Tls",
+    "TokenFile",
     "Tracker",
     "UploadState",
     "Version",
@@ -98,6 +100,7 @@ _MODULES = {
     "RetentionPolicy": "domain.retention",
     "SkippedModel": "client._types",
     "Tls": "client._transport.options",
+    "TokenFile": "client._transport.tokens",
     "Tracker": "client._tracking.tracker",
     "UploadState": "client._types",
     "Version": "client._types",

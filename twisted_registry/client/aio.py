@@ -5,6 +5,7 @@ Its calls are in ``methods``.  ``make faces`` writes ``blocking.py`` and ``defer
 """
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class Client(
         address: str = DEFAULT_ADDRESS,
         *,
         tls: Tls | None = None,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         deadline_seconds: float = 30.0,
         retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
@@ -62,7 +63,8 @@ class Client(
             address: ``HOST:PORT``; ``unix:PATH`` for a socket; or another target that gRPC knows, such as
                 ``ipv4:10.0.0.1:9000,10.0.0.2:9000``.
             tls: certificates for an encrypted connection; ``None`` for an unencrypted one.
-            token: sent with each call as ``authorization: Bearer TOKEN``; at most 16 KiB.
+            token: sent with each call as ``authorization: Bearer TOKEN``, at most 16 KiB; or a function that returns
+                it, such as a ``TokenFile``, which is called before each call of the server and must not block.
             deadline_seconds: how long the answer to a call without data may take, in seconds.
             retry_seconds: how long to retry while the server is away, in seconds from the first failure on; 0 for no
                 retries, ``math.inf`` for no limit.

@@ -5,7 +5,7 @@ Written by ``make faces`` from ``aio.py``; do not edit.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -99,7 +99,7 @@ class BlockingClient:
         address: str = DEFAULT_ADDRESS,
         *,
         tls: Tls | None = None,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         deadline_seconds: float = 30.0,
         retry_seconds: float = 30.0,
         idle_seconds: float = 60.0,
@@ -112,7 +112,8 @@ class BlockingClient:
             address: ``HOST:PORT``; ``unix:PATH`` for a socket; or another target that gRPC knows, such as
                 ``ipv4:10.0.0.1:9000,10.0.0.2:9000``.
             tls: certificates for an encrypted connection; ``None`` for an unencrypted one.
-            token: sent with each call as ``authorization: Bearer TOKEN``; at most 16 KiB.
+            token: sent with each call as ``authorization: Bearer TOKEN``, at most 16 KiB; or a function that returns
+                it, such as a ``TokenFile``, which is called before each call of the server and must not block.
             deadline_seconds: how long the answer to a call without data may take, in seconds.
             retry_seconds: how long to retry while the server is away, in seconds from the first failure on; 0 for no
                 retries, ``math.inf`` for no limit.

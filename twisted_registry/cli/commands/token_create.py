@@ -24,8 +24,8 @@ the file again by itself. Tokens with the same NAME are the same caller for the 
 \b
 Roles:
   reader      list and read models, versions, aliases and events
-  publisher   reader, and create models, transient versions, labels and metrics
-  maintainer  publisher, and archive and delete versions, move aliases, set retention
+  publisher   reader; also create models, transient versions, labels, metrics
+  maintainer  publisher; also archive, delete, move aliases, set retention
   admin       everything
 
 \b

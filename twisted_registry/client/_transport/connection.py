@@ -21,11 +21,14 @@ from twisted_registry.client._transport.poller_errors import ignore_errors_of_po
 from twisted_registry.client._transport.proxies import error_of_long_token
 from twisted_registry.client._transport.replies import MOST_REPLY_BYTES
 from twisted_registry.client._transport.status import error_of
+from twisted_registry.client._transport.tokens import current_token
 from twisted_registry.client.errors import (
     CertificateRefused,
     ClientUnusable,
     ModelReplaced,
+    NotAuthenticated,
     RegistryError,
+    Unavailable,
     UnknownModel,
     Unreachable,
 )
@@ -115,6 +118,7 @@ class Connection:
     _is_closed: bool = False
     _channel: grpc.aio.Channel | None = None
     _loop: asyncio.AbstractEventLoop | None = None
+    _sent_token: str = field(default="", repr=False)
     _callables: dict[str, Any] = field(factory=dict, repr=False)
     _subscriptions: dict[grpc.aio.Channel, int] = field(factory=dict, repr=False)
 
@@ -195,8 +199,16 @@ class Connection:
             self.memory.forget(error.model_id)
         if self._was_closed():
             return _closed_meanwhile()
-        token = self.options.token
-        return error if token is None else error_of_long_token(error, self.address, len(token))
+        if isinstance(error, NotAuthenticated) and self._has_new_token():
+            return Unavailable(f"the token was replaced while {self.address} was called; try again")
+        return error if not self._sent_token else error_of_long_token(error, self.address, len(self._sent_token))
+
+    def _has_new_token(self) -> bool:
+        source = self.options.token
+        try:
+            return source is not None and current_token(source) != self._sent_token
+        except NotAuthenticated:
+            return False
 
     def _was_closed(self) -> bool:
         # gRPC cancels the calls of a channel that is closed.
@@ -218,9 +230,15 @@ class Connection:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """
         The metadata of each call.
+
+        Raises:
+            NotAuthenticated: there is no token to send.
         """
-        archive, token = self.memory.metadata, self.options.token
-        return archive if token is None else (("authorization", f"Bearer {token}"), *archive)
+        archive, source = self.memory.metadata, self.options.token
+        if source is None:
+            return archive
+        token = self._sent_token = current_token(source)
+        return (("authorization", f"Bearer {token}"), *archive)
 
     async def close(self) -> None:
         """

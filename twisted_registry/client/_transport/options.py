@@ -5,7 +5,7 @@ Options of a client, checked before it connects.  This module loads without gRPC
 from attrs import field, frozen
 
 from twisted_registry.client._transport.addresses import Address
-from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
+from twisted_registry.client._transport.tokens import TokenSource, token_problem
 
 _PEM = b"-----BEGIN "
 
@@ -52,7 +52,8 @@ class Options:
     Attributes:
         address: ``HOST:PORT``, or another target that gRPC knows.
         tls: ``None`` for an unencrypted connection.
-        token: sent with each call as ``authorization: Bearer TOKEN``; ``None`` sends none.
+        token: sent with each call as ``authorization: Bearer TOKEN``, or a function that returns it; ``None`` sends
+            none.
         deadline_seconds: how long the answer to a call without data may take, in seconds.
         retry_seconds: how long to retry while the server is away, in seconds.
         idle_seconds: how long a transfer may stall, in seconds.
@@ -60,7 +61,7 @@ class Options:
 
     address: str
     tls: Tls | None = None
-    token: str | None = field(default=None, repr=False)
+    token: TokenSource | None = field(default=None, repr=False)
     deadline_seconds: float = 30.0
     retry_seconds: float = 30.0
     idle_seconds: float = 60.0
@@ -79,16 +80,7 @@ class Options:
         """
         if self.token is None:
             return
-        _check_token(self.token)
+        if isinstance(self.token, str) and (problem := token_problem(self.token)):
+            raise ValueError(problem)
         if self.tls is None and not self.parsed.is_loopback:
             raise ValueError(f"the token would be sent to {self.address} unencrypted: pass tls as well")
-
-
-def _check_token(token: str) -> None:
-    if not (token.isascii() and token.isprintable()):
-        raise ValueError("a token may contain only printable ASCII characters; does this one end with a line break?")
-    if len(token) > TOKEN_MAX_BYTES:
-        raise ValueError(
-            f"a token may have at most {TOKEN_MAX_BYTES} bytes, and this one has {len(token)}: ask its issuer for one "
-            "with fewer claims, such as groups"
-        )
