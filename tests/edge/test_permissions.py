@@ -367,6 +367,31 @@ class StreamTests(PermissionsCase):
         self.policy.change()
         self.assertEqual(self.ends_with(call), grpc.StatusCode.PERMISSION_DENIED)
 
+    def test_narrowed(self) -> None:
+        """
+        A watch ends when permission on all models is narrowed to others.
+        """
+        call = self.watch("all")
+        self.policy.by_subject["token:all"] = [grant("admin", "b/*")]
+        self.policy.change()
+        self.assertEqual(self.ends_with(call), grpc.StatusCode.PERMISSION_DENIED)
+
+    def test_late_request(self) -> None:
+        """
+        A call whose request comes after its token was revoked has no effect.
+        """
+        messages: SimpleQueue[Any] = SimpleQueue()
+        call = self.begin(f"/{_COGMENT}/DeleteModel", iter(messages.get, None), "all")
+        self.tokens.names["other"] = None
+        self.policy.by_subject["token:other"] = [grant("admin", "*")]
+        self.code(f"/{_V1}/GetModel", v1.GetModelRequest(model_id="a/m"), "other")
+        self.tokens.revoke("all")
+        messages.put(api.DeleteModelRequest(model_id="a/m"))
+        self.assertEqual(self.ends_with(call), grpc.StatusCode.UNAUTHENTICATED)
+        messages.put(None)
+        code = self.code(f"/{_V1}/GetModel", v1.GetModelRequest(model_id="a/m"), "other")
+        self.assertEqual(code, grpc.StatusCode.OK)
+
     def test_upload(self) -> None:
         """
         An upload ends in the middle when its token is revoked, and leaves no version.

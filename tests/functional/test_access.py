@@ -263,6 +263,15 @@ class ClientCertificateTests(AccessTestCase):
         self.assertRaises(NotPermitted, stranger.model, "m")
         self.assertRaises(RegistryError, self.client(daemon, None).model, "m")
 
+    def test_certificate_alone(self) -> None:
+        """
+        Without tokens and a policy, a client with a certificate may do anything, on all addresses of the name.
+        """
+        daemon = self.start(*_TLS_FLAGS, "--tls-client-ca", "ca.pem", "--interface", "localhost")
+        client = self.client(daemon, None, **self.certificate("anyone.example"))
+        client.ensure_model("m")
+        client.delete_model("m")
+
     def test_second_port(self) -> None:
         """
         With a port for client certificates, clients of the other one need none, but a token.
@@ -314,5 +323,6 @@ class StartTests(AccessTestCase):
             (("--tls-certificate", "cert.pem"), "go together"),
             (("--tls-certificate", "cert.pem", "--tls-key", "cert.pem"), "holds no key"),
             (("--tls-client-ca", "ca.pem"), "needs TLS"),
+            ((*_TLS_FLAGS, "--tls-client-ca", "ca.pem", "--tls-client-port", "0"), "could do nothing"),
         ):
             self.assert_cannot_start("--port", "0", *flags, said=said)

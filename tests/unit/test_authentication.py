@@ -5,29 +5,22 @@ Tests for ``twisted_registry.rpc.interceptors.authentication``.
 import asyncio
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.access import Grants, NamedTokens, grant
 from tests.support.calls import FakeContext
+from tests.support.logs import LoggedLines
 from twisted_registry.access.callers import Callers
+from twisted_registry.access.tokens import Token
 from twisted_registry.domain.access import Action, Caller
 from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.authentication import Authentication, is_this_machine
+from twisted_registry.rpc.interceptors.authentication import Authentication, RefusalLog, is_this_machine
 from twisted_registry.rpc.methods import Method
 
 LOCAL, REMOTE = "ipv4:127.0.0.1:5000", "ipv4:10.0.0.1:5000"
-
-
-class RecordingCallers(Callers):
-    """
-    Callers that keep the tokens that were exposed.
-    """
-
-    def exposed(self, token: str) -> None:
-        """See ``IAccess.exposed``."""
-        self.tokens = [*getattr(self, "tokens", ()), token]
 
 
 class AuthenticationTests(SynchronousTestCase):
@@ -40,7 +33,7 @@ class AuthenticationTests(SynchronousTestCase):
         Make an access control with one token.
         """
         policy = Grants(by_subject={"token:ann": [grant("reader", "*")]})
-        self.callers = RecordingCallers([NamedTokens(names={"ann": None, "new": None})], policy)
+        self.callers = Callers([NamedTokens(names={"ann": None, "new": None})], policy)
 
     def caller(
         self,
@@ -108,11 +101,14 @@ class AuthenticationTests(SynchronousTestCase):
 
     def test_unencrypted(self) -> None:
         """
-        A token from another machine is accepted only if the connection is encrypted; it is noted as exposed.
+        A token from another machine is accepted only if the connection is encrypted; otherwise it is logged by its id.
         """
-        ann = ("authorization", "Bearer ann")
+        ann, lines = ("authorization", "Bearer ann"), LoggedLines(self)
         self.assertIn("unencrypted", str(self.refusal(ann, peer=REMOTE)))
-        self.assertEqual(self.callers.tokens, ["ann"])
+        token = Token.make()
+        self.refusal(("authorization", f"Bearer {token.text}"), peer=REMOTE)
+        self.assertIn(token.id, "".join(lines.of("twisted_registry.rpc")))
+        self.assertNotIn(token.secret, "".join(lines.of("twisted_registry.rpc")))
         self.assertIsNotNone(self.caller(ann, peer=REMOTE, is_encrypted=True))
         for peer in (LOCAL, "ipv6:%5B::1%5D:5000", "unix:", "unix-abstract:x"):
             self.assertIsNotNone(self.caller(ann, peer=peer))
@@ -145,3 +141,23 @@ class AuthenticationTests(SynchronousTestCase):
             ("nonsense", False),
         ):
             self.assertEqual(is_this_machine(peer), expected, peer)
+
+
+class RefusalLogTests(SynchronousTestCase):
+    """
+    ``RefusalLog`` logs refused callers.
+    """
+
+    def test_flood(self) -> None:
+        """
+        The first refusal is logged at once, and then at most one line a minute, with how many there were.
+        """
+        clock, lines = Clock(), LoggedLines(self)
+        log = RefusalLog(clock.seconds)
+        for _ in range(100):
+            log.refused(REMOTE, NotAuthenticated("no"))
+        clock.advance(61)
+        log.refused(REMOTE, NotAuthenticated("no"))
+        found = lines.of("twisted_registry.rpc")
+        self.assertEqual(len(found), 2)
+        self.assertIn("100 calls", found[1])

@@ -141,6 +141,14 @@ class CallersTests(SynchronousTestCase):
         error = self.assertRaises(NotAuthenticated, self.find, "ann", "node-8")
         self.assertIn("only one", str(error))
 
+    def test_anyone(self) -> None:
+        """
+        Grants for everybody do not make a certificate count beside a token, nor grants that have ended.
+        """
+        self.policy.by_subject["anyone"] = [grant("reader", "public/*")]
+        self.policy.by_subject["certificate:node-7"] = [grant("reader", "*", until_seconds=999.0)]
+        self.assertEqual(self.find("ann", "node-7").identity.subject, "token:ann")
+
     def test_unknown_kind(self) -> None:
         """
         A token that no authenticator knows is refused, also beside a certificate.

@@ -5,6 +5,7 @@ Tests for ``twisted_registry.access.certificates``.
 from datetime import UTC, datetime, timedelta
 
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.access.certificates import check_authorities, check_server_certificate, end_of
@@ -102,11 +104,14 @@ class ServerCertificateTests(SynchronousTestCase):
 
     def test_unusual_key(self) -> None:
         """
-        A key of another kind is refused like any other that does not fit.
+        A key of a kind that gRPC does not use is refused.
         """
         key = ed25519.Ed25519PrivateKey.generate()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")])
+        now = datetime.now(UTC)
+        made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(1)).sign(key, None)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self.assertIn("not that of the certificate", self.problem(chain_of(self.leaf), pem))
+        self.assertIn("does not use", self.problem(made.public_bytes(Encoding.PEM), pem))
 
 
 class AuthoritiesTests(SynchronousTestCase):

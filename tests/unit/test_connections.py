@@ -166,8 +166,8 @@ class ConnectionsTests(SynchronousTestCase):
             client.sendall(b"12345")
             self.assertEqual(accepted.recv(5), b"12345")
             received = 5 if sys.platform == "linux" else 0
-            self.assertEqual(accepted_on(server.getsockname()[1]), {client.getsockname(): received})
-            self.assertEqual(accepted_on(client.getsockname()[1]), {server.getsockname(): 0})
+            self.assertEqual(accepted_on([server.getsockname()[1]]), {client.getsockname(): received})
+            self.assertEqual(accepted_on([client.getsockname()[1]]), {server.getsockname(): 0})
 
 
 class DescriptorTests(SynchronousTestCase):

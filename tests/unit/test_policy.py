@@ -19,13 +19,13 @@ _POLICY = """
 releaser = ["read", "archive", "alias"]
 
 [[grants]]
-to = ["token:ann", "jwt:ci:repo/*"]
+to = ["token:ann", "certificate:spiffe://ci/*"]
 role = "releaser"
 models = ["team-a/*", "walker"]
 until = 2027-01-01T01:00:00+01:00
 
 [[grants]]
-to = "unix-group:ml"
+to = "certificate:ml.example"
 role = "publisher"
 models = "team-b/*"
 
@@ -66,10 +66,10 @@ class PolicyTests(SynchronousTestCase):
         """
         for identity, expected in (
             (Identity("token", "ann"), {"team-a/*", "walker", "public/*"}),
-            (Identity("jwt", "ci:repo/main"), {"team-a/*", "walker", "public/*"}),
-            (Identity("jwt", "ci:other"), {"public/*"}),
+            (Identity("certificate", "spiffe://ci/main"), {"team-a/*", "walker", "public/*"}),
+            (Identity("certificate", "spiffe://cicd/main"), {"public/*"}),
             (Identity("unix", "ann"), {"public/*"}),
-            (Identity("unix", "bob", groups=("unix-group:ml",)), {"team-b/*", "public/*"}),
+            (Identity("certificate", "bob", groups=("certificate:ml.example",)), {"team-b/*", "public/*"}),
             (ANONYMOUS, {"public/*"}),
         ):
             self.assertEqual(self.scopes(identity), expected, identity)
@@ -136,11 +136,14 @@ class PolicyFileTests(SynchronousTestCase):
             (grant.replace("role =", "rolle ="), "did you mean 'role'"),
             (grant.replace("reader", "king"), "expected one of admin"),
             (grant.replace("token:a", "token"), "'token:trainer'"),
+            (grant.replace("token:a", "tokens:a"), "'token:trainer'"),
+            (grant.replace("token:a", "token:a*"), "longer names"),
             (grant.replace('"token:a"', "[]"), "needs 'to'"),
             (grant.replace('models = "*"', ""), "needs 'models'"),
             (grant.replace('"*"', '"team-a*"'), "separator"),
             (grant + "until = 2027-01-01", "time zone"),
             (grant + "until = 2027-01-01T00:00:00", "time zone"),
+            (grant + "until = 0001-01-01T00:00:00+14:00", "calendar"),
         ):
             self.assertIn(hint, self.problems(text), text)
         self.assertRaises(BadFile, parse_policy, b"\xff")

@@ -20,7 +20,7 @@ from twisted_registry.access.token_file import (
     editing_tokens,
     parse_tokens,
 )
-from twisted_registry.access.tokens import MalformedToken, Token
+from twisted_registry.access.tokens import MalformedToken, Token, public_part
 from twisted_registry.domain.access import ROLES, Action, Credentials, Grant, Scope
 from twisted_registry.domain.errors import NotAuthenticated
 
@@ -78,6 +78,13 @@ class TokenTests(SynchronousTestCase):
             self.assertRaises(MalformedToken, Token.parse, text[:place] + other + text[place + 1 :])
             self.assertRaises(MalformedToken, Token.parse, text[:place])
 
+    def test_public_part(self) -> None:
+        """
+        The id can be read from a token, also from one that was cut off, and from nothing else.
+        """
+        for text, expected in ((_TOKEN.text, _TOKEN.id), (_TOKEN.text[:20], _TOKEN.id), ("trg_x", ""), ("secret", "")):
+            self.assertEqual(public_part(text), expected)
+
     def test_not_shown(self) -> None:
         """
         The secret does not appear where the object is printed.
@@ -130,6 +137,18 @@ class TokenFileTests(SynchronousTestCase):
         self.assertEqual(self.path.stat().st_ino, before)
         self.edit()
         self.assertNotEqual(self.path.stat().st_ino, before)
+        self.assertEqual(parse_tokens(self.read()), [])
+
+    def test_link(self) -> None:
+        """
+        A change through a link changes the file that it names.
+        """
+        self.edit(record())
+        link = self.path.with_name("link")
+        link.symlink_to(self.path.name)
+        with editing_tokens(link) as current:
+            current.clear()
+        self.assertTrue(link.is_symlink())
         self.assertEqual(parse_tokens(self.read()), [])
 
     def test_failed_change(self) -> None:

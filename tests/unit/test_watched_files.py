@@ -47,6 +47,8 @@ class WatchedFilesTests(SynchronousTestCase):
         """
         if content.startswith(b"bad"):
             raise BadFile(f"{content.decode()} is wrong")
+        if content.startswith(b"bug"):
+            raise ZeroDivisionError
         self.used.append(content)
 
     def write(self, content: bytes, age_ns: int = 10**10) -> None:
@@ -109,6 +111,34 @@ class WatchedFilesTests(SynchronousTestCase):
         self.write(b"two")
         self.watched.check()
         self.assertEqual((self.used, self.levels()), ([b"one", b"two"], [LogLevel.error, LogLevel.info]))
+
+    def test_unexpected(self) -> None:
+        """
+        Any other error is logged like a bad file, once, so that the files that are checked next are read.
+        """
+        self.path.write_bytes(b"bug")
+        for _ in range(4):
+            self.watched.check()
+        self.assertEqual((self.used, self.levels()), ([b"one"], [LogLevel.error]))
+
+    def test_pipe(self) -> None:
+        """
+        A pipe is refused, and not waited for.
+        """
+        self.path.unlink()
+        os.mkfifo(self.path)
+        self.assertRaises(BadFile, self.watch().load)
+
+    def test_writable_by_others(self) -> None:
+        """
+        A file that must be trusted may not be writable by others.
+        """
+        kind = FileKind("policy", 100, is_trusted=True)
+        for mode in (0o664, 0o646):
+            self.path.chmod(mode)
+            self.assertIn("chmod go-w", str(self.assertRaises(BadFile, kind.read, self.path)))
+        self.path.chmod(0o644)
+        kind.read(self.path)
 
     def test_repaired_at_once(self) -> None:
         """

@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
-from twisted.logger import Logger
 from zope.interface import implementer
 
+from twisted_registry.access.tokens import public_part
 from twisted_registry.contracts.access import IAccess, IAuthenticator, IPolicy
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Caller, Credentials, Grant, Identity, Permissions
 from twisted_registry.domain.errors import NotAuthenticated
-
-_log = Logger()
 
 _MOST_KEPT = 20_000
 """The most callers that are kept; the oldest are dropped first."""
@@ -87,16 +85,9 @@ class Callers:
             self._kept.pop(next(iter(self._kept)), None)
         return caller
 
-    def exposed(self, token: str) -> None:
-        """See ``IAccess.exposed``."""
-        try:
-            identity = self._identity(Credentials(token))
-        except NotAuthenticated:
-            return
-        _log.warn(
-            "{identity} sent its token unencrypted from another machine; revoke the token, because others may know it",
-            identity=identity,
-        )
+    def public_part(self, token: str) -> str:
+        """See ``IAccess.public_part``."""
+        return public_part(token)
 
     def _identity(self, credentials: Credentials) -> Identity:
         found = [identity for each in self._authenticators if (identity := each.authenticate(credentials)) is not None]
@@ -104,11 +95,21 @@ class Callers:
             raise NotAuthenticated("the token is not of a kind that this registry knows; use one that it was given")
         if len(found) > 1:
             # A client certificate may serve only the connection: a service mesh gives one to every program.
-            found = [identity for identity in found if identity.is_of_token or self._grants(identity)]
+            found = [identity for identity in found if identity.is_of_token or self._has_grants(identity)]
         if len({identity.subject for identity in found}) > 1:
             subjects = " and ".join(identity.subject for identity in found)
             raise NotAuthenticated(f"the credentials stand for {subjects}; present only one of them")
         return found[0] if found else ANONYMOUS
+
+    def _has_grants(self, identity: Identity) -> bool:
+        """
+        Return whether an identity has grants in force that not everybody has.
+        """
+        common, now = self._policy.grants_of(ANONYMOUS), self._now_seconds()
+        return any(
+            grant not in common and (grant.until_seconds is None or grant.until_seconds > now)
+            for grant in self._grants(identity)
+        )
 
     def _grants(self, identity: Identity) -> Sequence[Grant]:
         return [*identity.grants, *self._policy.grants_of(identity)]

@@ -11,6 +11,7 @@ from itertools import pairwise
 from attrs import field, frozen
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from twisted_registry.access.file_kinds import BadFile, FileKind
@@ -19,7 +20,9 @@ from twisted_registry.domain.errors import shown
 _MOST_BYTES = 2**20
 CERTIFICATE_FILE = FileKind("certificate", _MOST_BYTES)
 KEY_FILE = FileKind("private key", _MOST_BYTES)
-AUTHORITIES_FILE = FileKind("client authorities", _MOST_BYTES)
+AUTHORITIES_FILE = FileKind("client authorities", _MOST_BYTES, is_trusted=True)
+
+_LEAST_RSA_BITS = 2048
 
 Now = Callable[[], datetime]
 
@@ -67,6 +70,7 @@ def check_server_certificate(chain: bytes, key: bytes, now: Now = now_utc) -> Se
     """
     certificates = _certificates(chain, "certificate")
     leaf = certificates[0]
+    _check_kind_of_key(leaf)
     if _public_bytes(leaf) != _public_bytes_of_key(key):
         raise BadFile("the private key is not that of the certificate; pass the key that was made with it")
     _check_time(leaf, now())
@@ -99,7 +103,7 @@ def check_authorities(pem: bytes, now: Now = now_utc) -> None:
     for certificate in certificates:
         try:
             is_authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        except (x509.ExtensionNotFound, ValueError):
+        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
             is_authority = False
         if not is_authority:
             raise BadFile(
@@ -137,6 +141,18 @@ def _public_bytes(certificate: x509.Certificate) -> bytes:
         raise BadFile(f"the certificate has a key that cannot be used: {error}; use one with ECDSA or RSA") from None
 
 
+def _check_kind_of_key(certificate: x509.Certificate) -> None:
+    key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1):
+        return
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_RSA_BITS:
+        return
+    raise BadFile(
+        "the certificate has a key of a kind that gRPC does not use; make one with ECDSA (P-256), or with RSA of "
+        f"{_LEAST_RSA_BITS} bits"
+    )
+
+
 def _public_bytes_of_key(pem: bytes) -> bytes:
     try:
         key = load_pem_private_key(pem, password=None)
@@ -168,7 +184,7 @@ def _issued(upper: x509.Certificate, lower: x509.Certificate) -> bool:
 def _names(certificate: x509.Certificate) -> Sequence[str]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return ()
     names = found.get_values_for_type(x509.DNSName)
     return [*names, *map(str, found.get_values_for_type(x509.IPAddress))]

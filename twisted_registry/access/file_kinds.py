@@ -25,6 +25,11 @@ class BadFile(RegistryError):
         self.problems: Sequence[str] = problems
 
 
+def _closed_bits(owner: int) -> int:
+    # Kubernetes lets a daemon that is not root read a file of root as a member of its group.
+    return 0o037 if owner == 0 != os.geteuid() else 0o077
+
+
 @frozen
 class FileKind:
     """
@@ -33,12 +38,14 @@ class FileKind:
     Attributes:
         name: the name in log lines and errors, such as 'policy'.
         most_bytes: the largest size.
-        is_private: whether only its owner may have access to it.
+        is_private: whether only its owner may read it.
+        is_trusted: whether only its owner may change it.
     """
 
     name: str
     most_bytes: int
     is_private: bool = False
+    is_trusted: bool = False
 
     def read(self, path: Path) -> bytes:
         """
@@ -48,19 +55,24 @@ class FileKind:
             BadFile: it cannot be read, is too large, or is open to others.
         """
         try:
-            with path.open("rb") as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
-                    raise self.bad(path, "is not a regular file")
-                mode = stat.S_IMODE(found.st_mode)
-                if self.is_private and mode & 0o077:
-                    raise self.bad(path, f"is open to other users (mode {mode:04o}); run 'chmod 600' on it")
+            # Not to wait for the other end of a pipe.
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                self._check(path, os.fstat(file.fileno()))
                 content = file.read(self.most_bytes + 1)
         except OSError as error:
             raise self.bad(path, f"cannot be read: {error.strerror}") from None
         if len(content) > self.most_bytes:
             raise self.bad(path, f"is larger than {self.most_bytes} bytes")
         return content
+
+    def _check(self, path: Path, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise self.bad(path, "is not a regular file")
+        mode = stat.S_IMODE(found.st_mode)
+        if self.is_private and mode & _closed_bits(found.st_uid):
+            raise self.bad(path, f"is open to other users (mode {mode:04o}); run 'chmod 600' on it")
+        if self.is_trusted and mode & 0o022:
+            raise self.bad(path, f"can be changed by other users (mode {mode:04o}); run 'chmod go-w' on it")
 
     def bad(self, path: Path, problem: str) -> BadFile:
         """

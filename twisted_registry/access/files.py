@@ -53,11 +53,12 @@ class WatchedFiles:
 
     def load(self) -> None:
         """
-        Read the files for the first time, and put them in force.
+        Read the files, even if they have not changed, and put them in force.
 
         Raises:
             BadFile: they cannot be used.
         """
+        self._seen = None
         self._look()
 
     def check(self) -> None:
@@ -69,6 +70,10 @@ class WatchedFiles:
             has_changed = self._look()
         except BadFile as error:
             self._note(str(error))
+            return
+        except Exception as error:  # the other files must be checked whatever is in this one
+            names = " and ".join(f"{kind.name} {path}" for kind, path in self._files)
+            self._note(f"the {names} cannot be used: {error!r}")
             return
         if has_changed or self._is_logged:
             for kind, path in self._files:

@@ -23,11 +23,12 @@ from twisted_registry.access.policy import ANYONE, PolicyRules
 from twisted_registry.domain.access import GRANTABLE, ROLES, Action, Grant, Scope
 from twisted_registry.domain.errors import shown
 
-POLICY_FILE = FileKind("policy", 16 * 2**20)
+POLICY_FILE = FileKind("policy", 16 * 2**20, is_trusted=True)
 """The kind of the file."""
 
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_SUBJECT = re.compile(r"[a-z][a-z0-9-]{0,62}:[^\x00-\x1f\x7f]{1,1024}")
+_KINDS = ("token", "certificate")
+_SUBJECT = re.compile(rf"({'|'.join(_KINDS)}):[^\x00-\x1f\x7f]{{1,1024}}")
 _ACTIONS = {action.value: action for action in Action if action in GRANTABLE}
 _GRANT_KEYS = {"to", "role", "models", "until"}
 
@@ -108,7 +109,13 @@ class _Reader:
         for subject in subjects:
             if subject != ANYONE and not _SUBJECT.fullmatch(subject):
                 self.problems.append(
-                    f"{where} is to {shown(subject)}; expected 'anyone', or a kind and a name such as 'token:trainer'"
+                    f"{where} is to {shown(subject)}; expected 'anyone', or one of {', '.join(_KINDS)} and a name: "
+                    "'token:trainer'"
+                )
+            elif subject.endswith("*") and subject[-2].isalnum():
+                self.problems.append(
+                    f"{where} is to {shown(subject)}, which would also match longer names; end the prefix with a "
+                    "separator, such as '/*'"
                 )
         role = given.get("role")
         if not isinstance(role, str) or role not in roles:
@@ -140,4 +147,8 @@ class _Reader:
         if not isinstance(value, datetime) or value.tzinfo is None:
             self.problems.append(f"{where} has 'until' without a time zone; write it as 2027-01-01T00:00:00Z")
             return 0.0
-        return value.astimezone(UTC).timestamp()
+        try:
+            return value.astimezone(UTC).timestamp()
+        except OverflowError:
+            self.problems.append(f"{where} has 'until' outside the calendar; leave it out for a grant without an end")
+            return 0.0

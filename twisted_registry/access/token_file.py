@@ -138,8 +138,10 @@ def editing_tokens(path: Path) -> Iterator[list[TokenRecord]]:
     Raises:
         BadFile: it cannot be read or written.
     """
+    path = path.resolve()  # a link would be replaced by a file, and two links would have two locks
     try:
-        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(path.with_name(f".{path.name}.lock"), flags, _MODE)
     except OSError as error:
         raise BadFile(f"the token file {path} cannot be changed: {error.strerror}") from None
     try:

@@ -87,6 +87,15 @@ class Token:
         return hashlib.sha256(self.secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def public_part(text: str) -> str:
+    """
+    Return the id in a text that begins like a token; empty if it has none.
+    """
+    id_ = text.removeprefix(PREFIX)[:_ID_CHARACTERS]
+    is_token = text.startswith(f"{PREFIX}{id_}_") and len(id_) == _ID_CHARACTERS and set(id_) <= set(_DIGITS)
+    return id_ if is_token else ""
+
+
 def _checksum(text: str) -> str:
     number, digits = zlib.crc32(text.encode("utf-8", "surrogatepass")), ""
     for _ in range(_CHECK_CHARACTERS):

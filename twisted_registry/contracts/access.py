@@ -92,12 +92,15 @@ class IAccess(Interface):
             NotAuthenticated: the credentials are not valid.
         """
 
-    def exposed(token: str) -> None:
+    def public_part(token: str) -> str:
         """
-        Note that a token crossed a network unencrypted: others may know it.
+        Return the part of a token by which a log can name it.  Does not block.
 
         Args:
             token: the token, which may be any text.
+
+        Returns:
+            The part; empty if the token has none.
         """
 
     def find_caller(credentials: Credentials) -> Caller:

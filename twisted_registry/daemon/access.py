@@ -13,22 +13,26 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from twisted_registry.access.callers import Callers
-from twisted_registry.access.client_certificates import ClientCertificates
+from twisted_registry.access.client_certificates import KIND as CERTIFICATE_KIND, ClientCertificates
 from twisted_registry.access.file_kinds import BadFile, FileKind
 from twisted_registry.access.files import WatchedFiles
 from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.policy import Policy
+from twisted_registry.access.policy import Policy, PolicyRules
 from twisted_registry.access.policy_file import POLICY_FILE, parse_policy
 from twisted_registry.access.token_file import TOKEN_FILE, parse_tokens
 from twisted_registry.config.access import TlsSettings
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.access import IAccess, IAuthenticator
+from twisted_registry.domain.access import EVERYTHING, GRANTABLE, Grant
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.tls import ServerTls
 
 _log = Logger()
 
 _CHECK_SECONDS = 2.0
+
+_ANY_CERTIFICATE = PolicyRules(grants=[(f"{CERTIFICATE_KIND}:*", Grant(GRANTABLE, EVERYTHING))])
+"""The policy without tokens and policy: a client with a certificate may do anything."""
 
 
 @frozen
@@ -45,6 +49,19 @@ class AccessControl:
     access: IAccess | None
     tls: ServerTls | None
     files: Sequence[WatchedFiles]
+
+    def load(self) -> None:
+        """
+        Read the files, and put them in force.  This blocks.
+
+        Raises:
+            CannotStart: one of them cannot be used.
+        """
+        try:
+            for each in self.files:
+                each.load()
+        except BadFile as error:
+            raise CannotStart(str(error)) from None
 
     def check_files(self) -> None:
         """
@@ -64,13 +81,9 @@ def make_access_control(settings: Settings) -> AccessControl:
     _check_settings(settings)
     access, tls = settings.access, settings.tls
     files: list[WatchedFiles] = []
-    server_tls = None
-    if tls.certificate is not None and tls.key is not None:
-        server_tls = ServerTls(tls.client_port)
-        files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
     callers = None
-    if access.is_enabled:
-        policy = Policy()
+    if access.is_enabled or tls.client_ca is not None:
+        policy = Policy(None if access.is_enabled else _ANY_CERTIFICATE)
         tokens = OwnTokens(lambda: policy.roles)
         if access.policy is not None:
             files.append(_watch(POLICY_FILE, access.policy, lambda content: policy.replace(parse_policy(content))))
@@ -82,12 +95,13 @@ def make_access_control(settings: Settings) -> AccessControl:
             files.append(_watch(TOKEN_FILE, access.tokens, use_tokens))
         authenticators: list[IAuthenticator] = [tokens, ClientCertificates()]
         callers = Callers(authenticators, policy)
-    try:
-        for each in files:
-            each.load()
-    except BadFile as error:
-        raise CannotStart(str(error)) from None
-    return AccessControl(callers, server_tls, files)
+    server_tls = None
+    if tls.certificate is not None and tls.key is not None:
+        server_tls = ServerTls(tls.client_port)
+        files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
+    control = AccessControl(callers, server_tls, files)
+    control.load()
+    return control
 
 
 def _watch(kind: FileKind, path: str, use: Callable[[bytes], object]) -> WatchedFiles:
@@ -147,6 +161,11 @@ def _check_settings(settings: Settings) -> None:
         raise CannotStart("--tls-client-port needs the authorities of client certificates; pass --tls-client-ca too")
     if tls.client_port is not None and tls.client_port == network.port != 0:
         raise CannotStart("--tls-client-port and --port are the same; choose another one")
+    if tls.client_port is not None and not access.is_enabled:
+        raise CannotStart(
+            "--tls-client-port leaves --port to clients without a certificate, which could do nothing; pass "
+            "--tokens-file or --policy-file for them, or leave out --tls-client-port"
+        )
     if access.insecure or is_loopback(network.interface):
         return
     missing = []

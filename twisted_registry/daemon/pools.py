@@ -23,6 +23,7 @@ class Pools:
         transient: calls the transient store.
         hashing: computes hashes.
         searching: searches; a single thread, because searches do little but compute.
+        access: reads the files of access control; a single thread.
         checking: renews the claim in one thread and checks the location in another, even if all others are blocked.
     """
 
@@ -42,6 +43,7 @@ class Pools:
         self.hashing = self._add("hashing", os.cpu_count() or 1)
         self.searching = self._add("searching", 1)
         self.checking = self._add("checking", 2)
+        self.access = self._add("access", 1)
 
     def _add(self, name: str, threads: int) -> TalliedPool:
         pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)

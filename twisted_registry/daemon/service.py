@@ -91,7 +91,7 @@ class RegistryService(Service):
         self._archive = archive = stores.archive
         self._archive_status = ArchiveStatus()
         self._terminal = terminal
-        self._tls = access_control.tls
+        self._access_control = access_control
         self._drain_log = drain_log
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._registry = self._make_registry(stores)
@@ -108,7 +108,7 @@ class RegistryService(Service):
             certificate_end=certificate_end,
         )
         self.access_reloader = AccessReloader(
-            reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.checking).defer(check)
+            reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
         )
         self._retention_timer = RetentionTimer(reactor, self._registry.retention)
         self._supervisor = Supervisor(
@@ -155,6 +155,8 @@ class RegistryService(Service):
 
     def _start(self) -> None:
         self._handle_signals(self._cancel_start)
+        # Again, because the user who runs the daemon now may not be allowed to read what root could.
+        self._access_control.load()
         reuse_memory()
         raise_descriptor_limit()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -194,7 +196,8 @@ class RegistryService(Service):
     def _log_start(self) -> None:
         is_new = self._archive_status.identity.is_new
         log_start(self._settings, self._archive.description, is_new, f"{self._rpc.host}:{self.port}")
-        client_port, host = None if self._tls is None else self._tls.client_port, self._rpc.host
+        tls = self._access_control.tls
+        client_port, host = None if tls is None else tls.client_port, self._rpc.host
         if client_port is not None:
             _log.info("listening on {host}:{port} with client certificates", host=host, port=client_port)
         if self._rpc.health_port is not None:

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from twisted_registry.domain.error_base import shown
 
 _WILDCARD = "*"
-_KEEPS_APART = "/-_.:@ "
+_SEPARATORS = "/-_.:@ "
 """Characters that separate the parts of ids.  A prefix ends with one: ``team-a*`` would also match ``team-ab``."""
 
 
@@ -98,7 +98,7 @@ class Scope:
             raise ValueError(f"the pattern {shown(pattern)} has a '*' before its end; only a final one is a wildcard")
         if prefix == pattern:
             return cls(pattern)
-        if prefix and prefix[-1] not in _KEEPS_APART:
+        if prefix and prefix[-1] not in _SEPARATORS:
             raise ValueError(
                 f"the pattern {shown(pattern)} would also match longer names; end the prefix with a separator, such as "
                 f"{shown(prefix + '/*')}"
@@ -321,13 +321,11 @@ class Credentials:
         token: a bearer token; empty if there is none.
         certificate_names: the names in a verified client certificate, the best first: a SPIFFE id, then DNS names.
         certificate_ends_seconds: when that certificate ends, in seconds since the Unix epoch; ``None`` without one.
-        user_id: the id of the user at the other end of a unix socket; ``None`` for other connections.
     """
 
     token: str = field(default="", repr=False)
     certificate_names: tuple[str, ...] = ()
     certificate_ends_seconds: float | None = None
-    user_id: int | None = None
 
 
 def roles_with(action: Action, roles: Mapping[str, Any] = ROLES) -> Sequence[str]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 
-from twisted_registry.domain.access import Caller, Need
+from twisted_registry.domain.access import Caller
 from twisted_registry.rpc.methods import Method
 
 REQUEST_ID_KEY = "x-request-id"
@@ -29,7 +29,7 @@ class CallContext:
         method: the call's entry in the method table.
         peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
         caller: who makes the call, with its permissions; ``None`` without access control.
-        needs: what was checked that the caller may do.
+        request: the request that was checked, for a later check; ``None`` before, and without access control.
         code: the status it was aborted with; ``OK`` unless it was.
         number: identifies it among the calls under way; the call tracker sets it.
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
@@ -44,10 +44,10 @@ class CallContext:
         "caller",
         "code",
         "method",
-        "needs",
         "number",
         "peer",
         "read",
+        "request",
         "write",
     )
 
@@ -63,7 +63,7 @@ class CallContext:
         self.method = method
         self.peer: str = context.peer()
         self.caller: Caller | None = None
-        self.needs: Sequence[Need] = ()
+        self.request: Any = None
         self.code = grpc.StatusCode.OK
         self.number = 0
         self.read: Callable[[], Awaitable[Any]] = context.read

@@ -34,7 +34,7 @@ from twisted_registry.protocol import error_map
 from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, archive_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.authentication import Authentication
-from twisted_registry.rpc.interceptors.authorization import authorize
+from twisted_registry.rpc.interceptors.authorization import authorizer
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Handler, Method, Service
@@ -187,7 +187,7 @@ def interceptors(
     begin: list[Interceptor] = [*logging, end_failed_calls, tracker.intercept]
     if authentication is None:
         return [*begin, identity.intercept, timeout.intercept]
-    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, authorize]
+    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, authorizer(authentication.refresh)]
 
 
 def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.GenericRpcHandler[Any, Any]":

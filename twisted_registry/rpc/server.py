@@ -202,12 +202,14 @@ class RpcServer:
         self._health = Health()
         self._tracker = tracker = CallTracker(self._clients)
         self._connections = connections = Connections(
-            self._clients.connections_max, lambda: tracker.busy_peers, lambda: accepted_on(self._port)
+            self._clients.connections_max, lambda: tracker.busy_peers, lambda: accepted_on(self._ports)
         )
         self._authentication = self._make_authentication()
         server, health = self._make_server(), self._make_health_server()
-        self._port = await self._bind(server, health)
-        bound.set_result(self._port)
+        port = await self._bind(server, health)
+        client_port = None if self._tls is None else self._tls.client_port
+        self._ports = frozenset(each for each in (port, client_port, self.health_port) if each is not None)
+        bound.set_result(port)
         watches = [connections.watch()]
         if self._authentication is not None:
             watches.append(self._authentication.watch())
@@ -304,20 +306,26 @@ class RpcServer:
         )
 
     async def _bind(self, server: grpc.aio.Server, health: grpc.aio.Server | None) -> int:
-        port = self._listen(server, self._network.port, self._tls and self._tls.credentials(at_client_port=False))
+        port = self._listen(server, self._network.port, self._credentials(at_client_port=False))
         if self._tls is not None and self._tls.client_port is not None:
-            credentials = self._tls.credentials(at_client_port=True)
+            credentials = self._credentials(at_client_port=True)
             self._tls.client_port = self._listen(server, self._tls.client_port, credentials)
         if health is not None and self._network.health_port is not None:
-            self.health_port = self._listen(health, self._network.health_port, None)
+            self.health_port = self._listen(health, self._network.health_port, lambda: None)
             await health.start()
         await server.start()
         return port
 
-    def _listen(self, server: grpc.aio.Server, port: int, credentials: Any) -> int:
+    def _credentials(self, *, at_client_port: bool) -> Callable[[], Any]:
+        tls = self._tls
+        return lambda: None if tls is None else tls.credentials(at_client_port=at_client_port)
+
+    def _listen(self, server: grpc.aio.Server, port: int, make_credentials: Callable[[], Any]) -> int:
         for address in self._addresses:
             where = f"{bracketed(address)}:{port}"
             try:
+                # Each address needs its own: gRPC asks each once for the first certificate.
+                credentials = make_credentials()
                 if credentials is None:
                     port = server.add_insecure_port(where)
                 else:

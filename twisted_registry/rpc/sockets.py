@@ -75,15 +75,15 @@ def shut_down(addresses: Collection[Address]) -> set[Address]:
     return found
 
 
-def accepted_on(port: int) -> dict[Address, int]:
+def accepted_on(ports: Collection[int]) -> dict[Address, int]:
     """
-    Return the clients that are connected to a port of this process, with the number of bytes each has sent: 0 if the
+    Return the clients that are connected to ports of this process, with the number of bytes each has sent: 0 if the
     system does not provide it.
     """
     found = {}
     for connection in _connections():
         with suppress(OSError):
-            if connection.family in _INTERNET and connection.getsockname()[1] == port:
+            if connection.family in _INTERNET and connection.getsockname()[1] in ports:
                 found[_peer_of(connection)] = _received_bytes(connection)
     return found
 

@@ -3,6 +3,7 @@ The interceptor that finds out who makes a call, and ends calls whose caller may
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from twisted_registry.domain.access import Action, Caller, Credentials
 from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError, Unavailable
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.authorization import check_needs
+from twisted_registry.rpc.interceptors.authorization import check
 from twisted_registry.rpc.methods import Handler, Method
 from twisted_registry.rpc.sockets import address_of
 
@@ -26,6 +27,7 @@ _log = Logger()
 _AUTHORIZATION_KEY = "authorization"
 _SCHEME = "bearer "
 _SWEEP_SECONDS = 1.0
+_LOG_SECONDS = 60.0
 
 Run = Callable[[Callable[[], Caller]], Awaitable[Caller]]
 """A function that runs one that may block in another thread."""
@@ -68,12 +70,12 @@ def is_this_machine(peer: str) -> bool:
 
 
 @define(eq=False)
-class _Stream:
+class _Running:
     """
-    A call that may outlive its credentials.
+    A call whose caller is known.
 
     Attributes:
-        generation: the state of the access control in which the caller was found.
+        generation: the state of the access control in which the caller was determined.
         ended: why the call was ended; ``None`` if it was not.
     """
 
@@ -87,8 +89,8 @@ class Authentication:
     """
     The interceptor that finds out who makes a call.  Callers that have no permission at all are refused.
 
-    A long call is ended when its credentials end, when they are revoked, or when what it needs is no longer permitted,
-    within seconds.
+    A call is ended within seconds when its credentials end, when they are revoked, or when what it needs is no longer
+    permitted.
     """
 
     def __init__(
@@ -98,7 +100,6 @@ class Authentication:
         *,
         is_encrypted: bool,
         certificate_of: Callable[[CallContext], tuple[tuple[str, ...], float | None]] | None = None,
-        user_of: Callable[[CallContext], int | None] | None = None,
         now_seconds: Callable[[], float] = time.time,
     ) -> None:
         """
@@ -108,16 +109,15 @@ class Authentication:
             is_encrypted: whether connections from other machines are encrypted.
             certificate_of: returns the names in the verified client certificate of a call's connection, and when it
                 ends; ``None`` if no client has one.
-            user_of: returns the user at the other end of a call's unix socket; ``None`` if there is no such socket.
             now_seconds: returns the time in seconds since the Unix epoch.
         """
         self._access = access
         self._run = run
         self._is_encrypted = is_encrypted
         self._certificate_of = certificate_of
-        self._user_of = user_of
         self._now_seconds = now_seconds
-        self._streams: dict[asyncio.Task[Any], _Stream] = {}
+        self._running: dict[asyncio.Task[Any], _Running] = {}
+        self._refusals = RefusalLog()
 
     def intercept(self, method: Method, handler: Handler) -> Handler:
         """
@@ -125,30 +125,40 @@ class Authentication:
         """
         if method.action is Action.NONE:
             return handler
-        is_long = method.streams_requests or method.streams_replies
 
         async def handle(request: Any, call: CallContext) -> Any:
-            credentials = self._credentials(call)
             generation = self._access.generation
-            call.caller = await self._caller(credentials)
-            if is_long:
-                return await self._handle_long(handler, request, _Stream(call, credentials, generation))
-            return await handler(request, call)
+            try:
+                credentials = self._credentials(call)
+                call.caller = await self._caller(credentials)
+            except (NotAuthenticated, NotPermitted) as error:
+                self._refusals.refused(call.peer, error)
+                raise
+            task = asyncio.current_task()
+            assert task is not None, "a call runs in a task"
+            running = self._running[task] = _Running(call, credentials, generation)
+            try:
+                return await handler(request, call)
+            except asyncio.CancelledError:
+                if running.ended is not None:
+                    raise running.ended from None
+                raise
+            finally:
+                del self._running[task]
 
         return handle
 
     def _credentials(self, call: CallContext) -> Credentials:
         token = token_in(call)
         if token and not self._is_encrypted and not is_this_machine(call.peer):
-            self._access.exposed(token)
+            self._refusals.exposed(call.peer, self._access.public_part(token))
             raise NotAuthenticated(
                 "the token came unencrypted from another machine, where others can have read it; revoke it, and "
                 "connect with TLS"
             )
-        if self._certificate_of is None and self._user_of is None:
+        if self._certificate_of is None:
             return Credentials(token)
-        names, ends_seconds = ((), None) if self._certificate_of is None else self._certificate_of(call)
-        return Credentials(token, names, ends_seconds, None if self._user_of is None else self._user_of(call))
+        return Credentials(token, *self._certificate_of(call))
 
     async def _caller(self, credentials: Credentials) -> Caller:
         caller = self._access.known_caller(credentials)
@@ -160,24 +170,11 @@ class Authentication:
             raise NotPermitted(f"{caller.identity} has no permission at all; give it a role")
         return caller
 
-    # Long calls
-
-    async def _handle_long(self, handler: Handler, request: Any, stream: _Stream) -> Any:
-        task = asyncio.current_task()
-        assert task is not None, "a call runs in a task"
-        self._streams[task] = stream
-        try:
-            return await handler(request, stream.call)
-        except asyncio.CancelledError:
-            if stream.ended is not None:
-                raise stream.ended from None
-            raise
-        finally:
-            del self._streams[task]
+    # Changes while a call runs
 
     async def watch(self, sweep_seconds: float = _SWEEP_SECONDS) -> None:
         """
-        Check the long calls periodically, until cancelled.
+        Check the running calls periodically, until cancelled.
         """
         while True:
             await asyncio.sleep(sweep_seconds)
@@ -185,21 +182,98 @@ class Authentication:
 
     async def sweep(self) -> None:
         """
-        End the long calls whose caller may no longer make them.
+        End the calls whose caller may no longer make them.
         """
-        generation, now = self._access.generation, self._now_seconds()
-        for task, stream in list(self._streams.items()):
-            ends = stream.call.caller.ends_seconds if stream.call.caller is not None else None
-            if stream.generation == generation and (ends is None or now < ends):
-                continue
-            try:
-                caller = await self._caller(stream.credentials)
-                check_needs(caller, stream.call.needs)
-            except Unavailable:  # nothing can be said now
-                continue
-            except RegistryError as error:
-                if task in self._streams:
-                    stream.ended = error
-                    task.cancel()
-            else:
-                stream.call.caller, stream.generation = caller, generation
+        for task, running in list(self._running.items()):
+            if running.ended is None and self._is_outdated(running):
+                try:
+                    await self._check_again(task, running)
+                except Exception:  # a plugin may fail in any way; the next sweep tries again
+                    _log.failure("cannot check a running call again")
+
+    def _is_outdated(self, running: _Running) -> bool:
+        return running.generation != self._access.generation or self._has_ended(running)
+
+    def _has_ended(self, running: _Running) -> bool:
+        caller = running.call.caller
+        return caller is not None and caller.ends_seconds is not None and caller.ends_seconds <= self._now_seconds()
+
+    async def _check_again(self, task: "asyncio.Task[Any]", running: _Running) -> None:
+        generation = self._access.generation
+        try:
+            caller = await self._caller(running.credentials)
+            if running.call.request is not None:
+                await check(running.call, caller)
+        except RegistryError as error:
+            # If it cannot be determined now, the call goes on for as long as its credentials are known to be valid.
+            if task in self._running and (not isinstance(error, Unavailable) or self._has_ended(running)):
+                running.ended = error
+                task.cancel()
+            return
+        running.call.caller, running.generation = caller, generation
+
+    async def refresh(self, call: CallContext) -> None:
+        """
+        Determine a call's caller again if that may have changed since the call began: its request may come much later.
+
+        Raises:
+            NotAuthenticated: the credentials are no longer valid.
+            NotPermitted: the caller no longer has any permission.
+        """
+        task = asyncio.current_task()
+        running = None if task is None else self._running.get(task)
+        if running is not None and self._is_outdated(running):
+            generation = self._access.generation
+            call.caller = await self._caller(running.credentials)
+            running.generation = generation
+
+
+class RefusalLog:
+    """
+    The log of refused callers: a line at once, then at most one a minute, so that a flood of them is not one of lines.
+    """
+
+    def __init__(self, now_seconds: Callable[[], float] = time.monotonic) -> None:
+        """
+
+        Args:
+            now_seconds: returns the time in seconds.
+        """
+        self._now_seconds = now_seconds
+        self._next_seconds = {"refused": -math.inf, "exposed": -math.inf}
+        self._count = 0
+
+    def refused(self, peer: str, error: RegistryError) -> None:
+        """
+        Record that a caller was refused.
+        """
+        self._count += 1
+        if self._is_due("refused"):
+            _log.warn(
+                "{count} calls were refused because of their credentials; the last one came from {peer}: {error}",
+                count=self._count,
+                peer=peer,
+                error=error,
+            )
+            self._count = 0
+
+    def exposed(self, peer: str, token_id: str) -> None:
+        """
+        Record that a token crossed a network unencrypted.
+
+        Args:
+            token_id: the public part of the token; empty if it has none.
+        """
+        if self._is_due("exposed"):
+            _log.warn(
+                "{peer} sent the token {token_id} unencrypted from another machine; revoke it: others may know it",
+                peer=peer,
+                token_id=token_id or "of an unknown kind",
+            )
+
+    def _is_due(self, kind: str) -> bool:
+        now = self._now_seconds()
+        if now < self._next_seconds[kind]:
+            return False
+        self._next_seconds[kind] = now + _LOG_SECONDS
+        return True

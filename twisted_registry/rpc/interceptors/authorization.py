@@ -6,7 +6,7 @@ permission learns nothing about a model, not even whether there is one.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from twisted_registry.domain.access import Action, Caller, Need, roles_with
@@ -19,37 +19,62 @@ _NEEDS_AT_ONCE = 256
 """After so many, other calls get a chance to run."""
 
 
-def authorize(method: Method, handler: Handler) -> Handler:
+Refresh = Callable[[CallContext], Awaitable[None]]
+"""Determines a call's caller again if that may have changed."""
+
+
+def authorizer(refresh: Refresh) -> Callable[[Method, Handler], Handler]:
     """
-    Wrap a handler so that only permitted calls reach it, before they have any effect.
+    Return the interceptor.
+
+    Args:
+        refresh: called when the request of a call has arrived.
     """
-    if method.action in (Action.NONE, Action.IDENTIFY):
-        return handler
 
-    async def check(request: Any, call: CallContext) -> None:
-        caller = call.caller
-        assert caller is not None, "authentication comes first"
-        if method.further_needs is None and caller.permissions.allow_everywhere(method.action):
-            call.needs = (Need(method.action),)
-            return  # the request need not be read to know
-        call.needs = await method.needs(request)
-        for start in range(0, len(call.needs), _NEEDS_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            check_needs(caller, call.needs[start : start + _NEEDS_AT_ONCE])
+    def authorize(method: Method, handler: Handler) -> Handler:
+        if method.action in (Action.NONE, Action.IDENTIFY):
+            return handler
 
-    async def handle_message(request: Any, call: CallContext) -> Any:
-        await check(request, call)
-        return await handler(request, call)
+        async def permit(request: Any, call: CallContext) -> None:
+            call.request = request
+            await refresh(call)
+            caller = call.caller
+            assert caller is not None, "authentication comes first"
+            await check(call, caller)
 
-    async def handle_stream(messages: RequestStream, call: CallContext) -> Any:
-        first = await messages.read()
-        if first is not None:
-            await check(first, call)
-            messages.unread(first)
-        return await handler(messages, call)
+        async def handle_message(request: Any, call: CallContext) -> Any:
+            await permit(request, call)
+            return await handler(request, call)
 
-    return handle_stream if method.streams_requests else handle_message
+        async def handle_stream(messages: RequestStream, call: CallContext) -> Any:
+            first = await messages.read()
+            if first is not None:
+                await permit(first, call)
+                messages.unread(first)
+            return await handler(messages, call)
+
+        return handle_stream if method.streams_requests else handle_message
+
+    return authorize
+
+
+async def check(call: CallContext, caller: Caller) -> None:
+    """
+    Check that a caller may make a call whose request has arrived.
+
+    Raises:
+        NotAuthenticated: it may not, and presented no credentials.
+        NotPermitted: it may not.
+        RegistryError: the request is not valid.
+    """
+    method = call.method
+    if method.further_needs is None and caller.permissions.allow_everywhere(method.action):
+        return  # the request need not be read to know
+    needs = await method.needs(call.request)
+    for start in range(0, len(needs), _NEEDS_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        check_needs(caller, needs[start : start + _NEEDS_AT_ONCE])
 
 
 def check_needs(caller: Caller, needs: Iterable[Need]) -> None:
