@@ -107,15 +107,17 @@ class MoveTests(SynchronousTestCase):
 
     def test_state(self) -> None:
         """
-        The last move of each alias decides, and a deleted alias is gone; its sequence number stays used.
+        The last move of each alias decides, and a deleted alias is gone; its sequence number and its version's number
+        stay used.
         """
         moved = [
             AliasMove("production", 0, 3, 1, sequence=1),
-            AliasMove("canary", 0, 4, 2, sequence=2),
+            AliasMove("canary", 0, 5, 2, sequence=2),
             AliasMove("production", 3, 4, 3, sequence=3),
-            AliasMove("canary", 4, 0, 4, sequence=4),
+            AliasMove("canary", 5, 0, 4, sequence=4),
         ]
-        self.assertEqual(AliasState.after(moved), AliasState({"production": moved[2]}, 4))
+        expected = AliasState({"production": moved[2]}, 4, highest_number=5)
+        self.assertEqual(AliasState.after(moved), expected)
 
     @given(st.lists(moves))
     @settings(deadline=None)

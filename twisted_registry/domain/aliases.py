@@ -222,12 +222,14 @@ class AliasState:
         damaged_moves: how many parts of the history are damaged, each of one move or more.  An alias may have moved
             there, and may name another version than it should.
         requested: the last moves whose requests have an id, in order, at most ``MAX_READ_REQUESTS``.
+        highest_number: the highest number that any alias has ever named; 0 if there was none.
     """
 
     aliases: Mapping[str, AliasMove] = field(factory=dict)
     sequence: int = 0
     damaged_moves: int = 0
     requested: Sequence[AliasMove] = ()
+    highest_number: int = 0
 
     @classmethod
     def after(cls, moves: Iterable[AliasMove]) -> "AliasState":
@@ -239,13 +241,14 @@ class AliasState:
         """
         aliases: dict[str, AliasMove] = {}
         requested = deque[AliasMove](maxlen=MAX_READ_REQUESTS)
-        sequence = 0
+        sequence = highest_number = 0
         for move in moves:
             sequence = max(sequence, move.sequence)
+            highest_number = max(highest_number, move.from_number, move.to_number)
             apply_move(move, aliases)
             if move.request is not None:
                 requested.append(move)
-        return cls(aliases, sequence, 0, tuple(requested))
+        return cls(aliases, sequence, 0, tuple(requested), highest_number)
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -260,7 +263,8 @@ class AliasState:
         """
         aliases = dict(self.aliases)
         apply_move(move, aliases)
-        return AliasState(aliases, move.sequence)
+        highest_number = max(self.highest_number, move.from_number, move.to_number)
+        return AliasState(aliases, move.sequence, highest_number=highest_number)
 
 
 def apply_move(move: AliasMove, aliases: dict[str, AliasMove]) -> None:

@@ -84,10 +84,14 @@ class AliasChanges:
         """
         See ``IVersionChanges.alias_moves``.
         """
-        await self._state.settle(snapshot.model_id)
-        read = partial(self._state.archive.alias_moves, self._state.model(snapshot).model_id, alias, before, limit)
-        moves = await self._state.executor.defer(read)
-        if await self._state.settle(snapshot.model_id):
-            return await self.moves(snapshot, alias, before, limit)
-        self._state.model(snapshot)  # nothing is read of a deleted model, which is not its history
-        return moves
+        while True:
+            await self._state.settle(snapshot.model_id)
+            model = self._state.model(snapshot)
+            # The journal may have moves that are not durable yet, and that a failure takes back.
+            end = model.alias_sequence + 1
+            end = end if before is None else min(before, end)
+            read = partial(self._state.archive.alias_moves, model.model_id, alias, end, limit)
+            moves = await self._state.executor.defer(read)
+            if not model.is_deleting:
+                self._state.model(snapshot)  # checks that the archive has not lost it
+                return moves

@@ -82,9 +82,10 @@ class Loader:
             return model.snapshot
         numbers, aliases = await self._state.executor.defer(partial(self._load_owned_versions, model.model_id))
         highest = numbers[-1] if numbers else 0
-        named = max(aliases.numbers.values(), default=0)
-        await model.sequence.load(max(highest, named))
-        if named > highest:
+        await model.sequence.load(highest)
+        named = _missing_number(aliases, highest, model.sequence.last)
+        if named:
+            model.sequence.use(named)
             _log_went_back(model, named, highest)
         lost = [name for name, number in sorted(aliases.numbers.items()) if not _contains(numbers, number)]
         if lost:
@@ -236,6 +237,21 @@ def _contains(numbers: Sequence[int], number: int) -> bool:
     return position < len(numbers) and numbers[position] == number
 
 
+def _missing_number(aliases: AliasState, highest: int, last: int) -> int:
+    """
+    Return the highest number that only the aliases still prove; 0 if there is none.
+
+    Args:
+        highest: the highest number of an archived version.
+        last: the highest number that may have been assigned, as far as the archive shows otherwise.  A version that
+            was deleted does not raise a false alarm: its number is not above.
+    """
+    named = max(aliases.numbers.values(), default=0)
+    if aliases.highest_number > last:
+        return aliases.highest_number
+    return named if named > highest else 0
+
+
 def _log_lost(model: Model, aliases: Sequence[str]) -> None:
     _log.error(
         "the archive has lost the versions that these aliases of {id!r} name: {aliases}; restore their files, or move "
@@ -247,9 +263,9 @@ def _log_lost(model: Model, aliases: Sequence[str]) -> None:
 
 def _log_went_back(model: Model, named: int, highest: int) -> None:
     _log.warn(
-        "an alias of {id!r} names version {named}, and the highest version in the archive is {highest}: the archive "
-        "went back to an earlier state, or has lost versions; numbers continue after {last}. After a backup was "
-        "restored, stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
+        "an alias of {id!r} names or named version {named}, and the highest version in the archive is {highest}: the "
+        "archive went back to an earlier state, or has lost versions; numbers continue after {last}. After a backup "
+        "was restored, stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
         id=model.model_id,
         named=named,
         highest=highest,
