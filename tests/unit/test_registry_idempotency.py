@@ -238,6 +238,41 @@ class RepeatedTests(KeyedCase):
         self.assertEqual(self.create_keyed("2").version_number, 1)
         self.assertEqual(list(self.registry._keys._entries), [key_sha256("2")])
 
+    def test_lost_model_restored(self) -> None:
+        """
+        A lost model that is back while its keys are being forgotten keeps those that the archive has, and those of its
+        transient versions count no more.
+        """
+        keys = [str(number) for number in range(30)]
+        for key in keys:
+            self.create_keyed(key, archived=True)
+        self.create_keyed("transient")
+        self.patch(idempotency, "_KEYS_AT_ONCE", 1)
+        lost = self.medium.models.pop("m")
+        stored = set(lost.keys)
+        self.registry._lose(self.registry._state.index.get("m"))
+        self.medium.models["m"] = lost
+        self.run_until(self.registry.load_snapshot("m"))
+        upload = self.registry.upload(VersionHeader("m", True, 4), self.snapshot(), keys[-1])
+        for future in (upload.write(Chunk(DATA)), upload.finish()):
+            self.run_until(future)
+        self.assertEqual(self.run_until(upload.commit()).version_number, 30)
+        self.assertGreater(len(self.registry._keys._entries), 1)
+        self.pump()
+        self.assertEqual(lost.keys, stored)
+        self.assertEqual([self.create_keyed(key, archived=True).version_number for key in keys], list(range(1, 31)))
+        self.assertGreater(self.create_keyed("transient").version_number, 31)
+
+    def run_until(self, waiting: Any) -> Any:
+        """
+        Run jobs one by one, so that others are still waiting when a Deferred or a future is done.
+        """
+        while not (waiting.called if isinstance(waiting, Deferred) else waiting.done()):
+            self.disk.pump(1)
+            self.processor.pump(1)
+            self.reactor.pump()
+        return self.successResultOf(waiting) if isinstance(waiting, Deferred) else waiting.result(timeout=0)
+
     def test_bounds(self) -> None:
         """
         The number and the bytes of remembered keys are bounded; the oldest are forgotten first.

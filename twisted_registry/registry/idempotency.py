@@ -150,14 +150,19 @@ class CreationKeys:
         return model.are_keys_loaded or not model.was_found
 
     def _find(self, key_sha256: str) -> _Entry | None:
-        entry = self._entries.get(key_sha256) or self._find_transient(key_sha256)
-        if entry is None or self._is_expired(entry.committed_seconds):
-            return None
-        return entry if entry.key.incarnation in self._by_model else None  # else its model was deleted
+        entry = self._find_listed(key_sha256)
+        if entry is None:
+            entry = self._find_listed(transient_key_sha256(key_sha256))
+            entry = None if entry is None else evolve(entry, was_transient=True)
+        return None if entry is None or self._is_expired(entry.committed_seconds) else entry
 
-    def _find_transient(self, key_sha256: str) -> _Entry | None:
-        entry = self._entries.get(transient_key_sha256(key_sha256))
-        return None if entry is None else evolve(entry, was_transient=True)
+    def _find_listed(self, key_sha256: str) -> _Entry | None:
+        entry = self._entries.get(key_sha256)
+        return entry if entry is not None and self._is_listed(entry.key, key_sha256) else None
+
+    def _is_listed(self, version: VersionKey, key_sha256: str) -> bool:
+        # If not, the model was deleted or lost, and its entries are being forgotten.  A lost model may be back already.
+        return key_sha256 in self._by_model.get(version.incarnation, {}).get(version.version_number, ())
 
     def _is_expired(self, committed_seconds: int) -> bool:
         # A clock that was set back must not make a key last for years.
@@ -336,13 +341,13 @@ class CreationKeys:
         if entry is None:
             return
         self._size_bytes -= entry.size_bytes
-        is_deleted = entry.key.incarnation not in self._by_model
-        if not is_deleted:
-            self._forget_key_of(entry.key, key_sha256)
-        if is_stored and not is_deleted and entry.stored is not None:
+        if not self._is_listed(entry.key, key_sha256):
+            return  # the archive deletes the keys of a deleted model, and a lost one keeps them
+        self._unlist(entry.key, key_sha256)
+        if is_stored and entry.stored is not None:
             self._stale.append((entry.key.model_id, entry.stored))
 
-    def _forget_key_of(self, version: VersionKey, key_sha256: str) -> None:
+    def _unlist(self, version: VersionKey, key_sha256: str) -> None:
         of_model = self._by_model[version.incarnation]
         left = tuple(other for other in of_model[version.version_number] if other != key_sha256)
         if left:
@@ -375,7 +380,12 @@ class CreationKeys:
         for piece in _pieces(keys):
             for key_sha256 in piece:
                 entry = self._entries.get(key_sha256)
-                if entry is not None and entry.key.incarnation == incarnation:  # else it was used again since
+                # If it is listed, it was used again since, or read again with a lost model that is back.
+                if (
+                    entry is not None
+                    and entry.key.incarnation == incarnation
+                    and not self._is_listed(entry.key, key_sha256)
+                ):
                     self._forget(key_sha256)
             await self._state.executor.defer(_do_nothing)
 

@@ -30,7 +30,7 @@ class Model:
         incarnation: tells the model from earlier ones with the same id.
         sequence: its version numbers.
         snapshot: its versions; ``None`` until they are read from the archive, and if the archive has lost them.
-        was_found: whether it existed when the archive was opened.
+        was_found: whether it existed when the archive was opened, or may come back after the archive has lost it.
         is_seen_logged: whether the log has a line about a client that has seen a higher number.
         revision: how often its metadata was written in this process.
         is_checked: whether its metadata was read or written in this process.

@@ -330,6 +330,7 @@ class State:
         self.index.mark(model, is_whole=False)
         self.model_infos.discard(model.model_id)
         snapshot, model.snapshot, model.are_keys_loaded = model.snapshot, None, False
+        model.was_found = True  # if it comes back, its files may be from before
         model.search = None
         self.coordination.publish(ModelDeleted(model.model_id, model.incarnation, is_lost=True))
         return snapshot
