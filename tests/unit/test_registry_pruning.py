@@ -2,8 +2,10 @@
 Tests of pruning on request in the registry.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
+from attrs import evolve
 from twisted.logger import LogLevel
 
 from tests.support.retention import KEEP_TWO, SCOPE, RetentionCase, prefix
@@ -25,6 +27,24 @@ from twisted_registry.domain.retention import (
 )
 from twisted_registry.registry import prune_calls
 from twisted_registry.registry.pruning import VERSIONS_AT_ONCE
+
+
+class CountedNumbers(list[int]):
+    """
+    Numbers that count how often somebody looks at all of them.
+    """
+
+    def __init__(self, *numbers: int) -> None:
+        super().__init__(numbers)
+        self.looks = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.looks += 1
+        return super().__iter__()
+
+    def __contains__(self, number: object) -> bool:
+        self.looks += 1
+        return super().__contains__(number)
 
 
 class PruneTests(RetentionCase):
@@ -107,6 +127,37 @@ class PruneTests(RetentionCase):
         pruning = self.begin(PruneRequest(prefix(""), KEEP_TWO, only=only))
         self.assertEqual([self.step(pruning), self.step(pruning)], [[1], None])
         self.assertEqual((self.numbers(), self.numbers("n")), ([2, 3, 4, 5], [1, 2, 3, 4, 5]))
+
+    def test_large(self) -> None:
+        """
+        Neither the numbers of a large model nor those of a long dry run are gone through in the reactor's thread.
+        """
+        taken = []
+
+        class Numbers:
+            def __iter__(self) -> Iterator[int]:
+                for number in range(1, 10 * VERSIONS_AT_ONCE):
+                    taken.append(number)
+                    yield number
+
+        numbers: Any = Numbers()
+        snapshot = evolve(self.snapshot(), numbers=numbers)
+        run = self.registry.retention._pruner.run(snapshot, KEEP_TWO, 0)
+        self.assertEqual(len(taken), 0)
+        self.assertEqual(next(run.unread), list(range(1, VERSIONS_AT_ONCE + 1)))
+        self.assertEqual(len(taken), VERSIONS_AT_ONCE)
+
+        only = CountedNumbers(1, 3)
+        pruning = self.begin(PruneRequest(SCOPE, KEEP_TWO, only={"m": only}))
+        for _ in range(2):
+            self.done(pruning.next())
+        planning = pruning.next()
+        self.assertEqual(only.looks, 0)
+        self.disk.pump()
+        self.assertEqual(only.looks, 1)
+        self.done(planning)
+        self.assertEqual([self.step(pruning), self.step(pruning)], [[1, 3], None])
+        self.assertEqual(only.looks, 1)
 
     def test_closed(self) -> None:
         """

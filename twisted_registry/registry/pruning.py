@@ -2,7 +2,7 @@
 The deletion of the versions of one model that a retention policy does not keep, in small steps.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -14,11 +14,11 @@ from twisted_registry.domain.aliases import aliases_of
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import CorruptAnnotations, RegistryError
 from twisted_registry.domain.models import VersionInfo
+from twisted_registry.domain.numbers import VersionNumbers
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.retention import PrunePlan, PrunePlanner, RetentionPolicy
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.deletion import VersionDeletion
-from twisted_registry.registry.loading import pieces
 from twisted_registry.registry.models import Model
 from twisted_registry.registry.state import State
 
@@ -26,6 +26,36 @@ VERSIONS_AT_ONCE = 64
 """How many versions one step reads or deletes.  To delete so many takes some 15 ms."""
 
 _log = Logger(namespace="twisted_registry.registry")
+
+
+@define
+class DeletedVersions:
+    """
+    A sum of the versions that a run has deleted, which may be many.
+
+    Attributes:
+        count: their number.
+        size_bytes: how many bytes of data they had in all.
+        first: the lowest number; 0 if there are none.
+        last: the highest number; 0 if there are none.
+    """
+
+    count: int = 0
+    size_bytes: int = 0
+    first: int = 0
+    last: int = 0
+
+    def add(self, sizes: Mapping[int, int]) -> None:
+        """
+        Add versions, at least one.
+
+        Args:
+            sizes: how many bytes of data each had, by number.
+        """
+        self.first = min(sizes) if not self.count else min(self.first, *sizes)
+        self.last = max(self.last, *sizes)
+        self.count += len(sizes)
+        self.size_bytes += sum(sizes.values())
 
 
 @define(eq=False)
@@ -39,7 +69,7 @@ class PruneRun:
         plan: what the policy deletes; ``None`` until all versions are read.
         only: the numbers of the versions that may be deleted; ``None`` for all.
         undeleted: the numbers in the plan that are still to be deleted.
-        deleted: how many bytes each version had that was deleted, by number.
+        deleted: the versions that were deleted.
         annotated: the versions whose labels or metrics have changed since the start, about which the plan may be wrong.
         is_outdated: whether the run must delete nothing more, because another policy applies now.
         planning_seconds: how long the plan has taken so far.
@@ -48,10 +78,10 @@ class PruneRun:
     snapshot: ModelSnapshot
     planner: PrunePlanner
     unread: Iterator[Sequence[int]]
-    only: Container[int] | None = None
+    only: Collection[int] | None = None
     plan: PrunePlan | None = None
     undeleted: Iterator[int] = field(factory=lambda: iter(()))
-    deleted: dict[int, int] = field(factory=dict)
+    deleted: DeletedVersions = field(factory=DeletedVersions)
     annotated: set[int] = field(factory=set)
     is_outdated: bool = False
     planning_seconds: float = 0.0
@@ -62,7 +92,7 @@ class PruneRun:
         How long the plan of the next run will take about, because it has fewer versions.
         """
         count = len(self.snapshot.numbers)
-        return self.planning_seconds * (count - len(self.deleted)) / max(count, 1)
+        return self.planning_seconds * (count - self.deleted.count) / max(count, 1)
 
     @property
     def model_id(self) -> str:
@@ -104,12 +134,12 @@ class Pruner:
     _deletion: VersionDeletion
 
     def run(
-        self, snapshot: ModelSnapshot, policy: RetentionPolicy, now_ns: int, only: Container[int] | None = None
+        self, snapshot: ModelSnapshot, policy: RetentionPolicy, now_ns: int, only: Collection[int] | None = None
     ) -> PruneRun:
         """
         Start a run.
         """
-        return PruneRun(snapshot, PrunePlanner(policy, now_ns), pieces(list(snapshot.numbers)), only)
+        return PruneRun(snapshot, PrunePlanner(policy, now_ns), _pieces(snapshot.numbers), only)
 
     async def plan_some(self, run: PruneRun) -> None:
         """
@@ -125,8 +155,8 @@ class Pruner:
     async def _plan_some(self, run: PruneRun) -> None:
         numbers = next(run.unread, None)
         if numbers is None:
-            plan = await self._state.executor.defer(run.planner.plan)
-            run.undeleted = iter([number for number in plan.numbers if run.only is None or number in run.only])
+            plan, undeleted = await self._state.executor.defer(partial(_plan, run.planner, run.only))
+            run.undeleted = iter(undeleted)
             run.plan = plan
             return
         model = self._state.model(run.snapshot)
@@ -174,8 +204,8 @@ class Pruner:
         with self._publishing_failures(run):
             while sizes := run.take(VERSIONS_AT_ONCE):
                 deleted = await self._deletion.delete_unprotected(run.snapshot, sizes, run.annotated)
-                run.deleted.update(deleted)
                 if deleted:
+                    run.deleted.add(deleted)
                     return deleted
         return {}
 
@@ -188,23 +218,39 @@ class Pruner:
             raise
 
 
+def _pieces(numbers: VersionNumbers) -> Iterator[Sequence[int]]:
+    # Not all at once: that would take milliseconds in the reactor's thread for a large model.
+    rest = iter(numbers)
+    while piece := list(islice(rest, VERSIONS_AT_ONCE)):
+        yield piece
+
+
+def _plan(planner: PrunePlanner, only: Collection[int] | None) -> tuple[PrunePlan, Sequence[int]]:
+    # Called in the archive's thread: both may take long.
+    plan = planner.plan()
+    if only is None:
+        return plan, plan.numbers
+    wanted = frozenset(only)
+    return plan, [number for number in plan.sizes if number in wanted]
+
+
 def _loaded(info: VersionInfo, annotations: Annotations | CorruptAnnotations) -> _Loaded:
     if isinstance(annotations, CorruptAnnotations):
         return _Loaded(info, NO_ANNOTATIONS, is_protected=True)
     return _Loaded(info, annotations, is_protected=False)
 
 
-def log_run(model_id: str, deleted: Mapping[int, int]) -> None:
+def log_run(model_id: str, deleted: DeletedVersions) -> None:
     """
     Log what a run has deleted, if anything.
     """
-    if deleted:
+    if deleted.count:
         _log.info(
             "deleted {count} versions of {id!r} that its retention policy does not keep, of {size_bytes} bytes, with "
             "numbers from {first} to {last}",
-            count=len(deleted),
+            count=deleted.count,
             id=model_id,
-            size_bytes=sum(deleted.values()),
-            first=min(deleted),
-            last=max(deleted),
+            size_bytes=deleted.size_bytes,
+            first=deleted.first,
+            last=deleted.last,
         )

@@ -111,9 +111,9 @@ def _policy_message(policy: RetentionPolicy) -> Any:
 
 def _prune_request(request: Any) -> PruneRequest:
     policy = _policy(request.policy) if request.HasField("policy") else None
-    only: dict[str, set[int]] = {}
+    only: dict[str, list[int]] = {}
     for model in request.only:
-        only.setdefault(model.model_id, set()).update(model.numbers)
+        only.setdefault(model.model_id, []).extend(model.numbers)
     return PruneRequest(scope_of(request), policy, request.dry_run, only or None)
 
 
