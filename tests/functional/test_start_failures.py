@@ -164,13 +164,17 @@ class PortTests(StartFailureTestCase):
         """
         The address of another machine is refused.
         """
-        self.assert_cannot_start("--port", "0", "--interface", "192.0.2.1", said="192.0.2.1:0: Cannot assign")
+        self.assert_cannot_start(
+            "--port", "0", "--interface", "192.0.2.1", "--insecure", said="192.0.2.1:0: Cannot assign"
+        )
 
     def test_unknown_host(self) -> None:
         """
         An unknown host name is refused.
         """
-        self.assert_cannot_start("--port", "0", "--interface", "nobody.invalid", said="nobody.invalid:0: ")
+        self.assert_cannot_start(
+            "--port", "0", "--interface", "nobody.invalid", "--insecure", said="nobody.invalid:0: "
+        )
 
 
 class ArchiveTests(StartFailureTestCase):

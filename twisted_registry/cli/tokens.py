@@ -12,7 +12,7 @@ import click
 from twisted_registry.access.token_file import TokenRecord
 from twisted_registry.access.tokens import Token
 from twisted_registry.cli.output import print_object
-from twisted_registry.cli.text import timestamp
+from twisted_registry.cli.text import exact_timestamp, timestamp
 from twisted_registry.domain.errors import InvalidRequest
 
 TOKENS_VARIABLE = "COGMENT_MODEL_REGISTRY_TOKENS_FILE"
@@ -41,9 +41,17 @@ def token_object(record: TokenRecord) -> dict[str, Any]:
         "name": record.name,
         "role": record.role,
         "models": list(record.models),
-        "created": timestamp(record.created_seconds * _NS),
-        "expires": None if record.expires_seconds is None else timestamp(record.expires_seconds * _NS),
+        "created": exact_timestamp(record.created_seconds * _NS),
+        "expires": None if record.expires_seconds is None else exact_timestamp(record.expires_seconds * _NS),
     }
+
+
+def times_of(record: TokenRecord) -> tuple[str, str]:
+    """
+    Return when a token was created and when it expires, for people.
+    """
+    ends = "never" if record.expires_seconds is None else timestamp(record.expires_seconds * _NS)
+    return timestamp(record.created_seconds * _NS), ends
 
 
 def print_new_token(token: Token, record: TokenRecord, as_json: bool) -> None:
@@ -53,7 +61,7 @@ def print_new_token(token: Token, record: TokenRecord, as_json: bool) -> None:
     if as_json:
         print_object({**token_object(record), "token": token.text})
         return
-    ends = "it does not expire" if record.expires_seconds is None else f"it expires {token_object(record)['expires']}"
+    ends = "it does not expire" if record.expires_seconds is None else f"it expires {times_of(record)[1]}"
     models = ", ".join(record.models)
     click.echo(f"token {record.id} of {record.name}: {record.role} on {models}; {ends}; it is shown only now", err=True)
     click.echo(token.text)

@@ -10,7 +10,7 @@ import click
 from twisted_registry.access.token_file import TOKEN_FILE, TokenRecord, parse_tokens
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_error
 from twisted_registry.cli.output import json_option, print_object, print_table
-from twisted_registry.cli.tokens import token_object, with_tokens_file
+from twisted_registry.cli.tokens import times_of, token_object, with_tokens_file
 
 _HELP = """List the tokens in the file, without their secrets.
 
@@ -37,7 +37,7 @@ def ls(path: Path, as_json: bool) -> None:
 
 
 def _cells(record: TokenRecord) -> tuple[str, ...]:
-    fields = token_object(record)
+    created, ends = times_of(record)
     has_ended = record.expires_seconds is not None and record.expires_seconds <= time.time()
-    ends = "expired" if has_ended else fields["expires"] or "never"
-    return record.id, record.name, record.role, ", ".join(record.models), fields["created"], ends
+    models = ", ".join(record.models)
+    return record.id, record.name, record.role, models, created, "expired" if has_ended else ends
