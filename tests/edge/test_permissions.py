@@ -308,6 +308,40 @@ class ListTests(PermissionsCase):
         watch.cancel()
 
 
+class ActorTests(PermissionsCase):
+    """
+    The history of aliases names who moved them.
+    """
+
+    def moves(self, model_id: str) -> list[tuple[str, int, str]]:
+        """
+        Return the alias, the number and the actor of all moves of a model's aliases, the oldest first.
+        """
+        request = v1.ListAliasEventsRequest(model_id=model_id)
+        reply = v1.ListAliasEventsResponse.FromString(next(self.begin(f"/{_V1}/ListAliasEvents", request, "all")))
+        return [(it.alias, it.to_number, it.actor) for it in reversed(reply.events)]
+
+    def test_moves(self) -> None:
+        """
+        Every call that moves an alias records its caller.
+        """
+        self.policy.by_subject["token:releaser"] = self.policy.by_subject["token:all"]
+        self.tokens.names["releaser"] = None
+        for model_id in ("a/m", "a/n"):
+            self.code(f"/{_V1}/CreateModel", v1.CreateModelRequest(model={"model_id": model_id}), "all")
+        calls = (
+            ("CreateVersion", v1_header("a/m", archived=True, aliases=["x"]), "all"),
+            ("SetAlias", v1.SetAliasRequest(reference="a/m@1", alias="y"), "releaser"),
+            ("DeleteAlias", v1.DeleteAliasRequest(model_id="a/m", alias="x"), "releaser"),
+            ("CopyVersion", v1.CopyVersionRequest(reference="a/m@1", model_id="a/n", aliases=["z"]), "releaser"),
+        )
+        for method, request, token in calls:
+            self.assertEqual(self.code(f"/{_V1}/{method}", request, token), grpc.StatusCode.OK, method)
+        expected = [("x", 1, "token:all"), ("y", 1, "token:releaser"), ("x", 0, "token:releaser")]
+        self.assertEqual(self.moves("a/m"), expected)
+        self.assertEqual(self.moves("a/n"), [("z", 1, "token:releaser")])
+
+
 class StreamTests(PermissionsCase):
     """
     Long calls do not outlive their permission.

@@ -101,6 +101,13 @@ class CallContext:
         return self.caller is None or self.caller.permissions.may_read(model_id)
 
     @property
+    def actor(self) -> str:
+        """
+        The subject of the caller, under which changes are recorded; empty without access control.
+        """
+        return "" if self.caller is None else self.caller.identity.subject
+
+    @property
     def remaining_seconds(self) -> float | None:
         """
         The time left until the client's deadline; ``None`` if it set none.

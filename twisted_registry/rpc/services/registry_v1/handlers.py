@@ -105,7 +105,7 @@ class AliasCalls:
         reference = codec.reference(request.reference)
         expected = codec.expected_number(request)
         move = await self._aliases.set(
-            reference, request.alias, expected, request.reason, request_id=request.request_id
+            reference, request.alias, expected, request.reason, call.actor, request.request_id
         )
         return codec.alias(reference.model_id, move)
 
@@ -115,7 +115,7 @@ class AliasCalls:
         """
         expected = codec.expected_number(request)
         await self._aliases.delete(
-            request.model_id, request.alias, expected, request.reason, request_id=request.request_id
+            request.model_id, request.alias, expected, request.reason, call.actor, request.request_id
         )
         return Empty()
 

@@ -62,7 +62,7 @@ class TransferCalls:
         raw = await messages.read()
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
-        request = creation(raw, host_of(call.peer), seen_in(call.metadata))
+        request = creation(raw, host_of(call.peer), seen_in(call.metadata), call.actor)
         record = await self._creations.create(request, InterruptibleMessages(messages), chunk)
         call.set_trailing_metadata(checksum_metadata(record.size_bytes, record.sha256, record.info.xxh3))
         return codec.version(record)
@@ -87,8 +87,9 @@ class TransferCalls:
             request.model_id,
             not request.transient,
             tuple(request.aliases),
-            reason=request.alias_reason,
-            key=request.idempotency_key,
+            call.actor,
+            request.alias_reason,
+            request.idempotency_key,
         )
         return codec.version(await self._copies.copy(wanted))
 
@@ -133,13 +134,14 @@ class InterruptibleMessages:
 # Requests
 
 
-def creation(raw: bytes, owner: str, seen: int) -> CreationRequest:
+def creation(raw: bytes, owner: str, seen: int, actor: str) -> CreationRequest:
     """
     Read the first message of a ``CreateVersion`` stream.
 
     Args:
         owner: the address of the client.
         seen: the highest version number of the model that the client has seen; 0 if it does not say.
+        actor: who creates the version; empty without access control.
 
     Raises:
         TooLarge: it is too long.
@@ -147,7 +149,7 @@ def creation(raw: bytes, owner: str, seen: int) -> CreationRequest:
     """
     header = creation_header(raw)
     annotations = Annotations(dict(header.labels), dict(header.metrics))
-    details = CreationDetails(annotations, tuple(header.aliases), reason=header.alias_reason)
+    details = CreationDetails(annotations, tuple(header.aliases), actor, header.alias_reason)
     return CreationRequest(codec.version_header(header), details, header.idempotency_key, header.offset, owner, seen)
 
 
