@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from zope.interface import implementer_only
 
 from tests.support.client import data_hash
 from tests.support.ports import Budget, FullBudget
@@ -16,6 +17,9 @@ from twisted_registry.application.kept_uploads import KeptLimits, KeptUploads
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
 from twisted_registry.contracts.application import IRuntime
+from twisted_registry.contracts.idempotency import IKeyedArchive
+from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.errors import (
@@ -33,6 +37,7 @@ from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
 from twisted_registry.domain.records import VersionRecord
+from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 DATA = bytes(range(200))
 LIMITS = KeptLimits(300, UnfinishedLimits(count=3, size_bytes=300, seconds=100.0), least_bytes=10)
@@ -104,6 +109,22 @@ class CreationCase(UseCaseTestCase):
         """
         offset = fields.get("offset", 0)
         self.assertRaises(Stalled, self.create, DATA[offset:size_bytes], Stalled(1.0), **fields)
+        self.pump()
+
+    def restart(self) -> None:
+        """
+        Open the archive in another process.
+        """
+        self.archive.close()
+        self.open()
+        self.kept = KeptUploads(DeferredRuntime(self.clock), LIMITS, self.clock.seconds)
+        self.done(self.registry.load_snapshot("m"))
+
+    def report_full_disk(self) -> None:
+        """
+        Publish that the medium was full.
+        """
+        self.kept._notice(StorageFailed("create version", "m", StorageFull("no space")))
         self.pump()
 
     def status(self, key: str = "key") -> UploadStatus:
@@ -195,10 +216,7 @@ class CreationTests(CreationCase):
         After a restart, what the archive has kept is hashed again.
         """
         self.interrupt(150)
-        self.archive.close()
-        self.open()
-        self.kept = KeptUploads(DeferredRuntime(self.clock), LIMITS, self.clock.seconds)
-        self.done(self.registry.load_snapshot("m"))
+        self.restart()
         self.assertEqual(self.received(), 150)
         self.assertRaises(InvalidRequest, self.create, b"", offset=150, metadata={"a": "b"})
         self.assertRaises(WrongOffset, self.create, b"", offset=151)
@@ -318,13 +336,12 @@ class CreationTests(CreationCase):
 
     def test_full_disk(self) -> None:
         """
-        If the medium is full, the space of interrupted uploads is released.
+        If the medium is full, the archive itself releases as much of the space of interrupted uploads as it needs.
         """
         self.interrupt(100)
         self.interrupt(100, key="b", archived=False)
-        self.kept._notice(StorageFailed("create version", "m", StorageFull("no space")))
-        self.pump()
-        self.assertEqual((self.received(), self.received("b")), (0, 100))
+        self.report_full_disk()
+        self.assertEqual((self.received(), self.received("b")), (100, 100))
 
     def test_discarded(self) -> None:
         """
@@ -337,6 +354,24 @@ class CreationTests(CreationCase):
         self.medium.unfinished.clear()
         self.assertRaises(WrongOffset, self.create, DATA[100:], offset=100)
         self.assertEqual(self.create(DATA).sha256, data_hash(DATA))
+
+    def test_discarded_after_a_restart(self) -> None:
+        """
+        Data that the archive discards after it was found begins again, too.
+        """
+        self.interrupt(100)
+        self.restart()
+        resume = self.archive.resume_version
+
+        def resume_too_late(upload: UnfinishedUpload) -> IArchiveWriter:
+            writer = resume(upload)
+            self.medium.unfinished.clear()
+            return writer
+
+        self.patch(self.archive, "resume_version", resume_too_late)
+        with self.assertRaises(WrongOffset) as caught:
+            self.create(DATA[100:], offset=100)
+        self.assertEqual(caught.exception.received_bytes, 0)
 
     def test_not_discarded(self) -> None:
         """
@@ -387,6 +422,32 @@ class TwistedCreationTests(CreationTests, TwistedDriver):
         self.assertEqual((older, self.received()), ([], 100))
         self.assertEqual(self.create(DATA[100:], offset=100).sha256, data_hash(DATA))
         self.assertIn("taken over", str(older[0].value))
+
+
+@implementer_only(IKeyedArchive)
+class SimpleArchive(MemoryArchive):
+    """
+    An archive that cannot discard the data of uploads.
+    """
+
+
+class SimpleArchiveTests(CreationCase, TwistedDriver):
+    """
+    Creations on an archive that cannot discard the data of uploads.
+    """
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """See ``PumpedRegistryCase.make_archive``."""
+        return SimpleArchive(medium)
+
+    def test_full_disk(self) -> None:
+        """
+        If the medium is full, the space of all interrupted uploads on it is released.
+        """
+        self.interrupt(100)
+        self.interrupt(100, key="b", archived=False)
+        self.report_full_disk()
+        self.assertEqual((self.received(), self.received("b")), (0, 100))
 
 
 del CreationTests

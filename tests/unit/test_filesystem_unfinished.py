@@ -302,6 +302,19 @@ class UnfinishedTests(FilesystemCase):
         self.assertFalse(self.archive._versions.uploads.free())
         self.assertEqual(len(self.left()), 2)
 
+    def test_freed_before_resumed(self) -> None:
+        """
+        An upload whose data is discarded after it was found does not go on.
+        """
+        self.reopen()
+        upload = self.archive.find_unfinished("m", KEY)
+        assert upload is not None
+        self.assertTrue(self.archive._versions.uploads.free())
+        writer = IResumableWriter(self.archive.resume_version(upload))
+        self.assertFalse(writer.resume())
+        writer.abort()
+        self.assertEqual(self.left(), [])
+
     def fill(self, fitting: int) -> None:
         """
         Fail writes for lack of space while there are more files of uploads than fit.

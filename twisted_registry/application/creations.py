@@ -234,7 +234,8 @@ class Creations:
             raise WrongOffset(request.offset, 0)
         _check_offset(request, left.facts, left.received_bytes)
         upload = registry.resume_upload(header, snapshot, request.key, request.details, left)
-        return UnfinishedTransfer(upload, request.owner, left.received_bytes, is_restored=False)
+        # The archive may have discarded it since it was found.
+        return UnfinishedTransfer(upload, request.owner, left.received_bytes, is_restored=False, is_suspended=True)
 
     async def _complete(
         self,

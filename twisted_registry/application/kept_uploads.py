@@ -127,8 +127,8 @@ class KeptUploads:
 
     def follow(self, registry: IRegistry) -> None:
         """
-        Drop uploads whose model is deleted, and those on the archive when its medium is full: an archive that can has
-        dropped as many as it needed before it failed.
+        Drop uploads whose model is deleted, and those on the archive when its medium is full, unless the archive itself
+        drops as many as it needs.
         """
         registry.subscribe(self._notice, ModelDeleted, StorageFailed)
 
@@ -145,8 +145,9 @@ class KeptUploads:
                 self.drop(key)
 
     def _drop_archived(self) -> None:
-        for key in [key for key, kept in self._kept.items() if kept.transfer.disk_bytes]:
-            self.drop(key)
+        for key, kept in [*self._kept.items()]:
+            if kept.transfer.disk_bytes and not kept.transfer.upload.is_droppable:
+                self.drop(key)
 
     async def claim(self, key: UploadKey, interrupt: Callable[[], None]) -> Claim:
         """

@@ -50,6 +50,8 @@ class IUpload(Interface):
 
     is_dropped: bool = Attribute("Whether its data was discarded while it was suspended, because the disk is full.")
 
+    is_droppable: bool = Attribute("Whether the archive itself discards its data, while it is suspended, for its space.")
+
     def restore() -> Future[int]:
         """
         Read and hash some of the data that an earlier process has written.  Called, until nothing is left, before

@@ -110,8 +110,8 @@ class IResumableArchive(Interface):
             upload: what ``find_unfinished`` returned.
 
         Returns:
-            A writer like that of ``create_resumable``.  Its first call fails with ``StorageFailure`` if the data has
-            changed.
+            A writer like that of ``create_resumable``.  The caller calls ``resume`` first, which returns false if the
+            data was discarded meanwhile.  The first other call fails with ``StorageFailure`` if the data has changed.
         """
 
     def open_unfinished(upload: UnfinishedUpload) -> IArchiveReader:

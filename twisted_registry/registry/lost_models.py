@@ -166,7 +166,7 @@ class LossDetectingArchive:
         if not self._is_resumable:
             return self.create_version(model_id)
         writer = IResumableArchive(self._archive).create_resumable(model_id, key_sha256, facts)
-        return _LossDetectingWriter(writer, self, model_id)
+        return _LossDetectingResumableWriter(writer, self, model_id)
 
     def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
         """See ``IResumableArchive.find_unfinished``.  Finds none if the archive keeps none."""
@@ -178,7 +178,7 @@ class LossDetectingArchive:
     def resume_version(self, upload: UnfinishedUpload) -> IArchiveWriter:
         """See ``IResumableArchive.resume_version``."""
         writer = IResumableArchive(self._archive).resume_version(upload)
-        return _LossDetectingWriter(writer, self, upload.model_id)
+        return _LossDetectingResumableWriter(writer, self, upload.model_id)
 
     def open_unfinished(self, upload: UnfinishedUpload) -> IArchiveReader:
         """See ``IResumableArchive.open_unfinished``."""
@@ -291,7 +291,7 @@ class LossDetectingArchive:
             IKeyedArchive(self._archive).remove_keys(model_id, keys)
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter, IResumableWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
 @define(eq=False)
 class _LossDetectingWriter:
     """
@@ -334,18 +334,23 @@ class _LossDetectingWriter:
         """See ``IKeyedArchiveWriter.set_key``."""
         IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
 
-    def suspend(self, dropped: Callable[[], None]) -> None:
-        """See ``IResumableWriter.suspend``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""
-        if IResumableWriter.providedBy(self._writer):
-            IResumableWriter(self._writer).suspend(dropped)
-
-    def resume(self) -> bool:
-        """See ``IResumableWriter.resume``.  Returns true if the writer, perhaps itself a wrapper, cannot."""
-        if not IResumableWriter.providedBy(self._writer):
-            return True
-        is_there: bool = IResumableWriter(self._writer).resume()
-        return is_there
-
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
         self._writer.abort()
+
+
+@implementer(IResumableWriter)
+@define(eq=False)
+class _LossDetectingResumableWriter(_LossDetectingWriter):
+    """
+    The writer of an unfinished upload whose model may get lost meanwhile.
+    """
+
+    def suspend(self, dropped: Callable[[], None]) -> None:
+        """See ``IResumableWriter.suspend``."""
+        IResumableWriter(self._writer).suspend(dropped)
+
+    def resume(self) -> bool:
+        """See ``IResumableWriter.resume``."""
+        is_there: bool = IResumableWriter(self._writer).resume()
+        return is_there

@@ -149,6 +149,11 @@ class Upload:
         if reader is not None:
             reader.close()
 
+    @property
+    def is_droppable(self) -> bool:
+        """See ``IUpload.is_droppable``."""
+        return bool(IResumableWriter.providedBy(self.archive_writer))
+
     def suspend(self) -> None:
         """See ``IUpload.suspend``."""
         writer = self.archive_writer

@@ -210,11 +210,12 @@ class UnfinishedUploads:
 
     def take(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> None:
         """
-        Note that a writer goes on with an upload that an earlier process has left.
+        Note that a writer goes on with an upload that an earlier process has left, unless that was discarded meanwhile:
+        then ``resume`` returns false.
         """
         with self._lock:
-            self._writers[upload.location] = writer
-            self._left.pop(_id_of(upload), None)
+            if self._left.pop(_id_of(upload), None) is not None:
+                self._writers[upload.location] = writer
 
     def begin(self, writer: ReleasedWriter, upload: UnfinishedUpload) -> None:
         """

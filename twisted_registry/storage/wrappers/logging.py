@@ -117,7 +117,7 @@ class LoggingArchive:
     def create_resumable(self, model_id: str, key_sha256: str, facts: UploadFacts) -> IArchiveWriter:
         """See ``IResumableArchive.create_resumable``."""
         writer = IResumableArchive(self._archive).create_resumable(model_id, key_sha256, facts)
-        return LoggingWriter(writer, self._errors)
+        return LoggingResumableWriter(writer, self._errors)
 
     def find_unfinished(self, model_id: str, key_sha256: str) -> UnfinishedUpload | None:
         """See ``IResumableArchive.find_unfinished``."""
@@ -127,7 +127,7 @@ class LoggingArchive:
 
     def resume_version(self, upload: UnfinishedUpload) -> IArchiveWriter:
         """See ``IResumableArchive.resume_version``."""
-        return LoggingWriter(IResumableArchive(self._archive).resume_version(upload), self._errors)
+        return LoggingResumableWriter(IResumableArchive(self._archive).resume_version(upload), self._errors)
 
     def open_unfinished(self, upload: UnfinishedUpload) -> IArchiveReader:
         """See ``IResumableArchive.open_unfinished``."""
@@ -257,7 +257,7 @@ class LoggingSeekableReader(LoggingReader):
             ISeekableReader(self._reader).seek(offset)
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter, IResumableWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter)
 @define(eq=False)
 class LoggingWriter:
     """
@@ -307,18 +307,6 @@ class LoggingWriter:
         if IKeyedArchiveWriter.providedBy(self._writer):
             IKeyedArchiveWriter(self._writer).set_key(key_sha256, now_seconds)
 
-    def suspend(self, dropped: Callable[[], None]) -> None:
-        """See ``IResumableWriter.suspend``.  Does nothing if the writer, perhaps itself a wrapper, cannot."""
-        if IResumableWriter.providedBy(self._writer):
-            IResumableWriter(self._writer).suspend(dropped)
-
-    def resume(self) -> bool:
-        """See ``IResumableWriter.resume``.  Returns true if the writer, perhaps itself a wrapper, cannot."""
-        if not IResumableWriter.providedBy(self._writer):
-            return True
-        is_there: bool = IResumableWriter(self._writer).resume()
-        return is_there
-
     def abort(self) -> None:
         """See ``IChunkSink.abort``."""
         self._is_over = True
@@ -329,3 +317,20 @@ class LoggingWriter:
             self._is_over = True
             self._errors.failed("create", error)
         return error
+
+
+@implementer(IResumableWriter)
+@define(eq=False)
+class LoggingResumableWriter(LoggingWriter):
+    """
+    A writer of an unfinished upload that logs only the first failure.
+    """
+
+    def suspend(self, dropped: Callable[[], None]) -> None:
+        """See ``IResumableWriter.suspend``."""
+        IResumableWriter(self._writer).suspend(dropped)
+
+    def resume(self) -> bool:
+        """See ``IResumableWriter.resume``."""
+        is_there: bool = IResumableWriter(self._writer).resume()
+        return is_there
