@@ -56,6 +56,20 @@ class FileTestCase(SynchronousTestCase):
         return [each.replace(self.path, "FILE") for each in error.errors]
 
 
+class BoundTests(FileTestCase):
+    """
+    Bounds of settings.
+    """
+
+    def test_kept_uploads(self) -> None:
+        """
+        No more uploads can be kept than one interruption can look at.
+        """
+        self.load("[limits]\nkept-uploads-max-items = 10000")
+        (error,) = self.errors("[limits]\nkept-uploads-max-items = 10001")
+        self.assertIn("from 0 to 10000", error)
+
+
 class FileTests(FileTestCase):
     """
     Values in a configuration file.

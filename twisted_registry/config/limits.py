@@ -10,6 +10,8 @@ from twisted_registry.domain.kept import UnfinishedLimits
 
 _MAX_BYTES = 2**63 - 1
 _MAX_COUNT = 10**6
+_MAX_KEPT_UPLOADS = 10_000
+"""Each interruption looks at all kept uploads."""
 _MAX_CONNECTIONS = 10_000
 _MAX_CALLS = 20_000
 _CALL_BYTES = 50_000
@@ -107,7 +109,7 @@ class Limits:
     )
     kept_uploads_max_items: int = setting(
         "kept-uploads-max-items",
-        whole(0, _MAX_COUNT),
+        whole(0, _MAX_KEPT_UPLOADS),
         "maximum number of interrupted uploads that are kept, to go on with later; 0 to keep none",
         100,
     )
