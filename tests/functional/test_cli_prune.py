@@ -85,20 +85,47 @@ class ConfirmationTests(SharedEdgeTestCase):
         A policy that deletes versions at once is set only after a yes.
         """
         for text, status, policy in ((b"n\n", 1, "there is no policy"), (b"y\n", 0, "the newest 2")):
-            with (
-                Terminal() as terminal,
-                started(
-                    self.daemon.address, "retention", "set", self.model_id, "--keep-last", "2", stdin=terminal.child,
-                    stderr=terminal.child,
-                ) as process,
-            ):  # fmt: skip
-                terminal.let_go()
-                terminal.wait_for(b"The policy deletes 1 version (4 bytes) in the background. Set it? [y/N]")
-                terminal.type(text)
-                terminal.read_all()
-                self.assertEqual(process.wait(TIMEOUT_SECONDS), status)
-            shown = invoke(self.daemon.address, "retention", "show", self.model_id)
-            self.assertIn(policy, shown.stdout)
+            question = b"The policy deletes 1 version (4 bytes) in the background. Set it? [y/N]"
+            self.assertEqual(self.set_retention(question, text, self.model_id, "--keep-last", "2"), status)
+            self.assertIn(policy, self.shown_retention())
+
+    def test_unset(self) -> None:
+        """
+        A policy is removed only after a yes if that of a prefix then deletes versions at once.
+        """
+        prefix = self.model_id[:-1]
+        invoke(self.daemon.address, "retention", "set", self.model_id, "--keep-all")
+        invoke(self.daemon.address, "retention", "set", "--prefix", prefix, "--keep-last", "1")
+        self.addCleanup(invoke, self.daemon.address, "retention", "set", "--prefix", prefix, "--unset")
+        question = (
+            f"Without it, the policy of models that begin with {prefix} deletes 2 versions (8 bytes) in the background. "
+            "Remove it? [y/N]"
+        ).encode()
+        for text, status, policy in ((b"n\n", 1, "all versions"), (b"y\n", 0, "the newest 1")):
+            self.assertEqual(self.set_retention(question, text, self.model_id, "--unset"), status)
+            self.assertIn(policy, self.shown_retention())
+
+    def set_retention(self, question: bytes, answer: bytes, *arguments: str) -> int:
+        """
+        Set a policy on a terminal, answer the question, and return the status.
+        """
+        with (
+            Terminal() as terminal,
+            started(
+                self.daemon.address, "retention", "set", *arguments, stdin=terminal.child, stderr=terminal.child
+            ) as process,
+        ):
+            terminal.let_go()
+            terminal.wait_for(question)
+            terminal.type(answer)
+            terminal.read_all()
+            return process.wait(TIMEOUT_SECONDS)
+
+    def shown_retention(self) -> str:
+        """
+        Return what is shown of the model's policy.
+        """
+        return invoke(self.daemon.address, "retention", "show", self.model_id).stdout
 
     def invoke_label(self, label: str) -> None:
         """

@@ -20,7 +20,7 @@ from twisted_registry.domain.references import Reference
 from twisted_registry.domain.retention import RetentionPolicy
 
 if TYPE_CHECKING:
-    from twisted_registry.client import BlockingClient
+    from twisted_registry.client import BlockingClient, Retention
 
 _HELP = """Set the retention policy of MODEL, or of all models whose ids begin with --prefix.
 
@@ -68,18 +68,30 @@ def set_(
         )
     model_id = None if model is None else model.model_id
     with server.client() as client:
-        if not yes and not policy.keeps_all and sys.stdin is not None and sys.stdin.isatty():
-            _confirm(client, policy, model_id, prefix)
+        if not yes and not keep_all and sys.stdin is not None and sys.stdin.isatty():
+            _confirm(client, None if unset else policy, model_id, prefix)
         with exit_on_interrupt(lambda: _outcome(server, model_id, prefix)):
             client.set_retention(model_id, prefix=prefix, policy=None if unset else policy)
             print_policy(None if unset else policy, model_id, prefix, as_json)
 
 
-def _confirm(client: "BlockingClient", policy: RetentionPolicy, model_id: str | None, prefix: str | None) -> None:
+def _confirm(
+    client: "BlockingClient", policy: RetentionPolicy | None, model_id: str | None, prefix: str | None
+) -> None:
     """
-    Ask before a policy is set that deletes versions at once.
+    Ask before a policy applies that deletes versions at once.
+
+    Args:
+        policy: the policy to set; ``None`` to remove the one that is set, so that another one applies.
     """
-    with exit_on_interrupt(lambda: "the policy was not set"):
+    with exit_on_interrupt(lambda: "the policy was not changed"):
+        subject, question = "The policy", "Set it?"
+        if policy is None:
+            found = _next_policy(client, model_id, prefix)
+            if found is None or found.policy is None or found.policy.keeps_all:
+                return
+            policy, subject = found.policy, f"Without it, the policy of {scope_text(None, found.prefix)}"
+            question = "Remove it?"
         planned = client.prune(model_id=model_id, prefix=prefix, policy=policy, dry_run=True)
         count = planned.version_count
         if not count:
@@ -87,8 +99,19 @@ def _confirm(client: "BlockingClient", policy: RetentionPolicy, model_id: str | 
         # A model that has its own policy, or that of a longer prefix, keeps that one.
         up_to = "" if prefix is None else "up to "
         versions = f"{up_to}{count:,} version{'' if count == 1 else 's'} ({size(planned.size_bytes)})"
-        if not click.confirm(f"The policy deletes {versions} in the background. Set it?", err=True):
+        if not click.confirm(f"{subject} deletes {versions} in the background. {question}", err=True):
             sys.exit(ExitStatus.FAILED)
+
+
+def _next_policy(client: "BlockingClient", model_id: str | None, prefix: str | None) -> "Retention | None":
+    """
+    Return the policy that applies without that of a model or a prefix: that of the longest prefix which has one.
+    """
+    if prefix == "":
+        return None
+    longest = prefix[:-1] if prefix else model_id or ""
+    found = (client.retention(prefix=longest[:end]) for end in range(len(longest), -1, -1))
+    return next((each for each in found if each.policy is not None), None)
 
 
 def _outcome(server: Server, model_id: str | None, prefix: str | None) -> str:
