@@ -19,18 +19,20 @@ class SkippedSyncTests(SynchronousTestCase):
     An archive that skips a sync loses what it acknowledged.
     """
 
-    def assert_noticed(self, skipped_syncs: str, reported: str = "") -> None:
+    def assert_noticed(self, skipped_syncs: str, reported: str = "", skipped_after: str = ".*") -> None:
         """
         Check that some power cut shows that the syncs are missing.
 
         Args:
             skipped_syncs: a regular expression; see ``LossySystem``.
             reported: a regular expression for what must be reported; by default anything.
+            skipped_after: a regular expression; see ``LossySystem``.
         """
         lines: list[str] = []
         with memory_folder(Path(self.mktemp())) as directory:
             for number in range(_MOST_STORIES):
-                story = Story(random.Random(number), directory / str(number), skipped_syncs=skipped_syncs)
+                chance, folder = random.Random(number), directory / str(number)
+                story = Story(chance, folder, skipped_syncs=skipped_syncs, skipped_after=skipped_after)
                 story.tell()
                 lines += story.promises.wrong
                 if lines and re.search(reported, "\n".join(lines)):
@@ -77,4 +79,4 @@ class SkippedSyncTests(SynchronousTestCase):
         """
         The folder of a model is synced after a version was deleted, before its data is removed.
         """
-        self.assert_noticed("fsync m", "left behind|is damaged|nobody can have created|are lost")
+        self.assert_noticed("fsync m", "is damaged|nobody can have created", r"rename .*\.deleted.*")

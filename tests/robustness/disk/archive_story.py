@@ -34,6 +34,7 @@ class Story:
         directory: for what is left after each of them.
         disturbance: what comes between calls, besides.
         skipped_syncs: see ``LossySystem``.
+        skipped_after: see ``LossySystem``.
         cuts: how many there were.
         kills: how many times the process alone was killed.
     """
@@ -42,6 +43,7 @@ class Story:
     directory: Path
     disturbance: Disturbance | None = None
     skipped_syncs: str | None = None
+    skipped_after: str = ".*"
     cuts: int = 0
     kills: int = 0
     acknowledged: int = 0
@@ -69,7 +71,7 @@ class Story:
     def _live(self) -> None:
         # Some file systems can give a new name only by way of an empty file that holds it.
         system = LossySystem(str(self._root), has_rename_noreplace=self.chance.random() < 0.7)
-        system.skipped_syncs = self.skipped_syncs
+        system.skipped_syncs, system.skipped_after = self.skipped_syncs, self.skipped_after
         try:
             while self.chance.random() < 0.3:
                 self._until_killed(system)

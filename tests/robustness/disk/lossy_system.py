@@ -30,12 +30,14 @@ class LossySystem(FaultySystem):
     Attributes:
         has_rename_noreplace: whether the file system supports ``rename_noreplace``.
         skipped_syncs: a regular expression; matching calls of ``fsync`` seem to succeed and sync nothing.
+        skipped_after: a regular expression for the call before a sync that is skipped.
         end: the number of calls after which the process ends, and the exception raised in place of each later call.
         is_dead: whether the process has ended.
     """
 
     has_rename_noreplace: bool = True
     skipped_syncs: str | None = None
+    skipped_after: str = ".*"
     end: tuple[int, BaseException] | None = None
     is_dead: bool = False
     _disk: Disk = field(init=False)
@@ -124,8 +126,13 @@ class LossySystem(FaultySystem):
             if not self.is_dead:
                 self._disk.sync_failed(node)
             raise
-        if self.skipped_syncs is None or re.fullmatch(self.skipped_syncs, self.calls[-1]) is None:
+        if not self._is_skipped():
             self._disk.sync(node)
+
+    def _is_skipped(self) -> bool:
+        if self.skipped_syncs is None or re.fullmatch(self.skipped_syncs, self.calls[-1]) is None:
+            return False
+        return re.fullmatch(self.skipped_after, self.calls[-2]) is not None
 
     def rename(self, source: str, target: str) -> None:
         """See ``System.rename``."""
