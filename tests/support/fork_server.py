@@ -9,6 +9,7 @@ when it forks into the background.
 import atexit
 import json
 import os
+import random
 import selectors
 import signal
 import socket
@@ -86,7 +87,8 @@ class ForkedProcess:
                 selector.register(self._status, selectors.EVENT_READ)
                 if not selector.select(timeout):
                     return None
-            self.returncode = int(os.read(self._status, _MAX_STATUS_BYTES))
+            # If the fork server is killed, nothing is reported, and its children are on their own.
+            self.returncode = int(os.read(self._status, _MAX_STATUS_BYTES) or -signal.SIGKILL)
             os.close(self._status)
         return self.returncode
 
@@ -181,6 +183,7 @@ class _Forker:
 
     def _become(self, request: Any, output: int) -> None:
         arguments, directory, environment = request
+        random.seed()  # all children would draw the same numbers
         self._selector.close()
         for descriptor, (_, status) in self._children.items():
             os.close(descriptor)
