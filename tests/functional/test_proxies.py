@@ -128,7 +128,7 @@ class NginxTests(ProxyCase):
         """
         Behind nginx as the documentation sets it up all works.
         """
-        changes = {"registry.internal:9000": self.daemon.address, "listen 443": f"listen 127.0.0.1:{self.port}"}
+        changes = {"127.0.0.1:9000": self.daemon.address, "listen 443": f"listen 127.0.0.1:{self.port}"}
         self.begin(self.documented("nginx", changes))
         self.check_all()
 
@@ -172,7 +172,7 @@ class EnvoyTests(ProxyCase):
         return self.documented(
             "yaml",
             {
-                "address: registry.internal, port_value: 9000": f"address: 127.0.0.1, port_value: {port}",
+                "address: 127.0.0.1, port_value: 9000": f"address: 127.0.0.1, port_value: {port}",
                 "address: 0.0.0.0, port_value: 443": f"address: 127.0.0.1, port_value: {self.port}",
             },
         )

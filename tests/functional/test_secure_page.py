@@ -57,6 +57,8 @@ class PageTests(AccessTestCase):
         done = run_program(self.directory, called.replace("import Client,", "import BlockingClient as Client,"))
         self.assertEqual(done.stdout, "['walker']\n", done.stderr)
         printed = self.run_lines(self.token_text)
+        for name in ("trainer.token", "ci.token"):
+            self.assertEqual((self.directory / name).stat().st_mode & 0o077, 0)
         self.assertIn("revoked", printed)
         self.assertIn("team-a/*, walker", printed)
 
