@@ -98,8 +98,8 @@ class ConfirmationTests(SharedEdgeTestCase):
         invoke(self.daemon.address, "retention", "set", "--prefix", prefix, "--keep-last", "1")
         self.addCleanup(invoke, self.daemon.address, "retention", "set", "--prefix", prefix, "--unset")
         question = (
-            f"Without it, the policy of models that begin with {prefix} deletes 2 versions (8 bytes) in the background. "
-            "Remove it? [y/N]"
+            f"Without it, the policy of models that begin with {prefix} deletes 2 versions (8 bytes) in the "
+            "background. Remove it? [y/N]"
         ).encode()
         for text, status, policy in ((b"n\n", 1, "all versions"), (b"y\n", 0, "the newest 1")):
             self.assertEqual(self.set_retention(question, text, self.model_id, "--unset"), status)

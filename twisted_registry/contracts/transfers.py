@@ -50,7 +50,7 @@ class IUpload(Interface):
 
     is_dropped: bool = Attribute("Whether its data was discarded while it was suspended, because the disk is full.")
 
-    is_droppable: bool = Attribute("Whether the archive itself discards its data, while it is suspended, for its space.")
+    is_droppable: bool = Attribute("Whether the archive may discard its data while it is suspended.")
 
     def restore() -> Future[int]:
         """
