@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -209,6 +210,41 @@ class LostConnectionTests(ResumptionCase):
         client = BlockingClient(server.address)
         self.addCleanup(client.close)
         return client
+
+
+class SlowReaderTests(ResumptionCase):
+    """
+    A retrieval that is interrupted while the server is ahead of it, with chunks of 4 MiB.
+    """
+
+    flags: ClassVar[list[str]] = []
+
+    def has_stopped(self) -> bool:
+        """
+        Return whether the server has sent nothing for a while.
+        """
+        before = self.relay.answered_bytes
+        time.sleep(0.2)
+        return self.relay.answered_bytes == before
+
+    def test_little_is_sent_ahead(self) -> None:
+        """
+        At most 8 MiB are sent again: what was sent and is not in the part.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, self.relay.address, self.path, "12000000"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        process.stdout.readline()
+        self.wait_until_true(self.has_stopped, "no more is sent")
+        process.kill()
+        process.wait(TIMEOUT_SECONDS)
+        self.retrieve(len(DATA) + MOST_AGAIN_BYTES - self.relay.answered_bytes)
+        self.assert_complete()
 
 
 class PartFileTests(ResumptionCase):

@@ -3,7 +3,7 @@ Tests of uploads.
 """
 
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, cast
 
 from attrs import define
 from hypothesis import given, settings, strategies as st
@@ -12,8 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.ports import Budget, FullBudget
 from tests.support.runtimes import DeferredRuntime
+from twisted_registry.application.creations import CreationRequest, Creations
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.uploads import Gatherer, Uploads
+from twisted_registry.application.versions import Versions
 from twisted_registry.domain.errors import ModelReplaced, Overloaded, UnknownModel
 from twisted_registry.domain.models import Chunk, VersionHeader
 
@@ -99,6 +101,57 @@ class UploadsTests(SynchronousTestCase):
         self.failureResultOf(self.upload_result, ModelReplaced)
         self.assertTrue(begun.is_aborted)
         self.assertEqual(budget.reserved, [])
+
+
+class SlowUpload(Upload):
+    """
+    An upload that stores nothing for now.
+    """
+
+    def write(self, piece: Chunk) -> "Future[None]":
+        """See ``IUpload.write``."""
+        return Future()
+
+
+class Zeros:
+    """
+    Messages of 1 MiB.
+    """
+
+    count = 0
+
+    async def read(self) -> bytes:
+        """See ``IMessages.read``."""
+        self.count += 1
+        return bytes(MIB)
+
+    def interrupt(self, error: Exception) -> None:
+        """See ``IMessages.interrupt``."""
+
+
+class CreationsTests(SynchronousTestCase):
+    """
+    ``Creations`` receives little more than it has stored.
+    """
+
+    def test_slow_archive(self) -> None:
+        """
+        If the archive is slow, 5 MiB are received that are not stored, whatever the length of a chunk: a kill of the
+        registry loses them.
+        """
+        for chunk_bytes in (4 * MIB, 64 * MIB):
+            registry: Any = Registry()
+            registry.begun = SlowUpload(VersionHeader("m", True, 100 * MIB))
+            messages, unused = Zeros(), cast(Any, None)
+            queries = Queries(registry, DeferredRuntime())
+            creations = Creations(queries, Versions(queries), Budget(), unused, chunk_bytes, 0)
+            request = CreationRequest(registry.begun.header)
+            created = Deferred.fromCoroutine(creations.create(request, messages, Chunk))
+            self.assertNoResult(created)
+            self.assertEqual(messages.count, 5)
+            created.cancel()
+            self.failureResultOf(created)
+            self.assertTrue(registry.begun.is_aborted)
 
 
 class GathererTests(SynchronousTestCase):

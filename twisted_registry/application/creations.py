@@ -41,6 +41,12 @@ from twisted_registry.domain.snapshot import ModelSnapshot
 RESUMABLE_BYTES = 1024 * 1024
 """Smaller uploads are not kept: to send them again costs less than to keep them."""
 
+_MOST_PENDING_BYTES = 4 * 1024 * 1024
+"""
+How much of an upload may wait to be hashed and stored while the next message is received.  A kill of the registry loses
+that, a message on each side of it and what gRPC has received ahead: 8 MiB with messages of 1 MiB.
+"""
+
 _INTERRUPTIONS = (Stalled, UploadTakenOver, Unavailable, Overloaded)
 """The errors after which an upload can go on."""
 
@@ -287,7 +293,7 @@ class Creations:
     ) -> None:
         upload, runtime, declared_bytes = transfer.upload, self._queries.runtime, request.header.size_bytes
         gatherer = Gatherer(self._chunk_bytes)
-        writes = PendingWrites(upload, CHUNKS_PENDING * self._chunk_bytes, runtime)
+        writes = PendingWrites(upload, min(CHUNKS_PENDING * self._chunk_bytes, _MOST_PENDING_BYTES), runtime)
         position, last = request.offset, None
         try:
             while (message := await messages.read()) is not None:

@@ -70,6 +70,7 @@ class _DataStream:
 
     Attributes:
         received_bytes: how many bytes were received so far.
+        is_bounded: whether little may be sent ahead; see ``Connection.bounded_method``.
         checksum: the checksum that the server sent at the end; ``None`` if it sent none.
     """
 
@@ -77,6 +78,7 @@ class _DataStream:
     _model_id: str
     _version_number: int
     received_bytes: int = 0
+    is_bounded: bool = False
     _call: Any = None
     _can_resume: bool = True
     _awaits_header: bool = False
@@ -162,7 +164,8 @@ class _DataStream:
             name, self._awaits_header, self._to_skip_bytes = "RetrieveVersionData", False, offset
             request = api.RetrieveVersionDataRequest(model_id=model_id, version_number=number)
         connection = self._calls.connection
-        self._call = connection.method(name)(request.SerializeToString(), metadata=connection.metadata)
+        method = connection.bounded_method if self.is_bounded else connection.method
+        self._call = method(name)(request.SerializeToString(), metadata=connection.metadata)
 
     def _check_header(self, message: bytes) -> None:
         """
@@ -266,13 +269,17 @@ class Download:
             self._check("SHA-256", await hash_of(data), expected.sha256)
         return data
 
-    async def pieces(self, kept: AsyncIterable[Buffer] | None = None) -> AsyncGenerator[memoryview, None]:
+    async def pieces(
+        self, kept: AsyncIterable[Buffer] | None = None, loses_little: bool = False
+    ) -> AsyncGenerator[memoryview, None]:
         """
-        Yield the data as it arrives.  The last piece is held back until the hash has matched, so that a complete
-        iteration never yields wrong bytes.
+        Yield the data as it arrives.
 
         Args:
             kept: the beginning of the data, if it has arrived before: only the rest is received.
+            loses_little: whether an interruption should lose little: each piece is yielded at once, and little is sent
+                ahead.  Otherwise the last piece is held back until the hash has matched, so that all bytes of a wrong
+                version are never yielded.
 
         Raises:
             RegistryError: see ``Client.retrieve``.
@@ -282,7 +289,7 @@ class Download:
             async for present in kept:
                 await sha256.add(present)
                 self._report(len(present))
-        stream = self._stream(sha256.size_bytes)
+        stream = self._stream(sha256.size_bytes, is_bounded=loses_little)
         try:
             held = _EMPTY
             while (piece := await self._next(stream)) is not None:
@@ -291,6 +298,9 @@ class Download:
                     if held:
                         yield held
                     held = piece
+                if held and loses_little:
+                    yield held
+                    held = _EMPTY
             expected = await self._expected(stream)
             self._check_size(sha256.size_bytes, expected)
             self._check("SHA-256", await sha256.result(), expected.sha256)
@@ -309,8 +319,8 @@ class Download:
         self._reported_bytes += size_bytes
         self._progress(size_bytes)
 
-    def _stream(self, received_bytes: int = 0) -> _DataStream:
-        return _DataStream(self._calls, self._model_id, self._version_number, received_bytes)
+    def _stream(self, received_bytes: int = 0, is_bounded: bool = False) -> _DataStream:
+        return _DataStream(self._calls, self._model_id, self._version_number, received_bytes, is_bounded)
 
     async def _next(self, stream: _DataStream) -> memoryview | None:
         piece = await stream.read()

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import BinaryIO
 
 from twisted_registry.client._transfer.download import Download
+from twisted_registry.client._transfer.part_file import LEAST_BYTES
 from twisted_registry.client._transfer.threads import in_thread
 from twisted_registry.client._types import Buffer
 from twisted_registry.client.errors import CorruptTransfer, OutOfRange
@@ -37,7 +38,9 @@ async def write_to(file: BinaryIO, download: Download) -> None:
 
 async def _write(file: BinaryIO, download: Download, kept_bytes: int) -> None:
     kept = _kept(file, kept_bytes) if kept_bytes else None
-    async with aclosing(download.pieces(kept)) as pieces:
+    # The file is used only after the hash has matched.
+    has_part = download.info is not None and download.info.size_bytes >= LEAST_BYTES
+    async with aclosing(download.pieces(kept, loses_little=has_part)) as pieces:
         async for piece in pieces:
             await in_thread(file.write, piece)
 
