@@ -42,6 +42,7 @@ class FaultySystem(System):
         disturbance: the callback that runs before each call.
         descriptors: the open descriptors and the paths of their files.
         is_recording: whether calls are recorded and disturbed.
+        now_seconds: what ``seconds`` returns.
     """
 
     root: str
@@ -49,12 +50,13 @@ class FaultySystem(System):
     disturbance: Disturbance | None = None
     descriptors: dict[int, str] = field(factory=dict)
     is_recording: bool = True
+    now_seconds: float = 0.0
 
     def seconds(self) -> float:
         """
-        Return 0: however slow the machine is, removals are not cut short.
+        Return the time that the test sets: however slow the machine is, removals are not cut short.
         """
-        return 0.0
+        return self.now_seconds
 
     def changes(self) -> list[str]:
         """

@@ -158,6 +158,48 @@ class DeletionTests(LifecycleCase):
         self.archive.delete_version("m", 3)
         self.assertEqual(self.archive.version_numbers("m"), [5])
 
+    def test_mark(self) -> None:
+        """
+        The first deletion raises the high-water mark far enough for later ones, and does not list the folder for it.
+        """
+        for number in range(6, 100):
+            put(self.archive, "m", number)
+        self.system.calls.clear()
+        self.archive.delete_versions("m", [1, 3])
+        self.assertEqual([call for call in self.system.calls if call.startswith("listdir")], [])
+        self.assertEqual(self.archive.high_water_mark("m"), 99)
+
+    def test_mark_between_gaps(self) -> None:
+        """
+        If numbers are missing, the mark is still that of the deleted version or of a higher one that exists.
+        """
+        put(self.archive, "m", 12)
+        self.archive.delete_versions("m", [1])
+        self.assertEqual(self.archive.high_water_mark("m"), 5)
+        self.archive.delete_versions("m", [5])
+        self.archive.delete_versions("m", [12])
+        self.assertEqual(self.archive.high_water_mark("m"), 12)
+
+    def test_slow_listing(self) -> None:
+        """
+        If it takes long to list a folder, removals in it are rarer.
+        """
+
+        def list_slowly(call: str) -> None:
+            if call == "listdir m":
+                self.system.now_seconds += 3.0
+
+        self.archive.delete_versions("m", [1])
+        self.assertEqual(self.archive.removal_seconds(), 5.0)
+        self.system.disturbance = list_slowly
+        remove_all(self.archive)
+        self.archive.delete_versions("m", [3])
+        self.assertEqual(self.archive.removal_seconds(), 60.0)
+        self.system.disturbance = None
+        remove_all(self.archive)
+        self.archive.delete_versions("m", [5])
+        self.assertEqual(self.archive.removal_seconds(), 5.0)
+
     def test_orphan(self) -> None:
         """
         Data that has lost its .yaml is not a version that could be deleted.

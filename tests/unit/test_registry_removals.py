@@ -2,11 +2,14 @@
 The registry over an archive that removes deleted files later.
 """
 
+from collections.abc import Callable
+
 from zope.interface import implementer
 
 from tests.support.registry import PumpedRegistryCase
 from twisted_registry.contracts.lifecycle import IDeferredRemovals
 from twisted_registry.domain.errors import StorageFailure
+from twisted_registry.registry.removals import PAUSE_SHARE
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 
@@ -19,11 +22,13 @@ class _DeferringArchive(MemoryArchive):
         left: how many calls of ``remove_some`` have something to do.
         delay_seconds: when the next one is due.
         error: what ``remove_some`` raises.
+        work: what each call of ``remove_some`` does besides.
     """
 
     left = 0
     delay_seconds = 0.0
     error: Exception | None = None
+    work: Callable[[], None] | None = None
 
     def removal_seconds(self) -> float | None:
         """See ``IDeferredRemovals.removal_seconds``."""
@@ -33,6 +38,8 @@ class _DeferringArchive(MemoryArchive):
         """See ``IDeferredRemovals.remove_some``."""
         if self.error is not None:
             raise self.error
+        if self.work is not None:
+            self.work()
         self.left -= 1
 
 
@@ -156,3 +163,64 @@ class RemovalTests(PumpedRegistryCase):
         self.assertLess(self.archive.left, 1000)
         self.done(self.registry.close())
         self.assertGreater(self.archive.left, 900)
+
+
+class PauseTests(PumpedRegistryCase):
+    """
+    Pauses between the jobs of a removal.
+    """
+
+    archive: _DeferringArchive
+
+    def make_archive(self, medium: MemoryMedium) -> MemoryArchive:
+        """
+        Make an archive that has removals left, each of which takes a second.
+        """
+        self.options = {"clock": self.clock}  # type: ignore[misc]  # only of this test
+        archive = _DeferringArchive(medium)
+        archive.work = lambda: self.clock.advance(1.0)
+        archive.left = 3
+        return archive
+
+    def test_share(self) -> None:
+        """
+        After each job, the archive is left alone for several times as long.
+        """
+        self.archive.work = lambda: self.clock.advance(0.125)
+        pause_seconds = 0.125 * PAUSE_SHARE
+        self.done(self.registry.check_archive())
+        for left in (2, 1):
+            self.assertEqual((self.archive.left, len(self.disk)), (left, 0))
+            self.clock.advance(pause_seconds - 0.0625)
+            self.pump()
+            self.assertEqual(self.archive.left, left)
+            self.clock.advance(0.0625)
+            self.pump()
+        self.assertEqual(self.archive.left, 0)
+
+    def test_longest(self) -> None:
+        """
+        However long a job took, the next one follows soon.
+        """
+        self.archive.work = lambda: self.clock.advance(3600.0)
+        self.done(self.registry.check_archive())
+        self.assertEqual(self.archive.left, 2)
+        self.clock.advance(5.0)
+        self.pump()
+        self.assertEqual(self.archive.left, 1)
+
+    def test_check_in_a_pause(self) -> None:
+        """
+        A check starts no second removal.
+        """
+        for _ in range(3):
+            self.done(self.registry.check_archive())
+        self.assertEqual(self.archive.left, 2)
+
+    def test_close_in_a_pause(self) -> None:
+        """
+        Closing the registry waits for no pause, and removes nothing more.
+        """
+        self.done(self.registry.check_archive())
+        self.done(self.registry.close())
+        self.assertEqual((self.archive.left, self.clock.getDelayedCalls()), (2, []))

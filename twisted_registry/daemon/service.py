@@ -133,6 +133,7 @@ class RegistryService(Service):
             heap=SETTLING,
             keep_per_model=self._settings.memory.keep_per_model,
             archive_evicted_latest=self._settings.memory.archive_evicted_latest,
+            clock=reactor,
         )
 
     # --- Start ---

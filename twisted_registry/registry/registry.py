@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -94,6 +94,7 @@ class Registry:
         heap: Heap | None = None,
         keep_per_model: int = 1,
         archive_evicted_latest: bool = False,
+        clock: IReactorTime | None = None,
     ) -> None:
         """
 
@@ -111,6 +112,7 @@ class Registry:
             heap: what is done about the garbage collector when an index is made; ``None`` for nothing.
             keep_per_model: see ``RankRules``.
             archive_evicted_latest: whether a model's latest version is archived instead of being evicted.
+            clock: schedules the pauses of the removal of deleted files; ``None`` for no pauses.
         """
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
@@ -124,7 +126,7 @@ class Registry:
         self._keys = CreationKeys(self._state, self._loader, now_ns, self._run)
         self._committer = Committer(self._state, self._keys, now_ns)
         self._changes = ModelChanges(self._state, self._loader)
-        self._removal = BackgroundRemoval(detecting, archive_executor)
+        self._removal = BackgroundRemoval(detecting, archive_executor, seconds, clock)
         self._promoter = Promoter(self._state, self._loader, self._keys)
         if archive_evicted_latest:
             transients.archiver = EvictionArchiver(self._state, self._promoter, self._run)

@@ -8,9 +8,10 @@ removed at once, and its key a little later, together with those of other delete
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_registry.domain.errors import StorageFailure, StorageFull, UnknownVersion
+from twisted_registry.domain.models import MAX_VERSION_NUMBER
 from twisted_registry.storage.filesystem.alias_journal import AliasJournals
 from twisted_registry.storage.filesystem.failures import is_absent, reason_of, removing
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
@@ -28,6 +29,9 @@ _JOIN_SECONDS = 1.0
 _JOIN_MANY_SECONDS = 5.0
 """The same for deletions of many versions, which are part of a series that may empty a large folder."""
 
+_JOIN_SHARE = 20.0
+"""How many times as long as the last listing of the folder they may join at least."""
+
 
 @frozen(eq=False)
 class VersionDeletion:
@@ -40,6 +44,8 @@ class VersionDeletion:
     _marks: HighWaterMarks
     _pending: PendingCommits
     _aliases: AliasJournals
+    # How long the last listings of folders took that are large.
+    _listing_seconds: dict[str, float] = field(factory=dict, init=False)
 
     def delete(self, model_id: str, number: int) -> None:
         """
@@ -73,7 +79,8 @@ class VersionDeletion:
                     data = folder.version_data_name(number)
                     in_progress.enter_context(self._pending.in_progress(folder.name, data))
                 self._rename(folder, present)
-        self.remove_later(folder.name, _JOIN_MANY_SECONDS)
+        listing_seconds = self._listing_seconds.get(folder.name, 0.0)
+        self.remove_later(folder.name, max(_JOIN_MANY_SECONDS, _JOIN_SHARE * listing_seconds))
 
     def _check_exists(self, folder: ModelFolder, model_id: str, number: int) -> None:
         try:
@@ -86,15 +93,25 @@ class VersionDeletion:
     def _raise_mark(self, folder: ModelFolder, number: int) -> None:
         if self._marks.get_in(folder) >= number:
             return
-        # The highest number of all, so that a mark is not written for each version when many are deleted.
-        names = self._staging.system.listdir(folder.path)
-        highest = max([number, *version_files(folder.name, names).numbers])
+        # A higher number than needed, so that a mark is not written for each version when many are deleted.
         try:
-            self._marks.set_in(folder, highest)
+            self._marks.set_in(folder, self._high_number(folder, number))
         except StorageFull as error:
             # A higher version proves the number as well, and deleting must be possible on a full disk.
-            if number == highest:
+            names = self._staging.system.listdir(folder.path)
+            if number >= max(version_files(folder.name, names).numbers, default=0):
                 raise StorageFailure(error.reason) from error
+
+    def _high_number(self, folder: ModelFolder, number: int) -> int:
+        """
+        Return the number of an existing version from ``number`` on: the highest one, if no number below it is missing.
+        To list a large folder would take seconds, for which commits would wait.
+        """
+        for exponent in reversed(range(MAX_VERSION_NUMBER.bit_length())):
+            higher = number + (1 << exponent)
+            if higher <= MAX_VERSION_NUMBER and lexists(self._staging.system, folder.version_yaml(higher)):
+                number = higher
+        return number
 
     def _rename(self, folder: ModelFolder, numbers: Sequence[int]) -> None:
         self._staging.retry_root_sync()
@@ -126,7 +143,7 @@ class VersionDeletion:
     def _removal_steps(self, folder_name: str) -> Generator[None, None, None]:
         with self._staging.root.open_folder(folder_name) as handle:
             folder = ModelFolder(folder_name, handle)
-            names = self._staging.system.listdir(handle)
+            names = self._list(folder)
             # Few of the hundreds of thousands of names that a folder may have are hidden.
             hidden = [name for name in names if name[:1] == "."]
             numbers = {n for n in marked_numbers(hidden, DELETED_PREFIX) if self._pending.is_deleted(folder, n)}
@@ -135,6 +152,17 @@ class VersionDeletion:
             yield from self._removing_steps(folder, _files_of(folder, numbers, names, hidden))
             self._staging.sync_folder(handle)
             yield from self._removing_steps(folder, map(folder.deleted_name, numbers))
+
+    def _list(self, folder: ModelFolder) -> list[str]:
+        seconds = self._staging.system.seconds
+        began = seconds()
+        names = self._staging.system.listdir(folder.handle)
+        listing_seconds = seconds() - began
+        if listing_seconds * _JOIN_SHARE > _JOIN_MANY_SECONDS:
+            self._listing_seconds[folder.name] = listing_seconds
+        else:
+            self._listing_seconds.pop(folder.name, None)
+        return names
 
     def _removing_steps(self, folder: ModelFolder, names: Iterable[str]) -> Generator[None, None, None]:
         for name in names:
