@@ -190,8 +190,8 @@ class Lists:
         Return the list of models that a client asks for.
 
         Args:
-            readable: returns those models of a list that the client may read.  It is asked only for a list of all
-                models.
+            readable: returns those models of a sorted list that the client may read.  It is asked only for a list of
+                all models.
 
         Raises:
             InvalidRequest: the handle does not continue such a list.
@@ -200,7 +200,7 @@ class Lists:
         """
         check_entries(len(query.model_ids))
         start = parse_decimal(query.handle)
-        length = len(query.model_ids) or len(await self._queries.model_ids())
+        length = len(query.model_ids) or len(readable(await self._queries.model_ids()))
         return ModelList(min(length, query.count or length), self._queries, query, start, readable)
 
 
@@ -313,10 +313,11 @@ class ModelList:
         if self._query.model_ids:
             await self._check_named()
         model_ids = self._query.model_ids or self._readable(await self._queries.model_ids())
-        remaining = islice(model_ids, self._start, None)
+        position = self._start
         # In a list of all models a damaged one is skipped, and the next one takes its place: a short page would mean
         # the end.
-        while batch := list(islice(remaining, page.room)):
+        while batch := model_ids[position : position + page.room]:
+            position += len(batch)
             whole = []
             for result in await self._queries.models(batch):
                 if isinstance(result, ModelInfo):

@@ -119,7 +119,7 @@ class Searches:
         Prepare a search of the models.
 
         Args:
-            readable: returns those models of a list that the client may read.
+            readable: returns those models of a sorted list that the client may read.
 
         Raises:
             Overloaded: too many searches wait already.
@@ -376,26 +376,35 @@ class _Models:
 
     async def _by_id(self, model_ids: Sequence[str]) -> Page[ModelRecord]:
         prepared = self._prepared
-        if prepared.is_descending:
-            model_ids = model_ids[::-1]
-        rest = iter(model_ids[self._start(model_ids) :])
+        position = self._start(model_ids)
         found: list[ModelRecord] = []
         size_bytes = 0
         while len(found) <= prepared.page_size and size_bytes <= MAX_PAGE_BYTES:
-            batch = list(islice(rest, _LOADED_TOGETHER))
+            batch = self._batch(model_ids, position)
             if not batch:
                 return prepared.page(found, is_end=True)
+            position += len(batch)
             matching = await self._work.matching(await self._read(batch), prepared.query.filter)
             found += matching
             size_bytes += sum(map(_text_bytes, matching))
             await self._queries.runtime.pause()
         return prepared.page(found, is_end=False)
 
+    def _batch(self, model_ids: Sequence[str], position: int) -> Sequence[str]:
+        if not self._prepared.is_descending:
+            return model_ids[position : position + _LOADED_TOGETHER]
+        end = len(model_ids) - position
+        return model_ids[max(0, end - _LOADED_TOGETHER) : end][::-1]
+
     def _start(self, model_ids: Sequence[str]) -> int:
+        # A position counts from the end if the order is descending.
         if self._prepared.after is None:
             return 0
-        (first, *_), after = self._prepared.order.keys, self._prepared.after[0]
-        return bisect_right(model_ids, first.comparable(after), key=first.comparable)
+        (first, *_), after, count = self._prepared.order.keys, self._prepared.after[0], len(model_ids)
+        at = (lambda position: count - 1 - position) if self._prepared.is_descending else int
+        return bisect_right(
+            range(count), first.comparable(after), key=lambda position: first.comparable(model_ids[at(position)])
+        )
 
     async def _read(self, model_ids: Sequence[str]) -> list[ModelRecord]:
         # What was deleted meanwhile, or is damaged, is skipped.

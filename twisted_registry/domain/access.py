@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from twisted_registry.domain.error_base import shown
+from twisted_registry.domain.id_selection import IdSelection
 
 _WILDCARD = "*"
 _SEPARATORS = "/-_.:@ "
@@ -155,6 +156,7 @@ class _Reach:
 
     ids: set[str] = field(factory=set)
     prefixes: dict[int, set[str]] = field(factory=dict)
+    _selection: IdSelection | None = field(default=None, init=False)
 
     def add(self, scope: Scope) -> None:
         if scope.is_prefix:
@@ -168,6 +170,11 @@ class _Reach:
             return True
         # There are few lengths, however many prefixes there are.
         return any(length <= len(text) and text[:length] in prefixes for length, prefixes in self.prefixes.items())
+
+    def select(self, model_ids: Sequence[str]) -> Sequence[str]:
+        if self._selection is None:  # few callers list models
+            self._selection = IdSelection(self.ids, (each for prefixes in self.prefixes.values() for each in prefixes))
+        return self._selection.select(model_ids)
 
 
 class Permissions:
@@ -212,14 +219,13 @@ class Permissions:
 
     def readable(self, model_ids: Sequence[str]) -> Sequence[str]:
         """
-        Return those of a list of models that may be read, in the same order.
+        Return those of a sorted list of models that may be read.  The cost depends on the number of grants, and hardly
+        on the length of the list, which must not change afterwards.
         """
         if self.allow_everywhere(Action.READ):
             return model_ids
         reach = self._reaches.get(Action.READ)
-        if reach is None:
-            return ()
-        return [model_id for model_id in model_ids if reach.covers(Scope(model_id))]
+        return () if reach is None else reach.select(model_ids)
 
     def may_read(self, model_id: str) -> bool:
         """
@@ -230,7 +236,7 @@ class Permissions:
 
 
 Readable = Callable[[Sequence[str]], Sequence[str]]
-"""Returns those of a list of models that a caller may read, in the same order."""
+"""Returns those of a sorted list of models that a caller may read."""
 
 
 def all_readable(model_ids: Sequence[str]) -> Sequence[str]:
