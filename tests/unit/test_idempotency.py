@@ -6,7 +6,12 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.domain.errors import InvalidRequest
-from twisted_registry.domain.idempotency import MAX_KEY_CHARACTERS, check_idempotency_key, check_same_creation
+from twisted_registry.domain.idempotency import (
+    MAX_KEY_CHARACTERS,
+    check_idempotency_key,
+    check_same_creation,
+    key_of_caller,
+)
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.protocol.call_metadata import IDEMPOTENCY_KEY_ENTRY, idempotency_key_in
 
@@ -35,6 +40,17 @@ class KeyTests(SynchronousTestCase):
             with self.assertRaises(InvalidRequest) as caught:
                 check_idempotency_key(key)
             self.assertIn("idempotency key", str(caught.exception))
+
+    def test_of_callers(self) -> None:
+        """
+        With access control a key stands for another one for each caller, which is allowed, too; without, for itself.
+        """
+        self.assertEqual((key_of_caller("key", ""), key_of_caller("", "token:ann")), ("key", ""))
+        pairs = [("key", "token:ann"), ("key", "token:bob"), ("yek", "token:ann"), ("key", "certificate:ann")]
+        found = {check_idempotency_key(key_of_caller(*pair)) for pair in pairs}
+        self.assertEqual(len(found), len(pairs))
+        self.assertEqual(key_of_caller("key", "token:ann"), key_of_caller("key", "token:ann"))
+        self.assertRaises(InvalidRequest, key_of_caller, " key", "token:ann")
 
     def test_in_metadata(self) -> None:
         """

@@ -78,6 +78,7 @@ class CreationRequest:
         offset: where the data begins that is sent.
         owner: the address of the client; empty if it is not known.
         seen: the highest version number of the model that the client has seen; 0 if it does not say.
+        is_permitted: returns whether the client may still create it.
     """
 
     header: VersionHeader
@@ -86,6 +87,7 @@ class CreationRequest:
     offset: int = 0
     owner: str = ""
     seen: int = 0
+    is_permitted: Callable[[], bool] = lambda: True
 
     def check(self) -> None:
         """
@@ -148,8 +150,8 @@ class Creations:
         """
         Receive a version's data from the request's offset on, and commit the version once the data is complete.
 
-        If the call ends before that, what was received is kept, unless the upload has no key, is small, or can never
-        succeed.  A call with the key of one that is still running interrupts that one.
+        If the call ends before that, what was received is kept, unless the upload has no key, is small, can never
+        succeed, or is no longer permitted.  A call with the key of one that is still running interrupts that one.
 
         Args:
             chunk_of: returns the data in a message.
@@ -201,7 +203,7 @@ class Creations:
         try:
             return await self._complete(request, transfer, messages, chunk_of)
         except BaseException as error:
-            if self._is_resumable(request.header) and _can_go_on(error, transfer):
+            if self._is_resumable(request.header) and _can_go_on(error, transfer) and request.is_permitted():
                 self._kept.keep((request.header.model_id, request.key), transfer)
             elif not transfer.is_committing:  # a commit goes on without its client
                 transfer.upload.abort()

@@ -31,6 +31,25 @@ def check_idempotency_key(key: str) -> str:
     return key
 
 
+def key_of_caller(key: str, subject: str) -> str:
+    """
+    Return a key that stands for the key of a caller, so that no other caller has the same one.
+
+    Args:
+        key: what the caller sends; empty for none.
+        subject: who calls; empty without access control.
+
+    Returns:
+        The key itself if either is empty.
+
+    Raises:
+        InvalidRequest: the key is not allowed.
+    """
+    if not key or not subject:
+        return key
+    return hashlib.sha256(f"{subject}\n{check_idempotency_key(key)}".encode()).hexdigest()
+
+
 def check_same_creation(header: VersionHeader, sha256: str, info: VersionInfo) -> None:
     """
     Check that a creation is the same as the one that made a version under the same key.

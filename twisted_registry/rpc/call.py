@@ -9,7 +9,8 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 
-from twisted_registry.domain.access import Caller
+from twisted_registry.domain.access import Action, Caller, Need, Scope
+from twisted_registry.protocol.call_metadata import seen_in
 from twisted_registry.rpc.methods import Method
 
 REQUEST_ID_KEY = "x-request-id"
@@ -30,6 +31,8 @@ class CallContext:
         peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
         caller: who makes the call, with its permissions; ``None`` without access control.
         request: the request that was checked, for a later check; ``None`` before, and without access control.
+        refusal: why the call was ended while it was under way: its caller may no longer make it.  ``None`` if it was
+            not.
         code: the status it was aborted with; ``OK`` unless it was.
         number: identifies it among the calls under way; the call tracker sets it.
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
@@ -47,6 +50,7 @@ class CallContext:
         "number",
         "peer",
         "read",
+        "refusal",
         "request",
         "write",
     )
@@ -64,6 +68,7 @@ class CallContext:
         self.peer: str = context.peer()
         self.caller: Caller | None = None
         self.request: Any = None
+        self.refusal: Exception | None = None
         self.code = grpc.StatusCode.OK
         self.number = 0
         self.read: Callable[[], Awaitable[Any]] = context.read
@@ -90,7 +95,7 @@ class CallContext:
 
     def readable(self, model_ids: Sequence[str]) -> Sequence[str]:
         """
-        Return those of a list of models that the caller may read, in the same order.
+        Return those of a sorted list of models that the caller may read.
         """
         return model_ids if self.caller is None else self.caller.permissions.readable(model_ids)
 
@@ -106,6 +111,16 @@ class CallContext:
         The subject of the caller, under which changes are recorded; empty without access control.
         """
         return "" if self.caller is None else self.caller.identity.subject
+
+    def seen(self, model_id: str) -> int:
+        """
+        Return the highest version number of a model that the client has seen; 0 if it does not say.  It moves the
+        model's next number, so it counts only from those who may publish.
+        """
+        number = seen_in(self.metadata)
+        if not number or self.caller is None:
+            return number
+        return number if self.caller.permissions.allow(Need(Action.PUBLISH, Scope(model_id))) else 0
 
     @property
     def remaining_seconds(self) -> float | None:

@@ -9,7 +9,8 @@ Its order, the outermost first:
 4. Authentication, with access control.  It needs the metadata, but no request.
 5. The archive's identity.
 6. The idle timeout, which receives the request.
-7. Authorization, with access control: the model is named in the request.
+7. The request is read, if that takes long enough to do it only once.
+8. Authorization, with access control: the model is named in the request.
 
 The tracker and the timeout keep the state of calls, each in a separate module; the others are short, and are here.
 Each of them wraps a method's handler once, when the server starts, so a call passes plain coroutines.
@@ -166,6 +167,20 @@ class ArchiveIdentityCheck:
             check_archive(self._status, named)
 
 
+def read_requests(method: Method, handler: Handler) -> Handler:
+    """
+    Wrap a handler so that it gets what ``Method.read_request`` returns.
+    """
+    read = method.read_request
+    if read is None:
+        return handler
+
+    async def handle(message: Any, call: CallContext) -> Any:
+        return await handler(await read(message), call)
+
+    return handle
+
+
 # The chain.
 
 
@@ -186,8 +201,9 @@ def interceptors(
     logging: list[Interceptor] = [log_calls] if access_log else []
     begin: list[Interceptor] = [*logging, end_failed_calls, tracker.intercept]
     if authentication is None:
-        return [*begin, identity.intercept, timeout.intercept]
-    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, authorizer(authentication.refresh)]
+        return [*begin, identity.intercept, timeout.intercept, read_requests]
+    authorize = authorizer(authentication.refresh)
+    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, authorize]
 
 
 def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.GenericRpcHandler[Any, Any]":

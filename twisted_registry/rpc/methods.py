@@ -2,7 +2,8 @@
 Method tables: what each call of a service takes, does and needs.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from attrs import evolve, frozen
@@ -30,10 +31,12 @@ class Method:
         name: the method's name in the .proto file.
         handler: serves the calls.
         action: what a caller must be permitted to do.
-        resource: returns the id of the model that a request is about; takes what the handler takes, or the first
-            message if the client streams.  ``None`` if a request is not about a single model.
+        resource: returns the id of the model that a request is about, or ``None`` if it is not about a single one;
+            takes what the handler takes, or the first message if the client streams.  ``None`` if no request is.
         further_needs: returns what a caller must be permitted to do in addition, from the same request; or, if there is
             no ``resource``, on which models.  ``None`` if the action is all.
+        read_request: reads a request that takes long to read, once for all of these and for the handler; takes the
+            message.  ``None`` if they take the message.
         request: the type of a request message; ``None`` if the handler takes raw bytes.
         reply: the type of a reply message; ``None`` if the handler returns raw bytes.
         always_served: calls are also served while the registry starts and while it stops.
@@ -47,10 +50,11 @@ class Method:
     name: str
     handler: Handler
     action: Action
-    resource: Callable[[Any], str] | None = None
+    resource: Callable[[Any], str | None] | None = None
     further_needs: Callable[[Any], Awaitable[Iterable[Need]]] | None = None
     request: type[Message] | None = None
     reply: type[Message] | None = None
+    read_request: Callable[[Any], Awaitable[Any]] | None = None
     always_served: bool = False
     is_limited: bool = True
     any_archive: bool = False
@@ -58,9 +62,9 @@ class Method:
     streams_requests: bool = False
     streams_replies: bool = False
 
-    async def needs(self, request: Any) -> Sequence[Need]:
+    async def needs(self, request: Any) -> Iterable[Need]:
         """
-        Return what a caller must be permitted to do.
+        Return what a caller must be permitted to do, which may be very much.
 
         Args:
             request: what the handler takes, or the first message if the client streams.
@@ -68,9 +72,10 @@ class Method:
         Raises:
             RegistryError: the request is not valid.
         """
-        model_id = "" if self.resource is None else self.resource(request)
-        first = Need(self.action, Scope(model_id) if model_id else None)
-        return [first] if self.further_needs is None else [first, *await self.further_needs(request)]
+        model_id = None if self.resource is None else self.resource(request)
+        # An empty id is one, too: of a model that nobody can have been granted.
+        first = Need(self.action, None if model_id is None else Scope(model_id))
+        return (first,) if self.further_needs is None else chain((first,), await self.further_needs(request))
 
 
 class Service:

@@ -207,7 +207,7 @@ class Authentication:
         except RegistryError as error:
             # If it cannot be determined now, the call goes on for as long as its credentials are known to be valid.
             if task in self._running and (not isinstance(error, Unavailable) or self._has_ended(running)):
-                running.ended = error
+                running.ended = running.call.refusal = error
                 task.cancel()
             return
         running.call.caller, running.generation = caller, generation

@@ -7,6 +7,7 @@ permission learns nothing about a model, not even whether there is one.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from twisted_registry.domain.access import Action, Caller, Need, roles_with
@@ -70,11 +71,11 @@ async def check(call: CallContext, caller: Caller) -> None:
     method = call.method
     if method.further_needs is None and caller.permissions.allow_everywhere(method.action):
         return  # the request need not be read to know
-    needs = await method.needs(call.request)
-    for start in range(0, len(needs), _NEEDS_AT_ONCE):
-        if start:
+    needs = iter(await method.needs(call.request))
+    while batch := list(islice(needs, _NEEDS_AT_ONCE)):
+        check_needs(caller, batch)
+        if len(batch) == _NEEDS_AT_ONCE:
             await asyncio.sleep(0)
-        check_needs(caller, needs[start : start + _NEEDS_AT_ONCE])
 
 
 def check_needs(caller: Caller, needs: Iterable[Need]) -> None:

@@ -8,13 +8,14 @@ from attrs import field, frozen
 
 from twisted_registry.application.commands import Commands
 from twisted_registry.application.downloads import Downloads
-from twisted_registry.application.pagination import Lists
+from twisted_registry.application.pagination import Lists, ModelsQuery
 from twisted_registry.application.replies import ListReplies, ReplyCache, account_for
 from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.application.uploads import Uploads
 from twisted_registry.domain.errors import InvalidRequest
-from twisted_registry.protocol.call_metadata import checksum_metadata, idempotency_key_in, seen_in
+from twisted_registry.domain.idempotency import key_of_caller
+from twisted_registry.protocol.call_metadata import checksum_metadata, idempotency_key_in
 from twisted_registry.rpc.budgets import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
@@ -24,7 +25,7 @@ from twisted_registry.rpc.services.cogment import codec
 @frozen
 class Handlers:
     """
-    The handlers of the calls.  They take and return raw bytes: a version's data never passes through protobuf, and a
+    The handlers of the calls.  Most take and return raw bytes: a version's data never passes through protobuf, and a
     cached reply is sent unchanged.
     """
 
@@ -54,11 +55,11 @@ class Handlers:
         await self._commands.delete_model(codec.model_to_delete(raw))
         return codec.DELETED_REPLY
 
-    async def retrieve_models(self, raw: bytes, call: CallContext) -> bytes:
+    async def retrieve_models(self, query: ModelsQuery, call: CallContext) -> bytes:
         """
         List all models, or those that the request names.
         """
-        models = await self._lists.models(await codec.models_query(raw), call.readable)
+        models = await self._lists.models(query, call.readable)
 
         async def make() -> bytes:
             page = codec.models_page()
@@ -94,9 +95,8 @@ class Handlers:
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         header = codec.version_header(raw)
-        info = await self._uploads.create(
-            header, messages.read, codec.body_chunk, seen_in(call.metadata), idempotency_key_in(call.metadata)
-        )
+        key = key_of_caller(idempotency_key_in(call.metadata), call.actor)
+        info = await self._uploads.create(header, messages.read, codec.body_chunk, call.seen(header.model_id), key)
         call.set_trailing_metadata(checksum_metadata(info.size_bytes, info.sha256, info.xxh3))
         return await account_for(self._reply_budget.receiver(call), codec.created_reply(info))
 
@@ -111,7 +111,8 @@ class Handlers:
         """
         Send the latest version's info, and that of each newer one.
         """
-        with self._subscriptions.subscribe(codec.model_to_follow(raw), seen_in(call.metadata)) as subscription:
+        model_id = codec.model_to_follow(raw)
+        with self._subscriptions.subscribe(model_id, call.seen(model_id)) as subscription:
             while True:
                 info = await subscription.next()
                 await self._reply_budget.write(call, self._updates.update(info))

@@ -11,7 +11,7 @@ import twisted
 import twisted_registry
 from twisted_registry.application.commands import Commands
 from twisted_registry.application.downloads import Downloads
-from twisted_registry.application.pagination import Lists
+from twisted_registry.application.pagination import Lists, ModelsQuery
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.replies import ListReplies, ReplyCache
 from twisted_registry.application.status import ServerStatus
@@ -67,7 +67,13 @@ def _table(calls: Handlers) -> Sequence[Method]:
             lambda raw: codec.model_to_save(raw).model_id,
         ),
         Method("DeleteModel", calls.delete_model, Action.DELETE, codec.model_to_delete),
-        Method("RetrieveModels", calls.retrieve_models, read, further_needs=_named_models),
+        Method(
+            "RetrieveModels",
+            calls.retrieve_models,
+            read,
+            further_needs=_named_models,
+            read_request=codec.models_query,
+        ),
         Method(
             "CreateVersion",
             calls.create_version,
@@ -88,11 +94,10 @@ def _table(calls: Handlers) -> Sequence[Method]:
     )
 
 
-async def _named_models(raw: bytes) -> Iterable[Need]:
+async def _named_models(query: ModelsQuery) -> Iterable[Need]:
     """
-    Return the needs of a list of models that the request names.
+    Return the needs of a list of models that the request names, each made when it is asked for.
     """
-    query = await codec.models_query(raw)
     check_entries(len(query.model_ids))
     return (Need(Action.READ, Scope(model_id)) for model_id in query.model_ids)
 

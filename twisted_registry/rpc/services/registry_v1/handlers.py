@@ -12,7 +12,6 @@ from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
-from twisted_registry.protocol.call_metadata import seen_in
 from twisted_registry.protocol.messages import Empty, v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.call import CallContext
@@ -150,7 +149,7 @@ class EventCalls:
         """
         Send events as they happen.
         """
-        await self._queries.note_seen_of(request.model_id, seen_in(call.metadata))
+        await self._queries.note_seen_of(request.model_id, call.seen(request.model_id))
         with self._feed.watch(evolve(codec.event_filter(request), may_read=call.may_read), request.cursor) as watch:
             await call.write(codec.started(watch.cursor, time.time_ns()))
             while True:

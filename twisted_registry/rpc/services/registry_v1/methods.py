@@ -2,7 +2,7 @@
 The method table of ``twisted_registry.v1.Registry``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,8 @@ from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, Event
 from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls, scope_of
 from twisted_registry.rpc.services.registry_v1.search import SearchCalls
 from twisted_registry.rpc.services.registry_v1.transfers import TransferCalls, creation_header
+
+FurtherNeeds = Callable[[Any], Awaitable[Iterable[Need]]]
 
 
 def registry_service(
@@ -65,7 +67,7 @@ def registry_service(
             "WatchEvents",
             EventCalls(feed, queries, reply_budget).watch,
             Action.READ,
-            lambda request: request.model_id,
+            lambda request: request.model_id or None,
             request=v1.WatchEventsRequest,
         ),
     )
@@ -74,19 +76,36 @@ def registry_service(
 
 def _model_methods(calls: ModelCalls) -> Sequence[Method]:
     return (
-        _method("CreateModel", calls.create, Action.DESCRIBE, _given_model_id, v1.CreateModelRequest, v1.Model),
+        _method(
+            "CreateModel",
+            calls.create,
+            Action.DESCRIBE,
+            _given_model_id,
+            v1.CreateModelRequest,
+            v1.Model,
+            _existing_model,
+        ),
         _method("GetModel", calls.get, Action.READ, _model_id, v1.GetModelRequest, v1.Model),
-        _method("UpdateModel", calls.update, Action.DESCRIBE, _given_model_id, v1.UpdateModelRequest, v1.Model),
+        _method(
+            "UpdateModel",
+            calls.update,
+            Action.DESCRIBE,
+            _given_model_id,
+            v1.UpdateModelRequest,
+            v1.Model,
+            _shown(_given_model_id),
+        ),
         _method("DeleteModel", calls.delete, Action.DELETE, _model_id, v1.DeleteModelRequest, Empty),
     )
 
 
 def _version_methods(calls: VersionCalls) -> Sequence[Method]:
     method = partial(_method, resource=_referenced_model_id)
+    changing = partial(method, reply=v1.Version, further_needs=_shown(_referenced_model_id))
     return (
         method("GetVersion", calls.get, Action.READ, request=v1.GetVersionRequest, reply=v1.Version),
-        method("UpdateVersion", calls.update, Action.DESCRIBE, request=v1.UpdateVersionRequest, reply=v1.Version),
-        method("ArchiveVersion", calls.archive, Action.ARCHIVE, request=v1.ArchiveVersionRequest, reply=v1.Version),
+        changing("UpdateVersion", calls.update, Action.DESCRIBE, request=v1.UpdateVersionRequest),
+        changing("ArchiveVersion", calls.archive, Action.ARCHIVE, request=v1.ArchiveVersionRequest),
         method("DeleteVersion", calls.delete, Action.DELETE, request=v1.DeleteVersionRequest, reply=Empty),
     )
 
@@ -117,7 +136,15 @@ def _transfer_methods(calls: TransferCalls) -> Sequence[Method]:
 
 def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
     return (
-        _method("SetAlias", calls.set, Action.ALIAS, _referenced_model_id, v1.SetAliasRequest, v1.Alias),
+        _method(
+            "SetAlias",
+            calls.set,
+            Action.ALIAS,
+            _referenced_model_id,
+            v1.SetAliasRequest,
+            v1.Alias,
+            _shown(_referenced_model_id),
+        ),
         _method("DeleteAlias", calls.delete, Action.ALIAS, _model_id, v1.DeleteAliasRequest, Empty),
         _method("ListAliases", calls.list, Action.READ, _model_id, v1.ListAliasesRequest, v1.ListAliasesResponse),
         _method(
@@ -133,20 +160,39 @@ def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
 
 def _retention_methods(calls: RetentionCalls) -> Sequence[Method]:
     def method(
-        name: str, handler: Handler, action: Action, scoped: Callable[[Any], Any], request: Any, reply: Any
+        name: str, handler: Handler, actions: Sequence[Action], scoped: Callable[[Any], Any], request: Any, reply: Any
     ) -> Method:
         async def on_scope(message: Any) -> Iterable[Need]:
             scope = scope_of(scoped(message))
             reach = Scope(scope.prefix, is_prefix=True) if scope.model_id is None else Scope(scope.model_id)
-            return (Need(action, reach),)
+            return [Need(action, reach) for action in actions]
 
-        return Method(name, handler, action, None, on_scope, request, reply)
+        return Method(name, handler, actions[0], None, on_scope, request, reply)
 
+    read, delete = Action.READ, Action.DELETE
     return (
-        method("SetRetention", calls.set, Action.DELETE, lambda it: it.retention, v1.SetRetentionRequest, v1.Retention),
-        method("GetRetention", calls.get, Action.READ, lambda it: it, v1.GetRetentionRequest, v1.Retention),
-        method("Prune", calls.prune, Action.DELETE, lambda it: it, v1.PruneRequest, None),
+        method("SetRetention", calls.set, [delete], lambda it: it.retention, v1.SetRetentionRequest, v1.Retention),
+        method("GetRetention", calls.get, [read], lambda it: it, v1.GetRetentionRequest, v1.Retention),
+        method("Prune", calls.prune, [delete, read], lambda it: it, v1.PruneRequest, None),
     )
+
+
+def _shown(resource: Callable[[Any], str]) -> FurtherNeeds:
+    """
+    Return the further need of a call whose reply shows more than the request: to read the model.
+    """
+
+    async def needs(request: Any) -> Iterable[Need]:
+        return (Need(Action.READ, Scope(resource(request))),)
+
+    return needs
+
+
+async def _existing_model(request: Any) -> Iterable[Need]:
+    """
+    Return the further need of the creation of a model, whose reply may be a model that exists.
+    """
+    return (Need(Action.READ, Scope(_given_model_id(request))),) if request.allow_existing else ()
 
 
 async def _created(raw: bytes) -> Iterable[Need]:
@@ -180,8 +226,9 @@ def _method(
     resource: Callable[[Any], str],
     request: type[Message],
     reply: type[Message],
+    further_needs: FurtherNeeds | None = None,
 ) -> Method:
-    return Method(name, handler, action, resource, None, request, reply)
+    return Method(name, handler, action, resource, further_needs, request, reply)
 
 
 def _model_id(request: Any) -> str:

@@ -16,10 +16,11 @@ from twisted_registry.application.reads import ReadRequest, Reads
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.domain.idempotency import key_of_caller
 from twisted_registry.domain.models import Chunk
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
-from twisted_registry.protocol.call_metadata import checksum_metadata, seen_in
+from twisted_registry.protocol.call_metadata import checksum_metadata
 from twisted_registry.protocol.framing import content_offset
 from twisted_registry.protocol.limits import REQUEST_MAX_BYTES
 from twisted_registry.protocol.messages import v1
@@ -62,7 +63,7 @@ class TransferCalls:
         raw = await messages.read()
         if raw is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
-        request = creation(raw, host_of(call.peer), seen_in(call.metadata), call.actor)
+        request = creation(raw, call)
         record = await self._creations.create(request, InterruptibleMessages(messages), chunk)
         call.set_trailing_metadata(checksum_metadata(record.size_bytes, record.sha256, record.info.xxh3))
         return codec.version(record)
@@ -71,7 +72,8 @@ class TransferCalls:
         """
         Return how far an upload is.
         """
-        status = await self._creations.status(request.model_id, request.idempotency_key)
+        key = key_of_caller(request.idempotency_key, call.actor)
+        status = await self._creations.status(request.model_id, key)
         version = None if status.version is None else codec.version(status.version)
         message = v1.Upload(received_bytes=status.received_bytes, version=version)
         if status.received_bytes:
@@ -89,7 +91,7 @@ class TransferCalls:
             tuple(request.aliases),
             call.actor,
             request.alias_reason,
-            request.idempotency_key,
+            key_of_caller(request.idempotency_key, call.actor),
         )
         return codec.version(await self._copies.copy(wanted))
 
@@ -134,14 +136,9 @@ class InterruptibleMessages:
 # Requests
 
 
-def creation(raw: bytes, owner: str, seen: int, actor: str) -> CreationRequest:
+def creation(raw: bytes, call: CallContext) -> CreationRequest:
     """
     Read the first message of a ``CreateVersion`` stream.
-
-    Args:
-        owner: the address of the client.
-        seen: the highest version number of the model that the client has seen; 0 if it does not say.
-        actor: who creates the version; empty without access control.
 
     Raises:
         TooLarge: it is too long.
@@ -149,8 +146,15 @@ def creation(raw: bytes, owner: str, seen: int, actor: str) -> CreationRequest:
     """
     header = creation_header(raw)
     annotations = Annotations(dict(header.labels), dict(header.metrics))
-    details = CreationDetails(annotations, tuple(header.aliases), actor, header.alias_reason)
-    return CreationRequest(codec.version_header(header), details, header.idempotency_key, header.offset, owner, seen)
+    return CreationRequest(
+        codec.version_header(header),
+        CreationDetails(annotations, tuple(header.aliases), call.actor, header.alias_reason),
+        key_of_caller(header.idempotency_key, call.actor),
+        header.offset,
+        owner=host_of(call.peer),
+        seen=call.seen(header.model_id),
+        is_permitted=lambda: call.refusal is None,
+    )
 
 
 def creation_header(raw: bytes) -> Any:
