@@ -159,6 +159,53 @@ class PruneTests(RetentionCase):
         self.assertEqual([self.step(pruning), self.step(pruning)], [[1, 3], None])
         self.assertEqual(only.looks, 1)
 
+    def test_policy_replaced(self) -> None:
+        """
+        Once a policy is set, even during a step, the one before deletes nothing more.
+        """
+        count = 4 * VERSIONS_AT_ONCE
+        self.make("many", count)
+        scope = RetentionScope("many")
+        self.set_policy(KEEP_TWO, scope)
+        pruning = self.begin(PruneRequest(scope))
+        while len(self.numbers("many")) == count:
+            self.done(pruning.next())
+        step = pruning.next()
+        setting = self.registry.retention.set_policy(scope, RetentionPolicy(keep_last=count // 2 - 10))
+        while not setting.called:
+            self.disk.pump(1)
+            self.reactor.pump()
+        left = self.numbers("many")
+        self.assertEqual(len(left), count // 2)
+        self.done(step)
+        self.assertEqual([self.step(pruning), self.step(pruning)], [left[:10], None])
+        self.assertEqual(self.numbers("many"), left[10:])
+
+    def test_policy_of_prefix_replaced(self) -> None:
+        """
+        The models that follow are pruned by the policy of a prefix as it is then.
+        """
+        self.make("n")
+        self.set_policy(KEEP_TWO, prefix(""))
+        pruning = self.begin(PruneRequest(prefix("")))
+        self.assertEqual(self.step(pruning), [1, 2, 3])
+        self.set_policy(RetentionPolicy(keep_last=4), prefix(""))
+        self.assertEqual([self.step(pruning), self.step(pruning)], [[1], None])
+        self.assertEqual((self.numbers(), self.numbers("n")), ([4, 5], [2, 3, 4, 5]))
+
+    def test_own_policy(self) -> None:
+        """
+        A request with a separate policy, and a dry run, go on whatever is set.
+        """
+        self.set_policy(KEEP_TWO)
+        dry_run = self.begin(PruneRequest(SCOPE, dry_run=True))
+        pruning = self.begin(PruneRequest(SCOPE, KEEP_TWO))
+        self.plan(dry_run)
+        self.plan(pruning)
+        self.set_policy(RetentionPolicy(keep_last=100))
+        self.assertEqual(self.step(dry_run), [1, 2, 3])
+        self.assertEqual(self.step(pruning), [1, 2, 3])
+
     def test_closed(self) -> None:
         """
         Once the caller has gone, even during a step, nothing more is deleted; the log has what was.

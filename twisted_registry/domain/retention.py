@@ -155,6 +155,12 @@ class RetentionScope:
     model_id: str | None
     prefix: str = ""
 
+    def covers(self, model_id: str) -> bool:
+        """
+        Return whether a model is in the scope.
+        """
+        return model_id.startswith(self.prefix) if self.model_id is None else model_id == self.model_id
+
 
 @frozen
 class PruneRequest:

@@ -3,6 +3,8 @@ Retention: the policies, and their application in the background.
 """
 
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -121,6 +123,8 @@ class Retention:
             finally:
                 for run in self._runs.values():
                     run.is_outdated = True
+                for call in self._called:
+                    call.note_policy(scope)
                 self._next_look_seconds = self._seconds()
                 self._next_run_seconds.clear()
 
@@ -137,20 +141,24 @@ class Retention:
         model_ids = self._model_ids(request.scope)
         if request.only is not None:
             model_ids = [model_id for model_id in model_ids if model_id in request.only]
-        # They are read once for all models.
-        is_set = request.scope.model_id is None and request.policy is None
-        prefixes = await self._policies.of_prefixes() if is_set else None
+        uses_prefixes = request.scope.model_id is None and request.policy is None
 
         async def start(model_id: str) -> PruneRun | None:
-            policy = request.policy or await self._policies.policy_of(model_id, prefixes)
+            if uses_prefixes and call.prefixes is None:
+                call.prefixes = await self._policies.of_prefixes()
+            policy = request.policy or await self._policies.policy_of(model_id, call.prefixes)
             if policy is None or policy.keeps_all:
                 return None
             only = None if request.only is None else request.only[model_id]
             return self._pruner.run(await self._loader.snapshot(model_id), policy, self._now_ns(), only)
 
-        call = PruneCall(self._pruner, start, self._run, request, iter(model_ids))
+        exclusive = nullcontext if request.policy is not None else partial(self._mutexes.hold, "policies")
+        call = PruneCall(self._pruner, start, self._run, exclusive, request, iter(model_ids))
         call.is_stopped = self._is_stopped
         self._called.add(call)
+        if uses_prefixes:
+            async with exclusive():
+                call.prefixes = await self._policies.of_prefixes()
         return call
 
     def _model_ids(self, scope: RetentionScope) -> list[str]:
