@@ -454,9 +454,73 @@ class BudgetTests(SearchCase):
         self.search("b")
         self.assertEqual([self.has_index(model_id) for model_id in "abc"], [False, True, True])
 
+    def test_dropped_while_others_load(self) -> None:
+        """
+        An index is not dropped while it is loaded, and has what changes meanwhile.
+        """
+        for model_id in "abc":
+            self.fill(model_id, 12)
+        number = self.create(model_id="a").version_number
+        self.search("b")
+        loads = [self.start_load(model_id) for model_id in "ca"]
+        commit = self.upload_only("a")
+        for _ in range(3):
+            self.disk.pump(1)
+            self.reactor.pump()
+        self.assertTrue(self.has_index("a"))
+        committed = commit()
+        self.pump()
+        self.assertEqual(self.successResultOf(committed).version_number, number + 1)
+        self.assertIn(number + 1, self.successResultOf(loads[1]).records)
+
+    def upload_only(self, model_id: str) -> "Callable[[], Deferred[VersionInfo]]":
+        """
+        Upload the data of a version that has none, without running what waits, and return the call that commits it.
+        """
+        upload = self.registry.upload(VersionHeader(model_id, False, 0), self.snapshot(model_id))
+        upload.finish()
+        return upload.commit
+
+    def start_load(self, model_id: str) -> "Deferred[VersionIndex]":
+        """
+        Begin to search a model.
+        """
+        return self.registry.load_version_index(self.snapshot(model_id), order_of("number"))
+
+    def test_dropped_while_sorted(self) -> None:
+        """
+        If an index is dropped while an order is added to it, it is made again, with what has changed.
+        """
+        self.fill("a", 3)
+        self.search("a")
+        upload = self.upload(model_id="a", archived=True)
+        loading = self.registry.load_version_index(self.snapshot("a"), order_of("metrics.x"))
+        self.registry._state.index.get("a").search = None
+        self.done(upload.commit())
+        self.assertEqual(len(self.successResultOf(loading).tree(order_of("metrics.x"))), 4)
+
+    def test_loads(self) -> None:
+        """
+        Models that are being loaded count: others are dropped for them, and loads that do not fit together wait.
+        """
+        for model_id in "abcd":
+            self.fill(model_id, 12)
+        self.search("a")
+        loads = [self.start_load(model_id) for model_id in "bcd"]
+        sizes = []
+        while not all(load.called for load in loads):
+            self.disk.pump(1)
+            self.reactor.pump()
+            searches = [model.search for model in self.registry._state.index.models()]
+            sizes.append(sum(search.size_bytes for search in searches if search is not None))
+            if len(sizes) == 1:
+                self.assertFalse(self.has_index("a"))
+        self.assertLessEqual(max(sizes), self.max_index_bytes)
+        self.assertEqual([len(self.successResultOf(load).records) for load in loads], [12, 12, 12])
+
     def test_heap(self) -> None:
         """
-        The heap is settled when an index or an order is made, and unsettled when an index is dropped.
+        The heap is settled when an index or an order is made, and unsettled when an index is dropped for another one.
         """
         for model_id in "abc":
             self.fill(model_id, 8)
@@ -465,7 +529,7 @@ class BudgetTests(SearchCase):
         self.assertEqual(self.heap_calls, ["settle"] * 3)
         self.search("b")
         self.search("c")
-        self.assertEqual(self.heap_calls, ["settle"] * 7 + ["unsettle"])
+        self.assertEqual(self.heap_calls, ["settle"] * 6 + ["unsettle", "settle"])
 
     def test_too_many_versions(self) -> None:
         """

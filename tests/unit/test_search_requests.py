@@ -257,6 +257,26 @@ class SlowTests(SearchCase):
         self.assertNoResult(searching)
         self.assertEqual(self.done(searching), list(range(1, 11)))
 
+    def test_changes(self) -> None:
+        """
+        Many changes of the index are made there, too, and few are not.
+        """
+        for number in range(1, 10):
+            self.annotate(number)
+        self.assertEqual(self.successResultOf(self.start("labels.env = a")), list(range(1, 10)))
+        for number in range(10, 80):
+            self.annotate(number)
+        searching = self.start("labels.env = a")
+        self.assertNoResult(searching)
+        self.assertEqual(self.done(searching), list(range(1, 11)))
+        self.assertEqual(self.successResultOf(self.start("labels.env = a")), list(range(1, 11)))
+
+    def annotate(self, number: int) -> None:
+        """
+        Set a label of a version.
+        """
+        self.done(self.registry.annotate_version(self.snapshot(), number, AnnotationUpdate({"env": "a"})))
+
     def test_numbers(self) -> None:
         """
         So is one on numbers alone, which needs no index.

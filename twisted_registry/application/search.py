@@ -341,7 +341,9 @@ class _FoundVersions:
     async def page(self) -> Page[VersionRecord]:
         """See ``Search.page``."""
         prepared = self._prepared
-        search = VersionSearch(await self.load(None), prepared.query, prepared.page_size + 1, prepared.after)
+        index = await self.load(None)
+        await self._work.apply_changes(index)
+        search = VersionSearch(index, prepared.query, prepared.page_size + 1, prepared.after)
         await self._work.finish(search, prepared.query.filter)
         return prepared.page(search.found, is_end=True)
 

@@ -13,12 +13,16 @@ from twisted_registry.contracts.application import IBudget
 from twisted_registry.domain.filters import Filter
 from twisted_registry.domain.query import Query
 from twisted_registry.domain.search import VersionSearch
+from twisted_registry.domain.version_index import VersionIndex
 
 T = TypeVar("T")
 
 _AT_ONCE = 256
 """So many comparisons are made in the thread of the use cases, in about 200 microseconds: waking another one takes as
 long."""
+
+_CHANGES_AT_ONCE = 32
+"""So many changes of an index are made there, in less than a millisecond."""
 
 _PER_JOB = 1024
 _SHORT_CHARACTERS = 512
@@ -78,6 +82,22 @@ class SearchWork:
 
         await self._run(step)
         return found
+
+    async def apply_changes(self, index: VersionIndex) -> None:
+        """
+        Make the pending changes of an index, if they are many.
+
+        Raises:
+            Overloaded: too many searches wait already.
+        """
+        if index.pending <= _CHANGES_AT_ONCE:
+            return
+
+        def step() -> bool:
+            index.apply()
+            return True
+
+        await self._run(step)
 
     async def finish(self, search: VersionSearch, condition: Filter) -> None:
         """

@@ -68,6 +68,7 @@ class ModelSearch:
         retry_seconds: when the damaged versions are to be read again, in seconds of the registry's clock.
         last_use: counts the searches of all models.
         records_bytes: the approximate memory for the versions, without the orders.
+        loading_bytes: the approximate memory for the versions that were read and are not in the index yet.
     """
 
     _on_growth: Callable[[], None]
@@ -78,6 +79,7 @@ class ModelSearch:
     retry_seconds: float = 0.0
     last_use: int = 0
     records_bytes: int = 0
+    loading_bytes: int = 0
     _grown_bytes: int = 0
     _order_uses: dict[Order, int] = field(factory=dict)
     _observed: list[set[int]] = field(factory=list)
@@ -87,8 +89,7 @@ class ModelSearch:
         """
         The approximate memory for the index, in bytes.
         """
-        fields = sum(len(order.keys) for order in self.index.orders)
-        return self.records_bytes + fields * len(self.index.records) * _ORDERED_FIELD_BYTES
+        return self.records_bytes + self.loading_bytes + self.index.ordered_fields * _ORDERED_FIELD_BYTES
 
     def use(self, order: Order) -> None:
         """
@@ -199,6 +200,7 @@ class ModelSearch:
                 records = records.replace(number, evolve(record, aliases=names))
         self.index = VersionIndex(records)
         self.records_bytes += size_bytes
+        self.loading_bytes = 0
         self.is_loaded = True
 
     def add_order(self, order: Order, tree: OrderTree, sorted_from: Records, changed: set[int]) -> None:

@@ -66,6 +66,12 @@ class Loaded:
         self._records += batch.records
         self.size_bytes += batch.size_bytes
 
+    def clear(self) -> None:
+        """
+        Drop all versions.
+        """
+        self._records, self.size_bytes = [], 0
+
     def tree(self) -> Records:
         """
         Return the versions by number.

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from attrs import define, field, frozen
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -86,6 +86,8 @@ class Searches:
     _models: list[Model] = field(factory=list)
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
     _loads: "_Slots" = field(factory=lambda: _Slots(DeferredSemaphore(_MOST_LOADS)))
+    _loading: list[ModelSearch] = field(factory=list)
+    _load_ends: list[Deferred[None]] = field(factory=list)
     _waiting: Counter[str] = field(factory=Counter)
     _is_stopped: bool = False
     _reader: VersionReader = field(init=False)
@@ -148,26 +150,42 @@ class Searches:
 
     async def _load_in_turn(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex:
         async with self._mutexes.hold(snapshot.model_id):  # a second caller finds what the first has made
-            model = self._state.model(snapshot)
-            search = model.search
-            if search is None:
-                async with self._loads:
-                    search = await self._load(self._state.model(snapshot))
-            if self._is_retry_due(search):
-                await self._read_damaged(model, search)
-            search.use(order)
-            if not search.index.has_order(order):
-                await self._add_order(search, order)
-                self._trim(model)
-            return search.index
+            while True:
+                index = await self._load_once(snapshot, order)
+                if index is not None:
+                    return index
+
+    async def _load_once(self, snapshot: ModelSnapshot, order: Order) -> VersionIndex | None:
+        """
+        Make an index, or one more order of it.
+
+        Returns:
+            the index; ``None`` if it was dropped meanwhile, so that it does not have what has changed since.
+        """
+        model = self._state.model(snapshot)
+        search = model.search
+        if search is None:
+            async with self._loads:
+                model = self._state.model(snapshot)
+                search = await self._load(model, order)
+        search.use(order)
+        if self._is_retry_due(search):
+            await self._read_damaged(model, search)
+        if not search.index.has_order(order):
+            await self._add_order(search, order)
+        if model.search is not search:
+            return None
+        self._trim(model)
+        return search.index
 
     # Loading
 
-    async def _load(self, model: Model) -> ModelSearch:
+    async def _load(self, model: Model, order: Order) -> ModelSearch:
         snapshot = model.loaded
         search = model.search = ModelSearch(partial(self._trim, model))
         self._models = [other for other in self._models if other is not model and other.search is not None]
         self._models.append(model)
+        self._loading.append(search)
         try:
             self._heap.settle()
             with search.observed() as changed:
@@ -177,13 +195,17 @@ class Searches:
                 records = await self._executor.defer(loaded.tree)
                 aliases = self._state.model(snapshot).loaded.aliases
                 search.add_loaded(records, loaded.size_bytes, changed, aliases)
-            await self._read_damaged(model, search)
+                search.use(order)  # it is not the first to be dropped
         except BaseException:
             if model.search is search:
                 model.search = None
             raise
+        finally:
+            self._loading.remove(search)
+            ends, self._load_ends = self._load_ends, []
+            for end in ends:
+                end.callback(None)
         self._heap.settle()
-        self._trim(model)
         return search
 
     def _add_transient(self, model: Model, search: ModelSearch) -> None:
@@ -216,10 +238,28 @@ class Searches:
             self._state.model(snapshot)  # checks that it is still there
             search.damaged.update(error.version_number for error in batch.damaged)  # or they are being deleted
             self._reader.add(model, loaded, batch)
-            search.read_count = loaded.count
+            search.read_count, search.loading_bytes = loaded.count, loaded.size_bytes
+            if self._is_crowded(model, search):
+                loaded.clear()
+                search.read_count = search.loading_bytes = last = settled = 0
+                await self._load_end()
             if loaded.count >= settled + _SETTLED_TOGETHER:
                 settled = loaded.count
                 self._heap.settle()
+
+    def _is_crowded(self, model: Model, search: ModelSearch) -> bool:
+        """
+        Return whether the loads under way do not fit into the memory for indexes together.  Then all but the oldest
+        begin again later.
+        """
+        self._trim(model)
+        size_bytes = sum(each.size_bytes for each in self._loading)
+        return size_bytes > self._max_bytes and search is not self._loading[0]
+
+    async def _load_end(self) -> None:
+        end: Deferred[None] = Deferred()
+        self._load_ends.append(end)
+        await end
 
     async def _read_damaged(self, model: Model, search: ModelSearch) -> None:
         # Nothing is changed meanwhile: a version that is not damaged but being deleted is gone then.
@@ -240,21 +280,24 @@ class Searches:
         search.retry_seconds = self._seconds() + _RETRY_SECONDS
 
     async def _add_order(self, search: ModelSearch, order: Order) -> None:
-        records = search.index.records
+        index = search.index
         with search.observed() as changed:
-            tree = await self._executor.defer(partial(sorted_records, records, order, self._heap.pause))
-            search.add_order(order, tree, records, changed)
+            # The changes of the index are applied there, too.
+            tree = await self._executor.defer(lambda: sorted_records(index.records, order, self._heap.pause))
+            search.add_order(order, tree, index.records, changed)
         self._heap.settle()
 
     # The budget
 
     def _trim(self, grown: Model) -> None:
-        # The index that grows goes last.
+        # The index that grows goes last, and only if it is too large by itself: loads wait for others.  Those that are
+        # being loaded are counted, and stay.
         indexes = [(model, model.search) for model in self._models if model.search is not None]
         self._models = [model for model, _ in indexes]
         size_bytes = sum(search.size_bytes for _, search in indexes)
-        for model, search in sorted(indexes, key=lambda each: (each[0] is grown, each[1].last_use)):
-            if size_bytes <= self._max_bytes:
+        loaded = [each for each in indexes if each[1].is_loaded]
+        for model, search in sorted(loaded, key=lambda each: (each[0] is grown, each[1].last_use)):
+            if size_bytes <= self._max_bytes or (model is grown and search.size_bytes <= self._max_bytes):
                 return
             size_bytes -= search.size_bytes
             model.search = None
