@@ -204,11 +204,12 @@ class UploadTests(PermissionsCase):
         request = v1.GetUploadRequest(model_id="a/m", idempotency_key="key")
         return int(v1.Upload.FromString(next(self.begin(_GET_UPLOAD, request, token))).received_bytes)
 
-    def begin_upload(self, token: str) -> Any:
+    def begin_upload(self, token: str, *, archived: bool = False) -> Any:
         """
         Send two thirds of a version, and wait until they have arrived.
         """
-        header = v1.CreateVersionHeader(model_id="a/m", size_bytes=3 * _MIB, idempotency_key="key")
+        header = v1.CreateVersionHeader(model_id="a/m", size_bytes=3 * _MIB, idempotency_key="key", archived=archived)
+        self.messages = SimpleQueue()
         self.messages.put(v1.CreateVersionRequest(header=header))
         self.messages.put(v1.CreateVersionRequest(chunk=bytes(2 * _MIB)))
         call = self.begin(_CREATE, iter(self.messages.get, None), token)
@@ -253,11 +254,12 @@ class UploadTests(PermissionsCase):
         """
         Nothing is kept of an upload that ended because its caller may no longer make it.
         """
-        call = self.begin_upload("publisher")
-        self.tokens.revoke("publisher")
-        self.assertRaises(grpc.RpcError, next, call)
-        self.assertEqual(call.code(), grpc.StatusCode.UNAUTHENTICATED)
-        self.messages.put(None)
-        self.tokens.names["publisher"] = None
-        self.tokens.change()
-        self.assertEqual(self.received("publisher"), 0)
+        for archived in (False, True):
+            call = self.begin_upload("maintainer", archived=archived)
+            self.tokens.revoke("maintainer")
+            self.assertRaises(grpc.RpcError, next, call)
+            self.assertEqual(call.code(), grpc.StatusCode.UNAUTHENTICATED)
+            self.messages.put(None)
+            self.tokens.names["maintainer"] = None
+            self.tokens.change()
+            self.assertEqual(self.received("maintainer"), 0)
