@@ -162,7 +162,7 @@ class EarlierArchiveTests(PumpedRegistryCase):
         medium.versions = {1: medium.versions[1]}
         medium.high_water_mark = 1
         (line,) = self.reopen()
-        self.assertIn("version 3, and the highest version in the archive is 1", line)
+        self.assertIn("named version 3, and the highest version in the archive is 1", line)
         self.assertEqual(self.create().version_number, 4)
 
     def test_deleted(self) -> None:

@@ -86,7 +86,7 @@ class Loader:
         named = _missing_number(aliases, highest, model.sequence.last)
         if named:
             model.sequence.use(named)
-            _log_went_back(model, named, highest)
+            _log_went_back(model, "names" if named in aliases.numbers.values() else "named", named, highest)
         lost = [name for name, number in sorted(aliases.numbers.items()) if not _contains(numbers, number)]
         if lost:
             _log_lost(model, lost)
@@ -261,12 +261,13 @@ def _log_lost(model: Model, aliases: Sequence[str]) -> None:
     )
 
 
-def _log_went_back(model: Model, named: int, highest: int) -> None:
+def _log_went_back(model: Model, verb: str, named: int, highest: int) -> None:
     _log.warn(
-        "an alias of {id!r} names or named version {named}, and the highest version in the archive is {highest}: the "
+        "an alias of {id!r} {verb} version {named}, and the highest version in the archive is {highest}: the "
         "archive went back to an earlier state, or has lost versions; numbers continue after {last}. After a backup "
         "was restored, stop the daemon and run 'twisted-registry archive raise-numbers DIR'",
         id=model.model_id,
+        verb=verb,
         named=named,
         highest=highest,
         last=model.sequence.last,
