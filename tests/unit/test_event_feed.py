@@ -227,10 +227,10 @@ class CheckpointTests(FeedCase):
         A watch that comes back gets a new cursor before it has looked at all events.
         """
         feed = self.make_feed(max_events=10_000)
-        with feed.watch(EventFilter("quiet")) as watch:
+        with feed.watch(EventFilter(prefix="q")) as watch:
             cursor = watch.cursor
         self.happen(*["other"] * 2_500)
-        with feed.watch(EventFilter("quiet"), cursor) as again:
+        with feed.watch(EventFilter(prefix="q"), cursor) as again:
             positions = []
             for _ in range(2):
                 self.assertEqual(self.take(again), [])
@@ -238,3 +238,44 @@ class CheckpointTests(FeedCase):
             self.assertEqual(positions, [1000, 2000])
             self.assertNoResult(self.ensure(again.next()))
             self.assertEqual(again.position, 2500)
+
+    def test_nothing_of_the_model(self) -> None:
+        """
+        A watch of one model does not look at the events of others if there is none of its model.
+        """
+        feed = self.make_feed(max_events=10_000)
+        with feed.watch(EventFilter("quiet")) as watch:
+            cursor = watch.cursor
+        self.happen(*["other"] * 2_500)
+        with feed.watch(EventFilter("quiet"), cursor) as again:
+            self.assertEqual((self.take(again), again.position), ([], 2500))
+            waiting = self.ensure(again.next())
+            self.happen("other", "quiet", "other")
+            self.assertEqual([it.event.model_id for it in self.successResultOf(waiting)], ["quiet"])
+
+    def test_gone_from_the_feed(self) -> None:
+        """
+        The feed notes the models of the events that it has, and no others.
+        """
+        feed = self.make_feed(max_events=100)
+        self.happen(*(f"m{number}" for number in range(1_000)), *["m999"] * 50)
+        self.assertEqual(len(feed._last_of), 50)
+        with feed.watch(EventFilter("m999"), feed.cursor(1_000)) as watch:
+            self.assertEqual(self.models(watch), ["m999"] * 50)
+
+    def test_spread(self) -> None:
+        """
+        A checkpoint wakes many watches one group after the other; those that end meanwhile, not at all.
+        """
+        runtime = DeferredRuntime()
+        feed = EventFeed(runtime, lambda: 7, max_events=10)
+        feed.follow(self.registry)
+        watches = [feed.watch(EventFilter("quiet")).__enter__() for _ in range(100)]
+        waiting = [self.ensure(watch.next()) for watch in watches]
+        self.happen("other")
+        woken = [sum(each.called for each in waiting)]
+        watches[-1].__exit__(None, None, None)
+        while runtime.clock.getDelayedCalls():
+            runtime.clock.advance(1)
+            woken.append(sum(each.called for each in waiting))
+        self.assertEqual(woken, [32, 64, 96, 99])

@@ -42,6 +42,11 @@ MAX_AT_ONCE = 64
 _MAX_SEEN = 1000
 """The most events that a watch looks at between two waits."""
 
+_WOKEN_AT_ONCE = 32
+_WAKING_STEPS = 20
+_WAKING_PAUSE_SECONDS = 0.005
+"""A checkpoint wakes at least so many watches at once, or all of them in so many steps, with pauses for other calls."""
+
 _EVENT_BYTES = 1000
 _PAIR_BYTES = 150
 """The approximate memory for an event, and for a key with a short value."""
@@ -145,8 +150,8 @@ class EventFeed:
 
     Attributes:
         last: the sequence of the last event; 0 if there was none.
-        checkpoint: the sequence of the event at the last checkpoint.  All watches are woken there, also those that the
-            event does not concern.
+        checkpoint: the sequence of the event at the last checkpoint.  All watches are woken soon after it, also those
+            that the event does not concern.
     """
 
     def __init__(
@@ -173,7 +178,11 @@ class EventFeed:
         self._size_since_checkpoint_bytes = 0
         self.last = 0
         self.checkpoint = 0
+        # The sequence of the last event of each model that has one in the feed.
+        self._last_of: dict[str, int] = {}
         self._watching: dict[str, set[IEvent]] = {}
+        # The watches that a checkpoint is still to wake, in this order.
+        self._to_wake: dict[IEvent, None] = {}
         self._is_closed = False
 
     def follow(self, registry: IRegistry) -> None:
@@ -190,12 +199,32 @@ class EventFeed:
         self.last += 1
         added = FeedEvent(self.last, self.cursor(self.last), happened_ns, event, _size_bytes(event))
         self._events.append(added)
+        self._last_of[event.model_id] = added.sequence
         self._size_bytes += added.size_bytes
         while len(self._events) > 1 and (len(self._events) > self._max_events or self._size_bytes > self._max_bytes):
-            self._size_bytes -= self._events.popleft().size_bytes
-        is_checkpoint = self._is_checkpoint(added)
-        for model_id in self._watching if is_checkpoint else ("", event.model_id):
+            self._forget(self._events.popleft())
+        for model_id in ("", event.model_id):
             self._wake(model_id)
+        if self._is_checkpoint(added):
+            is_waking = bool(self._to_wake)
+            for watching in self._watching.values():
+                self._to_wake.update(dict.fromkeys(watching))
+            if not is_waking:
+                self._wake_some()
+
+    def _forget(self, oldest: FeedEvent) -> None:
+        self._size_bytes -= oldest.size_bytes
+        model_id = oldest.event.model_id
+        if self._last_of[model_id] == oldest.sequence:
+            del self._last_of[model_id]
+
+    def _wake_some(self) -> None:
+        count = max(_WOKEN_AT_ONCE, len(self._to_wake) // _WAKING_STEPS)
+        for changed in [*islice(self._to_wake, count)]:
+            del self._to_wake[changed]
+            changed.set()
+        if self._to_wake:
+            self._runtime.call_later(_WAKING_PAUSE_SECONDS, self._wake_some)
 
     def _is_checkpoint(self, added: FeedEvent) -> bool:
         self._size_since_checkpoint_bytes += added.size_bytes
@@ -252,6 +281,16 @@ class EventFeed:
             raise CursorExpired(self.cursor(sequence))
         return (self._events[index] for index in range(sequence + 1 - first, len(self._events)))
 
+    def has_after(self, sequence: int, model_id: str) -> bool:
+        """
+        Return whether there are events of a model after one.
+
+        Raises:
+            CursorExpired: some events after it are no longer kept.
+        """
+        self.after(sequence)
+        return self._last_of.get(model_id, 0) > sequence
+
     def begin(self, wanted: EventFilter) -> IEvent:
         """
         Begin to wake a watch.
@@ -266,6 +305,7 @@ class EventFeed:
         """
         watching = self._watching[wanted.model_id]
         watching.discard(changed)
+        self._to_wake.pop(changed, None)
         if not watching:
             del self._watching[wanted.model_id]
 
@@ -347,6 +387,10 @@ class EventWatch:
 
     def _take(self) -> list[FeedEvent]:
         wanted: list[FeedEvent] = []
+        model_id = self._wanted.model_id
+        if model_id and not self._feed.has_after(self.position, model_id):
+            self.position = self._feed.last
+            return wanted
         for entry in islice(self._feed.after(self.position), _MAX_SEEN):
             self.position = entry.sequence
             if self._wanted.matches(entry.event):
