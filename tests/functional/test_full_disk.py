@@ -127,7 +127,7 @@ class InterruptedUploadTests(SmallDiskTestCase):
         self.v1 = RegistryV1(self.client.channel)
         self.v1.CreateModel(model={"model_id": "m"})
         for key in ("older", "newer"):
-            upload = self.v1.begin(model_id="m", archived=True, size_bytes=2**30, idempotency_key=key)
+            upload = self.v1.begin(model_id="m", archived=True, size_bytes=4 * 2**20, idempotency_key=key)
             upload.feed(bytes(3 * 2**20))
             self.assertEqual(upload.code(), StatusCode.INVALID_ARGUMENT)  # it sent less than it declared
             self.assertTrue(self.is_at(key, 3 * 2**20))
@@ -147,6 +147,20 @@ class InterruptedUploadTests(SmallDiskTestCase):
         self.assertTrue(self.is_at("older", 0))
         self.assertTrue(self.is_at("newer", 3 * 2**20))
         self.wait_until_logged("what was kept of an interrupted upload to 'm' is dropped")
+
+    def test_never_fits(self) -> None:
+        """
+        A version that would not fit into the space of all uploads is refused, and they stay; with either service.
+        """
+        for begun in ({}, {"idempotency_key": "large"}):
+            upload = self.v1.begin(model_id="m", archived=True, size_bytes=9 * 2**20, **begun)
+            upload.feed(bytes(9 * 2**20))
+            self.assertEqual(upload.code(), StatusCode.RESOURCE_EXHAUSTED)
+        large = bytes(9 * 2**20)
+        self.assert_refused(
+            StatusCode.RESOURCE_EXHAUSTED, lambda: self.client.create("m", large, archived=True), "9437184 bytes"
+        )
+        self.assertTrue(self.is_at("older", 3 * 2**20) and self.is_at("newer", 3 * 2**20))
 
     def test_space_after_a_restart(self) -> None:
         """

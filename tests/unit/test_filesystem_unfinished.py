@@ -13,7 +13,7 @@ from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.damage import findings
 from tests.support.faulty_system import failing_where
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveWriter, ISizedWriter
 from twisted_registry.contracts.unfinished import IResumableWriter
 from twisted_registry.domain.creation import UploadFacts
 from twisted_registry.domain.errors import StorageFailure, StorageFull
@@ -261,6 +261,40 @@ class UnfinishedTests(FilesystemCase):
         self.assertTrue(self.data_of(key_sha256("d")).exists())
         self.assertCountEqual(self.archive.model_ids(), ["m", "n"])
         active.write(Chunk(b"data"))
+
+    def test_other_disk(self) -> None:
+        """
+        Only uploads on the disk that is full are discarded.
+        """
+        IResumableWriter(self.writer).suspend(lambda: None)
+        device = os.stat(self.root).st_dev
+        uploads = self.archive._versions.uploads
+        self.assertEqual((uploads.freeable_bytes(device), uploads.freeable_bytes(device + 1)), (4, 0))
+        self.assertFalse(uploads.free(device + 1))
+        self.reopen()
+        uploads = self.archive._versions.uploads
+        self.assertEqual((uploads.freeable_bytes(device), uploads.freeable_bytes(device + 1)), (4, 0))
+        self.assertFalse(uploads.free(device + 1))
+        self.assertTrue(uploads.free(device))
+
+    def test_can_never_fit(self) -> None:
+        """
+        A version for which there is not enough space, even without the uploads that nobody is sending, is refused.
+        """
+        mib = 2**20
+        IResumableWriter(self.writer).suspend(lambda: None)
+        self.system.space.free_bytes = lambda descriptor: 3 * mib
+        for size_bytes, fits in ((3 * mib + 4, True), (3 * mib + 5, False)):
+            writer = self.archive.create_version("m")
+            ISizedWriter(writer).expect(size_bytes)
+            if fits:
+                writer.write(Chunk(b"data"))
+                writer.abort()
+                continue
+            error = self.assertRaises(StorageFull, writer.write, Chunk(b"data"))
+            numbers = f"{size_bytes} bytes are needed, {3 * mib} are free, and interrupted uploads hold 4"
+            self.assertIn(numbers, str(error))
+        self.assertEqual(len(self.left()), 2)
 
     def test_nothing_to_discard(self) -> None:
         """

@@ -4,10 +4,11 @@ Space that is freed when the medium is full.
 
 import errno
 import os
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.storage.filesystem.space import Space
+from twisted_registry.storage.filesystem.space import Space, device_of, free_bytes
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -27,7 +28,7 @@ class SpaceTests(SynchronousTestCase):
         self.fitting = 0
         self.calls = 0
 
-    def free(self) -> bool:
+    def free(self, device: int | None) -> bool:
         """
         Remove a file.
         """
@@ -92,7 +93,7 @@ class SpaceTests(SynchronousTestCase):
         A call that is made in order to free something frees nothing itself.
         """
 
-        def free() -> bool:
+        def free(device: int | None) -> bool:
             self.assertRaises(OSError, self.space.retrying, self.write)
             return False
 
@@ -107,3 +108,67 @@ class SpaceTests(SynchronousTestCase):
         self.fitting = 2
         self.assertRaises(OSError, self.space.freeing, lambda: [self.write(), None][1])
         self.assertEqual((self.calls, self.files), (1, 2))
+
+
+class DeviceTests(SynchronousTestCase):
+    """
+    A medium that says how much of it is free.
+    """
+
+    def setUp(self) -> None:
+        """
+        Open a folder on it.
+        """
+        self.folder = os.open(".", os.O_RDONLY)
+        self.addCleanup(os.close, self.folder)
+        self.space = Space()
+        self.kept = 10
+        self.free_bytes = 0
+        self.devices: list[int | None] = []
+        self.space.free_bytes = lambda descriptor: self.free_bytes
+        self.space.free = self.free
+
+    def free(self, device: int | None) -> bool:
+        """
+        Drop an upload.
+        """
+        self.devices.append(device)
+        self.kept -= 1
+        return self.kept >= 0
+
+    def full(self) -> None:
+        """
+        Fail for lack of space.
+        """
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def test_freeing_does_not_help(self) -> None:
+        """
+        If dropping an upload makes no space, the call is made once more, and the other uploads stay.
+        """
+        self.assertRaises(OSError, self.space.retrying, self.full, self.folder)
+        self.assertEqual((self.kept, self.devices), (9, [device_of(self.folder)]))
+
+    def test_freeing_helps(self) -> None:
+        """
+        As long as dropping makes space, uploads are dropped until the call succeeds.
+        """
+
+        def free(device: int | None) -> bool:
+            self.free_bytes += 1
+            return self.free(device)
+
+        def write() -> Any:
+            return "written" if self.kept == 5 else self.full()
+
+        self.space.free = free
+        self.assertEqual(self.space.retrying(write, self.folder), "written")
+        self.assertEqual(self.kept, 5)
+
+    def test_real_space(self) -> None:
+        """
+        The free space is that of the file system.
+        """
+        found = free_bytes(self.folder)
+        self.assertTrue(found is None or found >= 0)
+        self.assertIsNone(free_bytes(-1))

@@ -66,6 +66,20 @@ class IArchiveWriter(IChunkSink):
         """
 
 
+class ISizedWriter(IArchiveWriter):
+    """
+    A writer that may refuse a version for which there is no space.  Optional.
+    """
+
+    def expect(size_bytes: int) -> None:
+        """
+        Note the size of the whole version, before the first ``write``.  Must be fast, and not raise.
+
+        Args:
+            size_bytes: the declared size; ``write`` may then fail with ``StorageFull`` although some data would fit.
+        """
+
+
 class IArchiveReader(Interface):
     """
     A reader of one archived version.  It can read to the end even if the model is deleted meanwhile.

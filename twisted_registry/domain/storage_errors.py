@@ -16,12 +16,15 @@ class StorageFull(RegistryError):
 
     Attributes:
         reason: the medium's error.
+        detail: how much is missing, in a sentence; empty if it is not known.
     """
 
     reason: str
+    detail: str = ""
 
     def __str__(self) -> str:
-        return f"the registry's storage is full ({self.reason}); nothing was stored: free some space, then try again"
+        text = f"the registry's storage is full ({self.reason}); nothing was stored: free some space, then try again"
+        return f"{text}. {self.detail}" if self.detail else text
 
 
 @define

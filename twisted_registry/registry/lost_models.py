@@ -12,7 +12,7 @@ from twisted_registry.contracts.archive import IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
-from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISizedWriter
 from twisted_registry.contracts.unfinished import IResumableArchive, IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
@@ -291,7 +291,7 @@ class LossDetectingArchive:
             IKeyedArchive(self._archive).remove_keys(model_id, keys)
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter, ISizedWriter)
 @define(eq=False)
 class _LossDetectingWriter:
     """
@@ -301,6 +301,11 @@ class _LossDetectingWriter:
     _writer: IArchiveWriter
     _archive: LossDetectingArchive
     _model_id: str
+
+    def expect(self, size_bytes: int) -> None:
+        """See ``ISizedWriter.expect``.  Does nothing if the writer does not check sizes."""
+        if ISizedWriter.providedBy(self._writer):
+            ISizedWriter(self._writer).expect(size_bytes)
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""

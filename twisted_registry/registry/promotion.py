@@ -8,6 +8,7 @@ from functools import partial
 from attrs import evolve, field, frozen
 
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.contracts.streams import ISizedWriter
 from twisted_registry.contracts.transient import EvictionRank, ITransientReader
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, StorageFailure, UnknownVersion
@@ -61,6 +62,7 @@ class Promoter:
         transients = self._state.transients
         reader = await transients.pin(key)
         writer = ILifecycleWriter(self._state.archive.create_version(key.model_id))
+        ISizedWriter(writer).expect(info.size_bytes)
         try:
             await self._write(reader, writer, info)
             await self._commit(key, info, writer)

@@ -10,7 +10,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
-from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.streams import IArchiveWriter, ISizedWriter
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.contracts.transient import ITransientReader, ITransientWriter
 from twisted_registry.contracts.unfinished import UnfinishedUpload
@@ -73,9 +73,13 @@ class Transfers:
         return upload
 
     def _archive_writer(self, header: VersionHeader, key_sha256: str, is_resumable: bool) -> IArchiveWriter:
+        archive, model_id = self._state.archive, header.model_id
         if is_resumable and key_sha256:
-            return self._state.archive.create_resumable(header.model_id, key_sha256, UploadFacts.of(header))
-        return self._state.archive.create_version(header.model_id)
+            writer = archive.create_resumable(model_id, key_sha256, UploadFacts.of(header))
+        else:
+            writer = archive.create_version(model_id)
+        ISizedWriter(writer).expect(header.size_bytes)
+        return writer
 
     def resume(
         self,
@@ -89,6 +93,7 @@ class Transfers:
         Go on with an upload; see ``ISnapshots.resume_upload``.
         """
         writer = self._state.archive.resume_version(unfinished)
+        ISizedWriter(writer).expect(header.size_bytes)
         upload = self._upload(header, 0, snapshot, key_sha256, writer, None)
         upload.keep_after(partial(self._state.archive.open_unfinished, unfinished))
         upload.details = details

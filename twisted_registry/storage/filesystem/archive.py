@@ -85,6 +85,7 @@ class FilesystemArchive:
         self._marks = HighWaterMarks(self._staging, self._models)
         self._versions = ArchivedVersions(self._staging, self._models, self._marks)
         self._system.space.free = self._versions.uploads.free
+        self._system.space.freeable_bytes = self._versions.uploads.freeable_bytes
         self._retention = RetentionFiles(self._staging, self._models)
         self._claim = Claim(self._staging, times)
         self._directory.check_claim = self._claim.check

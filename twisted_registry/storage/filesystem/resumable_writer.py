@@ -9,8 +9,6 @@ from threading import Lock
 from attrs import define, evolve, field
 from zope.interface import implementer
 
-from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
-from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.contracts.unfinished import IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.errors import RegistryError, StorageFailure
 from twisted_registry.domain.models import VersionInfo
@@ -20,7 +18,7 @@ from twisted_registry.storage.filesystem.unfinished import UnfinishedUploads, ne
 from twisted_registry.storage.filesystem.writer import FileWriter, Stage
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter, IResumableWriter)
+@implementer(IResumableWriter)
 @define(eq=False)
 class ResumableFileWriter(FileWriter):
     """
@@ -33,6 +31,7 @@ class ResumableFileWriter(FileWriter):
 
     _uploads: UnfinishedUploads = field(kw_only=True)
     _upload: UnfinishedUpload = field(kw_only=True)
+    _device: int = field(default=0, init=False)
     _releasing: Lock = field(factory=Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -45,6 +44,8 @@ class ResumableFileWriter(FileWriter):
         if self._descriptor is None:
             self._staging.root.check()
             with self._models.open(self._model_id) as folder:
+                self._check_space(folder)
+                self._device = self._staging.system.fstat(folder.handle.descriptor).st_dev
                 self._descriptor = self._reopen(folder) if self._temp_name else self._create(folder)
         return self._descriptor
 
@@ -83,7 +84,7 @@ class ResumableFileWriter(FileWriter):
         """See ``IResumableWriter.suspend``."""
         if self._stage is not Stage.CLOSED and self._temp_name:
             upload = evolve(self._upload, received_bytes=self._size_bytes)
-            self._uploads.suspend(self, upload, dropped)
+            self._uploads.suspend(self, upload, dropped, self._device)
 
     def resume(self) -> bool:
         """See ``IResumableWriter.resume``."""

@@ -145,7 +145,7 @@ class System:
         name, folder = _at(path)
         if not flags & os.O_CREAT:
             return os.open(name, flags | os.O_CLOEXEC, dir_fd=folder)
-        return self.space.retrying(lambda: os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder))
+        return self.space.retrying(lambda: os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder), folder)
 
     def close(self, descriptor: int) -> None:
         """
@@ -198,13 +198,13 @@ class System:
         """
         Write some of the data and return the number of bytes written.
         """
-        return self.space.retrying(lambda: os.write(descriptor, data))
+        return self.space.retrying(lambda: os.write(descriptor, data), descriptor)
 
     def write_at(self, descriptor: int, data: bytes, start: int) -> int:
         """
         Overwrite a part of a file with some of the data and return the number of bytes written.
         """
-        return self.space.retrying(lambda: os.pwrite(descriptor, data, start))
+        return self.space.retrying(lambda: os.pwrite(descriptor, data, start), descriptor)
 
     def read_at(self, descriptor: int, size_bytes: int, start: int) -> bytes:
         """
@@ -232,13 +232,13 @@ class System:
         """
         Sync a file or a folder.
         """
-        self.space.freeing(lambda: os.fsync(descriptor))
+        self.space.freeing(lambda: os.fsync(descriptor), descriptor)
 
     def sync_data(self, descriptor: int) -> None:
         """
         Sync a file's data, without metadata that is not needed to read it.
         """
-        self.space.freeing(lambda: os.fdatasync(descriptor))
+        self.space.freeing(lambda: os.fdatasync(descriptor), descriptor)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         """
@@ -265,7 +265,7 @@ class System:
         Rename a file or a folder, replacing the target.
         """
         (old, old_folder), (new, new_folder) = _at(source), _at(target)
-        self.space.retrying(lambda: os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder))
+        self.space.retrying(lambda: os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder), new_folder)
 
     def rename_noreplace(self, source: str, target: str) -> None:
         """
@@ -282,14 +282,15 @@ class System:
         if old_folder is None or new_folder is None:
             old_folder = new_folder = _AT_FDCWD  # both paths are complete
             old, new = source, target
-        self.space.retrying(partial(_rename_noreplace, old_folder, old, new_folder, new))
+        space_folder = None if new_folder == _AT_FDCWD else new_folder
+        self.space.retrying(partial(_rename_noreplace, old_folder, old, new_folder, new), space_folder)
 
     def mkdir(self, path: str) -> None:
         """
         Create a folder that is accessible to the process's user only, whatever the umask.
         """
         name, folder = _at(path)
-        self.space.retrying(lambda: os.mkdir(name, 0o700, dir_fd=folder))
+        self.space.retrying(lambda: os.mkdir(name, 0o700, dir_fd=folder), folder)
 
     def link(self, source: str, target: str) -> None:
         """
@@ -297,7 +298,7 @@ class System:
         """
         (old, old_folder), (new, new_folder) = _at(source), _at(target)
         self.space.retrying(
-            lambda: os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
+            lambda: os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False), new_folder
         )
 
     def rmdir(self, path: str) -> None:

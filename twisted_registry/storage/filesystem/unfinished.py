@@ -46,18 +46,32 @@ class ReleasedWriter(Protocol):
 
 
 @frozen
+class _LeftUpload(UnfinishedUpload):
+    """
+    An upload that an earlier process has left.
+
+    Attributes:
+        device: the number of the device that its data is on.
+    """
+
+    device: int = 0
+
+
+@frozen
 class _Suspended:
     """
     An upload of this process that nobody is sending.
 
     Attributes:
         dropped: called if its data is discarded.
+        device: the number of the device that its data is on.
         seconds: when it was suspended, since the Unix epoch.
     """
 
     upload: UnfinishedUpload
     writer: ReleasedWriter
     dropped: Callable[[], None]
+    device: int
     seconds: float
 
 
@@ -96,7 +110,7 @@ class UnfinishedUploads:
         # Held briefly, and never while a file is used: the reactor takes it, too.
         self._lock = Lock()
         # What earlier processes have left, by the upload's id.
-        self._left: dict[str, UnfinishedUpload] = {}
+        self._left: dict[str, _LeftUpload] = {}
         # The writers of this process, by the name of their data.
         self._writers: dict[str, ReleasedWriter] = {}
         # Those of them that nobody is sending, the oldest first.
@@ -130,7 +144,7 @@ class UnfinishedUploads:
         kept = {name: KeptData("", each.received_bytes, each.changed_seconds) for name, each in uploads.items()}
         return first_of_too_many(kept, self.limits.count) or first_of_too_much(kept, self.limits.size_bytes)
 
-    def _load(self, name: str) -> UnfinishedUpload | None:
+    def _load(self, name: str) -> _LeftUpload | None:
         try:
             description = self._descriptions.read(name)
             if not name.startswith(upload_id(description.model_id, description.key_sha256)):
@@ -144,16 +158,17 @@ class UnfinishedUploads:
         self._discard_description(name)
         return None
 
-    def _described(self, description: Description) -> UnfinishedUpload:
+    def _described(self, description: Description) -> _LeftUpload:
         with self._models.open(description.model_id) as folder:
             status = self._system.lstat(within(folder.path, description.location))
-        return UnfinishedUpload(
+        return _LeftUpload(
             description.model_id,
             description.key_sha256,
             description.facts,
             status.st_size,
             int(status.st_mtime),
             description.location,
+            status.st_dev,
         )
 
     def close(self) -> None:
@@ -245,13 +260,18 @@ class UnfinishedUploads:
 
     # Interruptions
 
-    def suspend(self, writer: ReleasedWriter, upload: UnfinishedUpload, dropped: Callable[[], None]) -> None:
+    def suspend(
+        self, writer: ReleasedWriter, upload: UnfinishedUpload, dropped: Callable[[], None], device: int
+    ) -> None:
         """
         Note that nobody is sending an upload; see ``IResumableWriter.suspend``.
+
+        Args:
+            device: the number of the device that its data is on.
         """
         with self._lock:
             if upload.location in self._writers:  # else it is closed
-                self._suspended[upload.location] = _Suspended(upload, writer, dropped, self.now_seconds())
+                self._suspended[upload.location] = _Suspended(upload, writer, dropped, device, self.now_seconds())
 
     def resume(self, upload: UnfinishedUpload) -> bool:
         """
@@ -261,19 +281,31 @@ class UnfinishedUploads:
             self._suspended.pop(upload.location, None)
             return upload.location in self._writers
 
-    def free(self) -> bool:
+    def freeable_bytes(self, device: int) -> int:
+        """
+        Return how much ``free`` can free on a device.
+        """
+        with self._lock:
+            suspended = sum(it.upload.received_bytes for it in self._suspended.values() if it.device == device)
+            return suspended + sum(it.received_bytes for it in self._left.values() if it.device == device)
+
+    def free(self, device: int | None = None) -> bool:
         """
         Discard the oldest upload that nobody is sending, because its space is needed.  Never raises.
+
+        Args:
+            device: the number of the device that it must be on; ``None`` for any.
 
         Returns:
             whether there was one.
         """
         with self._lock:
-            ages = [(each.seconds, location) for location, each in self._suspended.items()]
-            ages += [(each.changed_seconds, name) for name, each in self._left.items()]
-            if not ages:
+            ages = [(it.seconds, it.device, location) for location, it in self._suspended.items()]
+            ages += [(it.changed_seconds, it.device, name) for name, it in self._left.items()]
+            oldest = min((each for each in ages if device in (None, each[1])), default=None)
+            if oldest is None:
                 return False
-            name = min(ages)[1]
+            name = oldest[2]
             suspended = self._suspended.pop(name, None)
             upload = self._left.pop(name) if suspended is None else suspended.upload
             self._writers.pop(upload.location, None)

@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from twisted_registry.contracts.idempotency import IKeyedArchiveWriter
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
+from twisted_registry.contracts.streams import ISizedWriter
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CommitUncertain, NumberTaken, RegistryError, StorageFailure
@@ -53,7 +54,7 @@ class Stage(Enum):
     CLOSED = auto()
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter, ISizedWriter)
 @define(eq=False)
 class FileWriter:
     """
@@ -71,6 +72,11 @@ class FileWriter:
     _temp_name: str = field(default="", init=False)
     _size_bytes: int = field(default=0, init=False)
     _writeback_bytes: int = field(default=0, init=False)
+    _expected_bytes: int = field(default=0, init=False)
+
+    def expect(self, size_bytes: int) -> None:
+        """See ``ISizedWriter.expect``."""
+        self._expected_bytes = size_bytes
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
@@ -156,8 +162,12 @@ class FileWriter:
         if self._descriptor is None:
             self._staging.root.check()
             with self._models.open(self._model_id) as folder:
+                self._check_space(folder)
                 self._descriptor, self._temp_name = self._staging.create_temp_file(folder.handle)
         return self._descriptor
+
+    def _check_space(self, folder: ModelFolder) -> None:
+        self._staging.system.space.check(self._expected_bytes - self._size_bytes, folder.handle.descriptor)
 
     @contextmanager
     def _aborting_on_failure(self, stage: Stage) -> Iterator[None]:

@@ -11,7 +11,7 @@ from twisted_registry.contracts.archive import IArchive, IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, IKeyedArchiveWriter, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive, ILifecycleWriter
 from twisted_registry.contracts.ownership import ILocatedArchive
-from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
+from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader, ISizedWriter
 from twisted_registry.contracts.unfinished import IResumableArchive, IResumableWriter, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
 from twisted_registry.domain.annotations import Annotations
@@ -257,7 +257,7 @@ class LoggingSeekableReader(LoggingReader):
             ISeekableReader(self._reader).seek(offset)
 
 
-@implementer(IKeyedArchiveWriter, ILifecycleWriter)
+@implementer(IKeyedArchiveWriter, ILifecycleWriter, ISizedWriter)
 @define(eq=False)
 class LoggingWriter:
     """
@@ -271,6 +271,11 @@ class LoggingWriter:
 
     def __attrs_post_init__(self) -> None:
         self._logging = ErrorTranslation(STORAGE_ERRORS, self._failed)
+
+    def expect(self, size_bytes: int) -> None:
+        """See ``ISizedWriter.expect``.  Does nothing if the writer does not check sizes."""
+        if ISizedWriter.providedBy(self._writer):
+            ISizedWriter(self._writer).expect(size_bytes)
 
     def write(self, chunk: Chunk) -> None:
         """See ``IChunkSink.write``."""
