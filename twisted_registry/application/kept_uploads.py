@@ -232,15 +232,20 @@ class KeptUploads:
         self._expire_later()
 
     def _surplus(self) -> UploadKey | None:
-        limits, kept = self._limits, self._kept
-        everything = {key: each.data(each.transfer.received_bytes) for key, each in kept.items()}
-        in_memory = {key: each.data(each.transfer.memory_bytes) for key, each in kept.items()}
-        on_disk = {key: each.data(each.transfer.disk_bytes) for key, each in kept.items()}
-        return (
-            first_of_too_many(everything, limits.archive.count)
-            or first_of_too_much(in_memory, limits.memory_bytes)
-            or first_of_too_much(on_disk, limits.archive.size_bytes)
-        )
+        # The rules look at all uploads, so they are asked only if a limit is exceeded.
+        limits = self._limits
+        if len(self._kept) > limits.archive.count:
+            return first_of_too_many(self._data(lambda transfer: transfer.received_bytes), limits.archive.count)
+        for size_of, max_bytes in (
+            (lambda transfer: transfer.memory_bytes, limits.memory_bytes),
+            (lambda transfer: transfer.disk_bytes, limits.archive.size_bytes),
+        ):
+            if sum(size_of(kept.transfer) for kept in self._kept.values()) > max_bytes:
+                return first_of_too_much(self._data(size_of), max_bytes)
+        return None
+
+    def _data(self, size_of: Callable[[UnfinishedTransfer], int]) -> dict[UploadKey, KeptData]:
+        return {key: kept.data(size_of(kept.transfer)) for key, kept in self._kept.items()}
 
     def _expire_later(self) -> None:
         if self._kept and not self._is_expiring:

@@ -12,7 +12,7 @@ after another boot the upload is dropped.
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 from twisted_registry.contracts.unfinished import UnfinishedUpload
 from twisted_registry.domain.errors import RegistryError, StorageFailure
-from twisted_registry.domain.kept import KeptData, UnfinishedLimits, first_of_too_many, first_of_too_much
+from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reading
 from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER, UPLOAD_PREFIX, UPLOADS
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
@@ -130,19 +130,27 @@ class UnfinishedUploads:
         found = [upload for name in self._descriptions.names() if (upload := self._load(name)) is not None]
         # Of those with the same key the last one.
         kept = {_id_of(upload): upload for upload in sorted(found, key=lambda upload: upload.changed_seconds)}
-        while (name := self._surplus(kept)) is not None:
-            del kept[name]
+        within_limits = self._within_limits(kept.values())
         for upload in found:
-            if kept.get(_id_of(upload)) is upload:
+            if upload.location in within_limits:
                 self._left[_id_of(upload)] = upload
                 self._staging.keep_temp_file(upload.location)
             else:
                 self._remove_later(upload)
         self.expire()
 
-    def _surplus(self, uploads: Mapping[str, UnfinishedUpload]) -> str | None:
-        kept = {name: KeptData("", each.received_bytes, each.changed_seconds) for name, each in uploads.items()}
-        return first_of_too_many(kept, self.limits.count) or first_of_too_much(kept, self.limits.size_bytes)
+    def _within_limits(self, uploads: Iterable[_LeftUpload]) -> set[str]:
+        # Returns locations.  The rules are those of ``twisted_registry.domain.kept`` for the uploads of one client: to
+        # apply these once for each upload that is dropped takes long.
+        by_size = sorted(uploads, key=lambda upload: (upload.received_bytes, upload.changed_seconds))
+        largest = by_size[max(0, len(by_size) - self.limits.count) :]
+        kept = {upload.location for upload in largest}
+        surplus_bytes = sum(upload.received_bytes for upload in largest) - self.limits.size_bytes
+        for oldest in sorted(largest, key=lambda upload: upload.changed_seconds):
+            if surplus_bytes > 0 and oldest.received_bytes:
+                kept.remove(oldest.location)
+                surplus_bytes -= oldest.received_bytes
+        return kept
 
     def _load(self, name: str) -> _LeftUpload | None:
         try:
