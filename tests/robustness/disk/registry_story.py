@@ -294,6 +294,7 @@ class RegistryStory:
         directory: for what is left after each power cut.
         disturbance: what comes between calls, besides.
         skipped_syncs: see ``LossySystem``.
+        skipped_after: see ``LossySystem``.
         kills: how many times the process alone was killed.
         cuts: how many times the power was cut.
         refused: how many acts ended with an error of the disk.
@@ -303,6 +304,7 @@ class RegistryStory:
     directory: Path
     disturbance: Disturbance | None = None
     skipped_syncs: str | None = None
+    skipped_after: str = ".*"
     kills: int = 0
     cuts: int = 0
     refused: int = 0
@@ -320,7 +322,7 @@ class RegistryStory:
         choices = VersionChoices(self.chance, "r")
         while self.kills < most_kills:
             system = LossySystem(str(self._root), has_rename_noreplace=self.chance.random() < 0.7)
-            system.skipped_syncs = self.skipped_syncs
+            system.skipped_syncs, system.skipped_after = self.skipped_syncs, self.skipped_after
             with suppress(PowerCut):
                 for end in self._ends(most_kills):
                     system.end_after(self.chance.randint(0, _MOST_CALLS), end)
