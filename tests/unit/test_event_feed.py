@@ -274,7 +274,8 @@ class CheckpointTests(FeedCase):
         waiting = [self.ensure(watch.next()) for watch in watches]
         self.happen("other")
         woken = [sum(each.called for each in waiting)]
-        watches[-1].__exit__(None, None, None)
+        ended = next(watch for watch, each in zip(watches, waiting, strict=True) if not each.called)
+        ended.__exit__(None, None, None)
         while runtime.clock.getDelayedCalls():
             runtime.clock.advance(1)
             woken.append(sum(each.called for each in waiting))
