@@ -8,11 +8,13 @@ from typing import Any
 from twisted.logger import LogLevel
 
 from tests.support.retention import KEEP_TWO, SCOPE, RetentionCase, prefix
+from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
 from twisted_registry.domain.errors import (
     CorruptRetention,
     InvalidRequest,
 )
 from twisted_registry.domain.retention import (
+    KeepBest,
     PruneRequest,
     RetentionPolicy,
     RetentionScope,
@@ -107,6 +109,23 @@ class BackgroundTests(RetentionCase):
         self.open()
         self.apply_all()
         self.assertEqual(self.numbers(), [4, 5])
+
+    def test_unknown_metric(self) -> None:
+        """
+        If no version has the metric of a rule, all are kept, and one line in the log names the metric, however many
+        runs find that; once a version has it, the policy is applied.
+        """
+        self.set_policy(RetentionPolicy(keep_last=1, keep_best=(KeepBest("return", 1),)))
+        for _ in range(2):
+            self.apply_all()
+            self.clock.advance(2 * INTERVAL_SECONDS)
+        self.assertEqual(self.numbers(), [1, 2, 3, 4, 5])
+        (line,) = self.lines(LogLevel.warn)
+        self.assertIn("all versions of 'm' are kept, because none has the metric 'return'", line)
+        update = AnnotationUpdate.from_mask(Annotations({}, {"return": 1.0}), [])
+        self.done(self.registry.annotate_version(self.snapshot(), 2, update))
+        self.apply_all()
+        self.assertEqual(self.numbers(), [2, 5])
 
     def test_stopped_in_the_middle(self) -> None:
         """

@@ -96,7 +96,17 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("score", 1),)), versions), [3, 7])
         self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("score", 2, lowest=True),)), versions), [2, 5, 7])
         self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("score", 9),)), versions), [1, 2, 3, 5, 7])
-        self.assertEqual(kept(RetentionPolicy(keep_best=(KeepBest("other", 2),)), versions), [7])
+
+    def test_unknown_metric(self) -> None:
+        """
+        If no version has the metric of a rule, all are kept, whatever the other rules: its name may be misspelled.
+        """
+        versions = [version(each, score=1.0) for each in range(1, 5)]
+        typo, score = KeepBest("scroe", 1), KeepBest("score", 1)
+        for rules in ((typo,), (typo, score), (score, typo)):
+            found = plan(RetentionPolicy(1, rules, 2, 1.0), versions, NOW_NS)
+            self.assertEqual(found, PrunePlan(unknown_metrics=("scroe",)))
+        self.assertEqual(kept(RetentionPolicy(keep_best=(score,)), [version(1, score=nan), version(2)]), [2])
 
     def test_every(self) -> None:
         """
@@ -125,7 +135,7 @@ class PlanTests(SynchronousTestCase):
         """
         Aliased and pinned versions are kept, and so is the latest.
         """
-        versions = [version(1, aliases=["production"]), version(2, pinned=True), version(3), version(4)]
+        versions = [version(1, aliases=["production"]), version(2, pinned=True), version(3), version(4, score=1.0)]
         policy = RetentionPolicy(keep_best=(KeepBest("score", 1),))
         self.assertEqual(kept(policy, versions), [1, 2, 4])
 
@@ -137,7 +147,7 @@ class PlanTests(SynchronousTestCase):
         """
         expected = naive(policy, versions)
         found = plan(policy, iter(versions), NOW_NS)
-        self.assertEqual(found, PrunePlan(dict.fromkeys(sorted(expected), 10)))
+        self.assertEqual(found.sizes, dict.fromkeys(sorted(expected), 10))
         rest = [each for each in versions if each.number not in expected]
         self.assertEqual(plan(policy, rest, NOW_NS).numbers, [])
 
@@ -146,7 +156,7 @@ def naive(policy: RetentionPolicy, versions: list[VersionRecord]) -> set[int]:
     """
     Return what a policy deletes, from its definition.
     """
-    if policy == RetentionPolicy():
+    if policy == RetentionPolicy() or (policy.keep_best and not any(each.metrics for each in versions)):
         return set()
     numbers = sorted(each.number for each in versions)
     keep = {each.number for each in versions if each.aliases or each.labels} | set(numbers[-1:])

@@ -28,7 +28,8 @@ _NS = 1_000_000_000
 @frozen
 class KeepBest:
     """
-    A rule that keeps the versions with the best values of a metric.
+    A rule that keeps the versions with the best values of a metric.  If no version of a model has the metric, the whole
+    policy keeps all versions of that model: the name may be misspelled.
 
     Attributes:
         metric: the name of the metric.
@@ -123,9 +124,11 @@ class PrunePlan:
 
     Attributes:
         sizes: how many bytes of data each has, by number, ascending.
+        unknown_metrics: the metrics of ``keep_best`` that no version has, because of which all versions are kept.
     """
 
     sizes: Mapping[int, int] = field(factory=dict)
+    unknown_metrics: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> list[int]:
@@ -224,6 +227,7 @@ class PrunePlanner:
         self._policy = policy
         self._youngest_ns = now_ns - int(policy.younger_than_seconds * _NS)
         self._best = [(rule.metric, -1.0 if rule.lowest else 1.0, _Highest(rule.count)) for rule in policy.keep_best]
+        self._unknown_metrics = dict.fromkeys(rule.metric for rule in policy.keep_best)
         self._blocks: dict[int, int] = {}
         self._numbers: list[int] = []
         self._sizes: dict[int, int] = {}
@@ -239,6 +243,8 @@ class PrunePlanner:
         self._numbers.append(number)
         for metric, sign, highest in self._best:
             value = record.metrics.get(metric)
+            if value is not None:
+                self._unknown_metrics.pop(metric, None)
             if value is not None and not isnan(value):  # NaN is not the best
                 highest.add((sign * value, number), number)
         if policy.keep_every:
@@ -254,6 +260,8 @@ class PrunePlanner:
         """
         if self._policy.keeps_all:
             return PrunePlan()
+        if self._numbers and self._unknown_metrics:
+            return PrunePlan(unknown_metrics=tuple(self._unknown_metrics))
         newest = sorted(self._numbers)[-max(self._policy.keep_last, 1) :]
         kept = set(newest).union(self._blocks.values(), *(highest.items() for _, _, highest in self._best))
         return PrunePlan({number: self._sizes[number] for number in sorted(self._sizes.keys() - kept)})
@@ -265,7 +273,7 @@ def plan(policy: RetentionPolicy, versions: Iterable[VersionRecord], now_ns: int
 
     The latest version is never deleted, and neither are those that an alias names or that have the label ``pin``.
     These count for the rules as well: with ``keep_last`` 3, the newest three are kept, whether or not an alias names
-    one.
+    one.  If no version has the metric of a rule of ``keep_best``, all are kept.
 
     Args:
         versions: all versions of the model, in any order.  They are read once.

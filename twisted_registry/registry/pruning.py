@@ -240,6 +240,18 @@ def _loaded(info: VersionInfo, annotations: Annotations | CorruptAnnotations) ->
     return _Loaded(info, annotations, is_protected=False)
 
 
+def log_unknown_metrics(model_id: str, metrics: Sequence[str]) -> None:
+    """
+    Log that a policy keeps all versions of a model, because none has these metrics.
+    """
+    _log.warn(
+        "all versions of {id!r} are kept, because none has the metric {metrics} that its retention policy names under "
+        "keep_best; correct the name, or record the metric",
+        id=model_id,
+        metrics=" or ".join(map(repr, metrics)),
+    )
+
+
 def log_run(model_id: str, deleted: DeletedVersions) -> None:
     """
     Log what a run has deleted, if anything.

@@ -19,7 +19,7 @@ from twisted_registry.domain.retention import PruneRequest, RetentionPolicy, Ret
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.prune_calls import PruneCall
-from twisted_registry.registry.pruning import VERSIONS_AT_ONCE, Pruner, PruneRun, log_run
+from twisted_registry.registry.pruning import VERSIONS_AT_ONCE, Pruner, PruneRun, log_run, log_unknown_metrics
 from twisted_registry.registry.retention_policies import RetentionPolicies
 from twisted_registry.registry.state import State
 
@@ -88,6 +88,8 @@ class Retention:
         self._next_look_seconds = seconds()
         self._next_run_seconds: dict[str, float] = {}
         self._runs: dict[str, PruneRun] = {}
+        # Those that were logged, by model: each run finds them again.
+        self._unknown_metrics: dict[str, tuple[str, ...]] = {}
         # Those that their callers still hold.
         self._called: WeakSet[PruneCall] = WeakSet()
         self._is_stopped = False
@@ -109,6 +111,7 @@ class Retention:
         elif isinstance(event, ModelDeleted):
             self._policies.forget(event.model_id)
             self._next_run_seconds.pop(event.model_id, None)
+            self._unknown_metrics.pop(event.model_id, None)
 
     # The calls of clients
 
@@ -127,6 +130,7 @@ class Retention:
                     call.note_policy(scope)
                 self._next_look_seconds = self._seconds()
                 self._next_run_seconds.clear()
+                self._unknown_metrics.clear()
 
     def find_policy(self, scope: RetentionScope) -> Deferred[tuple[RetentionScope, RetentionPolicy | None]]:
         """See ``IRetention.find_policy``."""
@@ -262,3 +266,14 @@ class Retention:
             pause_seconds = max(_RUN_PAUSE_SECONDS, _RUN_PAUSE_SHARE * run.next_planning_seconds)
             self._next_run_seconds[run.model_id] = self._seconds() + pause_seconds
         log_run(run.model_id, run.deleted)
+        if run.plan is not None and not run.is_outdated:
+            self._note_unknown_metrics(run.model_id, run.plan.unknown_metrics)
+
+    def _note_unknown_metrics(self, model_id: str, metrics: tuple[str, ...]) -> None:
+        if metrics == self._unknown_metrics.get(model_id, ()):
+            return
+        if not metrics:
+            del self._unknown_metrics[model_id]
+            return
+        self._unknown_metrics[model_id] = metrics
+        log_unknown_metrics(model_id, metrics)
