@@ -89,6 +89,18 @@ class AliasTests(AliasCase):
         self.assertEqual(said, f"{self.at('production')} names version 3 (before, it named version 1)\n")
         self.assertEqual(self.number(), 3)
 
+    def test_set_again(self) -> None:
+        """
+        An alias that names the version already stays as it is, the line says so, and the history has no second move.
+        """
+        self.output("alias", "set", self.at(1), "production", "--reason", "first")
+        unchanged = f"{self.at('production')} names version 1 already; nothing was changed"
+        self.assertEqual(self.output("alias", "set", self.at(1), "production"), f"{unchanged}\n")
+        said = self.output("alias", "set", self.at(1), "production", "--reason", "better")
+        self.assertEqual(said, f"{unchanged}, and the reason was not recorded\n")
+        self.assertEqual([each["reason"] for each in self.moves()], ["first"])
+        self.assertEqual(json.loads(self.output("alias", "set", self.at(1), "production", "--json")), self.moves()[0])
+
     def test_set_by_alias(self) -> None:
         """
         The version may be named by another alias.

@@ -82,6 +82,25 @@ class BackupTests(RegistryTestCase):
         self.assertIn("in use", done.stderr)
         self.assertEqual(self.store(b"1"), 1)
 
+    def test_too_low(self) -> None:
+        """
+        Numbers that are high enough stay and do not count as raised; if no others are left, the status is 1.
+        """
+        self.client.save_model("walker")
+        self.daemon.stop()
+        run_command(self.directory, *COMMAND, "--by", "100", self.archive)
+        done = run_command(self.directory, *COMMAND, "--to", "5", self.archive)
+        high = "walker: numbers already continue after 100, which is not below --to 5\n"
+        none = "models whose numbers were raised: 0; models that failed: 0\n"
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (1, high + none, ""))
+        self.daemon = self.start_daemon()
+        self.connect().save_model("runner")
+        self.daemon.stop()
+        done = run_command(self.directory, *COMMAND, "--to", "5", self.archive)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(high, done.stdout)
+        self.assertIn("models whose numbers were raised: 1;", done.stdout)
+
     def test_ends(self) -> None:
         """
         It ends with 2 where there is no archive or the flags make no sense, with 1 where a model was left, else with 0.

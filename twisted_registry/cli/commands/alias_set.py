@@ -9,11 +9,12 @@ import click
 from twisted_registry.cli.alias_options import expected_option, reason_option
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_interrupt
 from twisted_registry.cli.outcomes import outcome
-from twisted_registry.cli.output import json_option
+from twisted_registry.cli.output import json_option, print_line
 from twisted_registry.cli.params import AliasNameType, ReferenceType
 from twisted_registry.cli.records import alias_name, print_move
 from twisted_registry.cli.references import REFERENCES, reference_word
 from twisted_registry.cli.server import Server, with_server
+from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.references import Reference
 
 if TYPE_CHECKING:
@@ -47,8 +48,17 @@ def set_(
     Run the command.
     """
     with server.client() as client, exit_on_interrupt(lambda: setting_outcome(server, reference, alias)):
+        before = client.aliases(reference.model_id).get(alias)
         move = client.set_alias(str(reference), alias, expected_number=expected_number, reason=reason)
-        print_move(reference.model_id, move, as_json)
+        if before is not None and before.sequence == move.sequence and not as_json:
+            print_line(_unchanged(reference.model_id, move, bool(reason)))
+        else:
+            print_move(reference.model_id, move, as_json)
+
+
+def _unchanged(model_id: str, move: AliasMove, has_reason: bool) -> str:
+    note = ", and the reason was not recorded" if has_reason else ""
+    return f"{alias_name(model_id, move.alias)} names version {move.to_number} already; nothing was changed{note}"
 
 
 def setting_outcome(server: Server, reference: Reference, alias: str) -> str:

@@ -27,7 +27,7 @@ each run raises the numbers again.
 \b
 Exit status:
   0    all numbers were raised
-  1    the numbers of some models were not raised
+  1    some models failed, or no number was below --to
   2    there is no archive, or it is in use, or it cannot be written
 
 \b
@@ -54,22 +54,24 @@ def raise_numbers(directory: str, by: int | None, to: int | None, as_json: bool)
     models: list[RaisedNumbers] = []
     partial = "the numbers of {:,} models were raised, those of the others were not; run the command again"
     with exit_on_archive_error():
-        with exit_on_interrupt(lambda: partial.format(len(models))), locked(directory):
-            for model in _printed(NumberRaiser(directory, by or DEFAULT_BY, to).run(), as_json):
+        with exit_on_interrupt(lambda: partial.format(sum(model.is_raised for model in models))), locked(directory):
+            for model in _printed(NumberRaiser(directory, by or DEFAULT_BY, to).run(), to, as_json):
                 models.append(model)
-        failed = sum(bool(model.error) for model in models)
+        raised, failed = sum(model.is_raised for model in models), sum(bool(model.error) for model in models)
         if not as_json:
-            click.echo(f"models whose numbers were raised: {len(models) - failed:,}; models that failed: {failed:,}")
-    sys.exit(ExitStatus.FAILED if failed else ExitStatus.DONE)
+            click.echo(f"models whose numbers were raised: {raised:,}; models that failed: {failed:,}")
+    sys.exit(ExitStatus.FAILED if failed or (models and not raised) else ExitStatus.DONE)
 
 
-def _printed(models: Iterator[RaisedNumbers], as_json: bool) -> Iterator[RaisedNumbers]:
+def _printed(models: Iterator[RaisedNumbers], to: int | None, as_json: bool) -> Iterator[RaisedNumbers]:
     for model in models:
         name = harmless_id(model.folder if model.model_id is None else model.model_id)
         if as_json:
             print_object(asdict(model))
         elif model.error:
             click.echo(f"{name}: not raised: {harmless_line(model.error)}", err=True)
+        elif not model.is_raised:
+            click.echo(f"{name}: numbers already continue after {model.after}, which is not below --to {to}")
         else:
             click.echo(f"{name}: numbers continue after {model.after}, not after {model.before}")
         yield model

@@ -54,6 +54,13 @@ class RaisedNumbers:
     after: int
     error: str = ""
 
+    @property
+    def is_raised(self) -> bool:
+        """
+        Return whether the next number is higher than before.
+        """
+        return not self.error and self.after > self.before
+
 
 class NumberRaiser:
     """
