@@ -80,6 +80,45 @@ class PolicyTests(RetentionCase):
         found = self.object("retention", "show", self.model_id)
         self.assertEqual((found["model_id"], found["policy"]), (self.model_id, NONE))
 
+    def test_unset(self) -> None:
+        """
+        Once a policy is removed, the one that applies then is printed.
+        """
+        short, long = self.model_id[:-2], self.model_id[:-1]
+        for prefix, count in ((short, "60"), (long, "50")):
+            self.output("retention", "set", "--prefix", prefix, "--keep-last", count)
+            self.addCleanup(self.output, "retention", "set", "--prefix", prefix, "--unset")
+        removed = "removed; the policy of models that begin with"
+        for arguments, prefix, keeps in (((self.model_id,), long, 50), (("--prefix", long), short, 60)):
+            said = self.output("retention", "set", *arguments, "--unset")
+            self.assertEqual(said, f"{removed} {prefix} applies: keeps the newest {keeps}\n")
+            found = self.object("retention", "set", *arguments, "--unset")
+            expected = {"model_id": None, "prefix": prefix, "policy": {**NONE, "keep_last": keeps}}
+            self.assertEqual(found, expected)
+        none = "removed; no other policy applies: keeps all versions\n"
+        self.assertEqual(self.output("retention", "set", "--prefix", short, "--unset"), none)
+        self.assertEqual(self.output("retention", "set", self.model_id, "--unset"), none)
+
+    def test_nobody_to_ask(self) -> None:
+        """
+        Without a terminal, a policy that deletes versions at once needs --yes, also if removing another makes it apply.
+        """
+        said = self.refused(2, "retention", "set", self.model_id, "--keep-last", "1")
+        self.assertIn("the policy deletes 2 versions (3 bytes) in the background", said)
+        self.assertIn("--yes", said)
+        self.output("retention", "set", self.model_id, "--keep-all")
+        self.assertIn(
+            "up to 2 versions", self.refused(2, "retention", "set", "--prefix", self.model_id, "--keep-last", "1")
+        )
+        self.output("retention", "set", "--prefix", self.model_id, "--keep-last", "1", "--yes")
+        self.addCleanup(self.output, "retention", "set", "--prefix", self.model_id, "--unset")
+        said = self.refused(2, "retention", "set", self.model_id, "--unset")
+        self.assertIn(f"without it, the policy of models that begin with {self.model_id} deletes 2 versions", said)
+        self.assertEqual(self.object("retention", "show", self.model_id)["policy"], NONE)
+        self.assertEqual(self.numbers(), [1, 2, 3])
+        self.output("retention", "set", self.model_id, "--unset", "--yes")
+        self.assertEqual(self.object("retention", "show", self.model_id)["prefix"], self.model_id)
+
     def test_not_understood(self) -> None:
         """
         A scope or a rule that is missing, doubled or malformed is 2.

@@ -73,7 +73,7 @@ LINES: Sequence[tuple[str, str, Shape]] = (
     ("alias ls", "{m}", MOVE),
     ("alias log", "{m}@production", MOVE),
     ("alias rm", "{m}@production", {"model_id": str, "alias": str, "deleted": bool}),
-    ("retention set", "{m} --keep-last 1 --keep-best return=1", RETENTION),
+    ("retention set", "{m} --keep-last 5 --keep-best return=1", RETENTION),
     ("retention show", "{m}", RETENTION),
     ("prune", "{m} --keep-last 1 --dry-run", PRUNED),
     ("status", "", {"server": str, "serving": bool, "versions": dict, "statuses": dict}),

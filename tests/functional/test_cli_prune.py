@@ -95,7 +95,7 @@ class ConfirmationTests(SharedEdgeTestCase):
         """
         prefix = self.model_id[:-1]
         invoke(self.daemon.address, "retention", "set", self.model_id, "--keep-all")
-        invoke(self.daemon.address, "retention", "set", "--prefix", prefix, "--keep-last", "1")
+        invoke(self.daemon.address, "retention", "set", "--prefix", prefix, "--keep-last", "1", "--yes")
         self.addCleanup(invoke, self.daemon.address, "retention", "set", "--prefix", prefix, "--unset")
         question = (
             f"Without it, the policy of models that begin with {prefix} deletes 2 versions (8 bytes) in the "
