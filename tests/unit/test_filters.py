@@ -210,6 +210,19 @@ class FilterTests(SynchronousTestCase):
         self.check(true=['labels."a.b" = "1"', 'labels."two words":*', 'metadata."q\\"\\\\\\*" = x', 'labels:"a.b"'])
         self.assertTrue(matches('labels."AND" = x', version(labels={"AND": "x"})))
 
+    def test_single_quotes(self) -> None:
+        """
+        In double quotes, and after the first letter, a single quote is part of the text.
+        """
+        record = version(labels={"first": "'ada'", "within": "o'neill", "'k'": "x"})
+        for text in (
+            """labels.first = "'ada'" """,
+            "labels.within = o'neill",
+            "labels.within = *'neill",
+            """labels."'k'" = x""",
+        ):
+            self.assertTrue(matches(text, record), text)
+
     def test_times(self) -> None:
         """
         Times are compared to the nanosecond, in any zone; a date is its beginning in UTC.
@@ -319,6 +332,10 @@ class ErrorTests(SynchronousTestCase):
             ('labels.env = "a*b"', 14, 'write "\\*" for the character'),
             ('labels.env = "ab', 14, "no closing quote"),
             ('labels.env = "a\\n"', 16, "is not an escape"),
+            ("labels.env = 'ada'", 14, 'single quotes do not quote; use double quotes: "..."'),
+            ("labels.env != 'two words'", 15, "single quotes do not quote"),
+            ("aliases:'production'", 9, "single quotes do not quote"),
+            ("NOT labels.'a b' = x", 12, "single quotes do not quote"),
             ("archived metrics.x > 3", 10, "expected AND, OR or the end, found 'metrics'"),
             ("archived and archived", 10, "expected AND, found 'and'; keywords are upper case"),
             ("archived AND", 13, "expected a field, found the end"),
@@ -351,6 +368,7 @@ class ErrorTests(SynchronousTestCase):
             (",number", 1, "expected a field"),
             ("number down", 8, "expected asc, desc, a comma or the end, found 'down'"),
             ("number, created desc x", 22, "found 'x'"),
+            ("number, 'created'", 9, "single quotes do not quote"),
             ("metrics", 1, "name a key of it"),
             ("aliases", 1, "aliases has no order"),
             ("age", 1, "order by created"),

@@ -35,6 +35,7 @@ _ESCAPE = re.compile(r"\\(.)|(\*)", re.DOTALL)
 _ESCAPED = '"\\*'
 
 _KEYWORDS = ("AND", "OR", "NOT")
+_SINGLE_QUOTE = "'"
 
 
 @frozen
@@ -187,8 +188,19 @@ class Tokens:
         match = _VALUE.match(self._text, token.column - 1)
         if match is None:
             self.fail(token.column, f"expected a value, found {token.shown}")
+        self.refuse_single_quote(match[0], token.column)
         self.next = self._read(match.end())
         return Value(match[0], token.column, stars=tuple(_indexes(match[0], "*")))
+
+    def refuse_single_quote(self, text: str, column: int) -> None:
+        """
+        Refuse text without double quotes that begins with a single quote: it would be looked for with its quotes.
+
+        Raises:
+            InvalidFilter: it does.
+        """
+        if text.startswith(_SINGLE_QUOTE):
+            self.fail(column, 'single quotes do not quote; use double quotes: "..."')
 
     def _read(self, start: int) -> _Token:
         match = _TOKEN.match(self._text, start)
@@ -328,6 +340,7 @@ def read_path(tokens: Tokens) -> Path:
             tokens.fail(token.column, f"expected a field, found {token.shown}")
         if len(segments) == _MAX_SEGMENTS:
             tokens.fail(token.column, "there are too many dots; a key with dots is written in quotes")
+        tokens.refuse_single_quote(token.text, token.column)
         tokens.take()
         segments.append(token.text if token.value is None else token.value.text)
         columns.append(token.column)
