@@ -144,7 +144,7 @@ class Models:
         Change a model's metadata.
 
         Args:
-            allow_missing: create the model if there is none.
+            allow_missing: create the model if there is none, and the update has no etag.
 
         Raises:
             InvalidRequest: the mask is not allowed, or the metadata would be too large.
@@ -155,7 +155,8 @@ class Models:
         check_model_id(update.model_id)
 
         def edit(present: ModelInfo | None) -> ModelInfo:
-            if present is None and not allow_missing:
+            # An etag is that of a model which the caller has read: if there is none now, somebody has deleted it.
+            if present is None and (update.etag or not allow_missing):
                 raise UnknownModel(update.model_id)
             return update.apply(present or ModelInfo(update.model_id))
 
