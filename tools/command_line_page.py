@@ -77,7 +77,8 @@ def _shared(command: click.Command) -> list[click.Option]:
 
 def _shared_row(option: click.Option) -> list[str]:
     default = f"{option.default}" if option.show_default else "none"
-    return [f"`{option.opts[0]} {option.metavar}`", f"`{option.envvar}`", option.help or "", default]
+    name = option.opts[0] if option.is_flag else f"{option.opts[0]} {option.metavar}"
+    return [f"`{name}`", f"`{option.envvar}`", option.help or "", default]
 
 
 def _row(context: click.Context, option: click.Option) -> list[str]:

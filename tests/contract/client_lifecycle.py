@@ -21,6 +21,7 @@ from twisted_registry.client import (
     RetentionPolicy,
     errors,
 )
+from twisted_registry.domain.filter_syntax import MAX_DEPTH
 
 
 class LifecycleCase(SharedEdgeTestCase):
@@ -473,6 +474,25 @@ class LifecycleContract(LifecycleCase):
         for metric, keywords in (("loss", {}), ("return", {"filter": "number > 3"})):
             with self.assertRaises(errors.NoMatchingVersion):
                 self.registry.call("best", self.model_id, metric, **keywords)
+
+    def test_best_version_filters(self) -> None:
+        """
+        The filter for the best version is a filter of its own: an error has the column in it.
+        """
+        for matching, column in (
+            ("number = 1) OR (number = 2", 11),
+            ("(archived", 10),
+            ("archived AND number = x", 23),
+            ("number", 7),
+            ("labels.env = 'a'", 14),
+        ):
+            with self.assertRaises(errors.InvalidFilter) as caught:
+                self.registry.call("best", self.model_id, "return", filter=matching)
+            self.assertEqual((caught.exception.parameter, caught.exception.column), ("filter", column), matching)
+        self.annotate({1: 1, 2: 2})
+        deep = f"{'(' * MAX_DEPTH}number = 9 OR number = 1{')' * MAX_DEPTH}"
+        for matching in ("number = 9 OR number = 1", "number = 1 AND number < 2 OR number = 9", deep):
+            self.assertEqual(self.registry.call("best", self.model_id, "return", filter=matching).number, 1, matching)
 
     def test_mistakes_in_the_filter_of_the_best(self) -> None:
         """

@@ -169,6 +169,13 @@ class AnnotationTests(VersionCase):
         self.assertIn("'a' is neither NAME=NUMBER nor NAME-", self.refused(2, "metric", self.at(1), "a"))
         self.assertIn("Missing argument", self.refused(2, "label", self.at(1)))
 
+    def test_too_large(self) -> None:
+        """
+        A metric that no number of 64 bits comes near to is 2, and does not become Infinity.
+        """
+        for number in ("1e400", "-1e400", "9" * 400):
+            self.assertIn("is too large", self.refused(2, "metric", self.at(1), "--", f"z={number}"))
+
     def test_refused(self) -> None:
         """
         A refusal of the registry is 1, with its reason.

@@ -92,6 +92,19 @@ class ModelTests(RegistryV1Case):
         self.assertEqual(self.v1.fails("UpdateModel", model=given), grpc.StatusCode.NOT_FOUND)
         self.assertEqual(self.v1.UpdateModel(model=given, allow_missing=True).version_count, 0)
 
+    def test_missing_with_etag(self) -> None:
+        """
+        With an etag, an update never creates a model, whatever the etag is.
+        """
+        empty = self.v1.UpdateModel(model={"model_id": self.model_id}, update_mask={"paths": ["metadata"]}).etag
+        missing = f"{self.model_id}-new"
+        for etag in (empty, "0123456789abcdef"):
+            for allow_missing in (True, False):
+                given = {"model_id": missing, "metadata": {"a": "1"}, "etag": etag}
+                code = self.v1.fails("UpdateModel", model=given, allow_missing=allow_missing)
+                self.assertEqual(code, grpc.StatusCode.NOT_FOUND, (etag, allow_missing))
+        self.assertEqual(self.v1.fails("GetModel", model_id=missing), grpc.StatusCode.NOT_FOUND)
+
 
 class VersionTests(RegistryV1Case):
     """
@@ -303,11 +316,13 @@ class EventTests(RegistryV1Case):
 
     def test_refused(self) -> None:
         """
-        A cursor of another process is OUT_OF_RANGE; a malformed cursor or an unknown kind is INVALID_ARGUMENT.
+        A cursor of another process is OUT_OF_RANGE.  A malformed cursor, an unknown kind, and a model together with a
+        prefix are INVALID_ARGUMENT.
         """
         for request, code in (
             ({"cursor": "0123456789ab-7"}, grpc.StatusCode.OUT_OF_RANGE),
             ({"cursor": "x"}, grpc.StatusCode.INVALID_ARGUMENT),
             ({"kinds": ["none"]}, grpc.StatusCode.INVALID_ARGUMENT),
+            ({"model_id": self.model_id, "prefix": self.model_id[:1]}, grpc.StatusCode.INVALID_ARGUMENT),
         ):
             self.assertEqual(self.v1.fails("WatchEvents", **request), code)

@@ -105,9 +105,14 @@ class EventsTests(SharedEdgeTestCase):
 
     def test_refused(self) -> None:
         """
-        An unknown kind and a version in place of a model are 2; an invalid cursor is 1.
+        An unknown kind, a version in place of a model, and a model with a prefix are 2; an invalid cursor is 1.
         """
-        for status, *arguments in ((2, "--kind", "nope"), (2, f"{self.model_id}@1"), (1, "--cursor", "nope")):
+        for status, *arguments in (
+            (2, "--kind", "nope"),
+            (2, f"{self.model_id}@1"),
+            (2, self.model_id, "--prefix", "other"),
+            (1, "--cursor", "nope"),
+        ):
             done = invoke(self.daemon.address, "events", *map(str, arguments))
             self.assertEqual((done.exit_code, done.stdout), (status, ""), arguments)
 

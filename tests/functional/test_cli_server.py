@@ -94,7 +94,10 @@ class ServerTests(SharedEdgeTestCase):
         """
         self.assertEqual(run(self.daemon.address, "frobnicate").returncode, 2)
         self.assertEqual(run(self.daemon.address, "ls", "--frobnicate").returncode, 2)
-        self.assertIn(b"Exit status:", run(self.daemon.address, "--help").stdout)
+        said = run(self.daemon.address, "--help").stdout
+        self.assertIn(b"Exit status:", said)
+        for name in (b"TWISTED_REGISTRY_TOKEN,", b"--token-file", b"TWISTED_REGISTRY_TOKEN_FILE"):
+            self.assertIn(name, said)
 
     def test_serving(self) -> None:
         """

@@ -38,6 +38,12 @@ class PartTests(SynchronousTestCase):
             part("archive verify"),
         )
 
+    def test_flag(self) -> None:
+        """
+        A shared option without a value is named alone.
+        """
+        self.assertIn("| `--tls` | `TWISTED_REGISTRY_TLS` |", part("all commands"))
+
     def test_own_options(self) -> None:
         """
         The table of 'health' has its own '--server', because that differs from the shared one.

@@ -85,6 +85,14 @@ class PruneTests(RetentionCase):
         self.assertIn("deleted 3 versions of 'm'", line)
         self.assertIn("of 30 bytes, with numbers from 1 to 3", line)
 
+    def test_one_version(self) -> None:
+        """
+        The line in the log says when it was only one version.
+        """
+        self.prune(RetentionPolicy(keep_last=4))
+        (line,) = self.lines(LogLevel.info)
+        self.assertIn("deleted 1 version of 'm'", line)
+
     def test_protected(self) -> None:
         """
         The latest version, and those with an alias or the label pin, stay.

@@ -16,8 +16,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 _HELP = """Use and operate a model registry.
 
 MODEL is a model, MODEL@3 is its version 3, MODEL@-1 is its latest version, and MODEL@ALIAS is the version that an alias
-names. --server or TWISTED_REGISTRY_SERVER is the address of the registry. An access token is read only from
-TWISTED_REGISTRY_TOKEN.
+names. --server or TWISTED_REGISTRY_SERVER is the address of the registry. An access token is read from
+TWISTED_REGISTRY_TOKEN, or from the file that --token-file or TWISTED_REGISTRY_TOKEN_FILE names.
 
 \b
 Examples:

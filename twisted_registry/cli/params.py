@@ -2,6 +2,7 @@
 Types of the arguments: models, versions, aliases, metadata.
 """
 
+import math
 import re
 import time
 from collections.abc import Collection, Iterator
@@ -231,7 +232,10 @@ class MetricType(click.ParamType):  # type: ignore[type-arg]  # at run time olde
             return name, None
         if not _NUMBER.fullmatch(text):
             self.fail(f"{text!r} in {value!r} is not a number, such as 203.5, 1e-3 or Infinity", param, ctx)
-        return name, float(text)
+        number = float(text)
+        if math.isinf(number) and "inf" not in text.casefold():
+            self.fail(f"{text!r} in {value!r} is too large; numbers go up to 1.797e308", param, ctx)
+        return name, number
 
 
 class SetMetricType(MetricType):

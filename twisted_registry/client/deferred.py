@@ -1142,7 +1142,8 @@ class DeferredClient(DeferredClientBase):
         Raises:
             CursorExpired: events after the cursor are no longer kept.  This and the other errors are raised during the
                 iteration.
-            InvalidRequest: there is no such kind of event, or the cursor is not one.
+            InvalidRequest: there is no such kind of event, the cursor is not one, or both a model and a prefix are
+                given.
             Unavailable: the server was away for longer than ``retry_seconds`` at the start.
             Unsupported: the server does not have this call.
         """

@@ -258,8 +258,9 @@ def log_run(model_id: str, deleted: DeletedVersions) -> None:
     """
     if deleted.count:
         _log.info(
-            "deleted {count} versions of {id!r} that its retention policy does not keep, of {size_bytes} bytes, with "
+            "deleted {versions} of {id!r} that its retention policy does not keep, of {size_bytes} bytes, with "
             "numbers from {first} to {last}",
+            versions=f"{deleted.count} version{'' if deleted.count == 1 else 's'}",
             count=deleted.count,
             id=model_id,
             size_bytes=deleted.size_bytes,

@@ -53,6 +53,8 @@ def events(
     """
     Run the command.
     """
+    if model is not None and prefix:
+        raise click.UsageError("name a MODEL, or models by --prefix, and not both")
     model_id = "" if model is None else model.model_id
     with exit_quietly_on_interrupt(), server.client() as client:
         for event in client.events(model_id, prefix=prefix, kinds=kinds, cursor=cursor):

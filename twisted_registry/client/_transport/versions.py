@@ -24,6 +24,7 @@ from twisted_registry.client.errors import (
     UnknownVersion,
 )
 from twisted_registry.domain.aliases import check_alias_name, check_reason
+from twisted_registry.domain.filter_syntax import parse_filter
 from twisted_registry.domain.idempotency import check_idempotency_key
 from twisted_registry.domain.models import check_model_id
 from twisted_registry.domain.records import VersionRecord
@@ -204,7 +205,10 @@ class Versions:
         Return the version with the best value of a metric.
         """
         path = f"metrics.{_quoted(sendable_text(metric, 'metric'))}"
-        wanted = f"({matching}) AND {path}:*" if matching.strip() else f"{path}:*"
+        # Alone first: as a part of another filter, it could have another meaning or another column.
+        parse_filter(sendable_text(matching, "filter"))
+        # AND binds loosest, so that no parentheses are needed.
+        wanted = f"{matching} AND {path}:*" if matching.strip() else f"{path}:*"
         # Retention keeps the newest of equal ones, too.
         order_by = f"{path}{'' if lowest else ' desc'}, number desc"
         try:
@@ -214,9 +218,7 @@ class Versions:
                 return record
         except InvalidFilter as error:
             if error.parameter == "filter" and matching.strip():
-                raise evolve(
-                    error, column=min(max(1, error.column - 1), len(matching) + 1)
-                ) from None  # the parenthesis
+                raise evolve(error, column=min(error.column, len(matching) + 1)) from None
             raise
         raise NoMatchingVersion(model_id, wanted)
 

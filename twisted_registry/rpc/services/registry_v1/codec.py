@@ -208,8 +208,10 @@ def event_filter(request: Any) -> EventFilter:
     Read which events a client watches.
 
     Raises:
-        InvalidRequest: there is no such kind of event.
+        InvalidRequest: there is no such kind of event, or the request names both a model and a prefix.
     """
+    if request.model_id and request.prefix:
+        raise InvalidRequest("the request names both a model and a prefix; set model_id, or prefix")
     for kind in request.kinds:
         if kind not in KINDS:
             raise InvalidRequest(f"there are no events of kind {shown(kind)}; the kinds are {', '.join(sorted(KINDS))}")
