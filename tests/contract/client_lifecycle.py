@@ -477,7 +477,7 @@ class LifecycleContract(LifecycleCase):
 
     def test_best_version_filters(self) -> None:
         """
-        The filter for the best version is a filter of its own: an error has the column in it.
+        The filter for the best version is checked alone: an error has the column in it.
         """
         for matching, column in (
             ("number = 1) OR (number = 2", 11),
