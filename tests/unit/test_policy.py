@@ -138,6 +138,8 @@ class PolicyFileTests(SynchronousTestCase):
             (grant.replace("token:a", "token"), "'token:trainer'"),
             (grant.replace("token:a", "tokens:a"), "'token:trainer'"),
             (grant.replace("token:a", "token:a*"), "longer names"),
+            (grant.replace("token:a", "jwt:a*"), "longer names"),
+            (grant.replace("token:a", "unix-groups:ml"), "'unix-group:ml'"),
             (grant.replace('"token:a"', "[]"), "needs 'to'"),
             (grant.replace('models = "*"', ""), "needs 'models'"),
             (grant.replace('"*"', '"team-a*"'), "separator"),
@@ -148,12 +150,20 @@ class PolicyFileTests(SynchronousTestCase):
             self.assertIn(hint, self.problems(text), text)
         self.assertRaises(BadFile, parse_policy, b"\xff")
 
+    def test_kinds(self) -> None:
+        """
+        A grant can be to callers of each kind.
+        """
+        subjects = ["token:a", "certificate:a.example", "jwt:ci:repo/*", "unix:1000", "unix-group:ml", "anyone"]
+        rules = parse_policy(f'[[grants]]\nto = {subjects}\nrole = "reader"\nmodels = "*"\n'.encode())
+        self.assertEqual([subject for subject, _ in rules.grants], subjects)
+
     def test_all_at_once(self) -> None:
         """
         All mistakes are reported, not only the first.
         """
         text = self.problems('x = 1\n[[grants]]\nto = "a"\nrole = "b"\nmodels = "c*d"\n')
-        self.assertEqual(len(text.splitlines()), 3)
+        self.assertEqual(len(text.splitlines()), 4)
 
     @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text("ab*:\n", max_size=5), st.lists))
     def test_any_values(self, value: object) -> None:
