@@ -107,12 +107,13 @@ class RegistryV1:
 
     def fails(self, name: str, **fields: Any) -> grpc.StatusCode:
         """
-        Make a call that fails, and return its code.
+        Make a call that fails before it replies, and return its code.
         """
         try:
             reply = getattr(self, name)(**fields)
             if not hasattr(reply, "DESCRIPTOR"):
-                list(reply)
+                call, reply = reply, next(reply)
+                call.cancel()
         except grpc.RpcError as error:
             return error.code()
         raise AssertionError(f"{name} succeeded: {reply}")

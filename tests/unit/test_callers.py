@@ -122,6 +122,22 @@ class CallersTests(SynchronousTestCase):
         self.policy.change()
         self.assertIsNot(self.find("ann"), caller)
 
+    def test_least_recent_dropped(self) -> None:
+        """
+        If too many callers are kept, the one that has not called for the longest time is dropped.
+        """
+        self.tokens.names["eve"] = None
+        callers = Callers([self.tokens], self.policy, self.clock.seconds, kept_max=2)
+
+        def find(token: str) -> Caller | None:
+            return callers.known_caller(Credentials(token))
+
+        ann, bob = find("ann"), find("bob")
+        self.assertIs(find("ann"), ann)
+        find("eve")
+        self.assertIs(find("ann"), ann)
+        self.assertIsNot(find("bob"), bob)
+
     def test_blocking(self) -> None:
         """
         If an authenticator may block, callers that are not known yet must be found in another thread.

@@ -5,10 +5,10 @@ Tests for ``twisted_registry.rpc.interceptors.idle_timeout``.
 import asyncio
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.calls import FakeContext, call_on
+from tests.support.calls import METHOD, FakeContext, call_on
 from twisted_registry.domain.errors import Stalled
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout, RequestStream
 
@@ -72,6 +72,24 @@ class RequestStreamTests(SynchronousTestCase):
             return [await stream.read() for _ in range(3)]
 
         self.assertEqual(asyncio.run(read()), [b"a", b"", None])
+
+    def test_header_is_read_once(self) -> None:
+        """
+        The first message is parsed once, however often it is asked for, and is not among the others.
+        """
+        parsed: list[bytes] = []
+
+        def read_header(message: bytes) -> str:
+            parsed.append(message)
+            return message.decode()
+
+        async def read() -> list[object]:
+            call = call_on(SlowContext([b"first", b"second"], Clock(), 0.0), evolve(METHOD, read_header=read_header))
+            stream = RequestStream(call, IdleTimeout(60))
+            return [await stream.header(), await stream.header(), await stream.read()]
+
+        self.assertEqual(asyncio.run(read()), ["first", "first", b"second"])
+        self.assertEqual(parsed, [b"first"])
 
     def read_all(self, messages: list[bytes], seconds_each: float) -> list[bytes | None]:
         """

@@ -33,6 +33,16 @@ async def handle(request: Any, call: CallContext) -> None:
     """
 
 
+def rows(without: str = "") -> list[Method]:
+    """
+    Return a table of Cogment's service.
+
+    Args:
+        without: the method that it lacks.
+    """
+    return [Method(method.name, handle, Action.READ) for method in SERVICE.methods if method.name != without]
+
+
 class ServiceTests(SynchronousTestCase):
     """
     ``Service`` checks its method table.
@@ -42,8 +52,8 @@ class ServiceTests(SynchronousTestCase):
         """
         A method gets its path and its streaming sides from the .proto file.
         """
-        methods = [Method(name, handle, Action.READ) for name in ("CreateVersion", "RetrieveVersionData")]
-        create, retrieve = Service(SERVICE_NAME, methods).methods
+        methods = {method.name: method for method in Service(SERVICE_NAME, rows()).methods}
+        create, retrieve = methods["CreateVersion"], methods["RetrieveVersionData"]
         self.assertEqual(create.path, "/cogmentAPI.ModelRegistrySP/CreateVersion")
         self.assertEqual((create.streams_requests, create.streams_replies), (True, False))
         self.assertEqual((retrieve.streams_requests, retrieve.streams_replies), (False, True))
@@ -52,7 +62,27 @@ class ServiceTests(SynchronousTestCase):
         """
         A method that the .proto file does not have is an error.
         """
-        self.assertRaises(ValueError, Service, SERVICE_NAME, [Method("Nonsense", handle, Action.READ)])
+        error = self.assertRaises(ValueError, Service, SERVICE_NAME, [*rows(), Method("Nonsense", handle, Action.READ)])
+        self.assertIn("Nonsense", str(error))
+
+    def test_forgotten_method(self) -> None:
+        """
+        A method without a row in the table is an error, and so is a row without an action.
+        """
+        for name in SERVICE.methods_by_name:
+            error = self.assertRaises(ValueError, Service, SERVICE_NAME, rows(name))
+            self.assertIn(name, str(error))
+        others: tuple[Any, ...] = (None, "read")
+        for action in others:
+            methods = [*rows("Version"), Method("Version", handle, action)]
+            error = self.assertRaises(ValueError, Service, SERVICE_NAME, methods)
+            self.assertIn("no action", str(error))
+
+    def test_unimplemented_method(self) -> None:
+        """
+        A method may be left out by name.
+        """
+        self.assertEqual(len(Service(SERVICE_NAME, rows("Status"), unimplemented=["Status"]).methods), len(rows()) - 1)
 
     def test_wrong_type(self) -> None:
         """
@@ -60,7 +90,8 @@ class ServiceTests(SynchronousTestCase):
         """
         for types in ({"request": health_pb2.HealthCheckRequest}, {"reply": health_pb2.HealthCheckResponse}):
             method = Method("Version", handle, Action.READ, **types)
-            self.assertRaises(ValueError, Service, SERVICE_NAME, [method])
+            error = self.assertRaises(ValueError, Service, SERVICE_NAME, [*rows("Version"), method])
+            self.assertIn("is declared with", str(error))
 
 
 class TablesTests(SynchronousTestCase):
@@ -87,11 +118,11 @@ class TablesTests(SynchronousTestCase):
         """
         The model is found in each request that is about a single one.
         """
-        found = {
-            name: method.resource(ABOUT_MODEL_M[name].SerializeToString())
-            for name, method in self.methods.items()
-            if method.resource is not None
-        }
+        found = {}
+        for name, method in self.methods.items():
+            if method.resource is not None:
+                request = ABOUT_MODEL_M[name].SerializeToString()
+                found[name] = method.resource(request if method.read_header is None else method.read_header(request))
         self.assertEqual(found, dict.fromkeys(ABOUT_MODEL_M, "m"))
 
     def test_actions(self) -> None:

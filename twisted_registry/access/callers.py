@@ -3,7 +3,9 @@ The callers of a registry: identities from credentials, with the permissions tha
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 from attrs import frozen
 from zope.interface import implementer
@@ -14,8 +16,8 @@ from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Caller, Credentials, Grant, Identity, Permissions
 from twisted_registry.domain.errors import NotAuthenticated
 
-_MOST_KEPT = 20_000
-"""The most callers that are kept; the oldest are dropped first."""
+_KEPT_MAX = 20_000
+"""The most callers that are kept; those that have not called for the longest time are dropped first."""
 
 
 @frozen
@@ -29,6 +31,31 @@ class _Kept:
 
     caller: Caller
     generation: int
+
+
+class _KeptCallers:
+    """
+    The callers that called last, by their credentials.  Used in the edge's thread and in those of pools.
+    """
+
+    def __init__(self, kept_max: int) -> None:
+        self._kept_max = kept_max
+        self._kept: OrderedDict[Credentials, _Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, credentials: Credentials) -> _Kept | None:
+        with self._lock:
+            kept = self._kept.get(credentials)
+            if kept is not None:
+                self._kept.move_to_end(credentials)
+            return kept
+
+    def keep(self, credentials: Credentials, kept: _Kept) -> None:
+        with self._lock:
+            self._kept[credentials] = kept
+            self._kept.move_to_end(credentials)
+            if len(self._kept) > self._kept_max:
+                self._kept.popitem(last=False)
 
 
 @implementer(IAccess)
@@ -45,6 +72,7 @@ class Callers:
         authenticators: Sequence[IAuthenticator],
         policy: IPolicy,
         now_seconds: Callable[[], float] = time.time,
+        kept_max: int = _KEPT_MAX,
     ) -> None:
         """
 
@@ -52,23 +80,26 @@ class Callers:
             authenticators: the ways to find out who calls.
             policy: what identities may do.
             now_seconds: returns the time in seconds since the Unix epoch.
+            kept_max: the most callers that are kept.
         """
         self.generation = 0
         self._authenticators = authenticators
         self._policy = policy
         self._now_seconds = now_seconds
         self._is_blocking = not all(INonBlocking.providedBy(each) for each in authenticators)
-        self._kept: dict[Credentials, _Kept] = {}
+        self._kept = _KeptCallers(kept_max)
+        self._changes = Lock()
         for each in authenticators:
             each.on_change(self._changed)
         policy.on_change(self._changed)
 
     def _changed(self) -> None:
-        self.generation += 1
+        with self._changes:  # called in any thread
+            self.generation += 1
 
     def known_caller(self, credentials: Credentials) -> Caller | None:
         """See ``IAccess.known_caller``."""
-        kept = self._kept.get(credentials)
+        kept = self._kept.find(credentials)
         if kept is not None and kept.generation == self.generation:
             ends_seconds = kept.caller.ends_seconds
             if ends_seconds is None or self._now_seconds() < ends_seconds:
@@ -79,10 +110,7 @@ class Callers:
         """See ``IAccess.find_caller``."""
         generation = self.generation  # a change meanwhile makes the result outdated
         caller = self._caller(self._identity(credentials))
-        self._kept.pop(credentials, None)
-        self._kept[credentials] = _Kept(caller, generation)
-        while len(self._kept) > _MOST_KEPT:
-            self._kept.pop(next(iter(self._kept)), None)
+        self._kept.keep(credentials, _Kept(caller, generation))
         return caller
 
     def public_part(self, token: str) -> str:

@@ -48,8 +48,8 @@ def _log_exposure(settings: Settings, address: str) -> None:
     knows_callers = settings.access.is_enabled or settings.tls.client_ca is not None
     if is_loopback(settings.network.interface):
         _log.info(
-            "only this machine can connect: to serve others, pass --interface 0.0.0.0 "
-            "or set COGMENT_MODEL_REGISTRY_INTERFACE"
+            "only this machine can connect: to serve others, pass --interface 0.0.0.0 or set "
+            "COGMENT_MODEL_REGISTRY_INTERFACE, which needs TLS and access control, or --insecure"
         )
         if not knows_callers:
             _log.info("there is no access control: every user of this machine may do anything")

@@ -2,7 +2,7 @@
 Method tables: what each call of a service takes, does and needs.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from itertools import chain
 from typing import Any
 
@@ -32,11 +32,13 @@ class Method:
         handler: serves the calls.
         action: what a caller must be permitted to do.
         resource: returns the id of the model that a request is about, or ``None`` if it is not about a single one;
-            takes what the handler takes, or the first message if the client streams.  ``None`` if no request is.
+            takes what the handler takes, or the header if the client streams.  ``None`` if no request is.
         further_needs: returns what a caller must be permitted to do in addition, from the same request; or, if there is
             no ``resource``, on which models.  ``None`` if the action is all.
         read_request: reads a request that takes long to read, once for all of these and for the handler; takes the
             message.  ``None`` if they take the message.
+        read_header: reads the first message of a client that streams, once for all of these and for the handler.
+            ``None`` if they take the message.
         request: the type of a request message; ``None`` if the handler takes raw bytes.
         reply: the type of a reply message; ``None`` if the handler returns raw bytes.
         always_served: calls are also served while the registry starts and while it stops.
@@ -55,6 +57,7 @@ class Method:
     request: type[Message] | None = None
     reply: type[Message] | None = None
     read_request: Callable[[Any], Awaitable[Any]] | None = None
+    read_header: Callable[[bytes], Any] | None = None
     always_served: bool = False
     is_limited: bool = True
     any_archive: bool = False
@@ -67,7 +70,7 @@ class Method:
         Return what a caller must be permitted to do, which may be very much.
 
         Args:
-            request: what the handler takes, or the first message if the client streams.
+            request: what the handler takes, or the header if the client streams.
 
         Raises:
             RegistryError: the request is not valid.
@@ -80,15 +83,19 @@ class Method:
 
 class Service:
     """
-    A service: its method table, checked against its .proto file.  Methods that are not in the table are unimplemented.
+    A service: its method table, checked against its .proto file.  Without a row for each method, and an action in each
+    row, the daemon does not start: nobody can forget to say what a new call needs.
 
     Attributes:
         name: the full name, such as ``cogmentAPI.ModelRegistrySP``.
         methods: the entries of the table.
     """
 
-    def __init__(self, name: str, methods: Iterable[Method]) -> None:
+    def __init__(self, name: str, methods: Iterable[Method], unimplemented: Collection[str] = ()) -> None:
         """
+
+        Args:
+            unimplemented: the methods of the .proto file that are not served.
 
         Raises:
             ValueError: the table does not match the .proto file.
@@ -96,11 +103,16 @@ class Service:
         self.name = name
         described = POOL.FindServiceByName(name).methods_by_name
         self.methods = [_bound(method, described.get(method.name), name) for method in methods]
+        missing = set(described) - {method.name for method in self.methods} - set(unimplemented)
+        if missing:
+            raise ValueError(f"{name} has no row for {', '.join(sorted(missing))}")
 
 
 def _bound(method: Method, described: Any, service: str) -> Method:
     if described is None:
         raise ValueError(f"{service} has no method {method.name}")
+    if not isinstance(method.action, Action):
+        raise ValueError(f"{method.name} has no action")
     for message, declared in ((method.request, described.input_type), (method.reply, described.output_type)):
         if message is not None and message.DESCRIPTOR.full_name != declared.full_name:
             raise ValueError(f"{method.name} is declared with {declared.full_name}")

@@ -48,10 +48,9 @@ def authorizer(refresh: Refresh) -> Callable[[Method, Handler], Handler]:
             return await handler(request, call)
 
         async def handle_stream(messages: RequestStream, call: CallContext) -> Any:
-            first = await messages.read()
-            if first is not None:
-                await permit(first, call)
-                messages.unread(first)
+            header = await messages.header()
+            if header is not None:
+                await permit(header, call)
             return await handler(messages, call)
 
         return handle_stream if method.streams_requests else handle_message

@@ -153,10 +153,11 @@ class RequestStream:
         self._call = call
         self._timeout = timeout
         self._type = call.method.request
+        self._read_header = call.method.read_header
+        self._header: Any = None
         self._waited_seconds = 0.0
         self._bytes = 0
         self._has_begun = False
-        self._unread: Any = None
         timeout.on_wait(call)
 
     async def read(self) -> Any:
@@ -167,9 +168,6 @@ class RequestStream:
             Stalled: nothing came for too long, or next to nothing.
             InvalidRequest: the message cannot be parsed.
         """
-        if self._unread is not None:
-            message, self._unread = self._unread, None
-            return message
         timeout = self._timeout
         began = timeout.now_seconds()
         # A context manager would cost time for each message.
@@ -195,11 +193,19 @@ class RequestStream:
             self._waited_seconds, self._bytes = 0.0, 0
         return message if self._type is None else parse(self._type, message)
 
-    def unread(self, message: Any) -> None:
+    async def header(self) -> Any:
         """
-        Return a message to the stream, for the next ``read``.
+        Return the first message, as ``Method.read_header`` reads it; ``None`` if the client sends no message.  The
+        message is read once, however often it is asked for.
+
+        Raises:
+            Stalled: nothing came for too long.
+            InvalidRequest: the message is not valid.
         """
-        self._unread = message
+        if self._header is None:
+            message = await self.read()
+            self._header = message if message is None or self._read_header is None else self._read_header(message)
+        return self._header
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """

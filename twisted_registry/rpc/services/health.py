@@ -46,7 +46,7 @@ class Health:
         )
         # Checks are answered even if too many calls are under way.
         methods = [method("Check", self.check, is_limited=False), method("Watch", self.watch)]
-        return Service(health.SERVICE_NAME, methods)
+        return Service(health.SERVICE_NAME, methods, unimplemented=["List"])
 
     def set_serving(self, serving: bool) -> None:
         """

@@ -91,10 +91,9 @@ class Handlers:
         """
         Create a version from the data that the client sends.
         """
-        raw = await messages.read()
-        if raw is None:
+        header = await messages.header()
+        if header is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
-        header = codec.version_header(raw)
         key = key_of_caller(idempotency_key_in(call.metadata), call.actor)
         info = await self._uploads.create(header, messages.read, codec.body_chunk, call.seen(header.model_id), key)
         call.set_trailing_metadata(checksum_metadata(info.size_bytes, info.sha256, info.xxh3))

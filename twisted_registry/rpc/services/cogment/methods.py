@@ -20,6 +20,7 @@ from twisted_registry.application.uploads import Uploads
 from twisted_registry.application.validation import check_entries
 from twisted_registry.config.limits import Limits
 from twisted_registry.domain.access import Action, Need, Scope
+from twisted_registry.domain.models import VersionHeader
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
 from twisted_registry.rpc.methods import Method, Service
@@ -78,8 +79,9 @@ def _table(calls: Handlers) -> Sequence[Method]:
             "CreateVersion",
             calls.create_version,
             publish,
-            lambda raw: codec.version_header(raw).model_id,
+            lambda header: header.model_id,
             further_needs=_archived,
+            read_header=codec.version_header,
         ),
         Method(
             "RetrieveVersionInfos", calls.retrieve_version_infos, read, lambda raw: codec.versions_query(raw).model_id
@@ -102,11 +104,10 @@ async def _named_models(query: ModelsQuery) -> Iterable[Need]:
     return (Need(Action.READ, Scope(model_id)) for model_id in query.model_ids)
 
 
-async def _archived(raw: bytes) -> Iterable[Need]:
+async def _archived(header: VersionHeader) -> Iterable[Need]:
     """
     Return the further need of the creation of an archived version.
     """
-    header = codec.version_header(raw)
     return (Need(Action.ARCHIVE, Scope(header.model_id)),) if header.archived else ()
 
 

@@ -95,7 +95,15 @@ def _model_methods(calls: ModelCalls) -> Sequence[Method]:
             v1.Model,
             _shown(_given_model_id),
         ),
-        _method("DeleteModel", calls.delete, Action.DELETE, _model_id, v1.DeleteModelRequest, Empty),
+        _method(
+            "DeleteModel",
+            calls.delete,
+            Action.DELETE,
+            _model_id,
+            v1.DeleteModelRequest,
+            Empty,
+            _compared(lambda request: bool(request.etag)),
+        ),
     )
 
 
@@ -125,9 +133,10 @@ def _transfer_methods(calls: TransferCalls) -> Sequence[Method]:
             "CreateVersion",
             calls.create,
             publish,
-            lambda raw: str(creation_header(raw).model_id),
+            _model_id,
             _created,
             reply=v1.Version,
+            read_header=creation_header,
         ),
         _method("GetUpload", calls.get_upload, publish, _model_id, v1.GetUploadRequest, v1.Upload),
         Method("CopyVersion", calls.copy, publish, _model_id, _copied, v1.CopyVersionRequest, v1.Version),
@@ -145,7 +154,15 @@ def _alias_methods(calls: AliasCalls) -> Sequence[Method]:
             v1.Alias,
             _shown(_referenced_model_id),
         ),
-        _method("DeleteAlias", calls.delete, Action.ALIAS, _model_id, v1.DeleteAliasRequest, Empty),
+        _method(
+            "DeleteAlias",
+            calls.delete,
+            Action.ALIAS,
+            _model_id,
+            v1.DeleteAliasRequest,
+            Empty,
+            _compared(lambda request: request.HasField("expected_number")),
+        ),
         _method("ListAliases", calls.list, Action.READ, _model_id, v1.ListAliasesRequest, v1.ListAliasesResponse),
         _method(
             "ListAliasEvents",
@@ -188,6 +205,20 @@ def _shown(resource: Callable[[Any], str]) -> FurtherNeeds:
     return needs
 
 
+def _compared(is_conditional: Callable[[Any], bool]) -> FurtherNeeds:
+    """
+    Return the further need of a call whose refusal may show the present state: to read the model.
+
+    Args:
+        is_conditional: returns whether a request has a condition on that state.
+    """
+
+    async def needs(request: Any) -> Iterable[Need]:
+        return (Need(Action.READ, Scope(_model_id(request))),) if is_conditional(request) else ()
+
+    return needs
+
+
 async def _existing_model(request: Any) -> Iterable[Need]:
     """
     Return the further need of the creation of a model, whose reply may be a model that exists.
@@ -195,11 +226,10 @@ async def _existing_model(request: Any) -> Iterable[Need]:
     return (Need(Action.READ, Scope(_given_model_id(request))),) if request.allow_existing else ()
 
 
-async def _created(raw: bytes) -> Iterable[Need]:
+async def _created(header: Any) -> Iterable[Need]:
     """
     Return the further needs of a creation.
     """
-    header = creation_header(raw)
     return _stored(header.model_id, header.archived, header.aliases)
 
 

@@ -60,10 +60,10 @@ class TransferCalls:
         """
         Create a version from the data that the client sends.
         """
-        raw = await messages.read()
-        if raw is None:
+        header = await messages.header()
+        if header is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
-        request = creation(raw, call)
+        request = creation(header, call)
         record = await self._creations.create(request, InterruptibleMessages(messages), chunk)
         call.set_trailing_metadata(checksum_metadata(record.size_bytes, record.sha256, record.info.xxh3))
         return codec.version(record)
@@ -136,15 +136,13 @@ class InterruptibleMessages:
 # Requests
 
 
-def creation(raw: bytes, call: CallContext) -> CreationRequest:
+def creation(header: Any, call: CallContext) -> CreationRequest:
     """
-    Read the first message of a ``CreateVersion`` stream.
+    Return what a header of a ``CreateVersion`` stream asks for.
 
     Raises:
-        TooLarge: it is too long.
-        InvalidRequest: it is not a header, it has too much metadata, or a sha256 of the wrong length.
+        InvalidRequest: it has too much metadata, or a sha256 of the wrong length.
     """
-    header = creation_header(raw)
     annotations = Annotations(dict(header.labels), dict(header.metrics))
     return CreationRequest(
         codec.version_header(header),
