@@ -181,6 +181,22 @@ CLIENT = {
         "trust its authority or expect its name: see [TLS](../guides/client.md#tls-and-tokens)",
         "after that",
     ),
+    "TlsFailed": Advice(
+        "the server speaks TLS and the client does not, or the reverse, or the client's own certificates cannot be "
+        "used; raised at once",
+        "do what the text says",
+        "after that",
+    ),
+    "ClientCertificateRefused": Advice(
+        "the server disconnects: it requires a client certificate, or does not accept this one",
+        "pass one that is valid, of an authority that the server trusts",
+        "as `Unavailable`",
+    ),
+    "TokenUnusable": Advice(
+        "the client's token cannot be read or sent; nothing was sent",
+        "check the file, or run `twisted-registry login`",
+        "after that",
+    ),
     "ProxyUnavailable": Advice(
         "a proxy cannot reach the server, or accepts no more calls (HTTP 429, 500, 502, 503, 504, in `http_status`)",
         "wait; see the proxy's log",

@@ -109,20 +109,30 @@ class ErrorTests(SynchronousTestCase):
 
     def test_certificates(self) -> None:
         """
-        The error for a refused certificate has the reason and the host, whatever the version of gRPC.
+        The error for a refused certificate has the reason, the host and what to do, whatever the version of gRPC.
         """
         handshake = "SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"
         cases = {
-            f"Ssl handshake failed (TSI_PROTOCOL_FAILURE): {handshake}": "could not be verified",
-            f"Tls handshake failed (TSI_PROTOCOL_FAILURE): {handshake}: certificate has expired: OK": "has expired",
-            "Peer name localhost is not in peer certificate": "another name",
-            "Custom verification check failed with error: UNAUTHENTICATED: Hostname Verification Check failed.": "name",
+            f"Ssl handshake failed (TSI_PROTOCOL_FAILURE): {handshake}": ("could not be verified", "root_certificates"),
+            f"Tls handshake failed (TSI_PROTOCOL_FAILURE): {handshake}: certificate has expired: OK": (
+                "has expired",
+                "renew it",
+            ),
+            f"Tls handshake failed: {handshake}: unable to get local issuer certificate: OK": (
+                "local issuer",
+                "root_certificates, --tls-ca",
+            ),
+            "Peer name localhost is not in peer certificate": ("another name", "server_name"),
+            "Custom verification check failed with error: UNAUTHENTICATED: Hostname Verification Check failed.": (
+                "another name",
+                "server_name",
+            ),
         }
-        for cause, said in cases.items():
+        for cause, (said, remedy) in cases.items():
             text = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {cause}"
             arrived = error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)
             self.assertIs(type(arrived), errors.CertificateRefused)
-            for part in (said, "host:1", "127.0.0.1:1", "root_certificates"):
+            for part in (said, "host:1", "127.0.0.1:1", remedy):
                 self.assertIn(part, str(arrived))
 
     def test_hints(self) -> None:
@@ -130,7 +140,8 @@ class ErrorTests(SynchronousTestCase):
         If another program listens at the address, the error says what it may be.
         """
         cases = {
-            "WRONG_VERSION_NUMBER": "speak TLS",
+            "WRONG_VERSION_NUMBER": "does not speak TLS",
+            "Failed to create security handshaker.": "certificates cannot be used",
             "Failed parsing HTTP/2": "speak HTTP/2",
             "Socket closed": "expect TLS",
         }

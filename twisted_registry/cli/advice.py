@@ -172,9 +172,13 @@ def _creation_uncertain(error: errors.CreationUncertain) -> str:
 
 def _not_authenticated(error: errors.NotAuthenticated) -> str:
     return (
-        f"the registry does not know who you are ({error.reason}); set TWISTED_REGISTRY_TOKEN, or pass --token-file, "
-        "with a valid token"
+        f"the registry does not know who you are ({error.reason}); run 'twisted-registry login', or set "
+        "TWISTED_REGISTRY_TOKEN or --token-file"
     )
+
+
+def _token_unusable(error: errors.TokenUnusable) -> str:
+    return f"there is no token to send: {error.reason}"
 
 
 _DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {
@@ -198,4 +202,5 @@ _DESCRIPTIONS: dict[type[errors.RegistryError], Callable[[Any], str]] = {
     errors.Unreachable: _unreachable,
     errors.CreationUncertain: _creation_uncertain,
     errors.NotAuthenticated: _not_authenticated,
+    errors.TokenUnusable: _token_unusable,
 }

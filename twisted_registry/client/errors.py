@@ -59,6 +59,7 @@ __all__ = [
     "ArchiveMoved",
     "BadReply",
     "CertificateRefused",
+    "ClientCertificateRefused",
     "ClientUnusable",
     "CommitUncertain",
     "CorruptAliases",
@@ -95,6 +96,8 @@ __all__ = [
     "StorageFull",
     "StorageReadOnly",
     "StorageUnavailable",
+    "TlsFailed",
+    "TokenUnusable",
     "TooLarge",
     "TooManyAliases",
     "TooManyOpenFiles",
@@ -130,14 +133,49 @@ class Unreachable(Unavailable):
 class CertificateRefused(Unreachable):
     """
     The client does not trust the certificate that the server presented; nothing was sent.
+
+    Attributes:
+        remedy: what to do.
+    """
+
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"the certificate of the registry at {self.address} was refused ({self.reason}); {self.remedy}"
+
+
+@define
+class ClientCertificateRefused(Unreachable):
+    """
+    The server requires a client certificate, or does not accept the one that the client has; nothing was sent.
     """
 
     def __str__(self) -> str:
-        return (
-            f"the certificate of the registry at {self.address} was refused ({self.reason}); trust the authority that "
-            "signed it (root_certificates, --tls-ca), and expect the name that it contains (the address, or "
-            "server_name)"
-        )
+        return f"the registry at {self.address} disconnected, {self.reason}"
+
+
+@define
+class TlsFailed(Unreachable):
+    """
+    Either the server or the client uses TLS, but not both, or the client's own certificates cannot be used; nothing was
+    sent.
+    """
+
+    def __str__(self) -> str:
+        return f"cannot connect to the registry at {self.address}: {self.reason}"
+
+
+@define
+class TokenUnusable(NotAuthenticated):
+    """
+    The client's token cannot be read or sent; nothing was sent.
+
+    Attributes:
+        reason: why.
+    """
+
+    def __str__(self) -> str:
+        return f"the client has no token to send: {self.reason}"
 
 
 @define

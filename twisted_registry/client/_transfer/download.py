@@ -122,7 +122,7 @@ class _DataStream:
                     return data[skipped:]
         except Unreachable as error:
             self.close()
-            raise await self._calls.connection.with_certificate_reason(error) from None
+            raise await self._calls.connection.diagnosed(error) from None
         except BaseException:
             self.close()
             raise

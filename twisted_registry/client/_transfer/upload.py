@@ -141,7 +141,7 @@ class Upload:
         try:
             return await attempt.send()
         except Unreachable as error:  # nothing was sent
-            raise await self._calls.connection.with_certificate_reason(error) from None
+            raise await self._calls.connection.diagnosed(error) from None
         except Unavailable as error:
             lost = time.monotonic()
             if has_lost_answer(error) or (NO_STATUS in error.reason and not attempt.is_complete):
@@ -198,7 +198,7 @@ class Upload:
         try:
             return await attempt.send()
         except Unreachable as error:
-            raise await self._calls.connection.with_certificate_reason(error) from None
+            raise await self._calls.connection.diagnosed(error) from None
         except Unavailable as error:
             if has_lost_answer(error) or (NO_STATUS in error.reason and not attempt.is_complete):
                 await self._check_answers(attempt)

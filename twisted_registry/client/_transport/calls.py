@@ -106,7 +106,7 @@ class Calls:
                 await self.connection.memory.learn(call)
                 return reply
         except Unreachable as error:
-            raise await self.connection.with_certificate_reason(error) from None
+            raise await self.connection.diagnosed(error) from None
         except DeadlineExceeded:
             raise DeadlineExceeded(
                 f"{self.connection.address} did not answer {name.rpartition('/')[2]} within {deadline_seconds:g} s; "

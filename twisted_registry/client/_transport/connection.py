@@ -14,7 +14,7 @@ from attrs import define, field
 
 from twisted_registry.client._iterators import is_being_cancelled
 from twisted_registry.client._transport.archive_memory import ArchiveMemory
-from twisted_registry.client._transport.certificates import refused_certificate
+from twisted_registry.client._transport.diagnosis import diagnose, may_be_diagnosed
 from twisted_registry.client._transport.forks import fork_guard
 from twisted_registry.client._transport.options import Options
 from twisted_registry.client._transport.poller_errors import ignore_errors_of_poller
@@ -23,7 +23,6 @@ from twisted_registry.client._transport.replies import MOST_REPLY_BYTES
 from twisted_registry.client._transport.status import error_of
 from twisted_registry.client._transport.tokens import current_token
 from twisted_registry.client.errors import (
-    CertificateRefused,
     ClientUnusable,
     ModelReplaced,
     NotAuthenticated,
@@ -240,17 +239,13 @@ class Connection:
         # gRPC cancels the calls of a channel that is closed.
         return self._is_closed and not is_being_cancelled()
 
-    async def with_certificate_reason(self, error: RegistryError) -> RegistryError:
+    async def diagnosed(self, error: Unreachable) -> Unreachable:
         """
-        Return the error for a failed attempt to connect.  If an address has several hosts, gRPC reports one of them,
-        not the one whose certificate was refused.
+        Return the error that describes a failed attempt to connect best.  gRPC's own text lacks much.
         """
-        tls = self.options.tls
-        if type(error) is not Unreachable or tls is None or tls.root_certificates is None:
+        if not may_be_diagnosed(error, self.options.tls):
             return error
-        hosts = self.options.parsed.hosts
-        reason = await asyncio.to_thread(refused_certificate, hosts, tls.root_certificates, tls.server_name)
-        return error if reason is None else CertificateRefused(reason, self.address)
+        return await asyncio.to_thread(diagnose, error, self.options)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:

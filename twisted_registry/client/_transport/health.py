@@ -54,14 +54,9 @@ def _channel(options: Options) -> grpc.Channel:
 
 def _translated(failed: Any, options: Options) -> Exception:
     # Imported late: a check that succeeds does not need them.
-    from twisted_registry.client._transport.certificates import refused_certificate
+    from twisted_registry.client._transport.diagnosis import diagnose
     from twisted_registry.client._transport.status import error_of
-    from twisted_registry.client.errors import CertificateRefused, Unreachable
+    from twisted_registry.client.errors import Unreachable
 
     error = error_of(failed, options.address, "", None)
-    tls = options.tls
-    if type(error) is Unreachable and tls is not None and tls.root_certificates is not None:
-        reason = refused_certificate(options.parsed.hosts, tls.root_certificates, tls.server_name)
-        if reason is not None:
-            return CertificateRefused(reason, options.address)
-    return error
+    return diagnose(error, options) if isinstance(error, Unreachable) else error

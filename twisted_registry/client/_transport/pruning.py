@@ -126,7 +126,7 @@ class PruneStream:
             finally:
                 cancel_call(call)
         except Unreachable as error:
-            raise await connection.with_certificate_reason(error) from None
+            raise await connection.diagnosed(error) from None
         except Unsupported:
             raise unsupported("Prune") from None
 

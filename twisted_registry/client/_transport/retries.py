@@ -19,6 +19,7 @@ from twisted_registry.client.errors import (
     Overloaded,
     ProxyUnavailable,
     StorageUnavailable,
+    TlsFailed,
     Unavailable,
     Unreachable,
 )
@@ -130,7 +131,7 @@ def is_retryable(error: BaseException) -> bool:
     Return whether an error usually goes away by itself.
     """
     return isinstance(error, Unavailable | Overloaded | StorageUnavailable) and not isinstance(
-        error, CertificateRefused
+        error, CertificateRefused | TlsFailed
     )
 
 

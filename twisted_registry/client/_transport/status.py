@@ -23,11 +23,30 @@ _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|Hostname Verification Chec
 """The error texts of gRPC and OpenSSL for a server certificate that is refused."""
 
 _HINTS = {
-    "WRONG_VERSION_NUMBER": "; it does not speak TLS: connect without TLS, or to another port",
     "Failed parsing HTTP/2": "; it does not speak HTTP/2: is it another program, or does it expect TLS?",
     "Socket closed$": "; it disconnected: does it expect TLS, or a client certificate?",
 }
 """Hints about failed connections, by a pattern of gRPC's text."""
+
+_TLS_FAILURES = {
+    "WRONG_VERSION_NUMBER": (
+        "it does not speak TLS; connect without TLS (leave out tls; in a shell --tls, --tls-ca and their variables), "
+        "or to another port"
+    ),
+    "Failed to create security handshaker": (
+        "the client's certificates cannot be used; check that all are complete, that those of authorities "
+        "(root_certificates, --tls-ca) are certificates, and that the private key is that of the client certificate"
+    ),
+}
+"""The causes of failed handshakes, by a part of gRPC's text."""
+
+TRUST = "trust the authority that signed it (root_certificates, --tls-ca)"
+EXPECT_NAME = "connect to a name that it contains, or expect that name (server_name)"
+RENEW = "renew it on the server, or check the clock of this machine"
+
+_OTHER_NAME = "it is for another name"
+_STRANGER = re.compile("issuer certificate|self.signed")
+_OTHER_TIME = re.compile("expired|not yet valid")
 
 _STATUS_NAME = re.compile("^[A-Z_]+: ")
 
@@ -78,6 +97,20 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
     return _about_subject(code, text, model_id, selector) or _about_connection(code, text, address)
 
 
+def was_disconnected(reason: str) -> bool:
+    """
+    Return whether the reason of ``Unreachable`` is that the server disconnected.
+    """
+    return "Socket closed" in reason
+
+
+def has_other_name(reason: str) -> bool:
+    """
+    Return whether the reason of ``CertificateRefused`` is that the certificate is for another name.
+    """
+    return _OTHER_NAME in reason
+
+
 def _about_subject(
     code: grpc.StatusCode, text: str, model_id: str, selector: int | None
 ) -> errors.RegistryError | None:
@@ -95,11 +128,25 @@ def _about_subject(
 def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.RegistryError:
     # UNAVAILABLE, and the various codes and texts with which gRPC reports a lost connection.
     if _CERTIFICATE.search(text):
-        return errors.CertificateRefused(_certificate_reason(text), address)
+        return _certificate_refused(_certificate_reason(text), address)
     if _NOT_CONNECTED.search(text):
+        failure = next((failure for part, failure in _TLS_FAILURES.items() if part in text), "")
+        if failure:
+            return errors.TlsFailed(failure, address)
         hint = next((hint for pattern, hint in _HINTS.items() if re.search(pattern, text)), "")
         return errors.Unreachable(_short(text) + hint, address)
     return errors.Unavailable(f"the connection to the registry at {address} was lost ({_short(text) or code.name})")
+
+
+def _certificate_refused(reason: str, address: str) -> errors.CertificateRefused:
+    remedy = f"{TRUST}, and {EXPECT_NAME}"
+    if has_other_name(reason):
+        remedy = EXPECT_NAME
+    elif _STRANGER.search(reason):
+        remedy = TRUST
+    elif _OTHER_TIME.search(reason):
+        remedy = RENEW
+    return errors.CertificateRefused(reason, address, remedy)
 
 
 def _certificate_reason(text: str) -> str:
@@ -108,7 +155,7 @@ def _certificate_reason(text: str) -> str:
     """
     where = re.search(r"last error: (?:[A-Z_]+: )?(\S+): ", text)
     what = re.search(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)", text)
-    name = "" if "CERTIFICATE_VERIFY_FAILED" in text else "it is for another name"
+    name = "" if "CERTIFICATE_VERIFY_FAILED" in text else _OTHER_NAME
     reason = what[1] if what else name or "it could not be verified"
     return f"{unquote(where[1])}: {reason}" if where else reason
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from twisted_registry.client.errors import NotAuthenticated
+from twisted_registry.client.errors import TokenUnusable
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 
 TokenSource = str | Callable[[], str]
@@ -34,18 +34,24 @@ def current_token(source: TokenSource) -> str:
     Return the token to send now.
 
     Raises:
-        NotAuthenticated: the source returns something that cannot be sent, or fails with ``OSError``.
+        TokenUnusable: the source returns something that cannot be sent, or fails with ``OSError``.
     """
     if isinstance(source, str):
         return source
     try:
         token = source()
     except OSError as error:
-        raise NotAuthenticated(f"the token cannot be read: {error}") from None
+        raise TokenUnusable(_cause(error)) from None
     problem = token_problem(token)
     if problem:
-        raise NotAuthenticated(problem)
+        raise TokenUnusable(problem)
     return token
+
+
+def _cause(error: OSError) -> str:
+    if error.filename is None:
+        return f"it cannot be read: {error}"
+    return f"the file {error.filename} cannot be read: {error.strerror}"
 
 
 class TokenFile:
