@@ -55,6 +55,11 @@ SERVER = {
         "ask for the permission, or use other credentials",
         "with other credentials",
     ),
+    "AuditUnavailable": Advice(
+        "the registry cannot write its audit log, and the act must be recorded; it was not done",
+        "make space for the log, or repair it",
+        "later",
+    ),
     "UnknownModel": Advice("the model does not exist", "create it with `ensure_model`", "after that"),
     "UnknownVersion": Advice("the version does not exist, or was evicted", "use a newer one", "with another version"),
     "UnknownAlias": Advice(

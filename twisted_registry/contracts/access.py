@@ -4,7 +4,9 @@ The contracts of access control: who makes a call, and what is recorded about it
 Providers are plugins.  Whatever credentials they check, the edge asks one ``IAccess``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from zope.interface import Attribute, Interface
 
@@ -116,4 +118,35 @@ class IAccess(Interface):
         Raises:
             NotAuthenticated: the credentials are not valid.
             Unavailable: it cannot be determined now.
+        """
+
+
+class IAuditLog(Interface):
+    """
+    The record of acts: of those that change something, and of those that are refused.  May be used in any thread.
+
+    An entry is a mapping with at least ``event``, of values that JSON has.  It gets the time of the call.  Entries stay
+    in the order in which they come.
+    """
+
+    problem: str = Attribute("Why entries cannot be recorded now; empty if they can.")
+    is_required: bool = Attribute("Whether nothing may be changed while entries cannot be recorded.")
+
+    def append(entry: Mapping[str, Any]) -> None:
+        """
+        Record an entry soon.  Does not block, and never raises; if the entry cannot be recorded, it is counted.
+
+        Args:
+            entry: the fields, which do not change afterwards.
+        """
+
+    def record(entry: Mapping[str, Any]) -> "Future[None]":
+        """
+        Record an entry now.  Does not block.
+
+        Args:
+            entry: the fields, which do not change afterwards.
+
+        Returns:
+            Done with ``None`` once the entry is durable; fails with ``AuditUnavailable``.
         """

@@ -38,3 +38,21 @@ class NotPermitted(RegistryError):
             f"the server does not permit this ({self.reason}); use a token or certificate that has the permission, or "
             "ask the server's operator for it"
         )
+
+
+@define
+class AuditUnavailable(RegistryError):
+    """
+    The audit log cannot be written, so acts that must be recorded are refused before they begin.
+
+    Attributes:
+        reason: why it cannot be written.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the server cannot record this in its audit log ({self.reason}), so it was not done; try again later, or "
+            "ask the server's operator"
+        )

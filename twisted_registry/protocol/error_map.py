@@ -37,6 +37,7 @@ CODES: dict[type, str] = {
     errors.HashMismatch: "INVALID_ARGUMENT",
     errors.NotAuthenticated: "UNAUTHENTICATED",
     errors.NotPermitted: "PERMISSION_DENIED",
+    errors.AuditUnavailable: "UNAVAILABLE",
     errors.UnknownModel: "NOT_FOUND",
     errors.UnknownVersion: "NOT_FOUND",
     errors.UnknownAlias: "NOT_FOUND",
