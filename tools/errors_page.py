@@ -97,6 +97,11 @@ SERVER = {
     ),
     "TooLarge": Advice("the request exceeds a limit of the server", "send less, or raise the limit", "no"),
     "Overloaded": Advice("the server has no capacity now", "wait", "yes"),
+    "QuotaExceeded": Advice(
+        "`limit` of the quota `quota` is exceeded",
+        "wait `retry_after_seconds`; if it is 0, delete versions, or ask for a larger quota",
+        "after that time, if it is not 0",
+    ),
     "Stalled": Advice(
         "an upload brought almost nothing for too long", "produce the data faster, or collect it first", "yes"
     ),

@@ -1,14 +1,15 @@
 """
-Tests of the log of retries.
+Tests of retries and their log.
 """
 
+import asyncio
 import logging
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transport.retries import RetryLog
-from twisted_registry.domain.errors import ArchiveChanged, Unavailable
+from twisted_registry.client._transport.retries import RetryLog, had_no_effect, is_retryable, retry
+from twisted_registry.domain.errors import ArchiveChanged, QuotaExceeded, Unavailable
 
 WALKER = ("host:1", "walker")
 AWAY = Unavailable("away")
@@ -101,3 +102,66 @@ class RetryLogTests(SynchronousTestCase):
         for number in range(5000):
             self.log.failed(("host:1", str(number)), AWAY)
         self.assertLess(len(self.log._outages), 1001)
+
+
+class QuotaRetryTests(SynchronousTestCase):
+    """
+    ``retry`` comes back when a quota permits it.
+    """
+
+    def setUp(self) -> None:
+        """
+        Record the pauses.
+        """
+        self.pauses: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """
+        Record a pause, instead of waiting.
+        """
+        self.pauses.append(seconds)
+
+    def refused(self, times: int, retry_after_seconds: float, retry_seconds: float | None) -> str:
+        """
+        Return the result of an action that a quota refuses so many times.
+        """
+        errors = [QuotaExceeded("q", "calls_per_second = 1", "used up", retry_after_seconds)] * times
+
+        async def act() -> str:
+            if errors:
+                raise errors.pop()
+            return "done"
+
+        return asyncio.run(retry(act, retry_seconds, sleep=self.sleep))
+
+    def test_it_waits_as_long_as_asked(self) -> None:
+        """
+        Each pause is at least as long as the quota asks for, the first one and later ones.
+        """
+        self.assertEqual(self.refused(3, 5.0, 60.0), "done")
+        self.assertEqual(len(self.pauses), 3)
+        for pause in self.pauses:
+            self.assertTrue(5.0 <= pause < 8.0, self.pauses)
+
+    def test_it_does_not_wait_in_vain(self) -> None:
+        """
+        If the quota asks for more time than the caller has, the error is raised at once.
+        """
+        error = self.assertRaises(QuotaExceeded, self.refused, 1, 61.0, 60.0)
+        self.assertEqual((error.retry_after_seconds, self.pauses), (61.0, []))
+
+    def test_waiting_does_not_help(self) -> None:
+        """
+        A quota of what is stored is not asked again.
+        """
+        self.assertRaises(QuotaExceeded, self.refused, 1, 0.0, None)
+        self.assertEqual(self.pauses, [])
+
+    def test_nothing_was_done(self) -> None:
+        """
+        A refused call can be repeated even if it must not be carried out twice.
+        """
+        for seconds in (0.0, 1.0):
+            error = QuotaExceeded("q", "calls_per_second = 1", "used up", seconds)
+            self.assertTrue(had_no_effect(error))
+            self.assertEqual(is_retryable(error), seconds > 0)

@@ -6,7 +6,7 @@ from typing import cast
 
 import grpc
 from attrs import AttrsInstance, asdict
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -57,6 +57,22 @@ class ErrorMapTests(SynchronousTestCase):
         self.assertTrue(status.details[0].Unpack(info))
         self.assertEqual((info.reason, info.domain), ("UNKNOWN_VERSION", "twisted-registry"))
         self.assertEqual(dict(info.metadata), {"model_id": "m", "selector": "7"})
+
+    def test_quota(self) -> None:
+        """
+        An exceeded quota has the standard details about quotas, and about the time of the next try if that helps.
+        """
+        for retry_after_seconds in (2.5, 0.0):
+            error = errors.QuotaExceeded("q", "archive_bytes = 1", "it is full", retry_after_seconds)
+            ((_, value),) = metadata_of(error)
+            assert isinstance(value, bytes)
+            _, second, *third = Status.FromString(value).details
+            failure, retry = QuotaFailure(), RetryInfo()
+            self.assertTrue(second.Unpack(failure))
+            self.assertEqual([each.subject for each in failure.violations], ["q"])
+            self.assertEqual([each.Unpack(retry) for each in third], [True] if retry_after_seconds else [])
+            self.assertEqual(retry.retry_delay.ToNanoseconds(), retry_after_seconds * 10**9)
+        self.assertIn("ask the server's operator", str(error))
 
     def test_subclass_of_a_provider(self) -> None:
         """

@@ -38,6 +38,11 @@ EXAMPLES = [
     (errors.ModelReplaced("m"), grpc.StatusCode.ABORTED, ["'m'", "again"]),
     (errors.TooLarge("too large"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["too large"]),
     (errors.Overloaded("no room"), grpc.StatusCode.RESOURCE_EXHAUSTED, ["no room"]),
+    (
+        errors.QuotaExceeded("q", "calls_per_second = 1", "token:ann used it up", 0.5),
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        ["'q'", "calls_per_second = 1", "token:ann", "try again in 0.5 s"],
+    ),
     (errors.OutOfRange(9, 8), grpc.StatusCode.OUT_OF_RANGE, ["9", "8 bytes", "lower offset"]),
     (errors.WrongOffset(9, 8), grpc.StatusCode.FAILED_PRECONDITION, ["9", "8 bytes", "GetUpload"]),
     (errors.UploadTakenOver("m"), grpc.StatusCode.ABORTED, ["'m'", "new key", "GetUpload"]),

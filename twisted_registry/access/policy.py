@@ -2,42 +2,15 @@
 The policy: which roles there are, and who has them on which models.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from zope.interface import implementer
 
+from twisted_registry.access.subject_map import ANYONE, SubjectMap
 from twisted_registry.contracts.access import IPolicy
 from twisted_registry.domain.access import ROLES, Action, Grant, Identity
-
-ANYONE = "anyone"
-"""The subject of grants for every caller, also for those without credentials."""
-
-
-@define
-class _Subjects:
-    """
-    Grants by subject.
-
-    Attributes:
-        exact: those of single subjects.
-        prefixes: those of all subjects that begin with a prefix, by its length.
-    """
-
-    exact: dict[str, list[Grant]] = field(factory=dict)
-    prefixes: dict[int, dict[str, list[Grant]]] = field(factory=dict)
-
-    def add(self, subject: str, grant: Grant) -> None:
-        if subject.endswith("*"):
-            by_prefix = self.prefixes.setdefault(len(subject) - 1, {})
-            by_prefix.setdefault(subject[:-1], []).append(grant)
-        else:
-            self.exact.setdefault(subject, []).append(grant)
-
-    def find(self, subject: str) -> Iterable[Grant]:
-        yield from self.exact.get(subject, ())
-        for length, by_prefix in self.prefixes.items():
-            yield from by_prefix.get(subject[:length], ())
+from twisted_registry.domain.quotas import Quota
 
 
 @frozen
@@ -48,10 +21,12 @@ class PolicyRules:
     Attributes:
         roles: the actions of each role: the built-in ones, and those of the policy.
         grants: pairs of a subject, or a prefix of subjects that ends with ``*``, and what it is granted.
+        quotas: how much callers and models may use.
     """
 
     roles: Mapping[str, frozenset[Action]] = field(default=ROLES)
     grants: Sequence[tuple[str, Grant]] = ()
+    quotas: Sequence[Quota] = ()
 
 
 @implementer(IPolicy)
@@ -76,14 +51,18 @@ class Policy:
         """
         return self._rules.roles
 
+    @property
+    def quotas(self) -> Sequence[Quota]:
+        """
+        How much callers and models may use.
+        """
+        return self._rules.quotas
+
     def replace(self, rules: PolicyRules) -> None:
         """
         Replace the rules.
         """
-        subjects = _Subjects()
-        for subject, grant in rules.grants:
-            subjects.add(subject, grant)
-        self._rules, self._subjects = rules, subjects
+        self._rules, self._subjects = rules, SubjectMap(rules.grants)
         for changed in self._changed:
             changed()
 

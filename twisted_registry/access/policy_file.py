@@ -10,7 +10,12 @@ The policy file, in TOML::
     models = ["team-a/*"]
     until = 2027-01-01T00:00:00Z
 
-Each of its tables has a module that reads it: ``policy_roles``, ``policy_grants``.
+    [[quotas]]
+    name = "team-a"
+    models = ["team-a/*"]
+    archive_bytes = "2 TiB"
+
+Each of its tables has a module that reads it: ``policy_roles``, ``policy_grants``, ``policy_quotas``.
 """
 
 import tomllib
@@ -18,6 +23,7 @@ import tomllib
 from twisted_registry.access.file_kinds import BadFile, FileKind
 from twisted_registry.access.policy import PolicyRules
 from twisted_registry.access.policy_grants import read_grants
+from twisted_registry.access.policy_quotas import read_quotas
 from twisted_registry.access.policy_reader import PolicyReader
 from twisted_registry.access.policy_roles import read_roles
 from twisted_registry.access.policy_subjects import Subjects
@@ -28,6 +34,7 @@ POLICY_FILE = FileKind("policy", 16 * 2**20, is_trusted=True)
 _TABLES = (
     "roles",
     "grants",
+    "quotas",
 )
 
 
@@ -49,6 +56,7 @@ def parse_policy(content: bytes) -> PolicyRules:
     rules = PolicyRules(
         roles=roles,
         grants=read_grants(reader, document, roles, subjects),
+        quotas=read_quotas(reader, document, subjects),
     )
     if reader.problems:
         raise BadFile(*reader.problems)

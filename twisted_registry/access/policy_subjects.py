@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
-from twisted_registry.access.policy import ANYONE
 from twisted_registry.access.policy_reader import PolicyReader, Table
+from twisted_registry.access.subject_map import ANYONE
 from twisted_registry.domain.errors import shown
 
 KINDS: Mapping[str, str] = {

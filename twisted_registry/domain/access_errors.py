@@ -4,7 +4,7 @@ Errors of access control.  They never contain a credential.
 
 from attrs import define
 
-from twisted_registry.domain.error_base import RegistryError
+from twisted_registry.domain.error_base import RegistryError, shown
 
 
 @define
@@ -56,3 +56,27 @@ class AuditUnavailable(RegistryError):
             f"the server cannot record this in its audit log ({self.reason}), so it was not done; try again later, or "
             "ask the server's operator"
         )
+
+
+@define
+class QuotaExceeded(RegistryError):
+    """
+    A quota does not permit the call now.
+
+    Attributes:
+        quota: the name of the quota.
+        limit: the limit that is exceeded, such as ``calls_per_second = 10``.
+        reason: how it is exceeded, and what to do if waiting does not help.
+        retry_after_seconds: how long to wait before the next try, in seconds; 0 if waiting alone does not help.
+    """
+
+    quota: str
+    limit: str
+    reason: str
+    retry_after_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        text = f"the quota {shown(self.quota)} with {self.limit} does not permit this ({self.reason})"
+        if not self.retry_after_seconds:
+            return f"{text}; or ask the server's operator for a larger quota"
+        return f"{text}; try again in {self.retry_after_seconds:.3g} s"

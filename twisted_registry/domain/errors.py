@@ -10,7 +10,7 @@ that only a client can meet are in ``twisted_registry.client.errors``.
 
 from attrs import define
 
-from twisted_registry.domain.access_errors import AuditUnavailable, NotAuthenticated, NotPermitted
+from twisted_registry.domain.access_errors import AuditUnavailable, NotAuthenticated, NotPermitted, QuotaExceeded
 from twisted_registry.domain.alias_errors import AliasedVersion, AliasMoved, TooManyAliases, UnknownAlias
 from twisted_registry.domain.error_base import RegistryError, shown
 from twisted_registry.domain.storage_errors import (
@@ -61,6 +61,7 @@ __all__ = [
     "NumbersExhausted",
     "OutOfRange",
     "Overloaded",
+    "QuotaExceeded",
     "RegistryError",
     "SizeMismatch",
     "Stalled",

@@ -2,21 +2,22 @@
 The map between the registry's errors and what crosses the wire, both ways.
 
 An error becomes a status code, a text, and trailing metadata: an ``ErrorInfo`` with the error's name and facts.  From
-these a client makes the same error again.
+these a client makes the same error again.  An exceeded quota also has a ``QuotaFailure`` and, if waiting helps, a
+``RetryInfo``.
 
 The key and the message are those of gRPC's richer error model (https://grpc.io/docs/guides/error/#richer-error-model),
 which clients in other languages can read as well.  A client that does not know it sees the code and the text.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from attrs import fields
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc.code_pb2 import Code
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from twisted_registry.domain import errors
@@ -51,6 +52,7 @@ CODES: dict[type, str] = {
     errors.ModelReplaced: "ABORTED",
     errors.TooLarge: "RESOURCE_EXHAUSTED",
     errors.Overloaded: "RESOURCE_EXHAUSTED",
+    errors.QuotaExceeded: "RESOURCE_EXHAUSTED",
     errors.Stalled: "DEADLINE_EXCEEDED",
     errors.OutOfRange: "OUT_OF_RANGE",
     errors.WrongOffset: "FAILED_PRECONDITION",
@@ -120,9 +122,22 @@ def to_metadata(error: errors.RegistryError, code: str, text: str) -> tuple[Meta
     """
     error_type = _type_of(error)
     facts = {fact.name: str(getattr(error, fact.name))[:_FACT_MAX_CHARACTERS] for fact in fields(error_type)}
-    detail = AnyMessage()
-    detail.Pack(ErrorInfo(reason=_reason(error_type), domain=DOMAIN, metadata=facts))
-    return ((KEY, Status(code=Code.Value(code), message=text, details=[detail]).SerializeToString()),)
+    messages: list[Message] = [ErrorInfo(reason=_reason(error_type), domain=DOMAIN, metadata=facts)]
+    if isinstance(error, errors.QuotaExceeded):
+        messages.extend(_quota_details(error))
+    details = [AnyMessage() for _ in messages]
+    for detail, message in zip(details, messages, strict=True):
+        detail.Pack(message)
+    return ((KEY, Status(code=Code.Value(code), message=text, details=details).SerializeToString()),)
+
+
+def _quota_details(error: errors.QuotaExceeded) -> Iterator[Message]:
+    description = error.reason[:_FACT_MAX_CHARACTERS]
+    yield QuotaFailure(violations=[QuotaFailure.Violation(subject=error.quota, description=description)])
+    if error.retry_after_seconds:
+        retry = RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_after_seconds * 10**9))
+        yield retry
 
 
 def from_metadata(metadata: Iterable[Metadatum]) -> errors.RegistryError | None:

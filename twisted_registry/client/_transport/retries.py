@@ -18,6 +18,7 @@ from twisted_registry.client.errors import (
     DeadlineExceeded,
     Overloaded,
     ProxyUnavailable,
+    QuotaExceeded,
     StorageUnavailable,
     TlsFailed,
     Unavailable,
@@ -130,6 +131,8 @@ def is_retryable(error: BaseException) -> bool:
     """
     Return whether an error usually goes away by itself.
     """
+    if isinstance(error, QuotaExceeded):
+        return error.retry_after_seconds > 0
     return isinstance(error, Unavailable | Overloaded | StorageUnavailable) and not isinstance(
         error, CertificateRefused | TlsFailed
     )
@@ -160,7 +163,7 @@ def had_no_effect(error: BaseException) -> bool:
     """
     if isinstance(error, ProxyUnavailable):
         return error.http_status == TOO_MANY_REQUESTS
-    return isinstance(error, Unreachable | Overloaded | StorageUnavailable)
+    return isinstance(error, Unreachable | Overloaded | QuotaExceeded | StorageUnavailable)
 
 
 def is_safe_to_retry(error: BaseException) -> bool:
@@ -175,16 +178,19 @@ async def retry(
     retry_seconds: float | None,
     is_worth_it: Callable[[BaseException], bool] = is_retryable,
     subject: Subject = ("", ""),
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
     """
     Repeat an action until it succeeds or fails for good.  The pauses are random and grow to 2 s, so that a thousand
-    actors that lost one server do not return to it all at once.
+    actors that lost one server do not return to it all at once.  After a refusal by a quota, a pause is at least as
+    long as the server asks for.
 
     Args:
         act: the action.
         retry_seconds: for how long, from the first failure on; 0 for a single try, ``None`` for no limit.
         is_worth_it: returns whether to try again after an error.
         subject: the address of the registry and the id of the model, for the log.
+        sleep: waits for so many seconds.
 
     Returns:
         The result of the action.
@@ -195,13 +201,23 @@ async def retry(
     try:
         result = await act()  # nearly always enough; tenacity costs a fifth of a small call
     except Exception as error:
-        if retry_seconds == 0 or not is_worth_it(error):
+        pause_seconds = pause_after(error, random.uniform(0, _FIRST_PAUSE_SECONDS))
+        if retry_seconds == 0 or not is_worth_it(error) or pause_seconds > (retry_seconds or math.inf):
             raise
         retry_log.failed(subject, error)
     else:
         retry_log.succeeded(subject)
         return result
-    return await _retry(act, retry_seconds, is_worth_it, subject)
+    failed = time.monotonic()
+    await sleep(pause_seconds)
+    return await _retry(act, retry_seconds, is_worth_it, subject, failed, sleep)
+
+
+def pause_after(error: BaseException | None, pause_seconds: float) -> float:
+    """
+    Return how long to wait after an error: a pause, after the time for which a quota asks.
+    """
+    return pause_seconds + (error.retry_after_seconds if isinstance(error, QuotaExceeded) else 0.0)
 
 
 async def _retry(
@@ -209,20 +225,25 @@ async def _retry(
     retry_seconds: float | None,
     is_worth_it: Callable[[BaseException], bool],
     subject: Subject,
+    failed: float,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> T:
     from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
-    failed = time.monotonic()
+    growing = wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS)
+
+    def error(state: "RetryCallState") -> BaseException | None:
+        return state.outcome.exception() if state.outcome else None
 
     def is_time_over(state: "RetryCallState") -> bool:
         return retry_seconds is not None and time.monotonic() + state.upcoming_sleep > failed + retry_seconds
 
-    await asyncio.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS))
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_worth_it),
         stop=is_time_over,
-        wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
-        before_sleep=lambda state: retry_log.failed(subject, state.outcome.exception() if state.outcome else None),
+        wait=lambda state: pause_after(error(state), growing(state)),
+        sleep=sleep,
+        before_sleep=lambda state: retry_log.failed(subject, error(state)),
         reraise=True,
     )
     result: T = await retrying(act)

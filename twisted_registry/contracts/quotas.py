@@ -1,0 +1,60 @@
+"""
+The contracts of quotas: what the edge asks before it serves a call.
+"""
+
+from collections.abc import Callable
+
+from zope.interface import Attribute, Interface
+
+from twisted_registry.domain.access import Identity
+
+
+class IMeter(Interface):
+    """
+    The quotas of calls and bytes a second that one call is subject to.
+    """
+
+    counts_bytes: bool = Attribute("Whether one of them limits bytes.")
+
+    def take_call() -> None:
+        """
+        Count the call.
+
+        Raises:
+            QuotaExceeded: a quota permits no call now; nothing was counted.
+        """
+
+    def take_bytes(size_bytes: int) -> None:
+        """
+        Count data in advance.  If a quota permits any data now, it permits all of it, and less afterwards.
+
+        Raises:
+            QuotaExceeded: a quota permits no data now; nothing was counted.
+        """
+
+    def count_bytes(size_bytes: int) -> float:
+        """
+        Count data that is sent in any case.
+
+        Returns:
+            How many seconds the sender should wait before it sends more; 0 if it need not.
+        """
+
+
+class IRateQuotas(Interface):
+    """
+    The quotas of calls and bytes a second.  Used in the edge's thread.
+    """
+
+    def meter(identity: Identity, model_id: Callable[[], str | None]) -> IMeter | None:
+        """
+        Return the quotas of a call.
+
+        Args:
+            identity: who makes it.
+            model_id: returns the id of the model that the call is about, ``None`` for no single one; called only if a
+                quota depends on it.
+
+        Returns:
+            ``None`` if no quota limits the call.
+        """
