@@ -65,6 +65,7 @@ class Receiver:
         is_full: whether reservations have to wait.
         messages: what was sent.
         reserved: the bytes that were reserved, in order.
+        counted: the bytes that were counted, in order.
         timers: 'start' or 'stop' for each change of the idle timer.
     """
 
@@ -72,6 +73,11 @@ class Receiver:
     messages: list[bytes] = field(factory=list)
     reserved: list[int] = field(factory=list)
     timers: list[str] = field(factory=list)
+    counted: list[int] = field(factory=list)
+
+    def count(self, size_bytes: int) -> None:
+        """See ``IReceiver.count``."""
+        self.counted.append(size_bytes)
 
     def try_reserve(self, size_bytes: int) -> "Receiver | None":
         """See ``IReceiver.try_reserve``."""

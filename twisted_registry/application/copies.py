@@ -2,7 +2,7 @@
 Copies of versions into other models, whose data does not cross the wire.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from attrs import frozen
 
@@ -32,6 +32,7 @@ class CopyRequest:
         actor: who copies it; empty without access control.
         reason: why the aliases move; may be empty.
         key: the idempotency key; empty for none.
+        count: counts the data that is copied, or raises ``QuotaExceeded``.
     """
 
     reference: Reference
@@ -41,6 +42,7 @@ class CopyRequest:
     actor: str = ""
     reason: str = ""
     key: str = ""
+    count: Callable[[int], None] = lambda size_bytes: None
 
 
 @frozen
@@ -74,6 +76,7 @@ class Copies:
             CorruptVersion: the version is damaged.
             TooLarge: the version can never be stored.
             Overloaded: uploads hold the budget.
+            QuotaExceeded: a quota does not permit it now.
             UnsupportedByArchive: the archive cannot store labels, metrics or aliases.
             StorageFull: there is no space for the version.
             StorageReadOnly: the archive cannot be written.
@@ -89,6 +92,7 @@ class Copies:
             )
             details.check(header)
             check_size(header.size_bytes, self._version_max_bytes)
+            request.count(header.size_bytes)
             upload = self._queries.registry.upload(header, snapshot, request.key, details)
             info = await self._write(opened, upload)
         finally:

@@ -58,10 +58,12 @@ class Downloads:
             UnknownVersion: there is no such version.
             CorruptModel: the model's metadata is damaged.
             CorruptVersion: the version is damaged.
+            QuotaExceeded: the client may get no data now.
             StorageFailure: the archive cannot be read.
         """
         download, info = await self.open(reference)
         try:
+            receiver.count(info.size_bytes)
             most_bytes = min(info.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
             reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)
             chunks = download.at_once()

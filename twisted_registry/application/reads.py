@@ -87,10 +87,12 @@ class Reads:
             OutOfRange: the data ends before the offset.
             CorruptModel: the model's metadata is damaged.
             CorruptVersion: the version is damaged.
+            QuotaExceeded: the client may get no data now.
             StorageFailure: the archive cannot be read.
         """
         opened = await self.open(request)
         try:
+            receiver.count(opened.part.length)
             header = make_header(opened.record, opened.part)
             most_bytes = len(header) + min(opened.part.length, CHUNKS_IN_MEMORY * self._chunk_bytes)
             reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)

@@ -101,10 +101,12 @@ class ListReplies:
 
         Raises:
             Overloaded: too many long lists are waiting already.
+            QuotaExceeded: the client may get no data now.
         """
         if length > _SHORT:
             make = partial(self._make_in_slot, make)
         reply = await make()
+        receiver.count(len(reply))
         reservation = receiver.try_reserve(len(reply))
         if reservation is None:
             # Many calls may wait, so none keeps its reply meanwhile: the reply is made again after the wait.

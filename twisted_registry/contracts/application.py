@@ -168,6 +168,17 @@ class IReceiver(Interface):
     The client of one call, as the receiver of its replies.
     """
 
+    def count(size_bytes: int) -> None:
+        """
+        Count data that will be sent to the client.
+
+        Args:
+            size_bytes: how many bytes.
+
+        Raises:
+            QuotaExceeded: the client may get no data now.
+        """
+
     def reserve(size_bytes: int) -> Awaitable[IReplyReservation]:
         """
         Wait until a part of the budget for data in flight to clients is free, and reserve it.

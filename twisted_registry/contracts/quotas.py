@@ -28,6 +28,9 @@ class IMeter(Interface):
         """
         Count data in advance.  If a quota permits any data now, it permits all of it, and less afterwards.
 
+        Args:
+            size_bytes: how many bytes.
+
         Raises:
             QuotaExceeded: a quota permits no data now; nothing was counted.
         """
@@ -35,6 +38,9 @@ class IMeter(Interface):
     def count_bytes(size_bytes: int) -> float:
         """
         Count data that is sent in any case.
+
+        Args:
+            size_bytes: how many bytes.
 
         Returns:
             How many seconds the sender should wait before it sends more; 0 if it need not.

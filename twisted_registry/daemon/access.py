@@ -19,12 +19,14 @@ from twisted_registry.access.files import WatchedFiles
 from twisted_registry.access.own_tokens import OwnTokens
 from twisted_registry.access.policy import Policy, PolicyRules
 from twisted_registry.access.policy_file import POLICY_FILE, parse_policy
+from twisted_registry.access.rate_quotas import RateQuotas
 from twisted_registry.access.token_file import TOKEN_FILE, parse_tokens
 from twisted_registry.config.access import TlsSettings
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.access import IAccess, IAuthenticator
 from twisted_registry.domain.access import EVERYTHING, GRANTABLE, Grant
 from twisted_registry.domain.errors import CannotStart
+from twisted_registry.domain.quotas import Quota
 from twisted_registry.rpc.tls import ServerTls
 
 _log = Logger()
@@ -44,11 +46,13 @@ class AccessControl:
         access: says who calls; ``None`` if anyone may do anything.
         tls: the certificates; ``None`` without encryption.
         files: the files that it is made of.
+        quotas: the quotas of the policy; ``None`` without a policy file.
     """
 
     access: IAccess | None
     tls: ServerTls | None
     files: Sequence[WatchedFiles]
+    quotas: "PolicyQuotas | None" = None
 
     def load(self) -> None:
         """
@@ -71,6 +75,27 @@ class AccessControl:
             each.check()
 
 
+class PolicyQuotas:
+    """
+    The quotas of a policy.
+
+    Attributes:
+        rates: those of calls and bytes a second.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.rates = RateQuotas()
+        self._policy = policy
+        policy.on_change(lambda: self.rates.replace(policy.quotas))
+
+    def follow(self, use: Callable[[Sequence[Quota]], None]) -> None:
+        """
+        Call a function with the quotas now, and in any thread when they have changed.
+        """
+        use(self._policy.quotas)
+        self._policy.on_change(lambda: use(self._policy.quotas))
+
+
 def make_access_control(settings: Settings) -> AccessControl:
     """
     Read the files that the settings name.  This blocks.
@@ -81,11 +106,12 @@ def make_access_control(settings: Settings) -> AccessControl:
     _check_settings(settings)
     access, tls = settings.access, settings.tls
     files: list[WatchedFiles] = []
-    callers = None
+    callers = quotas = None
     if access.is_enabled or tls.client_ca is not None:
         policy = Policy(None if access.is_enabled else _ANY_CERTIFICATE)
         tokens = OwnTokens(lambda: policy.roles)
         if access.policy is not None:
+            quotas = PolicyQuotas(policy)
             files.append(_watch(POLICY_FILE, access.policy, lambda content: policy.replace(parse_policy(content))))
         if access.tokens is not None:
 
@@ -99,7 +125,7 @@ def make_access_control(settings: Settings) -> AccessControl:
     if tls.certificate is not None and tls.key is not None:
         server_tls = ServerTls(tls.client_port)
         files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
-    control = AccessControl(callers, server_tls, files)
+    control = AccessControl(callers, server_tls, files, quotas)
     control.load()
     return control
 

@@ -106,6 +106,7 @@ class RegistryService(Service):
             access=access_control.access,
             tls=access_control.tls,
             certificate_end=certificate_end,
+            quotas=None if access_control.quotas is None else access_control.quotas.rates,
         )
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)

@@ -35,6 +35,9 @@ _SMALL_PAGES = "ask for small pages"
 _SEARCHES_AT_ONCE = 4
 """They take turns in one thread."""
 
+_QUOTA_PAUSE_SECONDS = 1.0
+"""Even a caller that has uploaded far too much gets an update a second."""
+
 COUNTED_BYTES = 1024
 """Replies and updates of this size or more are counted.  Shorter ones are bounded by the number of calls."""
 
@@ -323,7 +326,11 @@ class ReplyBudget:
     async def write(self, call: CallContext, message: bytes) -> None:
         """
         Send a message of a stream that is silent most of the time.  Its bytes are reserved only while it is sent.
+
+        A quota of bytes does not end the stream; its messages wait instead.
         """
+        if call.meter is not None and (seconds := call.meter.count_bytes(len(message))):
+            await asyncio.sleep(min(seconds, _QUOTA_PAUSE_SECONDS))
         if len(message) < COUNTED_BYTES:
             await call.write(message)
             return
@@ -399,6 +406,11 @@ class CallReceiver:
         self._call = call
         self._budget = budget
         self.write = call.write
+
+    def count(self, size_bytes: int) -> None:
+        """See ``IReceiver.count``."""
+        if self._call.meter is not None:
+            self._call.meter.take_bytes(size_bytes)
 
     async def reserve(self, size_bytes: int) -> IReplyReservation:
         """See ``IReceiver.reserve``."""

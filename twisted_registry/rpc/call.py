@@ -9,6 +9,7 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 
+from twisted_registry.contracts.quotas import IMeter
 from twisted_registry.domain.access import Action, Caller, Need, Scope
 from twisted_registry.protocol.call_metadata import seen_in
 from twisted_registry.rpc.methods import Method
@@ -31,6 +32,7 @@ class CallContext:
         peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
         caller: who makes the call, with its permissions; ``None`` without access control.
         request: the request that was checked, for a later check; ``None`` before, and without access control.
+        meter: the quotas of bytes that the call is subject to; ``None`` if there are none.
         refusal: why the call was ended while it was under way: its caller may no longer make it.  ``None`` if it was
             not.
         code: the status it was aborted with; ``OK`` unless it was.
@@ -46,6 +48,7 @@ class CallContext:
         "_request_id",
         "caller",
         "code",
+        "meter",
         "method",
         "number",
         "peer",
@@ -68,6 +71,7 @@ class CallContext:
         self.peer: str = context.peer()
         self.caller: Caller | None = None
         self.request: Any = None
+        self.meter: IMeter | None = None
         self.refusal: Exception | None = None
         self.code = grpc.StatusCode.OK
         self.number = 0

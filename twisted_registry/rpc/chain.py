@@ -11,6 +11,7 @@ Its order, the outermost first:
 6. The idle timeout, which receives the request.
 7. The request is read, if that takes long enough to do it only once.
 8. Authorization, with access control: the model is named in the request.
+9. The quotas of calls and bytes, with a policy.  What is refused before does not count.
 
 The tracker and the timeout keep the state of calls, each in a separate module; the others are short, and are here.
 Each of them wraps a method's handler once, when the server starts, so a call passes plain coroutines.
@@ -38,6 +39,7 @@ from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.authorization import authorizer
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
+from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.methods import Handler, Method, Service
 
 _log = Logger()
@@ -190,6 +192,7 @@ def interceptors(
     timeout: IdleTimeout,
     access_log: bool,
     authentication: Authentication | None = None,
+    quotas: QuotaChecks | None = None,
 ) -> Sequence[Interceptor]:
     """
     Return the interceptors in their order.
@@ -197,13 +200,14 @@ def interceptors(
     Args:
         access_log: whether calls are logged; if not, the chain is shorter.
         authentication: finds out who calls; ``None`` without access control: then anyone may do anything.
+        quotas: applies quotas to calls; ``None`` without a policy.
     """
     logging: list[Interceptor] = [log_calls] if access_log else []
     begin: list[Interceptor] = [*logging, end_failed_calls, tracker.intercept]
     if authentication is None:
         return [*begin, identity.intercept, timeout.intercept, read_requests]
-    authorize = authorizer(authentication.refresh)
-    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, authorize]
+    permit: list[Interceptor] = [authorizer(authentication.refresh), *([] if quotas is None else [quotas.intercept])]
+    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, *permit]
 
 
 def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.GenericRpcHandler[Any, Any]":

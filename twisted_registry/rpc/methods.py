@@ -35,6 +35,8 @@ class Method:
             takes what the handler takes, or the header if the client streams.  ``None`` if no request is.
         further_needs: returns what a caller must be permitted to do in addition, from the same request; or, if there is
             no ``resource``, on which models.  ``None`` if the action is all.
+        upload_bytes: returns how many bytes of data an upload declares, from its header; ``None`` if the call is not an
+            upload.
         read_request: reads a request that takes long to read, once for all of these and for the handler; takes the
             message.  ``None`` if they take the message.
         read_header: reads the first message of a client that streams, once for all of these and for the handler.
@@ -57,6 +59,7 @@ class Method:
     request: type[Message] | None = None
     reply: type[Message] | None = None
     read_request: Callable[[Any], Awaitable[Any]] | None = None
+    upload_bytes: Callable[[Any], int] | None = None
     read_header: Callable[[bytes], Any] | None = None
     always_served: bool = False
     is_limited: bool = True

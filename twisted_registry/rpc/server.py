@@ -24,6 +24,7 @@ from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, bracketed
 from twisted_registry.contracts.access import IAccess
 from twisted_registry.contracts.ownership import ArchiveStatus
+from twisted_registry.contracts.quotas import IRateQuotas
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.access import Caller
 from twisted_registry.domain.errors import CannotStart
@@ -36,6 +37,7 @@ from twisted_registry.rpc.grpc_options import server_options
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
+from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
@@ -80,6 +82,7 @@ class RpcServer:
         access: IAccess | None = None,
         tls: ServerTls | None = None,
         certificate_end: Callable[[bytes], float | None] = lambda pem: None,
+        quotas: IRateQuotas | None = None,
     ) -> None:
         """
 
@@ -88,6 +91,7 @@ class RpcServer:
             services: further services to serve, in addition to the registry and health.
             access: says who calls and what they may do; ``None`` without access control.
             tls: the certificates; ``None`` without encryption.
+            quotas: the quotas of calls and bytes; ``None`` without a policy.
             certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
         """
         self._reactor = reactor
@@ -99,6 +103,7 @@ class RpcServer:
         self._access_log = access_log
         self._further_services = services
         self._access = access
+        self._quotas = quotas
         self._tls = tls
         self._certificate_end = certificate_end
         self._grace_seconds = 0.0
@@ -268,8 +273,9 @@ class RpcServer:
     def _server_of(self, services: Sequence[Service], authentication: Authentication | None) -> grpc.aio.Server:
         tracker = self._tracker
         timeout = IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
+        quotas = None if self._quotas is None else QuotaChecks(self._quotas)
         chain = interceptors(
-            tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log, authentication
+            tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log, authentication, quotas
         )
         server = grpc.aio.server(
             options=server_options(

@@ -2,7 +2,7 @@
 A registry inside the process of a test.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
+from twisted_registry.access.rate_quotas import RateQuotas
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings
 from twisted_registry.contracts.access import IAccess
@@ -24,6 +25,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive
 from twisted_registry.contracts.transient import TransientBudget
 from twisted_registry.coordination.local import LocalCoordination
+from twisted_registry.domain.quotas import Quota
 from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
 from twisted_registry.registry import Framing, Registry
 from twisted_registry.rpc.server import RpcServer
@@ -142,6 +144,7 @@ class InProcessRegistry:
         chunk_size_bytes: int = _CHUNK_BYTES,
         port: int = 0,
         access: IAccess | None = None,
+        quotas: Sequence[Quota] = (),
     ) -> None:
         """
 
@@ -153,6 +156,7 @@ class InProcessRegistry:
             chunk_size_bytes: the data in each message of a version that is sent.
             port: the port to listen on; 0 for one that is free.
             access: says who calls and what they may do; ``None`` if anyone may do anything.
+            quotas: how much callers and models may use; those of calls and bytes a second need ``access``.
         """
         self.archive: IArchive = MemoryArchive() if archive is None else archive
         self.address = ""
@@ -162,6 +166,8 @@ class InProcessRegistry:
         self._chunk_size_bytes = chunk_size_bytes
         self._port = port
         self._access = access
+        self._quotas = quotas
+        self._rates = RateQuotas()
         self._is_running = False
 
     def __enter__(self) -> "InProcessRegistry":
@@ -170,6 +176,16 @@ class InProcessRegistry:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+    def use_quotas(self, quotas: Sequence[Quota]) -> None:
+        """
+        Replace the quotas.
+
+        Args:
+            quotas: the quotas from now on.
+        """
+        self._quotas = quotas
+        self._rates.replace(quotas)
 
     def start(self) -> None:
         """
@@ -185,8 +201,16 @@ class InProcessRegistry:
         status = ArchiveStatus()
         network = NetworkSettings(self._port, _HOST, self._chunk_size_bytes, reflection=True, grace_seconds=0.0)
         self._server = RpcServer(
-            self._reactor, self._registry, network, self._limits, self._clients, status, access=self._access
+            self._reactor,
+            self._registry,
+            network,
+            self._limits,
+            self._clients,
+            status,
+            access=self._access,
+            quotas=None if self._access is None else self._rates,
         )
+        self.use_quotas(self._quotas)
         try:
             self._port = self._server.start(lambda: _log.critical("the gRPC server ended"))
             self._open()

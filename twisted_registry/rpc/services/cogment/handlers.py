@@ -74,7 +74,11 @@ class Handlers:
         """
         known = self._reply_cache.find(raw)
         if known is not None:
-            return known if len(known) < COUNTED_BYTES else await account_for(self._reply_budget.receiver(call), known)
+            if len(known) < COUNTED_BYTES:
+                return known
+            receiver = self._reply_budget.receiver(call)
+            receiver.count(len(known))
+            return await account_for(receiver, known)
         versions = await self._lists.versions(codec.versions_query(raw))
 
         async def make() -> bytes:

@@ -81,6 +81,7 @@ def _table(calls: Handlers) -> Sequence[Method]:
             publish,
             lambda header: header.model_id,
             further_needs=_archived,
+            upload_bytes=lambda header: header.size_bytes,
             read_header=codec.version_header,
         ),
         Method(

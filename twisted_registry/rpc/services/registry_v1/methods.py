@@ -136,6 +136,7 @@ def _transfer_methods(calls: TransferCalls) -> Sequence[Method]:
             _model_id,
             _created,
             reply=v1.Version,
+            upload_bytes=lambda header: max(0, int(header.size_bytes) - int(header.offset)),
             read_header=creation_header,
         ),
         _method("GetUpload", calls.get_upload, publish, _model_id, v1.GetUploadRequest, v1.Upload),

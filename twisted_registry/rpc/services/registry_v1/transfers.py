@@ -92,6 +92,7 @@ class TransferCalls:
             call.actor,
             request.alias_reason,
             key_of_caller(request.idempotency_key, call.actor),
+            self._reply_budget.receiver(call).count,
         )
         return codec.version(await self._copies.copy(wanted))
 

@@ -1,0 +1,122 @@
+"""
+The interceptor that applies the quotas of calls and bytes a second.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted_registry.contracts.quotas import IMeter, IRateQuotas
+from twisted_registry.domain.access import Action
+from twisted_registry.domain.errors import QuotaExceeded
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
+from twisted_registry.rpc.methods import Handler, Method
+
+_PROMPT_PER_SECOND = 20
+"""Refusals that are sent at once, in all.  Clients that wait as long as they are asked to get no more than a few."""
+
+_PAUSE_SECONDS = 1.0
+
+_MOST_PAUSED = {False: 2000, True: 64}
+"""The limit on refusals that are held back.  For each upload gRPC has received up to three megabytes meanwhile."""
+
+
+class Refusals:
+    """
+    The refusals by quotas.  If there are many, they are held back for a second: a client that asks again at once, with
+    each of its calls, would otherwise keep the server as busy as without quotas.
+    """
+
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+
+        Args:
+            sleep: waits for so many seconds.
+            now_seconds: returns the time in seconds from any fixed point.
+        """
+        self._sleep = sleep
+        self._now_seconds = now_seconds
+        self._sent: deque[float] = deque(maxlen=_PROMPT_PER_SECOND)
+        self._paused = {False: 0, True: 0}
+
+    async def pause(self, error: QuotaExceeded, *, is_upload: bool) -> None:
+        """
+        Wait until a refusal may be sent, and take the time from that after which the client may come back.
+        """
+        now = self._now_seconds()
+        is_prompt = len(self._sent) < _PROMPT_PER_SECOND or self._sent[0] <= now - 1.0
+        if is_prompt or self._paused[is_upload] >= _MOST_PAUSED[is_upload]:
+            self._sent.append(now)
+            return
+        self._paused[is_upload] += 1
+        try:
+            await self._sleep(_PAUSE_SECONDS)
+        finally:
+            self._paused[is_upload] -= 1
+        if error.retry_after_seconds:
+            error.retry_after_seconds = max(0.001, error.retry_after_seconds - _PAUSE_SECONDS)
+
+
+class QuotaChecks:
+    """
+    The interceptor.  Each call counts, and so does its data: an upload with the size that it declares, before it is
+    received, and a download with its size, before it is sent.
+    """
+
+    def __init__(self, quotas: IRateQuotas, refusals: Refusals | None = None) -> None:
+        """
+
+        Args:
+            refusals: holds refusals back; ``None`` for one with the real time.
+        """
+        self._quotas = quotas
+        self._refusals = refusals or Refusals()
+
+    def intercept(self, method: Method, handler: Handler) -> Handler:
+        """
+        Wrap a handler so that its calls count.
+        """
+        if method.action is Action.NONE:
+            return handler
+
+        async def handle_message(request: Any, call: CallContext) -> Any:
+            meter = self._meter(request, call)
+            if meter is None:
+                return await handler(request, call)
+            return await self._serve(meter, request, handler, request, call)
+
+        async def handle_stream(messages: RequestStream, call: CallContext) -> Any:
+            header = await messages.header()
+            meter = None if header is None else self._meter(header, call)
+            if meter is None:
+                return await handler(messages, call)
+            return await self._serve(meter, header, handler, messages, call)
+
+        return handle_message if method.upload_bytes is None else handle_stream
+
+    def _meter(self, request: Any, call: CallContext) -> IMeter | None:
+        caller, resource = call.caller, call.method.resource
+        assert caller is not None, "authentication comes first"
+        return self._quotas.meter(caller.identity, lambda: None if resource is None else resource(request))
+
+    async def _serve(self, meter: IMeter, header: Any, handler: Handler, request: Any, call: CallContext) -> Any:
+        upload_bytes = call.method.upload_bytes
+        try:
+            meter.take_call()
+            if meter.counts_bytes:
+                if upload_bytes is not None:
+                    meter.take_bytes(upload_bytes(header))
+                call.meter = meter
+            return await handler(request, call)
+        except QuotaExceeded as error:
+            # Others are about what is stored: the caller may have waited for them long enough.
+            if error.retry_after_seconds:
+                await self._refusals.pause(error, is_upload=upload_bytes is not None)
+            raise
