@@ -5,15 +5,15 @@ What is sent is made before the clock runs; what is received is counted and thro
 """
 
 import selectors
-import socket
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import cycle, islice
 
 from attrs import define
 
 from benchmarks.client import frames
 from benchmarks.client.frames import Kind, Setting
+from benchmarks.client.target import Target
 
 _RECEIVED_AT_ONCE = 1024 * 1024
 _SENT_AT_ONCE = 64
@@ -75,20 +75,20 @@ class Loop:
         """
         Wait for a connection too.
         """
-        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        self._selector.register(connection.wire, selectors.EVENT_READ, connection)
 
     def remove(self, connection: "Connection") -> None:
         """
         Wait for a connection no longer.
         """
-        self._selector.unregister(connection.socket)
+        self._selector.unregister(connection.wire)
 
     def want_to_send(self, connection: "Connection", wanted: bool) -> None:
         """
         Wait until there is room to send, or no longer.
         """
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
-        self._selector.modify(connection.socket, events, connection)
+        self._selector.modify(connection.wire, events, connection)
 
     def run_until(self, done: Callable[[], bool], timeout_seconds: float = 300) -> None:
         """
@@ -113,10 +113,15 @@ class Connection:
     A connection to a server of gRPC, for calls one after the other or side by side.
     """
 
-    def __init__(self, loop: Loop, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+    def __init__(self, loop: Loop, target: Target | int) -> None:
+        """
+
+        Args:
+            target: the server, or its port.
+        """
+        target = Target(target) if isinstance(target, int) else target
+        self.wire = target.connect()
+        self._metadata = cycle(target.metadata)
         self._loop = loop
         self._calls: dict[int, Call] = {}
         self._next_stream = 1
@@ -154,7 +159,11 @@ class Connection:
         call = Call(stream, deque(body), self._first_window, on_end, on_data)
         self._calls[stream] = call
         self._out.append(
-            memoryview(frames.frame(Kind.HEADERS, frames.END_HEADERS, stream, frames.request_headers(path)))
+            memoryview(
+                frames.frame(
+                    Kind.HEADERS, frames.END_HEADERS, stream, frames.request_headers(path, next(self._metadata))
+                )
+            )
         )
         self._fill(call)
         self.send()
@@ -184,7 +193,7 @@ class Connection:
         """
         while self._out:
             try:
-                sent = self.socket.sendmsg(list(islice(self._out, _SENT_AT_ONCE)))
+                sent = self.wire.send(list(islice(self._out, _SENT_AT_ONCE)))
             except BlockingIOError:
                 break
             while sent:
@@ -202,7 +211,15 @@ class Connection:
         """
         Take what has come.
         """
-        size_bytes = self.socket.recv_into(self._loop.buffer)
+        self._receive_once()
+        while self.wire.has_more():
+            self._receive_once()
+
+    def _receive_once(self) -> None:
+        try:
+            size_bytes = self.wire.receive_into(self._loop.buffer)
+        except BlockingIOError:
+            return  # what came is part of a record of TLS
         if not size_bytes:
             raise CallFailed("the server has disconnected")
         self._take(memoryview(self._loop.buffer)[:size_bytes])
@@ -297,4 +314,4 @@ class Connection:
         Close the connection.
         """
         self._loop.remove(self)
-        self.socket.close()
+        self.wire.close()

@@ -5,8 +5,9 @@ The frames of HTTP/2 (RFC 9113), as far as a client of gRPC needs them.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 HEADER_BYTES = 9
 LARGEST_WINDOW = 2**31 - 1
@@ -105,9 +106,12 @@ def parsed_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     yield from struct.iter_unpack(">HI", payload)
 
 
-def request_headers(path: str) -> bytes:
+def request_headers(path: str, metadata: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """
     Make the headers of a call, each spelled out and kept in no table (RFC 7541, section 6.2.2).
+
+    Args:
+        metadata: further headers, each of at most 127 bytes.
     """
     fields = {
         ":method": "POST",
@@ -116,6 +120,7 @@ def request_headers(path: str) -> bytes:
         ":authority": "localhost",
         "te": "trailers",
         "content-type": "application/grpc",
+        **metadata,
     }
     return b"".join(
         b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()

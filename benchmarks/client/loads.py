@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterable, Sequence
 
 from benchmarks.client.connection import Call, CallFailed, Connection, Loop, cut
+from benchmarks.client.target import Target
 
 _PAUSE_SECONDS = 0.002
 
 
 def repeat(
-    port: int,
+    target: Target | int,
     path: str,
     requests: Sequence[Iterable[bytes]],
     times: int,
@@ -23,6 +24,7 @@ def repeat(
     Make a call many times, over a few connections, on each of them one after the other.
 
     Args:
+        target: the server, or its port.
         path: the call.
         requests: what is sent, each time the next of them: messages with their prefixes.
         times: how often, all clients together.
@@ -32,7 +34,7 @@ def repeat(
         how many seconds it took.
     """
     bodies, loop = [cut(request) for request in requests], Loop()
-    connections = [Connection(loop, port) for _ in range(clients)]
+    connections = [Connection(loop, target) for _ in range(clients)]
     begun = ended = 0
 
     def begin(connection: Connection) -> None:
