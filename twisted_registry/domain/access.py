@@ -166,10 +166,17 @@ class _Reach:
 
     def covers(self, scope: Scope) -> bool:
         text = scope.text
-        if text in self.ids and not scope.is_prefix:
-            return True
+        return self.covers_id(text) if not scope.is_prefix else self._covers_by_prefix(text)
+
+    def covers_id(self, model_id: str) -> bool:
+        return model_id in self.ids or self._covers_by_prefix(model_id)
+
+    def _covers_by_prefix(self, text: str) -> bool:
         # There are few lengths, however many prefixes there are.
-        return any(length <= len(text) and text[:length] in prefixes for length, prefixes in self.prefixes.items())
+        for length, prefixes in self.prefixes.items():  # noqa: SIM110 - a generator costs more than it all
+            if text[:length] in prefixes:  # not if the text is shorter
+                return True
+        return False
 
     def select(self, model_ids: Sequence[str]) -> Sequence[str]:
         if self._selection is None:  # few callers list models
@@ -210,6 +217,13 @@ class Permissions:
         reach = self._reaches.get(need.action)
         return reach is not None and (need.scope is None or reach.covers(need.scope))
 
+    def allow_on(self, action: Action, model_id: str) -> bool:
+        """
+        Return whether an action is permitted on a model.
+        """
+        reach = self._reaches.get(action)
+        return reach is not None and reach.covers_id(model_id)
+
     def allow_everywhere(self, action: Action) -> bool:
         """
         Return whether an action is permitted on all models.
@@ -231,8 +245,7 @@ class Permissions:
         """
         Return whether a model may be read.
         """
-        reach = self._reaches.get(Action.READ)
-        return reach is not None and reach.covers(Scope(model_id))
+        return self.allow_on(Action.READ, model_id)
 
 
 Readable = Callable[[Sequence[str]], Sequence[str]]

@@ -8,6 +8,7 @@ comes before ``40`` or ``25`` is written ``%25``; any other ``%`` stands for its
 """
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -24,6 +25,7 @@ _TO_ENCODE = re.compile(r"@|%(?=40|25)")
 
 _MAX_DIGITS = len(str(MAX_VERSION_NUMBER))
 _SHOWN_CHARACTERS = 40
+_SHORT_CHARACTERS = 256
 
 
 @frozen
@@ -50,14 +52,7 @@ class Reference:
             InvalidModelId: it names a model that cannot exist.
             InvalidRequest: it names a version that cannot exist.
         """
-        before, at, version = text.rpartition("@")
-        if not at:
-            return cls(_decode(version))
-        if version == "latest":
-            return cls(_decode(before), LATEST)
-        if _NUMBER.fullmatch(version):
-            return cls(_decode(before), _number(version))
-        return cls(_decode(before), alias=_alias(text, version))
+        return _parse_short(text) if len(text) <= _SHORT_CHARACTERS else _parse(text)
 
     @property
     def is_model(self) -> bool:
@@ -85,6 +80,21 @@ class Reference:
         model_id = _TO_ENCODE.sub(lambda match: "%40" if match[0] == "@" else "%25", self.model_id)
         version = self.selector if self.alias is None else self.alias
         return model_id if version is None else f"{model_id}@{version}"
+
+
+def _parse(text: str) -> Reference:
+    before, at, version = text.rpartition("@")
+    if not at:
+        return Reference(_decode(version))
+    if version == "latest":
+        return Reference(_decode(before), LATEST)
+    if _NUMBER.fullmatch(version):
+        return Reference(_decode(before), _number(version))
+    return Reference(_decode(before), alias=_alias(text, version))
+
+
+# The edge parses a reference to check permissions, and again to serve the call.
+_parse_short = lru_cache(maxsize=256)(_parse)
 
 
 def _decode(text: str) -> str:

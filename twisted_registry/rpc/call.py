@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from twisted_registry.contracts.quotas import IMeter
-from twisted_registry.domain.access import Action, Caller, Need, Scope
+from twisted_registry.domain.access import Action, Caller, Credentials, Need, Scope
 from twisted_registry.protocol.call_metadata import seen_in
 from twisted_registry.rpc.methods import Method
 
@@ -31,6 +31,8 @@ class CallContext:
         method: the call's entry in the method table.
         peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
         caller: who makes the call, with its permissions; ``None`` without access control.
+        credentials: the credentials that came with the call; ``None`` without access control.
+        generation: the state of the access control in which the caller was determined.
         request: the request that was checked, for a later check; ``None`` before, and without access control.
         meter: the quotas of bytes that the call is subject to; ``None`` if there are none.
         refusal: why the call was ended while it was under way: its caller may no longer make it.  ``None`` if it was
@@ -48,6 +50,8 @@ class CallContext:
         "_request_id",
         "caller",
         "code",
+        "credentials",
+        "generation",
         "meter",
         "method",
         "number",
@@ -70,6 +74,8 @@ class CallContext:
         self.method = method
         self.peer: str = context.peer()
         self.caller: Caller | None = None
+        self.credentials: Credentials | None = None
+        self.generation = 0
         self.request: Any = None
         self.meter: IMeter | None = None
         self.refusal: Exception | None = None

@@ -10,7 +10,6 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
-from attrs import define
 from twisted.logger import Logger
 
 from twisted_registry.contracts.access import IAccess
@@ -40,12 +39,14 @@ def token_in(call: CallContext) -> str:
     Raises:
         NotAuthenticated: the metadata hold something else, or several.
     """
-    values = [value for key, value in call.metadata if key == _AUTHORIZATION_KEY]
-    if not values:
+    value: str | bytes | None = None
+    for key, each in call.metadata:
+        if key == _AUTHORIZATION_KEY:
+            if value is not None:
+                raise NotAuthenticated("the call has several 'authorization' metadata; send one")
+            value = each
+    if value is None:
         return ""
-    if len(values) > 1:
-        raise NotAuthenticated("the call has several 'authorization' metadata; send one")
-    value = values[0]
     if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
         raise NotAuthenticated("the 'authorization' metadatum is not a bearer token; send 'Bearer TOKEN'")
     token = value[len(_SCHEME) :].strip(" ")
@@ -67,22 +68,6 @@ def is_this_machine(peer: str) -> bool:
     with suppress(ValueError):
         return ip_address(address[0]).is_loopback
     return False
-
-
-@define(eq=False)
-class _Running:
-    """
-    A call whose caller is known.
-
-    Attributes:
-        generation: the state of the access control in which the caller was determined.
-        ended: why the call was ended; ``None`` if it was not.
-    """
-
-    call: CallContext
-    credentials: Credentials
-    generation: int
-    ended: RegistryError | None = None
 
 
 class Authentication:
@@ -116,7 +101,7 @@ class Authentication:
         self._is_encrypted = is_encrypted
         self._certificate_of = certificate_of
         self._now_seconds = now_seconds
-        self._running: dict[asyncio.Task[Any], _Running] = {}
+        self._running: dict[asyncio.Task[Any], CallContext] = {}
         self._refusals = RefusalLog()
 
     def intercept(self, method: Method, handler: Handler) -> Handler:
@@ -125,23 +110,25 @@ class Authentication:
         """
         if method.action is Action.NONE:
             return handler
+        access = self._access
 
         async def handle(request: Any, call: CallContext) -> Any:
-            generation = self._access.generation
+            call.generation = access.generation
             try:
-                credentials = self._credentials(call)
-                call.caller = await self._caller(credentials)
+                credentials = call.credentials = self._credentials(call)
+                caller = access.known_caller(credentials)
+                call.caller = await self._find(credentials) if caller is None else _with_permissions(caller)
             except (NotAuthenticated, NotPermitted) as error:
                 self._refusals.refused(call.peer, error)
                 raise
             task = asyncio.current_task()
             assert task is not None, "a call runs in a task"
-            running = self._running[task] = _Running(call, credentials, generation)
+            self._running[task] = call
             try:
                 return await handler(request, call)
             except asyncio.CancelledError:
-                if running.ended is not None:
-                    raise running.ended from None
+                if call.refusal is not None:
+                    raise call.refusal from None
                 raise
             finally:
                 del self._running[task]
@@ -162,13 +149,10 @@ class Authentication:
 
     async def _caller(self, credentials: Credentials) -> Caller:
         caller = self._access.known_caller(credentials)
-        if caller is None:
-            caller = await self._run(lambda: self._access.find_caller(credentials))
-        if caller.permissions.is_empty:
-            if caller.identity.is_anonymous:
-                raise NotAuthenticated("this registry must know who calls; send a token or a client certificate")
-            raise NotPermitted(f"{caller.identity} has no permission at all; give it a role")
-        return caller
+        return await self._find(credentials) if caller is None else _with_permissions(caller)
+
+    async def _find(self, credentials: Credentials) -> Caller:
+        return _with_permissions(await self._run(lambda: self._access.find_caller(credentials)))
 
     # Changes while a call runs
 
@@ -184,48 +168,65 @@ class Authentication:
         """
         End the calls whose caller may no longer make them.
         """
-        for task, running in list(self._running.items()):
-            if running.ended is None and self._is_outdated(running):
+        for task, call in list(self._running.items()):
+            if call.refusal is None and self._is_outdated(call):
                 try:
-                    await self._check_again(task, running)
+                    await self._check_again(task, call)
                 except Exception:  # a plugin may fail in any way; the next sweep tries again
                     _log.failure("cannot check a running call again")
 
-    def _is_outdated(self, running: _Running) -> bool:
-        return running.generation != self._access.generation or self._has_ended(running)
+    def _is_outdated(self, call: CallContext) -> bool:
+        return call.generation != self._access.generation or self._has_ended(call)
 
-    def _has_ended(self, running: _Running) -> bool:
-        caller = running.call.caller
+    def _has_ended(self, call: CallContext) -> bool:
+        caller = call.caller
         return caller is not None and caller.ends_seconds is not None and caller.ends_seconds <= self._now_seconds()
 
-    async def _check_again(self, task: "asyncio.Task[Any]", running: _Running) -> None:
+    async def _check_again(self, task: "asyncio.Task[Any]", call: CallContext) -> None:
         generation = self._access.generation
+        assert call.credentials is not None, "a running call has credentials, if only none"
         try:
-            caller = await self._caller(running.credentials)
-            if running.call.request is not None:
-                await check(running.call, caller)
+            caller = await self._caller(call.credentials)
+            if call.request is not None:
+                await check(call, caller)
         except RegistryError as error:
             # If it cannot be determined now, the call goes on for as long as its credentials are known to be valid.
-            if task in self._running and (not isinstance(error, Unavailable) or self._has_ended(running)):
-                running.ended = running.call.refusal = error
+            if task in self._running and (not isinstance(error, Unavailable) or self._has_ended(call)):
+                call.refusal = error
                 task.cancel()
             return
-        running.call.caller, running.generation = caller, generation
+        call.caller, call.generation = caller, generation
 
-    async def refresh(self, call: CallContext) -> None:
+    def refresh(self, call: CallContext) -> Awaitable[None] | None:
         """
         Determine a call's caller again if that may have changed since the call began: its request may come much later.
 
-        Raises:
-            NotAuthenticated: the credentials are no longer valid.
-            NotPermitted: the caller no longer has any permission.
+        Returns:
+            what to wait for; ``None`` if nothing has changed.  Raises ``NotAuthenticated`` if the credentials are no
+            longer valid, and ``NotPermitted`` if the caller no longer has any permission.
         """
-        task = asyncio.current_task()
-        running = None if task is None else self._running.get(task)
-        if running is not None and self._is_outdated(running):
-            generation = self._access.generation
-            call.caller = await self._caller(running.credentials)
-            running.generation = generation
+        return self._refresh(call) if self._is_outdated(call) else None
+
+    async def _refresh(self, call: CallContext) -> None:
+        generation = self._access.generation
+        assert call.credentials is not None, "authentication comes first"
+        call.caller = await self._caller(call.credentials)
+        call.generation = generation
+
+
+def _with_permissions(caller: Caller) -> Caller:
+    """
+    Return a caller.
+
+    Raises:
+        NotAuthenticated: it has no permission at all, and presented no credentials.
+        NotPermitted: it has no permission at all.
+    """
+    if caller.permissions.is_empty:
+        if caller.identity.is_anonymous:
+            raise NotAuthenticated("this registry must know who calls; send a token or a client certificate")
+        raise NotPermitted(f"{caller.identity} has no permission at all; give it a role")
+    return caller
 
 
 class RefusalLog:

@@ -20,8 +20,8 @@ _NEEDS_AT_ONCE = 256
 """After so many, other calls get a chance to run."""
 
 
-Refresh = Callable[[CallContext], Awaitable[None]]
-"""Determines a call's caller again if that may have changed."""
+Refresh = Callable[[CallContext], Awaitable[None] | None]
+"""Determines a call's caller again if that may have changed; ``None`` if it has not."""
 
 
 def authorizer(refresh: Refresh) -> Callable[[Method, Handler], Handler]:
@@ -38,10 +38,13 @@ def authorizer(refresh: Refresh) -> Callable[[Method, Handler], Handler]:
 
         async def permit(request: Any, call: CallContext) -> None:
             call.request = request
-            await refresh(call)
+            refreshing = refresh(call)
+            if refreshing is not None:
+                await refreshing
             caller = call.caller
             assert caller is not None, "authentication comes first"
-            await check(call, caller)
+            if not _may_at_once(call, caller):
+                await _check_needs_of(call, caller)
 
         async def handle_message(request: Any, call: CallContext) -> Any:
             await permit(request, call)
@@ -58,6 +61,19 @@ def authorizer(refresh: Refresh) -> Callable[[Method, Handler], Handler]:
     return authorize
 
 
+def _may_at_once(call: CallContext, caller: Caller) -> bool:
+    """
+    Return whether a caller may make a call, if that is found without waiting: most calls are about one model.
+    """
+    method, permissions = call.method, caller.permissions
+    if method.further_needs is not None:
+        return False
+    if permissions.allow_everywhere(method.action):
+        return True  # the request need not be read to know
+    model_id = None if method.resource is None else method.resource(call.request)
+    return model_id is not None and permissions.allow_on(method.action, model_id)
+
+
 async def check(call: CallContext, caller: Caller) -> None:
     """
     Check that a caller may make a call whose request has arrived.
@@ -67,10 +83,12 @@ async def check(call: CallContext, caller: Caller) -> None:
         NotPermitted: it may not.
         RegistryError: the request is not valid.
     """
-    method = call.method
-    if method.further_needs is None and caller.permissions.allow_everywhere(method.action):
-        return  # the request need not be read to know
-    needs = iter(await method.needs(call.request))
+    if not _may_at_once(call, caller):
+        await _check_needs_of(call, caller)
+
+
+async def _check_needs_of(call: CallContext, caller: Caller) -> None:
+    needs = iter(await call.method.needs(call.request))
     while batch := list(islice(needs, _NEEDS_AT_ONCE)):
         check_needs(caller, batch)
         if len(batch) == _NEEDS_AT_ONCE:

@@ -92,8 +92,16 @@ def versions_query(raw: bytes) -> VersionsQuery:
         TooLarge: it is too long.
         InvalidRequest: it is not one.
     """
+    return _short_versions_query(raw) if len(raw) <= _SHORT_BYTES else _versions_query(raw)
+
+
+def _versions_query(raw: bytes) -> VersionsQuery:
     request = parse(api.RetrieveVersionInfosRequest, raw)
     return VersionsQuery(request.model_id, request.version_numbers, request.versions_count, request.version_handle)
+
+
+# With access control, each is read to know the model, also if the reply is known.
+_short_versions_query = lru_cache(maxsize=256)(_versions_query)
 
 
 def version_header(raw: bytes) -> VersionHeader:
