@@ -107,6 +107,15 @@ def requirements() -> dict[str, str]:
     return {line.split()[0]: line for line in lines if not line.startswith("#")}
 
 
+def extra(name: str) -> str:
+    """
+    Return the only requirement of an extra in setup.cfg.
+    """
+    config = ConfigParser()
+    config.read("setup.cfg")
+    return config["options.extras_require"][name].strip()
+
+
 def client_distribution() -> dict[str, Any]:
     """
     Return the arguments of ``setup`` for twisted-registry-client; they take precedence over setup.cfg.
@@ -118,7 +127,7 @@ def client_distribution() -> dict[str, Any]:
         "description": "The client of twisted-registry, a versioned key-value store for machine-learning models",
         "packages": ["twisted_registry", *find_packages(include=included)],
         "install_requires": [required[name] for name in sorted(CLIENT_REQUIREMENTS)],
-        "extras_require": {"twisted": [required["twisted"]]},
+        "extras_require": {"twisted": [required["twisted"]], "keyring": [extra("keyring")]},
         # Separate from that of the other distribution: a wheel has all files in there.
         "options": {"build": {"build_base": "build/client"}},
         "cmdclass": {**COMMANDS, "build_py": ClientBuildPy},

@@ -162,15 +162,16 @@ class ClientDistributionTests(SharedEdgeTestCase):
 
     def test_command(self) -> None:
         """
-        The command pulls a version; a command for an archive names the package that it needs.
+        The command pulls a version; one for an archive, or for the registry's tokens, names the package that it needs.
         """
         self.client.save_model(self.model_id)
         self.client.create(self.model_id, b"weights")
         done = self.run_python(COMMAND, "pull", "--server", self.daemon.address, self.model_id, "-")
         self.assertEqual((done.returncode, done.stdout), (0, "weights"), done.stderr)
-        done = self.run_python(COMMAND, "archive", "verify", ".")
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("needs the distribution twisted-registry, instead of", done.stderr)
+        for words in (("archive", "verify", "."), ("token", "ls", "--file", "tokens")):
+            done = self.run_python(COMMAND, *words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("needs the distribution twisted-registry, instead of", done.stderr)
 
     def test_without_twisted(self) -> None:
         """

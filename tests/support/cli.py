@@ -50,8 +50,8 @@ def settings(server: str, extra: Mapping[str, str] | None = None) -> dict[str, s
     Return the variables that select a server, and unset all others that the command reads.
     """
     unset = {name: "" for name in os.environ if name.startswith("TWISTED_REGISTRY_")}
-    cache = str(Path.cwd() / "cache")
-    return {**unset, "TWISTED_REGISTRY_SERVER": server, "XDG_CACHE_HOME": cache, **(extra or {})}
+    folders = {f"XDG_{kind.upper()}_HOME": str(Path.cwd() / kind) for kind in ("cache", "config")}
+    return {**unset, "TWISTED_REGISTRY_SERVER": server, **folders, **(extra or {})}
 
 
 def invoke(server: str, *arguments: "str | Path", data: bytes = b"", **variables: str) -> Result:

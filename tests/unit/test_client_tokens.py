@@ -42,8 +42,10 @@ class TokenFileTests(SynchronousTestCase):
 
     def test_pickled(self) -> None:
         """
-        A copy in another process reads the file itself.
+        A copy in another process reads the file itself; the token is not in the pickle.
         """
+        self.assertEqual(self.file(), "one")
+        self.assertNotIn(b"one", pickle.dumps(self.file).replace(bytes(self.path), b""))
         self.assertEqual(pickle.loads(pickle.dumps(self.file))(), "one")
 
     def test_not_shown(self) -> None:

@@ -17,7 +17,8 @@ _HELP = """Use and operate a model registry.
 
 MODEL is a model, MODEL@3 is its version 3, MODEL@-1 is its latest version, and MODEL@ALIAS is the version that an alias
 names. --server or TWISTED_REGISTRY_SERVER is the address of the registry. An access token is read from
-TWISTED_REGISTRY_TOKEN, or from the file that --token-file or TWISTED_REGISTRY_TOKEN_FILE names.
+TWISTED_REGISTRY_TOKEN, or from the file that --token-file or TWISTED_REGISTRY_TOKEN_FILE names; without these, it is
+the one that 'twisted-registry login' keeps.
 
 \b
 Examples:
@@ -34,6 +35,8 @@ _COMMANDS = {
     "health": "Check whether the daemon on this machine is serving.",
     "info": "Show everything about a model or a version.",
     "label": "Set or remove labels of a version.",
+    "login": "Keep an access token for a registry.",
+    "logout": "Forget the access token for a registry.",
     "ls": "List models.",
     "metric": "Set or remove metrics of a version.",
     "promote": "Archive a version, or copy it to another model.",

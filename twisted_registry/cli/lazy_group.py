@@ -11,6 +11,9 @@ from click.shell_completion import CompletionItem
 
 from twisted_registry.cli.early_exit import exit_early_on_signal
 
+_ONLY_IN_FULL_DISTRIBUTION = ("twisted_registry.access", "twisted_registry.storage")
+"""Packages that some commands import, and that twisted-registry-client lacks."""
+
 
 class LazyGroup(click.Group):
     """
@@ -48,7 +51,7 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if error.name != "twisted_registry.storage":
+            if error.name not in _ONLY_IN_FULL_DISTRIBUTION:
                 raise
             # twisted-registry-client does not have it.
             raise click.UsageError(

@@ -65,10 +65,12 @@ class Server:
         """
         Make a server from a command's options.
 
-        The token comes from the environment or from a file: other users can read the arguments of a process.
+        The token comes from the environment, from a file, or from 'twisted-registry login': other users can read the
+        arguments of a process.
 
         Raises:
             click.UsageError: the token is malformed, or options do not fit together.
+            OSError: the tokens that are kept cannot be read.
         """
         if (options["tls_cert"] is None) != (options["tls_key"] is None):
             raise click.UsageError("--tls-cert and --tls-key go together; pass both, or neither")
@@ -76,7 +78,7 @@ class Server:
             options["server"],
             options["retry_seconds"],
             options["tls_ca"],
-            _token(options["token_file"]),
+            _token(options["token_file"], options["server"]),
             options["tls"],
             options["tls_cert"],
             options["tls_key"],
@@ -102,7 +104,9 @@ class Server:
         try:
             return BlockingClient(self.address, tls=tls, token=self.token, **times)
         except ValueError as error:
-            raise click.UsageError(f"{error} (see --server, --tls, --tls-ca and {TOKEN_VARIABLE})") from None
+            raise click.UsageError(
+                f"{error} (see --server, --tls, --tls-ca, {TOKEN_VARIABLE} and 'twisted-registry login')"
+            ) from None
 
     def check_health(self, deadline_seconds: float) -> bool:
         """
@@ -156,17 +160,28 @@ def _content(path: str | None) -> bytes | None:
     return None if path is None else Path(path).read_bytes()
 
 
-def _token(token_file: str | None) -> "str | Callable[[], str] | None":
+def _token(token_file: str | None, address: str) -> "str | Callable[[], str] | None":
     token = os.environ.get(TOKEN_VARIABLE) or None
+    if token is None and token_file is None:
+        return _saved_token(address)
     if token is None:
         from twisted_registry.client._transport.tokens import TokenFile
 
-        return None if token_file is None else TokenFile(token_file)
+        return TokenFile(str(token_file))
     if token_file is not None:
         raise click.UsageError(f"{TOKEN_VARIABLE} and --token-file cannot be combined; unset one of them")
     if not (token.isascii() and token.isprintable()):
         raise click.UsageError(f"{TOKEN_VARIABLE} is not a token: a token is one line of plain text")
     return token
+
+
+def _saved_token(address: str) -> "Callable[[], str] | None":
+    from twisted_registry.client._transport.saved_tokens import SavedToken, SavedTokens
+
+    try:
+        return SavedToken(address) if SavedTokens().has(address) else None
+    except (ValueError, FileNotFoundError):
+        return None  # the client reports what is wrong with the address; without a home directory, no token is kept
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # at run time older versions of click take none

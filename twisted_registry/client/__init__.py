@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twisted_registry.client._tracking.tracker import Tracker
     from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
     from twisted_registry.client._transport.options import Tls
+    from twisted_registry.client._transport.saved_tokens import SavedToken
     from twisted_registry.client._transport.tokens import TokenFile
     from twisted_registry.client._types import (
         AnyReference,
@@ -65,6 +66,7 @@ __all__ = [
     "RemovedVersion",
     "Retention",
     "RetentionPolicy",
+    "SavedToken",
     "SkippedModel",
     "Tls",
     "TokenFile",
@@ -98,6 +100,7 @@ _MODULES = {
     "RemovedVersion": "client._types",
     "Retention": "client._types",
     "RetentionPolicy": "domain.retention",
+    "SavedToken": "client._transport.saved_tokens",
     "SkippedModel": "client._types",
     "Tls": "client._transport.options",
     "TokenFile": "client._transport.tokens",

@@ -2,12 +2,20 @@
 Options of a client, checked before it connects.  This module loads without gRPC.
 """
 
+import re
+
 from attrs import field, frozen
 
 from twisted_registry.client._transport.addresses import Address
+from twisted_registry.client._transport.saved_tokens import SavedToken
 from twisted_registry.client._transport.tokens import TokenSource, token_problem
 
-_PEM = b"-----BEGIN "
+_CONTENTS = {
+    "root_certificates": b"CERTIFICATE",
+    "private_key": b"PRIVATE KEY",
+    "certificate_chain": b"CERTIFICATE",
+}
+"""The contents of the values of ``Tls``, in PEM format."""
 
 
 @frozen
@@ -32,16 +40,20 @@ class Tls:
         Check what gRPC would only report as an unreachable server, or crash on.
 
         Raises:
-            ValueError: a value is not PEM, or only one of ``private_key`` and ``certificate_chain`` is given.
+            ValueError: a value is not PEM or holds something else, the key is encrypted, or only one of
+                ``private_key`` and ``certificate_chain`` is given.
         """
         if (self.private_key is None) != (self.certificate_chain is None):
             raise ValueError("private_key and certificate_chain go together: pass both, or neither")
-        for name in ("root_certificates", "private_key", "certificate_chain"):
+        for name, what in _CONTENTS.items():
             given: bytes | None = getattr(self, name)
-            if given is not None and _PEM not in given:
+            if given is not None and not re.search(rb"-----BEGIN [A-Z0-9 ]*" + what, given):
                 raise ValueError(
-                    f"{name} is not in PEM format, which has lines such as {_PEM.decode()}CERTIFICATE-----"
+                    f"{name} holds no {what.decode().lower()} in PEM format, which has lines such as -----BEGIN "
+                    f"{what.decode()}-----"
                 )
+        if self.private_key is not None and b"ENCRYPTED" in self.private_key:
+            raise ValueError("private_key is encrypted; decrypt it, for example with 'openssl pkey'")
 
 
 @frozen
@@ -76,11 +88,16 @@ class Options:
         Check the token.
 
         Raises:
-            ValueError: the token cannot be sent, is too long, or would cross a network unencrypted.
+            ValueError: the token cannot be sent, is too long, would cross a network unencrypted, or is kept for another
+                registry.
         """
         if self.token is None:
             return
         if isinstance(self.token, str) and (problem := token_problem(self.token)):
             raise ValueError(problem)
+        if isinstance(self.token, SavedToken) and not self.token.is_of(self.address):
+            raise ValueError(
+                f"the token is kept for {self.token.address}, and is not sent to {self.address}; pass one of that"
+            )
         if self.tls is None and not self.parsed.is_loopback:
             raise ValueError(f"the token would be sent to {self.address} unencrypted: pass tls as well")

@@ -90,5 +90,8 @@ class TokenFile:
             self._seen = seen
         return self._token
 
+    def __reduce__(self) -> tuple[type["TokenFile"], tuple[Path]]:
+        return TokenFile, (self._path,)  # without the token
+
     def __repr__(self) -> str:
         return f"TokenFile({str(self._path)!r})"
